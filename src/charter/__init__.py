@@ -1,0 +1,1 @@
+"""Charter: the toolkit for Constitutional AI."""

@@ -1,0 +1,92 @@
+"""What a constitution is: principles, system texts and few-shot examples."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from charter.records import Message, Record
+
+
+class Principle(Record):
+    """One principle, with the three requests that put it to a model.
+
+    ``id`` is stable and travels on every row. ``text`` states the principle; ``critique_request`` asks to criticise a
+    response by it, ``revision_request`` to rewrite the response by it, ``choice_question`` to choose between two.
+    """
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    text: str = Field(min_length=1)
+    critique_request: str = Field(min_length=1)
+    revision_request: str = Field(min_length=1)
+    choice_question: str = Field(min_length=1)
+    title: str = ""
+    category: str = ""
+    weight: float = Field(default=1.0, gt=0.0)
+    source: str = ""
+
+
+class ReviseExample(Record):
+    """A worked critique and revision, shown to the critic and reviser before the real one (CAI §3.1).
+
+    ``messages`` is the conversation up to and including the response that is criticised.
+    """
+
+    messages: tuple[Message, ...] = Field(min_length=2)
+    critique_request: str
+    critique: str
+    revision_request: str
+    revision: str
+
+
+class JudgeExample(Record):
+    """A worked choice: the conversation, two responses, optional reasoning, and the letter of the better one."""
+
+    messages: tuple[Message, ...] = Field(min_length=1)
+    question: str = ""
+    a: str
+    b: str
+    reasoning: str = ""
+    answer: str = Field(pattern="^[AB]$")
+
+
+class FewShots(Record):
+    """The examples of a constitution, by use."""
+
+    revise: tuple[ReviseExample, ...] = ()
+    judge: tuple[JudgeExample, ...] = ()
+
+
+class SystemTexts(Record):
+    """System messages by role; empty means none. ``respond`` also carries the constitution in guided sampling."""
+
+    respond: str = ""
+    critique: str = ""
+    revise: str = ""
+    judge: str = ""
+
+
+class Constitution(Record):
+    """A written constitution: what a model is to follow."""
+
+    name: str = Field(min_length=1)
+    version: str = "0.1.0"
+    description: str = ""
+    language: str = "en"
+    licence: str = ""
+    extends: tuple[str, ...] = ()
+    system: SystemTexts = SystemTexts()
+    principles: tuple[Principle, ...] = Field(min_length=1)
+    few_shots: FewShots = FewShots()
+
+    def principle(self, principle_id: str) -> Principle:
+        """Find a principle by id; KeyError if there is none."""
+        for principle in self.principles:
+            if principle.id == principle_id:
+                return principle
+        raise KeyError(principle_id)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The principles' ids, in order."""
+        return tuple(p.id for p in self.principles)
+

@@ -1,0 +1,75 @@
+"""Every error that Charter raises, in one tree.
+
+```
+CharterError                      anything of ours; the command prints its message, never a traceback
+├── UserError                     what was given is wrong and the person can put it right; exit code 2
+│   ├── RecipeError               a recipe: unknown key, wrong value, contradiction
+│   ├── ConstitutionError         a constitution file
+│   ├── PromptError               a prompt file
+│   ├── ModelError                a model that does not exist, cannot be loaded or must not be
+│   └── RunError                  a run folder: of another recipe, locked, incomplete, unwritable
+├── EngineError                   a call to a model failed; retried or counted, never turned into a value
+│   └── CapabilityError           the engine cannot do what the stage asks of it
+├── JournalError                  a run's records are damaged
+├── TooManyFailures               a stage passed its limit of failed rows
+└── Interrupted                   stopped by Ctrl-C or SIGTERM; the run can be continued
+```
+
+A message says what is wrong, the value, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+
+class CharterError(Exception):
+    """Anything that Charter raises on purpose."""
+
+    exit_code = 1
+
+
+class UserError(CharterError):
+    """What was given is wrong, and the person who gave it can put it right."""
+
+    exit_code = 2
+
+
+class RecipeError(UserError):
+    """A recipe is malformed or contradicts itself."""
+
+
+class ConstitutionError(UserError):
+    """A constitution file is malformed."""
+
+
+class PromptError(UserError):
+    """A prompt file is empty or malformed."""
+
+
+class ModelError(UserError):
+    """A model does not exist, cannot be loaded, or must not be."""
+
+
+class RunError(UserError):
+    """A run folder belongs to another recipe, is locked, incomplete or unwritable."""
+
+
+class EngineError(CharterError):
+    """A call to a model failed."""
+
+
+class CapabilityError(EngineError):
+    """The engine cannot do what was asked of it."""
+
+
+class JournalError(CharterError):
+    """A run's records are damaged."""
+
+
+class TooManyFailures(CharterError):  # noqa: N818 - reads as what happened
+    """A stage passed its limit of failed rows."""
+
+
+class Interrupted(CharterError):  # noqa: N818 - reads as what happened
+    """The run was stopped by the person or the system, and can be continued."""
+
+    exit_code = 130

@@ -1,0 +1,275 @@
+"""The rows that travel through a run: frozen, typed, with ids and provenance.
+
+A record goes to JSON and back with ``to_json`` and ``from_json`` (the journal), and to a flat table row with
+``to_row`` and back with ``from_row`` (Parquet, JSON lines). Text is kept verbatim.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from charter.seeds import canonical_json, row_id
+
+Role = Literal["system", "user", "assistant"]
+PromptKind = Literal["red_team", "helpful", "benign_twin"]
+Split = Literal["train", "evaluation"]
+Order = Literal["ab", "ba"]
+Side = Literal["a", "b"]
+
+PROMPT_COLUMNS = ("prompt", "turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference")
+
+
+class Record(BaseModel):
+    """A frozen row; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> str:
+        """Write the record as canonical JSON."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a record that ``to_json`` wrote."""
+        return cls.model_validate(json.loads(text))
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+def transcript(turns: tuple[Message, ...]) -> str:
+    r"""Write a conversation as text: a lone user turn verbatim, else ``\n\nHuman: ...\n\nAssistant: ...``."""
+    if len(turns) == 1 and turns[0].role == "user":
+        return turns[0].content
+    names = {"user": "Human", "assistant": "Assistant", "system": "System"}
+    return "".join(f"\n\n{names[turn.role]}: {turn.content}" for turn in turns)
+
+
+class Prompt(Record):
+    """What is put to a model: a conversation that ends with a user's turn.
+
+    ``twin_of`` names the red-team prompt that a benign twin imitates; ``reference`` is a held-out reference answer.
+    """
+
+    id: str
+    turns: tuple[Message, ...] = Field(min_length=1)
+    kind: PromptKind
+    category: str = ""
+    source: str = ""
+    split: Split = "train"
+    twin_of: str | None = None
+    reference: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The conversation as one string (see ``transcript``)."""
+        return transcript(self.turns)
+
+    def to_row(self) -> dict[str, Any]:
+        """Flatten into a table row."""
+        return {"id": self.id, **_prompt_columns(self)}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Read a row that ``to_row`` wrote."""
+        return cls.model_validate(_prompt_fields(row))
+
+
+class PromptRow(Record):
+    """A record about one prompt: its table row carries the prompt's columns beside its own."""
+
+    json_columns: ClassVar[tuple[str, ...]] = ()  # columns whose values vary in shape travel as JSON text
+
+    id: str
+    prompt: Prompt
+
+    def to_row(self) -> dict[str, Any]:
+        """Flatten into a table row: the prompt's columns, then this record's own."""
+        own = self.model_dump(mode="json", exclude={"prompt"})
+        for name in self.json_columns:
+            own[name] = canonical_json(own[name])
+        return {"id": own.pop("id"), **_prompt_columns(self.prompt), **own}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Read a row that ``to_row`` wrote."""
+        own = {key: value for key, value in row.items() if key not in PROMPT_COLUMNS}
+        for name in cls.json_columns:
+            own[name] = json.loads(own[name])
+        return cls.model_validate({**own, "prompt": _prompt_fields(row)})
+
+
+class Round(Record):
+    """One critique and revision (CAI §3.1).
+
+    ``principle`` is the id drawn for this round. In the ``direct`` layout ``critique_request`` and ``critique`` are
+    empty. ``flags`` names what is wrong with this round's revision (see ``revision.quality``).
+    """
+
+    number: int = Field(ge=1)
+    principle: str
+    critique_request: str
+    critique: str
+    revision_request: str
+    revision: str
+    flags: tuple[str, ...] = ()
+
+
+class Trace(PromptRow):
+    """A prompt's whole chain: initial response, then rounds of critique and revision.
+
+    ``flags`` gathers the flags of the initial response (``initial:FLAG``) and of the rounds (``round N:FLAG``).
+    """
+
+    initial: str
+    initial_flags: tuple[str, ...] = ()
+    rounds: tuple[Round, ...]
+    flags: tuple[str, ...] = ()
+
+    @property
+    def final(self) -> str:
+        """The last revision, or the initial response where there was no round."""
+        return self.rounds[-1].revision if self.rounds else self.initial
+
+
+class SftRow(PromptRow):
+    """One training example for supervised fine-tuning: loss falls on ``response`` and its end token only.
+
+    ``origin`` says where the response is from, such as ``revision 2``, ``reference`` or ``sampled``.
+    """
+
+    response: str
+    origin: str
+
+
+class Pair(PromptRow):
+    """Two responses to one prompt, before anyone judged them.
+
+    ``source`` is how the pair was made (``on_policy``, ``revision_vs_initial``, ``guided_vs_plain``, ``given``);
+    ``intended`` is the side that a constructed pair means to be better, None where neither is.
+    """
+
+    a: str
+    b: str
+    source: str
+    intended: Side | None = None
+    origin_a: str = ""
+    origin_b: str = ""
+
+
+class Verdict(Record):
+    """One reading of a pair by the judge, under one principle, in one order.
+
+    ``order`` ``ab`` shows response a first. ``logprob_first`` and ``logprob_second`` are the log-probabilities of the
+    letters A and B, ``option_mass`` their summed probability. ``p_a`` is the probability that a is better, after
+    calibration and clamp; None where ``invalid`` says why the verdict cannot be read.
+    """
+
+    principle: str
+    order: Order
+    logprob_first: float | None
+    logprob_second: float | None
+    option_mass: float | None
+    p_a: float | None
+    chains: tuple[str, ...] = ()
+    invalid: str | None = None
+
+
+class Preference(PromptRow):
+    """A judged pair: ``chosen`` is what the judge prefers, ``p_chosen`` in [0.5, 1] how surely.
+
+    ``pair`` is the pair's id; ``chosen_side`` the side that was chosen. ``p_judge`` is the judge's probability for the
+    chosen side before any prior of the source. ``position_bias`` is the mean over principles of |P(a shown first) -
+    P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention.
+    """
+
+    chosen: str
+    rejected: str
+    p_chosen: float = Field(ge=0.5, le=1.0)
+    source: str
+    verdicts: tuple[Verdict, ...]
+    pair: str
+    chosen_side: Side
+    p_judge: float = Field(ge=0.0, le=1.0)
+    position_bias: float = Field(ge=0.0, le=1.0)
+    intended: Side | None = None
+    agrees: bool | None = None
+
+
+class Response(PromptRow):
+    """One model's answer to one held-out prompt, with what the measurements read off it.
+
+    ``label`` is the response class (see ``text_quality.response_class``), ``flags`` the quality flags.
+    """
+
+    model: str
+    text: str
+    finish: str
+    label: str
+    flags: tuple[str, ...] = ()
+
+
+class Measurement(Record):
+    """One figure: a value with its n and 95 % interval, and where a base exists, the paired difference from it.
+
+    ``better`` says which direction is good. ``subset`` names the rows it is over. ``rows`` points at the file that
+    holds them. Differences are ``value - base``; ``p_value`` belongs to the paired test named in ``method``.
+    """
+
+    name: str
+    model: str
+    subset: str
+    value: float
+    low: float
+    high: float
+    n: int
+    unit: Literal["rate", "nats", "tokens", "score"] = "rate"
+    better: Literal["higher", "lower", "neither"] = "neither"
+    base: str | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p_value: float | None = None
+    method: str = ""
+    rows: str = ""
+
+
+def make_prompt(text: str, kind: PromptKind, **fields: Any) -> Prompt:
+    """Make a one-turn prompt from text, with an id from its content unless one is given."""
+    turns = (Message(role="user", content=text),)
+    fields.setdefault("id", row_id("prompt", kind, text))
+    return Prompt(turns=turns, kind=kind, **fields)
+
+
+def _prompt_columns(prompt: Prompt) -> dict[str, Any]:
+    return {
+        "prompt": prompt.text,
+        "turns": [turn.model_dump() for turn in prompt.turns],
+        "kind": prompt.kind,
+        "category": prompt.category,
+        "split": prompt.split,
+        "prompt_source": prompt.source,
+        "prompt_id": prompt.id,
+        "twin_of": prompt.twin_of,
+        "reference": prompt.reference,
+    }
+
+
+def _prompt_fields(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["prompt_id"],
+        "turns": row["turns"],
+        "kind": row["kind"],
+        "category": row["category"],
+        "source": row["prompt_source"],
+        "split": row["split"],
+        "twin_of": row["twin_of"],
+        "reference": row["reference"],
+    }
