@@ -1,0 +1,267 @@
+"""One function maps rows: it owns resume, journaling, failures, progress and limits.
+
+The method's code is plain async functions on one row. ``map_rows`` runs them by the hundred at once, each going on as
+soon as its own last call is back. Scaling out swaps this one function, not the method.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from charter.errors import EngineError, Interrupted, TooManyFailures
+from charter.records import Record
+from charter.store import Journal, Outcome
+
+_POLL_SECONDS = 0.05
+_FEW_FAILURES = 5  # a stage of ten rows may lose some before a share means anything
+
+
+class Identified(Protocol):
+    """A row: anything with an id."""
+
+    @property
+    def id(self) -> str:
+        """What the journal calls the row."""
+        ...
+
+
+RowT = TypeVar("RowT", bound=Identified)
+ResultT = TypeVar("ResultT", bound=Record)
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What a row function returns for a row that is left out on purpose, and counted."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Mapped(Generic[ResultT]):
+    """What became of every row: results in the order of the rows, and the reasons of the others by row id."""
+
+    done: tuple[ResultT, ...]
+    filtered: dict[str, str]
+    failed: dict[str, str]
+    n_resumed: int = 0
+
+    @property
+    def n_in(self) -> int:
+        """How many rows went in: done, filtered and failed together."""
+        return len(self.done) + len(self.filtered) + len(self.failed)
+
+    @property
+    def reasons(self) -> dict[str, dict[str, int]]:
+        """Count the filtered and the failed rows by reason."""
+        return {
+            "filtered": dict(sorted(Counter(self.filtered.values()).items())),
+            "failed": dict(sorted(Counter(self.failed.values()).items())),
+        }
+
+
+class Progress(Protocol):
+    """Where progress is shown."""
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """Open a bar; ``done`` rows were recorded before."""
+
+    def advance(self, stage: str, note: str = "") -> None:
+        """Count one row (or step) more."""
+
+    def end(self, stage: str) -> None:
+        """Close the bar."""
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """Ignore."""
+
+    def advance(self, stage: str, note: str = "") -> None:
+        """Ignore."""
+
+    def end(self, stage: str) -> None:
+        """Ignore."""
+
+
+class RowMapper(Protocol):
+    """The shape that a stage needs: ``map_rows`` with its journal, progress and limits already bound."""
+
+    def __call__(
+        self,
+        fn: Callable[[RowT], Awaitable[ResultT | Filtered]],
+        rows: Sequence[RowT],
+        stage: str,
+        *,
+        result: type[ResultT],
+    ) -> Mapped[ResultT]:
+        """Map the rows."""
+        ...
+
+
+@dataclass
+class _Work(Generic[RowT, ResultT]):
+    """The rows of one call that still have to be done, and what has come of them."""
+
+    fn: Callable[[RowT], Awaitable[ResultT | Filtered]]
+    waiting: list[RowT]
+    stage: str
+    journal: Journal | None
+    progress: Progress
+    stop: threading.Event | None
+    max_failed: int
+    results: dict[str, ResultT] = field(default_factory=dict)
+    filtered: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def map_rows(
+    fn: Callable[[RowT], Awaitable[ResultT | Filtered]],
+    rows: Sequence[RowT],
+    stage: str,
+    *,
+    result: type[ResultT],
+    journal: Journal | None = None,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    n_in_flight: int = 256,
+    max_failed_share: float = 0.1,
+) -> Mapped[ResultT]:
+    """Run ``fn`` on every row, many at once, recording each row's end.
+
+    Args:
+        fn: the row function; returns a record, or ``Filtered`` with a reason.
+        rows: the rows, with distinct ids.
+        stage: the name under which ends are recorded; a row recorded there as done or filtered is not run again, a
+            failed one is.
+        result: the type of record that ``fn`` returns, to read recorded ones back.
+        journal: where ends are recorded; None keeps nothing.
+        progress: where progress is shown.
+        stop: when set, the stage stops and raises ``Interrupted``.
+        n_in_flight: how many rows run at once.
+        max_failed_share: the share of rows that may fail (five always may).
+
+    Raises:
+        ValueError: for two rows with one id.
+        TooManyFailures: when more than the allowed share failed.
+        Interrupted: when ``stop`` was set. What was recorded is kept.
+    """
+    ids = [row.id for row in rows]
+    if len(set(ids)) != len(ids):
+        twice = Counter(ids).most_common(1)[0][0]
+        raise ValueError(f"stage {stage}: the row id {twice!r} occurs twice; ids must be distinct")
+    recorded = journal.outcomes(stage) if journal else {}
+    kept = {row: end for row, end in recorded.items() if end.status != "failed"}
+    work = _Work(
+        fn=fn,
+        waiting=[row for row in rows if row.id not in kept],
+        stage=stage,
+        journal=journal,
+        progress=progress or NoProgress(),
+        stop=stop,
+        max_failed=max(_FEW_FAILURES, int(max_failed_share * len(rows))),
+    )
+    for row in ids:
+        if row in kept:
+            _recall(work, row, kept[row], result)
+    n_resumed = len(ids) - len(work.waiting)
+    work.progress.begin(stage, len(ids), n_resumed)
+    try:
+        if work.waiting:
+            run_async(_run(work, n_in_flight))
+    finally:
+        if journal:
+            journal.flush()
+        work.progress.end(stage)
+    done = tuple(work.results[row] for row in ids if row in work.results)
+    in_order = {row: work.filtered[row] for row in ids if row in work.filtered}
+    return Mapped(done, in_order, {row: work.failed[row] for row in ids if row in work.failed}, n_resumed)
+
+
+def run_async(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, also where a loop already runs in this thread (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(coroutine)
+        return
+    failure: list[BaseException] = []
+
+    def in_own_thread() -> None:
+        try:
+            asyncio.run(coroutine)
+        except BaseException as error:  # noqa: BLE001 - carried over to the calling thread, raised there
+            failure.append(error)
+
+    thread = threading.Thread(target=in_own_thread, name="charter-rows")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+
+
+async def _run(work: _Work[RowT, ResultT], n_in_flight: int) -> None:
+    """Keep ``n_in_flight`` rows going until none waits; cancel what runs on the first error or on stop."""
+    waiting = iter(work.waiting)
+    running: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            while len(running) < n_in_flight and (row := next(waiting, None)) is not None:
+                running.add(asyncio.create_task(_one(work, row)))
+            if not running:
+                return
+            finished, running = await asyncio.wait(running, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            for task in finished:
+                task.result()
+            if work.stop is not None and work.stop.is_set():
+                raise Interrupted(f"stopped during {work.stage}")
+            if work.journal:
+                work.journal.flush_if_due()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _one(work: _Work[RowT, ResultT], row: RowT) -> None:
+    try:
+        value = await work.fn(row)
+    except EngineError as error:
+        _record_failure(work, row.id, str(error))
+        return
+    if isinstance(value, Filtered):
+        work.filtered[row.id] = value.reason
+        _record(work, row.id, Outcome("filtered", value.reason))
+    else:
+        work.results[row.id] = value
+        _record(work, row.id, Outcome("done", value.to_json()))
+    work.progress.advance(work.stage)
+
+
+def _record(work: _Work[RowT, ResultT], row: str, end: Outcome) -> None:
+    if work.journal:
+        work.journal.record(work.stage, row, end)
+
+
+def _record_failure(work: _Work[RowT, ResultT], row: str, reason: str) -> None:
+    work.failed[row] = reason
+    _record(work, row, Outcome("failed", reason))
+    work.progress.advance(work.stage, f"{len(work.failed)} failed")
+    if len(work.failed) > work.max_failed:
+        raise TooManyFailures(
+            f"{work.stage}: {len(work.failed)} rows failed, more than the {work.max_failed} allowed. The last: "
+            f"{row}: {reason}. Mend the cause and run the same command again; done rows are kept."
+        )
+
+
+def _recall(work: _Work[RowT, ResultT], row: str, end: Outcome, result: type[ResultT]) -> None:
+    if end.status == "filtered":
+        work.filtered[row] = end.payload
+    else:
+        work.results[row] = result.from_json(end.payload)

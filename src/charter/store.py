@@ -1,0 +1,190 @@
+"""The run's journal: one SQLite file that remembers completions and the fate of every row.
+
+Each payload carries a checksum that is verified on reading; a damaged record counts as missing, so that only what it
+held is done again. Writes are gathered and committed together (a commit costs about a millisecond); ``flush`` makes
+all of them durable. One process writes a journal at a time: the run folder's lock sees to that (``run``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from charter.errors import JournalError
+
+Status = Literal["done", "filtered", "failed"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, payload TEXT NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (
+    stage TEXT NOT NULL, row TEXT NOT NULL, status TEXT NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL,
+    PRIMARY KEY (stage, row)
+) WITHOUT ROWID;
+"""
+_MAX_PENDING = 512
+_MAX_PENDING_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The terminal record of one row in one stage: ``payload`` is the result's JSON, or the reason."""
+
+    status: Status
+    payload: str
+
+
+class Journal:
+    """A run's completions and rows. Safe to use from several threads of one process.
+
+    Args:
+        path: the SQLite file; made where it does not exist.
+
+    Raises:
+        JournalError: where the file is not a journal or cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._completions: dict[str, str] = {}
+        self._rows: dict[tuple[str, str], Outcome] = {}
+        self._last_flush = time.monotonic()
+        self.n_damaged = 0
+        try:
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise _damaged(path, error) from error
+
+    def __enter__(self) -> Self:
+        """Use the journal as a context that closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get(self, key: str) -> str | None:
+        """Recall a completion's payload by its key, None where there is none (or a damaged one)."""
+        with self._lock:
+            pending = self._completions.get(key)
+            if pending is not None:
+                return pending
+            found = self._one("SELECT payload, checksum FROM completions WHERE key = ?", (key,))
+        if found is None:
+            return None
+        payload, checksum = found
+        return payload if self._whole(checksum, key, payload) else None
+
+    def put(self, key: str, payload: str) -> None:
+        """Remember a completion's payload under its key."""
+        with self._lock:
+            self._completions[key] = payload
+        self.flush_if_due()
+
+    def record(self, stage: str, row: str, outcome: Outcome) -> None:
+        """Record a row's end in a stage; a later record replaces an earlier one."""
+        with self._lock:
+            self._rows[stage, row] = outcome
+        self.flush_if_due()
+
+    def outcomes(self, stage: str) -> dict[str, Outcome]:
+        """Read the terminal records of a stage, by row id."""
+        self.flush()
+        with self._lock:
+            found = self._all("SELECT row, status, payload, checksum FROM rows WHERE stage = ?", (stage,))
+        return {
+            row: Outcome(status, payload)
+            for row, status, payload, checksum in found
+            if self._whole(checksum, stage, row, status, payload)
+        }
+
+    def stages(self) -> tuple[str, ...]:
+        """Name the stages that have records, sorted."""
+        self.flush()
+        with self._lock:
+            return tuple(name for (name,) in self._all("SELECT DISTINCT stage FROM rows ORDER BY stage", ()))
+
+    def flush(self) -> None:
+        """Make everything that was put and recorded durable."""
+        with self._lock:
+            if self._completions or self._rows:
+                self._commit()
+            self._last_flush = time.monotonic()
+
+    def close(self) -> None:
+        """Flush and close; closing twice is fine."""
+        self.flush()
+        with self._lock:
+            self._db.close()
+
+    def flush_if_due(self) -> None:
+        """Flush where records have waited long enough, or are many."""
+        n_pending = len(self._completions) + len(self._rows)
+        if n_pending >= _MAX_PENDING or time.monotonic() - self._last_flush > _MAX_PENDING_SECONDS:
+            self.flush()
+
+    def _commit(self) -> None:
+        completions = [(key, text, _checksum(key, text)) for key, text in self._completions.items()]
+        rows = [
+            (stage, row, end.status, end.payload, _checksum(stage, row, end.status, end.payload))
+            for (stage, row), end in self._rows.items()
+        ]
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO completions VALUES (?, ?, ?)", completions)
+            self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise _unwritable(self.path, error) from error
+        self._completions.clear()
+        self._rows.clear()
+
+    def _one(self, query: str, values: tuple[str, ...]) -> tuple[str, bytes] | None:
+        try:
+            found: tuple[str, bytes] | None = self._db.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise _damaged(self.path, error) from error
+        return found
+
+    def _all(self, query: str, values: tuple[str, ...]) -> list[tuple]:  # type: ignore[type-arg]
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise _damaged(self.path, error) from error
+
+    def _whole(self, checksum: bytes, *parts: str) -> bool:
+        if checksum == _checksum(*parts):
+            return True
+        self.n_damaged += 1
+        return False
+
+
+def _checksum(*parts: str) -> bytes:
+    hasher = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else bytes(part)
+        hasher.update(len(data).to_bytes(8, "little"))
+        hasher.update(data)
+    return hasher.digest()
+
+
+def _damaged(path: Path, error: sqlite3.Error) -> JournalError:
+    return JournalError(
+        f"{path}: the journal cannot be read ({error}). Start a new run folder (--out), or restore the file from a copy."
+    )
+
+
+def _unwritable(path: Path, error: sqlite3.Error) -> JournalError:
+    return JournalError(
+        f"{path}: the journal cannot be written ({error}). Check free space and permissions, then run the same "
+        "command again: everything recorded so far is kept."
+    )
