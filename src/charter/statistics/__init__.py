@@ -1,0 +1,35 @@
+"""Intervals, paired tests, calibration and agreement: pure functions over numbers, every one seeded."""
+
+from charter.statistics.agreement import (
+    ConfusionMatrix,
+    ReliabilityBin,
+    cohen_kappa,
+    confusion_matrix,
+    expected_calibration_error,
+    reliability_bins,
+)
+from charter.statistics.intervals import Interval, mean_interval, rate_interval, statistic_interval, wilson_interval
+from charter.statistics.paired import (
+    PairedDifference,
+    paired_mean_difference,
+    paired_rate_difference,
+    seed_averaged_difference,
+)
+
+__all__ = [
+    "ConfusionMatrix",
+    "Interval",
+    "PairedDifference",
+    "ReliabilityBin",
+    "cohen_kappa",
+    "confusion_matrix",
+    "expected_calibration_error",
+    "mean_interval",
+    "paired_mean_difference",
+    "paired_rate_difference",
+    "rate_interval",
+    "reliability_bins",
+    "seed_averaged_difference",
+    "statistic_interval",
+    "wilson_interval",
+]

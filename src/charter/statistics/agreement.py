@@ -1,0 +1,122 @@
+"""Calibration of probabilities and agreement of labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from charter.statistics.resampling import finite
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """The rows whose probability lies in [lower, upper): how sure they were, and how often they came true."""
+
+    lower: float
+    upper: float
+    n: int
+    confidence: float
+    frequency: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionMatrix:
+    """Counts by true label (rows) and predicted label (columns), both in the order of ``labels``."""
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+    @property
+    def n(self) -> int:
+        """How many rows were counted."""
+        return sum(map(sum, self.counts))
+
+    @property
+    def agreement(self) -> float:
+        """The share of rows on the diagonal."""
+        return sum(self.counts[i][i] for i in range(len(self.labels))) / self.n
+
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa: ``(p_o - p_e) / (1 - p_e)``, agreement beyond what the margins alone would give.
+
+        Where both sides use one and the same label throughout, chance already explains everything and the quotient is
+        0/0; 0.0 is returned, since nothing beyond chance was shown. Source: Cohen 1960, Educ. Psychol. Meas. 20(1).
+        """
+        table = np.asarray(self.counts, dtype=np.float64) / self.n
+        expected = float(table.sum(axis=0) @ table.sum(axis=1))
+        return 0.0 if math.isclose(expected, 1.0) else (float(np.trace(table)) - expected) / (1.0 - expected)
+
+
+def reliability_bins(probabilities: ArrayLike, outcomes: ArrayLike, *, n_bins: int = 10) -> tuple[ReliabilityBin, ...]:
+    """Compare probabilities with what came true, in equal-width bins over [0, 1]; empty bins are left out.
+
+    Raises:
+        ValueError: for no rows, rows that are not paired, or values outside [0, 1].
+    """
+    sure, true = finite(probabilities, "probabilities"), finite(outcomes, "outcomes")
+    if sure.shape != true.shape:
+        raise ValueError(f"{len(sure)} probabilities and {len(true)} outcomes: expected one outcome for each")
+    if min(sure.min(), true.min()) < 0 or max(sure.max(), true.max()) > 1:
+        raise ValueError("a probability or outcome lies outside [0, 1]")
+    places = np.minimum((sure * n_bins).astype(np.int64), n_bins - 1)  # 1.0 belongs to the last bin
+    bins = []
+    for place in np.unique(places):
+        inside = places == place
+        bins.append(
+            ReliabilityBin(
+                lower=int(place) / n_bins,
+                upper=(int(place) + 1) / n_bins,
+                n=int(inside.sum()),
+                confidence=float(sure[inside].mean()),
+                frequency=float(true[inside].mean()),
+            )
+        )
+    return tuple(bins)
+
+
+def expected_calibration_error(probabilities: ArrayLike, outcomes: ArrayLike, *, n_bins: int = 10) -> float:
+    """Average the gap between probability and frequency: ``Σ (n_bin / n) |frequency - confidence|``.
+
+    Equal-width bins; 0 is calibrated. Source: Guo et al. 2017, arXiv 1706.04599.
+
+    Raises:
+        ValueError: as ``reliability_bins``.
+    """
+    bins = reliability_bins(probabilities, outcomes, n_bins=n_bins)
+    total = sum(one.n for one in bins)
+    return sum(one.n * abs(one.frequency - one.confidence) for one in bins) / total
+
+
+def confusion_matrix(
+    true: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str] | None = None
+) -> ConfusionMatrix:
+    """Count rows by true and predicted label.
+
+    Args:
+        true: the labels held to be right.
+        predicted: as many labels to compare.
+        labels: their order; by default every label that occurs, sorted.
+
+    Raises:
+        ValueError: for no rows, rows that are not paired, or a label that ``labels`` does not name.
+    """
+    if len(true) != len(predicted) or not true:
+        raise ValueError(f"{len(true)} true and {len(predicted)} predicted labels: expected as many, and at least one")
+    names = tuple(labels) if labels is not None else tuple(sorted({*true, *predicted}))
+    unknown = {*true, *predicted} - set(names)
+    if unknown:
+        raise ValueError(f"labels {sorted(unknown)} are not among {list(names)}: name every label that occurs")
+    place = {name: index for index, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(counts, ([place[name] for name in true], [place[name] for name in predicted]), 1)
+    return ConfusionMatrix(names, tuple(tuple(int(count) for count in row) for row in counts))
+
+
+def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float:
+    """Measure two raters' agreement beyond chance (see ``ConfusionMatrix.kappa``)."""
+    return confusion_matrix(first, second).kappa
