@@ -125,9 +125,11 @@ class Round(Record):
 class Trace(PromptRow):
     """A prompt's whole chain: initial response, then rounds of critique and revision.
 
-    ``flags`` gathers the flags of the initial response (``initial:FLAG``) and of the rounds (``round N:FLAG``).
+    ``sample`` numbers the chains of one prompt. ``flags`` gathers the flags of the initial response
+    (``initial:FLAG``) and of the rounds (``round N:FLAG``).
     """
 
+    sample: int = 0
     initial: str
     initial_flags: tuple[str, ...] = ()
     rounds: tuple[Round, ...]

@@ -20,7 +20,9 @@ from charter.errors import JournalError
 Status = Literal["done", "filtered", "failed"]
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, payload TEXT NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS completions (
+    key TEXT PRIMARY KEY, payload TEXT NOT NULL, checksum BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (
     stage TEXT NOT NULL, row TEXT NOT NULL, status TEXT NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL,
     PRIMARY KEY (stage, row)
@@ -179,7 +181,7 @@ def _checksum(*parts: str) -> bytes:
 
 def _damaged(path: Path, error: sqlite3.Error) -> JournalError:
     return JournalError(
-        f"{path}: the journal cannot be read ({error}). Start a new run folder (--out), or restore the file from a copy."
+        f"{path}: the journal cannot be read ({error}). Start a new run folder (--out), or restore the file."
     )
 
 

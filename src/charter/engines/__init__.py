@@ -1,0 +1,1 @@
+"""Ways of reaching a model, behind one protocol (``base.Engine``)."""

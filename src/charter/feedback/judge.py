@@ -1,0 +1,160 @@
+"""The judge: one pair under one principle, in both orders (CAI §4.1).
+
+The order of operations is fixed, so that swapping the pair gives exactly 1 - p: per order and principle the mean over
+chains, then the clamp (with chains only), then the mean of both orders, then the weighted mean over principles. A
+verdict that cannot be read is invalid: counted and left out, never a tie.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from charter.constitution.model import Principle
+from charter.engines.base import Choice, Engine, Sampling
+from charter.errors import EngineError
+from charter.feedback.questions import Asking, Question, letter_request, reasoning_request
+from charter.records import Order, Prompt, Verdict
+from charter.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How verdicts are asked for.
+
+    Args:
+        engine: the model that judges.
+        asking: system text and examples.
+        min_option_mass: below this summed probability of both letters a verdict is invalid.
+        chains: chains of thought per verdict; 0 asks for the letter at once.
+        clamp: the range that probabilities are held to, with chains only (CAI §4.1: 40-60 %).
+        max_chain_tokens: at most, per chain.
+        seed: of the run.
+    """
+
+    engine: Engine
+    asking: Asking
+    min_option_mass: float = 0.5
+    chains: int = 0
+    clamp: tuple[float, float] = (0.4, 0.6)
+    max_chain_tokens: int = 160
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What both orders and all principles come to: ``p_a``, None where no principle has two valid verdicts."""
+
+    verdicts: tuple[Verdict, ...]
+    p_a: float | None
+    position_bias: float
+
+
+async def judge_one(
+    judge: Judge, row: str, prompt: Prompt, a: str, b: str, principles: Sequence[Principle]
+) -> Judgement:
+    """Ask about one pair in both orders under each principle.
+
+    Args:
+        judge: how to ask.
+        row: the row's id, from which the chains' seeds derive.
+        prompt: the conversation.
+        a: the first response; shown as (A) in order ``ab``.
+        b: the second.
+        principles: each is asked in both orders; their weights average the votes.
+
+    Returns:
+        All verdicts, and the weighted probability that ``a`` is better.
+
+    Raises:
+        EngineError: where the engine failed on the letters.
+    """
+    asked = [(principle, order) for principle in principles for order in ("ab", "ba")]
+    verdicts = await asyncio.gather(
+        *(_verdict(judge, row, _question(prompt, a, b, principle, order), principle, order) for principle, order in asked)
+    )
+    return combine_verdicts(verdicts, {principle.id: principle.weight for principle in principles})
+
+
+def combine_verdicts(verdicts: Sequence[Verdict], weights: dict[str, float]) -> Judgement:
+    """Average both orders of each principle, then the principles by weight.
+
+    A principle counts only where both its orders are valid. The position bias is the mean over those principles of
+    |P(a better, a shown first) - P(a better, a shown second)|.
+    """
+    votes = {(verdict.principle, verdict.order): verdict.p_a for verdict in verdicts}
+    total, p_sum, biases = 0.0, 0.0, []
+    for principle, weight in weights.items():
+        first, second = votes.get((principle, "ab")), votes.get((principle, "ba"))
+        if first is None or second is None:
+            continue
+        total += weight
+        p_sum += weight * (first + second) / 2
+        biases.append(abs(first - second))
+    p_a = p_sum / total if total else None
+    return Judgement(tuple(verdicts), p_a, sum(biases) / len(biases) if biases else 0.0)
+
+
+def _question(prompt: Prompt, a: str, b: str, principle: Principle, order: Order) -> Question:
+    first, second = (a, b) if order == "ab" else (b, a)
+    return Question(prompt=prompt, question=principle.choice_question, first=first, second=second)
+
+
+async def _verdict(judge: Judge, row: str, question: Question, principle: Principle, order: Order) -> Verdict:
+    chains, readings = await _readings(judge, row, question, f"{principle.id} {order}")
+    valid = [reading for reading in readings if reading.mass >= judge.min_option_mass]
+    if not valid:
+        mass = max((reading.mass for reading in readings), default=None)
+        reason = "no readable chain" if mass is None else "option mass below the minimum"
+        return Verdict(
+            principle=principle.id, order=order, logprob_first=None, logprob_second=None, option_mass=mass, p_a=None,
+            chains=chains, invalid=reason,
+        )  # fmt: skip
+    p_first = sum(_p_first(reading) for reading in valid) / len(valid)
+    if judge.chains:
+        p_first = min(max(p_first, judge.clamp[0]), judge.clamp[1])
+    return Verdict(
+        principle=principle.id,
+        order=order,
+        logprob_first=_mean([reading.logprobs[0] for reading in valid]),
+        logprob_second=_mean([reading.logprobs[1] for reading in valid]),
+        option_mass=_mean([reading.mass for reading in valid]),
+        p_a=p_first if order == "ab" else 1.0 - p_first,
+        chains=chains,
+    )
+
+
+async def _readings(
+    judge: Judge, row: str, question: Question, purpose: str
+) -> tuple[tuple[str, ...], list[Choice]]:
+    """Read the letters, once, or after each of the chains; a chain that cannot be drawn is left out."""
+    if not judge.chains:
+        return (), [await judge.engine.choose(letter_request(judge.asking, question))]
+    texts = await asyncio.gather(
+        *(_chain(judge, question, derive_seed(judge.seed, row, f"{purpose} chain {n}")) for n in range(judge.chains))
+    )
+    chains = tuple(text for text in texts if text)
+    readings = await asyncio.gather(
+        *(judge.engine.choose(letter_request(judge.asking, question, reasoning=text)) for text in chains)
+    )
+    return chains, list(readings)
+
+
+async def _chain(judge: Judge, question: Question, seed: int) -> str:
+    sampling = Sampling(max_tokens=judge.max_chain_tokens, seed=seed)
+    completion = await judge.engine.complete(reasoning_request(judge.asking, question, sampling))
+    return completion.text.strip()
+
+
+def _p_first(reading: Choice) -> float:
+    """Normalise the first letter's probability against the second's."""
+    margin = reading.logprobs[1] - reading.logprobs[0]
+    if math.isnan(margin):
+        raise EngineError(f"the judge's log-probabilities {reading.logprobs} cannot be compared")
+    return 1.0 / (1.0 + math.exp(min(margin, 700.0)))  # exp overflows past 709
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,169 @@
+"""From pairs to preferences: the row function, and the stage that maps it (CAI §4.1)."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from charter.constitution.model import Constitution, Principle
+from charter.engines.base import Engine
+from charter.feedback.judge import Judge, Judgement, judge_one
+from charter.feedback.questions import make_asking
+from charter.records import Pair, Preference, PromptKind
+from charter.rows import Filtered, Mapped, RowMapper, map_rows
+from charter.seeds import derive_seed
+
+Disagreement = Literal["swap", "drop", "keep"]
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How pairs become preferences.
+
+    Args:
+        judges: the judge for each kind of prompt: harmlessness for red-team prompts, helpfulness for the others.
+        principles: the principles that each kind's judge draws from.
+        k_principles: how many are drawn per pair, without replacement.
+        prior: P(the intended side is better) that a source carries of itself, joined to the judge's in log-odds.
+        on_disagreement: what happens where the judge sides against the intention: ``swap`` takes the joined
+            probability as it falls, ``keep`` holds to the intended side (at p 0.5 at least), ``drop`` filters the row.
+        seed: of the run.
+    """
+
+    judges: Mapping[PromptKind, Judge]
+    principles: Mapping[PromptKind, tuple[Principle, ...]]
+    k_principles: int
+    prior: Mapping[str, float]
+    on_disagreement: Disagreement
+    seed: int
+
+
+async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
+    """Judge one pair and turn the verdicts into a soft preference."""
+    principles = _draw(pair, labelling)
+    judgement = await judge_one(
+        labelling.judges[pair.prompt.kind], pair.id, pair.prompt, pair.a, pair.b, principles
+    )
+    if judgement.p_a is None:
+        return Filtered("no valid verdict")
+    agrees = None if pair.intended is None else (judgement.p_a >= 0.5) == (pair.intended == "a")
+    if agrees is False and labelling.on_disagreement == "drop":
+        return Filtered("judge disagrees with the source")
+    p_a = with_prior(judgement.p_a, pair.intended, labelling.prior.get(pair.source, 0.5))
+    if pair.intended is not None and labelling.on_disagreement == "keep":
+        p_a = max(p_a, 0.5) if pair.intended == "a" else min(p_a, 0.5)
+    return _preference(pair, judgement, judgement.p_a, p_a, agrees=agrees, keep=labelling.on_disagreement == "keep")
+
+
+def with_prior(p_a: float, intended: str | None, prior: float) -> float:
+    """Join the judge's probability with the source's own, as independent evidence: log-odds add.
+
+    With a prior of 0.5, or no intention, the judge's probability is returned untouched.
+    """
+    if intended is None or prior == 0.5:
+        return p_a
+    logit = math.log(prior / (1.0 - prior)) * (1.0 if intended == "a" else -1.0)
+    tiny = 1e-12  # a judge at 0 or 1 stays within reach of float arithmetic
+    held = min(max(p_a, tiny), 1.0 - tiny)
+    return 1.0 / (1.0 + math.exp(-(math.log(held / (1.0 - held)) + logit)))
+
+
+def _preference(
+    pair: Pair, judgement: Judgement, p_judge_a: float, p_a: float, *, agrees: bool | None, keep: bool
+) -> Preference:
+    tie_to_b = keep and pair.intended == "b" and p_a == 0.5
+    a_chosen = p_a >= 0.5 and not tie_to_b
+    return Preference(
+        id=pair.id,
+        prompt=pair.prompt,
+        chosen=pair.a if a_chosen else pair.b,
+        rejected=pair.b if a_chosen else pair.a,
+        p_chosen=p_a if a_chosen else 1.0 - p_a,
+        source=pair.source,
+        verdicts=judgement.verdicts,
+        pair=pair.id,
+        chosen_side="a" if a_chosen else "b",
+        p_judge=p_judge_a if a_chosen else 1.0 - p_judge_a,
+        position_bias=judgement.position_bias,
+        intended=pair.intended,
+        agrees=agrees,
+    )
+
+
+def _draw(pair: Pair, labelling: Labelling) -> list[Principle]:
+    principles = labelling.principles[pair.prompt.kind]
+    draw = random.Random(derive_seed(labelling.seed, pair.id, "judge principles"))  # noqa: S311 - not a secret
+    return draw.sample(principles, min(labelling.k_principles, len(principles)))
+
+
+def label(
+    pairs: Sequence[Pair],
+    constitution: Constitution,
+    judge: Engine,
+    *,
+    helpful: Constitution | None = None,
+    k_principles: int = 2,
+    n_few_shots: int | None = None,
+    min_option_mass: float = 0.5,
+    chains: int = 0,
+    clamp: tuple[float, float] = (0.4, 0.6),
+    max_chain_tokens: int = 160,
+    prior: Mapping[str, float] | None = None,
+    on_disagreement: Disagreement = "swap",
+    seed: int = 0,
+    mapper: RowMapper = map_rows,
+) -> Mapped[Preference]:
+    """Label pairs with AI feedback: both orders, k principles, soft labels (CAI §4.1).
+
+    Args:
+        pairs: of any source.
+        constitution: judges red-team pairs.
+        judge: the model that judges.
+        helpful: the constitution that judges helpful prompts and benign twins; None takes ``constitution``.
+        k_principles: drawn per pair.
+        n_few_shots: worked examples shown, None for all.
+        min_option_mass: below this a verdict is invalid.
+        chains: chains of thought per verdict, 0 for none.
+        clamp: the range for probabilities, with chains.
+        max_chain_tokens: at most, per chain.
+        prior: see ``Labelling``.
+        on_disagreement: see ``Labelling``.
+        seed: of the run.
+        mapper: what maps the row function.
+
+    Returns:
+        A preference per pair; pairs with no valid verdict, or dropped, are filtered with the reason.
+    """
+    by_kind: dict[PromptKind, Constitution] = {
+        "red_team": constitution,
+        "helpful": helpful or constitution,
+        "benign_twin": helpful or constitution,
+    }
+    judges: dict[PromptKind, Judge] = {
+        kind: Judge(
+            engine=judge,
+            asking=make_asking(one, n_few_shots=n_few_shots, reasoned=chains > 0, seed=seed),
+            min_option_mass=min_option_mass,
+            chains=chains,
+            clamp=clamp,
+            max_chain_tokens=max_chain_tokens,
+            seed=seed,
+        )
+        for kind, one in by_kind.items()
+    }
+    labelling = Labelling(
+        judges=judges,
+        principles={kind: one.principles for kind, one in by_kind.items()},
+        k_principles=k_principles,
+        prior=prior or {},
+        on_disagreement=on_disagreement,
+        seed=seed,
+    )
+
+    async def one(pair: Pair) -> Preference | Filtered:
+        return await label_one(pair, labelling)
+
+    return mapper(one, pairs, "label", result=Preference)

@@ -1,0 +1,212 @@
+"""Pair sources on one footing: where two responses to one prompt come from.
+
+- ``on_policy``: two samples of the policy (CAI §4.1).
+- ``revision_vs_initial``: the last revision against the initial response; the revision is intended.
+- ``guided_vs_plain``: the model with the constitution in its context against the model without. On red-team prompts
+  the guided side is intended. On other prompts the plain side is: the constitution should change nothing there, and
+  where it does, the plain answer is the one to keep.
+
+Which response becomes a is drawn by the row's seed, so that no source is tied to a position.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from charter.constitution.model import Constitution
+from charter.engines.base import Completion, CompletionRequest, Engine, Sampling
+from charter.records import Message, Pair, Prompt, PromptKind, Trace
+from charter.revision.quality import BLOCKING, response_flags
+from charter.rows import Filtered, Mapped, RowMapper, map_rows
+from charter.seeds import derive_seed, row_id
+
+PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """One pair to be made: from which prompt (or trace), by which source, and the how-manieth of that prompt."""
+
+    prompt: Prompt
+    source: PairSource
+    number: int
+    trace: Trace | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the pair that this becomes."""
+        return row_id("pair", self.prompt.id, self.source, self.number)
+
+
+@dataclass(frozen=True)
+class PairMaking:
+    """How pairs are made: who answers plainly, who answers guided, and with which context."""
+
+    policy: Engine
+    guide: Engine
+    guidance: tuple[Message, ...]
+    sampling: Sampling
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A response that may enter a pair, with what is wrong with it."""
+
+    text: str
+    origin: str
+    flags: tuple[str, ...]
+
+
+async def pair_one(plan: PairPlan, making: PairMaking) -> Pair | Filtered:
+    """Make one pair, or say why it cannot be one (equal responses, or a side that must not be trained on)."""
+    better, other, intended = await _candidates(plan, making)
+    for side in (better, other):
+        broken = sorted(set(side.flags) & BLOCKING)
+        if broken:
+            return Filtered(f"{plan.source}: {side.origin} is {broken[0]}")
+    if better.text == other.text:
+        return Filtered(f"{plan.source}: both responses are the same")
+    flip = random.Random(derive_seed(making.seed, plan.id, "sides")).random() < 0.5  # noqa: S311 - not a secret
+    a, b = (other, better) if flip else (better, other)
+    return Pair(
+        id=plan.id,
+        prompt=plan.prompt,
+        a=a.text,
+        b=b.text,
+        source=plan.source,
+        intended=None if not intended else ("b" if flip else "a"),
+        origin_a=a.origin,
+        origin_b=b.origin,
+    )
+
+
+async def _candidates(plan: PairPlan, making: PairMaking) -> tuple[_Candidate, _Candidate, bool]:
+    """Get both responses, the intended one first where the source intends one."""
+    if plan.source == "revision_vs_initial":
+        return _from_trace(plan)
+    plain = CompletionRequest(messages=plan.prompt.turns, sampling=_sampling(plan, making, "plain"))
+    if plan.source == "on_policy":
+        again = plain.model_copy(update={"sampling": _sampling(plan, making, "plain again")})
+        first, second = await asyncio.gather(making.policy.complete(plain), making.policy.complete(again))
+        return _candidate(plan, first, "sample 1"), _candidate(plan, second, "sample 2"), False
+    guided = CompletionRequest(
+        messages=(*making.guidance, *(turn for turn in plan.prompt.turns if turn.role != "system")),
+        sampling=_sampling(plan, making, "guided"),
+        n_shared=len(making.guidance),
+    )
+    with_it, without = await asyncio.gather(making.guide.complete(guided), making.policy.complete(plain))
+    sides = (_candidate(plan, with_it, "guided"), _candidate(plan, without, "plain"))
+    return (*sides, True) if plan.prompt.kind == "red_team" else (sides[1], sides[0], True)
+
+
+def _from_trace(plan: PairPlan) -> tuple[_Candidate, _Candidate, bool]:
+    if plan.trace is None or not plan.trace.rounds:
+        raise ValueError(f"{plan.id}: revision_vs_initial needs a trace with a round")
+    last = plan.trace.rounds[-1]
+    revision = _Candidate(last.revision, f"revision {last.number}", last.flags)
+    return revision, _Candidate(plan.trace.initial, "initial", plan.trace.initial_flags), True
+
+
+def _candidate(plan: PairPlan, completion: Completion, origin: str) -> _Candidate:
+    return _Candidate(completion.text.strip(), origin, response_flags(plan.prompt.text, completion))
+
+
+def _sampling(plan: PairPlan, making: PairMaking, purpose: str) -> Sampling:
+    return making.sampling.model_copy(update={"seed": derive_seed(making.seed, plan.id, purpose)})
+
+
+def guidance_messages(constitution: Constitution) -> tuple[Message, ...]:
+    """Put a constitution into a conversation: system text, principles, and the examples' final answers as turns."""
+    principles = "\n".join(f"- {principle.text}" for principle in constitution.principles)
+    system = f"{constitution.system.respond}\n\nPrinciples:\n{principles}".strip()
+    turns = [
+        message
+        for example in constitution.few_shots.revise
+        for message in (*example.messages[:-1], Message(role="assistant", content=example.revision))
+    ]
+    return (Message(role="system", content=system), *turns)
+
+
+def plan_pairs(
+    prompts: Sequence[Prompt],
+    traces: Sequence[Trace],
+    *,
+    n: int,
+    kinds: Mapping[PromptKind, float],
+    sources: Mapping[PromptKind, Mapping[PairSource, float]],
+) -> list[PairPlan]:
+    """Spread ``n`` pairs over kinds of prompt and sources by their shares.
+
+    Within a kind and source the prompts are taken in turn, as often as it takes; ``revision_vs_initial`` takes each
+    trace once at most. A kind without prompts, or a share that more traces would be needed for, leaves pairs unmade:
+    the caller sees it from the length.
+    """
+    plans: list[PairPlan] = []
+    for kind, share in kinds.items():
+        of_kind = [prompt for prompt in prompts if prompt.kind == kind]
+        for source, part in sources.get(kind, {}).items():
+            wanted = round(n * share * part)
+            if source == "revision_vs_initial":
+                usable = [trace for trace in traces if trace.prompt.kind == kind][:wanted]
+                plans += [PairPlan(trace.prompt, source, trace.sample, trace) for trace in usable]
+            elif of_kind:
+                plans += [
+                    PairPlan(of_kind[index % len(of_kind)], source, index // len(of_kind)) for index in range(wanted)
+                ]
+    return plans
+
+
+def pairs(
+    prompts: Sequence[Prompt],
+    traces: Sequence[Trace],
+    constitution: Constitution,
+    policy: Engine,
+    *,
+    guide: Engine | None = None,
+    n: int = 400,
+    kinds: Mapping[PromptKind, float],
+    sources: Mapping[PromptKind, Mapping[PairSource, float]],
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    max_tokens: int = 256,
+    seed: int = 0,
+    mapper: RowMapper = map_rows,
+) -> Mapped[Pair]:
+    """Make pairs of responses, by source and kind of prompt in stated shares.
+
+    Args:
+        prompts: training prompts of every kind.
+        traces: what ``revise`` gave, for ``revision_vs_initial``.
+        constitution: what the guided side has in its context.
+        policy: answers plainly (the SFT model, as in the paper).
+        guide: answers with the constitution; None takes the policy.
+        n: pairs over all kinds.
+        kinds: share of each kind of prompt.
+        sources: share of each source within a kind.
+        temperature: of every sample.
+        top_p: nucleus kept at each token.
+        max_tokens: at most, per response.
+        seed: of the run.
+        mapper: what maps the row function.
+
+    Returns:
+        The pairs; those that could not be made are filtered with the reason.
+    """
+    making = PairMaking(
+        policy=policy,
+        guide=guide or policy,
+        guidance=guidance_messages(constitution),
+        sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens),
+        seed=seed,
+    )
+
+    async def one(plan: PairPlan) -> Pair | Filtered:
+        return await pair_one(plan, making)
+
+    plans = plan_pairs(prompts, traces, n=n, kinds=kinds, sources=sources)
+    return mapper(one, plans, "pairs", result=Pair)

@@ -1,0 +1,89 @@
+"""How the judge is asked: a conversation, a principle's choice question, two options, and the answer's beginning.
+
+The options are shown as ``(A) ...`` and ``(B) ...``, and the request ends just after an opening bracket, where each
+letter is one token (CAI §4.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from charter.constitution.model import Constitution, JudgeExample
+from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
+from charter.records import Message, Prompt, transcript
+from charter.seeds import derive_seed
+
+ANSWER_OPENING = "The better response is ("
+REASONING_OPENING = "Let's think step by step:"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One comparison as the judge sees it: ``first`` is shown as (A), ``second`` as (B)."""
+
+    prompt: Prompt
+    question: str
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What all questions of a run share: the system text and the worked examples, already rendered as messages."""
+
+    shared: tuple[Message, ...]
+
+
+def make_asking(
+    constitution: Constitution, *, n_few_shots: int | None = None, reasoned: bool = False, seed: int = 0
+) -> Asking:
+    """Render what is the same for every question.
+
+    An example without a question of its own gets a principle's, drawn independently for each (CAI §4.1), once a run:
+    the examples stay the same tokens for every row.
+    """
+    system = (Message(role="system", content=constitution.system.judge),) if constitution.system.judge else ()
+    turns: list[Message] = []
+    for number, example in enumerate(constitution.few_shots.judge[:n_few_shots]):
+        drawn = derive_seed(seed, f"judge example {number}", "principle") % len(constitution.principles)
+        question = example.question or constitution.principles[drawn].choice_question
+        turns += _example_turns(example, question, reasoned=reasoned)
+    return Asking(shared=(*system, *turns))
+
+
+def letter_request(asking: Asking, question: Question, *, reasoning: str | None = None) -> ChoiceRequest:
+    """Ask for the letters' log-probabilities, after a given chain of reasoning where there is one."""
+    prefill = ANSWER_OPENING if reasoning is None else f"{REASONING_OPENING} {reasoning}\n{ANSWER_OPENING}"
+    return ChoiceRequest(messages=_messages(asking, question), prefill=prefill, n_shared=len(asking.shared))
+
+
+def reasoning_request(asking: Asking, question: Question, sampling: Sampling) -> CompletionRequest:
+    """Ask for the chain of reasoning alone; it ends where the answer would begin (CAI §4.1)."""
+    stops = (*sampling.stop, ANSWER_OPENING, ANSWER_OPENING[:-2])
+    return CompletionRequest(
+        messages=_messages(asking, question),
+        prefill=REASONING_OPENING,
+        n_shared=len(asking.shared),
+        sampling=sampling.model_copy(update={"stop": stops}),
+    )
+
+
+def _messages(asking: Asking, question: Question) -> tuple[Message, ...]:
+    text = _question_text(transcript(question.prompt.turns), question.question, question.first, question.second)
+    return (*asking.shared, Message(role="user", content=text))
+
+
+def _question_text(conversation: str, question: str, first: str, second: str) -> str:
+    talk = conversation if conversation.startswith("\n\n") else f"\n\nHuman: {conversation}"
+    return (
+        f"Consider this conversation:{talk}\n\n{question}\n\n"
+        f"Options:\n(A) {first}\n\n(B) {second}"
+    )
+
+
+def _example_turns(example: JudgeExample, question: str, *, reasoned: bool) -> list[Message]:
+    text = _question_text(transcript(example.messages), question, example.a, example.b)
+    answer = f"{ANSWER_OPENING}{example.answer})."
+    if reasoned and example.reasoning:
+        answer = f"{REASONING_OPENING} {example.reasoning}\n{answer}"
+    return [Message(role="user", content=text), Message(role="assistant", content=answer)]

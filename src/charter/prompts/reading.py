@@ -1,0 +1,158 @@
+"""Readers of rows: CSV, JSON lines, JSON, Parquet, and Hugging Face datasets, each row with the place it came from."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charter.errors import PromptError
+
+_MAX_CELL = 10_000_000  # characters; Python's csv stops at 131,072 by default
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One row as the file has it, and where it stands (``file:line``, or ``file row N``)."""
+
+    values: dict[str, Any]
+    place: str
+
+
+def read_rows(source: str, *, split: str | None = None) -> list[SourceRow]:
+    """Read every row of a file, a ``save_to_disk`` folder or a Hugging Face dataset id.
+
+    Raises:
+        PromptError: naming the file, the line and what is wrong.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return list(_dataset_folder(path, split))
+    if not path.exists():
+        if _looks_like_hub_id(source):
+            return list(_hub_dataset(source, split))
+        raise PromptError(
+            f"{source}: no such file. Expected a CSV, JSON-lines, JSON or Parquet file, a saved dataset's folder, a "
+            "Hugging Face dataset id (owner/name), or 'built-in'."
+        )
+    readers = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json, ".parquet": _parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise PromptError(f"{path}: unknown kind of file {path.suffix!r}; known: {', '.join(sorted(readers))}")
+    rows = list(reader(path))
+    if not rows:
+        raise PromptError(f"{path}: the file holds no rows; give at least one prompt")
+    return rows
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
+    except OSError as error:
+        raise PromptError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+
+
+def _csv(path: Path) -> Iterator[SourceRow]:
+    csv.field_size_limit(_MAX_CELL)
+    reader = csv.reader(_text(path).splitlines(keepends=True), strict=True)
+    try:
+        header = next(reader, None)
+        if header is None:
+            return
+        if len(set(header)) != len(header):
+            raise PromptError(f"{path}:1: a column name occurs twice in {header}; give each column its own name")
+        line = reader.line_num + 1
+        for cells in reader:
+            if cells:
+                if len(cells) != len(header):
+                    raise PromptError(f"{path}:{line}: {len(cells)} cells where the header has {len(header)}")
+                yield SourceRow(dict(zip(header, cells, strict=True)), f"{path}:{line}")
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise PromptError(f"{path}:{reader.line_num}: not CSV ({error}); check the quotes of this row") from error
+
+
+def _json_lines(path: Path) -> Iterator[SourceRow]:
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if line.strip():
+            yield SourceRow(_object(_parse(line, f"{path}:{number}"), f"{path}:{number}"), f"{path}:{number}")
+
+
+def _json(path: Path) -> Iterator[SourceRow]:
+    data = _parse(_text(path), str(path))
+    if not isinstance(data, list):
+        raise PromptError(f"{path}: expected a list of objects, found {type(data).__name__}")
+    for number, value in enumerate(data, start=1):
+        yield SourceRow(_object(value, f"{path} item {number}"), f"{path} item {number}")
+
+
+def _parse(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise PromptError(f"{place}: not JSON ({error}); expected one object a line, or a list of objects") from error
+
+
+def _object(value: Any, place: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"prompt": value}
+    if not isinstance(value, dict):
+        raise PromptError(f"{place}: expected an object or a string, found {type(value).__name__}")
+    return value
+
+
+def _parquet(path: Path) -> Iterator[SourceRow]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise PromptError(f"{path}: not a Parquet file ({error}); check how it was written") from error
+    for number, values in enumerate(table.to_pylist(), start=1):
+        yield SourceRow(values, f"{path} row {number}")
+
+
+def _dataset_folder(path: Path, split: str | None) -> Iterator[SourceRow]:
+    import datasets
+
+    try:
+        loaded = datasets.load_from_disk(str(path))
+    except (FileNotFoundError, ValueError, OSError) as error:
+        raise PromptError(f"{path}: not a folder that datasets' save_to_disk wrote ({error})") from error
+    yield from _dataset(loaded, str(path), split)
+
+
+def _hub_dataset(name: str, split: str | None) -> Iterator[SourceRow]:
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(name, split=split)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise PromptError(
+            f"{name}: neither a file here nor a dataset that the Hugging Face Hub gave ({error}). Check the name, the "
+            "network, and HF_TOKEN for a private one."
+        ) from error
+    yield from _dataset(loaded, name, split)
+
+
+def _dataset(loaded: Any, name: str, split: str | None) -> Iterator[SourceRow]:
+    if hasattr(loaded, "keys"):
+        if split is None and len(loaded) > 1:
+            raise PromptError(f"{name}: has the splits {', '.join(loaded)}; choose one with 'split'")
+        chosen = split or next(iter(loaded))
+        if chosen not in loaded:
+            raise PromptError(f"{name}: has no split {chosen!r}, only {', '.join(loaded)}")
+        loaded = loaded[chosen]
+    for number, values in enumerate(loaded, start=1):
+        yield SourceRow(dict(values), f"{name} row {number}")
+
+
+def _looks_like_hub_id(source: str) -> bool:
+    owner, _, name = source.partition("/")
+    return bool(owner and name and "/" not in name and not Path(source).suffix and not source.startswith((".", "~")))

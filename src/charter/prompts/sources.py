@@ -1,0 +1,165 @@
+"""Prompts by kind: the built-in set, and the reader for the user's own files, with counts of what was rejected."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from pydantic import ValidationError
+
+from charter.errors import PromptError
+from charter.prompts.reading import SourceRow, read_rows
+from charter.records import Message, Prompt, PromptKind, make_prompt
+from charter.seeds import row_id
+
+BUILT_IN = "built-in"
+_FILES: Mapping[PromptKind, str] = {
+    "red_team": "red_team.jsonl",
+    "benign_twin": "benign_twins.jsonl",
+    "helpful": "helpful.jsonl",
+}
+_LIKELY_COLUMNS = ("prompt", "prompt_text", "instruction", "question", "text")
+
+
+@dataclass(frozen=True)
+class LoadedPrompts:
+    """Prompts read from one source, and how many rows were left out, by reason."""
+
+    prompts: tuple[Prompt, ...]
+    rejected: dict[str, int]
+
+
+def load_prompts(
+    source: str,
+    kind: PromptKind,
+    *,
+    column: str | None = None,
+    id_column: str | None = None,
+    category_column: str | None = None,
+    where: Mapping[str, Any] | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+) -> LoadedPrompts:
+    """Read prompts of one kind.
+
+    Args:
+        source: ``built-in``, a file, a saved dataset's folder, or a Hugging Face dataset id.
+        kind: what the prompts are for.
+        column: where the prompt is; None takes the first likely name that exists (or ``messages``).
+        id_column: where the source's own ids are; None makes ids from the content.
+        category_column: where the category is; None takes ``category`` where it exists.
+        where: keep rows whose columns equal these values.
+        split: of a Hugging Face dataset.
+        limit: keep this many, the first.
+
+    Returns:
+        Distinct prompts in the source's order.
+
+    Raises:
+        PromptError: where the source is empty, malformed, or nothing is left.
+    """
+    if source == BUILT_IN:
+        return LoadedPrompts(_built_in(kind)[:limit], {})
+    rows = read_rows(source, split=split)
+    _check_columns(rows[0], (column, id_column, category_column, *(where or {})))
+    rejected: Counter[str] = Counter()
+    prompts: dict[str, Prompt] = {}
+    texts: set[str] = set()
+    for row in rows:
+        if any(row.values.get(name) != value for name, value in (where or {}).items()):
+            rejected["filtered by where"] += 1
+            continue
+        prompt = _prompt(row, kind, source, column, id_column, category_column)
+        if prompt is None:
+            rejected["empty"] += 1
+        elif prompt.text in texts:
+            rejected["duplicate text"] += 1
+        elif prompt.id in prompts:
+            raise PromptError(f"{row.place}: the id {prompt.id!r} was used before; ids must be distinct")
+        elif limit is not None and len(prompts) >= limit:
+            rejected["over the limit"] += 1
+        else:
+            prompts[prompt.id] = prompt
+            texts.add(prompt.text)
+    if not prompts:
+        raise PromptError(f"{source}: no prompt is left of {len(rows)} rows ({dict(rejected)}); check column and where")
+    return LoadedPrompts(tuple(prompts.values()), dict(rejected))
+
+
+def _built_in(kind: PromptKind) -> tuple[Prompt, ...]:
+    file = resources.files("charter.prompts") / "data" / _FILES[kind]
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    return tuple(
+        make_prompt(
+            row["prompt"],
+            kind,
+            id=row["id"],
+            category=row["category"],
+            source=BUILT_IN,
+            split=row.get("split", "train"),
+            twin_of=row.get("twin_of"),
+            reference=row.get("reference"),
+        )
+        for row in rows
+    )
+
+
+def _check_columns(row: SourceRow, wanted: Sequence[str | None]) -> None:
+    for name in wanted:
+        if name is not None and name not in row.values:
+            raise PromptError(f"{row.place}: there is no column {name!r}; the columns are {', '.join(row.values)}")
+
+
+def _prompt(
+    row: SourceRow, kind: PromptKind, source: str, column: str | None, id_column: str | None, category: str | None
+) -> Prompt | None:
+    turns = _turns(row, column)
+    if not turns:
+        return None
+    identity = row_id("prompt", kind, [turn.model_dump() for turn in turns])
+    return Prompt(
+        id=identity if id_column is None else str(row.values[id_column]),
+        turns=turns,
+        kind=kind,
+        category=str(row.values.get(category or "category") or ""),
+        source=source,
+        twin_of=_optional(row, "twin_of"),
+        reference=_optional(row, "reference"),
+    )
+
+
+def _optional(row: SourceRow, name: str) -> str | None:
+    value = row.values.get(name)
+    return str(value) if value else None
+
+
+def _turns(row: SourceRow, column: str | None) -> tuple[Message, ...]:
+    """Read the conversation up to its last user turn: a text, or a list of messages."""
+    name = column or next((known for known in ("messages", *_LIKELY_COLUMNS) if known in row.values), None)
+    if name is None:
+        raise PromptError(
+            f"{row.place}: which column is the prompt? Set 'column' to one of: {', '.join(row.values)}"
+        )
+    value = row.values[name]
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return ()
+    if isinstance(value, str):
+        return (_message(row, {"role": "user", "content": value}),)
+    if not isinstance(value, list):
+        raise PromptError(f"{row.place}: {name!r} is {type(value).__name__}; expected a text or a list of messages")
+    turns = [_message(row, turn) for turn in value]
+    while turns and turns[-1].role != "user":
+        turns.pop()
+    return tuple(turns)
+
+
+def _message(row: SourceRow, value: Any) -> Message:
+    try:
+        return Message.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PromptError(f"{row.place}: not a message ({first['msg']}); expected role and content as text") from error

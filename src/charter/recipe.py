@@ -1,0 +1,317 @@
+"""The recipe: one YAML file that says a whole run, strict and typed.
+
+Top keys are the stages in order, plus ``name``, ``seed``, ``constitution`` and ``models``. An unknown key is an error
+that names its nearest match. ``key=value`` overrides reach any depth (``revise.rounds=2``). Stages never see these
+objects: ``stages`` passes them plain arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from charter.errors import RecipeError
+from charter.records import PromptKind
+from charter.yaml_reading import YamlDocument, read_yaml
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
+Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
+
+
+class Settings(BaseModel):
+    """A section of a recipe: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _from_name(key: str) -> BeforeValidator:
+    """Let a plain string stand for a section with one key set."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+class ModelSettings(Settings):
+    """A model and the engine that runs it."""
+
+    name: str = Field(description="embedded name, folder, adapter folder or Hugging Face id")
+    engine: Literal["transformers", "scripted"] = "transformers"
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    device: str = "auto"
+    max_rows: int = Field(default=64, ge=1, description="rows that one forward pass serves")
+    trust_remote_code: bool = Field(default=False, description="run code that comes with the model: only if you read it")
+
+
+Model = Annotated[ModelSettings, _from_name("name")]
+
+
+class Models(Settings):
+    """Which model plays which role; a role that is not named is played by the policy's base model."""
+
+    policy: Model
+    critic: Model | None = None
+    reviser: Model | None = None
+    judge: Model | None = None
+
+
+class ConstitutionSettings(Settings):
+    """The constitution, and the one whose principles judge helpfulness."""
+
+    source: str = Field(description="built-in name or path")
+    helpful: str = Field(default="helpful", description="built-in name or path: principles for helpful prompts and twins")
+
+
+class PromptSource(Settings):
+    """Where prompts come from."""
+
+    source: str = Field(default="built-in", description="'built-in', a CSV/JSON lines/JSON/Parquet file, a dataset")
+    column: str | None = None
+    id_column: str | None = None
+    category_column: str | None = None
+    where: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    split: str | None = Field(default=None, description="the split of a Hugging Face dataset")
+    limit: int | None = Field(default=None, ge=1)
+
+
+Prompts = Annotated[PromptSource, _from_name("source")]
+
+
+class PromptSettings(Settings):
+    """Prompts by kind, and how many groups are held out for evaluation."""
+
+    red_team: Prompts = PromptSource()
+    benign_twin: Prompts | None = PromptSource()
+    helpful: Prompts | None = PromptSource()
+    n_evaluation: int = Field(default=120, ge=0, description="red-team prompts held out, each with its twin")
+    n_evaluation_helpful: int = Field(default=80, ge=0, description="helpful prompts held out")
+    n_train: int | None = Field(default=None, ge=1, description="red-team prompts trained on; None takes the rest")
+    n_train_helpful: int | None = Field(default=None, ge=1)
+
+
+class ReviseSettings(Settings):
+    """Critique and revision (CAI §3.1)."""
+
+    rounds: int = Field(default=2, ge=1, le=8)
+    layout: Literal["chat", "transcript"] = "chat"
+    n_few_shots: int | None = Field(default=None, ge=0, description="worked examples shown; None shows all")
+    temperature: float = Field(default=1.0, ge=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    max_tokens: int = Field(default=256, ge=1)
+    max_critique_tokens: int = Field(default=128, ge=1)
+    n_samples: int = Field(default=1, ge=1, description="chains per prompt, each from its own seed")
+
+
+class LoraSettings(Settings):
+    """The adapter that is trained."""
+
+    r: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    targets: str | tuple[str, ...] = "all-linear"
+
+
+class TrainingSettings(Settings):
+    """What both trainings share."""
+
+    epochs: float = Field(default=1.0, gt=0.0)
+    learning_rate: float = Field(default=2e-4, gt=0.0)
+    batch_size: int = Field(default=8, ge=1)
+    accumulation: int = Field(default=1, ge=1)
+    warmup: Share = 0.03
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    max_length: int = Field(default=1024, ge=16)
+    gradient_checkpointing: bool = False
+    lora: LoraSettings = LoraSettings()
+
+
+class SftSettings(TrainingSettings):
+    """Supervised fine-tuning on revisions, mixed with helpful rows."""
+
+    revisions: Literal["all", "last"] = "all"
+    only_changed: bool = Field(default=False, description="leave out revisions equal to what they revise")
+    helpful_ratio: float = Field(default=1.0, ge=0.0, description="helpful rows per revision row")
+    twin_ratio: float = Field(default=0.5, ge=0.0, description="benign-twin rows per revision row")
+    response_temperature: float = Field(default=0.7, ge=0.0, description="of the base's own helpful responses")
+    max_tokens: int = Field(default=256, ge=1)
+
+
+class PairSettings(Settings):
+    """Pairs by kind of prompt: shares of each source add up to 1 within a kind."""
+
+    n: int = Field(default=400, ge=1, description="pairs over all kinds")
+    kinds: dict[PromptKind, Share] = Field(
+        default_factory=lambda: {"red_team": 0.5, "benign_twin": 0.25, "helpful": 0.25}
+    )
+    sources: dict[PromptKind, dict[PairSource, Share]] = Field(
+        default_factory=lambda: {
+            "red_team": {"guided_vs_plain": 0.5, "revision_vs_initial": 0.25, "on_policy": 0.25},
+            "benign_twin": {"on_policy": 1.0},
+            "helpful": {"on_policy": 1.0},
+        }
+    )
+    temperature: float = Field(default=1.0, ge=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    max_tokens: int = Field(default=256, ge=1)
+    guided_by: Literal["sft", "base"] = Field(default="sft", description="the model that answers with the constitution")
+
+
+class LabelSettings(Settings):
+    """AI feedback: soft labels from both orders and k principles (CAI §4.1)."""
+
+    k_principles: int = Field(default=2, ge=1)
+    n_few_shots: int | None = Field(default=None, ge=0)
+    min_option_mass: Share = 0.5
+    chains: int = Field(default=0, ge=0, description="chains of thought per verdict; 0 asks for the letter at once")
+    clamp: tuple[Share, Share] = (0.4, 0.6)
+    max_chain_tokens: int = Field(default=160, ge=1)
+    prior: dict[PairSource | Literal["given"], Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
+        default_factory=dict,
+        description="P(the intended side is better) that a source carries of itself; 0.5 leaves it to the judge",
+    )
+    on_disagreement: Literal["swap", "drop", "keep"] = "swap"
+    held_out: Share = Field(default=0.1, description="share of prompts whose preferences are kept from training")
+
+
+class DpoSettings(TrainingSettings):
+    """DPO on soft labels."""
+
+    beta: float = Field(default=0.1, gt=0.0)
+    nll_weight: float = Field(default=0.0, ge=0.0)
+    learning_rate: float = Field(default=5e-5, gt=0.0)
+
+
+class EvaluateSettings(Settings):
+    """Held-out measurement of base, SFT and DPO."""
+
+    temperature: float = Field(default=0.7, ge=0.0)
+    max_tokens: int = Field(default=128, ge=1)
+    head_to_head: bool = True
+    multiple_choice: tuple[str, ...] = Field(default=(), description="JSON-lines files of multiple-choice rows")
+
+
+class ReportSettings(Settings):
+    """The report."""
+
+    max_rows: int = Field(default=5000, ge=1, description="rows that the page's browser holds")
+
+
+class Recipe(Settings):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    seed: int = Field(default=0, ge=0)
+    constitution: Annotated[ConstitutionSettings, _from_name("source")]
+    models: Models
+    prompts: PromptSettings = PromptSettings()
+    revise: ReviseSettings = ReviseSettings()
+    sft: SftSettings = SftSettings()
+    pairs: PairSettings = PairSettings()
+    label: LabelSettings = LabelSettings()
+    dpo: DpoSettings = DpoSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    report: ReportSettings = ReportSettings()
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply ``key=value`` overrides.
+
+    Raises:
+        RecipeError: naming file, line, value and remedy.
+    """
+    document = read_yaml(path, error=RecipeError)
+    data = document.data
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys such as name, constitution and models")
+    for override in overrides:
+        _apply(data, override)
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, document, overrides)) from error
+    _check_shares(recipe, path)
+    return recipe
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """Write a recipe with every default filled in, as YAML."""
+    return yaml.safe_dump(json.loads(recipe.model_dump_json()), sort_keys=False, allow_unicode=True)
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise RecipeError(f"override {override!r}: expected key=value, such as revise.rounds=2")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {override!r}: the value is not YAML; quote it: '{key}=\"...\"'") from error
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = data.setdefault(parent, {})
+        if isinstance(child, str) and parent in _SHORTHANDS:
+            child = data[parent] = {_SHORTHANDS[parent]: child}
+        if not isinstance(child, dict):
+            raise RecipeError(f"override {override!r}: {parent!r} is {child!r}, which has no keys inside it")
+        data = child
+    data[last] = value
+
+
+_SHORTHANDS = dict.fromkeys(("policy", "critic", "reviser", "judge"), "name") | dict.fromkeys(
+    ("constitution", "red_team", "benign_twin", "helpful"), "source"
+)
+
+
+def _explain(error: ValidationError, document: YamlDocument, overrides: Sequence[str]) -> str:
+    """Turn pydantic's findings into lines a person can act on."""
+    lines = []
+    for finding in error.errors():
+        where = tuple(finding["loc"])
+        dotted = ".".join(str(part) for part in where)
+        overridden = any(override.split("=")[0] == dotted for override in overrides)
+        place = "override" if overridden else f"{document.path}:{document.line_of(where)}"
+        lines.append(f"{place}: {_describe(finding, dotted, where)}")
+    return "\n".join(lines)
+
+
+def _describe(finding: Any, dotted: str, where: tuple[Any, ...]) -> str:
+    if finding["type"] == "extra_forbidden":
+        known = _keys_at(where[:-1])
+        nearest = difflib.get_close_matches(str(where[-1]), known, n=1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(known)}"
+        return f"unknown key {dotted!r}; {hint}"
+    if finding["type"] == "missing":
+        return f"{dotted!r} is missing; every recipe needs it"
+    return f"{dotted!r} is {finding['input']!r}: {finding['msg'][0].lower()}{finding['msg'][1:]}"
+
+
+def _keys_at(where: tuple[Any, ...]) -> list[str]:
+    model: Any = Recipe
+    for part in where:
+        found = model.model_fields.get(part) if isinstance(part, str) else None
+        inner = [] if found is None else _models_in(found.annotation)
+        if not inner:
+            return []
+        model = inner[0]
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+
+
+def _check_shares(recipe: Recipe, path: Path) -> None:
+    groups = {"pairs.kinds": recipe.pairs.kinds}
+    groups |= {f"pairs.sources.{kind}": dict(shares) for kind, shares in recipe.pairs.sources.items()}
+    for name, shares in groups.items():
+        if abs(sum(shares.values()) - 1.0) > 1e-6:
+            raise RecipeError(f"{path}: the shares under {name!r} add up to {sum(shares.values()):g}; make them 1")
+    low, high = recipe.label.clamp
+    if not low <= 0.5 <= high:
+        raise RecipeError(f"{path}: 'label.clamp' is [{low}, {high}]; it must hold 0.5, such as [0.4, 0.6]")

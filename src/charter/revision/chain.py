@@ -1,0 +1,158 @@
+"""Critique and revision on one prompt: the row function, and the stage that maps it (CAI §3.1)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from charter.constitution.model import Constitution
+from charter.engines.base import Completion, Engine, Sampling
+from charter.records import Prompt, Round, Trace
+from charter.revision.layouts import Layout, LayoutName, make_layout
+from charter.revision.quality import response_flags, revision_flags
+from charter.rows import Mapped, RowMapper, map_rows
+from charter.seeds import derive_seed, row_id
+
+
+@dataclass(frozen=True)
+class ChainStart:
+    """What one chain starts from: a prompt, and the number of the sample drawn from it."""
+
+    prompt: Prompt
+    sample: int = 0
+
+    @property
+    def id(self) -> str:
+        """The id of the trace that this becomes."""
+        return row_id("trace", self.prompt.id, self.sample)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How a chain is run: who answers, criticises and revises, in which layout, with which sampling."""
+
+    policy: Engine
+    critic: Engine
+    reviser: Engine
+    layout: Layout
+    rounds: int
+    seed: int
+    sampling: Sampling
+    max_critique_tokens: int
+
+
+async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain) -> Trace:
+    """Run one prompt's whole chain: an initial response, then rounds of critique and revision.
+
+    The principle is drawn anew at every round, from the row's own seed.
+    """
+    prompt = start.prompt
+    initial = await chain.policy.complete(chain.layout.initial(prompt, _sampling(chain, start, "initial")))
+    rounds: list[Round] = []
+    response = initial.text.strip()
+    for number in range(1, chain.rounds + 1):
+        rounds.append(await _one_round(start, constitution, chain, response, number))
+        response = rounds[-1].revision
+    initial_flags = response_flags(prompt.text, initial)
+    return Trace(
+        id=start.id,
+        prompt=prompt,
+        sample=start.sample,
+        initial=initial.text.strip(),
+        initial_flags=initial_flags,
+        rounds=tuple(rounds),
+        flags=(
+            *(f"initial:{flag}" for flag in initial_flags),
+            *(f"round {one.number}:{flag}" for one in rounds for flag in one.flags),
+        ),
+    )
+
+
+async def _one_round(
+    start: ChainStart, constitution: Constitution, chain: Chain, response: str, number: int
+) -> Round:
+    draw = random.Random(derive_seed(chain.seed, start.id, f"round {number} principle"))  # noqa: S311 - not a secret
+    weights = [principle.weight for principle in constitution.principles]
+    principle = draw.choices(constitution.principles, weights)[0]
+    sampling = _sampling(chain, start, f"round {number} critique", chain.max_critique_tokens)
+    critique: Completion = await chain.critic.complete(
+        chain.layout.critique(start.prompt, response, principle, sampling)
+    )
+    sampling = _sampling(chain, start, f"round {number} revision")
+    criticism = critique.text.strip()
+    revision = await chain.reviser.complete(
+        chain.layout.revision(start.prompt, response, principle, criticism, sampling)
+    )
+    return Round(
+        number=number,
+        principle=principle.id,
+        critique_request=principle.critique_request,
+        critique=criticism,
+        revision_request=principle.revision_request,
+        revision=revision.text.strip(),
+        flags=revision_flags(start.prompt.text, response, critique, revision),
+    )
+
+
+def _sampling(chain: Chain, start: ChainStart, purpose: str, max_tokens: int | None = None) -> Sampling:
+    update = {"seed": derive_seed(chain.seed, start.id, purpose)}
+    return chain.sampling.model_copy(update=update if max_tokens is None else update | {"max_tokens": max_tokens})
+
+
+def revise(
+    prompts: Sequence[Prompt],
+    constitution: Constitution,
+    policy: Engine,
+    *,
+    critic: Engine | None = None,
+    reviser: Engine | None = None,
+    rounds: int = 2,
+    layout: LayoutName = "chat",
+    n_few_shots: int | None = None,
+    n_samples: int = 1,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    max_tokens: int = 256,
+    max_critique_tokens: int = 128,
+    seed: int = 0,
+    mapper: RowMapper = map_rows,
+) -> Mapped[Trace]:
+    """Run critique and revision over prompts (CAI §3.1).
+
+    Args:
+        prompts: what the policy answers first.
+        constitution: where principles and few-shots come from.
+        policy: answers; also criticises and revises where no ``critic`` or ``reviser`` is given.
+        critic: writes the critiques.
+        reviser: writes the revisions.
+        rounds: critiques and revisions per chain, 1 to 8 (the paper: 4).
+        layout: ``chat`` or ``transcript``.
+        n_few_shots: worked examples shown, None for all.
+        n_samples: chains per prompt.
+        temperature: of every completion (the paper: 1).
+        top_p: nucleus kept at each token.
+        max_tokens: at most, per response and revision.
+        max_critique_tokens: at most, per critique.
+        seed: of the run; each row derives its own.
+        mapper: what maps the row function.
+
+    Returns:
+        A trace per prompt and sample, each round kept, with quality flags.
+    """
+    chain = Chain(
+        policy=policy,
+        critic=critic or policy,
+        reviser=reviser or critic or policy,
+        layout=make_layout(layout, constitution, n_few_shots=n_few_shots),
+        rounds=rounds,
+        seed=seed,
+        sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens),
+        max_critique_tokens=max_critique_tokens,
+    )
+
+    async def one(start: ChainStart) -> Trace:
+        return await revise_one(start, constitution, chain)
+
+    starts = [ChainStart(prompt, sample) for prompt in prompts for sample in range(n_samples)]
+    return mapper(one, starts, "revise", result=Trace)

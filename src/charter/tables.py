@@ -1,0 +1,161 @@
+"""Records as Parquet and JSON lines: a schema from the record's own types, files written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self, TypeVar
+
+from pydantic import BaseModel
+
+from charter.errors import RunError
+from charter.records import Message, PromptRow
+
+
+class Row(Protocol):
+    """A record that is a flat table row too."""
+
+    def to_row(self) -> dict[str, Any]:
+        """Flatten."""
+        ...
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Read back."""
+        ...
+
+
+RowT = TypeVar("RowT", bound=Row)
+
+_PROMPT_TYPES: dict[str, Any] = {
+    "prompt": str,
+    "turns": tuple[Message, ...],
+    "kind": str,
+    "category": str,
+    "split": str,
+    "prompt_source": str,
+    "prompt_id": str,
+    "twin_of": str | None,
+    "reference": str | None,
+}
+
+
+def write_table(path: Path, records: Sequence[Row], kind: type[Row]) -> None:
+    """Write records to a Parquet file, in their order, atomically.
+
+    The bytes depend on the records alone. ``kind`` gives the columns, also where there is no record.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.Table.from_pylist([record.to_row() for record in records], schema=_schema(kind))
+    write_whole(path, lambda temporary: pyarrow.parquet.write_table(table, temporary, compression="zstd"))
+
+
+def read_table(path: Path, kind: type[RowT]) -> list[RowT]:
+    """Read records that ``write_table`` wrote.
+
+    Raises:
+        RunError: where the file is missing or is not such a table.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    if not path.exists():
+        raise RunError(f"{path}: no such file; run the stage that writes it first")
+    try:
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+        return [kind.from_row(row) for row in rows]
+    except (pyarrow.ArrowInvalid, OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path}: not a table of {kind.__name__} rows ({error}); remove it and run its stage") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, readable by people."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    write_text(path, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, its newlines untouched."""
+    write_whole(path, lambda temporary: temporary.write_bytes(text.encode("utf-8")))
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write through a temporary name, sync, rename: the file is whole or it is not there.
+
+    Raises:
+        RunError: where the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(
+            f"{path}: cannot be written ({error.strerror or error}). Check free space and permissions, then run the "
+            "same command again: what was recorded is kept."
+        ) from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _schema(kind: type[Row]) -> Any:
+    """Derive the Arrow schema from the record's fields, so that it never depends on the rows at hand."""
+    import pyarrow
+
+    if not issubclass(kind, BaseModel):
+        raise TypeError(f"{kind.__name__} is not a record")
+    own = {name: field.annotation for name, field in kind.model_fields.items() if name != "prompt"}
+    if issubclass(kind, PromptRow):
+        columns = {"id": str, **_PROMPT_TYPES, **{name: hint for name, hint in own.items() if name != "id"}}
+        columns |= dict.fromkeys(kind.json_columns, str)
+    else:
+        columns = {"id": str, **_PROMPT_TYPES}
+    return pyarrow.schema([pyarrow.field(name, _arrow(hint)) for name, hint in columns.items()])
+
+
+def _arrow(hint: Any) -> Any:
+    import pyarrow
+
+    simple = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
+    if hint in simple:
+        return simple[hint]
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return pyarrow.string()
+    if origin in (types.UnionType, typing.Union):
+        return _arrow(next(one for one in inner if one is not type(None)))
+    if origin is tuple:
+        return pyarrow.list_(_arrow(inner[0]))
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return pyarrow.struct([(name, _arrow(field.annotation)) for name, field in hint.model_fields.items()])
+    raise TypeError(f"no Arrow type for {hint!r}")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run.
+
+    Raises:
+        RunError: where it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no such file") from error
+    except (ValueError, OSError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from error
