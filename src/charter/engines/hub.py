@@ -1,0 +1,126 @@
+"""Models of the Hugging Face hub: looked for on this machine first, then fetched, safetensors only."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from charter.engines.downloads import Progress, content_patterns, is_content, reported_growth, require_space
+from charter.engines.inspection import require_safetensors
+from charter.errors import ModelError
+
+_HUB_ID = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?", re.ASCII)
+
+
+def is_hub_id(text: str) -> bool:
+    """Tell whether a text has the form of a hub id: ``owner/name`` or ``name``, with ``@revision`` if pinned."""
+    return _HUB_ID.fullmatch(text) is not None
+
+
+def hub_address() -> str:
+    """Say which hub is asked."""
+    from huggingface_hub import constants
+
+    return constants.ENDPOINT
+
+
+def find_hub_model(model: str, *, with_code: bool) -> Path | None:
+    """Find a whole copy of a hub model in the hub's cache on this machine, without a call.
+
+    Args:
+        model: ``owner/name``, or ``owner/name@revision`` (a branch, a tag or a commit).
+        with_code: whether the model's Python files are part of it.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    name, _, revision = model.partition("@")
+    allow, ignore = content_patterns(with_code=with_code)
+    try:
+        found = snapshot_download(
+            name,
+            revision=revision or None,
+            allow_patterns=allow,
+            ignore_patterns=ignore,
+            local_files_only=True,
+        )
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+    return Path(found)
+
+
+def fetch_hub_model(model: str, *, with_code: bool, progress: Progress | None) -> Path | None:
+    """Fetch a hub model's weights, configuration and tokenizer into the hub's cache.
+
+    What was fetched before an interruption is kept, and the next call goes on from there.
+
+    Args:
+        model: as for ``find_hub_model``.
+        with_code: as for ``find_hub_model``.
+        progress: told of every byte that arrives.
+
+    Returns:
+        The snapshot's folder, named after its commit; None where the hub knows no such model.
+
+    Raises:
+        ModelError: no such revision, pickled weights only, no access, no room, no hub in reach.
+    """
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    name, _, revision = model.partition("@")
+    with _hub_errors(model):
+        try:
+            listing = HfApi().model_info(name, revision=revision or None, files_metadata=True).siblings or []
+        except GatedRepoError:
+            raise
+        except RepositoryNotFoundError:
+            return None
+    sizes = {file.rfilename: file.size or 0 for file in listing}
+    require_safetensors(f"the hub model {model!r}", (path for path in sizes if "/" not in path))
+    total = sum(size for path, size in sizes.items() if is_content(path, with_code=with_code))
+    cache = Path(constants.HF_HUB_CACHE)
+    require_space(cache, total, model)
+    blobs = cache / f"models--{name.replace('/', '--')}" / "blobs"
+    allow, ignore = content_patterns(with_code=with_code)
+    with _hub_errors(model), _quiet_hub(), reported_growth(progress, "downloading", blobs, total):
+        # Asked by the branch's name, the cache remembers its commit, and finds it again with no hub in reach.
+        found = snapshot_download(name, revision=revision or None, allow_patterns=allow, ignore_patterns=ignore)
+    return Path(found)
+
+
+@contextlib.contextmanager
+def _hub_errors(model: str) -> Iterator[None]:
+    from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
+
+    try:
+        yield
+    except GatedRepoError as error:
+        raise ModelError(
+            f"the hub model {model!r} is gated: its owner wants its terms accepted; accept them at "
+            f"{hub_address()}/{model.partition('@')[0]}, then run 'hf auth login'"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelError(
+            f"the hub model {model!r} has no such revision; name a branch, a tag or a commit after the @"
+        ) from error
+    except Exception as error:  # the hub's client lets its transport's own errors through, whose classes change
+        raise ModelError(
+            f"cannot fetch {model!r} from {hub_address()}: {type(error).__name__}: {error}\nCheck the network, "
+            "HF_ENDPOINT and HF_HUB_OFFLINE, or name a model folder on this machine instead"
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet_hub() -> Iterator[None]:
+    from huggingface_hub import utils
+
+    were_disabled = utils.are_progress_bars_disabled()  # type: ignore[attr-defined] # not in the module's __all__
+    utils.disable_progress_bars()  # type: ignore[attr-defined] # as above
+    try:
+        yield
+    finally:
+        if not were_disabled:
+            utils.enable_progress_bars()  # type: ignore[attr-defined] # as above

@@ -1,0 +1,171 @@
+"""What a model's folder must be before anything loads it: whole, safetensors, and free of code unless allowed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from charter.errors import ModelError
+
+CONFIGURATION = "config.json"
+ADAPTER_CONFIGURATION = "adapter_config.json"
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+_FILES_SHOWN = 8
+
+
+def check_model(folder: Path, *, trust_remote_code: bool) -> None:
+    """Check a full model's folder.
+
+    Raises:
+        ModelError: no configuration, no tokenizer, no safetensors, damaged weights, or code that was not allowed.
+    """
+    if not (folder / CONFIGURATION).is_file():
+        raise ModelError(f"{folder} holds no model: it has no {CONFIGURATION}, but {_contents(folder)}")
+    configuration = read_configuration(folder / CONFIGURATION)
+    if not trust_remote_code:
+        _refuse_code(folder / CONFIGURATION, configuration)
+        _refuse_code(folder / "tokenizer_config.json")
+    _check_weights(folder, "model")
+    if not has_tokenizer(folder):
+        raise ModelError(
+            f"{folder} has no tokenizer (looked for {', '.join(_TOKENIZERS)}); save the tokenizer beside the model"
+        )
+
+
+def check_adapter(folder: Path) -> str:
+    """Check an adapter's folder, and find out what it is an adapter of.
+
+    Returns:
+        The base as the adapter's configuration names it.
+
+    Raises:
+        ModelError: no base named, no safetensors, or damaged weights.
+    """
+    base = read_configuration(folder / ADAPTER_CONFIGURATION).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ModelError(
+            f"{folder / ADAPTER_CONFIGURATION} names no base model (base_model_name_or_path is {base!r}); name there "
+            "the model that the adapter was trained on"
+        )
+    _check_weights(folder, "adapter_model")
+    return base
+
+
+def is_whole(folder: Path) -> bool:
+    """Tell whether a folder holds all of a model or an adapter; not whether it may be loaded."""
+    try:
+        if (folder / ADAPTER_CONFIGURATION).is_file():
+            check_adapter(folder)
+        else:
+            check_model(folder, trust_remote_code=True)
+    except ModelError:
+        return False
+    return True
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Tell whether a folder holds a tokenizer."""
+    return any((folder / name).is_file() for name in _TOKENIZERS)
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """Read one of a model's JSON files.
+
+    Raises:
+        ModelError: for a file that is not a JSON object, or cannot be read.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {path}: {error}; fetch or save the model again") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{path} is not a JSON object but {type(value).__name__}; fetch or save the model again")
+    return value
+
+
+def require_safetensors(place: str, names: Iterable[str]) -> None:
+    """Raise ``ModelError`` where the files named hold no safetensors, and say what they hold in their place.
+
+    Args:
+        place: the folder or hub model that holds them, for the message.
+        names: the files' names.
+    """
+    listed = sorted(names)
+    if any(name.endswith(".safetensors") for name in listed):
+        return
+    pickles = [name for name in listed if any(fnmatch(name, pattern) for pattern in _PICKLES)]
+    if pickles:
+        raise ModelError(
+            f"{place} holds pickled weights only ({_some(pickles)}), and loading a pickle runs code; convert them to "
+            "safetensors: load the model with transformers in a place that you trust it in, and call "
+            "save_pretrained"
+        )
+    packed = [name for name in listed if name.endswith(".gguf")]
+    if packed:
+        raise ModelError(
+            f"{place} holds GGUF weights only ({_some(packed)}), which cannot be trained; convert them to safetensors: "
+            "from_pretrained with gguf_file and GgufConfig(dequantize=True), then save_pretrained"
+        )
+    raise ModelError(f"{place} holds no weights (*.safetensors), but {_some(listed) or 'nothing'}")
+
+
+def _refuse_code(path: Path, configuration: dict[str, Any] | None = None) -> None:
+    if configuration is None:
+        if not path.is_file():
+            return
+        configuration = read_configuration(path)
+    code = configuration.get("auto_map")
+    if code:
+        raise ModelError(
+            f"{path} asks to run Python code that comes with the model (auto_map: {json.dumps(code)}); read that code, "
+            "and if you trust it, allow it with trust_remote_code"
+        )
+
+
+def _check_weights(folder: Path, stem: str) -> None:
+    index = folder / f"{stem}.safetensors.index.json"
+    require_safetensors(str(folder), (path.name for path in folder.iterdir()))
+    if index.is_file():
+        weight_map = read_configuration(index).get("weight_map")
+        files = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
+    elif (folder / f"{stem}.safetensors").is_file():
+        files = [f"{stem}.safetensors"]
+    else:
+        files = sorted(path.name for path in folder.glob("*.safetensors"))
+    missing = [name for name in files if not (folder / name).is_file()]
+    if missing or not files:
+        raise ModelError(f"{folder} is incomplete: it lacks {_some(missing) or index.name}; fetch or save it again")
+    for name in files:
+        _check_whole(folder / name)
+
+
+def _check_whole(path: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    # Opening reads the header alone, and holds its offsets against the file's size.
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path} ({path.stat().st_size} bytes) is not a whole safetensors file: {error}; fetch or save it again"
+        ) from error
+
+
+def _contents(folder: Path) -> str:
+    inner = sorted(
+        path.parent.name for name in (CONFIGURATION, ADAPTER_CONFIGURATION) for path in folder.glob(f"*/{name}")
+    )
+    if inner:
+        return f"its folders {_some(inner)} hold models: name one of them"
+    return _some(sorted(path.name for path in folder.iterdir())) or "nothing"
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _FILES_SHOWN
+    return ", ".join(names[:_FILES_SHOWN]) + (f" and {more} more" if more > 0 else "")

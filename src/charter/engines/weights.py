@@ -1,0 +1,172 @@
+"""Where a model's files come from, and whether they may be loaded.
+
+A model is named in one of four ways: by an embedded name (``smollm2-135m``), a model folder, an adapter's folder (its
+base is found through its configuration), or a Hugging Face id (``owner/name``, pinned as ``owner/name@revision``).
+Models are data: weights are safetensors, and code that a model brings is run only where that was allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from charter.engines.downloads import Progress
+from charter.engines.embedded import EMBEDDED, EmbeddedModel, embedded_folder, fetch_embedded, is_complete
+from charter.engines.fingerprint import fingerprint_folder
+from charter.engines.hub import fetch_hub_model, find_hub_model, hub_address, is_hub_id
+from charter.engines.inspection import ADAPTER_CONFIGURATION, check_adapter, check_model, has_tokenizer, is_whole
+from charter.errors import ModelError
+from charter.seeds import digest
+
+Source = Literal["embedded", "folder", "hub"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model's files on this machine, checked and ready to be loaded.
+
+    Attributes:
+        name: the model as it was named.
+        path: the folder whose weights are loaded first; an adapter's base.
+        source: how the name was understood.
+        adapter: the adapter's folder, to be put on those weights; None for a full model.
+        base: the adapter's base; None for a full model.
+        revision: the commit of a hub model, else empty.
+        trust_remote_code: whether loading may run Python that the model brings.
+    """
+
+    name: str
+    path: Path
+    source: Source
+    adapter: Path | None = None
+    base: ModelFolder | None = None
+    revision: str = ""
+    trust_remote_code: bool = False
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder to read the tokenizer and chat template from: the adapter's own, where it has one."""
+        if self.adapter is not None and has_tokenizer(self.adapter):
+            return self.adapter
+        return self.path
+
+
+def resolve_model(
+    model: str,
+    *,
+    allow_download: bool = True,
+    trust_remote_code: bool = False,
+    progress: Progress | None = None,
+) -> ModelFolder:
+    """Find a model's files, fetching them where that is needed and allowed.
+
+    Args:
+        model: an embedded name, a model's or an adapter's folder, or a hub id.
+        allow_download: whether files that are not on this machine may be fetched.
+        trust_remote_code: whether a model that brings Python code may be loaded, and its code run.
+        progress: told what is being fetched, the bytes done and their total (0: unknown).
+
+    Raises:
+        ModelError: no such model; a folder with no configuration, no tokenizer, pickled or damaged weights; custom
+            code that was not allowed; no disk space; no hub or package index in reach.
+    """
+    finder = _Finder(allow_download, trust_remote_code, progress)
+    return finder.find(model)
+
+
+def model_fingerprint(model: ModelFolder) -> str:
+    """Hash what determines a model's answers: weights, adapter, configuration, tokenizer and templates.
+
+    Instant for files that were hashed before and have kept their size and time.
+
+    Returns:
+        A sha256 in 64 hexadecimal digits; equal for equal content, wherever it lies.
+    """
+    weights = fingerprint_folder(model.path, with_code=model.trust_remote_code)
+    if model.adapter is None:
+        return weights
+    return digest(["adapter", fingerprint_folder(model.adapter), weights])
+
+
+@dataclass(frozen=True, slots=True)
+class _Finder:
+    allow_download: bool
+    trust_remote_code: bool
+    progress: Progress | None
+
+    def find(self, model: str) -> ModelFolder:
+        if model in EMBEDDED:
+            return self._embedded(EMBEDDED[model])
+        folder = Path(model).expanduser()
+        if folder.exists():
+            return self._folder(model, folder.resolve())
+        if model.startswith((".", "/", "~")) or not is_hub_id(model):
+            raise _no_such_model(model, f"there is no folder {folder.absolute()}")
+        return self._hub(model)
+
+    def _embedded(self, model: EmbeddedModel) -> ModelFolder:
+        folder = embedded_folder(model)
+        if not self.allow_download and not is_complete(folder):
+            raise ModelError(
+                f"the embedded model {model.name!r} is not on this machine ({folder}), and nothing may be downloaded "
+                "here; allow downloads once, or name a model folder"
+            )
+        return ModelFolder(model.name, fetch_embedded(model, self.progress), "embedded")
+
+    def _hub(self, model: str) -> ModelFolder:
+        folder = find_hub_model(model, with_code=self.trust_remote_code)
+        if folder is None or not is_whole(folder):
+            folder = self._fetch(model)
+        return self._checked(model, folder, "hub", revision=folder.name)
+
+    def _fetch(self, model: str) -> Path:
+        if not self.allow_download:
+            raise _no_such_model(
+                model, "it is not in the hub's cache on this machine, and nothing may be downloaded here"
+            )
+        folder = fetch_hub_model(model, with_code=self.trust_remote_code, progress=self.progress)
+        if folder is None:
+            raise _no_such_model(
+                model, f"there is no folder {Path(model).absolute()}, and no such model at {hub_address()}"
+            )
+        return folder
+
+    def _folder(self, model: str, folder: Path) -> ModelFolder:
+        if not folder.is_dir():
+            raise ModelError(f"{folder} is a file; name the folder of a model saved by transformers or peft")
+        return self._checked(model, folder, "folder")
+
+    def _checked(self, model: str, folder: Path, source: Source, revision: str = "") -> ModelFolder:
+        if (folder / ADAPTER_CONFIGURATION).is_file():
+            return self._adapter(model, folder, source, revision)
+        check_model(folder, trust_remote_code=self.trust_remote_code)
+        return ModelFolder(model, folder, source, None, None, revision, self.trust_remote_code)
+
+    def _adapter(self, model: str, folder: Path, source: Source, revision: str) -> ModelFolder:
+        named = check_adapter(folder)
+        try:
+            base = self.find(_cached_embedded(named) or named)
+        except ModelError as error:
+            raise ModelError(
+                f"the base of the adapter in {folder}, named {named!r} there, cannot be used: {error}"
+            ) from error
+        if base.adapter is not None:
+            raise ModelError(
+                f"the base of the adapter in {folder} is itself an adapter ({base.adapter}); merge that one into its "
+                "base first, and name the merged folder in base_model_name_or_path"
+            )
+        return ModelFolder(model, base.path, source, folder, base, revision, base.trust_remote_code)
+
+
+def _cached_embedded(base: str) -> str | None:
+    # An adapter trained on an embedded model names that machine's cache; on another machine the name is enough.
+    folder_name = Path(base).name
+    return next((name for name, model in EMBEDDED.items() if model.folder_name == folder_name), None)
+
+
+def _no_such_model(model: str, looked: str) -> ModelError:
+    near = difflib.get_close_matches(model, EMBEDDED, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "check the name"
+    return ModelError(f"no model {model!r}: it is no embedded model ({', '.join(EMBEDDED)}), {looked}; {hint}")
