@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from charter.records import Message, Record
 
@@ -21,7 +23,7 @@ class Principle(Record):
     choice_question: str = Field(min_length=1)
     title: str = ""
     category: str = ""
-    weight: float = Field(default=1.0, gt=0.0)
+    weight: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
     source: str = ""
 
 
@@ -78,6 +80,13 @@ class Constitution(Record):
     principles: tuple[Principle, ...] = Field(min_length=1)
     few_shots: FewShots = FewShots()
 
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        repeated = sorted({name for name in self.ids if self.ids.count(name) > 1})
+        if repeated:
+            raise ValueError(f"principle ids are used more than once: {', '.join(repeated)}")
+        return self
+
     def principle(self, principle_id: str) -> Principle:
         """Find a principle by id; KeyError if there is none."""
         for principle in self.principles:
@@ -89,4 +98,3 @@ class Constitution(Record):
     def ids(self) -> tuple[str, ...]:
         """The principles' ids, in order."""
         return tuple(p.id for p in self.principles)
-

@@ -1,0 +1,114 @@
+"""Native constitution files, read and checked: every fault is named with its file, line, value and remedy."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from charter.constitution.derivation import DERIVATIONS, with_derived_requests
+from charter.constitution.faults import Fault, report, schema_fault, shown
+from charter.constitution.model import Constitution
+from charter.errors import ConstitutionError
+from charter.yaml_reading import YamlDocument, nearest, read_yaml
+
+
+def list_constitutions() -> tuple[str, ...]:
+    """List the names of the built-in constitutions, in alphabetical order."""
+    found = (entry.name for entry in _library().iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml")))
+
+
+def load_constitution(source: str | Path) -> Constitution:
+    """Read a constitution.
+
+    Args:
+        source: the name of a built-in (a ``Path`` is always a file), or a native file: YAML, or JSON by its suffix.
+
+    Raises:
+        ConstitutionError: for a missing file, which lists the built-in names, and for every fault in it, by line.
+    """
+    built_in = list_constitutions()
+    if isinstance(source, str) and source in built_in:
+        with as_file(_library() / f"{source}.yaml") as path:
+            return _read(path)
+    if not os.path.exists(source):  # noqa: PTH110 - Path.exists raises for a name too long, such as the text of a file
+        raise ConstitutionError(
+            f"no constitution is found at {shown(str(source))}: it is neither a file nor a built-in{nearest(Path(source).stem, built_in)} "
+            f"(built in: {', '.join(built_in)}); check the path, or give a built-in name"
+        )
+    return _read(Path(source))
+
+
+def _library() -> Traversable:
+    return files("charter.constitution") / "library"
+
+
+def _read(path: Path) -> Constitution:
+    document = read_yaml(path, error=ConstitutionError)
+    if document.data is None:
+        raise ConstitutionError(f"{document.source}:1: the file is empty; a constitution needs a name and principles")
+    if not isinstance(document.data, dict):
+        raise ConstitutionError(
+            f"{document.where(())}: the file holds {shown(document.data)}; expected a mapping with the keys "
+            '"name" and "principles"'
+        )
+    faults = [*_repeated_ids(document), *_extensions(document)]
+    constitution = None
+    try:
+        constitution = _validated(document.data)
+    except ValidationError as problem:
+        faults += [schema_fault(document, detail) for detail in problem.errors() if not _said_already(detail)]
+    if constitution is None or faults:
+        raise ConstitutionError(report(document.source, faults))
+    return constitution
+
+
+def _validated(data: Mapping[str, Any]) -> Constitution:
+    principles = data.get("principles")
+    if isinstance(principles, list):
+        completed = [with_derived_requests(item) if isinstance(item, dict) else item for item in principles]
+        data = {**data, "principles": completed}
+    # JSON mode takes a list where a tuple is declared and is strict in everything else: "2" is no number.
+    return Constitution.model_validate_json(json.dumps(data), strict=True)
+
+
+def _repeated_ids(document: YamlDocument) -> Iterator[Fault]:
+    first: dict[str, int] = {}
+    principles = document.data.get("principles")
+    for position, item in enumerate(principles if isinstance(principles, list) else ()):
+        name = item.get("id") if isinstance(item, dict) else None
+        if not isinstance(name, str):
+            continue
+        line = document.line_of(("principles", position, "id"))
+        if name in first:
+            yield (
+                line,
+                f'principle id "{name}" is used twice (first on line {first[name]}); give each principle its own id',
+            )
+        first.setdefault(name, line)
+
+
+def _extensions(document: YamlDocument) -> Iterator[Fault]:
+    extends = document.data.get("extends")
+    if isinstance(extends, list) and extends:
+        message = (
+            f"extends names {shown(extends[0])}, but extending another constitution is not supported yet; "
+            "leave extends out and copy the principles into this file"
+        )
+        yield document.line_of(("extends",)), message
+
+
+def _said_already(detail: ErrorDetails) -> bool:
+    """Leave out what another fault says: the model's own check of ids, and requests that lack the text they follow."""
+    path = detail["loc"]
+    if detail["type"] == "missing":
+        return path[0] == "principles" and path[-1] in DERIVATIONS
+    return detail["type"] == "value_error" and path == ()
