@@ -1,0 +1,110 @@
+"""What the whole suite shares: a clean environment, hypothesis settings, a tiny model and the embedded one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before any library reads them: no test asks the hub, reports to a service, opens a window or forks a tokenizer.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    HF_DATASETS_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    TOKENIZERS_PARALLELISM="false",
+    WANDB_DISABLED="true",
+    MPLBACKEND="Agg",
+)
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("engines.contract")
+
+# Examples that load a model or write a file are slow on their first turn and quick afterwards.
+settings.register_profile("charter", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("charter")
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+TINY_CORPUS = (
+    "A harbour keeps its lamps lit through the night, so that the boats find their way home.",
+    "The teacher wrote three questions on the board and asked the class which one was hardest.",
+    "How do I repair a bicycle chain? First clean it, then count the links, then close the pin.",
+    "I would rather explain why I object than refuse without a word.",
+    "(A) is the first response, (B) is the second, and the better one helps without doing harm.",
+    "Numbers such as 0, 1, 23, 456 and 7890 are cut into pieces, and so is any-thing: else!",
+)
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The folder of the embedded model; fetched once on a new machine."""
+    from charter.engines.weights import resolve_model
+
+    return resolve_model("smollm2-135m").path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random two-layer Llama in float32, and a byte-level tokenizer with a ChatML template."""
+    folder = tmp_path_factory.mktemp("tiny_model")
+    n_tokens = _save_tiny_tokenizer(folder)
+    _save_tiny_llama(folder, n_tokens)
+    return folder
+
+
+def _save_tiny_tokenizer(folder: Path) -> int:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    # The embedded model's ids: unknown 0, bos 1, eos = pad = 2. Every byte is a token, so that any text can be read.
+    trainer = trainers.BpeTrainer(
+        vocab_size=512,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TINY_CORPUS, trainer)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<|endoftext|>",  # noqa: S106 - a token of a vocabulary, not a secret
+        bos_token="<|im_start|>",  # noqa: S106 - as above
+        eos_token="<|im_end|>",  # noqa: S106 - as above
+        pad_token="<|im_end|>",  # noqa: S106 - as above
+        chat_template=CHATML,
+        model_max_length=2048,
+    ).save_pretrained(folder)
+    return int(tokenizer.get_vocab_size())
+
+
+def _save_tiny_llama(folder: Path, n_tokens: int) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=n_tokens,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        # Wider than the usual 0.02, which leaves all tokens about equally likely: a rounding error would then
+        # change which is likeliest.
+        initializer_range=0.2,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+        tie_word_embeddings=True,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(folder)
