@@ -44,7 +44,9 @@ class ModelSettings(Settings):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: str = "auto"
     max_rows: int = Field(default=64, ge=1, description="rows that one forward pass serves")
-    trust_remote_code: bool = Field(default=False, description="run code that comes with the model: only if you read it")
+    trust_remote_code: bool = Field(
+        default=False, description="run code that comes with the model: only if you read it"
+    )
 
 
 Model = Annotated[ModelSettings, _from_name("name")]
@@ -63,7 +65,9 @@ class ConstitutionSettings(Settings):
     """The constitution, and the one whose principles judge helpfulness."""
 
     source: str = Field(description="built-in name or path")
-    helpful: str = Field(default="helpful", description="built-in name or path: principles for helpful prompts and twins")
+    helpful: str = Field(
+        default="helpful", description="built-in name or path: principles for helpful prompts and twins"
+    )
 
 
 class PromptSource(Settings):
@@ -91,6 +95,9 @@ class PromptSettings(Settings):
     n_evaluation_helpful: int = Field(default=80, ge=0, description="helpful prompts held out")
     n_train: int | None = Field(default=None, ge=1, description="red-team prompts trained on; None takes the rest")
     n_train_helpful: int | None = Field(default=None, ge=1)
+    split_seed: int = Field(
+        default=0, ge=0, description="of the split alone, so that runs of other seeds hold out the same"
+    )
 
 
 class ReviseSettings(Settings):

@@ -208,14 +208,45 @@ class Preference(PromptRow):
 class Response(PromptRow):
     """One model's answer to one held-out prompt, with what the measurements read off it.
 
-    ``label`` is the response class (see ``text_quality.response_class``), ``flags`` the quality flags.
+    ``label`` is the response class (see ``text_quality.response_class``), ``flags`` the quality flags, ``n_tokens``
+    the length as the model counts it.
     """
 
     model: str
     text: str
     finish: str
+    n_tokens: int
     label: str
     flags: tuple[str, ...] = ()
+
+
+class Comparison(PromptRow):
+    """Two models' answers to one prompt, judged in both orders.
+
+    ``win`` is 1 where the judge prefers ``model``, 0 where it prefers ``base``, 0.5 for a tie; None where no verdict
+    could be read.
+    """
+
+    model: str
+    base: str
+    win: float | None
+    p_model: float | None
+    position_bias: float
+    verdicts: tuple[Verdict, ...]
+
+
+class Scored(Record):
+    """The log-probability of a text under a model: ``logprob`` in nats over ``n_tokens``."""
+
+    id: str
+    model: str
+    logprob: float
+    n_tokens: int
+
+    @property
+    def loss(self) -> float:
+        """Nats per token."""
+        return -self.logprob / max(self.n_tokens, 1)
 
 
 class Measurement(Record):

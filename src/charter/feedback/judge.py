@@ -73,7 +73,10 @@ async def judge_one(
     """
     asked = [(principle, order) for principle in principles for order in ("ab", "ba")]
     verdicts = await asyncio.gather(
-        *(_verdict(judge, row, _question(prompt, a, b, principle, order), principle, order) for principle, order in asked)
+        *(
+            _verdict(judge, row, _question(prompt, a, b, principle, order), principle, order)
+            for principle, order in asked
+        )
     )
     return combine_verdicts(verdicts, {principle.id: principle.weight for principle in principles})
 
@@ -126,9 +129,7 @@ async def _verdict(judge: Judge, row: str, question: Question, principle: Princi
     )
 
 
-async def _readings(
-    judge: Judge, row: str, question: Question, purpose: str
-) -> tuple[tuple[str, ...], list[Choice]]:
+async def _readings(judge: Judge, row: str, question: Question, purpose: str) -> tuple[tuple[str, ...], list[Choice]]:
     """Read the letters, once, or after each of the chains; a chain that cannot be drawn is left out."""
     if not judge.chains:
         return (), [await judge.engine.choose(letter_request(judge.asking, question))]

@@ -44,9 +44,7 @@ class Labelling:
 async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
     """Judge one pair and turn the verdicts into a soft preference."""
     principles = _draw(pair, labelling)
-    judgement = await judge_one(
-        labelling.judges[pair.prompt.kind], pair.id, pair.prompt, pair.a, pair.b, principles
-    )
+    judgement = await judge_one(labelling.judges[pair.prompt.kind], pair.id, pair.prompt, pair.a, pair.b, principles)
     if judgement.p_a is None:
         return Filtered("no valid verdict")
     agrees = None if pair.intended is None else (judgement.p_a >= 0.5) == (pair.intended == "a")

@@ -75,10 +75,7 @@ def _messages(asking: Asking, question: Question) -> tuple[Message, ...]:
 
 def _question_text(conversation: str, question: str, first: str, second: str) -> str:
     talk = conversation if conversation.startswith("\n\n") else f"\n\nHuman: {conversation}"
-    return (
-        f"Consider this conversation:{talk}\n\n{question}\n\n"
-        f"Options:\n(A) {first}\n\n(B) {second}"
-    )
+    return f"Consider this conversation:{talk}\n\n{question}\n\nOptions:\n(A) {first}\n\n(B) {second}"
 
 
 def _example_turns(example: JudgeExample, question: str, *, reasoned: bool) -> list[Message]:

@@ -141,9 +141,7 @@ def _turns(row: SourceRow, column: str | None) -> tuple[Message, ...]:
     """Read the conversation up to its last user turn: a text, or a list of messages."""
     name = column or next((known for known in ("messages", *_LIKELY_COLUMNS) if known in row.values), None)
     if name is None:
-        raise PromptError(
-            f"{row.place}: which column is the prompt? Set 'column' to one of: {', '.join(row.values)}"
-        )
+        raise PromptError(f"{row.place}: which column is the prompt? Set 'column' to one of: {', '.join(row.values)}")
     value = row.values[name]
     if value is None or (isinstance(value, str) and not value.strip()):
         return ()

@@ -69,9 +69,7 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
     )
 
 
-async def _one_round(
-    start: ChainStart, constitution: Constitution, chain: Chain, response: str, number: int
-) -> Round:
+async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain, response: str, number: int) -> Round:
     draw = random.Random(derive_seed(chain.seed, start.id, f"round {number} principle"))  # noqa: S311 - not a secret
     weights = [principle.weight for principle in constitution.principles]
     principle = draw.choices(constitution.principles, weights)[0]
@@ -116,6 +114,7 @@ def revise(
     max_tokens: int = 256,
     max_critique_tokens: int = 128,
     seed: int = 0,
+    stage: str = "revise",
     mapper: RowMapper = map_rows,
 ) -> Mapped[Trace]:
     """Run critique and revision over prompts (CAI §3.1).
@@ -126,7 +125,7 @@ def revise(
         policy: answers; also criticises and revises where no ``critic`` or ``reviser`` is given.
         critic: writes the critiques.
         reviser: writes the revisions.
-        rounds: critiques and revisions per chain, 1 to 8 (the paper: 4).
+        rounds: critiques and revisions per chain, up to 8 (the paper: 4); 0 samples initial responses alone.
         layout: ``chat`` or ``transcript``.
         n_few_shots: worked examples shown, None for all.
         n_samples: chains per prompt.
@@ -135,6 +134,7 @@ def revise(
         max_tokens: at most, per response and revision.
         max_critique_tokens: at most, per critique.
         seed: of the run; each row derives its own.
+        stage: the name under which rows are recorded.
         mapper: what maps the row function.
 
     Returns:
@@ -155,4 +155,4 @@ def revise(
         return await revise_one(start, constitution, chain)
 
     starts = [ChainStart(prompt, sample) for prompt in prompts for sample in range(n_samples)]
-    return mapper(one, starts, "revise", result=Trace)
+    return mapper(one, starts, stage, result=Trace)

@@ -29,9 +29,7 @@ class Layout(Protocol):
         """Ask for the initial response."""
         ...
 
-    def critique(
-        self, prompt: Prompt, response: str, principle: Principle, sampling: Sampling
-    ) -> CompletionRequest:
+    def critique(self, prompt: Prompt, response: str, principle: Principle, sampling: Sampling) -> CompletionRequest:
         """Ask for a critique of the response."""
         ...
 

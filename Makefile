@@ -1,0 +1,39 @@
+# The two commands that need nothing but Python 3.11+ with venv: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo smoke test lint types docs fast install clean
+
+demo: install  ## the whole method on a 135M model (about 15 minutes on 2 cores)
+	$(BIN)/charter run recipes/smollm2-135m.yaml
+
+smoke: install  ## the same in small (under 2 minutes)
+	$(BIN)/charter run recipes/smoke.yaml
+
+test: lint types  ## everything that continuous integration holds
+	$(BIN)/python -m pytest
+	$(MAKE) docs
+
+fast: install  ## tests that need no model (seconds)
+	$(BIN)/python -m pytest -m "not model and not slow"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+docs: install
+	$(BIN)/mkdocs build --strict --quiet
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt scripts/install.sh
+	sh scripts/install.sh $(PYTHON) $(VENV)
+	touch $@
+
+clean:
+	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Make a virtual environment with Charter and everything its tests and docs need, at the versions of constraints.txt.
+# Usage: install.sh PYTHON VENV
+set -eu
+python=$1
+venv=$2
+torch=$(sed -n 's/^torch==//p' constraints.txt)
+
+"$python" - <<'CHECK' || exit 1
+import sys
+if sys.version_info < (3, 11):
+    sys.exit(f"Charter needs Python 3.11 or newer; this is {sys.version.split()[0]}. Set PYTHON, as in: make demo PYTHON=python3.12")
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("Python's venv is missing; on Debian: apt install python3-venv")
+CHECK
+
+"$python" -m venv "$venv"
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+
+# Without a GPU the CUDA build of torch is several gigabytes of nothing. The CPU build has a version of its own, which
+# some indexes carry beside the ordinary one; PyTorch's own index always does.
+if ! command -v nvidia-smi >/dev/null 2>&1; then
+    pip install --quiet "torch==$torch+cpu" 2>/dev/null ||
+        pip install --quiet --index-url https://download.pytorch.org/whl/cpu "torch==$torch" ||
+        echo "No CPU build of torch found; installing the ordinary one." >&2
+fi
+pip install --quiet --constraint constraints.txt --editable ".[dev,docs]"

@@ -1,0 +1,89 @@
+"""The pool gives each role its engine, loads a model when it is first asked, and never the same one twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from charter.engines.base import Engine
+from charter.engines.cache import CachedEngine, CompletionMemory, Usage
+from charter.engines.weights import Progress, resolve_model
+
+EngineName = Literal["transformers", "scripted"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model as a recipe names it: what is loaded, and how."""
+
+    name: str
+    engine: EngineName = "transformers"
+    dtype: str = "auto"
+    device: str = "auto"
+    max_rows: int = 64
+    trust_remote_code: bool = False
+    adapter: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """How the model is called in counts and reports."""
+        return self.name if self.adapter is None else f"{self.name}+{self.adapter.name}"
+
+
+class Pool:
+    """Engines by role, each behind the run's memory of completions.
+
+    Args:
+        roles: the model of each role.
+        memory: remembers completions by key.
+        progress: told about downloads.
+    """
+
+    def __init__(
+        self, roles: Mapping[str, ModelSpec], memory: CompletionMemory, progress: Progress | None = None
+    ) -> None:
+        self._roles = dict(roles)
+        self._memory = memory
+        self._progress = progress
+        self._open: dict[ModelSpec, CachedEngine] = {}
+        self._used: dict[str, Usage] = {}
+
+    def engine(self, role: str) -> Engine:
+        """Give a role its engine, loading it where it is not there yet."""
+        return self.open(self._roles[role])
+
+    def trained(self, role: str, adapter: Path) -> Engine:
+        """Give a role's model with a trained adapter on it; a scripted model stands for itself, under a new name."""
+        spec = self._roles[role]
+        if spec.engine == "scripted":
+            return self.open(replace(spec, name=f"{spec.name}+{adapter.name}"))
+        return self.open(replace(spec, adapter=adapter))
+
+    def open(self, spec: ModelSpec) -> Engine:
+        """Give the engine of a model."""
+        if spec not in self._open:
+            self._open[spec] = CachedEngine(_load(spec, self._progress), self._memory)
+        return self._open[spec]
+
+    def usage(self) -> dict[str, Usage]:
+        """Count calls and tokens per model since the last ``close``."""
+        return {spec.label: engine.usage for spec, engine in self._open.items()}
+
+    def close(self) -> None:
+        """Close every engine, giving back its memory; a later call loads anew."""
+        for engine in self._open.values():
+            engine.close()
+        self._open.clear()
+
+
+def _load(spec: ModelSpec, progress: Progress | None) -> Engine:
+    if spec.engine == "scripted":
+        from charter.engines.scripted import ScriptedEngine
+
+        return ScriptedEngine(name=spec.name)
+    from charter.engines.transformers import TransformersEngine
+
+    folder = resolve_model(str(spec.adapter or spec.name), trust_remote_code=spec.trust_remote_code, progress=progress)
+    return TransformersEngine(folder, dtype=spec.dtype, device=spec.device, max_rows=spec.max_rows)

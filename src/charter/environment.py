@@ -1,0 +1,45 @@
+"""What a run ran on: versions, processor, models. No paths, names of people or machines, or secrets."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from charter.engines.weights import ModelFolder
+
+_PACKAGES = (
+    "charter", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "safetensors", "numpy",
+    "pyarrow", "pydantic",
+)  # fmt: skip
+
+
+def describe_environment(models: Mapping[str, ModelFolder | None], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the machine and the software, as a JSON object."""
+    return {
+        "charter": importlib.metadata.version("charter"),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor_name(),
+        "n_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "models": {
+            role: {"name": "scripted" if folder is None else folder.name, "fingerprint": inputs[f"model {role}"]}
+            for role, folder in models.items()
+        },
+    }
+
+
+def processor_name() -> str:
+    """Name the processor, as the system does."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,87 @@
+"""From values per model and row to measurements: n, a 95 % interval, and the paired difference from the base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from charter.records import Measurement
+from charter.statistics import Interval, mean_interval, paired_mean_difference, paired_rate_difference, rate_interval
+
+#: What a model was measured at, by row: row ids pair the models.
+RowValues = Mapping[str, float]
+Unit = Literal["rate", "nats", "tokens", "score"]
+Better = Literal["higher", "lower", "neither"]
+
+
+def measure(
+    name: str,
+    values: Mapping[str, RowValues],
+    *,
+    subset: str,
+    base: str | None = None,
+    unit: Unit = "rate",
+    better: Better = "neither",
+    rows: str = "",
+) -> list[Measurement]:
+    """Summarise one quantity for every model.
+
+    Args:
+        name: of the quantity.
+        values: per model, the value of every row; for ``rate`` 0 or 1.
+        subset: which rows these are.
+        base: the model that others are compared with, on the rows both have; None compares nothing.
+        unit: ``rate`` values are outcomes, others are averaged.
+        better: which direction is good.
+        rows: the file that holds the rows behind it.
+    """
+    return [
+        _with_difference(
+            Measurement(
+                name=name, model=model, subset=subset, unit=unit, better=better, rows=rows, **_interval(own, unit)
+            ),
+            own,
+            values.get(base or "", {}) if model != base else {},
+            base,
+        )
+        for model, own in values.items()
+        if own
+    ]
+
+
+def _interval(values: RowValues, unit: Unit) -> dict[str, float]:
+    found: Interval
+    if _are_outcomes(values, unit):
+        found = rate_interval([value == 1.0 for value in values.values()])
+    else:
+        found = mean_interval(list(values.values()))
+    return {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
+
+
+def _with_difference(measurement: Measurement, own: RowValues, other: RowValues, base: str | None) -> Measurement:
+    shared = [row for row in own if row in other]
+    if not shared:
+        return measurement
+    before, after = _paired(shared, other, own)
+    outcomes = _are_outcomes(own, measurement.unit) and _are_outcomes(other, measurement.unit)
+    compare = paired_rate_difference if outcomes else paired_mean_difference
+    found = compare(before, after)
+    return measurement.model_copy(
+        update={
+            "base": base,
+            "difference": found.difference,
+            "difference_low": found.low,
+            "difference_high": found.high,
+            "p_value": found.p_value,
+            "method": f"paired on {found.n} rows; {found.method}",
+        }
+    )
+
+
+def _paired(rows: Sequence[str], base: RowValues, own: RowValues) -> tuple[list[float], list[float]]:
+    return [base[row] for row in rows], [own[row] for row in rows]
+
+
+def _are_outcomes(values: RowValues, unit: Unit) -> bool:
+    """Ties in a head to head make halves, which a binomial interval cannot hold."""
+    return unit == "rate" and all(value in (0.0, 1.0) for value in values.values())

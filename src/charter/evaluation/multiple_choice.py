@@ -1,0 +1,95 @@
+"""Multiple choice by log-prob: the likeliest option letter is the answer (CAI §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from charter.engines.base import ChoiceRequest, Engine
+from charter.errors import PromptError
+from charter.evaluation.measuring import measure
+from charter.prompts.reading import SourceRow, read_rows
+from charter.records import Measurement, Record
+from charter.rows import Mapped, RowMapper
+from charter.seeds import row_id
+
+
+@dataclass(frozen=True)
+class ChoiceRow:
+    """A question whose text ends where the answer begins, with the letters that are right and wrong."""
+
+    id: str
+    text: str
+    corrects: tuple[str, ...]
+    incorrects: tuple[str, ...]
+
+
+class ChoiceAnswer(Record):
+    """A model's reading of one question: log-probabilities by option, and whether the likeliest is right."""
+
+    id: str
+    options: tuple[str, ...]
+    logprobs: tuple[float, ...]
+    mass: float
+    correct: bool
+
+
+def load_choices(path: str) -> list[ChoiceRow]:
+    """Read JSON lines of ``{prompt, corrects, incorrects}`` whose options are letters such as ``" (A)"``.
+
+    Raises:
+        PromptError: naming the line and what is wrong.
+    """
+    return [_row(row, path) for row in read_rows(path)]
+
+
+def _row(row: SourceRow, path: str) -> ChoiceRow:
+    values = row.values
+    for name in ("prompt", "corrects", "incorrects"):
+        if name not in values:
+            raise PromptError(f"{row.place}: {name!r} is missing; a row is {{prompt, corrects, incorrects}}")
+    letters = {name: tuple(_letter(option, row) for option in values[name]) for name in ("corrects", "incorrects")}
+    if not letters["corrects"] or not letters["incorrects"]:
+        raise PromptError(f"{row.place}: at least one option must be right and one wrong")
+    text = str(values["prompt"]).rstrip()
+    return ChoiceRow(row_id("choice", path, row.place, text), f"{text} (", letters["corrects"], letters["incorrects"])
+
+
+def _letter(option: str, row: SourceRow) -> str:
+    letter = str(option).strip().removeprefix("(").removesuffix(")")
+    if len(letter) != 1 or not letter.isalpha():
+        raise PromptError(f"{row.place}: the option {option!r} is not a letter such as ' (A)'")
+    return letter
+
+
+async def answer_one(row: ChoiceRow, engine: Engine) -> ChoiceAnswer:
+    """Read the letters' log-probabilities after the question's opening bracket, in one forward pass."""
+    options = (*row.corrects, *row.incorrects)
+    choice = await engine.choose(ChoiceRequest(text=row.text, options=options))
+    best = max(range(len(options)), key=lambda index: choice.logprobs[index])
+    return ChoiceAnswer(
+        id=row.id,
+        options=options,
+        logprobs=choice.logprobs,
+        mass=choice.mass,
+        correct=options[best] in row.corrects,
+    )
+
+
+def answer(
+    rows: Sequence[ChoiceRow], model: str, engine: Engine, *, file: str, mapper: RowMapper
+) -> Mapped[ChoiceAnswer]:
+    """Answer every question of a file with one model."""
+
+    async def one(row: ChoiceRow) -> ChoiceAnswer:
+        return await answer_one(row, engine)
+
+    return mapper(one, rows, f"evaluate/choice {Path(file).name}/{model}", result=ChoiceAnswer)
+
+
+def measure_accuracy(file: str, answers: Mapping[str, Sequence[ChoiceAnswer]], *, base: str) -> list[Measurement]:
+    """Measure each model's share of right answers on one file."""
+    values = {model: {one.id: float(one.correct) for one in rows} for model, rows in answers.items()}
+    name = f"multiple_choice:{Path(file).name}"
+    return measure(name, values, subset=Path(file).name, base=base, better="higher", rows=file)

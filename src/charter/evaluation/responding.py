@@ -1,0 +1,41 @@
+"""A model's answers to held-out prompts: the row function that every behavioural measurement reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from charter.engines.base import CompletionRequest, Engine, Sampling
+from charter.records import Prompt, Response
+from charter.revision.quality import response_flags
+from charter.rows import Mapped, RowMapper
+from charter.seeds import derive_seed, row_id
+from charter.text_quality import classify_response, is_boilerplate
+
+
+async def respond_one(prompt: Prompt, model: str, engine: Engine, sampling: Sampling, seed: int) -> Response:
+    """Answer one prompt and classify the answer. Every model draws from the same seed for the same prompt."""
+    drawn = sampling.model_copy(update={"seed": derive_seed(seed, prompt.id, "evaluation")})
+    completion = await engine.complete(CompletionRequest(messages=prompt.turns, sampling=drawn))
+    text = completion.text.strip()
+    flags = response_flags(prompt.text, completion)
+    return Response(
+        id=row_id("response", prompt.id, model),
+        prompt=prompt,
+        model=model,
+        text=text,
+        finish=completion.finish,
+        n_tokens=completion.n_completion_tokens,
+        label=str(classify_response(prompt.text, text)),
+        flags=(*flags, "boilerplate") if is_boilerplate(text) else flags,
+    )
+
+
+def respond(
+    prompts: Sequence[Prompt], model: str, engine: Engine, *, sampling: Sampling, seed: int, mapper: RowMapper
+) -> Mapped[Response]:
+    """Answer every prompt with one model."""
+
+    async def one(prompt: Prompt) -> Response:
+        return await respond_one(prompt, model, engine, sampling, seed)
+
+    return mapper(one, prompts, f"evaluate/respond/{model}", result=Response)

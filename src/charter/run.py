@@ -1,0 +1,261 @@
+"""A run: its folder, lock and inputs, and the stages done one after another, resumable at any moment.
+
+```
+RUN/
+  recipe.yaml            as it was given
+  recipe.resolved.yaml   with overrides and every default
+  inputs.json            fingerprints of constitution, prompt files and models: a resumed run must find the same
+  environment.json       versions and machine
+  journal.sqlite         completions and the fate of every row
+  stages/STAGE.json      what a finished stage counted; it is written last, and marks the stage as done
+  data/*.parquet         prompts, traces, sft, pairs, preferences, responses, comparisons
+  models/sft models/dpo  adapters
+  evaluation.json  report.html
+```
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import filelock
+import yaml
+
+from charter.constitution import Constitution, load_constitution
+from charter.engines.pool import ModelSpec, Pool
+from charter.engines.weights import ModelFolder, model_fingerprint, resolve_model
+from charter.environment import describe_environment
+from charter.errors import Interrupted, RunError
+from charter.recipe import ModelSettings, Recipe, dump_recipe
+from charter.rows import NoProgress, Progress, RowMapper, map_rows
+from charter.seeds import digest
+from charter.store import Journal
+from charter.tables import read_json, write_json, write_text
+
+_MIN_FREE_BYTES = 1_000_000_000  # adapters, checkpoints and journal of a small run, with room to spare
+
+
+class Run:
+    """An open run folder. Use ``open_run``, which locks it.
+
+    Attributes:
+        folder: where everything is.
+        recipe: what is run.
+        constitution: the constitution that is trained for.
+        helpful: the one that judges helpfulness.
+        pool: the engines by role.
+        mapper: ``map_rows`` with this run's journal, progress and stop flag.
+        progress: where training shows its steps.
+        stop: set when the run is to stop.
+    """
+
+    def __init__(
+        self, folder: Path, recipe: Recipe, journal: Journal, progress: Progress, stop: threading.Event
+    ) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        self.constitution: Constitution = load_constitution(recipe.constitution.source)
+        self.helpful: Constitution = load_constitution(recipe.constitution.helpful)
+        self.progress = progress
+        self.stop = stop
+        self.pool = Pool(role_specs(recipe), journal)
+        self.mapper = cast("RowMapper", partial(map_rows, journal=journal, progress=progress, stop=stop))
+
+    def data(self, name: str) -> Path:
+        """Name a table of the run."""
+        return self.folder / "data" / f"{name}.parquet"
+
+    def model(self, name: str) -> Path:
+        """Name a trained model of the run."""
+        return self.folder / "models" / name
+
+    def summary(self, stage: str) -> Path:
+        """Name a stage's summary; it exists once the stage is done."""
+        return self.folder / "stages" / f"{stage}.json"
+
+    def check_stop(self) -> None:
+        """Raise Interrupted where the run is to stop."""
+        if self.stop.is_set():
+            raise Interrupted("stopped between stages")
+
+
+def role_specs(recipe: Recipe) -> dict[str, ModelSpec]:
+    """Give each role its model; a role that the recipe leaves out is played by the policy."""
+    policy = recipe.models.policy
+    named: dict[str, ModelSettings] = {
+        "policy": policy,
+        "critic": recipe.models.critic or policy,
+        "reviser": recipe.models.reviser or recipe.models.critic or policy,
+        "judge": recipe.models.judge or policy,
+    }
+    return {role: ModelSpec(**model.model_dump()) for role, model in named.items()}
+
+
+@contextlib.contextmanager
+def open_run(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    recipe_text: str,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[Run]:
+    """Open a run folder for this recipe, new or to be continued, and hold its lock.
+
+    Raises:
+        RunError: where another process runs on the folder, it belongs to another recipe or other inputs, or the disk
+            is full.
+    """
+    _check_folder(folder)
+    with _locked(folder):
+        _claim(recipe, folder, recipe_text)
+        with Journal(folder / "journal.sqlite") as journal:
+            run = Run(folder, recipe, journal, progress or NoProgress(), stop or threading.Event())
+            try:
+                yield run
+            finally:
+                run.pool.close()
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; name a folder with --out")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "recipe.resolved.yaml").exists():
+        foreign = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+        if foreign:
+            raise RunError(
+                f"{folder}: holds other files ({', '.join(sorted(foreign)[:3])}); name a new folder with --out"
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror}); name another folder with --out") from error
+    free = shutil.disk_usage(folder).free
+    if free < _MIN_FREE_BYTES:
+        raise RunError(
+            f"{folder}: {free / 1e9:.2f} GB are free, a run needs {_MIN_FREE_BYTES / 1e9:.0f} GB; make room, or name a "
+            "folder on another disk with --out"
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder; the system lets go of it when the process ends, however it ends."""
+    lock = filelock.FileLock(folder / ".lock")
+    holder = folder / ".holder"
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        who = holder.read_text("utf-8") if holder.exists() else "another process"
+        raise RunError(f"{folder}: {who} is running on this folder; wait for it, or name another with --out") from error
+    try:
+        holder.write_text(f"process {os.getpid()}", "utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _claim(recipe: Recipe, folder: Path, recipe_text: str) -> None:
+    """Write what the run is, or check that a run that is continued is the same."""
+    resolved = folder / "recipe.resolved.yaml"
+    if resolved.exists():
+        _check_same(_flat(yaml.safe_load(resolved.read_text("utf-8"))), _flat(_plain(recipe)), folder, "recipe")
+    folders = _model_folders(recipe)
+    inputs = _inputs(recipe, folders)
+    if (folder / "inputs.json").exists():
+        _check_same(read_json(folder / "inputs.json"), inputs, folder, "input")
+        return
+    write_text(folder / "recipe.yaml", recipe_text)
+    write_json(folder / "environment.json", describe_environment(folders, inputs))
+    write_text(resolved, dump_recipe(recipe))
+    write_json(folder / "inputs.json", inputs)
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path, what: str) -> None:
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if not changed:
+        return
+    lines = "\n".join(f"  {key}: was {before.get(key)!r}, is {now.get(key)!r}" for key in changed)
+    raise RunError(
+        f"{folder}: belongs to another {what}. Changed:\n{lines}\nName a new folder with --out, or undo the change."
+    )
+
+
+def _plain(recipe: Recipe) -> Any:
+    return json.loads(recipe.model_dump_json())
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {name: inner for key, one in value.items() for name, inner in _flat(one, f"{prefix}{key}.").items()}
+    return {prefix.removesuffix("."): value}
+
+
+def _model_folders(recipe: Recipe) -> dict[str, ModelFolder | None]:
+    """Find every role's model on this machine, fetching what is missing; scripted ones have no files."""
+    return {
+        role: None if spec.engine == "scripted" else resolve_model(spec.name, trust_remote_code=spec.trust_remote_code)
+        for role, spec in role_specs(recipe).items()
+    }
+
+
+def _inputs(recipe: Recipe, folders: dict[str, ModelFolder | None]) -> dict[str, Any]:
+    """Fingerprint what the run reads from outside its folder."""
+    constitutions = {"constitution": recipe.constitution.source, "helpful constitution": recipe.constitution.helpful}
+    found = {name: digest(load_constitution(source).model_dump(mode="json")) for name, source in constitutions.items()}
+    for kind in ("red_team", "benign_twin", "helpful"):
+        source = getattr(recipe.prompts, kind)
+        if source is not None and Path(source.source).is_file():
+            found[f"prompts {kind}"] = _file_digest(Path(source.source))
+    for file in recipe.evaluate.multiple_choice:
+        found[f"multiple choice {file}"] = _file_digest(Path(file))
+    for role, folder in folders.items():
+        found[f"model {role}"] = role_specs(recipe)[role].name if folder is None else model_fingerprint(folder)
+    return found
+
+
+def _file_digest(path: Path) -> str:
+    import hashlib
+
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; check the recipe")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def run_stages(run: Run, names: Sequence[str], *, again: bool = False) -> None:
+    """Do the named stages in order; a stage that is done is passed over unless ``again``.
+
+    Raises:
+        RunError: where a stage's input is missing.
+        Interrupted: where the run was stopped; the same call continues it.
+    """
+    from charter.stages import STAGES
+
+    for name in names:
+        run.check_stop()
+        stage = STAGES[name]
+        if run.summary(name).exists() and not again:
+            continue
+        for needed in stage.reads:
+            if not (run.folder / needed).exists():
+                raise RunError(f"{run.folder / needed}: is missing; stage {name!r} reads it: run the stages before it")
+        started = time.monotonic()
+        summary = stage.run(run)
+        usage = {label: one.to_json() for label, one in run.pool.usage().items()}
+        run.pool.close()
+        seconds = round(time.monotonic() - started, 3)
+        write_json(run.summary(name), {"stage": name, "seconds": seconds, **summary, "usage": usage})
