@@ -1,0 +1,253 @@
+"""Any engine, remembered: an identical request is put to the model once."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from charter.engines.base import (
+    Capability,
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Engine,
+    Request,
+    Score,
+    ScoreRequest,
+)
+from charter.errors import EngineError, JournalError
+from charter.records import Record
+
+Kind = Literal["complete", "choose", "score"]
+AskedT = TypeVar("AskedT", bound=Request)
+AnswerT = TypeVar("AnswerT", Completion, Choice, Score)
+
+
+class CompletionMemory(Protocol):
+    """Where answers are kept, as text under a key."""
+
+    def get(self, key: str) -> str | None:
+        """Recall a payload; None where there is none."""
+        ...
+
+    def put(self, key: str, payload: str) -> None:
+        """Remember a payload."""
+        ...
+
+
+class DictMemory:
+    """A memory that lasts as long as the process."""
+
+    def __init__(self) -> None:
+        self._payloads: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    def get(self, key: str) -> str | None:
+        """Recall a payload; None where there is none."""
+        return self._payloads.get(key)
+
+    def put(self, key: str, payload: str) -> None:
+        """Remember a payload."""
+        self._payloads[key] = payload
+
+
+class KindUsage(Record):
+    """What one kind of request came to.
+
+    ``n_calls`` were put to the engine, failed ones included; ``n_hits`` were answered from memory, or by an identical
+    call that was in flight. The tokens are those of the calls alone; a score's completion tokens are those scored.
+    """
+
+    n_calls: int = 0
+    n_hits: int = 0
+    n_prompt_tokens: int = 0
+    n_completion_tokens: int = 0
+
+    def __add__(self, other: KindUsage) -> KindUsage:
+        return KindUsage(
+            n_calls=self.n_calls + other.n_calls,
+            n_hits=self.n_hits + other.n_hits,
+            n_prompt_tokens=self.n_prompt_tokens + other.n_prompt_tokens,
+            n_completion_tokens=self.n_completion_tokens + other.n_completion_tokens,
+        )
+
+
+class Usage(Record):
+    """What an engine's requests came to, by kind."""
+
+    complete: KindUsage = KindUsage()
+    choose: KindUsage = KindUsage()
+    score: KindUsage = KindUsage()
+
+    @property
+    def total(self) -> KindUsage:
+        """All kinds together."""
+        return self.complete + self.choose + self.score
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A call on its way, and how many callers wait for it."""
+
+    task: asyncio.Task[Completion | Choice | Score]
+    n_waiting: int = 0
+
+
+class CachedEngine:
+    """Put each request to an engine once, and answer it from memory ever after.
+
+    Identical requests that are made at the same time share one call; it is given up when none of their callers waits
+    any more. Errors are not remembered: the next identical request is put to the engine again. A greedy request is
+    the same whatever its seed.
+
+    Args:
+        engine: what is asked; closed with this one.
+        memory: where answers are kept; it outlives this engine.
+    """
+
+    def __init__(self, engine: Engine, memory: CompletionMemory) -> None:
+        self._engine = engine
+        self._memory = memory
+        self._flights: dict[tuple[int, str], _Flight] = {}
+        self._usage: dict[Kind, KindUsage] = {"complete": KindUsage(), "choose": KindUsage(), "score": KindUsage()}
+        self._closed = False
+
+    @property
+    def identity(self) -> str:
+        """The engine's own."""
+        return self._engine.identity
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """The engine's own."""
+        return self._engine.capabilities
+
+    @property
+    def usage(self) -> Usage:
+        """What the requests so far came to."""
+        return Usage(**self._usage)
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Draw a text, or recall it.
+
+        Raises:
+            EngineError: the engine's own, or after ``close``.
+            JournalError: where the memory holds something else under the request's key.
+        """
+        return await self._ask("complete", request, Completion, self._engine.complete)
+
+    async def choose(self, request: ChoiceRequest) -> Choice:
+        """Read the options' log-probabilities, or recall them; raises as ``complete`` does."""
+        return await self._ask("choose", request, Choice, self._engine.choose)
+
+    async def score(self, request: ScoreRequest) -> Score:
+        """Read a continuation's log-probability, or recall it; raises as ``complete`` does."""
+        return await self._ask("score", request, Score, self._engine.score)
+
+    def close(self) -> None:
+        """Close the engine; the memory stays as it is."""
+        self._closed = True
+        self._engine.close()
+
+    async def _ask(
+        self,
+        kind: Kind,
+        request: AskedT,
+        answer: type[AnswerT],
+        ask: Callable[[AskedT], Awaitable[AnswerT]],
+    ) -> AnswerT:
+        if self._closed:
+            raise EngineError(f"the engine {self.identity!r} is closed; make a new one")
+        key = _without_idle_seed(request).key(self.identity)
+        # A loop can wait for its own calls only, and each stage runs in a loop of its own.
+        place = (id(asyncio.get_running_loop()), key)
+        flight = self._flights.get(place)
+        if flight is None:
+            payload = self._memory.get(key)
+            if payload is not None:
+                self._count(kind, KindUsage(n_hits=1))
+                return _recalled(answer, payload, key)
+            flight = _Flight(asyncio.create_task(self._put_through(kind, key, request, ask)))
+            self._flights[place] = flight
+            return await self._wait(place, flight, answer)
+        result = await self._wait(place, flight, answer)
+        self._count(kind, KindUsage(n_hits=1))
+        return result
+
+    async def _wait(self, place: tuple[int, str], flight: _Flight, answer: type[AnswerT]) -> AnswerT:
+        flight.n_waiting += 1
+        try:
+            # Shielded: a caller that is cancelled leaves the call to the others that wait for it.
+            result = await asyncio.shield(flight.task)
+        finally:
+            flight.n_waiting -= 1
+            if flight.n_waiting == 0:
+                # Whoever asks from now on must not join a call that is done or given up.
+                self._flights.pop(place)
+                flight.task.cancel()
+        if not isinstance(result, answer):
+            raise EngineError(
+                f"the engine {self.identity!r} answered with {type(result).__name__}, not {answer.__name__}"
+            )
+        return result
+
+    async def _put_through(
+        self,
+        kind: Kind,
+        key: str,
+        request: AskedT,
+        ask: Callable[[AskedT], Awaitable[AnswerT]],
+    ) -> AnswerT:
+        self._count(kind, KindUsage(n_calls=1))
+        result = await ask(request)
+        _require_finite(self.identity, result)
+        self._count(kind, _tokens(result))
+        self._memory.put(key, result.to_json())
+        return result
+
+    def _count(self, kind: Kind, more: KindUsage) -> None:
+        self._usage[kind] += more
+
+
+def _without_idle_seed(request: Request) -> Request:
+    if not isinstance(request, CompletionRequest) or request.sampling.temperature > 0.0:
+        return request
+    return request.model_copy(update={"sampling": request.sampling.model_copy(update={"seed": 0})})
+
+
+def _recalled(answer: type[AnswerT], payload: str, key: str) -> AnswerT:
+    try:
+        return answer.from_json(payload)
+    except ValueError as error:  # pydantic's and the JSON reader's are both one
+        raise JournalError(
+            f"what is remembered under {key} is not a {answer.__name__}: {error}; it was written by another version "
+            "or damaged: start a new run folder"
+        ) from error
+
+
+def _require_finite(identity: str, result: Completion | Choice | Score) -> None:
+    # JSON holds no infinity: it would be written as null, and come back as damage.
+    match result:
+        case Choice(logprobs=logprobs, mass=mass):
+            values: tuple[float, ...] = (*logprobs, mass)
+        case Score(logprob=logprob):
+            values = (logprob,)
+        case _:
+            values = ()
+    if not all(math.isfinite(value) for value in values):
+        raise EngineError(f"the engine {identity!r} answered with a log-probability that is not finite: {values}")
+
+
+def _tokens(result: Completion | Choice | Score) -> KindUsage:
+    match result:
+        case Completion(n_completion_tokens=n_tokens) | Score(n_tokens=n_tokens):
+            n_completion_tokens = n_tokens
+        case _:
+            n_completion_tokens = 0
+    return KindUsage(n_prompt_tokens=result.n_prompt_tokens, n_completion_tokens=n_completion_tokens)
