@@ -1,4 +1,4 @@
-"""A run: its folder, lock and inputs, and the stages done one after another, resumable at any moment.
+"""A run: its folder, lock and inputs. ``pipeline`` does the stages in it.
 
 ```
 RUN/
@@ -21,8 +21,7 @@ import json
 import os
 import shutil
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -50,6 +49,7 @@ class Run:
     Attributes:
         folder: where everything is.
         recipe: what is run.
+        journal: completions, and the fate of every row.
         constitution: the constitution that is trained for.
         helpful: the one that judges helpfulness.
         pool: the engines by role.
@@ -63,6 +63,7 @@ class Run:
     ) -> None:
         self.folder = folder
         self.recipe = recipe
+        self.journal = journal
         self.constitution: Constitution = load_constitution(recipe.constitution.source)
         self.helpful: Constitution = load_constitution(recipe.constitution.helpful)
         self.progress = progress
@@ -234,28 +235,3 @@ def _file_digest(path: Path) -> str:
         raise RunError(f"{path}: no such file; check the recipe")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def run_stages(run: Run, names: Sequence[str], *, again: bool = False) -> None:
-    """Do the named stages in order; a stage that is done is passed over unless ``again``.
-
-    Raises:
-        RunError: where a stage's input is missing.
-        Interrupted: where the run was stopped; the same call continues it.
-    """
-    from charter.stages import STAGES
-
-    for name in names:
-        run.check_stop()
-        stage = STAGES[name]
-        if run.summary(name).exists() and not again:
-            continue
-        for needed in stage.reads:
-            if not (run.folder / needed).exists():
-                raise RunError(f"{run.folder / needed}: is missing; stage {name!r} reads it: run the stages before it")
-        started = time.monotonic()
-        summary = stage.run(run)
-        usage = {label: one.to_json() for label, one in run.pool.usage().items()}
-        run.pool.close()
-        seconds = round(time.monotonic() - started, 3)
-        write_json(run.summary(name), {"stage": name, "seconds": seconds, **summary, "usage": usage})

@@ -1,0 +1,96 @@
+"""The stages of a run done one after another, resumable at any moment, and redone on request."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from charter.engines.cache import Usage
+from charter.errors import RunError
+from charter.run import Run
+from charter.stages import STAGES
+from charter.store import Outcome
+from charter.tables import write_json
+
+#: The reason under which a forgotten row waits in the journal.
+FORGOTTEN = "to be done again"
+
+
+def run_stages(run: Run, names: Sequence[str], *, again: bool = False) -> None:
+    """Do the named stages in order; a stage that is done is passed over.
+
+    Args:
+        run: the open run.
+        names: of ``stages.STAGES``, in their order.
+        again: forget the first of them and every later stage before (see ``forget``).
+
+    Raises:
+        RunError: where a stage's input is missing.
+        Interrupted: where the run was stopped; the same call continues it.
+    """
+    if again and names:
+        forget(run, names[0])
+    for name in names:
+        run.check_stop()
+        if not run.summary(name).exists():
+            _check_inputs(run, name)
+            _do(run, name)
+
+
+def stages_until(last: str) -> tuple[str, ...]:
+    """Name the stages up to and with this one, in order."""
+    names = tuple(STAGES)
+    return names[: names.index(last) + 1]
+
+
+def forget(run: Run, first: str) -> None:
+    """Undo a stage and every later one: what they wrote, their rows in the journal and their summaries.
+
+    Completions stay in the journal under what determines them, so that a stage which comes to ask the same again gets
+    the same answers without a call.
+    """
+    names = tuple(STAGES)
+    # Last stage first, so that an interruption leaves no stage done on top of one that is not.
+    for name in reversed(names[names.index(first) :]):
+        run.summary(name).unlink(missing_ok=True)
+        for written in STAGES[name].writes:
+            _remove(run, written)
+        for recorded in run.journal.stages():
+            if recorded == name or recorded.startswith(f"{name}/"):
+                _forget_rows(run, recorded)
+
+
+def _remove(run: Run, written: str) -> None:
+    path = run.folder / written
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _forget_rows(run: Run, stage: str) -> None:
+    # A failed row is what the next run of the stage does again.
+    for row in run.journal.outcomes(stage):
+        run.journal.record(stage, row, Outcome("failed", FORGOTTEN))
+
+
+def _check_inputs(run: Run, name: str) -> None:
+    for needed in STAGES[name].reads:
+        if not (run.folder / needed).exists():
+            raise RunError(f"{run.folder / needed}: is missing; stage {name!r} reads it: run the stages before it")
+
+
+def _do(run: Run, name: str) -> None:
+    started = time.monotonic()
+    summary = STAGES[name].run(run)
+    usage = {model: _usage_columns(used) for model, used in run.pool.usage().items()}
+    run.pool.close()
+    seconds = round(time.monotonic() - started, 3)
+    write_json(run.summary(name), {"stage": name, "seconds": seconds, **summary, "usage": usage})
+
+
+def _usage_columns(used: Usage) -> dict[str, Any]:
+    total = used.total.model_dump()
+    return {"n_cached": total.pop("n_hits"), **total, "kinds": used.model_dump()}
