@@ -1,0 +1,177 @@
+"""Forward passes over rows that come and go: what the scheduler asks of a model.
+
+Two decoders answer one protocol. ``SharedPrefixDecoder`` serves models whose attention is the plain causal one, with
+prefixes computed once and rows joining at any time. ``WaveDecoder`` (module ``waves``) serves every other model.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from charter.engines.transformers.attention import PASS, Part, Pass, Prefill, Prefix, Step, SuffixStore
+
+LOGITS_AT_ONCE = 128  # positions whose logits exist at once when texts are scored: 128 x 49k in float32 is 25 MB
+Ids = npt.NDArray[np.int64]
+
+_CELLS_STEP = 64  # the store grows by this many tokens a row
+_ROWS_STEP = 8
+
+
+class Decoder(Protocol):
+    """Runs a model on a changing set of rows, numbered from 0 without holes.
+
+    ``shares``: prefixes are worth computing. ``joins``: rows may start while others run. ``pads``: rows of different
+    lengths may start together.
+    """
+
+    shares: bool
+    joins: bool
+    pads: bool
+
+    def make_prefix(self, ids: Ids) -> Prefix:
+        """Compute the keys and values of tokens that many rows begin with."""
+        ...
+
+    def start(self, suffixes: Sequence[Ids], prefix: Prefix | None) -> torch.Tensor:
+        """Add rows after those that run; logits of each one's next token, (n_started, n_tokens)."""
+        ...
+
+    def step(self, tokens: Ids) -> torch.Tensor:
+        """Append one token to each row; logits of the next, (n_rows, n_tokens)."""
+        ...
+
+    def keep(self, rows: Sequence[int]) -> list[int]:
+        """Drop all rows but these; the old number of each row that now runs, in its new order."""
+        ...
+
+    def read(self, suffixes: Sequence[Ids], n_last: Sequence[int], prefix: Prefix | None) -> Iterator[torch.Tensor]:
+        """Yield the logits at each row's last positions, row after row, a chunk of positions at a time."""
+        ...
+
+
+class SharedPrefixDecoder:
+    """Prefixes stored once, rows that join and leave, no padding (see ``attention``).
+
+    Args:
+        model: a causal language model of the library, with ``attention.ATTENTION`` set.
+        stop: set when a forward pass is to be left in the middle.
+    """
+
+    shares = joins = pads = True
+
+    def __init__(self, model: Any, stop: threading.Event) -> None:
+        self._body, self._head = model.base_model, model.get_output_embeddings()
+        self._device = model.device
+        config = model.config.get_text_config()
+        self._n_kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        self._stop = stop
+        self._store = SuffixStore(config.num_hidden_layers)
+        self._prefixes: list[Prefix | None] = []  # of each row
+        self._lengths = np.zeros(0, dtype=np.int64)  # of each row's suffix
+        self._parts: list[Part] = []
+
+    def make_prefix(self, ids: Ids) -> Prefix:
+        """Compute the keys and values of tokens that many rows begin with."""
+        prefill = Prefill([len(ids)], None, self._stop, self._device, capture=True)
+        self._forward(prefill, ids, np.arange(len(ids)))
+        keys, values = zip(*prefill.captured, strict=True)
+        return Prefix(keys, values, len(ids))
+
+    def start(self, suffixes: Sequence[Ids], prefix: Prefix | None) -> torch.Tensor:
+        """Add rows after those that run; logits of each one's next token, (n_started, n_tokens)."""
+        lengths = np.array([len(suffix) for suffix in suffixes])
+        n_before, n_rows = len(self._lengths), len(self._lengths) + len(suffixes)
+        self._reserve(n_rows, int(lengths.max()) + 1)
+        rows = torch.from_numpy(np.repeat(np.arange(n_before, n_rows), lengths)).to(self._device)
+        positions = torch.from_numpy(_counted(lengths)).to(self._device)
+        cells = self._store.cells(rows, positions, self._n_kv_heads)
+        prefill = Prefill(lengths.tolist(), prefix, self._stop, self._device, self._store, cells)
+        hidden = self._suffixes(prefill, suffixes)
+        self._lengths = np.concatenate((self._lengths, lengths))
+        self._prefixes += [prefix] * len(suffixes)
+        self._find_parts()
+        return self._logits(hidden, lengths.cumsum() - 1)
+
+    def step(self, tokens: Ids) -> torch.Tensor:
+        """Append one token to each row; logits of the next, (n_rows, n_tokens)."""
+        n_rows, width = len(tokens), int(self._lengths.max()) + 1
+        self._reserve(n_rows, width)
+        lengths = torch.from_numpy(self._lengths).to(self._device)
+        cells = self._store.cells(torch.arange(n_rows, device=self._device), lengths, self._n_kv_heads)
+        hidden_cells = torch.arange(width, device=self._device) > lengths[:, None]
+        mask = torch.zeros((n_rows, 1, 1, width), dtype=self._head.weight.dtype, device=self._device)
+        mask.masked_fill_(hidden_cells[:, None, None, :], float("-inf"))
+        offsets = np.array([0 if prefix is None else prefix.n_tokens for prefix in self._prefixes])
+        step = Step(self._store, cells, mask, self._parts, self._stop)
+        hidden = self._forward(step, tokens, self._lengths + offsets)
+        self._lengths = self._lengths + 1
+        return self._head(hidden)
+
+    def keep(self, rows: Sequence[int]) -> list[int]:
+        """Drop all rows but these, moving the last rows into the holes; the old number of each row."""
+        order = list(range(len(rows)))
+        kept = set(rows)
+        movable = [row for row in sorted(kept, reverse=True) if row >= len(rows)]
+        for hole in (row for row in range(len(rows)) if row not in kept):
+            order[hole] = movable.pop()
+            self._store.move(order[hole], hole, int(self._lengths[order[hole]]))
+        self._lengths = self._lengths[order]
+        self._prefixes = [self._prefixes[row] for row in order]
+        self._find_parts()
+        if not order:
+            self._store.release()
+        return order
+
+    def read(self, suffixes: Sequence[Ids], n_last: Sequence[int], prefix: Prefix | None) -> Iterator[torch.Tensor]:
+        """Yield the logits at each row's last positions, row after row, a chunk of positions at a time."""
+        lengths = [len(suffix) for suffix in suffixes]
+        hidden = self._suffixes(Prefill(lengths, prefix, self._stop, self._device), suffixes)
+        ends = np.cumsum(lengths)
+        wanted = np.concatenate([np.arange(end - n, end) for end, n in zip(ends, n_last, strict=True)])
+        for first in range(0, len(wanted), LOGITS_AT_ONCE):
+            yield self._logits(hidden, wanted[first : first + LOGITS_AT_ONCE])
+
+    def _suffixes(self, prefill: Prefill, suffixes: Sequence[Ids]) -> torch.Tensor:
+        offset = 0 if prefill.prefix is None else prefill.prefix.n_tokens
+        lengths = np.array([len(suffix) for suffix in suffixes])
+        return self._forward(prefill, np.concatenate(suffixes), _counted(lengths) + offset)
+
+    def _forward(self, one_pass: Pass, tokens: Ids, positions: Ids) -> torch.Tensor:
+        """Run the model's body on packed tokens; hidden states, (n_tokens, hidden_size)."""
+        output = self._body(
+            input_ids=torch.from_numpy(tokens).to(self._device).unsqueeze(0),
+            position_ids=torch.from_numpy(positions).to(self._device).unsqueeze(0),
+            use_cache=False,
+            **{PASS: one_pass},
+        )
+        hidden: torch.Tensor = output.last_hidden_state[0]
+        return hidden
+
+    def _logits(self, hidden: torch.Tensor, positions: Ids) -> torch.Tensor:
+        logits: torch.Tensor = self._head(hidden.index_select(0, torch.from_numpy(positions).to(self._device)))
+        return logits
+
+    def _reserve(self, n_rows: int, n_cells: int) -> None:
+        self._store.reserve(-(-n_rows // _ROWS_STEP) * _ROWS_STEP, -(-n_cells // _CELLS_STEP) * _CELLS_STEP)
+
+    def _find_parts(self) -> None:
+        """Gather the rows of each prefix; one prefix for all is a slice, which costs no copies."""
+        distinct = list({id(prefix): prefix for prefix in self._prefixes}.values())
+        if len(distinct) == 1:
+            self._parts = [Part(slice(None), distinct[0])]
+            return
+        self._parts = []
+        for prefix in distinct:
+            rows = [row for row, own in enumerate(self._prefixes) if own is prefix]
+            self._parts.append(Part(torch.tensor(rows, device=self._device), prefix))
+
+
+def _counted(lengths: Ids) -> Ids:
+    """Count from 0 within each row of packed tokens."""
+    return np.concatenate([np.arange(length) for length in lengths])

@@ -1,0 +1,173 @@
+"""The engine: an asynchronous front, and one thread that owns the model."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charter.engines.base import (
+    Capability,
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Request,
+    Score,
+    ScoreRequest,
+)
+from charter.engines.transformers.decoding import Decoder, SharedPrefixDecoder
+from charter.engines.transformers.jobs import Drawing, Job, Reading
+from charter.engines.transformers.loading import load_model, supports_shared_prefix
+from charter.engines.transformers.rendering import Rendered, Renderer
+from charter.engines.transformers.scheduler import Limits, PrefixStatistics, Scheduler
+from charter.engines.transformers.stopping import Stopping
+from charter.engines.transformers.waves import WaveDecoder
+from charter.engines.weights import ModelFolder, resolve_model
+from charter.errors import EngineError
+
+_CLOSE_S = 1.0
+
+
+class TransformersEngine:
+    """Generation in this process, with continuous batching and shared prefixes computed once.
+
+    Args:
+        model: a resolved model, or what ``resolve_model`` understands (a folder, an embedded name, a hub id).
+        dtype: ``auto`` takes bfloat16 where the hardware multiplies it, else float32.
+        device: ``auto`` takes a GPU where there is one.
+        max_rows: rows that are drawn at once.
+        max_batch_tokens: tokens of their own that the running rows may hold in memory.
+        max_pass_tokens: tokens that one pass over prompts may hold; longer prompts run alone.
+        max_prefix_tokens: tokens of shared prefixes that are remembered.
+        n_context: the longest text, if less than the model's own limit.
+
+    Raises:
+        ModelError: the model does not exist, cannot be loaded or must not be.
+    """
+
+    def __init__(
+        self,
+        model: ModelFolder | Path | str,
+        *,
+        dtype: str = "auto",
+        device: str = "auto",
+        max_rows: int = 64,
+        max_batch_tokens: int = 65_536,
+        max_pass_tokens: int = 1_024,
+        max_prefix_tokens: int = 16_384,
+        n_context: int | None = None,
+    ) -> None:
+        folder = model if isinstance(model, ModelFolder) else resolve_model(str(model))
+        loaded = load_model(folder, dtype=dtype, device=device)
+        self._identity, self.dtype = loaded.identity, loaded.dtype
+        self.n_context = min(loaded.n_context, n_context or loaded.n_context)
+        self._renderer = Renderer(loaded.tokenizer)
+        self._stop = threading.Event()
+        decoder: Decoder
+        if supports_shared_prefix(loaded.model):
+            decoder = SharedPrefixDecoder(loaded.model, self._stop)
+        else:
+            decoder = WaveDecoder(loaded.model, self._stop)
+        self.shares_prefixes = decoder.shares
+        end_ids = loaded.end_ids | {self._renderer.end_of_turn}
+        limits = Limits(max_rows, max_batch_tokens, max_pass_tokens, max_prefix_tokens)
+        self._scheduler = Scheduler(decoder, Stopping(loaded.tokenizer, end_ids), limits, self._stop)
+        self._thread = threading.Thread(target=self._scheduler.run, name="charter-generation", daemon=True)
+        self._thread.start()
+
+    @property
+    def identity(self) -> str:
+        """What determines the answers: weights, adapter, tokenizer and number format."""
+        return self._identity
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Everything; messages only with a chat template."""
+        always: frozenset[Capability] = frozenset({"complete", "choose", "score", "text"})
+        return always | {"chat"} if self._renderer.chats else always
+
+    @property
+    def prefix_statistics(self) -> PrefixStatistics:
+        """Prompt tokens asked for so far, and how many of them were not computed again."""
+        return self._scheduler.statistics
+
+    def count_tokens(self, request: Request) -> int:
+        """Count a request's prompt tokens."""
+        return len(self._renderer.render(request).ids)
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Draw a text."""
+        rendered = self._render(request, 1)
+        room = self.n_context - len(rendered.ids)
+        job = Drawing(
+            *self._shared(rendered),
+            sampling=request.sampling,
+            max_tokens=min(request.sampling.max_tokens, room),
+        )
+        completion: Completion = await self._answer(job)
+        return completion
+
+    async def choose(self, request: ChoiceRequest) -> Choice:
+        """Read the options' log-probabilities."""
+        rendered = self._render(request, 1)
+        n_prompt = len(rendered.ids)
+
+        def conclude(logprobs: list[float]) -> Choice:
+            mass = float(np.exp(logprobs).sum())
+            return Choice(logprobs=tuple(logprobs), mass=mass, n_prompt_tokens=n_prompt)
+
+        targets = [self._renderer.option_ids(request)]
+        job = Reading(*self._shared(rendered), targets=targets, conclude=conclude)
+        choice: Choice = await self._answer(job)
+        return choice
+
+    async def score(self, request: ScoreRequest) -> Score:
+        """Read a continuation's log-probability."""
+        rendered = self._render(request, 0)
+        prompt = rendered.ids
+        wanted = self._renderer.continuation_ids(request, prompt)
+        if not wanted:
+            return Score(logprob=0.0, n_tokens=0, n_prompt_tokens=len(prompt))
+        if len(prompt) + len(wanted) > self.n_context:
+            raise EngineError(self._too_long(len(prompt) + len(wanted)))
+
+        def conclude(logprobs: list[float]) -> Score:
+            total = float(np.sum(logprobs))
+            return Score(logprob=total, n_tokens=len(wanted), n_prompt_tokens=len(prompt))
+
+        whole = Rendered(np.concatenate((prompt, wanted[:-1])).astype(np.int64), rendered.n_prefix)
+        job = Reading(*self._shared(whole), targets=[[token] for token in wanted], conclude=conclude)
+        score: Score = await self._answer(job)
+        return score
+
+    def close(self) -> None:
+        """Stop the thread, within a second, and give the memory back; calls that wait raise."""
+        self._stop.set()
+        self._scheduler.submit(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_CLOSE_S)
+
+    def _render(self, request: Request, n_more: int) -> Rendered:
+        if self._stop.is_set():
+            raise EngineError("the engine is closed; calls after close() are not answered")
+        rendered = self._renderer.render(request)
+        if len(rendered.ids) + n_more > self.n_context:
+            raise EngineError(self._too_long(len(rendered.ids)))
+        return rendered
+
+    def _too_long(self, n_tokens: int) -> str:
+        return (
+            f"the request has {n_tokens} tokens, and the model reads {self.n_context} at most; "
+            "shorten the prompt or the few-shot examples"
+        )
+
+    def _shared(self, rendered: Rendered) -> tuple[Any, int]:
+        return rendered.ids, rendered.n_prefix if self.shares_prefixes else 0
+
+    async def _answer(self, job: Job) -> Any:
+        self._scheduler.submit(job)
+        return await asyncio.wrap_future(job.future)

@@ -1,0 +1,164 @@
+"""Loading a model for generation: which number format, which device, and which way of decoding."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from charter.engines.transformers import attention
+from charter.engines.weights import ModelFolder, model_fingerprint
+from charter.errors import ModelError
+from charter.seeds import digest
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_PROBE_TOKENS = 24
+_PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}  # of the logits' spread
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in memory, and what else generation must know of it."""
+
+    model: Any
+    tokenizer: Any
+    identity: str
+    dtype: str
+    n_context: int
+    end_ids: frozenset[int]
+
+
+def load_model(folder: ModelFolder, *, dtype: str, device: str) -> LoadedModel:
+    """Load a model's folder, with its adapter merged into the weights.
+
+    Args:
+        folder: where the files are.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        device: ``auto`` or a torch device.
+
+    Raises:
+        ModelError: an unknown dtype or device; files that cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    place = choose_device(device)
+    number = choose_dtype(dtype, place)
+    code = folder.trust_remote_code
+    tokenizer = AutoTokenizer.from_pretrained(folder.tokenizer, trust_remote_code=code)
+    try:
+        model = _load_weights(folder, number).to(place).eval()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"the model in {folder.path} cannot be loaded: {error}") from error
+    return LoadedModel(
+        model=model.requires_grad_(False),  # noqa: FBT003 - torch's signature
+        tokenizer=tokenizer,
+        identity=digest(["transformers", model_fingerprint(folder), str(number), "unquantised"]),
+        dtype=str(number).removeprefix("torch."),
+        n_context=_context(model),
+        end_ids=_end_ids(model, tokenizer),
+    )
+
+
+def choose_device(device: str) -> torch.device:
+    """Choose the device: a GPU where there is one, if ``auto``."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"no device {device!r} on this machine; use auto, cpu or cuda") from error
+    return chosen
+
+
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Choose the number format: bfloat16 where the hardware multiplies it, else float32, if ``auto``."""
+    if dtype == "auto":
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
+        return torch.bfloat16 if fast else torch.float32
+    if dtype not in _DTYPES:
+        raise ModelError(f"no number format {dtype!r}; use auto or one of {', '.join(_DTYPES)}")
+    if dtype == "float16" and device.type == "cpu":
+        raise ModelError("float16 on a CPU is slow and overflows; use auto, bfloat16 or float32")
+    return _DTYPES[dtype]
+
+
+def supports_shared_prefix(model: Any) -> bool:
+    """Find out whether a model can be run packed, with our attention, and switch it over if so.
+
+    What the configuration says is asked first; then both ways of running must give the same logits.
+    """
+    if not _is_plainly_causal(model):
+        return False
+    before = model.config._attn_implementation  # noqa: SLF001 - the library's own name for it
+    ids = torch.arange(_PROBE_TOKENS, device=model.device) * 7919 % model.config.get_text_config().vocab_size
+    attention.register()
+    with torch.inference_mode():
+        expected = model(input_ids=ids.unsqueeze(0), use_cache=False).logits[0].float()
+        try:
+            model.set_attn_implementation(attention.ATTENTION)
+            one_pass = attention.Prefill([_PROBE_TOKENS], None, threading.Event(), model.device)
+            output = model.base_model(
+                input_ids=ids.unsqueeze(0),
+                position_ids=torch.arange(_PROBE_TOKENS, device=model.device).unsqueeze(0),
+                use_cache=False,
+                **{attention.PASS: one_pass},
+            )
+            found = model.get_output_embeddings()(output.last_hidden_state[0]).float()
+        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError):
+            found = None  # this architecture does not pass our object on, or has no such parts
+    if found is not None and (found - expected).abs().max() <= _PROBE_TOLERANCE[model.dtype] * expected.std():
+        return True
+    model.set_attn_implementation(before)
+    return False
+
+
+def _is_plainly_causal(model: Any) -> bool:
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    return (
+        bool(getattr(model, "_supports_attention_backend", False))
+        and not getattr(model, "_is_stateful", False)
+        and kinds == {"full_attention"}
+        and window is None
+        and getattr(config, "attention_chunk_size", None) is None
+        and not model.config.is_encoder_decoder
+    )
+
+
+def _load_weights(folder: ModelFolder, number: torch.dtype) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    options = {"use_safetensors": True, "trust_remote_code": folder.trust_remote_code}
+    if folder.adapter is None:
+        return AutoModelForCausalLM.from_pretrained(folder.path, dtype=number, **options)
+    from peft import PeftModel
+
+    # Merged in float32: in bfloat16 the rounding of the sum would lose most of a small adapter.
+    base = AutoModelForCausalLM.from_pretrained(folder.path, dtype=torch.float32, **options)
+    return PeftModel.from_pretrained(base, folder.adapter).merge_and_unload().to(number)
+
+
+def _context(model: Any) -> int:
+    config = model.config.get_text_config()
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
+        if isinstance(getattr(config, name, None), int):
+            return int(getattr(config, name))
+    return 2**31 - 1  # a recurrent model: nothing bounds it
+
+
+def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Gather every token that ends a turn or a text, wherever it is declared."""
+    found: set[int] = set()
+    for declared in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
+        found.update([declared] if isinstance(declared, int) else declared or [])
+    return frozenset(found)
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (torch knows, but under private names)."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)

@@ -1,0 +1,282 @@
+"""Continuous batching: which rows run, when rows join, and in whose interest the next pass is.
+
+One thread owns the model. Each turn it takes in what has arrived, reads probabilities for one batch of jobs, lets one
+batch of waiting rows join, and takes one step with all rows that run, whatever their prefixes. So nothing starves:
+the oldest job's batch is always the next of its kind, and a row that finishes makes room at once.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from charter.engines.transformers.attention import Prefix, Stopped
+from charter.engines.transformers.decoding import Decoder
+from charter.engines.transformers.jobs import Drawing, Job, Reading
+from charter.engines.transformers.sampling import Draws, draw, uniforms
+from charter.engines.transformers.stopping import Stopping
+from charter.errors import CharterError, EngineError
+
+_JOIN_TOKENS = 192  # waiting tokens that are worth a pass of their own while others run
+_JOIN_TURNS = 8  # turns after which a waiting row joins however few tokens wait
+_GATHER_S = 0.002  # rows of one event-loop turn arrive within this time: the first of them waits for the others
+
+AnyJob = TypeVar("AnyJob", bound=Job)
+
+
+@dataclass(slots=True)
+class PrefixStatistics:
+    """Prompt tokens asked for, and how many of them were not computed again."""
+
+    n_prompt_tokens: int = 0
+    n_from_cache: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is done at once: rows that run, their tokens in memory, a pass's tokens, remembered prefix tokens."""
+
+    max_rows: int
+    max_batch_tokens: int
+    max_pass_tokens: int
+    max_prefix_tokens: int
+
+
+class Scheduler:
+    """Serves jobs until it is stopped; ``run`` is the worker thread's whole life.
+
+    Args:
+        decoder: the model's forward passes.
+        stopping: decides when a text has ended.
+        limits: how much is done at once.
+        stop: set to end the thread; a waiting thread must also be woken with ``submit(None)``.
+    """
+
+    def __init__(self, decoder: Decoder, stopping: Stopping, limits: Limits, stop: threading.Event) -> None:
+        self.statistics = PrefixStatistics()
+        self._decoder, self._stopping, self._limits, self._stop = decoder, stopping, limits, stop
+        self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._readings: list[Reading] = []
+        self._waiting: list[Drawing] = []
+        self._running: list[Drawing] = []
+        self._waited = 0
+        self._prefixes: OrderedDict[bytes, Prefix] = OrderedDict()
+
+    def submit(self, job: Job | None) -> None:
+        """Hand a job in, from any thread; None only wakes the worker."""
+        self._inbox.put(job)
+        if job is not None and self._stop.is_set():  # the worker may have looked for the last time
+            job.fail(EngineError("the engine is closed; calls after close() are not answered"))
+
+    @torch.inference_mode()
+    def run(self) -> None:
+        """Serve until stopped; then fail what is left."""
+        try:
+            while not self._stop.is_set():
+                self._take_in()
+                for work in (self._read, self._join, self._advance):
+                    if not self._stop.is_set():
+                        work()
+        except Stopped:
+            pass
+        finally:
+            self._stop.set()
+            self._fail_all(EngineError("the engine was closed before this call was answered"))
+
+    def _take_in(self) -> None:
+        """Sort what has arrived; wait where there is nothing to do."""
+        if not (self._readings or self._waiting or self._running):
+            self._sort(self._inbox.get())
+            self._stop.wait(_GATHER_S)
+        while not self._inbox.empty():
+            self._sort(self._inbox.get())
+        self._readings = [job for job in self._readings if not job.abandoned]
+        self._waiting = [job for job in self._waiting if not job.abandoned]
+
+    def _sort(self, job: Job | None) -> None:
+        if isinstance(job, Reading):
+            self._readings.append(job)
+        elif isinstance(job, Drawing):
+            self._waiting.append(job)
+
+    def _read(self) -> None:
+        """Answer one batch of readings."""
+        if not self._readings:
+            return
+        batch = self._batch(self._readings, len(self._readings))
+        self._readings = _without(self._readings, batch)
+        self._guarded(batch, lambda: self._answer(batch))
+
+    def _answer(self, batch: list[Reading]) -> None:
+        prefix = self._prefix_of(batch)
+        pairs = [
+            (position, token)
+            for position, targets in enumerate(targets for job in batch for targets in job.targets)
+            for token in targets
+        ]
+        positions, tokens = (torch.tensor(column) for column in zip(*pairs, strict=True))
+        values, first = [], 0
+        for logits in self._decoder.read([job.suffix for job in batch], [len(job.targets) for job in batch], prefix):
+            logprobs = logits.float().log_softmax(-1)
+            inside = (positions >= first) & (positions < first + len(logits))
+            values.append(logprobs[positions[inside] - first, tokens[inside]].cpu())
+            first += len(logits)
+        flat = iter(torch.cat(values).tolist())
+        for job in batch:
+            job.answer(job.conclude([next(flat) for targets in job.targets for _ in targets]))
+
+    def _join(self) -> None:
+        """Let one batch of waiting rows join, where there is room and it is worth a pass."""
+        room = self._limits.max_rows - len(self._running)
+        if not self._waiting or room <= 0 or (self._running and not self._decoder.joins):
+            return
+        self._waited += 1
+        n_tokens = sum(job.n_suffix for job in self._waiting[:room])
+        if self._running and n_tokens < _JOIN_TOKENS and self._waited < _JOIN_TURNS:
+            return
+        batch = self._within_memory(self._batch(self._waiting, room))
+        self._waited = 0
+        self._waiting = _without(self._waiting, batch)
+        self._guarded(batch, lambda: self._start(batch))
+
+    def _start(self, batch: list[Drawing]) -> None:
+        n_before = len(self._running)
+        try:
+            logits = self._decoder.start([job.suffix for job in batch], self._prefix_of(batch))
+            self._running += batch
+            self._draw(logits, n_before)
+        except Exception:
+            self._running = self._running[:n_before]
+            self._decoder.keep(range(n_before))
+            raise
+
+    def _advance(self) -> None:
+        """Take one step with all rows that run."""
+        if not self._running:
+            return
+        tokens = np.array([job.tokens[-1] for job in self._running])
+        try:
+            logits = self._decoder.step(tokens)
+            self._draw(logits, 0)
+        except Stopped:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed on to every row concerned
+            for job in self._running:
+                job.fail(_engine_error(error))
+            self._running = []
+            self._decoder.keep([])
+
+    def _draw(self, logits: torch.Tensor, first: int) -> None:
+        """Draw the next token of the rows from ``first`` on; those that end leave."""
+        jobs = self._running[first:]
+        tokens = draw(logits, _draws(jobs))
+        stays = [
+            first + row
+            for row, (job, token) in enumerate(zip(jobs, tokens.tolist(), strict=True))
+            if not self._stopping.accept(job, token) and not job.abandoned
+        ]
+        if len(stays) < len(jobs):
+            order = self._decoder.keep([*range(first), *stays])
+            self._running = [self._running[row] for row in order]
+
+    def _batch(self, jobs: Sequence[AnyJob], room: int) -> list[AnyJob]:
+        """Choose the oldest job and those nearest to it in length, of the same prefix, within a pass's tokens."""
+        oldest = jobs[0]
+        alike = [job for job in jobs if job.prefix_key == oldest.prefix_key]
+        if not self._decoder.pads:
+            alike = [job for job in alike if len(job.ids) == len(oldest.ids)]
+        alike.sort(key=lambda job: len(job.ids))
+        place = alike.index(oldest)
+        low, high = place, place + 1
+        n_tokens = oldest.n_suffix
+        while high - low < room:
+            shorter = alike[low - 1].n_suffix if low > 0 else 0
+            longer = alike[high].n_suffix if high < len(alike) else 0
+            gap_low = oldest.n_suffix - shorter if shorter else np.inf
+            gap_high = longer - oldest.n_suffix if longer else np.inf
+            added = shorter if gap_low <= gap_high else longer
+            if not added or n_tokens + added > self._limits.max_pass_tokens:
+                break
+            n_tokens += added
+            low, high = (low - 1, high) if gap_low <= gap_high else (low, high + 1)
+        return alike[low:high]
+
+    def _within_memory(self, batch: list[Drawing]) -> list[Drawing]:
+        """Keep as many of a batch as the store has room for; one row always may run alone."""
+        longest = max((job.n_cells for job in self._running), default=0)
+        n_rows, kept = len(self._running), []
+        for job in batch:
+            longest = max(longest, job.n_cells)
+            if n_rows and (n_rows + 1) * longest > self._limits.max_batch_tokens:
+                break
+            n_rows += 1
+            kept.append(job)
+        return kept
+
+    def _prefix_of(self, batch: Sequence[Job]) -> Prefix | None:
+        """Find or compute the batch's prefix, and count what that saved."""
+        self.statistics.n_prompt_tokens += sum(len(job.ids) for job in batch)
+        n_prefix = batch[0].n_prefix
+        if not n_prefix:
+            return None
+        key = batch[0].prefix_key
+        known = self._prefixes.get(key)
+        self.statistics.n_from_cache += n_prefix * (len(batch) - (known is None))
+        prefix = known or self._decoder.make_prefix(batch[0].prefix)
+        self._prefixes[key] = prefix
+        self._prefixes.move_to_end(key)
+        while (
+            sum(other.n_tokens for other in self._prefixes.values()) > self._limits.max_prefix_tokens
+            and len(self._prefixes) > 1
+        ):
+            self._prefixes.popitem(last=False)
+        return prefix
+
+    def _guarded(self, batch: Sequence[Job], work: Callable[[], None]) -> None:
+        """Do a batch's work; an error is the batch's own."""
+        try:
+            work()
+        except Stopped as error:
+            for job in batch:
+                job.fail(EngineError("the engine was closed before this call was answered"))
+            raise Stopped from error
+        except Exception as error:  # noqa: BLE001 - handed on to every job concerned
+            for job in batch:
+                job.fail(_engine_error(error))
+
+    def _fail_all(self, error: EngineError) -> None:
+        while not self._inbox.empty():
+            self._sort(self._inbox.get())
+        for job in (*self._readings, *self._waiting, *self._running):
+            job.fail(error)
+        self._readings, self._waiting, self._running = [], [], []
+
+
+def _draws(jobs: Sequence[Drawing]) -> Draws:
+    seeds = np.array([job.sampling.seed % 2**64 for job in jobs], dtype=np.uint64)
+    steps = np.array([len(job.tokens) for job in jobs], dtype=np.uint64)
+    return Draws(
+        np.array([job.sampling.temperature for job in jobs], dtype=np.float32),
+        np.array([job.sampling.top_p for job in jobs], dtype=np.float32),
+        uniforms(seeds, steps),
+    )
+
+
+def _without(jobs: Sequence[AnyJob], taken: Sequence[AnyJob]) -> list[AnyJob]:
+    gone = {id(job) for job in taken}
+    return [job for job in jobs if id(job) not in gone]
+
+
+def _engine_error(error: Exception) -> CharterError:
+    if isinstance(error, CharterError):
+        return error
+    wrapped = EngineError(f"the model failed on this call: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped

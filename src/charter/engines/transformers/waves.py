@@ -1,0 +1,116 @@
+"""Decoding for models with sliding windows, recurrent states or other attention: simple and correct.
+
+Rows start together as a wave and are padded on the left under the library's own cache; nothing is shared, and no row
+joins a wave that runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from charter.engines.transformers.attention import Prefix, Stopped
+from charter.engines.transformers.decoding import LOGITS_AT_ONCE, Ids
+
+_PROBE = (5, 11)  # lengths of two rows, to see whether padding changes anything
+_PROBE_TOLERANCE = 0.05  # of the logits' spread
+
+
+class WaveDecoder:
+    """Rows that start together, under the library's own cache (see ``decoding.Decoder``).
+
+    Args:
+        model: any causal language model of the library.
+        stop: set when work is to be left at the next pass.
+    """
+
+    shares = joins = False
+
+    def __init__(self, model: Any, stop: threading.Event) -> None:
+        self._model, self._device, self._stop = model, model.device, stop
+        self._cache: Any = None
+        self._mask = torch.zeros((0, 0), dtype=torch.long)
+        self._slots: list[int] = []  # of each running row, its place in the wave
+        self.pads = not getattr(model, "_is_stateful", False) and self._ignores_padding()
+
+    def make_prefix(self, ids: Ids) -> Prefix:
+        """Refuse: this decoder shares nothing."""
+        raise NotImplementedError
+
+    def start(self, suffixes: Sequence[Ids], prefix: Prefix | None) -> torch.Tensor:  # noqa: ARG002 - protocol
+        """Start a wave; logits of each row's next token."""
+        output, self._mask = self._pass(suffixes, use_cache=True, logits_to_keep=1)
+        self._cache = output.past_key_values
+        self._slots = list(range(len(suffixes)))
+        return self._last(output)
+
+    def step(self, tokens: Ids) -> torch.Tensor:
+        """Append one token to each row; rows that have left go on unseen until the wave is over."""
+        if self._stop.is_set():
+            raise Stopped
+        ids = torch.zeros((len(self._mask), 1), dtype=torch.long, device=self._device)
+        slots = torch.tensor(self._slots, device=self._device)
+        ids[slots, 0] = torch.from_numpy(tokens).to(self._device)
+        self._mask = torch.cat((self._mask, torch.ones_like(self._mask[:, :1])), 1)
+        output = self._model(
+            input_ids=ids,
+            attention_mask=self._mask,
+            position_ids=self._mask.sum(-1, keepdim=True) - 1,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        self._cache = output.past_key_values
+        return self._last(output).index_select(0, slots)
+
+    def keep(self, rows: Sequence[int]) -> list[int]:
+        """Drop all rows but these."""
+        self._slots = [self._slots[row] for row in rows]
+        if not self._slots:
+            self._cache = None
+        return list(rows)
+
+    def read(
+        self,
+        suffixes: Sequence[Ids],
+        n_last: Sequence[int],
+        prefix: Prefix | None,  # noqa: ARG002 - protocol
+    ) -> Iterator[torch.Tensor]:
+        """Yield the logits at each row's last positions, row after row, a chunk of positions at a time."""
+        output, _ = self._pass(suffixes, use_cache=False, logits_to_keep=max(n_last))
+        for row, n in enumerate(n_last):
+            logits = output.logits[row, -n:]
+            for first in range(0, n, LOGITS_AT_ONCE):
+                yield logits[first : first + LOGITS_AT_ONCE]
+
+    def _pass(self, suffixes: Sequence[Ids], **options: Any) -> tuple[Any, torch.Tensor]:
+        if self._stop.is_set():
+            raise Stopped
+        width = max(map(len, suffixes))
+        ids, mask = np.zeros((2, len(suffixes), width), dtype=np.int64)
+        for row, suffix in enumerate(suffixes):
+            ids[row, width - len(suffix) :] = suffix
+            mask[row, width - len(suffix) :] = 1
+        attention_mask = torch.from_numpy(mask).to(self._device)
+        output = self._model(
+            input_ids=torch.from_numpy(ids).to(self._device),
+            attention_mask=attention_mask,
+            position_ids=(attention_mask.cumsum(-1) - 1).clamp(min=0),
+            **options,
+        )
+        return output, attention_mask
+
+    def _last(self, output: Any) -> torch.Tensor:
+        logits: torch.Tensor = output.logits[:, -1]
+        return logits
+
+    @torch.inference_mode()
+    def _ignores_padding(self) -> bool:
+        """Whether a row's logits are the same alone and padded beside a longer one."""
+        short, long = (np.arange(length) * 7919 % self._model.config.get_text_config().vocab_size for length in _PROBE)
+        alone = self._last(self._pass([short], use_cache=False)[0])[0].float()
+        padded = self._last(self._pass([short, long], use_cache=False)[0])[0].float()
+        return bool((alone - padded).abs().max() <= _PROBE_TOLERANCE * alone.std())
