@@ -8,7 +8,7 @@ Models are data: weights are safetensors, and code that a model brings is run on
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -95,12 +95,13 @@ class _Finder:
     allow_download: bool
     trust_remote_code: bool
     progress: Progress | None
+    is_base: bool = False
 
     def find(self, model: str) -> ModelFolder:
         if model in EMBEDDED:
             return self._embedded(EMBEDDED[model])
         folder = Path(model).expanduser()
-        if folder.exists():
+        if model and folder.exists():
             return self._folder(model, folder.resolve())
         if model.startswith((".", "/", "~")) or not is_hub_id(model):
             raise _no_such_model(model, f"there is no folder {folder.absolute()}")
@@ -145,18 +146,18 @@ class _Finder:
         return ModelFolder(model, folder, source, None, None, revision, self.trust_remote_code)
 
     def _adapter(self, model: str, folder: Path, source: Source, revision: str) -> ModelFolder:
+        if self.is_base:
+            raise ModelError(
+                f"{folder} is itself an adapter; merge it into its base, and name the merged folder in "
+                "base_model_name_or_path"
+            )
         named = check_adapter(folder)
         try:
-            base = self.find(_cached_embedded(named) or named)
+            base = replace(self, is_base=True).find(_cached_embedded(named) or named)
         except ModelError as error:
             raise ModelError(
                 f"the base of the adapter in {folder}, named {named!r} there, cannot be used: {error}"
             ) from error
-        if base.adapter is not None:
-            raise ModelError(
-                f"the base of the adapter in {folder} is itself an adapter ({base.adapter}); merge that one into its "
-                "base first, and name the merged folder in base_model_name_or_path"
-            )
         return ModelFolder(model, base.path, source, folder, base, revision, base.trust_remote_code)
 
 
