@@ -85,8 +85,8 @@ def _check_inputs(run: Run, name: str) -> None:
 def _do(run: Run, name: str) -> None:
     started = time.monotonic()
     summary = STAGES[name].run(run)
-    usage = {model: _usage_columns(used) for model, used in run.pool.usage().items()}
     run.pool.close()
+    usage = {model: _usage_columns(used) for model, used in run.pool.take_usage().items()}
     seconds = round(time.monotonic() - started, 3)
     write_json(run.summary(name), {"stage": name, "seconds": seconds, **summary, "usage": usage})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from charter.errors import RecipeError
 from charter.records import PromptKind
-from charter.yaml_reading import YamlDocument, read_yaml
+from charter.yaml_reading import YamlDocument, parse_yaml, plain_scalar, read_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
@@ -151,16 +151,12 @@ class PairSettings(Settings):
     """Pairs by kind of prompt: shares of each source add up to 1 within a kind."""
 
     n: int = Field(default=400, ge=1, description="pairs over all kinds")
-    kinds: dict[PromptKind, Share] = Field(
-        default_factory=lambda: {"red_team": 0.5, "benign_twin": 0.25, "helpful": 0.25}
-    )
-    sources: dict[PromptKind, dict[PairSource, Share]] = Field(
-        default_factory=lambda: {
-            "red_team": {"guided_vs_plain": 0.5, "revision_vs_initial": 0.25, "on_policy": 0.25},
-            "benign_twin": {"on_policy": 1.0},
-            "helpful": {"on_policy": 1.0},
-        }
-    )
+    kinds: dict[PromptKind, Share] = {"red_team": 0.5, "benign_twin": 0.25, "helpful": 0.25}
+    sources: dict[PromptKind, dict[PairSource, Share]] = {
+        "red_team": {"guided_vs_plain": 0.5, "revision_vs_initial": 0.25, "on_policy": 0.25},
+        "benign_twin": {"on_policy": 1.0},
+        "helpful": {"on_policy": 1.0},
+    }
     temperature: float = Field(default=1.0, ge=0.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     max_tokens: int = Field(default=256, ge=1)
@@ -246,20 +242,37 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def dump_recipe(recipe: Recipe) -> str:
     """Write a recipe with every default filled in, as YAML."""
-    return yaml.safe_dump(json.loads(recipe.model_dump_json()), sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(
+        json.loads(recipe.model_dump_json()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf")
+    )
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that our reader would take for a number or a boolean: PyYAML writes it by the rules of YAML 1.1."""
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    try:
+        plain = plain_scalar(text) == text
+    except ValueError:  # digits without end
+        plain = False
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise RecipeError(f"override {override!r}: expected key=value, such as revise.rounds=2")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"override {override!r}: the value is not YAML; quote it: '{key}=\"...\"'") from error
+    value = parse_yaml(text, f"override {override!r}", error=RecipeError).data
     *parents, last = key.split(".")
     for parent in parents:
-        child = data.setdefault(parent, {})
+        child = data.get(parent)
+        if child is None:
+            child = data[parent] = {}
         if isinstance(child, str) and parent in _SHORTHANDS:
             child = data[parent] = {_SHORTHANDS[parent]: child}
         if not isinstance(child, dict):
@@ -278,9 +291,9 @@ def _explain(error: ValidationError, document: YamlDocument, overrides: Sequence
     lines = []
     for finding in error.errors():
         where = tuple(finding["loc"])
-        dotted = ".".join(str(part) for part in where)
-        overridden = any(override.split("=")[0] == dotted for override in overrides)
-        place = "override" if overridden else f"{document.path}:{document.line_of(where)}"
+        dotted = ".".join(str(part) for part in where if part != "[key]")  # pydantic's mark for a dict's key itself
+        setting = [override for override in overrides if f"{dotted}.".startswith(f"{override.partition('=')[0]}.")]
+        place = f"override {setting[-1]!r}" if setting else document.where(where)
         lines.append(f"{place}: {_describe(finding, dotted, where)}")
     return "\n".join(lines)
 
@@ -292,7 +305,8 @@ def _describe(finding: Any, dotted: str, where: tuple[Any, ...]) -> str:
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(known)}"
         return f"unknown key {dotted!r}; {hint}"
     if finding["type"] == "missing":
-        return f"{dotted!r} is missing; every recipe needs it"
+        parent = ".".join(str(part) for part in where[:-1])
+        return f"{dotted!r} is missing; every {parent or 'recipe'} needs it"
     return f"{dotted!r} is {finding['input']!r}: {finding['msg'][0].lower()}{finding['msg'][1:]}"
 
 
@@ -314,8 +328,8 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _check_shares(recipe: Recipe, path: Path) -> None:
-    groups = {"pairs.kinds": recipe.pairs.kinds}
-    groups |= {f"pairs.sources.{kind}": dict(shares) for kind, shares in recipe.pairs.sources.items()}
+    groups: dict[str, Mapping[Any, float]] = {"pairs.kinds": recipe.pairs.kinds}
+    groups |= {f"pairs.sources.{kind}": shares for kind, shares in recipe.pairs.sources.items()}
     for name, shares in groups.items():
         if abs(sum(shares.values()) - 1.0) > 1e-6:
             raise RecipeError(f"{path}: the shares under {name!r} add up to {sum(shares.values()):g}; make them 1")

@@ -7,7 +7,7 @@ A record goes to JSON and back with ``to_json`` and ``from_json`` (the journal),
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -85,24 +85,18 @@ class Prompt(Record):
 class PromptRow(Record):
     """A record about one prompt: its table row carries the prompt's columns beside its own."""
 
-    json_columns: ClassVar[tuple[str, ...]] = ()  # columns whose values vary in shape travel as JSON text
-
     id: str
     prompt: Prompt
 
     def to_row(self) -> dict[str, Any]:
         """Flatten into a table row: the prompt's columns, then this record's own."""
         own = self.model_dump(mode="json", exclude={"prompt"})
-        for name in self.json_columns:
-            own[name] = canonical_json(own[name])
         return {"id": own.pop("id"), **_prompt_columns(self.prompt), **own}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
         """Read a row that ``to_row`` wrote."""
         own = {key: value for key, value in row.items() if key not in PROMPT_COLUMNS}
-        for name in cls.json_columns:
-            own[name] = json.loads(own[name])
         return cls.model_validate({**own, "prompt": _prompt_fields(row)})
 
 

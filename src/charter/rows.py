@@ -7,18 +7,20 @@ soon as its own last call is back. Scaling out swaps this one function, not the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from charter.errors import EngineError, Interrupted, TooManyFailures
+from charter.errors import EngineError, Interrupted, JournalError, TooManyFailures
 from charter.records import Record
 from charter.store import Journal, Outcome
 
 _POLL_SECONDS = 0.05
-_FEW_FAILURES = 5  # a stage of ten rows may lose some before a share means anything
+_FEW_FAILURES = 5  # a stage of ten rows may lose some before a share means anything, but never all of them
 
 
 class Identified(Protocol):
@@ -144,14 +146,17 @@ def map_rows(
         journal: where ends are recorded; None keeps nothing.
         progress: where progress is shown.
         stop: when set, the stage stops and raises ``Interrupted``.
-        n_in_flight: how many rows run at once.
-        max_failed_share: the share of rows that may fail (five always may).
+        n_in_flight: how many rows run at once, one at least.
+        max_failed_share: the share of rows that may fail; five always may, but never all of the rows.
 
     Raises:
-        ValueError: for two rows with one id.
+        ValueError: for two rows with one id, or no row in flight.
         TooManyFailures: when more than the allowed share failed.
+        JournalError: where a recorded result is not a ``result``.
         Interrupted: when ``stop`` was set. What was recorded is kept.
     """
+    if n_in_flight < 1:
+        raise ValueError(f"n_in_flight is {n_in_flight}; at least one row must run")
     ids = [row.id for row in rows]
     if len(set(ids)) != len(ids):
         twice = Counter(ids).most_common(1)[0][0]
@@ -165,7 +170,7 @@ def map_rows(
         journal=journal,
         progress=progress or NoProgress(),
         stop=stop,
-        max_failed=max(_FEW_FAILURES, int(max_failed_share * len(rows))),
+        max_failed=min(max(_FEW_FAILURES, int(max_failed_share * len(rows))), len(rows) - 1),
     )
     for row in ids:
         if row in kept:
@@ -191,19 +196,30 @@ def run_async(coroutine: Coroutine[Any, Any, None]) -> None:
     except RuntimeError:
         asyncio.run(coroutine)
         return
-    failure: list[BaseException] = []
+    _run_in_thread(coroutine)
 
-    def in_own_thread() -> None:
+
+def _run_in_thread(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in a thread and loop of its own; what interrupts the wait (Ctrl-C) cancels it first."""
+    tasks: list[asyncio.Task[None]] = []
+    begun = threading.Event()
+
+    async def watched() -> None:
+        tasks.append(asyncio.create_task(coroutine))
+        begun.set()
+        await tasks[0]
+
+    with ThreadPoolExecutor(1, thread_name_prefix="charter-rows") as executor:
+        ending = executor.submit(asyncio.run, watched())
         try:
-            asyncio.run(coroutine)
-        except BaseException as error:  # noqa: BLE001 - carried over to the calling thread, raised there
-            failure.append(error)
-
-    thread = threading.Thread(target=in_own_thread, name="charter-rows")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
+            ending.result()
+        except BaseException:
+            if not ending.done():
+                begun.wait(timeout=1.0)
+                for task in tasks:
+                    with contextlib.suppress(RuntimeError):  # it ended by itself in the meantime
+                        task.get_loop().call_soon_threadsafe(task.cancel)
+            raise
 
 
 async def _run(work: _Work[RowT, ResultT], n_in_flight: int) -> None:
@@ -212,21 +228,26 @@ async def _run(work: _Work[RowT, ResultT], n_in_flight: int) -> None:
     running: set[asyncio.Task[None]] = set()
     try:
         while True:
+            _check_stop(work)
             while len(running) < n_in_flight and (row := next(waiting, None)) is not None:
                 running.add(asyncio.create_task(_one(work, row)))
             if not running:
                 return
-            finished, running = await asyncio.wait(running, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            finished, _ = await asyncio.wait(running, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             for task in finished:
                 task.result()
-            if work.stop is not None and work.stop.is_set():
-                raise Interrupted(f"stopped during {work.stage}")
+            running -= finished
             if work.journal:
                 work.journal.flush_if_due()
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _check_stop(work: _Work[RowT, ResultT]) -> None:
+    if work.stop is not None and work.stop.is_set():
+        raise Interrupted(f"stopped during {work.stage}; run the same command again to continue")
 
 
 async def _one(work: _Work[RowT, ResultT], row: RowT) -> None:
@@ -236,8 +257,8 @@ async def _one(work: _Work[RowT, ResultT], row: RowT) -> None:
         _record_failure(work, row.id, str(error))
         return
     if isinstance(value, Filtered):
-        work.filtered[row.id] = value.reason
-        _record(work, row.id, Outcome("filtered", value.reason))
+        work.filtered[row.id] = _storable(value.reason)
+        _record(work, row.id, Outcome("filtered", work.filtered[row.id]))
     else:
         work.results[row.id] = value
         _record(work, row.id, Outcome("done", value.to_json()))
@@ -250,8 +271,8 @@ def _record(work: _Work[RowT, ResultT], row: str, end: Outcome) -> None:
 
 
 def _record_failure(work: _Work[RowT, ResultT], row: str, reason: str) -> None:
-    work.failed[row] = reason
-    _record(work, row, Outcome("failed", reason))
+    work.failed[row] = _storable(reason)
+    _record(work, row, Outcome("failed", work.failed[row]))
     work.progress.advance(work.stage, f"{len(work.failed)} failed")
     if len(work.failed) > work.max_failed:
         raise TooManyFailures(
@@ -260,8 +281,19 @@ def _record_failure(work: _Work[RowT, ResultT], row: str, reason: str) -> None:
         )
 
 
+def _storable(reason: str) -> str:
+    """Write half surrogate pairs, which an error may quote from a server's bytes, as escapes: no file can hold them."""
+    return reason.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _recall(work: _Work[RowT, ResultT], row: str, end: Outcome, result: type[ResultT]) -> None:
     if end.status == "filtered":
         work.filtered[row] = end.payload
-    else:
+        return
+    try:
         work.results[row] = result.from_json(end.payload)
+    except ValueError as error:  # pydantic's and the JSON reader's are both one
+        raise JournalError(
+            f"{work.stage}: what is recorded for row {row} is not a {result.__name__} ({error}); another version wrote "
+            "it: start a new run folder (--out)"
+        ) from error

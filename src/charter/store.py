@@ -7,6 +7,7 @@ all of them durable. One process writes a journal at a time: the run folder's lo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sqlite3
 import threading
@@ -57,13 +58,7 @@ class Journal:
         self._rows: dict[tuple[str, str], Outcome] = {}
         self._last_flush = time.monotonic()
         self.n_damaged = 0
-        try:
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise _damaged(path, error) from error
+        self._db = _open(path)
 
     def __enter__(self) -> Self:
         """Use the journal as a context that closes it."""
@@ -143,12 +138,19 @@ class Journal:
             self._db.executemany("INSERT OR REPLACE INTO completions VALUES (?, ?, ?)", completions)
             self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", rows)
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise _unwritable(self.path, error) from error
+        except BaseException as error:
+            # Also on Ctrl-C: what is pending stays pending, and the next flush must find no open transaction.
+            self._roll_back()
+            if isinstance(error, sqlite3.Error):
+                raise _unwritable(self.path, error) from error
+            raise
         self._completions.clear()
         self._rows.clear()
+
+    def _roll_back(self) -> None:
+        # A full disk may have rolled back already, and a closed database has nothing to roll back.
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
 
     def _one(self, query: str, values: tuple[str, ...]) -> tuple[str, bytes] | None:
         try:
@@ -164,16 +166,37 @@ class Journal:
             raise _damaged(self.path, error) from error
 
     def _whole(self, checksum: bytes, *parts: str) -> bool:
-        if checksum == _checksum(*parts):
+        # A damaged record may have lost its column's type too.
+        if all(isinstance(part, str) for part in parts) and checksum == _checksum(*parts):
             return True
         self.n_damaged += 1
         return False
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    database: sqlite3.Connection | None = None
+    try:
+        database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # Damaged bytes need not be UTF-8: they are read all the same, and fail their checksum.
+        database.text_factory = _decode
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.executescript(_SCHEMA)
+    except sqlite3.Error as error:
+        if database is not None:
+            database.close()
+        raise _damaged(path, error) from error
+    return database
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
 def _checksum(*parts: str) -> bytes:
     hasher = hashlib.blake2b(digest_size=12)
     for part in parts:
-        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else bytes(part)
+        data = part.encode("utf-8")
         hasher.update(len(data).to_bytes(8, "little"))
         hasher.update(data)
     return hasher.digest()

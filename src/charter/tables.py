@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import types
@@ -49,11 +50,11 @@ def write_table(path: Path, records: Sequence[Row], kind: type[Row]) -> None:
 
     The bytes depend on the records alone. ``kind`` gives the columns, also where there is no record.
     """
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    table = pyarrow.Table.from_pylist([record.to_row() for record in records], schema=_schema(kind))
-    write_whole(path, lambda temporary: pyarrow.parquet.write_table(table, temporary, compression="zstd"))
+    table = pa.Table.from_pylist([record.to_row() for record in records], schema=_schema(kind))
+    write_whole(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
 
 def read_table(path: Path, kind: type[RowT]) -> list[RowT]:
@@ -62,15 +63,15 @@ def read_table(path: Path, kind: type[RowT]) -> list[RowT]:
     Raises:
         RunError: where the file is missing or is not such a table.
     """
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     if not path.exists():
         raise RunError(f"{path}: no such file; run the stage that writes it first")
     try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
+        rows = pq.read_table(path).to_pylist()
         return [kind.from_row(row) for row in rows]
-    except (pyarrow.ArrowInvalid, OSError, ValueError, KeyError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise RunError(f"{path}: not a table of {kind.__name__} rows ({error}); remove it and run its stage") from error
 
 
@@ -99,11 +100,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RunError(
             f"{path}: cannot be written ({error.strerror or error}). Check free space and permissions, then run the "
             "same command again: what was recorded is kept."
         ) from error
+    finally:
+        with contextlib.suppress(OSError):  # the first failure is the one to tell
+            temporary.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
@@ -116,34 +119,33 @@ def _sync(path: Path) -> None:
 
 def _schema(kind: type[Row]) -> Any:
     """Derive the Arrow schema from the record's fields, so that it never depends on the rows at hand."""
-    import pyarrow
+    import pyarrow as pa
 
     if not issubclass(kind, BaseModel):
         raise TypeError(f"{kind.__name__} is not a record")
     own = {name: field.annotation for name, field in kind.model_fields.items() if name != "prompt"}
     if issubclass(kind, PromptRow):
         columns = {"id": str, **_PROMPT_TYPES, **{name: hint for name, hint in own.items() if name != "id"}}
-        columns |= dict.fromkeys(kind.json_columns, str)
     else:
         columns = {"id": str, **_PROMPT_TYPES}
-    return pyarrow.schema([pyarrow.field(name, _arrow(hint)) for name, hint in columns.items()])
+    return pa.schema([pa.field(name, _arrow(hint)) for name, hint in columns.items()])
 
 
 def _arrow(hint: Any) -> Any:
-    import pyarrow
+    import pyarrow as pa
 
-    simple = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
+    simple = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     if hint in simple:
         return simple[hint]
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
-        return pyarrow.string()
+        return pa.string()
     if origin in (types.UnionType, typing.Union):
         return _arrow(next(one for one in inner if one is not type(None)))
     if origin is tuple:
-        return pyarrow.list_(_arrow(inner[0]))
+        return pa.list_(_arrow(inner[0]))
     if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return pyarrow.struct([(name, _arrow(field.annotation)) for name, field in hint.model_fields.items()])
+        return pa.struct([(name, _arrow(field.annotation)) for name, field in hint.model_fields.items()])
     raise TypeError(f"no Arrow type for {hint!r}")
 
 

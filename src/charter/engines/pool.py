@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from charter.engines.base import Engine
 from charter.engines.cache import CachedEngine, CompletionMemory, Usage
-from charter.engines.weights import Progress, resolve_model
+from charter.engines.downloads import Progress
+from charter.engines.weights import resolve_model
 
 EngineName = Literal["transformers", "scripted"]
 
@@ -67,22 +68,31 @@ class Pool:
             self._open[spec] = CachedEngine(_load(spec, self._progress), self._memory)
         return self._open[spec]
 
-    def usage(self) -> dict[str, Usage]:
-        """Count calls and tokens per model since the last ``close``."""
-        return {spec.label: engine.usage for spec, engine in self._open.items()}
-
     def close(self) -> None:
         """Close every engine, giving back its memory; a later call loads anew."""
-        for engine in self._open.values():
+        for spec, engine in self._open.items():
             engine.close()
+            before = self._used.get(spec.label, Usage())
+            self._used[spec.label] = _add(before, engine.usage)
         self._open.clear()
+
+    def take_usage(self) -> dict[str, Usage]:
+        """Hand over the calls and tokens per model of the engines that were closed since this was last asked."""
+        used, self._used = self._used, {}
+        return used
+
+
+def _add(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        complete=one.complete + other.complete, choose=one.choose + other.choose, score=one.score + other.score
+    )
 
 
 def _load(spec: ModelSpec, progress: Progress | None) -> Engine:
     if spec.engine == "scripted":
         from charter.engines.scripted import ScriptedEngine
 
-        return ScriptedEngine(name=spec.name)
+        return ScriptedEngine(script=spec.name)
     from charter.engines.transformers import TransformersEngine
 
     folder = resolve_model(str(spec.adapter or spec.name), trust_remote_code=spec.trust_remote_code, progress=progress)
