@@ -99,15 +99,12 @@ class EngineContract:
 
     def test_stop_string_ends_the_text_and_stays_out_of_it(self, engine: Engine) -> None:
         """The text ends just before the first stop string, and is otherwise the one without it."""
-        found = next(
-            (request, whole, stop)
-            for seed in range(20)
-            for request in [draw(engine, seed=seed, max_tokens=40)]
-            for whole in [ask(engine, [request])[0].text]
-            for stop in [_inner_word(whole)]
-            if stop
-        )
-        request, whole, stop = found
+        requests = [draw(engine, seed=seed, max_tokens=40) for seed in range(20)]
+        texts = [answer.text for answer in ask(engine, requests)]
+        usable = [(request, whole) for request, whole in zip(requests, texts, strict=True) if _inner_word(whole)]
+        assert usable, f"none of the texts holds a plain word to stop at: {texts}"
+        request, whole = usable[0]
+        stop = _inner_word(whole)
         sampling = request.sampling.model_copy(update={"stop": ("\x00never\x00", stop)})
         cut = ask(engine, [request.model_copy(update={"sampling": sampling})])[0]
         assert cut.finish == "stop"

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +8,7 @@ from charter.engines.base import Choice, ChoiceRequest, CompletionRequest, Sampl
 from charter.engines.cache import CachedEngine, DictMemory, KindUsage
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError, JournalError
+from charter.store import Journal
 from engines.contract import EngineContract, MakeEngine, ask, choose, draw, mixed_requests, score
 
 
@@ -44,6 +46,18 @@ def test_identical_rerun_makes_no_call() -> None:
     assert ask(second, requests) == answers
     assert inner.n_calls.total() == 0
     assert second.usage.total == KindUsage(n_hits=9)
+
+
+def test_run_journal_is_a_memory(tmp_path: Path) -> None:
+    """What a run's journal holds after it was closed and opened again is recalled."""
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        first = CachedEngine(ScriptedEngine(), journal)
+        requests = mixed_requests(first, 9)
+        answers = ask(first, requests)
+    inner = ScriptedEngine()
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        assert ask(CachedEngine(inner, journal), requests) == answers
+    assert inner.n_calls.total() == 0
 
 
 def test_identical_requests_at_once_share_one_call() -> None:
