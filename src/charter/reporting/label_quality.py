@@ -1,0 +1,134 @@
+"""What the judge's verdicts are worth: agreement with intention, position bias, option mass, invalid verdicts.
+
+Pure: preferences in, figures out. All are over the preferences that the label stage kept; what it filtered is in the
+stage's own counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from charter.records import Preference, Verdict
+from charter.statistics import Interval, rate_interval
+
+_EVEN = 0.5
+
+
+@dataclass(frozen=True)
+class SourceQuality:
+    """The labels of one source of pairs. ``agreement`` is over the ``n_intended`` pairs whose source meant a side."""
+
+    source: str
+    n: int
+    n_intended: int
+    agreement: Interval | None
+    p_chosen: float
+    position_bias: float
+    n_verdicts: int
+    n_invalid: int
+    option_mass: float | None
+
+
+@dataclass(frozen=True)
+class PrincipleQuality:
+    """The verdicts under one principle. ``with_label`` is how often they side with the pair's final label."""
+
+    principle: str
+    n_verdicts: int
+    n_invalid: int
+    with_label: Interval | None
+    position_bias: float | None
+
+
+@dataclass(frozen=True)
+class BothOrders:
+    """One pair under one principle: P(a is better), asked with a shown first and with b shown first."""
+
+    shown_first: float
+    shown_second: float
+
+    @property
+    def picks(self) -> str:
+        """Say what the two readings pick: the same ``response``, the ``first`` or the ``second`` position."""
+        if (self.shown_first - _EVEN) * (self.shown_second - _EVEN) >= 0:
+            return "response"
+        return "first" if self.shown_first > _EVEN else "second"
+
+
+def by_source(preferences: Iterable[Preference]) -> tuple[SourceQuality, ...]:
+    """Measure the labels of each source, in the sources' order by name."""
+    groups: dict[str, list[Preference]] = defaultdict(list)
+    for preference in preferences:
+        groups[preference.source].append(preference)
+    return tuple(_source(source, groups[source]) for source in sorted(groups))
+
+
+def by_principle(preferences: Iterable[Preference]) -> tuple[PrincipleQuality, ...]:
+    """Measure the verdicts of each principle, in the principles' order by id."""
+    verdicts: dict[str, list[tuple[Preference, Verdict]]] = defaultdict(list)
+    orders: dict[str, list[BothOrders]] = defaultdict(list)
+    for preference in preferences:
+        for verdict in preference.verdicts:
+            verdicts[verdict.principle].append((preference, verdict))
+        for principle, both in _orders_of(preference):
+            orders[principle].append(both)
+    return tuple(_principle(name, verdicts[name], orders[name]) for name in sorted(verdicts))
+
+
+def both_orders(preferences: Iterable[Preference]) -> tuple[BothOrders, ...]:
+    """Gather every pair and principle that was read in both orders."""
+    return tuple(both for preference in preferences for _, both in _orders_of(preference))
+
+
+def invalid_reasons(preferences: Iterable[Preference]) -> dict[str, int]:
+    """Count invalid verdicts by reason, commonest first."""
+    reasons = Counter(v.invalid for p in preferences for v in p.verdicts if v.invalid is not None)
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _source(source: str, preferences: list[Preference]) -> SourceQuality:
+    verdicts = [verdict for preference in preferences for verdict in preference.verdicts]
+    judged = [(p.agrees, p.prompt.id) for p in preferences if p.agrees is not None]
+    masses = [verdict.option_mass for verdict in verdicts if verdict.option_mass is not None]
+    agreement = (
+        rate_interval([bool(yes) for yes, _ in judged], groups=[prompt for _, prompt in judged]) if judged else None
+    )
+    return SourceQuality(
+        source=source,
+        n=len(preferences),
+        n_intended=len(judged),
+        agreement=agreement,
+        p_chosen=fmean(p.p_chosen for p in preferences),
+        position_bias=fmean(p.position_bias for p in preferences),
+        n_verdicts=len(verdicts),
+        n_invalid=sum(verdict.invalid is not None for verdict in verdicts),
+        option_mass=median(masses) if masses else None,
+    )
+
+
+def _principle(name: str, read: list[tuple[Preference, Verdict]], orders: list[BothOrders]) -> PrincipleQuality:
+    sided = [
+        ((verdict.p_a > _EVEN) == (preference.chosen_side == "a"), preference.prompt.id)
+        for preference, verdict in read
+        if verdict.p_a is not None and verdict.p_a != _EVEN
+    ]
+    return PrincipleQuality(
+        principle=name,
+        n_verdicts=len(read),
+        n_invalid=sum(verdict.invalid is not None for _, verdict in read),
+        with_label=rate_interval([yes for yes, _ in sided], groups=[prompt for _, prompt in sided]) if sided else None,
+        position_bias=fmean(abs(both.shown_first - both.shown_second) for both in orders) if orders else None,
+    )
+
+
+def _orders_of(preference: Preference) -> list[tuple[str, BothOrders]]:
+    read = {(v.principle, v.order): v.p_a for v in preference.verdicts if v.p_a is not None}
+    principles = dict.fromkeys(verdict.principle for verdict in preference.verdicts)
+    return [
+        (principle, BothOrders(read[principle, "ab"], read[principle, "ba"]))
+        for principle in principles
+        if (principle, "ab") in read and (principle, "ba") in read
+    ]

@@ -1,0 +1,115 @@
+"""Assemble the page: the templates' slots, a policy that lets nothing in, one atomic write."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from importlib.resources import files
+from pathlib import Path
+
+from charter.reporting import results_sections, run_sections
+from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, gather
+from charter.reporting.charts import Chart
+from charter.reporting.figures import effect_per_round, response_classes, tradeoff
+from charter.reporting.label_figures import label_distribution, option_mass, position_bias
+from charter.reporting.markup import fill, join, json_text
+from charter.reporting.reading import RunData, read_run
+from charter.reporting.training_figures import training_curves
+from charter.reporting.verdict import weigh
+from charter.tables import write_whole
+from charter.text_quality import classify_response
+
+_SCRIPTS = ("differences.js", "rows.js", "browser.js", "life.js")
+
+
+def report(run: Path) -> Path:
+    """Write ``report.html`` into a run folder, from what the folder holds and nothing else.
+
+    Args:
+        run: a run folder; parts that are missing are named in the page.
+
+    Returns:
+        The page's path. An earlier page is replaced in one step.
+
+    Raises:
+        RunError: if ``run`` is no run folder.
+    """
+    data = read_run(run)
+    path = run / "report.html"
+    page = render(data, max_rows=_max_rows(data))
+    # A lone surrogate in a row's text has no UTF-8; its escape is what JSON calls it.
+    write_whole(path, lambda temporary: temporary.write_bytes(page.encode("utf-8", "backslashreplace")))
+    return path
+
+
+def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> str:
+    """Render a run as one HTML page that loads nothing.
+
+    Args:
+        data: the run.
+        max_rows: how many rows the row browser holds; above it, a seeded sample of prompts.
+        max_bytes: how large their JSON may become.
+    """
+    evaluation = data.evaluation
+    findings = weigh(evaluation.models, evaluation.measurements) if evaluation else weigh((), ())
+    gathered = gather(data, classify=classify_response, max_rows=max_rows, max_bytes=max_bytes)
+    style = _template("page.css")
+    script = "".join(_template(name) for name in _SCRIPTS)
+    sections = (
+        results_sections.verdict(data, findings),
+        results_sections.measurements(data, findings),
+        results_sections.figures(_charts(data)),
+        results_sections.label_quality(data),
+        run_sections.data_counts(data),
+        run_sections.rows(data, gathered),
+        run_sections.recipe(data),
+        run_sections.environment(data),
+        run_sections.costs(data),
+    )
+    return fill(
+        _template("page.html"),
+        {
+            "policy": html.escape(_policy(style, script)),
+            "title": join(f"{data.name}: report"),
+            "style": style,
+            "header": results_sections.header(data, findings),
+            "sections": join(*sections),
+            "rows": json_text(gathered.payload),
+            "script": script,
+        },
+    )
+
+
+def _charts(data: RunData) -> list[Chart]:
+    return [
+        tradeoff(data),
+        response_classes(data),
+        effect_per_round(data),
+        label_distribution(data),
+        position_bias(data),
+        option_mass(data),
+        training_curves(data, "sft"),
+        training_curves(data, "dpo"),
+    ]
+
+
+def _policy(style: str, script: str) -> str:
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    """Name an inline style or script as a Content-Security-Policy does: by the sha256 of its text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _template(name: str) -> str:
+    return files("charter.reporting").joinpath("templates", name).read_text("utf-8")
+
+
+def _max_rows(data: RunData) -> int:
+    settings = data.recipe.get("report")
+    limit = settings.get("max_rows") if isinstance(settings, dict) else None
+    return limit if isinstance(limit, int) and limit > 0 else MAX_ROWS

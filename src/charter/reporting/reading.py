@@ -1,0 +1,249 @@
+"""Read a run folder into typed values; a part that is missing or unreadable is named, never a crash.
+
+```
+recipe.yaml  recipe.resolved.yaml  environment.json  evaluation.json
+stages/STAGE.json
+data/prompts.parquet  traces  sft  pairs  preferences  responses  comparisons
+```
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from charter.errors import RunError, UserError
+from charter.records import Comparison, Measurement, Pair, Preference, Prompt, Response, SftRow, Trace
+from charter.tables import RowT, read_table
+from charter.yaml_reading import parse_yaml
+
+STAGES = ("prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate")
+
+_Part = TypeVar("_Part", bound=BaseModel)
+
+
+class _Lenient(BaseModel):
+    """A part of a run folder: keys that a newer version adds are no reason to refuse the rest."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Usage(_Lenient):
+    """Calls to one model in one stage. ``n_prompt_tokens_from_prefix`` are among ``n_prompt_tokens``."""
+
+    n_calls: int = 0
+    n_cached: int = 0
+    n_prompt_tokens: int = 0
+    n_prompt_tokens_from_prefix: int = 0
+    n_completion_tokens: int = 0
+
+
+class Training(_Lenient):
+    """What a training stage logged; ``steps`` are its log lines (``step``, ``loss``, for DPO ``accuracy``, ``margin``).
+
+    ``skipped`` says why nothing was trained.
+    """
+
+    n_rows: int = 0
+    n_tokens: int = 0
+    n_loss_tokens: int = 0
+    seconds: float = 0.0
+    steps: tuple[dict[str, Any], ...] = ()
+    skipped: str = ""
+
+
+class StageResult(_Lenient):
+    """What one stage did with its rows; ``filtered`` and ``failed`` count rows by reason."""
+
+    stage: str
+    seconds: float = 0.0
+    n_in: int = 0
+    n_done: int = 0
+    filtered: dict[str, int] = {}
+    failed: dict[str, int] = {}
+    usage: dict[str, Usage] = {}
+    counts: dict[str, Any] = {}
+    training: Training | None = None
+
+    @property
+    def n_unaccounted(self) -> int:
+        """Rows that went in and are neither done, filtered nor failed (negative: counted twice); 0 is right."""
+        return self.n_in - self.n_done - sum(self.filtered.values()) - sum(self.failed.values())
+
+
+class ModelUsed(_Lenient):
+    """A model by name and by the fingerprint of its weights."""
+
+    name: str = ""
+    fingerprint: str = ""
+
+
+class Environment(_Lenient):
+    """Where and with what the run ran."""
+
+    python: str = ""
+    platform: str = ""
+    processor: str = Field(default="", validation_alias=AliasChoices("processor", "cpu"))
+    n_cpus: int | None = None
+    charter: str = ""
+    started: str = ""
+    packages: dict[str, str] = {}
+    models: dict[str, ModelUsed] = {}
+
+
+class Evaluation(_Lenient):
+    """The measured models, base first and the final model last, and their figures."""
+
+    models: tuple[str, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Everything that a report is written from.
+
+    ``absent`` names the parts that are not there; ``unreadable`` maps a part to why it could not be read.
+    """
+
+    path: Path
+    name: str
+    recipe_text: str = ""
+    resolved_text: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    environment: Environment | None = None
+    stages: dict[str, StageResult] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    prompts: tuple[Prompt, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    sft: tuple[SftRow, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    preferences: tuple[Preference, ...] = ()
+    responses: tuple[Response, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    absent: tuple[str, ...] = ()
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def planned_stages(self) -> tuple[str, ...]:
+        """The stages that the resolved recipe asks for: all, where there is none to read."""
+        resolved = bool(self.resolved_text) and "recipe.resolved.yaml" not in self.unreadable
+        return tuple(stage for stage in STAGES if not resolved or self.recipe.get(stage) is not None)
+
+    @property
+    def unfinished_stages(self) -> tuple[str, ...]:
+        """The planned stages that left no result."""
+        return tuple(stage for stage in self.planned_stages if stage not in self.stages)
+
+    def why_missing(self, part: str) -> str:
+        """Say in a sentence why a part, such as ``data/traces.parquet``, is not in the report."""
+        if part in self.unreadable:
+            return f"{part} could not be read: {self.unreadable[part]}."
+        if part in self.absent:
+            return f"{part} is not in the run folder."
+        return f"{part} holds no rows."
+
+
+class _Folder:
+    """One run folder being read, with what went wrong so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.absent: list[str] = []
+        self.n_found = 0
+        self.unreadable: dict[str, str] = {}
+
+    def read(self, part: str, parse: Callable[[Path], Any], default: Any) -> Any:
+        """Parse one part, or note why not and give the default."""
+        path = self.path / part
+        if not path.is_file():
+            self.absent.append(part)
+            return default
+        self.n_found += 1
+        try:
+            return parse(path)
+        except (OSError, ValueError, UserError) as error:  # a ValidationError is a ValueError
+            self.unreadable[part] = _first_line(error).replace(f"{self.path}{os.sep}", "")
+            return default
+
+    def text(self, part: str) -> str:
+        """Read a text file."""
+        text: str = self.read(part, lambda path: path.read_text("utf-8"), "")
+        return text
+
+    def json_part(self, part: str, model: type[_Part]) -> _Part | None:
+        """Read a JSON file as one typed value."""
+        value: _Part | None = self.read(part, lambda path: model.model_validate(json.loads(path.read_bytes())), None)
+        return value
+
+    def rows(self, part: str, record: type[RowT]) -> tuple[RowT, ...]:
+        """Read a table of records."""
+        rows: tuple[RowT, ...] = self.read(part, lambda path: tuple(read_table(path, record)), ())
+        return rows
+
+
+def read_run(path: Path) -> RunData:
+    """Read a run folder.
+
+    Raises:
+        RunError: if the path is no folder, or holds nothing that a run writes.
+    """
+    if not path.is_dir():
+        raise RunError(f"{path} is not a folder; give the folder of a run")
+    folder = _Folder(path)
+    recipe_text = folder.text("recipe.yaml")
+    resolved_text = folder.text("recipe.resolved.yaml")
+    recipe = _recipe(folder, resolved_text, recipe_text)
+    stages = {stage: folder.json_part(f"stages/{stage}.json", StageResult) for stage in STAGES}
+    data = RunData(
+        path=path,
+        name=str(recipe.get("name") or path.resolve().name),
+        recipe_text=recipe_text,
+        resolved_text=resolved_text,
+        recipe=recipe,
+        environment=folder.json_part("environment.json", Environment),
+        stages={stage: result for stage, result in stages.items() if result is not None},
+        evaluation=folder.json_part("evaluation.json", Evaluation),
+        prompts=folder.rows("data/prompts.parquet", Prompt),
+        traces=folder.rows("data/traces.parquet", Trace),
+        sft=folder.rows("data/sft.parquet", SftRow),
+        pairs=folder.rows("data/pairs.parquet", Pair),
+        preferences=folder.rows("data/preferences.parquet", Preference),
+        responses=folder.rows("data/responses.parquet", Response),
+        comparisons=folder.rows("data/comparisons.parquet", Comparison),
+        absent=tuple(folder.absent),
+        unreadable=folder.unreadable,
+    )
+    if folder.n_found == 0:
+        raise RunError(
+            f"{path} holds nothing that a run writes (no recipe.yaml, stages/ or data/); give a run's folder"
+        )
+    return data
+
+
+def _recipe(folder: _Folder, resolved: str, written: str) -> dict[str, Any]:
+    for part, text in (("recipe.resolved.yaml", resolved), ("recipe.yaml", written)):
+        if not text:
+            continue
+        try:
+            value = parse_yaml(text, part).data
+        except UserError as error:
+            folder.unreadable[part] = _first_line(error)
+            continue
+        if isinstance(value, dict):
+            return value
+        folder.unreadable[part] = "it is not a mapping of keys"
+    return {}
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        return f"{where}: {first['msg']}"
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

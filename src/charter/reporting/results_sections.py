@@ -1,0 +1,256 @@
+"""The sections that say what came out: verdict, measurements, figures, label quality."""
+
+from __future__ import annotations
+
+from charter.records import Measurement
+from charter.reporting import wording
+from charter.reporting.charts import Chart
+from charter.reporting.label_quality import by_principle, by_source, invalid_reasons
+from charter.reporting.layout import Column, section, table
+from charter.reporting.markup import Markup, element, join
+from charter.reporting.reading import STAGES, RunData
+from charter.reporting.verdict import Change, Findings
+from charter.statistics import Interval
+
+_GROUPS = (
+    ("worse", "Got worse", "", "Nothing measured got worse beyond chance."),
+    ("better", "Got better", "", "Nothing measured got better beyond chance."),
+    ("unclear", "Unclear", "The interval of the change includes 0.", "No measured change is unclear."),
+)
+
+
+def header(data: RunData, findings: Findings) -> Markup:
+    """Write the page's head: the run's name, what was compared, when and with which version."""
+    facts = []
+    if findings.final and findings.base and findings.final != findings.base:
+        facts.append(f"{findings.final} against {findings.base}")
+    if data.environment and data.environment.started:
+        facts.append(f"started {data.environment.started}")
+    if data.environment and data.environment.charter:
+        facts.append(f"Charter {data.environment.charter}")
+    return element(
+        "header",
+        element("p", "Report of a Constitutional AI run", class_="kicker"),
+        element("h1", data.name),
+        element("p", " · ".join(facts), class_="facts") if facts else None,
+    )
+
+
+def verdict(data: RunData, findings: Findings) -> Markup:
+    """Write the verdict: what a reader must know first, then worse, better and unclear changes."""
+    parts: list[object] = []
+    if findings.alarm:
+        parts.append(element("p", wording.tied(findings.alarm), class_="alarm", role="note"))
+    parts.append(_incomplete(data))
+    if findings.n_changes:
+        parts.append(element("div", [_group(findings, *group) for group in _GROUPS], class_="verdict"))
+        parts.append(_neutral(findings))
+        parts.append(_caution(findings))
+    else:
+        why = "" if data.evaluation else f" {data.why_missing('evaluation.json')}"
+        parts.append(element("p", f"No change against a base model was measured.{why}", class_="missing"))
+    return section("verdict", "Verdict", *parts)
+
+
+def _incomplete(data: RunData) -> Markup | None:
+    notes = []
+    if data.unfinished_stages:
+        stages = wording.listing(list(data.unfinished_stages))
+        notes.append(f"This run is not finished: there is no result of {stages}.")
+    left_out = [stage for stage in STAGES if stage not in data.planned_stages]
+    if left_out:
+        notes.append(f"The recipe leaves out {wording.listing(left_out)}.")
+    notes += [data.why_missing(part) for part in data.unreadable]
+    return element("ul", [element("li", note) for note in notes], class_="notes") if notes else None
+
+
+def _group(findings: Findings, outcome: str, title: str, meaning: str, nothing: str) -> Markup:
+    changes: tuple[Change, ...] = getattr(findings, outcome)
+    body = (
+        element("ul", [element("li", wording.tied(change.sentence)) for change in changes])
+        if changes
+        else element("p", nothing, class_="nothing")
+    )
+    note = element("span", meaning, class_="under") if meaning and changes else None
+    return element("div", element("h3", f"{title} ({len(changes)})", note), body, class_=f"outcome {outcome}")
+
+
+def _neutral(findings: Findings) -> Markup | None:
+    if not findings.neutral:
+        return None
+    items = [element("li", wording.tied(change.sentence)) for change in findings.neutral]
+    return element(
+        "div", element("h3", "Changed, neither good nor bad in itself"), element("ul", items), class_="outcome neutral"
+    )
+
+
+def _caution(findings: Findings) -> Markup:
+    text = (
+        f"Intervals are 95 %, each for itself: of {findings.n_changes} comparisons about "
+        f"{findings.n_changes / 20:.1f} would leave 0 out by chance alone if nothing had changed."
+    )
+    if findings.uncompared:
+        text += f" Measured without a comparison with base: {wording.listing(list(findings.uncompared))}."
+    return element("p", wording.tied(text), class_="small")
+
+
+def measurements(data: RunData, findings: Findings) -> Markup:
+    """Write the table of measurements: a row a measurement, a column a model."""
+    title = "Measurements"
+    if data.evaluation is None or not data.evaluation.measurements:
+        return section("measurements", title, element("p", data.why_missing("evaluation.json"), class_="missing"))
+    found = data.evaluation.measurements
+    models = [*data.evaluation.models, *sorted({m.model for m in found} - set(data.evaluation.models))]
+    keys = list(dict.fromkeys((m.name, m.subset) for m in found))
+    cells = {(m.name, m.subset, m.model): m for m in found}
+    outcomes = {
+        (c.measurement.name, c.measurement.subset): c.outcome
+        for c in (*findings.worse, *findings.better, *findings.unclear, *findings.neutral)
+    }
+    rows = []
+    for name, subset in keys:
+        any_model = next(m for m in found if (m.name, m.subset) == (name, subset))
+        row: list[object] = [_what(any_model)]
+        for model in models:
+            outcome = outcomes.get((name, subset)) if model == findings.final else None
+            m = cells.get((name, subset, model))
+            row.append(_cell(m, outcome) if m else _no_cell(name, model, findings))
+        rows.append(row)
+    columns = [Column("Measurement"), *(Column(model, numeric=True) for model in models)]
+    return section(
+        "measurements",
+        title,
+        element(
+            "p", "Each cell: value, its 95 % interval, n; then the difference from base, paired on rows.", class_="lead"
+        ),
+        table(columns, rows),
+        _provenance(found),
+    )
+
+
+def _what(m: Measurement) -> Markup:
+    direction = {"higher": "higher is better", "lower": "lower is better"}.get(m.better, "neither is better")
+    unit = {"nats": "nats per token, ", "tokens": "tokens, "}.get(m.unit, "")
+    return join(wording.subject(m), element("span", f"{unit}{direction}", class_="under"))
+
+
+def _no_cell(name: str, model: str, findings: Findings) -> Markup:
+    is_opponent = name.startswith("win_rate") and model == findings.base
+    return element("span", "the other side" if is_opponent else "not measured", class_="under")
+
+
+def _cell(m: Measurement, outcome: str | None) -> Markup:
+    lines: list[object] = [
+        element("span", wording.value(m.value, m.unit), class_="value"),
+        element("span", f"{wording.interval(m.low, m.high, m.unit)}; n {wording.count(m.n)}", class_="under"),
+    ]
+    if m.difference is not None:
+        span = ""
+        if m.difference_low is not None and m.difference_high is not None:
+            low, high = (wording.change(bound, m.unit) for bound in (m.difference_low, m.difference_high))
+            span = f" ({low} to {high})"
+        lines.append(element("span", f"{wording.change(m.difference, m.unit)}{span}", class_="under difference"))
+    if outcome in {"worse", "better", "unclear"}:
+        lines.append(element("span", outcome, class_=f"mark {outcome}"))
+    return join(*lines)
+
+
+def _provenance(found: tuple[Measurement, ...]) -> Markup:
+    rows = [
+        [
+            wording.subject(m),
+            m.model,
+            m.method or "none",
+            "none" if m.p_value is None else _p_value(m.p_value),
+            element("code", m.rows) if m.rows else "not named",
+        ]
+        for m in found
+    ]
+    columns = [Column("Measurement"), Column("Model"), Column("Test"), Column("p", numeric=True), Column("Rows")]
+    return element(
+        "details", element("summary", "Tests, p-values and the rows behind each figure"), table(columns, rows)
+    )
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def figures(charts: list[Chart]) -> Markup:
+    """Write the figures; one that cannot be drawn says why in its place."""
+    drawn = [
+        element(
+            "figure",
+            element("h3", chart.title),
+            Markup(chart.svg),
+            element("figcaption", wording.tied(chart.caption)),
+            id=f"figure-{chart.name}",
+        )
+        for chart in charts
+        if chart.svg
+    ]
+    gaps = [element("li", f"{chart.title}. {chart.caption}") for chart in charts if not chart.svg]
+    return section(
+        "figures",
+        "Figures",
+        element("div", drawn, class_="figures") if drawn else None,
+        element("ul", gaps, class_="missing") if gaps else None,
+    )
+
+
+def label_quality(data: RunData) -> Markup:
+    """Write what the labels are worth: per source, per principle, and why verdicts are invalid."""
+    title = "Label quality"
+    if not data.preferences:
+        why = data.why_missing("data/preferences.parquet")
+        return section("labels", title, element("p", why, class_="missing"))
+    sources = [
+        [
+            row.source,
+            wording.count(row.n),
+            _rate(row.agreement) if row.agreement else "no side intended",
+            f"{row.p_chosen:.2f}",
+            f"{row.position_bias:.2f}",
+            "none" if row.option_mass is None else f"{row.option_mass:.2f}",
+            f"{wording.count(row.n_invalid)} of {wording.count(row.n_verdicts)}",
+        ]
+        for row in by_source(data.preferences)
+    ]
+    columns = [Column("Source"), Column("Preferences", numeric=True), Column("Agrees with intention", numeric=True)]
+    columns += [Column(name, numeric=True) for name in ("Mean p_chosen", "Mean position bias")]
+    columns += [Column(name, numeric=True) for name in ("Median option mass", "Invalid verdicts")]
+    reasons = invalid_reasons(data.preferences)
+    invalid = wording.listing([f"{reason} ({wording.count(n)})" for reason, n in reasons.items()])
+    return section(
+        "labels",
+        title,
+        element(
+            "p",
+            "Over the preferences that the label stage kept; rows that it dropped are under Data. Agreement: how often "
+            "the judge sided with the side that the pair's source meant to be better, with its 95 % interval.",
+            class_="lead",
+        ),
+        table(columns, sources),
+        element("p", f"Invalid verdicts among them: {invalid}." if invalid else "No verdict among them is invalid."),
+        element("details", element("summary", "Verdicts per principle"), _principles(data)),
+    )
+
+
+def _principles(data: RunData) -> Markup:
+    rows = [
+        [
+            element("code", row.principle),
+            wording.count(row.n_verdicts),
+            wording.count(row.n_invalid),
+            _rate(row.with_label) if row.with_label else "none readable",
+            "not read in both orders" if row.position_bias is None else f"{row.position_bias:.2f}",
+        ]
+        for row in by_principle(data.preferences)
+    ]
+    names = ("Verdicts", "Invalid", "Sides with the label", "Mean position bias")
+    return table([Column("Principle"), *(Column(name, numeric=True) for name in names)], rows)
+
+
+def _rate(bound: Interval) -> Markup:
+    span = f"{wording.interval(bound.low, bound.high, 'rate')}; n {wording.count(bound.n)}"
+    return join(wording.value(bound.value, "rate"), element("span", span, class_="under"))

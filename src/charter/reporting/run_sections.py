@@ -1,0 +1,182 @@
+"""The sections that say how it came about: data counts, rows, recipe, environment, times and tokens."""
+
+from __future__ import annotations
+
+from charter.reporting import wording
+from charter.reporting.browsing import Rows
+from charter.reporting.layout import Column, free_value, section, table
+from charter.reporting.markup import Markup, element
+from charter.reporting.reading import STAGES, RunData, StageResult, Usage
+
+
+def data_counts(data: RunData) -> Markup:
+    """Write what became of every row, stage by stage, and how many rows each file holds."""
+    results = [data.stages[stage] for stage in STAGES if stage in data.stages]
+    gaps = [_gap(data, stage) for stage in STAGES if stage not in data.stages]
+    columns = [Column("Stage"), Column("Rows in", numeric=True), Column("Done", numeric=True)]
+    columns += [Column("Filtered, by reason"), Column("Failed, by reason"), Column("Every row accounted for")]
+    rows = [
+        [
+            result.stage,
+            wording.count(result.n_in),
+            wording.count(result.n_done),
+            _reasons(result.filtered),
+            _reasons(result.failed),
+            _accounted(result),
+        ]
+        for result in results
+    ]
+    files = {
+        "prompts": data.prompts,
+        "traces": data.traces,
+        "sft": data.sft,
+        "pairs": data.pairs,
+        "preferences": data.preferences,
+        "responses": data.responses,
+        "comparisons": data.comparisons,
+    }
+    held = wording.listing([f"{wording.count(len(found))} {name}" for name, found in files.items()])
+    return section(
+        "data",
+        "Data",
+        element(
+            "p", "A stage's rows in are its rows done, filtered and failed; nothing is dropped silently.", class_="lead"
+        ),
+        table(columns, rows) if rows else None,
+        element("ul", [element("li", gap) for gap in gaps], class_="missing") if gaps else None,
+        element("p", f"The data files hold {held}."),
+        [_counts(result) for result in results if result.counts],
+    )
+
+
+def _gap(data: RunData, stage: str) -> str:
+    if stage not in data.planned_stages:
+        return f"{stage}: not in the recipe."
+    part = f"stages/{stage}.json"
+    return f"{stage}: {data.why_missing(part)}" if part in data.unreadable else f"{stage}: not finished."
+
+
+def _reasons(counts: dict[str, int]) -> object:
+    if not counts:
+        return "0"
+    items = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    total = wording.count(sum(counts.values()))
+    listed = [element("li", f"{reason}: {wording.count(n)}") for reason, n in items]
+    return [total, element("ul", listed, class_="reasons")]
+
+
+def _accounted(result: StageResult) -> object:
+    missing = result.n_unaccounted
+    if missing == 0:
+        return "yes"
+    text = f"no: {wording.count(missing)} missing" if missing > 0 else f"no: {wording.count(-missing)} counted twice"
+    return element("strong", text, class_="mark worse")
+
+
+def _counts(result: StageResult) -> Markup:
+    return element("details", element("summary", f"Counts of {result.stage}"), free_value(result.counts))
+
+
+def rows(data: RunData, gathered: Rows) -> Markup:
+    """Write the row browser's place; the script fills it."""
+    if gathered.n_rows == 0:
+        parts = ("data/traces.parquet", "data/pairs.parquet", "data/responses.parquet")
+        why = [element("li", data.why_missing(part)) for part in parts]
+        return section("rows", "Rows", element("ul", why, class_="missing"))
+    note = f"All {wording.count(gathered.n_rows)} rows about {wording.count(gathered.n_prompts)} prompts."
+    if gathered.is_sample:
+        note = (
+            f"A sample: {wording.count(gathered.n_rows)} of {wording.count(gathered.n_all_rows)} rows, all those about "
+            f"{wording.count(gathered.n_prompts)} of {wording.count(gathered.n_all_prompts)} prompts (drawn with seed "
+            f"{gathered.seed}). The run's data folder holds the rest; the figures above are over all rows."
+        )
+    return section(
+        "rows",
+        "Rows",
+        element("p", f"{note} Opening a row shows its prompt's whole life in the run.", class_="lead"),
+        element("noscript", element("p", "The row browser needs JavaScript; the rest of the page does not.")),
+        element("div", id="browser"),
+    )
+
+
+def recipe(data: RunData) -> Markup:
+    """Write the recipe as it was given, and as it was resolved."""
+    given = element("pre", data.recipe_text, class_="source", tabindex="0") if data.recipe_text else None
+    missing = None if given else element("p", data.why_missing("recipe.yaml"), class_="missing")
+    resolved = None
+    if data.resolved_text:
+        text = element("pre", data.resolved_text, class_="source", tabindex="0")
+        resolved = element("details", element("summary", "Every setting, defaults included"), text)
+    return section("recipe", "Recipe", given, missing, resolved)
+
+
+def environment(data: RunData) -> Markup:
+    """Write where the run ran: system, models with their fingerprints, package versions."""
+    env = data.environment
+    if env is None:
+        return section(
+            "environment", "Environment", element("p", data.why_missing("environment.json"), class_="missing")
+        )
+    facts = [
+        ["Charter", env.charter],
+        ["Python", env.python],
+        ["Platform", env.platform],
+        ["Processor", env.processor],
+        ["Processor cores", "" if env.n_cpus is None else str(env.n_cpus)],
+        ["Started", env.started],
+    ]
+    models = [[role, model.name, element("code", model.fingerprint)] for role, model in env.models.items()]
+    packages = [[name, version] for name, version in sorted(env.packages.items())]
+    return section(
+        "environment",
+        "Environment",
+        element("dl", [[element("dt", key), element("dd", value or "not recorded")] for key, value in facts]),
+        table([Column("Role"), Column("Model"), Column("Fingerprint")], models) if models else None,
+        element(
+            "details",
+            element("summary", f"Package versions ({len(packages)})"),
+            table([Column("Package"), Column("Version")], packages),
+        )
+        if packages
+        else None,
+    )
+
+
+def costs(data: RunData) -> Markup:
+    """Write what each stage took: time, calls and tokens, per model."""
+    results = [data.stages[stage] for stage in STAGES if stage in data.stages]
+    if not results:
+        return section("costs", "Time and tokens", element("p", "No stage has finished.", class_="missing"))
+    seconds = sum(result.seconds for result in results)
+    times = [[r.stage, wording.duration(r.seconds), _trained(r)] for r in results]
+    times.append(["total", wording.duration(seconds), ""])
+    used = [_usage_row(r.stage, model, usage) for r in results for model, usage in r.usage.items()]
+    total = _total([usage for r in results for usage in r.usage.values()])
+    names = ("Calls", "From cache", "Prompt tokens", "Of them from a shared prefix", "Completion tokens")
+    columns = [Column("Stage"), Column("Model"), *(Column(name, numeric=True) for name in names)]
+    return section(
+        "costs",
+        "Time and tokens",
+        table([Column("Stage"), Column("Time", numeric=True), Column("Training")], times),
+        table(columns, [*used, _usage_row("total", "all", total)]) if used else None,
+    )
+
+
+def _trained(result: StageResult) -> str:
+    t = result.training
+    if t is None:
+        return ""
+    if t.skipped:
+        return f"skipped: {t.skipped}"
+    speed = f", {wording.count(round(t.n_tokens / t.seconds))} tokens/s" if t.seconds > 0 else ""
+    return f"{wording.count(t.n_rows)} rows, {wording.count(t.n_tokens)} tokens in {wording.duration(t.seconds)}{speed}"
+
+
+def _usage_row(stage: str, model: str, usage: Usage) -> list[object]:
+    u = usage
+    numbers = (u.n_calls, u.n_cached, u.n_prompt_tokens, u.n_prompt_tokens_from_prefix, u.n_completion_tokens)
+    return [stage, model, *(wording.count(number) for number in numbers)]
+
+
+def _total(usages: list[Usage]) -> Usage:
+    return Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in Usage.model_fields})

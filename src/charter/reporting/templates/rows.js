@@ -1,0 +1,170 @@
+"use strict";
+
+// The rows of the run, as they are listed and filtered. Every text reaches the page as a text node.
+
+const source = JSON.parse(document.getElementById("rows-data").textContent);
+const PAGE = 25;
+const SNIPPET = 320;
+
+function make(tag, properties, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  for (const child of children.flat(3)) {
+    if (child !== null && child !== undefined) element.append(child);
+  }
+  return element;
+}
+
+function said(name) {
+  return String(name).replaceAll("_", " ");
+}
+
+function textAt(number) {
+  return source.texts[number];
+}
+
+function chip(text, tone) {
+  return make("span", { class: tone ? `chip ${tone}` : "chip" }, said(text));
+}
+
+function figure(number) {
+  return number === null || number === undefined ? "none" : number.toFixed(2);
+}
+
+function lastUserTurn(life) {
+  return textAt(life.turns[life.turns.length - 1][1]);
+}
+
+const CLASS_TONE = { objection: "good", compliance: null, bare_refusal: "warn", evasive: "warn" };
+
+function listTrace(life, trace) {
+  const last = trace.rounds[trace.rounds.length - 1];
+  const finalClass = last ? last.revision_class : trace.initial_class;
+  return {
+    id: trace.id,
+    life,
+    answer: textAt(last ? last.revision : trace.initial),
+    chips: [
+      chip(`${said(trace.initial_class)} → ${said(finalClass)}`),
+      chip(`${trace.rounds.length} rounds`),
+      trace.flags.map((flag) => chip(flag, "warn")),
+    ],
+    texts: [trace.initial, ...trace.rounds.flatMap((round) => [round.critique, round.revision])],
+    facets: {
+      Flag: trace.flags.length ? trace.flags : ["no flag"],
+      "Final class": [finalClass],
+      Principle: [...new Set(trace.rounds.map((round) => round.principle))],
+    },
+  };
+}
+
+function agreement(label) {
+  if (label === null) return "not labelled";
+  if (label.agrees === null) return "no side intended";
+  return label.agrees ? "agrees with intention" : "against intention";
+}
+
+function listPair(life, pair) {
+  const label = pair.label;
+  const invalid = label !== null && label.verdicts.some((verdict) => verdict.invalid !== null);
+  const verdicts = label === null ? [] : label.verdicts;
+  return {
+    id: label === null ? pair.id : label.id,
+    other: pair.id,
+    life,
+    answer: label === null ? textAt(pair.a) : textAt(pair[label.chosen]),
+    chips: [
+      chip(pair.source),
+      label === null ? chip("not labelled", "warn") : chip(`p_chosen ${figure(label.p_chosen)}`),
+      label === null ? null : chip(`position bias ${figure(label.position_bias)}`),
+      label === null ? null : chip(agreement(label), label.agrees === false ? "warn" : null),
+      invalid ? chip("invalid verdict", "warn") : null,
+    ],
+    texts: [pair.a, pair.b, ...verdicts.flatMap((verdict) => verdict.chains)],
+    facets: {
+      Source: [pair.source],
+      Label: [agreement(label), ...(invalid ? ["has an invalid verdict"] : [])],
+      Principle: [...new Set(verdicts.map((verdict) => verdict.principle))],
+    },
+    unsure: label === null ? Infinity : label.p_chosen,
+    bias: label === null ? -1 : label.position_bias,
+  };
+}
+
+function listResponse(life, response) {
+  return {
+    id: response.id,
+    life,
+    answer: textAt(response.text),
+    chips: [
+      chip(response.model),
+      chip(response.label, CLASS_TONE[response.label]),
+      response.finish === "stop" ? null : chip(`finish ${response.finish}`, "warn"),
+      response.flags.map((flag) => chip(flag, "warn")),
+    ],
+    texts: [response.text],
+    facets: {
+      Model: [response.model],
+      Label: [response.label],
+      Flag: response.flags.length ? response.flags : ["no flag"],
+      Finish: [response.finish],
+    },
+  };
+}
+
+const ORDERS = {
+  "in the run's order": null,
+  "least sure first": (a, b) => a.unsure - b.unsure,
+  "most position bias first": (a, b) => b.bias - a.bias,
+};
+
+function tabOf(name, title, kind, list, orders) {
+  const rows = source.lives.flatMap((life) => life[kind].map((item) => list(life, item)));
+  for (const row of rows) {
+    const { life } = row;
+    row.texts.push(...life.turns.map((turn) => turn[1]));
+    row.facets = { Kind: [life.kind], Category: [life.category || "no category"], ...row.facets };
+  }
+  return { name, title, rows, orders, facets: rows.length ? Object.keys(rows[0].facets) : [] };
+}
+
+const tabs = [
+  tabOf("traces", "Traces", "traces", listTrace, ["in the run's order"]),
+  tabOf("preferences", "Preferences", "pairs", listPair, Object.keys(ORDERS)),
+  tabOf("responses", "Responses", "responses", listResponse, ["in the run's order"]),
+];
+
+const rowById = new Map();
+for (const tab of tabs) {
+  for (const row of tab.rows) {
+    rowById.set(row.id, row);
+    if (row.other) rowById.set(row.other, row);
+    for (const id of [row.life.id, ...row.life.comparisons.map((comparison) => comparison.id)]) {
+      if (!rowById.has(id)) rowById.set(id, row);
+    }
+  }
+}
+
+function textsWith(query) {
+  const wanted = query.toLowerCase();
+  const found = new Set();
+  source.texts.forEach((text, number) => {
+    if (text.toLowerCase().includes(wanted)) found.add(number);
+  });
+  return found;
+}
+
+function matching(tab, chosen, query, order) {
+  const found = query ? textsWith(query) : null;
+  const wanted = query.toLowerCase();
+  const rows = tab.rows.filter(
+    (row) =>
+      Object.entries(chosen).every(([facet, value]) => !value || row.facets[facet].includes(value)) &&
+      (found === null || row.id.toLowerCase().includes(wanted) || row.texts.some((number) => found.has(number))),
+  );
+  return ORDERS[order] ? rows.sort(ORDERS[order]) : rows;
+}

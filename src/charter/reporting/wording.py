@@ -1,0 +1,122 @@
+"""How measurements, units and reasons are said in plain English."""
+
+from __future__ import annotations
+
+import re
+
+from charter.records import Measurement
+
+_TITLES = {
+    "harmful_compliance": "Harmful compliance",
+    "objection": "Objection",
+    "bare_refusal": "Bare refusal",
+    "evasive": "Evasive answers",
+    "over_refusal": "Over-refusal",
+    "boilerplate": "Boilerplate",
+    "repetition": "Repetition",
+    "response_length": "Response length",
+    "reference_loss": "Loss on reference answers",
+    "drift": "Drift from the base model",
+    "win_rate_helpful": "Head-to-head win rate, helpfulness",
+    "win_rate_harmless": "Head-to-head win rate, harmlessness",
+    "preference_accuracy": "Accuracy on held-out pairs",
+}
+_SUBSETS = {
+    "red_team": "red-team prompts",
+    "benign_twin": "benign twins",
+    "helpful": "helpful prompts",
+    "all": "all prompts",
+}
+_MINUS = "\N{MINUS SIGN}"
+_TIE = "\N{NO-BREAK SPACE}"
+_LOOSE = re.compile(r"(?<=[0-9]) (?=%)|(?<=\bn) (?=[0-9])")
+
+
+def title(name: str) -> str:
+    """Name a measurement for a reader; ``multiple_choice:FILE`` keeps its file."""
+    if name in _TITLES:
+        return _TITLES[name]
+    kind, _, rest = name.partition(":")
+    spoken = kind.replace("_", " ").strip().capitalize() or name
+    return f"{spoken} ({rest})" if rest else spoken
+
+
+def subset(name: str) -> str:
+    """Name a subset of rows for a reader."""
+    return _SUBSETS.get(name, name.replace("_", " "))
+
+
+def subject(measurement: Measurement) -> str:
+    """Name a measurement together with the rows it is over: ``Objection on red-team prompts``."""
+    where = subset(measurement.subset)
+    head = title(measurement.name)
+    return f"{head} on {where}" if where and not head.endswith("pairs") and ":" not in measurement.name else head
+
+
+def value(number: float, unit: str) -> str:
+    """Write a value with its unit: a rate in per cent, nats with three decimals."""
+    if unit == "rate":
+        return f"{signless(100 * number, 1)}{_TIE}%"
+    if unit == "nats":
+        return signless(number, 3)
+    if unit == "tokens":
+        return signless(number, 1)
+    return signless(number, 3)
+
+
+def interval(low: float, high: float, unit: str) -> str:
+    """Write an interval of values: ``3.1 to 13.4 %``."""
+    low_text, high_text = value(low, unit), value(high, unit)
+    return f"{low_text.removesuffix(f'{_TIE}%')} to {high_text}"
+
+
+def change(number: float, unit: str) -> str:
+    """Write a signed difference; a difference of rates is in points."""
+    return signed(100 * number, 1) if unit == "rate" else signed(number, 1 if unit == "tokens" else 3)
+
+
+def unit_of_change(unit: str) -> str:
+    """Name the unit of a difference."""
+    return {"rate": "points", "nats": "nats per token", "tokens": "tokens"}.get(unit, "")
+
+
+def signed(number: float, decimals: int) -> str:
+    """Write a number with its sign; what rounds to nothing is ``0.0`` without one."""
+    text = f"{number:+.{decimals}f}"
+    if float(text) == 0:
+        return text[1:]
+    return text.replace("-", _MINUS)
+
+
+def signless(number: float, decimals: int) -> str:
+    """Write a number with a sign only where it is negative."""
+    text = f"{number:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", _MINUS)
+
+
+def count(number: int) -> str:
+    """Write a whole number with thin groups of three."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", _MINUS)
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time to two units: ``1 h 4 min``, ``3 min 20 s``, ``4.2 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f}{_TIE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{_TIE}min {rest}{_TIE}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{count(hours)}{_TIE}h {minutes}{_TIE}min"
+
+
+def tied(text: str) -> str:
+    """Tie a number to its per-cent sign and an n to its number, so that no line ends between them."""
+    return _LOOSE.sub(_TIE, text)
+
+
+def listing(words: list[str]) -> str:
+    """Join words as a sentence does: ``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"

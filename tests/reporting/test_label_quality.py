@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from charter.records import Preference, Verdict, make_prompt
+from charter.reporting.label_quality import BothOrders, both_orders, by_principle, by_source, invalid_reasons
+
+
+def _verdict(principle: str, order: str, p_a: float | None, mass: float = 0.9) -> Verdict:
+    invalid = None if p_a is not None else "unreadable"
+    return Verdict.model_validate(
+        {
+            "principle": principle,
+            "order": order,
+            "logprob_first": -0.5,
+            "logprob_second": -1.0,
+            "option_mass": mass,
+            "p_a": p_a,
+            "invalid": invalid,
+        }
+    )
+
+
+def _preference(number: int, source: str, agrees: bool | None, *verdicts: Verdict) -> Preference:
+    return Preference(
+        id=f"preference-{number}",
+        prompt=make_prompt(f"question {number}", "red_team"),
+        chosen="yes",
+        rejected="no",
+        p_chosen=0.8,
+        source=source,
+        verdicts=verdicts,
+        pair=f"pair-{number}",
+        chosen_side="a",
+        p_judge=0.8,
+        position_bias=0.1 * number,
+        intended=None if agrees is None else "a",
+        agrees=agrees,
+    )
+
+
+PREFERENCES = (
+    _preference(1, "given", True, _verdict("x", "ab", 0.9), _verdict("x", "ba", 0.7)),
+    _preference(2, "given", False, _verdict("x", "ab", 0.9, mass=0.5), _verdict("y", "ba", None, mass=0.1)),
+    _preference(3, "on_policy", None, _verdict("y", "ab", 0.2), _verdict("y", "ba", 0.4)),
+)
+
+
+def test_agreement_is_over_pairs_whose_source_meant_a_side() -> None:
+    """Pairs without an intention have no agreement, not a zero."""
+    given, on_policy = by_source(PREFERENCES)
+    assert (given.source, given.n, given.n_intended) == ("given", 2, 2)
+    assert given.agreement is not None
+    assert (given.agreement.value, given.agreement.n) == (0.5, 2)
+    assert given.agreement.low < 0.5 < given.agreement.high
+    assert (on_policy.n_intended, on_policy.agreement) == (0, None)
+
+
+def test_invalid_verdicts_and_option_mass_are_counted_per_source() -> None:
+    """Every verdict counts, the invalid ones by themselves."""
+    given, on_policy = by_source(PREFERENCES)
+    assert (given.n_verdicts, given.n_invalid, given.option_mass) == (4, 1, 0.7)
+    assert (on_policy.n_verdicts, on_policy.n_invalid) == (2, 0)
+    assert given.position_bias == pytest.approx(0.15)
+    assert invalid_reasons(PREFERENCES) == {"unreadable": 1}
+
+
+def test_principles_are_measured_over_their_own_verdicts() -> None:
+    """A principle's bias is over what it read in both orders; its side is held against the label's."""
+    x, y = by_principle(PREFERENCES)
+    assert (x.n_verdicts, x.n_invalid, y.n_verdicts, y.n_invalid) == (3, 0, 3, 1)
+    assert x.position_bias == pytest.approx(0.2)
+    assert x.with_label is not None
+    assert y.with_label is not None
+    assert (x.with_label.value, y.with_label.value) == (1.0, 0.0)
+
+
+def test_only_verdicts_read_in_both_orders_show_position_bias() -> None:
+    """A lone or invalid order says nothing about position."""
+    assert both_orders(PREFERENCES) == (BothOrders(0.9, 0.7), BothOrders(0.2, 0.4))
+
+
+@pytest.mark.parametrize(
+    ("shown_first", "shown_second", "picks"),
+    [(0.9, 0.6, "response"), (0.1, 0.4, "response"), (0.8, 0.3, "first"), (0.3, 0.8, "second"), (0.5, 0.9, "response")],
+)
+def test_position_is_what_the_two_orders_disagree_on(shown_first: float, shown_second: float, picks: str) -> None:
+    """A judge that prefers a only where a is first picks the first position."""
+    assert BothOrders(shown_first, shown_second).picks == picks

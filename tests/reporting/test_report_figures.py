@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_folder import build, measurements
+
+from charter.reporting import RunData, read_run
+from charter.reporting.charts import Chart, widest_half_interval
+from charter.reporting.figures import effect_per_round, response_classes, tradeoff
+from charter.reporting.label_figures import label_distribution, option_mass, position_bias
+from charter.reporting.reading import Evaluation, Training
+from charter.reporting.svg import COLOUR, draw, legible
+from charter.reporting.training_figures import training_curves
+
+ALL = (
+    tradeoff,
+    response_classes,
+    effect_per_round,
+    label_distribution,
+    position_bias,
+    option_mass,
+    lambda data: training_curves(data, "sft"),
+    lambda data: training_curves(data, "dpo"),
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    """A complete run, read."""
+    return read_run(build(tmp_path_factory.mktemp("run")))
+
+
+@pytest.fixture(scope="module")
+def charts(data: RunData) -> list[Chart]:
+    """Every figure of it."""
+    return [figure(data) for figure in ALL]
+
+
+def test_every_figure_is_drawn_with_a_caption_that_says_n(charts: list[Chart]) -> None:
+    """No figure of a complete run is missing, and each says over how many rows it is."""
+    assert [chart.name for chart in charts if not chart.svg] == []
+    assert len({chart.name for chart in charts}) == len(charts)
+    for chart in charts:
+        assert re.search(r"\d", chart.caption), chart.name
+        assert "interval" in chart.caption or chart.name in {"labels", "position", "mass"}
+
+
+def test_figures_are_valid_and_labelled(charts: list[Chart]) -> None:
+    """Each is well-formed XML with a role, a label and a title of its own."""
+    for chart in charts:
+        root = ET.fromstring(chart.svg)  # noqa: S314 - our own figure
+        assert root.attrib["role"] == "img"
+        assert root[0].tag == "title"
+        assert root[0].text == root.attrib["aria-label"] != ""
+
+
+def test_figures_leave_style_to_the_page(charts: list[Chart]) -> None:
+    """No style attribute or element, no fixed colour, no font, no address: the strict policy and both themes hold."""
+    for chart in charts:
+        assert "style" not in chart.svg
+        assert "font-family" not in chart.svg
+        assert "http" not in chart.svg
+        assert re.findall(r'"#[0-9a-f]{6}"', chart.svg) == []
+
+
+def test_ids_are_unique_over_all_figures(charts: list[Chart]) -> None:
+    """Figures share one document; what an id refers to is there, once."""
+    text = "".join(chart.svg for chart in charts)
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text)) <= {(i, "") for i in ids} | {("", i) for i in ids}
+
+
+def test_figures_are_the_same_every_time(data: RunData, charts: list[Chart]) -> None:
+    """Byte for byte."""
+    assert [figure(data).svg for figure in ALL] == [chart.svg for chart in charts]
+
+
+@pytest.mark.parametrize("figure", ALL)
+def test_an_empty_run_says_why_a_figure_is_missing(figure: Any, tmp_path: Path) -> None:
+    """No figure crashes for want of data; its caption names what is missing."""
+    empty = RunData(path=tmp_path, name="empty", absent=("data/traces.parquet", "data/preferences.parquet"))
+    chart = figure(empty)
+    assert chart.svg == ""
+    assert chart.caption.startswith("Not drawn: ")
+
+
+def test_the_tradeoff_falls_back_on_what_was_measured(data: RunData) -> None:
+    """Without reference loss the win rate is drawn, without objection the complement of compliance."""
+    found = tuple(m for m in measurements() if m.name in {"harmful_compliance", "win_rate_helpful"})
+    chart = tradeoff(dataclasses.replace(data, evaluation=Evaluation(models=("base", "sft", "dpo"), measurements=found)))
+    assert "win rate" in chart.caption
+    assert "complement" in chart.caption
+    assert "base at 50.0% across, 29.0% up" in chart.svg
+    assert "dpo at 52.0% across, 86.0% up" in chart.svg
+
+
+def test_the_tradeoff_shows_loss_relative_to_base(data: RunData) -> None:
+    """0.078 of 1.912 nats is 4.1 %."""
+    assert "dpo at 4.1% across, 69.0% up" in tradeoff(data).svg
+
+
+def test_rounds_count_what_each_round_made(data: RunData) -> None:
+    """Classes are read before and after every round, with the classifier that is given."""
+    chart = effect_per_round(data, lambda _, response: "compliance" if response.startswith("Sure") else "objection")
+    n = len(data.traces)
+    assert f"initial: compliance {n}; round 1: " in chart.svg
+    assert "round 2: objection" in chart.svg
+
+
+def test_outside_text_in_labels_is_only_text() -> None:
+    """Dollars are no mathematics, control characters no broken XML, angle brackets no elements."""
+    hostile = legible("$x_1$ <script>\x00\x1b]]>& \ud800" + 40 * "long ")
+    assert len(hostile) <= 32
+    svg = draw("name", f"label {hostile}", 2, lambda figure: figure.text(0.1, 0.5, hostile, color=COLOUR["ink"]))
+    root = ET.fromstring(svg)  # noqa: S314 - our own figure
+    assert [element.text for element in root.iter("text")] == [hostile]
+
+
+def test_a_training_that_was_skipped_says_so(data: RunData) -> None:
+    """The reason is the stage's own."""
+    stage = data.stages["dpo"].model_copy(update={"training": Training(skipped="the policy is scripted")})
+    chart = training_curves(dataclasses.replace(data, stages={**data.stages, "dpo": stage}), "dpo")
+    assert chart.caption == "Not drawn: the policy is scripted."
+
+
+def test_log_lines_without_numbers_are_left_out(data: RunData) -> None:
+    """A None, a NaN or a missing key is no point of the curve."""
+    steps = ({"step": 1, "loss": None}, {"step": 2, "loss": float("nan")}, {"step": 3}, {"step": 4, "loss": 0.5})
+    stage = data.stages["sft"].model_copy(update={"training": Training(steps=steps)})
+    chart = training_curves(dataclasses.replace(data, stages={"sft": stage}), "sft")
+    assert "loss 0.500 to 0.500" in chart.caption
+
+
+def test_the_widest_interval_bounds_all_shares() -> None:
+    """One of two rows is the least certain share there is here: 9.5 to 90.5 %."""
+    assert widest_half_interval([{"a": 50, "b": 50}, {"a": 1, "b": 1}]) == pytest.approx(40.5, abs=0.1)
