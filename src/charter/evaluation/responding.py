@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from charter.engines.base import CompletionRequest, Engine, Sampling
 from charter.records import Prompt, Response
-from charter.revision.quality import response_flags
 from charter.rows import Mapped, RowMapper
 from charter.seeds import derive_seed, row_id
 from charter.text_quality import classify_response, is_boilerplate
+from charter.text_quality.flags import response_flags
 
 
 async def respond_one(prompt: Prompt, model: str, engine: Engine, sampling: Sampling, seed: int) -> Response:
@@ -17,7 +17,7 @@ async def respond_one(prompt: Prompt, model: str, engine: Engine, sampling: Samp
     drawn = sampling.model_copy(update={"seed": derive_seed(seed, prompt.id, "evaluation")})
     completion = await engine.complete(CompletionRequest(messages=prompt.turns, sampling=drawn))
     text = completion.text.strip()
-    flags = response_flags(prompt.text, completion)
+    flags = response_flags(prompt.text, text, cut=completion.finish == "length")
     return Response(
         id=row_id("response", prompt.id, model),
         prompt=prompt,

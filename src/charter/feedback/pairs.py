@@ -20,9 +20,9 @@ from typing import Literal
 from charter.constitution.model import Constitution
 from charter.engines.base import Completion, CompletionRequest, Engine, Sampling
 from charter.records import Message, Pair, Prompt, PromptKind, Trace
-from charter.revision.quality import BLOCKING, response_flags
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed, row_id
+from charter.text_quality.flags import BLOCKING, response_flags
 
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
 
@@ -113,7 +113,8 @@ def _from_trace(plan: PairPlan) -> tuple[_Candidate, _Candidate, bool]:
 
 
 def _candidate(plan: PairPlan, completion: Completion, origin: str) -> _Candidate:
-    return _Candidate(completion.text.strip(), origin, response_flags(plan.prompt.text, completion))
+    flags = response_flags(plan.prompt.text, completion.text, cut=completion.finish == "length")
+    return _Candidate(completion.text.strip(), origin, flags)
 
 
 def _sampling(plan: PairPlan, making: PairMaking, purpose: str) -> Sampling:

@@ -10,9 +10,9 @@ from charter.constitution.model import Constitution
 from charter.engines.base import Completion, Engine, Sampling
 from charter.records import Prompt, Round, Trace
 from charter.revision.layouts import Layout, LayoutName, make_layout
-from charter.revision.quality import response_flags, revision_flags
 from charter.rows import Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed, row_id
+from charter.text_quality.flags import response_flags, revision_flags
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
     for number in range(1, chain.rounds + 1):
         rounds.append(await _one_round(start, constitution, chain, response, number))
         response = rounds[-1].revision
-    initial_flags = response_flags(prompt.text, initial)
+    initial_flags = response_flags(prompt.text, initial.text, cut=initial.finish == "length")
     return Trace(
         id=start.id,
         prompt=prompt,
@@ -82,6 +82,9 @@ async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain
     revision = await chain.reviser.complete(
         chain.layout.revision(start.prompt, response, principle, criticism, sampling)
     )
+    flags = revision_flags(
+        start.prompt.text, response, criticism, revision.text, cut=revision.finish == "length"
+    )
     return Round(
         number=number,
         principle=principle.id,
@@ -89,7 +92,7 @@ async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain
         critique=criticism,
         revision_request=principle.revision_request,
         revision=revision.text.strip(),
-        flags=revision_flags(start.prompt.text, response, critique, revision),
+        flags=(*flags, "critique_cut") if critique.finish == "length" else flags,
     )
 
 

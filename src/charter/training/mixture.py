@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from charter.records import Prompt, SftRow, Trace
-from charter.revision.quality import BLOCKING
 from charter.seeds import derive_seed, row_id
+from charter.text_quality.flags import BLOCKING
 
 
 @dataclass(frozen=True)
