@@ -1,0 +1,220 @@
+"""Models for training: a base with a LoRA adapter on it, its folder, and its merge into the base."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from charter.errors import ModelError
+from charter.seeds import derive_seed
+from charter.training.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from charter.engines.weights import ModelFolder
+
+Precision = Literal["auto", "bfloat16", "float32", "float64"]
+
+_ADAPTER = "default"  # the name under which PEFT keeps an adapter that was given none
+_CONFIGURATION = "adapter_config.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraSettings:
+    """A low-rank adapter (arXiv 2106.09685).
+
+    Attributes:
+        r: its rank.
+        alpha: its scale: the update is multiplied by alpha / r.
+        dropout: the share of inputs that are dropped in training; slows training on a CPU.
+        targets: the names of the linear layers that are adapted; ``all-linear`` is all but the head.
+    """
+
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    targets: str | tuple[str, ...] = "all-linear"
+
+
+@dataclass(frozen=True, slots=True)
+class Trainee:
+    """A model ready to be trained.
+
+    Attributes:
+        model: a PEFT model whose adapter is trainable, or a plain model that is trainable as a whole.
+        tokenizer: its tokenizer, with a padding token.
+        base: what the base is called in the adapter's configuration; empty for a plain model.
+        autocast: whether products are to be computed in bfloat16.
+    """
+
+    model: Any
+    tokenizer: Any
+    base: str
+    autocast: bool
+
+
+def load_trainee(
+    model: str | Path,
+    *,
+    lora: LoraSettings | None,
+    seed: int,
+    dtype: Precision = "auto",
+    trust_remote_code: bool = False,
+) -> Trainee:
+    """Load a model to train it.
+
+    An adapter's folder is loaded with its base, and that adapter is trained on, whatever ``lora`` says. Any other
+    model gets a new adapter, or is trained as a whole where ``lora`` is None.
+
+    Args:
+        model: an embedded name, a model's or an adapter's folder, or a hub id.
+        lora: the new adapter.
+        seed: what the new adapter's random half is drawn from.
+        dtype: the precision of the products; ``auto`` is bfloat16 where the hardware computes in it, else float32.
+            What is trained is kept in float32 (or float64).
+        trust_remote_code: whether code that the model brings may be run.
+
+    Raises:
+        ModelError: for a model that does not exist or cannot be trained.
+    """
+    from charter.engines.weights import resolve_model
+
+    folder = resolve_model(str(model), trust_remote_code=trust_remote_code)
+    precision = _precision(dtype)
+    whole = lora is None and folder.adapter is None
+    # A frozen base is kept as it is computed with; weights that are trained themselves need float32's small steps.
+    kept = torch.float32 if whole and precision is torch.bfloat16 else precision
+    base = _load_base(folder, kept)
+    with quiet_libraries():
+        if folder.adapter is not None:
+            trained, name = _load_adapter(base, folder.adapter), _base_name(folder.adapter)
+        elif lora is not None:
+            trained, name = _new_adapter(base, lora, seed), str(model)
+        else:
+            trained, name = base, ""
+    return Trainee(trained, _load_tokenizer(folder), name, precision is torch.bfloat16)
+
+
+def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
+    """Write what was trained so that ``peft`` (an adapter) or ``transformers`` (a whole model) loads it as it is.
+
+    Tokenizer and chat template lie beside the weights. The base is named as it was given.
+    """
+    from peft import PeftModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, PeftModel):
+        settings = model.peft_config[_ADAPTER]
+        settings.base_model_name_or_path = base
+        if isinstance(settings.target_modules, set):
+            settings.target_modules = sorted(settings.target_modules)  # a set is written in another order each time
+        model.save_pretrained(folder, selected_adapters=[_ADAPTER])
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card; a model's card is written on publishing
+    else:
+        model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def merge_adapter(adapter: str | Path, out: Path, *, dtype: Precision = "auto") -> Path:
+    """Write the base with the adapter merged into it, as one model that needs PEFT no more.
+
+    Args:
+        adapter: an adapter's folder or hub id.
+        out: the folder to write; it must not exist.
+        dtype: the precision that the merged weights are kept in; ``auto`` keeps the base's own. The sum itself is
+            taken in float32.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ModelError: if ``adapter`` is none, or ``out`` exists.
+    """
+    from charter.engines.weights import resolve_model
+    from charter.training.checkpoints import publish
+
+    folder = resolve_model(str(adapter))
+    if folder.adapter is None:
+        raise ModelError(f"{adapter} is a full model, not an adapter; there is nothing to merge")
+    if out.exists():
+        raise ModelError(f"{out} exists; name a folder that does not")
+    kept = _base_dtype(folder.path) if dtype == "auto" else getattr(torch, dtype)
+    with quiet_libraries():
+        merged = _load_adapter(_load_base(folder, torch.float32), folder.adapter).merge_and_unload().to(kept)
+    staged = out.with_name(out.name + ".writing")
+    save_trained(merged, _load_tokenizer(folder), staged, "")
+    publish(staged, out)
+    return out
+
+
+def computes_in_bfloat16() -> bool:
+    """Tell whether this machine's GPU or, without one, its CPU multiplies in bfloat16."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
+
+
+def _precision(dtype: Precision) -> torch.dtype:
+    if dtype == "auto":
+        return torch.bfloat16 if computes_in_bfloat16() else torch.float32
+    return {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}[dtype]
+
+
+def _load_base(folder: ModelFolder, dtype: torch.dtype) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    with quiet_libraries():
+        try:
+            return AutoModelForCausalLM.from_pretrained(
+                folder.path, dtype=dtype, use_safetensors=True, trust_remote_code=folder.trust_remote_code
+            )
+        except (OSError, ValueError) as error:
+            raise ModelError(f"the model {folder.name!r} in {folder.path} cannot be loaded: {error}") from error
+
+
+def _load_tokenizer(folder: ModelFolder) -> Any:
+    from transformers import AutoTokenizer
+
+    with quiet_libraries():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder.tokenizer, trust_remote_code=folder.trust_remote_code)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"the tokenizer in {folder.tokenizer} cannot be loaded: {error}") from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token  # masked by the attention mask, so that any token will do
+    return tokenizer
+
+
+def _load_adapter(base: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(base, str(adapter), adapter_name=_ADAPTER, is_trainable=True)
+
+
+def _new_adapter(base: Any, lora: LoraSettings, seed: int) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    settings = LoraConfig(
+        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(seed, "adapter", "first weights"))
+        try:
+            return get_peft_model(base, settings)
+        except ValueError as error:
+            raise ModelError(f"the adapter cannot be put on the model (targets {lora.targets!r}): {error}") from error
+
+
+def _base_name(adapter: Path) -> str:
+    return str(json.loads((adapter / _CONFIGURATION).read_text("utf-8"))["base_model_name_or_path"])
+
+
+def _base_dtype(folder: Path) -> torch.dtype:
+    configuration = json.loads((folder / "config.json").read_text("utf-8"))
+    name = configuration.get("dtype") or configuration.get("torch_dtype") or "float32"
+    return getattr(torch, str(name), torch.float32)  # type: ignore[no-any-return]

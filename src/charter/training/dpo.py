@@ -1,0 +1,265 @@
+"""DPO with a probability per pair (CAI §4.1's soft labels; arXiv 2305.18290)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer
+from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+from charter.errors import Interrupted
+from charter.records import Preference
+from charter.seeds import derive_seed, digest
+from charter.training.adapters import LoraSettings, Precision, Trainee, load_trainee
+from charter.training.checkpoints import open_workplace, write_whole
+from charter.training.data import PreferenceExample, preference_examples
+from charter.training.logprobs import IGNORED, sum_by_row
+from charter.training.losses import PREFERENCE_LOSSES, LossName, preference_margin
+from charter.training.quiet import quiet_libraries
+from charter.training.trainer import (
+    Habits,
+    OnStep,
+    Pace,
+    Stop,
+    TrainingResult,
+    require_examples,
+    resumption_notes,
+    run_training,
+    trainer_arguments,
+)
+
+_REFERENCE = "reference.json"  # the reference's log-probabilities, in the order of the rows
+_LABEL = "p_chosen"
+_REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")  # TRL's names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What is minimised: ``loss`` (see ``losses``) plus ``nll_weight`` times the chosen response's NLL per token."""
+
+    loss: LossName = "sigmoid"
+    beta: float = 0.1
+    nll_weight: float = 0.0
+
+
+@dataclass
+class _SoftPreferenceCollator(DataCollatorForPreference):  # type: ignore[misc]  # TRL is untyped
+    """TRL's collator, which knows no probability per row."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch: dict[str, Any] = super().torch_call(examples)
+        for name in (_LABEL, *_REFERENCE_COLUMNS):
+            if name in examples[0]:
+                batch[name] = torch.tensor([example[name] for example in examples], dtype=torch.float64)
+        return batch
+
+
+class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untyped
+    """TRL's trainer with soft labels, and the reference computed once.
+
+    The reference is the model as it is before the first step. TRL keeps a copy of the adapter for it; here its
+    log-probabilities are computed beforehand, so that the copy is dropped and every step is one forward pass less.
+    """
+
+    def __init__(self, objective: Objective, **arguments: Any) -> None:
+        self.objective = objective
+        super().__init__(**arguments)
+        if "ref" in getattr(self.model, "peft_config", ()):
+            self.model.delete_adapter("ref")
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset  # tokenised already, and what does not fit is counted
+
+    def _precompute_ref_logps(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset  # computed by ``reference_logprobs``
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if _LABEL not in self._signature_columns:
+            self._signature_columns += [_LABEL]
+
+    def response_logprobs(self, model: Any, inputs: Mapping[str, Any]) -> tuple[torch.Tensor, ...]:
+        """Sum the log-probabilities of the responses.
+
+        Returns:
+            Of the chosen and of the rejected ones, in nats, and the chosen ones' numbers of tokens; each (n_rows,).
+        """
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
+        chosen, rejected = sum_by_row(self.answer_logprobs(model, inputs, labels), labels).chunk(2)
+        return chosen, rejected, (labels != IGNORED).sum(1).chunk(2)[0]
+
+    def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
+        chosen, rejected, n_tokens = self.response_logprobs(model, inputs)
+        given = [inputs[name].to(chosen.dtype) for name in (*_REFERENCE_COLUMNS, _LABEL)]
+        margin = preference_margin(chosen, rejected, given[0], given[1])
+        loss = PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta).mean()
+        nll = (-chosen / n_tokens).mean()
+        if self.objective.nll_weight:
+            loss = loss + self.objective.nll_weight * nll
+        self._note(margin=self.objective.beta * margin, nll=nll, logprob_chosen=chosen, logprob_rejected=rejected)
+        # A margin of exactly 0, as before the first step, is neither right nor wrong.
+        self._note(accuracy=(margin > 0).to(margin.dtype) + 0.5 * (margin == 0).to(margin.dtype))
+        return (loss, None) if return_outputs else loss
+
+    def _note(self, **figures: torch.Tensor) -> None:
+        mode = "train" if self.model.training else "eval"
+        for name, values in figures.items():
+            self._metrics[mode][name].append(self.accelerator.gather(values.detach().mean()).mean().item())
+
+    def reference_logprobs(self, on_step: OnStep | None, stop: Stop | None) -> list[list[float]]:
+        """Compute the log-probabilities of chosen and rejected under the model as it is now, in the rows' order.
+
+        The batches are those of the first epoch: rounding errors that depend on a batch's shape are then the same for
+        policy and reference, and the margin before the first step is exactly 0.
+
+        Raises:
+            Interrupted: if ``stop`` said so.
+        """
+        size = self.buckets.batch_size
+        self.buckets.epoch = 0
+        order = list(self.buckets)
+        found: dict[int, list[float]] = {}
+        n_steps = -(-len(order) // size)
+        self.model.eval()
+        for number, start in enumerate(range(0, len(order), size)):
+            if stop is not None and stop():
+                raise Interrupted(f"stopped while the reference was computed, at batch {number} of {n_steps}")
+            rows = order[start : start + size]
+            inputs = self._prepare_inputs(self.data_collator([self.train_dataset[row] for row in rows]))
+            with torch.no_grad(), self.accelerator.autocast():
+                chosen, rejected, _ = self.response_logprobs(self.model, inputs)
+            found |= dict(zip(rows, torch.stack((chosen, rejected), 1).tolist(), strict=True))
+            if on_step is not None:
+                on_step(0, 0, {"reference": (number + 1) / n_steps})
+        return [found[row] for row in range(len(order))]
+
+    def take_reference(self, logprobs: Sequence[Sequence[float]]) -> None:
+        """Train against these log-probabilities of (chosen, rejected), in the rows' order."""
+        columns = self.train_dataset.to_dict()
+        for column, values in zip(_REFERENCE_COLUMNS, zip(*logprobs, strict=True), strict=True):
+            columns[column] = list(values)
+        self.train_dataset = Dataset.from_dict(columns)
+
+
+def dpo(
+    preferences: Sequence[Preference],
+    model: str | Path,
+    *,
+    out: Path,
+    seed: int,
+    max_length: int = 1024,
+    objective: Objective = Objective(),  # noqa: B008 - frozen
+    lora: LoraSettings | None = LoraSettings(),  # noqa: B008 - frozen
+    dtype: Precision = "auto",
+    pace: Pace = Pace(learning_rate=5e-5),  # noqa: B008 - frozen
+    resume: bool = False,
+    on_step: OnStep | None = None,
+    stop: Stop | None = None,
+) -> TrainingResult:
+    """Train a model on judged pairs; the model as it is given is the reference.
+
+    Given an SFT adapter's folder, that adapter is trained on, so that the result is one adapter that loads on the base
+    alone.
+
+    Args:
+        preferences: what to train on.
+        model: an adapter's or a model's folder, an embedded name, or a hub id.
+        out: the folder to write; it must not exist.
+        seed: what a new adapter's first weights, the order of the rows and dropout are drawn from.
+        max_length: the most tokens of a prompt with either response; other rows are rejected, and reported.
+        objective: the loss, its beta and the weight of the NLL term.
+        lora: the adapter to put on a model that has none; None trains the whole model.
+        dtype: the precision of the products (see ``load_trainee``).
+        pace: batch size (in pairs), learning rate and the like.
+        resume: whether to go on from the newest whole checkpoint of the same training.
+        on_step: called after every step with its number, the number of steps, and its figures (``loss``, ``margin``,
+            ``accuracy``, ``logprob_chosen``, ``logprob_rejected``, ``nll``); before the first step with 0, 0 and
+            ``reference``, the share of the reference that is computed.
+        stop: asked after every step; if it says True, a checkpoint is written and ``Interrupted`` raised.
+
+    Returns:
+        What was trained, with every step's figures and all rejected rows.
+
+    Raises:
+        ModelError: if the model cannot be loaded or has no chat template.
+        RecipeError: if no row is left to train on.
+        RunError: if ``out`` exists, or is being trained on other rows or settings.
+        Interrupted: if ``stop`` said so.
+    """
+    own_seed = derive_seed(seed, "dpo", "training")
+    trainee = load_trainee(model, lora=lora, seed=own_seed, dtype=dtype)
+    examples = preference_examples(preferences, trainee.tokenizer, max_length=max_length)
+    require_examples(examples.kept, examples.rejected, max_length)
+    identity = {
+        "stage": "dpo",
+        "model": str(model),
+        "seed": seed,
+        "dtype": dtype,
+        "lora": asdict(lora) if lora else None,
+        "objective": asdict(objective),
+        "pace": {k: v for k, v in asdict(pace).items() if not k.startswith("save_")},
+        "rows": digest([asdict(row) for row in examples.kept]),
+    }
+    workplace = open_workplace(out, identity, resume=resume)
+    trainer = dpo_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, objective=objective)
+    remembered = workplace.folder / _REFERENCE
+    if not remembered.exists():
+        write_whole(remembered, json.dumps(trainer.reference_logprobs(on_step, stop)))
+    trainer.take_reference(json.loads(remembered.read_text("utf-8")))
+    history = run_training(trainer, trainee, workplace, pace, on_step, stop)
+    answers = [len(row.chosen_ids) + len(row.rejected_ids) for row in examples.kept]
+    prompts = [2 * len(row.prompt_ids) for row in examples.kept]
+    return TrainingResult(
+        folder=out,
+        n_rows=len(examples.kept),
+        n_steps=trainer.state.global_step,
+        n_tokens=round((sum(answers) + sum(prompts)) * trainer.state.epoch),
+        n_loss_tokens=round(sum(answers) * trainer.state.epoch),
+        seconds=history[-1]["seconds"],
+        history=history,
+        rejected=examples.rejected,
+        notes=resumption_notes(workplace),
+    )
+
+
+def dpo_trainer(
+    examples: Sequence[PreferenceExample],
+    trainee: Trainee,
+    folder: Path,
+    *,
+    seed: int,
+    pace: Pace,
+    objective: Objective,
+) -> SoftDpoTrainer:
+    """Build the trainer; ``folder`` receives its checkpoints."""
+    columns = {
+        "prompt_ids": [list(row.prompt_ids) for row in examples],
+        "chosen_ids": [list(row.chosen_ids) for row in examples],
+        "rejected_ids": [list(row.rejected_ids) for row in examples],
+        _LABEL: [row.p_chosen for row in examples],
+    }
+    with quiet_libraries():
+        arguments = DPOConfig(
+            **trainer_arguments(pace, trainee, folder, seed),
+            beta=objective.beta,
+            max_length=None,
+            # A whole model as its own reference: this keeps TRL from loading it a second time.
+            precompute_ref_log_probs=not trainee.base,
+        )
+        trainer = SoftDpoTrainer(
+            objective,
+            model=trainee.model,
+            args=arguments,
+            train_dataset=Dataset.from_dict(columns),
+            data_collator=_SoftPreferenceCollator(pad_token_id=trainee.tokenizer.pad_token_id),
+            processing_class=trainee.tokenizer,
+        )
+        lengths = [len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids)) for row in examples]
+        trainer.settle(lengths, pace.batch_size, seed)
+    return trainer

@@ -1,0 +1,123 @@
+"""Log-probabilities of a model's answer tokens, computed where they are asked for and nowhere else.
+
+The projection onto the vocabulary is the largest product of a small model and its largest memory. Only positions that
+bear loss go through it, and where the projection is frozen (LoRA) its gradient is taken at once, so that the logits
+are never kept: the gradient of log p(t|h) by h is w_t - sum_v p_v w_v, whatever the loss does with it later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+IGNORED = -100  # the label that bears no loss, as in all of transformers
+_LOGITS_AT_ONCE = {"cpu": 2**23}  # how many logits are held at a time: 32 MB in float32 stay near the caches
+_LOGITS_AT_ONCE_ELSEWHERE = 2**28
+
+
+def answer_logprobs(
+    model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, *, plain_head: bool
+) -> torch.Tensor:
+    """Compute the log-probability of each labelled token given the tokens before it.
+
+    Args:
+        model: a causal language model of transformers, or one wrapped by PEFT or accelerate.
+        input_ids: (n_rows, n_tokens), padded on the right.
+        attention_mask: (n_rows, n_tokens), 0 on padding.
+        labels: (n_rows, n_tokens), ``input_ids`` where a token bears loss, else ``IGNORED``.
+        plain_head: whether the logits are hidden states times the head's weight and that weight is frozen
+            (``has_plain_head``); any other model is right too, but slower.
+
+    Returns:
+        Natural log-probabilities, in float32 or better; (n_labelled,), row by row.
+    """
+    asked = labels[:, 1:] != IGNORED
+    targets = labels[:, 1:][asked]
+    asked = torch.nn.functional.pad(asked, (0, 1))
+    with _head_input(model, asked, through=not plain_head) as caught:
+        outputs = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+    if not plain_head:
+        logits = outputs.logits[0]
+        return -cross_entropy(logits.to(_precise(logits.dtype)), targets, reduction="none")
+    weight = model.get_output_embeddings().weight
+    hidden = caught[0][asked].to(weight.dtype)
+    return _FrozenHead.apply(hidden, weight, targets)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def sum_by_row(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Sum what ``answer_logprobs`` returned over each row; (n_rows,)."""
+    asked = labels[:, 1:] != IGNORED
+    return values.new_zeros(asked.shape).masked_scatter(asked, values).sum(1)
+
+
+def has_plain_head(model: Any) -> bool:
+    """Tell whether the logits are exactly hidden states times a frozen weight.
+
+    Some models scale or squash their logits, or adapt the head; that is found by trying, not by their names.
+    """
+    weight = getattr(model.get_output_embeddings(), "weight", None)
+    if not isinstance(weight, torch.Tensor) or weight.requires_grad or not weight.is_floating_point():
+        return False
+    tokens = torch.arange(1, 5, device=weight.device).unsqueeze(0)
+    everywhere = torch.ones_like(tokens, dtype=torch.bool)
+    with torch.no_grad(), _head_input(model, everywhere, through=True) as caught:
+        logits = model(input_ids=tokens, use_cache=False).logits[0]
+    hidden = caught[0][0]
+    if hidden.shape[-1] != weight.shape[-1] or logits.shape[-1] != weight.shape[0]:
+        return False
+    difference = (logits - hidden.to(weight.dtype) @ weight.T).abs().amax()
+    return bool(difference <= 0.01 * logits.abs().amax())  # within bfloat16's rounding; no softcap or scale is
+
+
+@contextmanager
+def _head_input(model: Any, asked: torch.Tensor, *, through: bool) -> Iterator[list[torch.Tensor]]:
+    """Catch the hidden states before the head, and let only the positions asked for go through it, or none."""
+    caught: list[torch.Tensor] = []
+
+    def narrow(_head: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        caught.append(inputs[0])
+        return (inputs[0][asked].unsqueeze(0),) if through else (inputs[0][:, :0],)
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(narrow)
+    try:
+        yield caught
+    finally:
+        handle.remove()
+
+
+class _FrozenHead(torch.autograd.Function):
+    """log softmax(hidden @ weight.T)[target], with its gradient by ``hidden`` computed in the same sweep."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        n_rows, n_tokens = hidden.shape[0], weight.shape[0]
+        logprobs = hidden.new_empty(n_rows, dtype=_precise(hidden.dtype))
+        gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        step = max(1, _LOGITS_AT_ONCE.get(hidden.device.type, _LOGITS_AT_ONCE_ELSEWHERE) // n_tokens)
+        for start in range(0, n_rows, step):
+            part = slice(start, start + step)
+            target = targets[part, None]
+            logits = (hidden[part] @ weight.T).to(logprobs.dtype)
+            logits -= logits.amax(1, keepdim=True)
+            wanted = logits.gather(1, target)
+            total = logits.exp_().sum(1, keepdim=True)  # from here on the memory holds probabilities
+            logprobs[part] = (wanted - total.log()).squeeze(1)
+            if gradient is not None:
+                logits /= -total
+                logits.scatter_add_(1, target, torch.ones_like(wanted))
+                gradient[part] = logits.to(weight.dtype) @ weight
+        ctx.save_for_backward(gradient)
+        return logprobs
+
+    @staticmethod
+    def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return (outer[0].unsqueeze(1) * gradient).to(gradient.dtype), None, None
+
+
+def _precise(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)

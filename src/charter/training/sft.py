@@ -1,0 +1,131 @@
+"""Supervised fine-tuning on prompt and response (CAI §3.1, last step)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from charter.records import SftRow
+from charter.seeds import derive_seed, digest
+from charter.training.adapters import LoraSettings, Precision, Trainee, load_trainee
+from charter.training.checkpoints import open_workplace
+from charter.training.data import SftExample, sft_examples
+from charter.training.quiet import quiet_libraries
+from charter.training.trainer import (
+    Habits,
+    OnStep,
+    Pace,
+    Stop,
+    TrainingResult,
+    require_examples,
+    resumption_notes,
+    run_training,
+    trainer_arguments,
+)
+
+
+class SftTrainer(Habits, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
+    """TRL's trainer with the loss computed on answer tokens alone."""
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Compute the mean negative log-likelihood of the labelled tokens, over the whole accumulated batch."""
+        logprobs = self.answer_logprobs(model, inputs, inputs["labels"])
+        n_tokens = len(logprobs) if num_items_in_batch is None else num_items_in_batch
+        loss = -logprobs.sum() / n_tokens
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # the tokens of all processes were counted, gradients averaged
+        return (loss, None) if return_outputs else loss
+
+
+def sft(
+    rows: Sequence[SftRow],
+    model: str | Path,
+    *,
+    out: Path,
+    seed: int,
+    max_length: int = 1024,
+    lora: LoraSettings | None = LoraSettings(),  # noqa: B008 - frozen
+    dtype: Precision = "auto",
+    pace: Pace = Pace(),  # noqa: B008 - frozen
+    resume: bool = False,
+    on_step: OnStep | None = None,
+    stop: Stop | None = None,
+) -> TrainingResult:
+    """Fine-tune a model on rows; loss falls on each response and its end of turn.
+
+    Args:
+        rows: what to train on.
+        model: an embedded name, a model's or an adapter's folder, or a hub id. An adapter is trained on.
+        out: the folder to write; it must not exist.
+        seed: what the adapter's first weights, the order of the rows and dropout are drawn from.
+        max_length: the most tokens of a row; longer rows are rejected, and reported in the result.
+        lora: the new adapter; None trains the whole model.
+        dtype: the precision of the products (see ``load_trainee``).
+        pace: batch size, learning rate and the like.
+        resume: whether to go on from the newest whole checkpoint of the same training.
+        on_step: called after every step with its number, the number of steps, and its figures.
+        stop: asked after every step; if it says True, a checkpoint is written and ``Interrupted`` raised.
+
+    Returns:
+        What was trained, with every step's loss and all rejected rows.
+
+    Raises:
+        ModelError: if the model cannot be loaded or has no chat template.
+        RecipeError: if no row is left to train on.
+        RunError: if ``out`` exists, or is being trained on other rows or settings.
+        Interrupted: if ``stop`` said so.
+    """
+    own_seed = derive_seed(seed, "sft", "training")
+    trainee = load_trainee(model, lora=lora, seed=own_seed, dtype=dtype)
+    examples = sft_examples(rows, trainee.tokenizer, max_length=max_length)
+    require_examples(examples.kept, examples.rejected, max_length)
+    identity = {
+        "stage": "sft",
+        "model": str(model),
+        "seed": seed,
+        "dtype": dtype,
+        "lora": asdict(lora) if lora else None,
+        "pace": {k: v for k, v in asdict(pace).items() if not k.startswith("save_")},
+        "rows": digest([[row.id, row.input_ids, row.labels] for row in examples.kept]),
+    }
+    workplace = open_workplace(out, identity, resume=resume)
+    trainer = sft_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
+    history = run_training(trainer, trainee, workplace, pace, on_step, stop)
+    return TrainingResult(
+        folder=out,
+        n_rows=len(examples.kept),
+        n_steps=trainer.state.global_step,
+        n_tokens=round(sum(len(row.input_ids) for row in examples.kept) * trainer.state.epoch),
+        n_loss_tokens=round(sum(row.n_loss_tokens for row in examples.kept) * trainer.state.epoch),
+        seconds=history[-1]["seconds"],
+        history=history,
+        rejected=examples.rejected,
+        notes=resumption_notes(workplace),
+    )
+
+
+def sft_trainer(examples: Sequence[SftExample], trainee: Trainee, folder: Path, *, seed: int, pace: Pace) -> SftTrainer:
+    """Build the trainer; ``folder`` receives its checkpoints."""
+    with quiet_libraries():
+        arguments = SFTConfig(
+            **trainer_arguments(pace, trainee, folder, seed), dataset_kwargs={"skip_prepare_dataset": True}
+        )
+        columns = {
+            "input_ids": [list(row.input_ids) for row in examples],
+            "labels": [list(row.labels) for row in examples],
+        }
+        trainer = SftTrainer(
+            model=trainee.model,
+            args=arguments,
+            train_dataset=Dataset.from_dict(columns),
+            processing_class=trainee.tokenizer,
+        )
+        trainer.settle([len(row.input_ids) for row in examples], pace.batch_size, seed)
+    return trainer

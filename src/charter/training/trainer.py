@@ -1,0 +1,249 @@
+"""What both trainers share: arguments, habits of TRL's trainers that are changed, and one training from start to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from transformers import PrinterCallback, TrainerCallback
+
+from charter.errors import Interrupted, RecipeError
+from charter.training.adapters import Trainee, save_trained
+from charter.training.checkpoints import Workplace, finish, prune, seal
+from charter.training.data import RejectedRow
+from charter.training.logprobs import answer_logprobs, has_plain_head
+from charter.training.order import LengthBuckets
+from charter.training.quiet import quiet_libraries
+
+Schedule = Literal["cosine", "linear", "constant"]
+OnStep = Callable[[int, int, Mapping[str, float]], None]
+Stop = Callable[[], bool]
+
+# Up to this length a CPU is faster with plain matrix products than with its fused attention, whose backward pass is
+# slow there (measured: 1.2-1.35x at 80-512 tokens, 0.6x at 1024).
+_EAGER_ATTENTION_UP_TO = 512
+_LIBRARY_SEED = 2**32  # numpy's seeds are smaller than this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """A finished training.
+
+    Attributes:
+        folder: the trained adapter or model.
+        n_rows: rows trained on.
+        n_steps: optimiser steps.
+        n_tokens: tokens read over all epochs, padding left out.
+        n_loss_tokens: those of them that bear loss.
+        seconds: time spent on steps and, in DPO, on the reference; in this and in earlier sittings.
+        history: each step's figures: ``loss``, ``learning_rate``, ``grad_norm``, and the trainer's own.
+        rejected: rows that were not trained on, each with its reason.
+        notes: what a person should know: a checkpoint gone on from, or passed over.
+    """
+
+    folder: Path
+    n_rows: int
+    n_steps: int
+    n_tokens: int
+    n_loss_tokens: int
+    seconds: float
+    history: tuple[Mapping[str, float], ...]
+    rejected: tuple[RejectedRow, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Each step's loss."""
+        return tuple(entry["loss"] for entry in self.history)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens read per second of training."""
+        return self.n_tokens / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a training goes about its rows.
+
+    Attributes:
+        epochs: passes over the rows; 0.5 is half of one.
+        learning_rate: its peak.
+        batch_size: rows per forward pass.
+        accumulation: forward passes per optimiser step.
+        warmup: the share of the steps in which the learning rate rises to its peak.
+        schedule: how it falls afterwards.
+        max_grad_norm: the length to which longer gradients are cut.
+        gradient_checkpointing: whether to save memory by computing activations twice; about a fifth slower.
+        save_seconds: the time after which a checkpoint is written.
+        save_steps: the number of steps after which one is written; None leaves it to the time alone.
+    """
+
+    epochs: float = 1.0
+    learning_rate: float = 2e-4
+    batch_size: int = 8
+    accumulation: int = 1
+    warmup: float = 0.03
+    schedule: Schedule = "cosine"
+    max_grad_norm: float = 1.0
+    gradient_checkpointing: bool = False
+    save_seconds: float = 600.0
+    save_steps: int | None = None
+
+
+def trainer_arguments(pace: Pace, trainee: Trainee, folder: Path, seed: int) -> dict[str, Any]:
+    """Write a ``Pace`` as TRL's configuration wants it, with everything switched off that writes or reports."""
+    import torch
+
+    return {
+        "output_dir": str(folder),
+        "num_train_epochs": pace.epochs,
+        "learning_rate": pace.learning_rate,
+        "per_device_train_batch_size": pace.batch_size,
+        "gradient_accumulation_steps": pace.accumulation,
+        "warmup_steps": pace.warmup,
+        "lr_scheduler_type": "constant_with_warmup" if pace.schedule == "constant" else pace.schedule,
+        "max_grad_norm": pace.max_grad_norm,
+        "gradient_checkpointing": pace.gradient_checkpointing,
+        "bf16": trainee.autocast,
+        "use_cpu": not torch.accelerator.is_available(),  # unsaid, bfloat16 is refused on a CPU
+        "seed": seed % _LIBRARY_SEED,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # a loss that is not a number is to be seen
+        "save_strategy": "no",  # when to save is decided by the steps' watch
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+
+
+class Habits:
+    """Changes to a TRL trainer: length buckets, answer-only logits, sealed checkpoints, no reports to anyone.
+
+    Mixed in before the TRL class. ``settle`` is called once on the new trainer.
+    """
+
+    # Of the trainer that this is mixed into.
+    args: Any
+    model: Any
+    state: Any
+    accelerator: Any
+
+    def settle(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        """Say how long the rows are, and find out how the model's head may be computed."""
+        self.buckets = LengthBuckets(lengths, batch_size, seed)
+        self.started = time.perf_counter()
+        base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        if self.args.device.type == "cpu" and max(lengths) <= _EAGER_ATTENTION_UP_TO:
+            base.set_attn_implementation("eager")
+        self.plain_head = has_plain_head(base)
+
+    def answer_logprobs(self, model: Any, inputs: Mapping[str, Any], labels: Any) -> Any:
+        """Compute the labelled tokens' log-probabilities (see ``logprobs.answer_logprobs``)."""
+        return answer_logprobs(model, inputs["input_ids"], inputs["attention_mask"], labels, plain_head=self.plain_head)
+
+    def _get_train_sampler(self, _train_dataset: Any = None) -> LengthBuckets:
+        return self.buckets
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)  # type: ignore[misc]  # of the trainer that this is mixed into
+        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        seal(checkpoint)
+        prune(checkpoint.parent, checkpoint)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the time spent so far, over all sittings, to a step's figures."""
+        earlier = self.state.log_history[-1]["seconds"] if self.state.log_history else 0.0
+        now = time.perf_counter()
+        logs["seconds"] = earlier + now - self.started
+        self.started = now
+        super().log(logs, start_time)  # type: ignore[misc]  # as above
+
+    def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
+        """Write no card: a model's card is written on publishing, from the run's figures."""
+
+    def _send_telemetry(self) -> None:
+        """Tell nobody what is trained."""
+
+
+class _StepWatch(TrainerCallback):
+    """Reports each step, asks whether to stop, and says when to save."""
+
+    def __init__(self, buckets: LengthBuckets, pace: Pace, on_step: OnStep | None, stop: Stop | None) -> None:
+        self._buckets = buckets
+        self._pace = pace
+        self._on_step = on_step
+        self._stop = stop
+        self._saved = time.monotonic()
+        self.stopped = False
+
+    def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        self._buckets.epoch = int(state.epoch or 0)  # set here, for a resumed epoch's loader does not pass it on
+
+    def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+        done = state.global_step >= state.max_steps
+        if not done and self._stop is not None and self._stop():
+            self.stopped = control.should_training_stop = control.should_save = True
+        every = self._pace.save_steps
+        late = time.monotonic() - self._saved >= self._pace.save_seconds
+        if not done and (late or (every is not None and state.global_step % every == 0)):
+            control.should_save = True
+
+    def on_save(self, *_args: Any, **_: Any) -> None:
+        self._saved = time.monotonic()
+
+    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+        if self._on_step is not None and "loss" in logs:
+            self._on_step(state.global_step, state.max_steps, logs)
+
+
+def run_training(
+    trainer: Any, trainee: Trainee, workplace: Workplace, pace: Pace, on_step: OnStep | None, stop: Stop | None
+) -> tuple[Mapping[str, float], ...]:
+    """Train from the start or the last checkpoint to the end, and put the result in its place.
+
+    Returns:
+        Each step's figures, those of earlier sittings included.
+
+    Raises:
+        Interrupted: if ``stop`` said so; a checkpoint has been written.
+    """
+    watch = _StepWatch(trainer.buckets, pace, on_step, stop)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(watch)
+    with quiet_libraries():
+        trainer.train(resume_from_checkpoint=str(workplace.checkpoint) if workplace.checkpoint else None)
+        if watch.stopped:
+            raise Interrupted(
+                f"training was stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; "
+                f"its checkpoint is in {workplace.folder}: resume to go on from there"
+            )
+        staged = workplace.folder / "result"
+        save_trained(trainer.model, trainee.tokenizer, staged, trainee.base)
+    finish(workplace, staged)
+    return tuple(entry for entry in trainer.state.log_history if "loss" in entry)
+
+
+def resumption_notes(workplace: Workplace) -> tuple[str, ...]:
+    """Say what a resumed training began with."""
+    gone_on = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
+    return workplace.notes + gone_on
+
+
+def require_examples(kept: Sequence[Any], rejected: Sequence[RejectedRow], max_length: int) -> None:
+    """Refuse to train on nothing.
+
+    Raises:
+        RecipeError: if no row is left, with the reasons counted.
+    """
+    if kept:
+        return
+    reasons = [row.reason for row in rejected]
+    counted = ", ".join(f"{reason} {reasons.count(reason)}" for reason in sorted(set(reasons))) or "none were given"
+    raise RecipeError(
+        f"no row is left to train on (rejected: {counted}; max_length is {max_length}); give more rows, or raise "
+        "max_length if they are too long"
+    )
