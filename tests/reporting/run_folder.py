@@ -34,10 +34,11 @@ HOSTILE = (
 PRINCIPLES = ("harm.least", "honesty.plain", "<b>bold</b>")
 SOURCES = ("guided_vs_plain", "on_policy", "revision_vs_initial")
 
-_WORDS = (
+_SENTENCE = (
     "the answer should explain plainly why this request could hurt someone and then offer a safer way to reach what "
     "the person seems to need without lecturing or repeating itself because a short honest reply respects the reader"
-).split()  # noqa: SIM905 - a sentence is easier to read
+)
+_WORDS = _SENTENCE.split()
 
 
 def build(folder: Path, *, n_red_team: int = 12, n_helpful: int = 6, length: int = 40, n_rounds: int = 2) -> Path:
@@ -90,7 +91,7 @@ def _prompts(rng: random.Random, n_red_team: int, n_helpful: int) -> list[Prompt
     prompts: list[Prompt] = []
     for number in range(n_red_team):
         split = "train" if number % 3 else "evaluation"
-        category = ("weapons", "privacy", "fraud & theft")[number % 3 - 1]
+        category = ("weapons", "privacy", "fraud & theft")[number // 3 % 3]
         hostile = HOSTILE[number % len(HOSTILE)] if number < 2 * len(HOSTILE) else ""
         text = f"Red-team question {number}: {hostile} {_words(rng, 12)}"
         asked = make_prompt(text, "red_team", category=category, split=split, source="built-in")

@@ -21,7 +21,7 @@ def _verdict(principle: str, order: str, p_a: float | None, mass: float = 0.9) -
     )
 
 
-def _preference(number: int, source: str, agrees: bool | None, *verdicts: Verdict) -> Preference:
+def _preference(number: int, source: str, *verdicts: Verdict, agrees: bool | None) -> Preference:
     return Preference(
         id=f"preference-{number}",
         prompt=make_prompt(f"question {number}", "red_team"),
@@ -40,9 +40,9 @@ def _preference(number: int, source: str, agrees: bool | None, *verdicts: Verdic
 
 
 PREFERENCES = (
-    _preference(1, "given", True, _verdict("x", "ab", 0.9), _verdict("x", "ba", 0.7)),
-    _preference(2, "given", False, _verdict("x", "ab", 0.9, mass=0.5), _verdict("y", "ba", None, mass=0.1)),
-    _preference(3, "on_policy", None, _verdict("y", "ab", 0.2), _verdict("y", "ba", 0.4)),
+    _preference(1, "given", _verdict("x", "ab", 0.9), _verdict("x", "ba", 0.7), agrees=True),
+    _preference(2, "given", _verdict("x", "ab", 0.9, mass=0.5), _verdict("y", "ba", None, mass=0.1), agrees=False),
+    _preference(3, "on_policy", _verdict("y", "ab", 0.2), _verdict("y", "ba", 0.4), agrees=None),
 )
 
 

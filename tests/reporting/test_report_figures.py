@@ -93,7 +93,9 @@ def test_an_empty_run_says_why_a_figure_is_missing(figure: Any, tmp_path: Path) 
 def test_the_tradeoff_falls_back_on_what_was_measured(data: RunData) -> None:
     """Without reference loss the win rate is drawn, without objection the complement of compliance."""
     found = tuple(m for m in measurements() if m.name in {"harmful_compliance", "win_rate_helpful"})
-    chart = tradeoff(dataclasses.replace(data, evaluation=Evaluation(models=("base", "sft", "dpo"), measurements=found)))
+    chart = tradeoff(
+        dataclasses.replace(data, evaluation=Evaluation(models=("base", "sft", "dpo"), measurements=found))
+    )
     assert "win rate" in chart.caption
     assert "complement" in chart.caption
     assert "base at 50.0% across, 29.0% up" in chart.svg

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import html
 import json
-import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +15,7 @@ from run_folder import HOSTILE, build, edit_json
 from charter.records import Measurement
 from charter.reporting import read_run, report
 from charter.reporting.markup import Markup, element, fill, json_text
-from charter.reporting.page import render
+from charter.tables import write_json
 
 VOID = {"meta", "input", "br", "hr"}
 DATA_PARTS = ("prompts", "traces", "sft", "pairs", "preferences", "responses", "comparisons")
@@ -220,14 +219,13 @@ def test_a_run_that_stopped_says_what_is_missing(folder: Path, last: str) -> Non
     assert len(page.of("section")) == 9
 
 
-@pytest.mark.parametrize("part", DATA_PARTS)
-def test_one_missing_table_is_no_crash(folder: Path, part: str) -> None:
-    """Each table may be missing or damaged by itself."""
-    table = folder / f"data/{part}.parquet"
-    table.write_bytes(b"")
-    assert f"data/{part}.parquet could not be read" in _page(folder).text
-    table.unlink()
-    assert len(_page(folder).of("section")) == 9
+def test_damaged_tables_are_no_crash(folder: Path) -> None:
+    """Every table may be damaged; each is named."""
+    for part in DATA_PARTS:
+        (folder / f"data/{part}.parquet").write_bytes(b"PAR1")
+    text = _page(folder).text
+    for part in DATA_PARTS:
+        assert f"data/{part}.parquet could not be read" in text
 
 
 def test_a_recipe_without_sft_is_complete_without_it(folder: Path) -> None:
@@ -249,29 +247,6 @@ def test_a_folder_with_a_recipe_only_is_reported(tmp_path: Path) -> None:
     assert "just-begun" in page.text
 
 
-def test_rows_above_the_limit_are_sampled_by_prompt_and_said(folder: Path) -> None:
-    """The sample is seeded, keeps prompts whole, and the page says what it left out."""
-    data = read_run(folder)
-    pages = [Page(render(data, max_rows=12)) for _ in range(2)]
-    lives = [_payload(page)["lives"] for page in pages]
-    assert lives[0] == lives[1]
-    n_rows = sum(len(life[kind]) for life in lives[0] for kind in ("traces", "pairs", "responses"))
-    assert 0 < n_rows <= 12
-    whole = {life["id"]: life for life in _payload(Page(render(data)))["lives"]}
-    for life in lives[0]:
-        assert [trace["id"] for trace in life["traces"]] == [trace["id"] for trace in whole[life["id"]]["traces"]]
-        assert len(life["pairs"]) == len(whole[life["id"]]["pairs"])
-    assert f"A sample: {n_rows} of" in pages[0].text
-
-
-def test_bytes_are_a_limit_too(folder: Path) -> None:
-    """A small budget makes a small page, and no text that nothing refers to stays in it."""
-    payload = _payload(Page(render(read_run(folder), max_bytes=9_000)))
-    assert len(json_text(payload)) < 10_000
-    used = set(re.findall(r"\d+", json.dumps(payload["lives"])))
-    assert {str(number) for number in range(len(payload["texts"]))} <= used
-
-
 def test_the_recipe_says_how_many_rows_the_page_holds(folder: Path) -> None:
     """``report.max_rows`` of the resolved recipe is the limit."""
     resolved = (folder / "recipe.resolved.yaml").read_text("utf-8")
@@ -279,28 +254,17 @@ def test_the_recipe_says_how_many_rows_the_page_holds(folder: Path) -> None:
     assert "A sample: " in _page(folder).text
 
 
-def test_two_thousand_rows_stay_small(tmp_path: Path) -> None:
-    """A page of 2,000 traces, pairs and responses is under 6 MB."""
-    path = report(build(tmp_path, n_red_team=380, n_helpful=60, length=60))
-    payload = _payload(Page(path.read_text("utf-8")))
-    n_rows = sum(len(life[kind]) for life in payload["lives"] for kind in ("traces", "pairs", "responses"))
-    assert n_rows >= 1500
-    assert path.stat().st_size < 6_000_000
-
-
-def test_a_lone_surrogate_is_written_as_its_escape(folder: Path) -> None:
+def test_a_lone_surrogate_is_written_as_its_escape(tmp_path: Path) -> None:
     """JSON may hold half a character; the page stays valid UTF-8."""
-    environment = json.loads((folder / "environment.json").read_text("utf-8"))
-    environment["processor"] = "half \ud800"
-    (folder / "environment.json").write_text(json.dumps(environment), "utf-8")
-    assert "half \\ud800" in _page(folder).text
+    (tmp_path / "environment.json").write_text(json.dumps({"processor": "half \ud800"}), "utf-8")
+    assert "half \\ud800" in _page(tmp_path).text
 
 
-def test_measurements_of_unknown_names_are_shown(folder: Path) -> None:
+def test_measurements_of_unknown_names_are_shown(tmp_path: Path) -> None:
     """A measurement that this version has no words for is shown under its own name."""
     one = Measurement(name="x<y>", model="dpo", subset="some_rows", value=1.5, low=1, high=2, n=3, unit="score")
-    edit_json(folder / "evaluation.json", models=["dpo"], measurements=[one.model_dump(mode="json")])
-    assert "X<y> on some rows" in _page(folder).text
+    write_json(tmp_path / "evaluation.json", {"models": ["dpo"], "measurements": [one.model_dump(mode="json")]})
+    assert "X<y> on some rows" in _page(tmp_path).text
 
 
 def test_elements_escape_text_and_attributes() -> None:
@@ -312,7 +276,10 @@ def test_elements_escape_text_and_attributes() -> None:
 def test_slots_are_filled_once_and_verbatim() -> None:
     """What goes into a slot is not searched for slots; a missing or unknown slot is an error."""
     template = "<!-- slot: one -->|[[slot: two]]"
-    assert fill(template, {"one": "[[slot: two]]\\1", "two": "<!-- slot: one -->"}) == "[[slot: two]]\\1|<!-- slot: one -->"
+    assert (
+        fill(template, {"one": "[[slot: two]]\\1", "two": "<!-- slot: one -->"})
+        == "[[slot: two]]\\1|<!-- slot: one -->"
+    )
     with pytest.raises(ValueError, match="slots"):
         fill(template, {"one": ""})
 

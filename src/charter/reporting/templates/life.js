@@ -79,7 +79,7 @@ function pairPart(pair, id) {
   });
   const current = pair.id === id || (label !== null && label.id === id);
   const name = label === null ? `Pair ${pair.id}, not labelled` : `Preference ${label.id}`;
-  return part(`${name} (${said(pair.source)})`, current, make("div", { class: "side" }, sides), label === null ? null : labelPart(pair, label));
+  return part(`${name} (${pair.source})`, current, make("div", { class: "side" }, sides), label === null ? null : labelPart(pair, label));
 }
 
 function labelPart(pair, label) {
@@ -156,9 +156,17 @@ function lifeOf(life, id) {
   ].filter((each) => each !== null);
 }
 
+function decoded(id) {
+  try {
+    return decodeURIComponent(id);
+  } catch {
+    return id; // a stray per-cent sign: no id of ours, and shown as it came
+  }
+}
+
 function followAddress() {
   const found = /^#row=(.+)$/.exec(location.hash);
-  if (found) openRow(decodeURIComponent(found[1]));
+  if (found) openRow(decoded(found[1]));
   else if (dialog.open) dialog.close();
 }
 

@@ -19,8 +19,11 @@ function make(tag, properties, ...children) {
   return element;
 }
 
+// The method's own terms in words; any other name, such as a principle's id, is shown as it is.
+const TERMS = { red_team: "red team", benign_twin: "benign twin", bare_refusal: "bare refusal" };
+
 function said(name) {
-  return String(name).replaceAll("_", " ");
+  return Object.hasOwn(TERMS, name) ? TERMS[name] : name;
 }
 
 function textAt(number) {

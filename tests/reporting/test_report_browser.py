@@ -1,0 +1,316 @@
+"""The report in a real browser: Debian's chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from run_folder import HOSTILE, build
+
+from charter.reporting import RunData, read_run, report
+
+pytestmark = pytest.mark.slow
+
+SIZES = {"narrow": {"width": 390, "height": 844}, "wide": {"width": 1280, "height": 900}}
+OVERFLOW = """
+() => [...document.querySelectorAll("body *")]
+  .filter((e) => !e.closest("pre") && e.getBoundingClientRect().right > innerWidth + 1)
+  .filter((e) => e.checkVisibility() && !e.classList.contains("skip"))
+  .map((e) => e.tagName + "." + e.className)
+"""
+
+
+def _chromium() -> str | None:
+    usual = Path("/usr/bin/chromium")
+    return shutil.which("chromium") or (str(usual) if usual.exists() else None)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A running browser; without one the tests are skipped, but fail where CI is set."""
+    path = _chromium()
+    if path is None:
+        message = "chromium is not installed (Debian: apt-get install chromium)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    """A run with more rows than a page of the browser holds, and its report."""
+    folder = build(tmp_path_factory.mktemp("run"), n_red_team=48, n_helpful=12)
+    report(folder)
+    return read_run(folder)
+
+
+@pytest.fixture(params=SIZES)
+def size(request: pytest.FixtureRequest) -> dict[str, int]:
+    """A phone's and a desk's window."""
+    return SIZES[request.param]
+
+
+class Reader:
+    """A page, with everything that went wrong on it."""
+
+    def __init__(self, chromium: Any, run: RunData, *, row: str = "", **options: Any) -> None:
+        self.context = chromium.new_context(viewport=options.pop("viewport", SIZES["wide"]), **options)
+        self.page = self.context.new_page()
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.problems.append(message.text))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto((run.path / "report.html").as_uri() + row)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+    def tab(self, name: str) -> None:
+        """Open a tab of the row browser."""
+        self.page.locator(f"#tab-{name}").click()
+
+    def open_first(self) -> None:
+        """Open the first row that is listed."""
+        self.page.locator(".rows a").first.click()
+        self.dialog.wait_for()
+
+    def close(self) -> None:
+        """Close the opened row by the keyboard."""
+        self.page.keyboard.press("Escape")
+        self.dialog.wait_for(state="hidden")
+
+    @property
+    def found(self) -> str:
+        """What the browser says it found."""
+        text: str = self.page.locator(".found").inner_text()
+        return text
+
+    @property
+    def dialog(self) -> Any:
+        """The opened row."""
+        return self.page.locator("dialog")
+
+
+def test_the_page_opens_without_an_error_or_a_request(chromium: Any, run: RunData, size: dict[str, int]) -> None:
+    """Nothing on the console, nothing loaded but the page itself."""
+    with Reader(chromium, run, viewport=size) as reader:
+        assert reader.page.title() == "small-run: report"
+        reader.open_first()
+        assert reader.problems == []
+        assert len(reader.requests) == 1
+
+
+def test_hostile_text_stays_text(chromium: Any, run: RunData) -> None:
+    """No row's text became an element or ran, in the list and in every opened row of every tab."""
+    with Reader(chromium, run) as reader:
+        seen = ""
+        for tab in ("traces", "preferences", "responses"):
+            reader.tab(tab)
+            seen += reader.page.locator(".rows").text_content()
+            reader.open_first()
+            for _ in range(12):
+                seen += reader.dialog.text_content()
+                reader.dialog.get_by_role("button", name="Next").click()
+            reader.close()
+        for hostile in HOSTILE:
+            assert hostile in seen
+        assert reader.page.evaluate("window.broken") is None
+        assert reader.page.locator("main img, dialog img, main script, dialog script, dialog b").count() == 0
+        assert reader.problems == []
+
+
+def test_search_filters_and_order_narrow_the_list(chromium: Any, run: RunData) -> None:
+    """The counts that are shown are those of the data."""
+    with Reader(chromium, run) as reader:
+        n = len(run.responses)
+        reader.tab("responses")
+        assert reader.found.startswith(f"{n} of {n} rows, page 1 of ")
+        reader.page.get_by_label("Model").select_option("sft")
+        assert reader.found.startswith(f"{n // 3} of {n} rows")
+        reader.page.get_by_label("Category").select_option("privacy")
+        own = [r for r in run.responses if r.model == "sft" and r.prompt.category == "privacy"]
+        assert reader.found.startswith(f"{len(own)} of {n} rows")
+        reader.page.get_by_label("Search").fill(own[0].prompt.text[:24].upper())
+        assert reader.found.startswith("1 of ")
+        reader.page.get_by_label("Search").fill("no row says this")
+        assert reader.found == "No row matches."
+        reader.tab("preferences")
+        assert reader.page.get_by_label("Search").input_value() == ""
+        reader.page.get_by_label("Order").select_option("least sure first")
+        first = reader.page.locator(".rows a").first.inner_text()
+        assert f"p_chosen {min(p.p_chosen for p in run.preferences):.2f}" in first
+
+
+def test_paging_shows_every_row_once(chromium: Any, run: RunData) -> None:
+    """Next leads through all rows, previous back; both end where there is no more."""
+    with Reader(chromium, run) as reader:
+        reader.tab("responses")
+        seen = []
+        following = reader.page.get_by_role("button", name="Next page").first
+        while True:
+            seen += [link.get_attribute("href") for link in reader.page.locator(".rows a").all()]
+            if following.is_disabled():
+                break
+            following.click()
+        assert len(seen) == len(set(seen)) == len(run.responses)
+        reader.page.get_by_role("button", name="Previous page").last.click()
+        assert not following.is_disabled()
+
+
+def test_an_opened_row_shows_its_prompts_whole_life(chromium: Any, run: RunData) -> None:
+    """Prompt, initial response, every round with its differences, the pair, verdicts in both orders, the label."""
+    trace = next(t for t in run.traces if t.rounds[0].revision != t.initial)
+    preference = next(p for p in run.preferences if p.prompt.id == trace.prompt.id)
+    with Reader(chromium, run, row=f"#row={trace.id}") as reader:
+        shown = reader.dialog.text_content()
+        for text in (trace.prompt.text, trace.initial, trace.rounds[0].critique, trace.rounds[0].critique_request):
+            assert text in shown
+        assert f"principle {trace.rounds[0].principle}" in shown
+        for text in (preference.chosen, preference.rejected, "a shown first", "b shown first", preference.id):
+            assert text in shown
+        assert f"p_chosen {preference.p_chosen:.2f}" in shown
+        step = reader.page.locator(".step", has_text="Round 1: revision").locator(".text").first
+        removed, kept = (
+            step.evaluate(
+                f"e => {{ const c = e.cloneNode(true); c.querySelectorAll('{tag}').forEach(x => x.remove()); "
+                "return c.textContent; }"
+            )
+            for tag in ("ins", "del")
+        )
+        assert (removed, kept) == (trace.initial, trace.rounds[0].revision)
+        assert step.locator("ins").count() > 0
+
+
+def test_models_answers_stand_side_by_side_in_order(chromium: Any, run: RunData) -> None:
+    """Base first, the final model last; the opened one is marked, the head to head below."""
+    response = next(r for r in run.responses if r.model == "dpo" and r.prompt.kind == "red_team")
+    with Reader(chromium, run, row=f"#row={response.id}") as reader:
+        side = reader.page.locator(".part", has_text="Responses of the measured models")
+        assert side.locator("h4").all_inner_texts() == ["base", "sft", "dpo"]
+        assert response.text in side.locator(".step.current .text").text_content()
+        tops = {round(box["y"]) for step in side.locator(".step").all() if (box := step.bounding_box())}
+        assert len(tops) == 1
+        assert "Head to head: dpo against base" in reader.dialog.text_content()
+
+
+@pytest.mark.parametrize("kind", ["traces", "pairs", "preferences", "responses", "comparisons", "prompts"])
+def test_every_kind_of_id_is_a_deep_link(chromium: Any, run: RunData, kind: str) -> None:
+    """An address with a row's id opens that row; closing takes the id from the address."""
+    row = getattr(run, kind)[0]
+    with Reader(chromium, run, row=f"#row={row.id}") as reader:
+        prompt = row if kind == "prompts" else row.prompt
+        assert prompt.text in reader.dialog.text_content()
+        reader.dialog.get_by_role("button", name="Close").click()
+        reader.dialog.wait_for(state="hidden")
+        assert "#" not in reader.page.url
+        assert reader.problems == []
+
+
+def test_an_unknown_id_says_so(chromium: Any, run: RunData) -> None:
+    """A link to a row outside the sample is answered, its text as text."""
+    with Reader(chromium, run, row="#row=%3Cimg%20src%3Dx%3E%") as reader:
+        assert "is not in this report" in reader.dialog.text_content()
+        assert reader.problems == []
+
+
+def test_the_keyboard_is_enough(chromium: Any, run: RunData) -> None:
+    """Tabs by arrows, rows by Enter, back by Escape to where one was."""
+    with Reader(chromium, run) as reader:
+        keyboard = reader.page.keyboard
+        reader.page.locator("#tab-traces").focus()
+        keyboard.press("ArrowRight")
+        assert reader.page.locator("#tab-preferences").get_attribute("aria-selected") == "true"
+        link = reader.page.locator(".rows a").nth(2)
+        link.focus()
+        keyboard.press("Enter")
+        reader.dialog.wait_for()
+        assert reader.page.evaluate("document.activeElement.textContent") == "Close"
+        reader.close()
+        assert reader.page.evaluate("document.activeElement.getAttribute('href')") == link.get_attribute("href")
+
+
+def test_differences_can_be_hidden(chromium: Any, run: RunData) -> None:
+    """Without them the revision alone is read."""
+    trace = next(t for t in run.traces if t.rounds[0].revision != t.initial)
+    with Reader(chromium, run, row=f"#row={trace.id}") as reader:
+        assert reader.page.locator("del").first.is_visible()
+        reader.page.get_by_label("Differences").uncheck()
+        assert not reader.page.locator("del").first.is_visible()
+        assert reader.page.locator("ins").first.is_visible()
+
+
+def test_nothing_is_wider_than_the_window(chromium: Any, run: RunData, size: dict[str, int]) -> None:
+    """The page with everything unfolded, and an opened row of each kind, need no horizontal scrolling."""
+    with Reader(chromium, run, viewport=size) as reader:
+        page = reader.page
+        page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        assert page.evaluate(OVERFLOW) == []
+        for tab in ("traces", "preferences", "responses"):
+            reader.tab(tab)
+            reader.open_first()
+            page.evaluate("document.querySelectorAll('dialog details').forEach((d) => { d.open = true; })")
+            assert page.evaluate("e => e.scrollWidth <= e.clientWidth", reader.dialog.element_handle())
+            reader.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_figures_follow_the_colour_scheme(chromium: Any, run: RunData, scheme: str) -> None:
+    """Ink on paper has at least 7 to 1 contrast, muted text 4.5 to 1, in the page and in its figures."""
+    luminance = """
+    (selector) => {
+      const value = (colour) => {
+        const [r, g, b] = colour.match(/[0-9.]+/g).map((v) => v / 255)
+          .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const element = document.querySelector(selector);
+      const style = getComputedStyle(element);
+      const ink = value(element.closest("svg") ? style.fill : style.color);
+      const paper = value(getComputedStyle(document.body).backgroundColor);
+      return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+    }
+    """
+    with Reader(chromium, run, color_scheme=scheme) as reader:
+        for selector, least in (("h1", 7), (".drawing text", 7), ("figcaption", 4.5), (".mark.worse", 4.5)):
+            assert reader.page.evaluate(luminance, selector) >= least, selector
+        dark = reader.page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(253, 253, 252)"
+        assert dark == (scheme == "dark")
+
+
+def test_differences_rebuild_both_texts(chromium: Any, run: RunData) -> None:
+    """For any two texts: without insertions the first, without deletions the second; equal texts have none."""
+    pairs = [
+        ["", ""],
+        ["", "one two"],
+        ["one two", ""],
+        ["the cat sat", "the dog sat"],
+        ["a b c d e f", "a x c y e z"],
+        ["  leading\n\nand  spaces ", "leading and\tspaces"],
+        ["caf\u00e9 na\u00efve \u05e9\u05dc\u05d5\u05dd", "cafe naive \u05e9\u05dc\u05d5\u05dd"],
+        ["\U0001d54f emoji-free", "\U0001d550 emoji-free"],
+        ["word " * 4000, "other " * 4000],
+    ]
+    with Reader(chromium, run) as reader:
+        for before, after in pairs:
+            runs = reader.page.evaluate("([a, b]) => wordDifferences(a, b)", [before, after])
+            assert "".join(text for kind, text in runs if kind != "ins") == before
+            assert "".join(text for kind, text in runs if kind != "del") == after
+        same = reader.page.evaluate("wordDifferences('no change at all', 'no change at all')")
+        assert same == [["same", "no change at all"]]
+        words = reader.page.evaluate("wordDifferences('we saw the cat sit down', 'we saw the dog sit down')")
+        assert words == [["same", "we saw the "], ["del", "cat"], ["ins", "dog"], ["same", " sit down"]]

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+from run_folder import build
+
+from charter.reporting import RunData, read_run
+from charter.reporting.browsing import Rows, gather
+from charter.reporting.markup import json_text
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    """A complete run, read."""
+    return read_run(build(tmp_path_factory.mktemp("run")))
+
+
+def _gather(data: RunData, **limits: int) -> Rows:
+    return gather(data, classify=lambda _prompt, _response: "compliance", **limits)
+
+
+def _n_rows(rows: Rows) -> int:
+    return sum(len(life[kind]) for life in rows.payload["lives"] for kind in ("traces", "pairs", "responses"))
+
+
+def test_everything_is_taken_where_it_fits(data: RunData) -> None:
+    """Below the limits nothing is left out, and texts that recur are held once."""
+    rows = _gather(data)
+    assert not rows.is_sample
+    assert rows.n_rows == rows.n_all_rows == _n_rows(rows) == len(data.traces) + len(data.pairs) + len(data.responses)
+    texts = rows.payload["texts"]
+    assert len(texts) == len(set(texts))
+
+
+def test_prompts_come_in_the_runs_order(data: RunData) -> None:
+    """The order of the prompts' file is the order of the browser."""
+    shown = [life["id"] for life in _gather(data).payload["lives"]]
+    assert shown == [prompt.id for prompt in data.prompts if prompt.id in shown]
+
+
+@pytest.mark.parametrize("max_rows", [1, 12, 30])
+def test_a_sample_keeps_prompts_whole_and_is_seeded(data: RunData, max_rows: int) -> None:
+    """The same run gives the same sample, the limit holds, and no prompt's life is cut."""
+    rows = _gather(data, max_rows=max_rows)
+    assert rows.payload == _gather(data, max_rows=max_rows).payload
+    assert rows.is_sample
+    assert 0 < rows.n_rows == _n_rows(rows) <= max(max_rows, 3)
+    whole = {life["id"]: life for life in _gather(data).payload["lives"]}
+    for life in rows.payload["lives"]:
+        for kind in ("traces", "pairs", "responses", "comparisons"):
+            assert [row["id"] for row in life[kind]] == [row["id"] for row in whole[life["id"]][kind]]
+
+
+def test_another_seed_draws_another_sample(data: RunData) -> None:
+    """The recipe's seed decides which prompts are shown."""
+    other = dataclasses.replace(data, recipe={**data.recipe, "seed": 6})
+    samples = [{life["id"] for life in _gather(d, max_rows=12).payload["lives"]} for d in (data, other)]
+    assert samples[0] != samples[1]
+
+
+def test_bytes_are_a_limit_too(data: RunData) -> None:
+    """A small budget makes a small payload, and no text that nothing refers to stays in it."""
+    payload = _gather(data, max_bytes=9_000).payload
+    assert len(json_text(payload).encode()) < 10_000
+    used = set(re.findall(r"\d+", json.dumps(payload["lives"])))
+    assert {str(number) for number in range(len(payload["texts"]))} <= used
+
+
+def test_a_pair_without_its_file_is_rebuilt_from_the_preference(data: RunData) -> None:
+    """Chosen and rejected go back to the sides they came from."""
+    pairs = {pair.id: pair for pair in data.pairs}
+    rebuilt = _gather(dataclasses.replace(data, pairs=())).payload
+    found = [pair for life in rebuilt["lives"] for pair in life["pairs"]]
+    assert len(found) == len(data.preferences)
+    for pair in found:
+        assert (rebuilt["texts"][pair["a"]], rebuilt["texts"][pair["b"]]) == (pairs[pair["id"]].a, pairs[pair["id"]].b)
+
+
+def test_numbers_that_json_lacks_become_none(data: RunData) -> None:
+    """A log-probability of minus infinity is embedded as null, not as an error."""
+    preference = data.preferences[0]
+    verdict = preference.verdicts[0].model_copy(update={"logprob_second": float("-inf"), "option_mass": float("nan")})
+    changed = preference.model_copy(update={"verdicts": (verdict,)})
+    rows = _gather(dataclasses.replace(data, preferences=(changed,)))
+    assert json.loads(json_text(rows.payload)) == rows.payload
+
+
+def test_two_thousand_rows_stay_small(tmp_path: Path) -> None:
+    """2,000 rows of ordinary length fit under the page's limit of 6 MB, less what the rest of the page takes."""
+    rows = _gather(read_run(build(tmp_path, n_red_team=460, n_helpful=80, length=60)))
+    assert rows.n_all_rows >= 1_800
+    assert not rows.is_sample
+    assert len(json_text(rows.payload).encode()) < 5_500_000
