@@ -1,0 +1,94 @@
+"""Repetition: repeated n-grams, loops and lack of variety, in one text or over many.
+
+Small models fall into loops; models trained on their own revisions learnt repeated endings until they collapsed (arXiv
+2504.04918). The thresholds here leave lists, tables and a chorus alone; ``docs/classifier.md`` says how often they fire
+on ordinary answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from charter.text_quality.sentences import split_sentences, without_code, words
+
+_NGRAM = 4
+_NGRAM_WORDS = 40  # a shorter text repeats a few words by chance
+_NGRAM_SHARE = 0.5
+_LOOP_TIMES = 3
+_LOOP_SHARE = 0.3  # of the text's words; a chorus of a song stays below
+_LOOP_WORDS = 3  # a unit's length; shorter lines ("Yes.", "Total:") come back in honest texts
+_CYCLE_TIMES = 4
+_CYCLE_WORDS = 16  # words that a cycle at the end covers at least
+_LONGEST_CYCLE = 40
+# Without word boundaries (Chinese, "hahaha") a loop is a run of the same characters.
+_RUN = re.compile(r"([^\n]{1,20}?)\1{9,}")
+_RUN_CHARACTERS = 40
+
+
+def repeated_ngram_share(text: str, n: int = _NGRAM) -> float:
+    """Measure how much of a text says the same again: ``1 - distinct n-grams / n-grams`` of words, in [0, 1).
+
+    0.0 for a text shorter than ``n`` words. Source: the ``seq-rep-n`` of Welleck et al. 2019, arXiv 1908.04319.
+    """
+    grams = _ngrams(words(text), n)
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def distinct_n(texts: Iterable[str], n: int = 2) -> float:
+    """Measure the variety of many texts: distinct n-grams of words over all n-grams, in [0, 1].
+
+    It falls as the texts grow longer or more: compare sets of one size. 0.0 where there is no n-gram. Source: Li et al.
+    2016, arXiv 1510.03055.
+    """
+    grams = [gram for text in texts for gram in _ngrams(words(text), n)]
+    return len(set(grams)) / len(grams) if grams else 0.0
+
+
+def find_loop(text: str) -> str | None:
+    """Find what a text says again and again: a line, a sentence, a phrase at its end, or a run of characters.
+
+    Returns:
+        The repeated unit as one example, or None where there is no loop.
+    """
+    prose = without_code(text)
+    return _repeated_sentence(prose) or _cycle_at_the_end(prose) or _run_of_characters(prose)
+
+
+def is_repetitive(text: str) -> bool:
+    """Say whether a text loops, or more than half of its four-word sequences are repeats."""
+    enough = len(words(text)) >= _NGRAM_WORDS
+    return find_loop(text) is not None or (enough and repeated_ngram_share(without_code(text)) > _NGRAM_SHARE)
+
+
+def _ngrams(sequence: tuple[str, ...], n: int) -> list[tuple[str, ...]]:
+    return [sequence[start : start + n] for start in range(len(sequence) - n + 1)]
+
+
+def _repeated_sentence(text: str) -> str | None:
+    said = [words(sentence.text) for sentence in split_sentences(text)]
+    counts = Counter(unit for unit in said if len(unit) >= _LOOP_WORDS)
+    total = sum(map(len, said))
+    for unit, count in counts.most_common(1):
+        if count >= _LOOP_TIMES and count * len(unit) >= _LOOP_SHARE * total:
+            return " ".join(unit)
+    return None
+
+
+def _cycle_at_the_end(text: str) -> str | None:
+    said = words(text)
+    for period in range(1, min(_LONGEST_CYCLE, len(said) // _CYCLE_TIMES) + 1):
+        unit, times = said[-period:], 1
+        while said[-(times + 1) * period : -times * period] == unit:
+            times += 1
+        if times >= _CYCLE_TIMES and times * period >= _CYCLE_WORDS:
+            return " ".join(unit)
+    return None
+
+
+def _run_of_characters(text: str) -> str | None:
+    for run in _RUN.finditer(text):
+        if len(run.group()) >= _RUN_CHARACTERS and any(sign.isalpha() for sign in run.group(1)):
+            return run.group(1)
+    return None
