@@ -7,9 +7,10 @@ A record goes to JSON and back with ``to_json`` and ``from_json`` (the journal),
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from charter.seeds import canonical_json, row_id
 
@@ -21,11 +22,24 @@ Side = Literal["a", "b"]
 
 PROMPT_COLUMNS = ("prompt", "turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference")
 
+_HALF_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 class Record(BaseModel):
-    """A frozen row; unknown fields are refused."""
+    """A frozen row; unknown fields, and text that no file can hold, are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _text_is_whole(cls, value: Any) -> Any:
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and not text.isascii() and (half := _HALF_SURROGATE.search(text)):
+                raise ValueError(
+                    f"the text holds half of a surrogate pair (U+{ord(half.group()):04X}), which no file can hold; "
+                    "write the character itself"
+                )
+        return value
 
     def to_json(self) -> str:
         """Write the record as canonical JSON."""
