@@ -17,10 +17,16 @@ from charter.reporting.reading import Evaluation, Training
 from charter.reporting.svg import COLOUR, draw, legible
 from charter.reporting.training_figures import training_curves
 
+
+def _classify(_prompt: str, response: str) -> str:
+    """Stand in for the rules: whatever begins with a Sure complies."""
+    return "compliance" if response.startswith("Sure") else "objection"
+
+
 ALL = (
     tradeoff,
     response_classes,
-    effect_per_round,
+    lambda data: effect_per_round(data, _classify),
     label_distribution,
     position_bias,
     option_mass,
@@ -109,7 +115,7 @@ def test_the_tradeoff_shows_loss_relative_to_base(data: RunData) -> None:
 
 def test_rounds_count_what_each_round_made(data: RunData) -> None:
     """Classes are read before and after every round, with the classifier that is given."""
-    chart = effect_per_round(data, lambda _, response: "compliance" if response.startswith("Sure") else "objection")
+    chart = effect_per_round(data, _classify)
     n = len(data.traces)
     assert f"initial: compliance {n}; round 1: " in chart.svg
     assert "round 2: objection" in chart.svg

@@ -22,7 +22,6 @@ from charter.reporting.reading import RunData
 from charter.reporting.svg import COLOUR, draw, legible
 from charter.reporting.verdict import REFERENCE_LOSS_LIMIT
 from charter.statistics import Interval, wilson_interval
-from charter.text_quality import classify_response
 
 ResponseClassOf = Callable[[str, str], str]
 
@@ -172,8 +171,13 @@ def _refusal_panel(axes: Any, rows: list[tuple[str, Measurement]], models: list[
     axes.set_title("Over-refusal, benign twins")
 
 
-def effect_per_round(data: RunData, classify: ResponseClassOf = classify_response) -> Chart:
-    """Draw what each round of critique and revision did to red-team responses."""
+def effect_per_round(data: RunData, classify: ResponseClassOf) -> Chart:
+    """Draw what each round of critique and revision did to red-team responses.
+
+    Args:
+        data: the run.
+        classify: gives the response class of a response to a prompt.
+    """
     name, title = "rounds", "Effect of each round"
     traces = [trace for trace in data.traces if trace.prompt.kind == "red_team"]
     if not traces:

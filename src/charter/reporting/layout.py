@@ -42,9 +42,9 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> Markup
 
 
 def free_value(value: Any) -> object:
-    """Show a JSON value of any shape: numbers as they are, mappings and rows as small tables."""
+    """Show a JSON value of any shape: numbers as they are, mappings as lists of terms, rows as a table."""
     if isinstance(value, dict):
-        return table([Column(""), Column("", numeric=True)], [[key, free_value(each)] for key, each in value.items()])
+        return element("dl", [[element("dt", key), element("dd", free_value(each))] for key, each in value.items()])
     if isinstance(value, list):
         return _free_list(value)
     if isinstance(value, bool) or value is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import html
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -53,13 +55,14 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
     """
     evaluation = data.evaluation
     findings = weigh(evaluation.models, evaluation.measurements) if evaluation else weigh((), ())
-    gathered = gather(data, classify=classify_response, max_rows=max_rows, max_bytes=max_bytes)
+    classify = functools.cache(classify_response)  # a figure and the row browser ask about the same texts
+    gathered = gather(data, classify=classify, max_rows=max_rows, max_bytes=max_bytes)
     style = _template("page.css")
     script = "".join(_template(name) for name in _SCRIPTS)
     sections = (
         results_sections.verdict(data, findings),
         results_sections.measurements(data, findings),
-        results_sections.figures(_charts(data)),
+        results_sections.figures(_charts(data, classify)),
         results_sections.label_quality(data),
         run_sections.data_counts(data),
         run_sections.rows(data, gathered),
@@ -81,11 +84,11 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
     )
 
 
-def _charts(data: RunData) -> list[Chart]:
+def _charts(data: RunData, classify: Callable[[str, str], str]) -> list[Chart]:
     return [
         tradeoff(data),
         response_classes(data),
-        effect_per_round(data),
+        effect_per_round(data, classify),
         label_distribution(data),
         position_bias(data),
         option_mass(data),

@@ -142,7 +142,7 @@ def _no_cell(name: str, model: str, findings: Findings) -> Markup:
 def _cell(m: Measurement, outcome: str | None) -> Markup:
     lines: list[object] = [
         element("span", wording.value(m.value, m.unit), class_="value"),
-        element("span", f"{wording.interval(m.low, m.high, m.unit)}; n {wording.count(m.n)}", class_="under"),
+        element("span", _span(m), class_="under"),
     ]
     if m.difference is not None:
         span = ""
@@ -252,5 +252,9 @@ def _principles(data: RunData) -> Markup:
 
 
 def _rate(bound: Interval) -> Markup:
-    span = f"{wording.interval(bound.low, bound.high, 'rate')}; n {wording.count(bound.n)}"
-    return join(wording.value(bound.value, "rate"), element("span", span, class_="under"))
+    return join(wording.value(bound.value, "rate"), element("span", _span(bound), class_="under"))
+
+
+def _span(bound: Measurement | Interval) -> str:
+    unit = bound.unit if isinstance(bound, Measurement) else "rate"
+    return wording.tied(f"{wording.interval(bound.low, bound.high, unit)}; n {wording.count(bound.n)}")

@@ -36,11 +36,11 @@ function promptPart(life) {
 }
 
 function tracePart(life, trace, id) {
-  const steps = [step("Initial response", textAt(trace.initial), { chips: [chip(trace.initial_class), trace.initial_flags.map((flag) => chip(flag, "warn"))] })];
+  const steps = [step("Initial response", textAt(trace.initial), { chips: [classChip(life, trace.initial_class), trace.initial_flags.map((flag) => chip(flag, "warn"))] })];
   let before = textAt(trace.initial);
   for (const round of trace.rounds) {
     const revision = textAt(round.revision);
-    const chips = [chip(round.revision_class), revision === before ? chip("unchanged", "warn") : null, round.flags.map((flag) => chip(flag, "warn"))];
+    const chips = [classChip(life, round.revision_class), revision === before ? chip("unchanged", "warn") : null, round.flags.map((flag) => chip(flag, "warn"))];
     if (round.critique) steps.push(step(`Round ${round.number}: critique`, textAt(round.critique), { quiet: true, chips: [chip(`principle ${round.principle}`)] }));
     steps.push(
       step(`Round ${round.number}: revision`, revision, {
@@ -113,7 +113,7 @@ function responsesPart(life, id) {
   const sides = sorted.map((response) =>
     step(response.model, textAt(response.text), {
       current: response.id === id,
-      chips: [chip(response.label, CLASS_TONE[response.label]), response.finish === "stop" ? null : chip(`finish ${response.finish}`, "warn"), response.flags.map((flag) => chip(flag, "warn"))],
+      chips: [classChip(life, response.label), response.finish === "stop" ? null : chip(`finish ${response.finish}`, "warn"), response.flags.map((flag) => chip(flag, "warn"))],
     }),
   );
   return part("Responses of the measured models", sorted.some((response) => response.id === id), make("div", { class: "side" }, sides));

@@ -42,7 +42,11 @@ function lastUserTurn(life) {
   return textAt(life.turns[life.turns.length - 1][1]);
 }
 
-const CLASS_TONE = { objection: "good", compliance: null, bare_refusal: "warn", evasive: "warn" };
+// What is good on a harmful prompt is over-refusal on a harmless one.
+function classChip(life, label) {
+  const tones = life.kind === "red_team" ? { objection: "good", compliance: "warn" } : { objection: "warn", bare_refusal: "warn", evasive: "warn" };
+  return chip(label, tones[label]);
+}
 
 function listTrace(life, trace) {
   const last = trace.rounds[trace.rounds.length - 1];
@@ -105,7 +109,7 @@ function listResponse(life, response) {
     answer: textAt(response.text),
     chips: [
       chip(response.model),
-      chip(response.label, CLASS_TONE[response.label]),
+      classChip(life, response.label),
       response.finish === "stop" ? null : chip(`finish ${response.finish}`, "warn"),
       response.flags.map((flag) => chip(flag, "warn")),
     ],
