@@ -1,1 +1,188 @@
-"""Charter: the toolkit for Constitutional AI."""
+"""Constitutional AI as a toolkit: the public names, each imported when it is first used.
+
+Importing this package imports nothing else of it: ``charter.revise`` brings what revision needs, and no more.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from charter.constitution import (
+        Constitution,
+        Principle,
+        check_constitution,
+        list_constitutions,
+        load_constitution,
+        write_constitution,
+    )
+    from charter.engines.base import ChoiceRequest, CompletionRequest, Engine, Sampling, ScoreRequest
+    from charter.engines.cache import CachedEngine
+    from charter.engines.scripted import ScriptedEngine
+    from charter.engines.transformers import TransformersEngine
+    from charter.engines.weights import resolve_model
+    from charter.errors import (
+        CapabilityError,
+        CharterError,
+        ConstitutionError,
+        EngineError,
+        Interrupted,
+        JournalError,
+        ModelError,
+        PromptError,
+        RecipeError,
+        RunError,
+        TooManyFailures,
+        UserError,
+    )
+    from charter.evaluation import evaluate
+    from charter.feedback import label, pairs
+    from charter.lookup import find_row
+    from charter.pipeline import run_stages
+    from charter.plan import make_plan
+    from charter.prompts import load_prompts, split_prompts
+    from charter.recipe import Recipe, load_recipe
+    from charter.records import (
+        Comparison,
+        Measurement,
+        Message,
+        Pair,
+        Preference,
+        Prompt,
+        Response,
+        Round,
+        SftRow,
+        Trace,
+        Verdict,
+        make_prompt,
+    )
+    from charter.reporting import report
+    from charter.revision import revise
+    from charter.rows import Filtered, Mapped, map_rows
+    from charter.run import open_run
+    from charter.status import read_status
+    from charter.store import Journal
+    from charter.tables import read_table, write_table
+    from charter.training.dpo import dpo
+    from charter.training.sft import sft
+
+    __version__: str
+
+_HOMES = {
+    "charter.constitution": (
+        "Constitution", "Principle", "check_constitution", "list_constitutions", "load_constitution",
+        "write_constitution",
+    ),
+    "charter.engines.base": ("ChoiceRequest", "CompletionRequest", "Engine", "Sampling", "ScoreRequest"),
+    "charter.engines.cache": ("CachedEngine",),
+    "charter.engines.scripted": ("ScriptedEngine",),
+    "charter.engines.transformers": ("TransformersEngine",),
+    "charter.engines.weights": ("resolve_model",),
+    "charter.errors": (
+        "CapabilityError", "CharterError", "ConstitutionError", "EngineError", "Interrupted", "JournalError",
+        "ModelError", "PromptError", "RecipeError", "RunError", "TooManyFailures", "UserError",
+    ),
+    "charter.evaluation": ("evaluate",),
+    "charter.feedback": ("label", "pairs"),
+    "charter.lookup": ("find_row",),
+    "charter.pipeline": ("run_stages",),
+    "charter.plan": ("make_plan",),
+    "charter.prompts": ("load_prompts", "split_prompts"),
+    "charter.recipe": ("Recipe", "load_recipe"),
+    "charter.records": (
+        "Comparison", "Measurement", "Message", "Pair", "Preference", "Prompt", "Response", "Round", "SftRow", "Trace",
+        "Verdict", "make_prompt",
+    ),
+    "charter.reporting": ("report",),
+    "charter.revision": ("revise",),
+    "charter.rows": ("Filtered", "Mapped", "map_rows"),
+    "charter.run": ("open_run",),
+    "charter.status": ("read_status",),
+    "charter.store": ("Journal",),
+    "charter.tables": ("read_table", "write_table"),
+    "charter.training.dpo": ("dpo",),
+    "charter.training.sft": ("sft",),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "CachedEngine",
+    "CapabilityError",
+    "CharterError",
+    "ChoiceRequest",
+    "Comparison",
+    "CompletionRequest",
+    "Constitution",
+    "ConstitutionError",
+    "Engine",
+    "EngineError",
+    "Filtered",
+    "Interrupted",
+    "Journal",
+    "JournalError",
+    "Mapped",
+    "Measurement",
+    "Message",
+    "ModelError",
+    "Pair",
+    "Preference",
+    "Principle",
+    "Prompt",
+    "PromptError",
+    "Recipe",
+    "RecipeError",
+    "Response",
+    "Round",
+    "RunError",
+    "Sampling",
+    "ScoreRequest",
+    "ScriptedEngine",
+    "SftRow",
+    "TooManyFailures",
+    "Trace",
+    "TransformersEngine",
+    "UserError",
+    "Verdict",
+    "__version__",
+    "check_constitution",
+    "dpo",
+    "evaluate",
+    "find_row",
+    "label",
+    "list_constitutions",
+    "load_constitution",
+    "load_prompts",
+    "load_recipe",
+    "make_plan",
+    "make_prompt",
+    "map_rows",
+    "open_run",
+    "pairs",
+    "read_status",
+    "read_table",
+    "report",
+    "resolve_model",
+    "revise",
+    "run_stages",
+    "sft",
+    "split_prompts",
+    "write_constitution",
+    "write_table",
+]
+
+
+if not TYPE_CHECKING:  # a type checker is to see the imports above, and no name beyond them
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("charter")
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module 'charter' has no attribute {name!r}")
+        return getattr(importlib.import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from charter.engines.cache import Usage
@@ -18,31 +19,25 @@ from charter.tables import write_json
 FORGOTTEN = "to be done again"
 
 
-def run_stages(run: Run, names: Sequence[str], *, again: bool = False) -> None:
+def run_stages(run: Run, names: Sequence[str], *, again: str | None = None) -> None:
     """Do the named stages in order; a stage that is done is passed over.
 
     Args:
         run: the open run.
         names: of ``stages.STAGES``, in their order.
-        again: forget the first of them and every later stage before (see ``forget``).
+        again: a stage to forget first, with every later one (see ``forget``).
 
     Raises:
         RunError: where a stage's input is missing.
         Interrupted: where the run was stopped; the same call continues it.
     """
-    if again and names:
-        forget(run, names[0])
+    if again is not None:
+        forget(run, again)
     for name in names:
         run.check_stop()
         if not run.summary(name).exists():
             _check_inputs(run, name)
             _do(run, name)
-
-
-def stages_until(last: str) -> tuple[str, ...]:
-    """Name the stages up to and with this one, in order."""
-    names = tuple(STAGES)
-    return names[: names.index(last) + 1]
 
 
 def forget(run: Run, first: str) -> None:
@@ -56,14 +51,14 @@ def forget(run: Run, first: str) -> None:
     for name in reversed(names[names.index(first) :]):
         run.summary(name).unlink(missing_ok=True)
         for written in STAGES[name].writes:
-            _remove(run, written)
+            _remove(run.folder / written)
+            _remove(run.folder / f"{written}.training")  # checkpoints, where a training was not finished
         for recorded in run.journal.stages():
             if recorded == name or recorded.startswith(f"{name}/"):
                 _forget_rows(run, recorded)
 
 
-def _remove(run: Run, written: str) -> None:
-    path = run.folder / written
+def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -83,6 +78,8 @@ def _check_inputs(run: Run, name: str) -> None:
 
 
 def _do(run: Run, name: str) -> None:
+    for written in STAGES[name].writes:
+        _remove(run.folder / written)  # of a stage that was stopped before its summary: it is not known to be whole
     started = time.monotonic()
     summary = STAGES[name].run(run)
     run.pool.close()

@@ -1,0 +1,131 @@
+"""``charter chat``: a conversation with any model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charter.cli import console
+from charter.cli.options import AsJson, examples
+
+if TYPE_CHECKING:
+    from charter.cli.conversation import Conversation
+    from charter.records import Message
+
+_YOU = "> "
+
+
+class EngineName(StrEnum):
+    """What answers."""
+
+    transformers = "transformers"
+    scripted = "scripted"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(
+        "chat",
+        epilog=examples(
+            "charter chat runs/smoke/models/dpo",
+            "charter chat smollm2-135m --constitution harmless",
+            "echo 'How do I pick a ripe melon?' | charter chat smollm2-135m --temperature 0",
+        ),
+    )(chat)
+
+
+def chat(  # noqa: PLR0917 - the command line names them
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="An embedded name, a model's or adapter's folder, or a hub id.", show_default=False
+        ),
+    ],
+    system: Annotated[str, typer.Option("--system", metavar="TEXT", help="A system text.")] = "",
+    constitution: Annotated[
+        str, typer.Option("--constitution", metavar="NAME", help="A constitution to answer by, put before the talk.")
+    ] = "",
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token every time.")] = 0.7,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="What the answers are drawn from.")] = 0,
+    engine: Annotated[
+        EngineName, typer.Option(help="'scripted' answers made-up prose without a model, to try the command.")
+    ] = EngineName.transformers,
+    as_json: AsJson = False,
+) -> None:
+    """Talk to a model, before or after training.
+
+    /reset begins anew, /quit (or the end of the input) ends. Lines are read from stdin, so that a talk can be scripted;
+    then only the answers are printed, with --json one object each.
+    """
+    from charter.cli.conversation import Conversation
+    from charter.cli.progress import make_progress
+    from charter.engines.base import Sampling
+    from charter.engines.cache import DictMemory
+    from charter.engines.pool import ModelSpec, Pool
+
+    opening = _opening(system, constitution)
+    spec = ModelSpec(name=model, engine=engine.value)
+    with make_progress() as progress:
+        pool = Pool({"policy": spec}, DictMemory(), progress.download)
+        policy = pool.engine("policy")
+    sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
+    try:
+        _talk(Conversation(policy, opening, sampling), as_json=as_json)
+    finally:
+        pool.close()
+
+
+def _opening(system: str, constitution: str) -> tuple[Message, ...]:
+    """Put a constitution, with its examples, and a system text before the conversation."""
+    from charter.records import Message
+
+    if not constitution:
+        return (Message(role="system", content=system),) if system else ()
+    from charter.constitution import load_constitution
+    from charter.feedback.pairs import guidance_messages
+
+    first, *rest = guidance_messages(load_constitution(constitution))
+    if system:
+        first = Message(role="system", content=f"{system}\n\n{first.content}")
+    return (first, *rest)
+
+
+def _talk(conversation: Conversation, *, as_json: bool) -> None:
+    with asyncio.Runner() as runner:
+        for line in _lines():
+            said = line.strip()
+            if said == "/quit":
+                return
+            if said == "/reset":
+                conversation.reset()
+                console.note("begun anew")
+            elif said:
+                completion = runner.run(conversation.say(said))
+                if as_json:
+                    console.write_json(completion.model_dump(mode="json"))
+                else:
+                    console.write(completion.text.strip())
+                if completion.finish == "length":
+                    console.note("(cut at the longest answer: --max-tokens)")
+
+
+def _lines() -> Iterator[str]:
+    """Read lines, with a prompt and the keys of an editor where a person types them."""
+    if not sys.stdin.isatty():
+        yield from sys.stdin
+        return
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - its import gives input() history and editing
+    while True:
+        try:
+            yield console.ask(_YOU)
+        except EOFError:
+            console.note("")
+            return

@@ -1,0 +1,73 @@
+"""``charter check``: whether a recipe is sound, and what it would do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from charter.cli import console
+from charter.cli.options import AsJson, Out, Overrides, Recipe, examples
+from charter.cli.progress import clock_time
+from charter.cli.running import run_folder
+from charter.errors import UserError
+
+if TYPE_CHECKING:
+    from charter.plan import Plan, StagePlan
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(
+        "check",
+        epilog=examples(
+            "charter check recipes/smoke.yaml",
+            "charter check recipes/smoke.yaml revise.rounds=4 pairs.n=1000",
+            "charter check recipes/smoke.yaml --json",
+        ),
+    )(check)
+
+
+def check(recipe: Recipe, overrides: Overrides = None, out: Out = None, as_json: AsJson = False) -> None:
+    """Check a recipe and plan it.
+
+    Nothing is loaded or fetched. The recipe, the constitution and its wording, the prompts, the models, multiple-choice files and the disk are
+    looked at. The plan counts rows, calls and tokens as if nothing were filtered; its times are estimates.
+
+    The exit code is 2 where an error was found.
+    """
+    from charter.preflight import check_recipe
+    from charter.recipe import load_recipe
+
+    found = load_recipe(recipe, overrides or ())
+    folder = run_folder(found.name, out)
+    report = check_recipe(found, folder)
+    if as_json:
+        console.write_json({"recipe": found.name, "folder": str(folder), **report.to_dict()})
+    else:
+        console.write(f"{recipe}: {found.name}, would run in {folder}")
+        for finding in report.findings:
+            console.write(f"{finding.severity}: {finding.about}: {finding.message}")
+        if report.plan is not None:
+            _write_plan(report.plan)
+        n_errors = len(report.errors)
+        console.write("no errors" if not n_errors else f"{n_errors} error{'s' if n_errors > 1 else ''}")
+    if report.errors:
+        raise typer.Exit(UserError.exit_code)
+
+
+def _write_plan(plan: Plan) -> None:
+    console.write()
+    console.write_columns(
+        ("stage", "rows", "calls", "tokens read", "written", "trained on", "time"),
+        [_cells(stage) for stage in (*plan.stages, plan.total)],
+        right=(1, 2, 3, 4, 5, 6),
+    )
+    for basis in plan.basis:
+        console.write(f"times are estimates: {basis}")
+    console.write("rows and calls are what there is at most; rows that are filtered on the way come off")
+
+
+def _cells(stage: StagePlan) -> tuple[str, ...]:
+    counts = (stage.rows, stage.calls, stage.prompt_tokens, stage.completion_tokens, stage.trained_tokens)
+    return (stage.stage, *(f"{count:,}" if count else "" for count in counts), clock_time(stage.seconds))

@@ -1,0 +1,157 @@
+"""One prompt's life as text with styles; where no colours show, changed words carry marks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from charter.cli.console import printable
+from charter.cli.word_difference import word_difference
+
+if TYPE_CHECKING:
+    from charter.lookup import Life
+    from charter.records import Comparison, Pair, Preference, Round, Trace, Verdict
+
+_HEADING, _LABEL, _REMOVED, _ADDED = "bold", "cyan", "red strike", "green"
+
+
+def view_life(life: Life, *, colours: bool) -> Text:
+    """Show a prompt's life, in the order of the stages."""
+    page = _Page(colours=colours)
+    prompt = life.prompt
+    about = ", ".join(part for part in (prompt.kind, prompt.category, prompt.split, prompt.source) if part)
+    page.heading(f"prompt {prompt.id} ({about})")
+    page.passage("text", prompt.text)
+    if prompt.reference:
+        page.passage("reference", prompt.reference)
+    for trace in life.traces:
+        _view_trace(page, trace)
+    if life.sft_rows:
+        page.heading("trained on in SFT")
+        for row in life.sft_rows:
+            page.passage(f"{row.origin} ({row.id})", row.response)
+    labels = {preference.pair: preference for preference in life.preferences}
+    for pair in life.pairs:
+        _view_pair(page, pair, labels.get(pair.id))
+    for response in life.responses:
+        page.heading(f"answer of {response.model} ({response.id})")
+        flags = f", flags: {', '.join(response.flags)}" if response.flags else ""
+        page.line(f"{response.label}, {response.n_tokens} tokens, ended by {response.finish}{flags}")
+        page.passage("text", response.text)
+    for comparison in life.comparisons:
+        _view_comparison(page, comparison)
+    if life.left_out:
+        page.heading("left out")
+        for end in life.left_out:
+            page.line(f"{end.stage} {end.row}: {end.status}: {end.reason}")
+    return page.text
+
+
+class _Page:
+    """Text that grows by headings, lines and passages."""
+
+    def __init__(self, *, colours: bool) -> None:
+        self.text = Text()
+        self._marks = ("", "", "", "") if colours else ("[-", "-]", "{+", "+}")
+
+    def heading(self, words: str) -> None:
+        """Begin a part."""
+        self.text.append(("\n" if self.text else "") + printable(words) + "\n", style=_HEADING)
+
+    def line(self, words: str) -> None:
+        """Say something about the part."""
+        self.text.append(f"  {printable(words)}\n")
+
+    def passage(self, label: str, words: str) -> None:
+        """Show a text under a label."""
+        self.text.append(f"  {printable(label)}\n", style=_LABEL)
+        self.text.append(f"{_indented(printable(words))}\n")
+
+    def changed(self, label: str, before: str, after: str) -> None:
+        """Show a text under a label, as what became of another one."""
+        self.text.append(f"  {printable(label)}\n", style=_LABEL)
+        if before == after:
+            self.line("  (the same)")
+            return
+        cut, uncut, put, unput = self._marks
+        whole = Text()
+        for kind, words in word_difference(before, after):
+            shown = printable(words)
+            if kind == "same":
+                whole.append(shown)
+                continue
+            opening, closing, style = (cut, uncut, _REMOVED) if kind == "removed" else (put, unput, _ADDED)
+            core = shown.rstrip()
+            whole.append(f"{opening}{core}{closing}", style=style)
+            whole.append(shown[len(core) :] or " ")
+        for line in whole.split("\n", allow_blank=True):
+            self.text.append("    ")
+            self.text.append_text(line)
+            self.text.append("\n")
+
+
+def _indented(words: str) -> str:
+    return "\n".join(f"    {line}" for line in words.split("\n"))
+
+
+def _view_trace(page: _Page, trace: Trace) -> None:
+    page.heading(f"critique and revision, sample {trace.sample} ({trace.id})")
+    page.passage(f"initial response{_flags(trace.initial_flags)}", trace.initial)
+    before = trace.initial
+    for one in trace.rounds:
+        _view_round(page, one, before)
+        before = one.revision
+
+
+def _view_round(page: _Page, one: Round, before: str) -> None:
+    page.passage(f"round {one.number}, principle {one.principle}: critique request", one.critique_request)
+    page.passage(f"round {one.number}: critique", one.critique)
+    page.passage(f"round {one.number}: revision request", one.revision_request)
+    page.changed(f"round {one.number}: revision{_flags(one.flags)}", before, one.revision)
+
+
+def _view_pair(page: _Page, pair: Pair, label: Preference | None) -> None:
+    intended = f", meant to be better: {pair.intended}" if pair.intended else ""
+    page.heading(f"pair {pair.id} ({pair.source}{intended})")
+    page.passage(f"a{_origin(pair.origin_a)}", pair.a)
+    page.passage(f"b{_origin(pair.origin_b)}", pair.b)
+    if label is None:
+        page.line("not labelled")
+        return
+    agrees = {None: "", True: "; the judge agrees with the source", False: "; the judge disagrees with the source"}
+    page.line(
+        f"chosen: {label.chosen_side} with p {label.p_chosen:.3f} (judge alone {label.p_judge:.3f}), "
+        f"position bias {label.position_bias:.3f}{agrees[label.agrees]}"
+    )
+    _view_verdicts(page, label.verdicts)
+
+
+def _view_comparison(page: _Page, comparison: Comparison) -> None:
+    page.heading(f"head to head {comparison.model} against {comparison.base} ({comparison.id})")
+    if comparison.p_model is None or comparison.win is None:
+        page.line("no valid verdict")
+    else:
+        result = {0.0: f"{comparison.base} wins", 0.5: "a tie", 1.0: f"{comparison.model} wins"}[comparison.win]
+        page.line(f"{result}: p {comparison.p_model:.3f} for {comparison.model}, bias {comparison.position_bias:.3f}")
+    _view_verdicts(page, comparison.verdicts)
+
+
+def _view_verdicts(page: _Page, verdicts: Iterable[Verdict]) -> None:
+    for one in verdicts:
+        shown = "a shown first" if one.order == "ab" else "b shown first"
+        if one.p_a is None or one.option_mass is None:
+            page.line(f"{one.principle}, {shown}: invalid: {one.invalid}")
+        else:
+            page.line(f"{one.principle}, {shown}: p(a) {one.p_a:.3f}, option mass {one.option_mass:.3f}")
+        for chain in one.chains:
+            page.passage("reasoning", chain)
+
+
+def _flags(flags: tuple[str, ...]) -> str:
+    return f" (flags: {', '.join(flags)})" if flags else ""
+
+
+def _origin(origin: str) -> str:
+    return f" ({origin})" if origin else ""

@@ -1,0 +1,29 @@
+"""``charter report``: a run's report, written anew."""
+
+from __future__ import annotations
+
+import typer
+
+from charter.cli import console
+from charter.cli.options import AsJson, RunFolder, examples
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("report", epilog=examples("charter report runs/smoke"))(report)
+
+
+def report(folder: RunFolder, as_json: AsJson = False) -> None:
+    """Write a run's report anew.
+
+    It is made from what the folder holds; the page's path is printed.
+    """
+    from charter.reporting import report as write_report
+    from charter.status import read_run_recipe
+
+    read_run_recipe(folder)
+    page = write_report(folder)
+    if as_json:
+        console.write_json({"report": str(page)})
+    else:
+        console.write(str(page))

@@ -1,0 +1,99 @@
+"""What a run has come to, as text: its stages' counts, and its figures, the worst news first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from charter.cli import console
+from charter.cli.progress import clock_time
+from charter.records import Measurement
+
+
+def write_run(folder: Path, stages: Sequence[str]) -> None:
+    """Print a run's stages, its figures if it has any, and as the last line its folder."""
+    from charter.status import read_measurements, read_summaries
+
+    summaries = {name: found for name, found in read_summaries(folder).items() if name in stages}
+    console.write_columns(
+        ("stage", "rows", "done", "left out", "failed", "time"),
+        [_stage_cells(name, found) for name, found in summaries.items()],
+        right=(1, 2, 3, 4, 5),
+    )
+    if "evaluate" in stages:
+        write_measurements(*read_measurements(folder))
+    console.write(str(folder))
+
+
+def run_json(folder: Path) -> dict[str, Any]:
+    """Give what a run has come to as plain values."""
+    from charter.status import read_measurements, read_summaries
+
+    _, measurements = read_measurements(folder)
+    return {
+        "run": str(folder),
+        "stages": read_summaries(folder),
+        "measurements": [one.model_dump(mode="json") for one in measurements],
+    }
+
+
+def write_measurements(models: tuple[str, ...], measurements: tuple[Measurement, ...]) -> None:
+    """Print every figure by model, with the final model's change from the base: worse first."""
+    from charter.reporting.verdict import weigh
+
+    if not measurements:
+        return
+    findings = weigh(models, measurements)
+    named = [
+        (word, change.measurement)
+        for word, changes in (
+            ("worse", findings.worse),
+            ("unclear", findings.unclear),
+            ("better", findings.better),
+            ("", findings.neutral),
+        )
+        for change in changes
+    ]
+    shown = {(one.name, one.subset) for _, one in named}
+    rest = {(one.name, one.subset): ("", one) for one in measurements if (one.name, one.subset) not in shown}
+    values = {(one.name, one.subset, one.model): one for one in measurements}
+    console.write()
+    if findings.alarm:
+        console.write(plain(findings.alarm))
+    console.write_columns(
+        ("", "figure", *models, "change", "95 % interval", "n"),
+        [_figure_cells(word, one, models, values) for word, one in (*named, *rest.values())],
+        right=tuple(range(2, 5 + len(models))),
+    )
+
+
+def _stage_cells(name: str, summary: Mapping[str, Any]) -> tuple[str, ...]:
+    left_out, failed = sum(summary["filtered"].values()), sum(summary["failed"].values())
+    counts = (summary["n_in"], summary["n_done"], left_out, failed)
+    return (name, *(str(count) for count in counts), clock_time(summary["seconds"]))
+
+
+def _figure_cells(
+    word: str, one: Measurement, models: Sequence[str], values: Mapping[tuple[str, str, str], Measurement]
+) -> tuple[str, ...]:
+    from charter.reporting import wording
+
+    by_model = [values.get((one.name, one.subset, model)) for model in models]
+    cells = ["" if found is None else plain(wording.value(found.value, found.unit)) for found in by_model]
+    change, interval = "", ""
+    if one.difference is not None:
+        change = plain(wording.change(one.difference, one.unit))
+        if one.difference_low is not None and one.difference_high is not None:
+            low, high = (wording.change(edge, one.unit) for edge in (one.difference_low, one.difference_high))
+            interval = plain(f"{low} to {high}")
+    else:
+        interval = plain(wording.interval(one.low, one.high, one.unit))
+    return (word, plain(wording.subject(one)), *cells, change, interval, str(one.n))
+
+
+def plain(text: str) -> str:
+    """Write a report's typography as a terminal has it: plain spaces, and minus signs as hyphens."""
+    return (
+        text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", "").replace("\N{MINUS SIGN}", "-")
+    )

@@ -1,0 +1,64 @@
+"""``charter run``: a whole run, or as far as a stage."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from charter.cli import console, results
+from charter.cli.options import AsJson, Out, Overrides, Recipe, examples
+from charter.cli.running import do_stages
+
+
+class StageName(StrEnum):
+    """The stages, in order."""
+
+    prompts = "prompts"
+    revise = "revise"
+    sft = "sft"
+    pairs = "pairs"
+    label = "label"
+    dpo = "dpo"
+    evaluate = "evaluate"
+    report = "report"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(
+        "run",
+        epilog=examples(
+            "charter run recipes/smoke.yaml",
+            "charter run recipes/smoke.yaml revise.rounds=4 seed=1 --out runs/four-rounds",
+            "charter run recipes/smoke.yaml --until label",
+            'RUN="$(charter run recipes/smoke.yaml | tail -n 1)"',
+        ),
+    )(run)
+
+
+def run(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    out: Out = None,
+    until: Annotated[
+        StageName, typer.Option("--until", metavar="STAGE", help="The last stage to do.", show_default=False)
+    ] = StageName.report,
+    as_json: AsJson = False,
+) -> None:
+    """Do what a recipe says, from prompts to report.
+
+    Stopped at any moment (Ctrl-C, SIGTERM, a power cut), the same command continues: stages and rows that are done are
+    not done again. Another recipe, or other settings, need another folder.
+
+    The figures are printed at the end, what got worse first; the last line is the run's folder and nothing else.
+    With --json one object is printed instead: run, stages, measurements.
+    """
+    names = [name.value for name in StageName]
+    chosen = names[: names.index(until.value) + 1]
+    folder = do_stages(recipe, overrides or (), out, chosen)
+    if as_json:
+        console.write_json(results.run_json(folder))
+    else:
+        results.write_run(folder, chosen)

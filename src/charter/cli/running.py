@@ -1,0 +1,66 @@
+"""What ``run`` and the single stages share: from a recipe to an open run, stoppable, with progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from charter.cli import console
+from charter.cli.progress import make_progress
+from charter.cli.stopping import Stopping
+from charter.errors import CharterError
+
+
+def run_folder(name: str, out: Path | None) -> Path:
+    """Say where a recipe of this name runs."""
+    return Path("runs") / name if out is None else out
+
+
+def do_stages(
+    recipe_file: Path,
+    overrides: Sequence[str],
+    out: Path | None,
+    names: Sequence[str],
+    *,
+    again: str | None = None,
+) -> Path:
+    """Check the inputs, fetch the models, open the run and do stages in it.
+
+    Args:
+        recipe_file: the recipe.
+        overrides: ``key=value`` settings.
+        out: the run's folder; None takes the recipe's name.
+        names: the stages.
+        again: see ``pipeline.run_stages``.
+
+    Returns:
+        The run's folder.
+    """
+    from charter.preflight import check_inputs, fetch_models
+    from charter.recipe import load_recipe
+
+    recipe = load_recipe(recipe_file, overrides)
+    folder = run_folder(recipe.name, out)
+    check_inputs(recipe)
+    with Stopping() as stopping:
+        try:
+            with make_progress() as progress:
+                fetch_models(recipe, progress.download)
+
+                from charter.pipeline import run_stages
+                from charter.run import open_run
+
+                recipe_text = recipe_file.read_text("utf-8")
+                with open_run(recipe, folder, recipe_text=recipe_text, progress=progress, stop=stopping.event) as run:
+                    done = [name for name in names if run.summary(name).exists() and name != again]
+                    if done:
+                        console.note(f"done before: {', '.join(done)}")
+                    run_stages(run, names, again=again)
+        except CharterError as error:
+            if stopping.received is None:
+                raise
+            console.note(f"stopped: {error}")
+            raise typer.Exit(stopping.exit_code) from error
+    return folder

@@ -1,0 +1,44 @@
+"""``charter revise``, ``sft``, ``pairs``, ``label``, ``dpo`` and ``evaluate``: each stage alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from charter.cli import console, results
+from charter.cli.options import Again, AsJson, Out, Overrides, Recipe, examples
+from charter.cli.running import do_stages
+
+_WHAT = {
+    "revise": "Answer red-team prompts, criticise and revise.",
+    "sft": "Fine-tune on revisions and helpful answers.",
+    "pairs": "Make pairs of responses to compare.",
+    "label": "Let the judge label the pairs.",
+    "dpo": "Train on the soft preferences.",
+    "evaluate": "Measure base, SFT and DPO.",
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add a verb for each stage."""
+    for name, what in _WHAT.items():
+        app.command(
+            name,
+            help=f"{what}\n\nOnly this stage is done, in the run's folder; the stages before it must be done. "
+            "Where the prompts are not chosen yet, they are.",
+            epilog=examples(f"charter {name} recipes/smoke.yaml", f"charter {name} recipes/smoke.yaml --again"),
+        )(_verb(name))
+
+
+def _verb(name: str) -> Callable[..., None]:
+    def do(
+        recipe: Recipe, overrides: Overrides = None, out: Out = None, again: Again = False, as_json: AsJson = False
+    ) -> None:
+        folder = do_stages(recipe, overrides or (), out, ("prompts", name), again=name if again else None)
+        if as_json:
+            console.write_json(results.run_json(folder))
+        else:
+            results.write_run(folder, (name,))
+
+    return do

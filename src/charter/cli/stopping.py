@@ -1,0 +1,60 @@
+"""Ctrl-C and SIGTERM: the first asks a run to stop, the second makes it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from charter.cli.console import note_from_signal
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A run stops between two rows or steps. Where one takes longer (a download, a checkpoint), it is ended: what was
+# recorded is kept, as it is when the machine loses its power.
+_SECONDS_TO_STOP = 8.0
+
+
+class Stopping:
+    """Turn signals into a stop flag while a run is under way.
+
+    Attributes:
+        event: set when the run is to stop.
+        received: the signal that asked for it; None where none has.
+    """
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.received: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {one: signal.signal(one, self._handle) for one in _SIGNALS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for one, handler in self._before.items():
+            signal.signal(one, handler)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with: 130 after Ctrl-C, 143 after SIGTERM."""
+        return 128 + (self.received or signal.SIGINT)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.received is not None:
+            self._force("stopped at once; the same command continues the run")
+        self.received = signal.Signals(number)
+        note_from_signal("stopping; the same command continues the run (once more stops at once)")
+        self.event.set()
+        deadline = threading.Timer(
+            _SECONDS_TO_STOP, self._force, ["stopped in the middle of a step; the same command continues the run"]
+        )
+        deadline.daemon = True
+        deadline.start()
+
+    def _force(self, message: str) -> None:
+        note_from_signal(message)
+        os._exit(self.exit_code)

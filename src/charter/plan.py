@@ -1,0 +1,306 @@
+"""What a run would do, before anything is loaded: rows, calls, tokens and time of each stage. Pure.
+
+Rows are counted as if none were filtered, calls as if none were remembered: a real run does at most this. Tokens come
+from the very requests that the stages render, with answers taken to use three quarters of their limit. What rows share
+(system texts, few-shots, the constitution) is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from charter.constitution import Constitution
+from charter.engines.base import Request, Sampling
+from charter.feedback.pairs import PairPlan, guidance_messages, plan_pairs
+from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
+from charter.rates import Rates
+from charter.recipe import Recipe
+from charter.records import Prompt, PromptKind, Trace
+from charter.revision.layouts import make_layout
+from charter.seeds import row_id
+from charter.sizing import CountTokens, Load, Size, Sizer, estimate_tokens
+from charter.training.mixture import samples_needed
+
+_FILL = 0.75  # the share of its token limit that an answer is taken to use
+_MAX_RENDERED = 200  # prompts of a kind that are rendered; the others are taken to be like them
+_N_MODELS = 3  # that are evaluated: base, SFT, DPO
+_K_COMPARING = 2  # principles that the head to head draws (``evaluation.suite``)
+_QUESTION_TOKENS = 250  # of a multiple-choice row, about
+_WITH_REFERENCE = 4 / 3  # the reference's forward pass, beside a forward and a backward that come to three
+_N_PLAIN = {"on_policy": 2, "guided_vs_plain": 1, "revision_vs_initial": 0}  # answers without the constitution
+
+Kinds = Mapping[PromptKind, Sequence[Prompt]]
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage: rows, calls to models, tokens read, written and trained on, and seconds."""
+
+    stage: str
+    rows: int
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    trained_tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every stage in order; ``basis`` says what the times stand on."""
+
+    stages: tuple[StagePlan, ...]
+    basis: tuple[str, ...]
+
+    def stage(self, name: str) -> StagePlan:
+        """Find a stage by name."""
+        return next(stage for stage in self.stages if stage.stage == name)
+
+    @property
+    def total(self) -> StagePlan:
+        """All stages together; rows of different stages do not add up, and are left at 0."""
+        return StagePlan(
+            "total",
+            0,
+            calls=sum(stage.calls for stage in self.stages),
+            prompt_tokens=sum(stage.prompt_tokens for stage in self.stages),
+            completion_tokens=sum(stage.completion_tokens for stage in self.stages),
+            trained_tokens=sum(stage.trained_tokens for stage in self.stages),
+            seconds=sum(stage.seconds for stage in self.stages),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, as JSON holds them."""
+        return {
+            "stages": [asdict(stage) for stage in self.stages],
+            "total": asdict(self.total),
+            "basis": list(self.basis),
+        }
+
+
+def make_plan(
+    recipe: Recipe,
+    prompts: Sequence[Prompt],
+    constitution: Constitution,
+    helpful: Constitution,
+    rates: Mapping[str, Rates],
+    *,
+    n_choices: int = 0,
+    count: CountTokens = estimate_tokens,
+) -> Plan:
+    """Plan a run.
+
+    Args:
+        recipe: what is run.
+        prompts: for training and evaluation, split already.
+        constitution: that is trained for.
+        helpful: that judges helpfulness.
+        rates: of the models of the roles ``policy``, ``critic``, ``reviser`` and ``judge``.
+        n_choices: rows of the multiple-choice files.
+        count: tokens of a text.
+    """
+    kinds: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
+    given = _Given(
+        recipe=recipe,
+        constitution=constitution,
+        helpful=helpful,
+        rates=rates,
+        sizer=Sizer(count),
+        train={kind: [one for one in prompts if one.split == "train" and one.kind == kind] for kind in kinds},
+        held_out={kind: [one for one in prompts if one.split == "evaluation" and one.kind == kind] for kind in kinds},
+    )
+    pairs = _pair_plans(given)
+    stages = (
+        StagePlan("prompts", len(prompts)),
+        _plan_revise(given),
+        _plan_sft(given),
+        _plan_pairs(given, pairs),
+        _plan_label(given, pairs),
+        _plan_dpo(given, pairs),
+        _plan_evaluate(given, len(pairs), n_choices),
+        StagePlan("report", 0),
+    )
+    return Plan(stages, tuple(dict.fromkeys(one.basis for one in rates.values())))
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a plan is made from."""
+
+    recipe: Recipe
+    constitution: Constitution
+    helpful: Constitution
+    rates: Mapping[str, Rates]
+    sizer: Sizer
+    train: Kinds
+    held_out: Kinds
+
+    @property
+    def n_traces(self) -> int:
+        return len(self.train["red_team"]) * self.recipe.revise.n_samples
+
+    def plain(self, prompts: Sequence[Prompt]) -> float:
+        """Tokens of a mean prompt, put as it is."""
+        return self.sizer.mean_prompt(prompts[:_MAX_RENDERED])
+
+    def stage(self, name: str, rows: int, loads: Mapping[str, Load], *, trained: float = 0.0) -> StagePlan:
+        """Sum up a stage: its loads on the roles' models, and the tokens that the policy is trained on."""
+        seconds = trained / self.rates["policy"].training
+        for role, load in loads.items():
+            rates = self.rates[role]
+            seconds += load.prompt_tokens / rates.prefill + load.completion_tokens / rates.decode
+        return StagePlan(
+            name,
+            rows,
+            calls=round(sum(load.calls for load in loads.values())),
+            prompt_tokens=round(sum(load.prompt_tokens for load in loads.values())),
+            completion_tokens=round(sum(load.completion_tokens for load in loads.values())),
+            trained_tokens=round(trained),
+            seconds=seconds,
+        )
+
+
+def _plan_revise(given: _Given) -> StagePlan:
+    """An initial response, then a critique and a revision a round (CAI §3.1)."""
+    settings, sampling = given.recipe.revise, Sampling()
+    layout = make_layout(settings.layout, given.constitution, n_few_shots=settings.n_few_shots)
+    principles = given.constitution.principles
+    drawn = [
+        (prompt, principles[number % len(principles)])
+        for number, prompt in enumerate(given.train["red_team"][:_MAX_RENDERED])
+    ]
+    size = given.sizer.mean_request
+    first = size(layout.initial(prompt, sampling) for prompt, _ in drawn)
+    asked = size(layout.critique(prompt, "", principle, sampling) for prompt, principle in drawn)
+    revised = size(layout.revision(prompt, "", principle, "", sampling) for prompt, principle in drawn)
+    response, critique = _FILL * settings.max_tokens, _FILL * settings.max_critique_tokens
+    policy, critic, reviser = Load(), Load(), Load()
+    n_rounds = given.n_traces * settings.rounds
+    policy.add(given.n_traces, first.own, response)
+    critic.add(n_rounds, asked.own + response, critique, shared=asked.shared)
+    reviser.add(n_rounds, revised.own + response + critique, response, shared=revised.shared)
+    return given.stage("revise", given.n_traces, {"policy": policy, "critic": critic, "reviser": reviser})
+
+
+def _plan_sft(given: _Given) -> StagePlan:
+    """The base's answers to helpful prompts and twins, then the training on those and on the revisions (CAI §3.2)."""
+    settings = given.recipe.sft
+    n_revisions = given.n_traces * (given.recipe.revise.rounds if settings.revisions == "all" else 1)
+    rows = n_revisions
+    tokens = n_revisions * (given.plain(given.train["red_team"]) + _FILL * given.recipe.revise.max_tokens)
+    load, response = Load(), _FILL * settings.max_tokens
+    ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
+    for kind, ratio in ratios.items():
+        wanted, prompts = round(ratio * n_revisions), given.train[kind]
+        n_sampled = len(prompts) * samples_needed(wanted, len(prompts))
+        load.add(n_sampled, given.plain(prompts), response)
+        rows += min(wanted, n_sampled)
+        tokens += min(wanted, n_sampled) * (given.plain(prompts) + response)
+    return given.stage("sft", rows, {"policy": load}, trained=tokens * settings.epochs)
+
+
+def _pair_plans(given: _Given) -> list[PairPlan]:
+    """Which pairs would be made, by the stage's own rule; traces are stood in for by empty ones."""
+    settings = given.recipe.pairs
+    traces = [
+        Trace(id=row_id("trace", prompt.id, sample), prompt=prompt, sample=sample, initial="", rounds=())
+        for prompt in given.train["red_team"]
+        for sample in range(given.recipe.revise.n_samples)
+    ]
+    prompts = [prompt for kind in given.train.values() for prompt in kind]
+    return plan_pairs(prompts, traces, n=settings.n, kinds=settings.kinds, sources=settings.sources)
+
+
+def _plan_pairs(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
+    """Two answers a pair; a revision and what it revises are there already."""
+    response = _FILL * given.recipe.pairs.max_tokens
+    load = Load()
+    for kind, prompts in given.train.items():
+        n_plain = sum(_N_PLAIN[pair.source] for pair in pairs if pair.prompt.kind == kind)
+        load.add(n_plain, given.plain(prompts), response)
+    guided = [pair.prompt for pair in pairs if pair.source == "guided_vs_plain"]
+    guidance = given.sizer.messages(guidance_messages(given.constitution))
+    load.add(len(guided), given.plain(guided), response, shared=guidance)
+    return given.stage("pairs", len(pairs), {"policy": load})
+
+
+def _plan_label(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
+    """Both orders of each principle, after chains of thought where the recipe wants those (CAI §4.1)."""
+    settings = given.recipe.label
+    reasoned = settings.chains > 0
+    response, chain = _FILL * given.recipe.pairs.max_tokens, _FILL * settings.max_chain_tokens
+    load = Load()
+    for kind, standard in _standards(given).items():
+        asking = make_asking(standard, n_few_shots=settings.n_few_shots, reasoned=reasoned, seed=given.recipe.seed)
+        n_pairs = sum(pair.prompt.kind == kind for pair in pairs)
+        n = n_pairs * 2 * min(settings.k_principles, len(standard.principles))
+        questions = list(_questions(standard, given.train[kind]))
+        letters = given.sizer.mean_request(letter_request(asking, question) for question in questions)
+        if reasoned:
+            thought = _thinking(given, asking, questions)
+            load.add(n * settings.chains, thought.own + 2 * response, chain, shared=thought.shared)
+            load.add(n * settings.chains, letters.own + 2 * response + chain)
+        else:
+            load.add(n, letters.own + 2 * response, shared=letters.shared)
+    return given.stage("label", len(pairs), {"judge": load})
+
+
+def _plan_dpo(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
+    """Both sides of every pair that is not held out, read by the model and by its reference."""
+    kept = 1.0 - given.recipe.label.held_out
+    response = _FILL * given.recipe.pairs.max_tokens
+    tokens = kept * sum(2 * (given.sizer.prompt(pair.prompt) + response) for pair in pairs)
+    rows = round(kept * len(pairs))
+    return given.stage("dpo", rows, {}, trained=tokens * given.recipe.dpo.epochs * _WITH_REFERENCE)
+
+
+def _plan_evaluate(given: _Given, n_pairs: int, n_choices: int) -> StagePlan:
+    """Every model's answers, losses, held-out preferences and questions; then head to head with the base."""
+    response = _FILL * given.recipe.evaluate.max_tokens
+    policy, judge = Load(), Load()
+    rows = 0
+    for prompts in given.held_out.values():
+        rows += len(prompts) * _N_MODELS
+        policy.add(len(prompts) * _N_MODELS, given.plain(prompts), response)
+        referenced = [prompt for prompt in prompts if prompt.reference]
+        references = [given.sizer.count(prompt.reference or "") for prompt in referenced]
+        policy.add(len(referenced) * _N_MODELS, given.plain(referenced) + _mean(references))
+    helpful = given.held_out["helpful"]
+    policy.add(len(helpful) * _N_MODELS, given.plain(helpful) + response)  # the base's own answers: drift
+    n_preferences = round(given.recipe.label.held_out * n_pairs)
+    pair_response = _FILL * given.recipe.pairs.max_tokens
+    policy.add(2 * n_preferences * _N_MODELS, given.plain(given.train["red_team"]) + pair_response)
+    policy.add(n_choices * _N_MODELS, _QUESTION_TOKENS)
+    contests: tuple[PromptKind, ...] = ("red_team", "helpful") if given.recipe.evaluate.head_to_head else ()
+    for kind in contests:
+        standard, prompts = _standards(given)[kind], given.held_out[kind]
+        asking = make_asking(standard, seed=given.recipe.seed)
+        letters = given.sizer.mean_request(
+            letter_request(asking, question) for question in _questions(standard, prompts)
+        )
+        n = len(prompts) * (_N_MODELS - 1)
+        rows += n
+        calls = n * 2 * min(_K_COMPARING, len(standard.principles))
+        judge.add(calls, letters.own + 2 * response, shared=letters.shared)
+    return given.stage("evaluate", rows, {"policy": policy, "judge": judge})
+
+
+def _standards(given: _Given) -> dict[PromptKind, Constitution]:
+    return {"red_team": given.constitution, "helpful": given.helpful, "benign_twin": given.helpful}
+
+
+def _questions(standard: Constitution, prompts: Sequence[Prompt]) -> Iterable[Question]:
+    principles = standard.principles
+    for number, prompt in enumerate(prompts[:_MAX_RENDERED]):
+        yield Question(prompt, principles[number % len(principles)].choice_question, "", "")
+
+
+def _thinking(given: _Given, asking: Asking, questions: Sequence[Question]) -> Size:
+    requests: Iterable[Request] = (reasoning_request(asking, question, Sampling()) for question in questions)
+    return given.sizer.mean_request(requests)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

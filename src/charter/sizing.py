@@ -1,0 +1,76 @@
+"""How many tokens requests come to, before any model reads them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from charter.engines.base import Request
+from charter.records import Message, Prompt
+
+CountTokens = Callable[[str], float]
+
+_CHARACTERS_PER_TOKEN = 4  # of English text, about
+_TOKENS_PER_TURN = 4  # what a chat template puts around a message
+
+
+def estimate_tokens(text: str) -> float:
+    """Estimate a text's tokens from its characters."""
+    return len(text) / _CHARACTERS_PER_TOKEN
+
+
+@dataclass(frozen=True)
+class Size:
+    """A request's tokens: those that it shares with other rows, and its own."""
+
+    shared: float = 0.0
+    own: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sizer:
+    """Measures conversations and requests with one way to count tokens."""
+
+    count: CountTokens = estimate_tokens
+
+    def messages(self, messages: Sequence[Message]) -> float:
+        """Count a conversation with what a chat template puts around its turns."""
+        return sum(self.count(message.content) + _TOKENS_PER_TURN for message in messages)
+
+    def prompt(self, prompt: Prompt) -> float:
+        """Count a prompt put as it is."""
+        return self.messages(prompt.turns)
+
+    def request(self, request: Request) -> Size:
+        """Count a request's shared beginning, and the rest."""
+        if request.messages is None:
+            text = request.text or ""
+            return Size(self.count(text[: request.n_shared]), self.count(text[request.n_shared :] + request.prefill))
+        shared, own = request.messages[: request.n_shared], request.messages[request.n_shared :]
+        return Size(self.messages(shared), self.messages(own) + self.count(request.prefill))
+
+    def mean_prompt(self, prompts: Sequence[Prompt]) -> float:
+        """Count the mean prompt; 0 of none."""
+        return sum(map(self.prompt, prompts)) / len(prompts) if prompts else 0.0
+
+    def mean_request(self, requests: Iterable[Request]) -> Size:
+        """Count the mean of requests that share their beginning."""
+        sizes = [self.request(request) for request in requests]
+        if not sizes:
+            return Size()
+        return Size(sizes[0].shared, sum(size.own for size in sizes) / len(sizes))
+
+
+@dataclass
+class Load:
+    """What is put on one model, as it adds up: calls, tokens read, tokens written."""
+
+    calls: float = 0.0
+    prompt_tokens: float = 0.0
+    completion_tokens: float = 0.0
+
+    def add(self, n: float, read: float, written: float = 0.0, *, shared: float = 0.0) -> None:
+        """Add ``n`` calls that read and write so many tokens each; what they share is read once."""
+        self.calls += n
+        self.prompt_tokens += n * read + (shared if n else 0.0)
+        self.completion_tokens += n * written
