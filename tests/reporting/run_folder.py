@@ -282,6 +282,12 @@ def _usage(n: int) -> dict[str, int]:
     }
 
 
+_REMARKS: dict[str, Any] = {
+    "rejected": [["sft-1", "too_long", "1,100 tokens"], ["sft-2", "too_long", "1,300 tokens"], ["sft-3", "empty", ""]],
+    "notes": ["went on from step 10"],
+}
+
+
 def _training(n_rows: int, *, with_margin: bool) -> dict[str, Any]:
     rng = random.Random(3)  # noqa: S311 - a curve for a test
     steps = []
@@ -291,9 +297,18 @@ def _training(n_rows: int, *, with_margin: bool) -> dict[str, Any]:
             line |= {
                 "accuracy": round(min(0.9, 0.5 + step / 70), 3),
                 "margin": round(step / 60 + rng.gauss(0, 0.02), 4),
+                "logprob_chosen": round(-40 - step / 9, 3),
+                "logprob_rejected": round(-41 - step / 3, 3),
             }
         steps.append(line)
-    return {"n_rows": n_rows, "n_tokens": 240 * n_rows, "n_loss_tokens": 130 * n_rows, "seconds": 312.5, "steps": steps}
+    return {
+        "n_rows": n_rows,
+        "n_tokens": 240 * n_rows,
+        "n_loss_tokens": 130 * n_rows,
+        "seconds": 312.5,
+        "steps": steps,
+        **_REMARKS,
+    }
 
 
 def _stages(sizes: dict[str, int]) -> dict[str, Any]:

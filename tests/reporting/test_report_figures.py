@@ -137,6 +137,12 @@ def test_a_training_that_was_skipped_says_so(data: RunData) -> None:
     assert chart.caption == "Not drawn: the policy is scripted."
 
 
+def test_dpo_shows_the_log_probability_of_both_sides(data: RunData) -> None:
+    """A chosen side that falls with the rejected one is how a collapse begins."""
+    caption = training_curves(data, "dpo").caption
+    assert "chosen \u221240.111 to \u221243.333; rejected \u221241.333 to \u221251.000" in caption
+
+
 def test_log_lines_without_numbers_are_left_out(data: RunData) -> None:
     """A None, a NaN or a missing key is no point of the curve."""
     steps = ({"step": 1, "loss": None}, {"step": 2, "loss": float("nan")}, {"step": 3}, {"step": 4, "loss": 0.5})

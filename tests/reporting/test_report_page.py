@@ -188,6 +188,14 @@ def test_counts_of_every_stage_are_accounted_for(page: Page) -> None:
     assert page.text.count("missing") == page.text.count("counted twice") == 0
 
 
+def test_rows_that_a_training_rejected_are_counted(page: Page, folder: Path) -> None:
+    """By reason, whether the stage wrote the rows or their counts."""
+    assert "2 rows rejected: too_long" in page.text
+    assert "went on from step 10" in page.text
+    edit_json(folder / "stages/sft.json", training={"rejected": {"template": 4}})
+    assert "4 rows rejected: template" in _page(folder).text
+
+
 def test_rows_that_nobody_accounts_for_are_pointed_out(folder: Path) -> None:
     """A stage whose counts do not add up says by how much."""
     edit_json(folder / "stages/revise.json", n_in=100)

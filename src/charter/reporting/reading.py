@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from charter.errors import RunError, UserError
 from charter.records import Comparison, Measurement, Pair, Preference, Prompt, Response, SftRow, Trace
@@ -44,10 +45,15 @@ class Usage(_Lenient):
     n_completion_tokens: int = 0
 
 
+def _by_reason(rejected: Any) -> Any:
+    """Count rejected rows, each ``(id, reason, detail)``, by reason; counts stay as they are."""
+    return dict(Counter(row[1] for row in rejected)) if isinstance(rejected, list | tuple) else rejected
+
+
 class Training(_Lenient):
     """What a training stage logged; ``steps`` are its log lines (``step``, ``loss``, for DPO ``accuracy``, ``margin``).
 
-    ``skipped`` says why nothing was trained.
+    ``rejected`` counts by reason the rows that could not be trained on, ``skipped`` says why nothing was trained.
     """
 
     n_rows: int = 0
@@ -55,6 +61,8 @@ class Training(_Lenient):
     n_loss_tokens: int = 0
     seconds: float = 0.0
     steps: tuple[dict[str, Any], ...] = ()
+    rejected: Annotated[dict[str, int], BeforeValidator(_by_reason)] = {}
+    notes: tuple[str, ...] = ()
     skipped: str = ""
 
 

@@ -162,14 +162,17 @@ def costs(data: RunData) -> Markup:
     )
 
 
-def _trained(result: StageResult) -> str:
+def _trained(result: StageResult) -> object:
     t = result.training
     if t is None:
         return ""
     if t.skipped:
         return f"skipped: {t.skipped}"
     speed = f", {wording.count(round(t.n_tokens / t.seconds))} tokens/s" if t.seconds > 0 else ""
-    return f"{wording.count(t.n_rows)} rows, {wording.count(t.n_tokens)} tokens in {wording.duration(t.seconds)}{speed}"
+    done = f"{wording.count(t.n_rows)} rows, {wording.count(t.n_tokens)} tokens in {wording.duration(t.seconds)}{speed}"
+    rejected = [f"{wording.count(n)} rows rejected: {reason}" for reason, n in sorted(t.rejected.items())]
+    remarks = [element("li", remark) for remark in (*rejected, *t.notes)]
+    return [done, element("ul", remarks, class_="reasons")] if remarks else done
 
 
 def _usage_row(stage: str, model: str, usage: Usage) -> list[object]:

@@ -1,8 +1,9 @@
-"""Figures of the two trainings: loss, and for DPO accuracy and margin."""
+"""Figures of the two trainings: loss, and for DPO accuracy, margin and the log-probability of either side."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from charter.reporting import wording
@@ -12,11 +13,20 @@ from charter.reporting.svg import COLOUR, draw
 
 _TITLES = {"sft": "SFT training", "dpo": "DPO training"}
 _PANELS = (
-    ("loss", "Loss", "blue"),
-    ("accuracy", "Accuracy", "vermilion"),
-    ("margin", "Margin", "green"),
+    ("Loss", (("loss", "loss", "blue"),)),
+    ("Accuracy", (("accuracy", "accuracy", "vermilion"),)),
+    ("Margin", (("margin", "margin", "green"),)),
+    ("Log-probability", (("logprob_chosen", "chosen", "blue"), ("logprob_rejected", "rejected", "grey"))),
 )
 _MARK_UP_TO = 40  # log lines that are still told apart as dots
+
+
+@dataclass(frozen=True)
+class _Curve:
+    label: str
+    colour: str
+    steps: list[float]
+    values: list[float]
 
 
 def training_curves(data: RunData, stage: str) -> Chart:
@@ -26,41 +36,54 @@ def training_curves(data: RunData, stage: str) -> Chart:
     if result is None or result.training is None or not result.training.steps:
         return Chart(name, title, f"Not drawn: {_why_not(data, stage)}")
     training = result.training
-    curves = [(label, colour, curve) for key, label, colour in _PANELS if (curve := _curve(training, key))]
-    if not curves:
+    panels = [(label, curves) for label, drawn in _PANELS if (curves := _curves(training, drawn))]
+    if not panels:
         return Chart(name, title, "Not drawn: the training log holds no loss.")
 
     def paint(figure: Any) -> None:
-        panels = figure.subplots(len(curves), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, (label, colour, curve) in zip(panels, curves, strict=True):
-            axes.grid(visible=True, axis="y")
-            marker = "o" if len(curve) <= _MARK_UP_TO else ""
-            steps, values = [step for step, _ in curve], [value for _, value in curve]
-            axes.plot(steps, values, color=COLOUR[colour], linewidth=1.6, marker=marker, markersize=3)
-            axes.set_ylabel(label)
-            axes.locator_params(axis="y", nbins=5)
-            if label == "Accuracy":
-                axes.set_ylim(0, 1.02)
-                percent_axis(axes.yaxis)
-        panels[-1].set_xlabel("Optimiser step")
-        panels[-1].xaxis.get_major_locator().set_params(integer=True)
+        places = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (label, curves) in zip(places, panels, strict=True):
+            _paint_panel(axes, label, curves)
+        places[-1].set_xlabel("Optimiser step")
+        places[-1].xaxis.get_major_locator().set_params(integer=True)
         figure.align_ylabels()
 
-    ends = "; ".join(f"{label.lower()} {curve[0][1]:.3f} to {curve[-1][1]:.3f}" for label, _, curve in curves)
+    ends = "; ".join(f"{c.label} {_ends(c)}" for _, curves in panels for c in curves)
     caption = (
         f"{wording.count(training.n_rows)} rows, {wording.count(training.n_loss_tokens)} of "
         f"{wording.count(training.n_tokens)} tokens bear loss, {wording.duration(training.seconds)}. From first to "
         f"last logged step: {ends}. One training: no interval."
     )
-    return Chart(name, title, caption, draw(name, f"{title}: {ends}", 2.0 + 0.85 * len(curves), paint))
+    return Chart(name, title, caption, draw(name, f"{title}: {ends}", 2.0 + 0.85 * len(panels), paint))
 
 
-def _curve(training: Training, key: str) -> list[tuple[float, float]]:
-    return [
-        (float(step["step"]), float(step[key]))
-        for step in training.steps
-        if _is_number(step.get("step")) and _is_number(step.get(key))
-    ]
+def _paint_panel(axes: Any, label: str, curves: list[_Curve]) -> None:
+    axes.grid(visible=True, axis="y")
+    for curve in curves:
+        marker = "o" if len(curve.steps) <= _MARK_UP_TO else ""
+        colour = COLOUR[curve.colour]
+        axes.plot(curve.steps, curve.values, color=colour, lw=1.6, marker=marker, markersize=3, label=curve.label)
+    axes.set_ylabel(label)
+    axes.locator_params(axis="y", nbins=5)
+    if label == "Accuracy":
+        axes.set_ylim(0, 1.02)
+        percent_axis(axes.yaxis)
+    if len(curves) > 1:
+        axes.legend(fontsize=9, ncols=len(curves), loc="lower left", bbox_to_anchor=(-0.02, 0.96), borderaxespad=0)
+
+
+def _curves(training: Training, drawn: tuple[tuple[str, str, str], ...]) -> list[_Curve]:
+    found = []
+    for key, label, colour in drawn:
+        lines = [step for step in training.steps if _is_number(step.get("step")) and _is_number(step.get(key))]
+        if lines:
+            found.append(_Curve(label, colour, [line["step"] for line in lines], [line[key] for line in lines]))
+    return found
+
+
+def _ends(curve: _Curve) -> str:
+    first, last = (wording.signless(value, 3) for value in (curve.values[0], curve.values[-1]))
+    return f"{first} to {last}"
 
 
 def _is_number(value: Any) -> bool:
