@@ -7,9 +7,8 @@ objects: ``stages`` passes them plain arguments.
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,18 +16,20 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from charter.errors import RecipeError
+from charter.recipe_faults import Given, explain
 from charter.records import PromptKind
-from charter.yaml_reading import YamlDocument, parse_yaml, plain_scalar, read_yaml
+from charter.yaml_reading import parse_yaml, plain_scalar, read_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
+PriorSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "given"]
 Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
 
 
 class Settings(BaseModel):
     """A section of a recipe: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _from_name(key: str) -> BeforeValidator:
@@ -172,7 +173,7 @@ class LabelSettings(Settings):
     chains: int = Field(default=0, ge=0, description="chains of thought per verdict; 0 asks for the letter at once")
     clamp: tuple[Share, Share] = (0.4, 0.6)
     max_chain_tokens: int = Field(default=160, ge=1)
-    prior: dict[PairSource | Literal["given"], Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
+    prior: dict[PriorSource, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default_factory=dict,
         description="P(the intended side is better) that a source carries of itself; 0.5 leaves it to the judge",
     )
@@ -232,11 +233,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: a recipe is a mapping of keys such as name, constitution and models")
     for override in overrides:
         _apply(data, override)
+    given = Given(document, data, tuple(overrides))
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(_explain(error, document, overrides)) from error
-    _check_shares(recipe, path)
+        raise RecipeError(explain(error, Recipe, given)) from error
+    for where, problem in _contradictions(recipe):
+        raise RecipeError(f"{given.place(where)}: {problem}")
     return recipe
 
 
@@ -249,15 +252,18 @@ def dump_recipe(recipe: Recipe) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that our reader would take for a number or a boolean: PyYAML writes it by the rules of YAML 1.1."""
+    """Quotes text that our reader would not give back plain: PyYAML writes by the rules of YAML 1.1."""
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if _is_plain(text) else '"')
+
+
+def _is_plain(text: str) -> bool:
     try:
-        plain = plain_scalar(text) == text
+        return text.isprintable() and plain_scalar(text) == text
     except ValueError:  # digits without end
-        plain = False
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+        return False
 
 
 _Dumper.add_representer(str, _represent_text)
@@ -286,53 +292,19 @@ _SHORTHANDS = dict.fromkeys(("policy", "critic", "reviser", "judge"), "name") | 
 )
 
 
-def _explain(error: ValidationError, document: YamlDocument, overrides: Sequence[str]) -> str:
-    """Turn pydantic's findings into lines a person can act on."""
-    lines = []
-    for finding in error.errors():
-        where = tuple(finding["loc"])
-        dotted = ".".join(str(part) for part in where if part != "[key]")  # pydantic's mark for a dict's key itself
-        setting = [override for override in overrides if f"{dotted}.".startswith(f"{override.partition('=')[0]}.")]
-        place = f"override {setting[-1]!r}" if setting else document.where(where)
-        lines.append(f"{place}: {_describe(finding, dotted, where)}")
-    return "\n".join(lines)
-
-
-def _describe(finding: Any, dotted: str, where: tuple[Any, ...]) -> str:
-    if finding["type"] == "extra_forbidden":
-        known = _keys_at(where[:-1])
-        nearest = difflib.get_close_matches(str(where[-1]), known, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(known)}"
-        return f"unknown key {dotted!r}; {hint}"
-    if finding["type"] == "missing":
-        parent = ".".join(str(part) for part in where[:-1])
-        return f"{dotted!r} is missing; every {parent or 'recipe'} needs it"
-    return f"{dotted!r} is {finding['input']!r}: {finding['msg'][0].lower()}{finding['msg'][1:]}"
-
-
-def _keys_at(where: tuple[Any, ...]) -> list[str]:
-    model: Any = Recipe
-    for part in where:
-        found = model.model_fields.get(part) if isinstance(part, str) else None
-        inner = [] if found is None else _models_in(found.annotation)
-        if not inner:
-            return []
-        model = inner[0]
-    return list(model.model_fields)
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
-
-
-def _check_shares(recipe: Recipe, path: Path) -> None:
-    groups: dict[str, Mapping[Any, float]] = {"pairs.kinds": recipe.pairs.kinds}
-    groups |= {f"pairs.sources.{kind}": shares for kind, shares in recipe.pairs.sources.items()}
-    for name, shares in groups.items():
+def _contradictions(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Find values that are each well-formed and do not fit together: where, and what to do."""
+    groups: dict[tuple[str, ...], Mapping[Any, float]] = {("pairs", "kinds"): recipe.pairs.kinds}
+    groups |= {("pairs", "sources", kind): shares for kind, shares in recipe.pairs.sources.items()}
+    for where, shares in groups.items():
         if abs(sum(shares.values()) - 1.0) > 1e-6:
-            raise RecipeError(f"{path}: the shares under {name!r} add up to {sum(shares.values()):g}; make them 1")
+            yield where, f"the shares under '{'.'.join(where)}' add up to {sum(shares.values()):g}; make them 1"
+    for kind, share in recipe.pairs.kinds.items():
+        if share and kind not in recipe.pairs.sources:
+            yield (
+                ("pairs", "kinds", kind),
+                f"'pairs.sources' says nothing for {kind!r}, which has a share; add it there",
+            )
     low, high = recipe.label.clamp
     if not low <= 0.5 <= high:
-        raise RecipeError(f"{path}: 'label.clamp' is [{low}, {high}]; it must hold 0.5, such as [0.4, 0.6]")
+        yield ("label", "clamp"), f"'label.clamp' is [{low}, {high}]; it must hold 0.5, such as [0.4, 0.6]"

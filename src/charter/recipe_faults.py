@@ -1,0 +1,107 @@
+"""What is wrong with a recipe, in lines that a person can act on: where, the value, what was expected."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from charter.yaml_reading import YamlDocument
+
+Path = tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Given:
+    """A recipe as a person gave it: the file, its values after the overrides, and the overrides."""
+
+    document: YamlDocument
+    data: Any
+    overrides: tuple[str, ...]
+
+    def place(self, where: Path, *, missing: bool = False) -> str:
+        """Name the override that set a value, or made what it is missing from; else the file and its line."""
+        target = where[:-1] if missing else where
+        depth = next(end for end in range(len(target), -1, -1) if end == 0 or target[:end] in self.document.lines)
+        for override in reversed(self.overrides):
+            key = tuple(override.partition("=")[0].split("."))
+            n_shared = min(len(key), len(target))
+            changed = not missing and key[:n_shared] == target[:n_shared]
+            made = depth < len(target) and key[: depth + 1] == target[: depth + 1]
+            if changed or made:
+                return f"override {override!r}"
+        return self.document.where(where)
+
+    def path(self, where: Path) -> Path:
+        """Keep the parts of a place that were given, and a missing key: pydantic adds the types that it tried."""
+        data = self.data
+        for depth, part in enumerate(where):
+            inner = _inner(data, part)
+            if inner is None:
+                holds_such = isinstance(data, dict) or (isinstance(data, list) and isinstance(part, int))
+                return where[: depth + 1] if holds_such and depth + 1 == len(where) else where[:depth]
+            data = inner[0]
+        return where
+
+
+def explain(error: ValidationError, model: type[BaseModel], given: Given) -> str:
+    """Turn pydantic's findings on a model into one line for each place."""
+    lines: dict[str, list[str]] = {}
+    for finding in error.errors():
+        where = given.path(finding["loc"])
+        place = given.place(where, missing=finding["type"] == "missing")
+        lines.setdefault(f"{place}: {_subject(finding, where)}", []).append(_expectation(finding, where, model))
+    return "\n".join(line + ", or ".join(dict.fromkeys(expected)) for line, expected in lines.items())
+
+
+def _inner(data: Any, part: int | str) -> tuple[Any] | None:
+    """Step into a value; the value inside comes wrapped, because it may be None."""
+    if isinstance(data, dict):
+        return (data[part],) if part in data else None
+    if isinstance(data, list) and isinstance(part, int) and part < len(data):
+        return (data[part],)
+    return None
+
+
+def _subject(finding: Any, where: Path) -> str:
+    dotted = ".".join(map(str, where))
+    if finding["type"] == "extra_forbidden" or "[key]" in finding["loc"]:
+        return f"unknown key {dotted!r}; "
+    if finding["type"] == "missing":
+        return f"{dotted!r} is missing; "
+    return f"{dotted!r} is {finding['input']!r}: "
+
+
+def _expectation(finding: Any, where: Path, model: type[BaseModel]) -> str:
+    if finding["type"] == "extra_forbidden":
+        known = _keys_at(where[:-1], model)
+        nearest = difflib.get_close_matches(str(where[-1]), known, n=1)
+        return f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(known)}"
+    if finding["type"] == "missing":
+        return "add it"
+    if finding["type"] == "model_type":
+        return f"expected keys inside it, such as {', '.join(_keys_at(where, model)[:3])}"
+    if finding["type"] == "tuple_type":
+        return "expected a list"
+    message: str = finding["msg"]
+    expected = message.removeprefix("Input should be ")
+    return f"expected {expected}" if expected != message else message[0].lower() + message[1:]
+
+
+def _keys_at(where: Path, model: type[BaseModel]) -> list[str]:
+    """Name the keys that a section knows."""
+    for part in where:
+        found = model.model_fields.get(part) if isinstance(part, str) else None
+        inner = [] if found is None else _models_in(found.annotation)
+        if not inner:
+            return []
+        model = inner[0]
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

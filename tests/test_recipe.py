@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from charter.errors import RecipeError
+from charter.recipe import (
+    DpoSettings,
+    EvaluateSettings,
+    LabelSettings,
+    LoraSettings,
+    Models,
+    ModelSettings,
+    PairSettings,
+    PromptSettings,
+    PromptSource,
+    Recipe,
+    ReviseSettings,
+    SftSettings,
+    dump_recipe,
+    load_recipe,
+)
+from row_examples import HOSTILE_TEXTS, TEXTS
+
+SMALL = """\
+# A recipe of the least that one needs.
+name: demo
+constitution: harmless
+models:
+  policy: smollm2-135m
+"""
+
+Load = Callable[..., Recipe]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Write a recipe's text to a file and load it with overrides."""
+
+    def loaded(text: str, *overrides: str) -> Recipe:
+        (tmp_path / "r.yaml").write_text(text, "utf-8")
+        return load_recipe(tmp_path / "r.yaml", overrides)
+
+    return loaded
+
+
+def _refusal(load: Load, text: str, *overrides: str) -> str:
+    """Load what must be refused, and give the message without the folder's name."""
+    with pytest.raises(RecipeError) as caught:
+        load(text, *overrides)
+    message = str(caught.value)
+    return "\n".join(line[line.find("r.yaml") :] if "/r.yaml" in line else line for line in message.splitlines())
+
+
+def test_the_least_recipe(load: Load) -> None:
+    """Three keys make a recipe; strings stand for a section, and everything else has a default."""
+    recipe = load(SMALL)
+    assert recipe.models.policy == ModelSettings(name="smollm2-135m")
+    assert recipe.constitution.source == "harmless"
+    assert recipe.constitution.helpful == "helpful"
+    assert recipe.models.judge is None
+    assert recipe.revise == ReviseSettings()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("revize:\n  rounds: 2\n", "r.yaml:6: unknown key 'revize'; did you mean 'revise'?"),
+        ("revise:\n  rounds: 2\n  roundz: 3\n", "r.yaml:8: unknown key 'revise.roundz'; did you mean 'rounds'?"),
+        (
+            "sft:\n  lora:\n    rank: 3\n",
+            "r.yaml:8: unknown key 'sft.lora.rank'; known here: r, alpha, dropout, targets",
+        ),
+        (
+            "models:\n  policy: {name: x, devise: cpu}\n",
+            "r.yaml:5: unknown key 'models.policy.devise'; did you mean 'device'?",
+        ),
+        (
+            "pairs:\n  kinds: {red_team: 0.5, helpfull: 0.5}\n",
+            "r.yaml:7: unknown key 'pairs.kinds.helpfull'; expected 'red_team', 'helpful' or 'benign_twin'",
+        ),
+        (
+            "label:\n  prior: {guided: 0.7}\n",
+            (
+                "r.yaml:7: unknown key 'label.prior.guided'; expected 'on_policy', 'revision_vs_initial', "
+                "'guided_vs_plain' or 'given'"
+            ),
+        ),
+    ],
+    ids=["top", "section", "deep", "flow", "kinds", "prior"],
+)
+def test_an_unknown_key_names_its_line_and_its_nearest_match(load: Load, lines: str, message: str) -> None:
+    """A mistyped key is never ignored: the message has its line, and what was probably meant."""
+    text = SMALL if not lines.startswith("models") else SMALL.partition("models:")[0]
+    assert _refusal(load, text + lines) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SMALL.replace("name: demo\n", ""), "r.yaml:2: 'name' is missing; add it"),
+        (SMALL.partition("models:")[0], "r.yaml:2: 'models' is missing; add it"),
+        (SMALL.replace("policy", "judge"), "r.yaml:4: 'models.policy' is missing; add it"),
+        (SMALL + "  judge:\n    dtype: float32\n", "r.yaml:6: 'models.judge.name' is missing; add it"),
+    ],
+)
+def test_a_missing_key_is_named(load: Load, text: str, message: str) -> None:
+    """A key that a recipe needs and does not have is named, with the section that it belongs in."""
+    assert _refusal(load, text) == message
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("revise:\n  rounds: two\n", "r.yaml:7: 'revise.rounds' is 'two': expected a valid integer, unable to parse"),
+        ("revise:\n  rounds: 9\n", "r.yaml:7: 'revise.rounds' is 9: expected less than or equal to 8"),
+        ("revise:\n  rounds: 1.5\n", "r.yaml:7: 'revise.rounds' is 1.5: expected a valid integer, got a number with"),
+        ("revise:\n  layout: chatty\n", "r.yaml:7: 'revise.layout' is 'chatty': expected 'chat' or 'transcript'"),
+        ("revise:\n", "r.yaml:6: 'revise' is None: expected keys inside it, such as rounds, layout, n_few_shots"),
+        ("sft: all\n", "r.yaml:6: 'sft' is 'all': expected keys inside it, such as epochs, learning_rate, batch_size"),
+        ("sft: {epochs: .inf}\n", "r.yaml:6: 'sft.epochs' is inf: expected a finite number"),
+        ("dpo: {beta: .nan}\n", "r.yaml:6: 'dpo.beta' is nan: expected a finite number"),
+        (
+            "sft: {lora: {targets: 5}}\n",
+            "r.yaml:6: 'sft.lora.targets' is 5: expected a valid string, or expected a list",
+        ),
+        ("seed: -1\n", "r.yaml:6: 'seed' is -1: expected greater than or equal to 0"),
+        ("label: {prior: {given: 1.0}}\n", "r.yaml:6: 'label.prior.given' is 1.0: expected less than 1"),
+        ("label: {clamp: [0.4]}\n", "r.yaml:6: 'label.clamp.1' is missing; add it"),
+        (
+            "evaluate:\n  multiple_choice: a.jsonl\n",
+            "r.yaml:7: 'evaluate.multiple_choice' is 'a.jsonl': expected a list",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_line(load: Load, lines: str, message: str) -> None:
+    """A value of the wrong type or out of range is shown, with its line and what was expected."""
+    refusal = _refusal(load, SMALL + lines)
+    assert refusal.startswith(message)
+    assert "\n" not in refusal
+
+
+def test_every_fault_has_its_line(load: Load) -> None:
+    """Several faults are all told at once."""
+    refusal = _refusal(load, SMALL + "revise:\n  rounds: 0\n  layout: x\nsft:\n  epoch: 1\n")
+    assert [line.partition(": ")[0] for line in refusal.splitlines()] == ["r.yaml:7", "r.yaml:8", "r.yaml:10"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            "pairs:\n  kinds: {red_team: 0.5, helpful: 0.4}\n",
+            "r.yaml:7: the shares under 'pairs.kinds' add up to 0.9; make them 1",
+        ),
+        (
+            (
+                "pairs:\n  sources:\n    helpful:\n      on_policy: 0.5\n    red_team: {on_policy: 1}\n"
+                "    benign_twin: {on_policy: 1}\n"
+            ),
+            "r.yaml:8: the shares under 'pairs.sources.helpful' add up to 0.5; make them 1",
+        ),
+        (
+            "pairs:\n  sources:\n    red_team: {on_policy: 1}\n  kinds: {red_team: 0.5, helpful: 0.5}\n",
+            "r.yaml:9: 'pairs.sources' says nothing for 'helpful', which has a share; add it there",
+        ),
+        (
+            "label:\n  clamp: [0.6, 0.8]\n",
+            "r.yaml:7: 'label.clamp' is [0.6, 0.8]; it must hold 0.5, such as [0.4, 0.6]",
+        ),
+    ],
+)
+def test_contradictions_are_named_with_their_line(load: Load, lines: str, message: str) -> None:
+    """Values that are each legal and do not fit together are refused before anything runs."""
+    assert _refusal(load, SMALL + lines) == message
+
+
+def test_overrides_reach_any_depth(load: Load) -> None:
+    """Overrides set keys at any depth, in sections that the file has and in those it leaves out, the last one last."""
+    recipe = load(
+        SMALL + "revise:\n  rounds: 4\n",
+        "revise.rounds=2",
+        "revise.rounds=3",
+        "sft.lora.r=4",
+        "sft.learning_rate=2e-4",
+        "evaluate.multiple_choice=[a.jsonl, b.jsonl]",
+        "pairs.kinds={red_team: 1}",
+        "prompts.benign_twin=null",
+        "prompts.red_team.where={lang: en=US}",
+    )
+    assert recipe.revise.rounds == 3
+    assert recipe.sft.lora.r == 4
+    assert recipe.sft.learning_rate == 2e-4
+    assert recipe.evaluate.multiple_choice == ("a.jsonl", "b.jsonl")
+    assert recipe.pairs.kinds == {"red_team": 1.0}
+    assert recipe.prompts.benign_twin is None
+    assert recipe.prompts.red_team.where == {"lang": "en=US"}
+
+
+def test_overrides_go_into_a_shorthand(load: Load) -> None:
+    """A string that stands for a section takes overrides of the section's other keys, and can be replaced."""
+    text = SMALL + "prompts:\n  red_team: mine.csv\n  helpful: null\n"
+    recipe = load(
+        text,
+        "models.policy.max_rows=8",
+        "constitution.helpful=mine.yaml",
+        "prompts.red_team.column=text",
+        "prompts.helpful.limit=3",
+        "models.judge=other",
+        "models.judge.device=cpu",
+    )
+    assert recipe.models.policy == ModelSettings(name="smollm2-135m", max_rows=8)
+    assert (recipe.constitution.source, recipe.constitution.helpful) == ("harmless", "mine.yaml")
+    assert recipe.prompts.red_team == PromptSource(source="mine.csv", column="text")
+    assert recipe.prompts.helpful == PromptSource(limit=3)
+    assert recipe.models.judge == ModelSettings(name="other", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("revise.rounds", "override 'revise.rounds': expected key=value, such as revise.rounds=2"),
+        ("=1", "override '=1': expected key=value, such as revise.rounds=2"),
+        ("revise.rounds=x", "override 'revise.rounds=x': 'revise.rounds' is 'x': expected a valid integer"),
+        ("revise.roundz=1", "override 'revise.roundz=1': unknown key 'revise.roundz'; did you mean 'rounds'?"),
+        ("pairs.kinds={helpful: 2}", "override 'pairs.kinds={helpful: 2}': 'pairs.kinds.helpful' is 2: expected less"),
+        ("pairs.kinds.helpful=0.5", "override 'pairs.kinds.helpful=0.5': the shares under 'pairs.kinds' add up to 0.5"),
+        ("models.judge.max_rows=8", "override 'models.judge.max_rows=8': 'models.judge.name' is missing; add it"),
+        ("name.x=1", "override 'name.x=1': 'name' is 'demo', which has no keys inside it"),
+        ("sft.lora.r.x=1", "override 'sft.lora.r.x=1': 'sft.lora.r' is {'x': 1}: expected a valid integer"),
+        ("seed=[1", "override 'seed=[1':"),
+        ("seed=*all", "override 'seed=*all':1: the alias \"*all\" is not allowed"),
+    ],
+)
+def test_a_wrong_override_is_named(load: Load, override: str, message: str) -> None:
+    """A fault that an override brings names the override, not a line of the file that does not have it."""
+    assert _refusal(load, SMALL, "revise.max_tokens=9", override).startswith(message)
+
+
+def test_a_fault_of_the_file_is_not_laid_on_an_override(load: Load) -> None:
+    """A fault beside what an override set keeps its line."""
+    text = SMALL.replace("policy", "critic")
+    assert _refusal(load, text, "models.judge.name=x") == "r.yaml:4: 'models.policy' is missing; add it"
+    text = SMALL + "revise:\n  rounds: 9\n"
+    assert _refusal(load, text, "revise.layout=chat").startswith("r.yaml:7: 'revise.rounds' is 9")
+
+
+@pytest.mark.parametrize("text", ["", "- name: x\n", "just text\n", "42\n"])
+def test_a_recipe_is_a_mapping(load: Load, text: str) -> None:
+    """A file that holds something else is named."""
+    assert "a recipe is a mapping of keys" in _refusal(load, text)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """A missing file, or a folder, is a recipe's error."""
+    with pytest.raises(RecipeError, match=r"none\.yaml: cannot be read"):
+        load_recipe(tmp_path / "none.yaml")
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe(tmp_path)
+
+
+def test_recipes_are_frozen(load: Load) -> None:
+    """A recipe is what was given; nothing changes it on the way."""
+    recipe = load(SMALL)
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe.seed = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE_TEXTS[:-1], "2e4", "0o7", "1_000", "no", "12:30", "9" * 400, "- x", "~"])
+def test_any_path_survives_the_resolved_recipe(load: Load, text: str) -> None:
+    """Text that looks like a number, a boolean or YAML is text again when the resolved recipe is read."""
+    recipe = load(SMALL).model_copy(update={"prompts": PromptSettings(red_team=PromptSource(source=text))})
+    assert load(dump_recipe(recipe)) == recipe
+
+
+_PATHS = TEXTS | st.sampled_from(["2e4", "0x1f", "no", "12:30", "null", "1.", "=", "<<", "a: b", "#", "\t"])
+_POSITIVE = st.floats(1e-12, 1e12, allow_nan=False)
+_MODELS = st.builds(ModelSettings, name=_PATHS, device=_PATHS)
+_SOURCES = st.builds(
+    PromptSource,
+    source=_PATHS,
+    column=st.none() | _PATHS,
+    id_column=st.none() | _PATHS,
+    category_column=st.none(),
+    where=st.dictionaries(_PATHS, _PATHS | st.integers() | st.booleans() | _POSITIVE, max_size=3),
+    split=st.none() | _PATHS,
+)
+RECIPES = st.builds(
+    Recipe,
+    name=st.sampled_from(["demo", "2e4", "0x1f", "1", "no", "a.b-c_d"]),
+    seed=st.integers(0, 2**40),
+    models=st.builds(Models, policy=_MODELS, critic=st.none() | _MODELS, reviser=st.none(), judge=st.none() | _MODELS),
+    prompts=st.builds(PromptSettings, red_team=_SOURCES, benign_twin=st.none() | _SOURCES, helpful=st.none()),
+    revise=st.builds(ReviseSettings, temperature=_POSITIVE, top_p=st.floats(1e-9, 1.0)),
+    sft=st.builds(
+        SftSettings,
+        epochs=_POSITIVE,
+        learning_rate=_POSITIVE,
+        helpful_ratio=_POSITIVE,
+        twin_ratio=_POSITIVE,
+        response_temperature=_POSITIVE,
+        lora=st.builds(LoraSettings, dropout=st.floats(0.0, 0.9), targets=_PATHS | st.lists(_PATHS).map(tuple)),
+    ),
+    pairs=st.builds(PairSettings, kinds=st.just({"red_team": 1.0}), sources=st.just({"red_team": {"on_policy": 1.0}})),
+    label=st.builds(LabelSettings, prior=st.just({"given": 0.7}), clamp=st.just((0.25, 0.75))),
+    dpo=st.builds(DpoSettings, beta=_POSITIVE, nll_weight=_POSITIVE, epochs=_POSITIVE, learning_rate=_POSITIVE),
+    evaluate=st.builds(EvaluateSettings, multiple_choice=st.lists(_PATHS, max_size=2).map(tuple)),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
+@given(recipe=RECIPES)
+def test_a_resolved_recipe_reads_back(load: Load, recipe: Recipe) -> None:
+    """A recipe with every default written out is the same recipe, whatever its texts and numbers."""
+    assert load(dump_recipe(recipe)) == recipe
+
+
+def _sections(model: Any, prefix: str = "") -> list[str]:
+    keys = []
+    for name, value in model:
+        inner = hasattr(value, "model_fields_set")
+        keys += _sections(value, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+    return keys
+
+
+def test_a_resolved_recipe_says_everything(load: Load) -> None:
+    """The resolved recipe leaves no setting to a default that another version may change."""
+    recipe = load(SMALL)
+    again = load(dump_recipe(recipe))
+    assert all(name in again.model_fields_set for name in Recipe.model_fields)
+    assert again.sft.model_fields_set == set(SftSettings.model_fields)
+    assert again.sft.lora.model_fields_set == set(LoraSettings.model_fields)
+    assert again.prompts.red_team.model_fields_set == set(PromptSource.model_fields)
+    assert _sections(again) == _sections(recipe)
