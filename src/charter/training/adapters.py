@@ -16,7 +16,8 @@ from charter.training.quiet import quiet_libraries
 if TYPE_CHECKING:
     from charter.engines.weights import ModelFolder
 
-Precision = Literal["auto", "bfloat16", "float32", "float64"]
+Precision = Literal["auto", "bfloat16", "float16", "float32", "float64"]
+Half = Literal["bfloat16", "float16"]
 
 _ADAPTER = "default"  # the name under which PEFT keeps an adapter that was given none
 _CONFIGURATION = "adapter_config.json"
@@ -47,13 +48,13 @@ class Trainee:
         model: a PEFT model whose adapter is trainable, or a plain model that is trainable as a whole.
         tokenizer: its tokenizer, with a padding token.
         base: what the base is called in the adapter's configuration; empty for a plain model.
-        autocast: whether products are to be computed in bfloat16.
+        autocast: the half precision that products are to be computed in; None for the weights' own.
     """
 
     model: Any
     tokenizer: Any
     base: str
-    autocast: bool
+    autocast: Half | None
 
 
 def load_trainee(
@@ -84,10 +85,10 @@ def load_trainee(
 
     folder = resolve_model(str(model), trust_remote_code=trust_remote_code)
     precision = _precision(dtype)
+    half: Half | None = precision if precision in {"bfloat16", "float16"} else None
     whole = lora is None and folder.adapter is None
     # A frozen base is kept as it is computed with; weights that are trained themselves need float32's small steps.
-    kept = torch.float32 if whole and precision is torch.bfloat16 else precision
-    base = _load_base(folder, kept)
+    base = _load_base(folder, "float32" if whole and half else precision)
     with quiet_libraries():
         if folder.adapter is not None:
             trained, name = _load_adapter(base, folder.adapter), _base_name(folder.adapter)
@@ -95,7 +96,9 @@ def load_trainee(
             trained, name = _new_adapter(base, lora, seed), str(model)
         else:
             trained, name = base, ""
-    return Trainee(trained, _load_tokenizer(folder), name, precision is torch.bfloat16)
+    if half is not None:
+        _leave_inputs_alone(trained)
+    return Trainee(trained, _load_tokenizer(folder), name, half)
 
 
 def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
@@ -141,9 +144,10 @@ def merge_adapter(adapter: str | Path, out: Path, *, dtype: Precision = "auto") 
         raise ModelError(f"{adapter} is a full model, not an adapter; there is nothing to merge")
     if out.exists():
         raise ModelError(f"{out} exists; name a folder that does not")
-    kept = _base_dtype(folder.path) if dtype == "auto" else getattr(torch, dtype)
+    kept = _base_dtype(folder.path) if dtype == "auto" else dtype
     with quiet_libraries():
-        merged = _load_adapter(_load_base(folder, torch.float32), folder.adapter).merge_and_unload().to(kept)
+        merged = _load_adapter(_load_base(folder, "float32"), folder.adapter).merge_and_unload()
+        merged = merged.to(getattr(torch, kept))
     staged = out.with_name(out.name + ".writing")
     save_trained(merged, _load_tokenizer(folder), staged, "")
     publish(staged, out)
@@ -158,19 +162,24 @@ def computes_in_bfloat16() -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
 
 
-def _precision(dtype: Precision) -> torch.dtype:
+def _precision(dtype: Precision) -> Precision:
+    if dtype == "float16" and not torch.cuda.is_available():
+        raise ModelError("float16 cannot be trained on a CPU; say dtype bfloat16 or float32, or auto")
     if dtype == "auto":
-        return torch.bfloat16 if computes_in_bfloat16() else torch.float32
-    return {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}[dtype]
+        return "bfloat16" if computes_in_bfloat16() else "float32"
+    return dtype
 
 
-def _load_base(folder: ModelFolder, dtype: torch.dtype) -> Any:
+def _load_base(folder: ModelFolder, dtype: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     with quiet_libraries():
         try:
             return AutoModelForCausalLM.from_pretrained(
-                folder.path, dtype=dtype, use_safetensors=True, trust_remote_code=folder.trust_remote_code
+                folder.path,
+                dtype=getattr(torch, dtype),
+                use_safetensors=True,
+                trust_remote_code=folder.trust_remote_code,
             )
         except (OSError, ValueError) as error:
             raise ModelError(f"the model {folder.name!r} in {folder.path} cannot be loaded: {error}") from error
@@ -214,7 +223,15 @@ def _base_name(adapter: Path) -> str:
     return str(json.loads((adapter / _CONFIGURATION).read_text("utf-8"))["base_model_name_or_path"])
 
 
-def _base_dtype(folder: Path) -> torch.dtype:
+def _base_dtype(folder: Path) -> str:
     configuration = json.loads((folder / "config.json").read_text("utf-8"))
-    name = configuration.get("dtype") or configuration.get("torch_dtype") or "float32"
-    return getattr(torch, str(name), torch.float32)  # type: ignore[no-any-return]
+    return str(configuration.get("dtype") or configuration.get("torch_dtype") or "float32")
+
+
+def _leave_inputs_alone(model: Any) -> None:
+    """Keep PEFT from copying every layer's input to float32, which autocast would only turn back."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False

@@ -45,22 +45,23 @@ def open_workplace(out: Path, identity: Mapping[str, Any], *, resume: bool) -> W
 
     Args:
         out: the folder that will hold the result.
-        identity: JSON values that determine the training; a training goes on only from its own checkpoints.
+        identity: JSON values that determine the training; a training goes on only from its own checkpoints, and
+            deletes those of another.
         resume: whether to go on from the newest whole checkpoint; else what is there is deleted.
 
     Raises:
-        RunError: if ``out`` exists, or the checkpoints belong to a training with another identity.
+        RunError: if ``out`` exists.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} exists; a training writes to a new folder: delete it, or name another")
     folder = out.with_name(out.name + ".training")
-    notes: tuple[str, ...] = ()
-    checkpoint = None
-    if resume and (folder / _IDENTITY).is_file():
-        _check_identity(folder, identity)
-        checkpoint, notes = newest_whole(folder)
-    elif folder.exists():
-        shutil.rmtree(folder)
+    checkpoint, notes = newest_whole(folder)
+    changed = _changed(folder, identity)
+    if changed is not None or not resume:
+        if checkpoint is not None and resume:
+            notes = (f"{checkpoint.name} was deleted: it is of another training ({changed})",)
+        checkpoint = None
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / _IDENTITY, canonical_json(dict(identity)))
     return Workplace(out, folder, checkpoint, notes)
@@ -98,7 +99,7 @@ def newest_whole(folder: Path) -> tuple[Path | None, tuple[str, ...]]:
     Returns:
         It, or None if there is none; and a note on each newer one that is not whole.
     """
-    notes = []
+    notes: list[str] = []
     for checkpoint in reversed(_checkpoints(folder)):
         wrong = damage(checkpoint)
         if wrong is None:
@@ -128,16 +129,14 @@ def finish(workplace: Workplace, staged: Path) -> None:
     shutil.rmtree(workplace.folder)
 
 
-def _check_identity(folder: Path, identity: Mapping[str, Any]) -> None:
+def _changed(folder: Path, identity: Mapping[str, Any]) -> str | None:
+    """Say in what the identity of the work folder differs from this one; None if in nothing."""
     try:
         before = json.loads((folder / _IDENTITY).read_text("utf-8"))
-    except ValueError as error:
-        raise RunError(f"{folder / _IDENTITY} cannot be read ({error}); delete {folder} to train afresh") from error
+    except (FileNotFoundError, ValueError):
+        return "nothing says of which"
     now = json.loads(canonical_json(dict(identity)))
-    changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-    if changed:
-        shown = "; ".join(f"{key} was {before.get(key)!r} and is {now.get(key)!r}" for key in changed)
-        raise RunError(f"the checkpoints in {folder} belong to another training: {shown}. Delete it to train afresh")
+    return ", ".join(sorted(key for key in {*before, *now} if before.get(key) != now.get(key))) or None
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from charter.errors import ModelError
 from charter.records import Message, Preference, SftRow
@@ -22,8 +22,7 @@ _TAIL_PROBE = "x"
 Reason = Literal["too_long", "empty", "equal", "template"]
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
+class RejectedRow(NamedTuple):
     """A row that is not trained on, and why.
 
     Attributes:

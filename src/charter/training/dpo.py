@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +23,14 @@ from charter.training.data import PreferenceExample, preference_examples
 from charter.training.logprobs import IGNORED, sum_by_row
 from charter.training.losses import PREFERENCE_LOSSES, LossName, preference_margin
 from charter.training.quiet import quiet_libraries
+from charter.training.schedule import Schedule
 from charter.training.trainer import (
     Habits,
     OnStep,
     Pace,
     Stop,
     TrainingResult,
+    Watch,
     require_examples,
     resumption_notes,
     run_training,
@@ -112,32 +115,36 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
         for name, values in figures.items():
             self._metrics[mode][name].append(self.accelerator.gather(values.detach().mean()).mean().item())
 
-    def reference_logprobs(self, on_step: OnStep | None, stop: Stop | None) -> list[list[float]]:
+    def reference_logprobs(self, watch: Watch, n_after: int) -> list[list[float]]:
         """Compute the log-probabilities of chosen and rejected under the model as it is now, in the rows' order.
 
         The batches are those of the first epoch: rounding errors that depend on a batch's shape are then the same for
         policy and reference, and the margin before the first step is exactly 0.
 
+        Args:
+            watch: told of each batch as of a step.
+            n_after: how many steps will follow.
+
         Raises:
-            Interrupted: if ``stop`` said so.
+            Interrupted: if ``watch`` said so.
         """
-        size = self.buckets.batch_size
-        self.buckets.epoch = 0
-        order = list(self.buckets)
+        batches = self._first_batches()
         found: dict[int, list[float]] = {}
-        n_steps = -(-len(order) // size)
         self.model.eval()
-        for number, start in enumerate(range(0, len(order), size)):
-            if stop is not None and stop():
-                raise Interrupted(f"stopped while the reference was computed, at batch {number} of {n_steps}")
-            rows = order[start : start + size]
+        for number, rows in enumerate(batches, 1):
             inputs = self._prepare_inputs(self.data_collator([self.train_dataset[row] for row in rows]))
             with torch.no_grad(), self.accelerator.autocast():
                 chosen, rejected, _ = self.response_logprobs(self.model, inputs)
             found |= dict(zip(rows, torch.stack((chosen, rejected), 1).tolist(), strict=True))
-            if on_step is not None:
-                on_step(0, 0, {"reference": (number + 1) / n_steps})
-        return [found[row] for row in range(len(order))]
+            watch.on_step(number, len(batches) + n_after, {})
+            if watch.stop():
+                raise Interrupted(f"stopped while the reference was computed, at batch {number} of {len(batches)}")
+        return [found[row] for row in range(len(found))]
+
+    def _first_batches(self) -> list[list[int]]:
+        self.buckets.epoch = 0
+        order, size = list(self.buckets), self.buckets.batch_size
+        return [order[start : start + size] for start in range(0, len(order), size)]
 
     def take_reference(self, logprobs: Sequence[Sequence[float]]) -> None:
         """Train against these log-probabilities of (chosen, rejected), in the rows' order."""
@@ -153,12 +160,24 @@ def dpo(
     *,
     out: Path,
     seed: int,
+    loss: LossName = "sigmoid",
+    beta: float = 0.1,
+    nll_weight: float = 0.0,
+    epochs: float = 1.0,
+    learning_rate: float = 5e-5,
+    batch_size: int = 8,
+    accumulation: int = 1,
     max_length: int = 1024,
-    objective: Objective = Objective(),  # noqa: B008 - frozen
+    warmup: float = 0.03,
+    schedule: Schedule = "cosine",
+    max_grad_norm: float = 1.0,
+    gradient_checkpointing: bool = False,
     lora: LoraSettings | None = LoraSettings(),  # noqa: B008 - frozen
     dtype: Precision = "auto",
-    pace: Pace = Pace(learning_rate=5e-5),  # noqa: B008 - frozen
-    resume: bool = False,
+    trust_remote_code: bool = False,
+    resume: bool = True,
+    save_seconds: float = 600.0,
+    save_steps: int | None = None,
     on_step: OnStep | None = None,
     stop: Stop | None = None,
 ) -> TrainingResult:
@@ -172,15 +191,27 @@ def dpo(
         model: an adapter's or a model's folder, an embedded name, or a hub id.
         out: the folder to write; it must not exist.
         seed: what a new adapter's first weights, the order of the rows and dropout are drawn from.
+        loss: which preference loss (see ``losses``).
+        beta: how strongly the policy is held to the reference.
+        nll_weight: the weight of the chosen response's negative log-likelihood per token, added to the loss.
+        epochs: passes over the rows; 0.5 is half of one.
+        learning_rate: its peak.
+        batch_size: pairs per forward pass.
+        accumulation: forward passes per optimiser step.
         max_length: the most tokens of a prompt with either response; other rows are rejected, and reported.
-        objective: the loss, its beta and the weight of the NLL term.
+        warmup: the share of the steps in which the learning rate rises to its peak.
+        schedule: how it falls afterwards.
+        max_grad_norm: the length to which longer gradients are cut.
+        gradient_checkpointing: whether to save memory by computing activations twice; about a fifth slower.
         lora: the adapter to put on a model that has none; None trains the whole model.
         dtype: the precision of the products (see ``load_trainee``).
-        pace: batch size (in pairs), learning rate and the like.
-        resume: whether to go on from the newest whole checkpoint of the same training.
+        trust_remote_code: whether code that the model brings may be run.
+        resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
+        save_seconds: the time after which a checkpoint is written.
+        save_steps: the number of steps after which one is written; None leaves it to the time alone.
         on_step: called after every step with its number, the number of steps, and its figures (``loss``, ``margin``,
-            ``accuracy``, ``logprob_chosen``, ``logprob_rejected``, ``nll``); before the first step with 0, 0 and
-            ``reference``, the share of the reference that is computed.
+            ``accuracy``, ``logprob_chosen``, ``logprob_rejected``, ``nll``). The batches in which the reference is
+            computed come first and count as steps; they have no figures.
         stop: asked after every step; if it says True, a checkpoint is written and ``Interrupted`` raised.
 
     Returns:
@@ -189,11 +220,24 @@ def dpo(
     Raises:
         ModelError: if the model cannot be loaded or has no chat template.
         RecipeError: if no row is left to train on.
-        RunError: if ``out`` exists, or is being trained on other rows or settings.
+        RunError: if ``out`` exists.
         Interrupted: if ``stop`` said so.
     """
     own_seed = derive_seed(seed, "dpo", "training")
-    trainee = load_trainee(model, lora=lora, seed=own_seed, dtype=dtype)
+    pace = Pace(
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        accumulation=accumulation,
+        warmup=warmup,
+        schedule=schedule,
+        max_grad_norm=max_grad_norm,
+        gradient_checkpointing=gradient_checkpointing,
+        save_seconds=save_seconds,
+        save_steps=save_steps,
+    )
+    objective = Objective(loss=loss, beta=beta, nll_weight=nll_weight)
+    trainee = load_trainee(model, lora=lora, seed=own_seed, dtype=dtype, trust_remote_code=trust_remote_code)
     examples = preference_examples(preferences, trainee.tokenizer, max_length=max_length)
     require_examples(examples.kept, examples.rejected, max_length)
     identity = {
@@ -203,16 +247,19 @@ def dpo(
         "dtype": dtype,
         "lora": asdict(lora) if lora else None,
         "objective": asdict(objective),
-        "pace": {k: v for k, v in asdict(pace).items() if not k.startswith("save_")},
+        "pace": pace.identity,
         "rows": digest([asdict(row) for row in examples.kept]),
     }
     workplace = open_workplace(out, identity, resume=resume)
     trainer = dpo_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, objective=objective)
-    remembered = workplace.folder / _REFERENCE
+    watch = Watch.of(on_step, stop)
+    remembered, n_before = workplace.folder / _REFERENCE, 0
     if not remembered.exists():
-        write_whole(remembered, json.dumps(trainer.reference_logprobs(on_step, stop)))
+        logprobs = trainer.reference_logprobs(watch, pace.n_steps(len(examples.kept)))
+        write_whole(remembered, json.dumps(logprobs))
+        n_before = math.ceil(len(examples.kept) / batch_size)
     trainer.take_reference(json.loads(remembered.read_text("utf-8")))
-    history = run_training(trainer, trainee, workplace, pace, on_step, stop)
+    steps = run_training(trainer, trainee, workplace, pace, watch, n_before=n_before)
     answers = [len(row.chosen_ids) + len(row.rejected_ids) for row in examples.kept]
     prompts = [2 * len(row.prompt_ids) for row in examples.kept]
     return TrainingResult(
@@ -221,8 +268,8 @@ def dpo(
         n_steps=trainer.state.global_step,
         n_tokens=round((sum(answers) + sum(prompts)) * trainer.state.epoch),
         n_loss_tokens=round(sum(answers) * trainer.state.epoch),
-        seconds=history[-1]["seconds"],
-        history=history,
+        seconds=steps[-1]["seconds"],
+        steps=steps,
         rejected=examples.rejected,
         notes=resumption_notes(workplace),
     )
@@ -261,5 +308,5 @@ def dpo_trainer(
             processing_class=trainee.tokenizer,
         )
         lengths = [len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids)) for row in examples]
-        trainer.settle(lengths, pace.batch_size, seed)
+        trainer.settle(lengths, pace, seed)
     return trainer

@@ -37,8 +37,8 @@ def preference_margin(
 def soft_dpo_loss(margin: torch.Tensor, p_chosen: torch.Tensor, beta: float) -> torch.Tensor:
     """Compute the cross-entropy between the label's probability and the policy's implied one.
 
-    With Δ = beta·h it is -p·logσ(Δ) - (1-p)·logσ(-Δ): plain DPO (arXiv 2305.18290) at p = 1, the same for the swapped
-    pair at 1 - p, and least where σ(Δ) = p, so that a tie pulls the margin back to 0.
+    With Δ = beta·h it is -p·log sigmoid(Δ) - (1-p)·log sigmoid(-Δ): plain DPO (arXiv 2305.18290) at p = 1, the same
+    for the swapped pair at 1 - p, and least where sigmoid(Δ) = p, so that a tie pulls the margin back to 0.
 
     Args:
         margin: h of ``preference_margin``; (n_rows,).
@@ -53,7 +53,7 @@ def soft_dpo_loss(margin: torch.Tensor, p_chosen: torch.Tensor, beta: float) -> 
 
 
 def geometric_dpo_loss(margin: torch.Tensor, p_chosen: torch.Tensor, beta: float) -> torch.Tensor:
-    """Compute -logσ((2p-1)·beta·h), whose gradient vanishes for ties (arXiv 2409.06691); shapes as above."""
+    """Compute -log sigmoid((2p-1)·beta·h), whose gradient vanishes for ties (arXiv 2409.06691); shapes as above."""
     return -logsigmoid((2 * p_chosen - 1) * beta * margin)
 
 

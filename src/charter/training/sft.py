@@ -16,12 +16,14 @@ from charter.training.adapters import LoraSettings, Precision, Trainee, load_tra
 from charter.training.checkpoints import open_workplace
 from charter.training.data import SftExample, sft_examples
 from charter.training.quiet import quiet_libraries
+from charter.training.schedule import Schedule
 from charter.training.trainer import (
     Habits,
     OnStep,
     Pace,
     Stop,
     TrainingResult,
+    Watch,
     require_examples,
     resumption_notes,
     run_training,
@@ -50,11 +52,21 @@ def sft(
     *,
     out: Path,
     seed: int,
+    epochs: float = 1.0,
+    learning_rate: float = 2e-4,
+    batch_size: int = 8,
+    accumulation: int = 1,
     max_length: int = 1024,
+    warmup: float = 0.03,
+    schedule: Schedule = "cosine",
+    max_grad_norm: float = 1.0,
+    gradient_checkpointing: bool = False,
     lora: LoraSettings | None = LoraSettings(),  # noqa: B008 - frozen
     dtype: Precision = "auto",
-    pace: Pace = Pace(),  # noqa: B008 - frozen
-    resume: bool = False,
+    trust_remote_code: bool = False,
+    resume: bool = True,
+    save_seconds: float = 600.0,
+    save_steps: int | None = None,
     on_step: OnStep | None = None,
     stop: Stop | None = None,
 ) -> TrainingResult:
@@ -65,11 +77,21 @@ def sft(
         model: an embedded name, a model's or an adapter's folder, or a hub id. An adapter is trained on.
         out: the folder to write; it must not exist.
         seed: what the adapter's first weights, the order of the rows and dropout are drawn from.
+        epochs: passes over the rows; 0.5 is half of one.
+        learning_rate: its peak.
+        batch_size: rows per forward pass.
+        accumulation: forward passes per optimiser step.
         max_length: the most tokens of a row; longer rows are rejected, and reported in the result.
+        warmup: the share of the steps in which the learning rate rises to its peak.
+        schedule: how it falls afterwards.
+        max_grad_norm: the length to which longer gradients are cut.
+        gradient_checkpointing: whether to save memory by computing activations twice; about a fifth slower.
         lora: the new adapter; None trains the whole model.
         dtype: the precision of the products (see ``load_trainee``).
-        pace: batch size, learning rate and the like.
-        resume: whether to go on from the newest whole checkpoint of the same training.
+        trust_remote_code: whether code that the model brings may be run.
+        resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
+        save_seconds: the time after which a checkpoint is written.
+        save_steps: the number of steps after which one is written; None leaves it to the time alone.
         on_step: called after every step with its number, the number of steps, and its figures.
         stop: asked after every step; if it says True, a checkpoint is written and ``Interrupted`` raised.
 
@@ -79,11 +101,23 @@ def sft(
     Raises:
         ModelError: if the model cannot be loaded or has no chat template.
         RecipeError: if no row is left to train on.
-        RunError: if ``out`` exists, or is being trained on other rows or settings.
+        RunError: if ``out`` exists.
         Interrupted: if ``stop`` said so.
     """
     own_seed = derive_seed(seed, "sft", "training")
-    trainee = load_trainee(model, lora=lora, seed=own_seed, dtype=dtype)
+    pace = Pace(
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        accumulation=accumulation,
+        warmup=warmup,
+        schedule=schedule,
+        max_grad_norm=max_grad_norm,
+        gradient_checkpointing=gradient_checkpointing,
+        save_seconds=save_seconds,
+        save_steps=save_steps,
+    )
+    trainee = load_trainee(model, lora=lora, seed=own_seed, dtype=dtype, trust_remote_code=trust_remote_code)
     examples = sft_examples(rows, trainee.tokenizer, max_length=max_length)
     require_examples(examples.kept, examples.rejected, max_length)
     identity = {
@@ -92,20 +126,20 @@ def sft(
         "seed": seed,
         "dtype": dtype,
         "lora": asdict(lora) if lora else None,
-        "pace": {k: v for k, v in asdict(pace).items() if not k.startswith("save_")},
+        "pace": pace.identity,
         "rows": digest([[row.id, row.input_ids, row.labels] for row in examples.kept]),
     }
     workplace = open_workplace(out, identity, resume=resume)
     trainer = sft_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
-    history = run_training(trainer, trainee, workplace, pace, on_step, stop)
+    steps = run_training(trainer, trainee, workplace, pace, Watch.of(on_step, stop))
     return TrainingResult(
         folder=out,
         n_rows=len(examples.kept),
         n_steps=trainer.state.global_step,
         n_tokens=round(sum(len(row.input_ids) for row in examples.kept) * trainer.state.epoch),
         n_loss_tokens=round(sum(row.n_loss_tokens for row in examples.kept) * trainer.state.epoch),
-        seconds=history[-1]["seconds"],
-        history=history,
+        seconds=steps[-1]["seconds"],
+        steps=steps,
         rejected=examples.rejected,
         notes=resumption_notes(workplace),
     )
@@ -127,5 +161,5 @@ def sft_trainer(examples: Sequence[SftExample], trainee: Trainee, folder: Path, 
             train_dataset=Dataset.from_dict(columns),
             processing_class=trainee.tokenizer,
         )
-        trainer.settle([len(row.input_ids) for row in examples], pace.batch_size, seed)
+        trainer.settle([len(row.input_ids) for row in examples], pace, seed)
     return trainer

@@ -1,13 +1,15 @@
-"""What both trainers share: arguments, habits of TRL's trainers that are changed, and one training from start to end."""
+"""What both trainers share: TRL's arguments and changed habits, and one training from start to end."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from charter.errors import Interrupted, RecipeError
@@ -17,13 +19,13 @@ from charter.training.data import RejectedRow
 from charter.training.logprobs import answer_logprobs, has_plain_head
 from charter.training.order import LengthBuckets
 from charter.training.quiet import quiet_libraries
+from charter.training.schedule import Schedule, learning_rate_share
 
-Schedule = Literal["cosine", "linear", "constant"]
 OnStep = Callable[[int, int, Mapping[str, float]], None]
 Stop = Callable[[], bool]
 
 # Up to this length a CPU is faster with plain matrix products than with its fused attention, whose backward pass is
-# slow there (measured: 1.2-1.35x at 80-512 tokens, 0.6x at 1024).
+# slow there (measured: 1.2-1.35x at 80-512 tokens, 0.6x at 1024). It takes the softmax in float32: not for float64.
 _EAGER_ATTENTION_UP_TO = 512
 _LIBRARY_SEED = 2**32  # numpy's seeds are smaller than this
 
@@ -39,7 +41,7 @@ class TrainingResult:
         n_tokens: tokens read over all epochs, padding left out.
         n_loss_tokens: those of them that bear loss.
         seconds: time spent on steps and, in DPO, on the reference; in this and in earlier sittings.
-        history: each step's figures: ``loss``, ``learning_rate``, ``grad_norm``, and the trainer's own.
+        steps: each step's figures: ``step``, ``loss``, ``learning_rate``, ``grad_norm``, and the trainer's own.
         rejected: rows that were not trained on, each with its reason.
         notes: what a person should know: a checkpoint gone on from, or passed over.
     """
@@ -50,19 +52,37 @@ class TrainingResult:
     n_tokens: int
     n_loss_tokens: int
     seconds: float
-    history: tuple[Mapping[str, float], ...]
+    steps: tuple[Mapping[str, float], ...]
     rejected: tuple[RejectedRow, ...]
     notes: tuple[str, ...]
 
     @property
     def losses(self) -> tuple[float, ...]:
         """Each step's loss."""
-        return tuple(entry["loss"] for entry in self.history)
+        return tuple(step["loss"] for step in self.steps)
 
     @property
     def tokens_per_second(self) -> float:
         """Tokens read per second of training."""
         return self.n_tokens / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on.
+
+    Attributes:
+        on_step: told the number of the step that was done, of how many, and its figures.
+        stop: asked after every step whether to stop.
+    """
+
+    on_step: OnStep
+    stop: Stop
+
+    @classmethod
+    def of(cls, on_step: OnStep | None, stop: Stop | None) -> Watch:
+        """Let nobody look on where None was given."""
+        return cls(on_step or (lambda _step, _n_steps, _logs: None), stop or (lambda: False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,22 +113,29 @@ class Pace:
     save_seconds: float = 600.0
     save_steps: int | None = None
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it determines the result."""
+        return {name: value for name, value in asdict(self).items() if not name.startswith("save_")}
+
+    def n_steps(self, n_rows: int) -> int:
+        """Count the optimiser steps, as the trainer will."""
+        n_batches = math.ceil(n_rows / self.batch_size)
+        return math.ceil(self.epochs * math.ceil(n_batches / self.accumulation))
+
 
 def trainer_arguments(pace: Pace, trainee: Trainee, folder: Path, seed: int) -> dict[str, Any]:
     """Write a ``Pace`` as TRL's configuration wants it, with everything switched off that writes or reports."""
-    import torch
-
     return {
         "output_dir": str(folder),
         "num_train_epochs": pace.epochs,
         "learning_rate": pace.learning_rate,
         "per_device_train_batch_size": pace.batch_size,
         "gradient_accumulation_steps": pace.accumulation,
-        "warmup_steps": pace.warmup,
-        "lr_scheduler_type": "constant_with_warmup" if pace.schedule == "constant" else pace.schedule,
         "max_grad_norm": pace.max_grad_norm,
         "gradient_checkpointing": pace.gradient_checkpointing,
-        "bf16": trainee.autocast,
+        "bf16": trainee.autocast == "bfloat16",
+        "fp16": trainee.autocast == "float16",
         "use_cpu": not torch.accelerator.is_available(),  # unsaid, bfloat16 is refused on a CPU
         "seed": seed % _LIBRARY_SEED,
         "logging_steps": 1,
@@ -129,21 +156,35 @@ class Habits:
     # Of the trainer that this is mixed into.
     args: Any
     model: Any
+    train_dataset: Any
     state: Any
     accelerator: Any
+    optimizer: Any
 
-    def settle(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        """Say how long the rows are, and find out how the model's head may be computed."""
-        self.buckets = LengthBuckets(lengths, batch_size, seed)
+    def settle(self, lengths: Sequence[int], pace: Pace, seed: int) -> None:
+        """Say how long the rows are and how to go about them, and find out how the head may be computed."""
+        self.buckets = LengthBuckets(lengths, pace.batch_size, seed)
+        self.pace = pace
         self.started = time.perf_counter()
         base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        if self.args.device.type == "cpu" and max(lengths) <= _EAGER_ATTENTION_UP_TO:
+        short = max(lengths) <= _EAGER_ATTENTION_UP_TO
+        if self.args.device.type == "cpu" and short and base.dtype != torch.float64:
             base.set_attn_implementation("eager")
-        self.plain_head = has_plain_head(base)
+        with self.accelerator.autocast():
+            self.plain_head = has_plain_head(base)
 
     def answer_logprobs(self, model: Any, inputs: Mapping[str, Any], labels: Any) -> Any:
         """Compute the labelled tokens' log-probabilities (see ``logprobs.answer_logprobs``)."""
         return answer_logprobs(model, inputs["input_ids"], inputs["attention_mask"], labels, plain_head=self.plain_head)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Make the learning rate follow ``learning_rate_share``."""
+
+        def share(step: int) -> float:
+            return learning_rate_share(step, num_training_steps, self.pace.warmup, self.pace.schedule)
+
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, share)
+        return self.lr_scheduler
 
     def _get_train_sampler(self, _train_dataset: Any = None) -> LengthBuckets:
         return self.buckets
@@ -169,14 +210,14 @@ class Habits:
         """Tell nobody what is trained."""
 
 
-class _StepWatch(TrainerCallback):
+class _StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     """Reports each step, asks whether to stop, and says when to save."""
 
-    def __init__(self, buckets: LengthBuckets, pace: Pace, on_step: OnStep | None, stop: Stop | None) -> None:
+    def __init__(self, buckets: LengthBuckets, pace: Pace, watch: Watch, n_before: int) -> None:
         self._buckets = buckets
         self._pace = pace
-        self._on_step = on_step
-        self._stop = stop
+        self._watch = watch
+        self._n_before = n_before
         self._saved = time.monotonic()
         self.stopped = False
 
@@ -185,7 +226,7 @@ class _StepWatch(TrainerCallback):
 
     def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
         done = state.global_step >= state.max_steps
-        if not done and self._stop is not None and self._stop():
+        if not done and self._watch.stop():
             self.stopped = control.should_training_stop = control.should_save = True
         every = self._pace.save_steps
         late = time.monotonic() - self._saved >= self._pace.save_seconds
@@ -196,27 +237,35 @@ class _StepWatch(TrainerCallback):
         self._saved = time.monotonic()
 
     def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
-        if self._on_step is not None and "loss" in logs:
-            self._on_step(state.global_step, state.max_steps, logs)
+        if "loss" in logs:
+            self._watch.on_step(self._n_before + state.global_step, self._n_before + state.max_steps, logs)
 
 
 def run_training(
-    trainer: Any, trainee: Trainee, workplace: Workplace, pace: Pace, on_step: OnStep | None, stop: Stop | None
+    trainer: Any, trainee: Trainee, workplace: Workplace, pace: Pace, watch: Watch, *, n_before: int = 0
 ) -> tuple[Mapping[str, float], ...]:
     """Train from the start or the last checkpoint to the end, and put the result in its place.
+
+    Args:
+        trainer: a settled trainer.
+        trainee: what it trains.
+        workplace: where it keeps its checkpoints, and where the result goes.
+        pace: when to save.
+        watch: who looks on.
+        n_before: steps of another kind that ``watch`` has been told of before.
 
     Returns:
         Each step's figures, those of earlier sittings included.
 
     Raises:
-        Interrupted: if ``stop`` said so; a checkpoint has been written.
+        Interrupted: if ``watch`` said so; a checkpoint has been written.
     """
-    watch = _StepWatch(trainer.buckets, pace, on_step, stop)
+    steps = _StepWatch(trainer.buckets, pace, watch, n_before)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(watch)
+    trainer.add_callback(steps)
     with quiet_libraries():
         trainer.train(resume_from_checkpoint=str(workplace.checkpoint) if workplace.checkpoint else None)
-        if watch.stopped:
+        if steps.stopped:
             raise Interrupted(
                 f"training was stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; "
                 f"its checkpoint is in {workplace.folder}: resume to go on from there"

@@ -1,0 +1,82 @@
+"""Merging an adapter into its base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from training_rows import sft_rows
+
+from charter.errors import ModelError
+from charter.training.adapters import LoraSettings, load_trainee, merge_adapter
+from charter.training.quiet import quiet_libraries
+from charter.training.sft import sft
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained adapter."""
+    out = tmp_path_factory.mktemp("models") / "sft"
+    lora = LoraSettings(r=4, alpha=8)
+    return sft(sft_rows(4), tiny_model, out=out, seed=1, lora=lora, dtype="float32", learning_rate=1e-2).folder
+
+
+def test_merged_model_is_base_plus_adapter(tiny_model: Path, adapter: Path, tmp_path: Path) -> None:
+    """The merged folder loads without PEFT and computes what base and adapter compute."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    out = merge_adapter(adapter, tmp_path / "merged")
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with quiet_libraries():
+        merged = AutoModelForCausalLM.from_pretrained(out)
+        together = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), str(adapter))
+    assert merged.dtype == torch.float32
+    torch.testing.assert_close(merged(ids).logits, together(ids).logits, rtol=0, atol=1e-5)
+    assert AutoTokenizer.from_pretrained(out).chat_template
+    assert not (out / "adapter_config.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
+
+
+def test_merged_model_can_be_kept_in_half(adapter: Path, tmp_path: Path) -> None:
+    """The precision asked for is the one that is written."""
+    from transformers import AutoModelForCausalLM
+
+    with quiet_libraries():
+        merged = AutoModelForCausalLM.from_pretrained(merge_adapter(adapter, tmp_path / "merged", dtype="bfloat16"))
+    assert merged.dtype == torch.bfloat16
+
+
+def test_merging_refuses_what_it_cannot_do(tiny_model: Path, adapter: Path, tmp_path: Path) -> None:
+    """A full model is no adapter, and an existing folder is not overwritten."""
+    with pytest.raises(ModelError, match="not an adapter"):
+        merge_adapter(tiny_model, tmp_path / "merged")
+    with pytest.raises(ModelError, match="exists"):
+        merge_adapter(adapter, tmp_path)
+
+
+def test_new_adapter_is_seeded_and_leaves_the_random_state_alone(tiny_model: Path) -> None:
+    """The first weights depend on the seed only, and drawing them disturbs nobody."""
+
+    def first_weights(seed: int) -> torch.Tensor:
+        model = load_trainee(tiny_model, lora=LoraSettings(r=4), seed=seed, dtype="float32").model
+        return next(weight for name, weight in model.named_parameters() if "lora_A" in name).detach()
+
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first = first_weights(3)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert torch.equal(first_weights(3), first)
+    assert not torch.equal(first_weights(4), first)
+
+
+def test_half_precision_of_gpus_is_refused_on_a_cpu(tiny_model: Path) -> None:
+    """float16 has no place on a CPU; the message says what to name instead."""
+    if torch.cuda.is_available():
+        pytest.skip("a GPU trains in float16")
+    with pytest.raises(ModelError, match="bfloat16"):
+        load_trainee(tiny_model, lora=LoraSettings(), seed=0, dtype="float16")

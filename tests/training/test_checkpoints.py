@@ -1,0 +1,137 @@
+"""Checkpoints that are whole or passed over, and results that appear at once."""
+
+from pathlib import Path
+
+import pytest
+
+from charter.errors import RunError
+from charter.training import checkpoints
+from charter.training.checkpoints import SEAL, damage, finish, newest_whole, open_workplace, prune, publish, seal
+
+IDENTITY = {"stage": "sft", "seed": 1}
+
+
+def make_checkpoint(folder: Path, step: int, *, sealed: bool = True) -> Path:
+    """Write a small checkpoint."""
+    checkpoint = folder / f"checkpoint-{step}"
+    (checkpoint / "deeper").mkdir(parents=True)
+    (checkpoint / "weights").write_bytes(b"w" * 100)
+    (checkpoint / "deeper" / "state").write_text(str(step))
+    if sealed:
+        seal(checkpoint)
+    return checkpoint
+
+
+def tear(checkpoint: Path, how: str) -> None:
+    """Damage a checkpoint in one way."""
+    if how == "unsealed":
+        (checkpoint / SEAL).unlink()
+    elif how == "missing":
+        (checkpoint / "deeper" / "state").unlink()
+    elif how == "short":
+        (checkpoint / "weights").write_bytes(b"w" * 50)
+    elif how == "altered":
+        (checkpoint / "weights").write_bytes(b"w" * 99 + b"x")
+    elif how == "seal torn":
+        (checkpoint / SEAL).write_text('{"files": {"wei')
+
+
+def test_a_sealed_checkpoint_is_whole(tmp_path: Path) -> None:
+    """Nothing is wrong with what was just sealed."""
+    assert damage(make_checkpoint(tmp_path, 3)) is None
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("unsealed", "not finished"),
+        ("missing", "deeper/state is missing"),
+        ("short", "weights has 50 bytes instead of 100"),
+        ("altered", "weights was altered"),
+        ("seal torn", "cannot be read"),
+    ],
+)
+def test_a_torn_newest_checkpoint_is_passed_over(tmp_path: Path, how: str, said: str) -> None:
+    """The newest whole one is found, and a note says what is wrong with the newer."""
+    whole = make_checkpoint(tmp_path, 9)
+    tear(make_checkpoint(tmp_path, 10), how)
+    found, notes = newest_whole(tmp_path)
+    assert found == whole
+    assert len(notes) == 1
+    assert notes[0].startswith("checkpoint-10 was passed over")
+    assert said in notes[0]
+
+
+def test_newest_is_by_step_not_by_name(tmp_path: Path) -> None:
+    """Step 100 is newer than step 20, although its name sorts before."""
+    make_checkpoint(tmp_path, 20)
+    newest = make_checkpoint(tmp_path, 100)
+    assert newest_whole(tmp_path) == (newest, ())
+
+
+def test_prune_keeps_one(tmp_path: Path) -> None:
+    """All other checkpoints go, torn ones too."""
+    make_checkpoint(tmp_path, 1)
+    make_checkpoint(tmp_path, 3, sealed=False)
+    kept = make_checkpoint(tmp_path, 2)
+    prune(tmp_path, kept)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-2"]
+
+
+def test_workplace_is_resumed_only_by_the_same_training(tmp_path: Path) -> None:
+    """The same identity goes on; another begins afresh and says why."""
+    out = tmp_path / "sft"
+    place = open_workplace(out, IDENTITY, resume=True)
+    assert place.checkpoint is None
+    assert place.notes == ()
+    checkpoint = make_checkpoint(place.folder, 5)
+    assert open_workplace(out, IDENTITY, resume=True).checkpoint == checkpoint
+    other = open_workplace(out, IDENTITY | {"seed": 2}, resume=True)
+    assert other.checkpoint is None
+    assert other.notes == ("checkpoint-5 was deleted: it is of another training (seed)",)
+    assert not checkpoint.exists()
+
+
+def test_workplace_starts_afresh_when_told(tmp_path: Path) -> None:
+    """With resume off, checkpoints are deleted."""
+    place = open_workplace(tmp_path / "sft", IDENTITY, resume=True)
+    checkpoint = make_checkpoint(place.folder, 5)
+    assert open_workplace(tmp_path / "sft", IDENTITY, resume=False).checkpoint is None
+    assert not checkpoint.exists()
+
+
+def test_an_existing_result_is_not_overwritten(tmp_path: Path) -> None:
+    """A folder with something in it is refused, an empty one is not."""
+    out = tmp_path / "sft"
+    out.mkdir()
+    open_workplace(out, IDENTITY, resume=True)
+    (out / "adapter_config.json").write_text("{}")
+    with pytest.raises(RunError, match="exists"):
+        open_workplace(out, IDENTITY, resume=True)
+
+
+def test_result_appears_at_once_and_the_work_folder_goes(tmp_path: Path) -> None:
+    """Finishing renames the staged folder and leaves nothing else."""
+    place = open_workplace(tmp_path / "models" / "sft", IDENTITY, resume=True)
+    staged = place.folder / "result"
+    staged.mkdir()
+    (staged / "weights").write_text("w")
+    finish(place, staged)
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [
+        "models",
+        "models/sft",
+        "models/sft/weights",
+    ]
+
+
+def test_everything_is_synced_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first fsync the result does not exist yet, and each of its files is synced."""
+    staged, out = tmp_path / "staged", tmp_path / "out"
+    staged.mkdir()
+    for name in ("a", "b"):
+        (staged / name).write_text(name)
+    seen: list[bool] = []
+    monkeypatch.setattr(checkpoints.os, "fsync", lambda _descriptor: seen.append(out.exists()))
+    publish(staged, out)
+    assert seen == [False, False, False, True]
+    assert (out / "b").read_text() == "b"
