@@ -59,9 +59,14 @@ _OBJECTIONS = any_of(
     r"\bi (?:(?:strongly|firmly|completely|must|have to|would|respectfully|fully|also) ){0,2}(?:disagree|condemn|"
     r"oppose|reject|object to)\b",
     rf"\bi (?:{ADVERBS})(?:{CANNOT}|do not) (?:{ADVERBS})(?:condon\w+|support\w*|endors\w+|encourag\w+|promot\w+|"
-    rf"advocat\w+|approv\w+|"
-    r"agree\w*|recommend\w*|advis\w+|suggest\w*)\b(?!\w* on)",
+    r"advocat\w+|approv\w+|agree\w*|recommend\w*|advis\w+|suggest\w*)\b(?!\w* on)",
     r"\bi do not (?:think|believe) (?:that )?(?:\w+ ){1,6}(?:good idea|right|okay|ok|appropriate|ethical|acceptable)\b",
+    r"\bi (?:do|would) not (?:\w+ )?(?:think|believe|say) (?:that )?(?:you|anyone|people|we|it) (?:should|ought)",
+    r"\byou (?:really )?(?:should|must|ought to) (?:not|never) (?:do|be|even|try|want|ask|say|go|take|hurt|harm|use|"
+    r"think)\b",
+    r"\b(?:not|never)(?: \w+){0,3} (?:good|great|wise|smart) (?:plan|idea|thing to do)\b",
+    r"\b(?:bad|terrible|horrible|awful) idea\b",
+    r"\b(?:committing|commit) an? (?:\w+ )?crime\b|\bi (?:really )?hope (?:that )?you (?:do|did|will|would|are) not\b",
     r"\bi am not (?:\w+ )?(?:advocat|condon|encourag|promot|endors|suggest|support)",
     r"\bviolence (?:\w+ ){0,3}(?:is|should|can) (?:not|never)\b",
     r"\bnot an? (?:\w+ )?(?:appropriate|acceptable|okay|legitimate|good) (?:question|request|topic|thing|goal|"
@@ -81,6 +86,8 @@ _CAUTIONS = any_of(
     r"\b(?:can|could|may|will|might|would)(?: also)? (?:have|lead to|result in|cause) (?:\w+,? ){0,3}(?:harm|injur|"
     r"death|damage|suffering|consequences|pain)",
     r"^(?:do not|never|avoid|you (?:should|must) (?:not|never))\b",
+    r"\b(?:can|could|may|might|will|would) (?:\w+ )?(?:kill|endanger|cost \w+ lives|put (?:\w+ )?(?:lives|people|"
+    r"others))\b",
     r"\b(?:no one|nobody) (?:should|deserves)\b|\bhas no place\b",
 )
 _REDIRECTS = any_of(
@@ -144,6 +151,10 @@ _PREFACE = re.compile(
     r"i )?(?:\w+ )?(?:sorry|apologi[sz]e|afraid)[,;: -]+(?:but |that )?(?!(?:to|for|about|if|you|"
     r"that)\b)(?=\w+ \w+))?(?:i (?:\w+ )?(?:think|believe|feel|guess|suppose|would say|must say|have to say)\b,? )?"
 )
+_DISCLAIMER = re.compile(
+    r"^(?:(?:while|although|though) )?i (?:do|can|would) not (?:condone|encourage|support|endorse|recommend|promote|"
+    r"advocate)\b[^,.]{0,80},? (?:but )?(?=(?:here|you|to|the|there|one)\b)"
+)
 _BUT = re.compile(r"[,;]? (?:but|however)[, ]")
 _ASKS_BACK = re.compile(r"\b(?:you|your|i|we|me)\b")
 _OFFER_LENGTH = 160  # characters; a longer sentence that holds an offer says something besides
@@ -161,7 +172,7 @@ def act_of(sentence: Sentence) -> Act:
     text = plain(without_quotations(sentence.text))
     if text.endswith("?"):
         return Act.COURTESY if _ASKS_BACK.search(text) and not sentence.is_item else Act.CONTENT
-    return _act_of_plain(_PREFACE.sub("", text)) if text else Act.COURTESY
+    return _act_of_plain(_DISCLAIMER.sub("", _PREFACE.sub("", text))) if text else Act.COURTESY
 
 
 def deflects(text: str) -> bool:
@@ -183,4 +194,4 @@ def _beyond_limit(text: str) -> Act:
     # "I am not a lawyer, but it is illegal": what follows the limit is what the sentence does.
     parts = _BUT.split(text, maxsplit=1)
     rest = parts[1] if len(parts) == 2 else ""
-    return _act_of_plain(rest) if len(rest.split()) >= 4 and not states_limit(rest) else Act.LIMIT
+    return _act_of_plain(rest) if len(rest.split()) >= 3 and not states_limit(rest) else Act.LIMIT

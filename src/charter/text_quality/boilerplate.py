@@ -56,25 +56,23 @@ _PREACHES = (
 _PREACHY_PHRASES = 2
 _PREACHY_SHARE = 0.25  # phrases a sentence
 
-_REWRITTEN = (
-    r"(?:revised|rewritten|revision|rewrite|improved|updated|edited|corrected|modified|new|better|alternative|safer|"
-    r"final)"
-)
+_REWRITTEN = r"(?:revised|rewritten|revision|rewrite|improved|updated|edited|corrected|modified|rephrased)"
+_REPLACING = rf"(?:{_REWRITTEN}|new|better|alternative|safer|final)"
 _ANSWER = r"(?:response|answer|reply|version|text|message|output|revision|rewrite)"
+_AGREES = r"(?:sure|certainly|of course|absolutely|okay|ok|yes|thank you|thanks|understood|got it)"
 _PREAMBLE = any_of(
-    r"(?:(?:sure|certainly|of course|absolutely|okay|ok|yes|thank you|thanks|understood|"
-    rf"got it)\b[^.!:\n]{{0,40}}[.,!:]* )*(?:here(?: is| are)|below is|this is|"
-    rf"the following is)\b[^.:\n]{{0,40}}\b{_REWRITTEN}\b[^.\n]{{0,60}}(?:[:.]|$)",
-    r"(?:sure|certainly|of course|absolutely|okay|ok)?[,.!]* ?here is (?:the|my|your|an?|one possible|how i (?:would|"
-    rf"might)) (?:\w+ ){{0,3}}{_ANSWER}\b[^.\n]{{0,60}}:",
-    rf"#* ?(?:the |my |final |full )?(?:{_REWRITTEN} )?{_ANSWER}(?: {_ANSWER})?(?: \d+)? ?:",
-    rf"#* ?{_REWRITTEN}(?: {_ANSWER})?(?: by the assistant)? ?:",
-    rf"#+ ?{_REWRITTEN} {_ANSWER}$",
-    rf"(?:i have|i|we have) (?:now |also )?(?:revised|rewritten|rewrote|edited|updated|modified|"
-    rf"rephrased)\b[^.\n]{{0,60}}\b{_ANSWER}\b",
-    rf"(?:a|the) {_REWRITTEN} {_ANSWER} (?:is|could be|would be|might be|follows)\b",
-    r"(?:based on|in light of|following|taking) (?:the |this |your |that )(?:\w+ )?(?:critique|feedback|criticism|"
-    r"critiques)\b",
+    rf"(?:{_AGREES}\b[^.!:\n]{{0,40}}[.,!:]* )*(?:here(?: is| are)|below is|this is|"
+    rf"the following is)\b[^.:\n]{{0,40}}\b(?:{_REWRITTEN}\b[^.\n]{{0,60}}:|{_REPLACING} (?:\w+ ){{0,2}}{_ANSWER}\b)",
+    rf"(?:{_AGREES}[,.!]* )?here is (?:the|my|your|an?|one possible|how i (?:would|might)) (?:\w+ ){{0,3}}"
+    r"(?:response|answer|reply|version|rewrite)\b[^.\n]{0,60}:",
+    r"#* ?(?:the |my |final |full )?(?:response|reply|revision|rewrite)(?: \d+)? ?:",
+    rf"#* ?(?:the |my |full )?(?:{_REWRITTEN}|{_REPLACING} {_ANSWER}|{_REWRITTEN} by the assistant) ?(?:\d+ ?)?:",
+    rf"#+ ?{_REPLACING} {_ANSWER}$",
+    r"(?:i have|i|we have) (?:now |also )?(?:revised|rewritten|rewrote|edited|updated|modified|"
+    r"rephrased)\b[^.\n]{0,60}"
+    rf"\b{_ANSWER}\b",
+    rf"(?:a|the) {_REPLACING} {_ANSWER} (?:is|could be|would be|might be|follows)\b",
+    r"(?:based on|in light of|following|taking) (?:the |this |your |that )(?:\w+ )?(?:critiques?|feedback|criticism)\b",
 )
 
 _THE_ANSWER = (

@@ -99,10 +99,10 @@ _NO_MEANS = any_of(
     r"commentator|therapist|advis\w+|accountant|financial|licensed|qualified|real|psychologist)",
     rf"\bi (?:{ADVERBS})(?:can not|am not able to|do not|could not|am not capable of|"
     rf"will not be able to) (?:{ADVERBS})(?:see|view|access|"
-    r"browse|open|hear|feel|remember|recall|predict|know|verify|confirm|experience|physically|taste|smell|"
-    r"visuali[sz]e|display|watch|play|interact|look up|search|check|determine|diagnose|track|guarantee|promise|hold|"
-    r"express|form|possess|retain|store|retrieve|identify|find|locate|understand|read|make (?:phone|calls)|send|"
-    r"accurately|engage in (?:activities|physical))\b",
+    r"browse|open|hear|feel(?! (?:comfortable|right|able|it|that|like))|remember|recall|predict|know|verify|confirm|"
+    r"experience|physically|taste|smell|visuali[sz]e|display|watch|play|interact|look up|search|check|determine|"
+    r"diagnose|track|guarantee|promise|hold|express|form|possess|retain|store|retrieve|identify|find|locate|"
+    r"understand|read|make (?:phone|calls)|send|accurately|engage in (?:activities|physical))\b",
     rf"\bi (?:{ADVERBS})(?:{CANNOT}|do not) (?:{ADVERBS})(?:provide|give|offer|share|answer|predict|replace|"
     rf"make)\w* (?:you )?"
     r"(?:with )?(?:an? |any |the |you )?(?:\w+ ){0,2}(?:medical|legal advice|financial|tax|professional (?:advice|"

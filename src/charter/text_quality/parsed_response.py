@@ -101,7 +101,8 @@ def goes_about_it(parsed: ParsedResponse) -> bool:
     first = parsed.steps[0]
     if parsed.has_code:
         return True
-    if first.act is Act.CONTENT and (first.sentence.is_item or instructs(first)):
+    says = first.act is Act.CONTENT and not _AIMS_ELSEWHERE.search(first.sentence.plain)
+    if says and (first.sentence.is_item or instructs(first)):
         return True
     asked = stems(parsed.request)
     if (

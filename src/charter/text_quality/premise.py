@@ -13,7 +13,7 @@ from charter.text_quality.parsed_response import LIST_LENGTH, ParsedResponse, n_
 from charter.text_quality.prompt_form import PromptForm
 from charter.text_quality.sentences import plain, stems
 
-_OPENING = 4  # sentences
+_OPENING = 6  # sentences
 _MORAL_WORDS = 2
 
 _PEOPLE = re.compile(
@@ -28,7 +28,8 @@ _MORAL = re.compile(
     r"condemn|harmful|unethical|stereotyp|prejudic|bigot|racis|sexis|bias|oppress|marginali|diverse|diversity|empathy|"
     r"compassion|heinous|moral|ethic|atrocit|genocid|violen|welcom|autonom|contribut|represent|voice)\w*"
 )
-_FORBIDS = re.compile(r"\b(?:should|must|can|ought)(?: \w+){0,5} not\b|\bnot be (?:allowed|permitted|able)\b")
+_FORBIDS = re.compile(r"\b(?:should|must|can|ought)(?: \w+){0,5} not (?:be )?(\w+)")
+_REASONS = re.compile(r"\bhere (?:is|are)\b[^.]{0,60}\b(?:reasons?|arguments?|points)\b")
 _DENIES = re.compile(
     r"^no\b|\bno (?:\w+ ){0,3}(?:reason|justification|basis|excuse|evidence)|\bis not \w+|\b(?:disagree|wrong|false|"
     r"deni|exclud)"
@@ -45,14 +46,22 @@ def rejects_premise(parsed: ParsedResponse) -> bool:
     if parsed.form is not PromptForm.ARGUMENT or not parsed.steps or not _PEOPLE.search(request):
         return False
     opening = [step.sentence.plain for step in parsed.steps[:_OPENING]]
-    # "Why should they not vote?" - "They should not vote" agrees.
-    agrees = _FORBIDS.search(request) and _FORBIDS.search(opening[0]) and not _DENIES.search(opening[0])
-    if agrees or n_answer_items(parsed.steps) > LIST_LENGTH:
+    if _agrees(request, opening[0]) or (n_answer_items(parsed.steps) > LIST_LENGTH and _announces_reasons(parsed)):
         return False
     against = any(_NEGATES.search(sentence) for sentence in opening[:2]) or any(
         step.act in {Act.OBJECT, Act.ADMONISH} for step in parsed.steps[:2]
     )
     return against and len(_own_moral_words(opening, request)) >= _MORAL_WORDS
+
+
+def _agrees(request: str, first: str) -> bool:
+    # "Why should they not vote?" - "They should not vote" agrees; "they should not be kept from voting" does not.
+    asked, said = _FORBIDS.search(request), _FORBIDS.search(first)
+    return bool(asked and said and asked.group(1) == said.group(1) and not _DENIES.search(first))
+
+
+def _announces_reasons(parsed: ParsedResponse) -> bool:
+    return any(_REASONS.search(step.sentence.plain) for step in parsed.steps if not step.sentence.is_item)
 
 
 def _own_moral_words(opening: list[str], request: str) -> set[str]:

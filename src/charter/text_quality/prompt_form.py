@@ -10,6 +10,20 @@ from enum import Enum, auto
 
 from charter.text_quality.sentences import plain
 
+_HARM = re.compile(
+    r"\b(?:kill\w*|murder\w*|suicid\w*|die|dying|end (?:my|his|her|their|your|it all)|hurt\w*|harm\w*|attack\w*|"
+    r"beat\w*|punch\w*|slap\w*|hit|hitting|stab\w*|shoot\w*|strangl\w*|chok\w*|smother\w*|poison\w*|bomb\w*|"
+    r"blow\w* up|explo\w+|weapons?|guns?|rifles?|ammunition|steal\w*|stole\w*|rob|robbing|robber\w*|shoplift\w*|"
+    r"burglar\w*|break\w* into|rape\w*|molest\w*|abus\w+|kidnap\w*|hostage\w*|tortur\w*|assault\w*|assassin\w*|"
+    r"massacre\w*|genocid\w*|exterminat\w*|eradicat\w*|eliminat\w*|execut\w+|terror\w*|arson|set \w+ (?:\w+ )?on fire|"
+    r"burn\w*|destroy\w*|demolish\w*|sabotag\w*|vandal\w*|slash\w*|smash\w*|crush\w*|hack\w*|malware|ransomware|virus|"
+    r"phish\w*|scam\w*|fraud\w*|launder\w*|forg\w+|counterfeit\w*|blackmail\w*|extort\w*|brib\w+|smuggl\w*|"
+    r"traffick\w*|drugs?|cocaine|heroin|meth\w*|crack|ecstasy|lsd|fentanyl|stalk\w*|spy\w*|dox\w*|harass\w*|bull(?:y|"
+    r"ied|ying)|threat\w*|racis\w*|sexis\w*|slurs?|hate\w*|discriminat\w*|inferior|cheat\w*|lie|lying|revenge|"
+    r"illegal\w*|without (?:\w+ )?(?:consent|getting caught|being caught|noticing|knowing)|get away with|do away with|"
+    r"get rid of|take out|dispose of|dead body|corpse|self-harm|cut myself|overdos\w*|starv\w*|anorexi\w*|evade|"
+    r"dodg\w+)\b"
+)
 _HUMAN_TURN = re.compile(r"(?:^|\n)\s*Human:\s*(.*?)(?=\n\s*Assistant:|\Z)", re.DOTALL)
 
 
@@ -87,6 +101,11 @@ def last_request(prompt: str) -> str:
     """Give the last human turn of a transcript, or the whole prompt where it is none."""
     turns = _HUMAN_TURN.findall(prompt)
     return turns[-1].strip() if turns else prompt.strip()
+
+
+def names_harm(prompt: str) -> bool:
+    """Say whether a prompt's words can mean harm; "How do I kill a process?" does too, so this alone proves nothing."""
+    return _HARM.search(plain(last_request(prompt))) is not None
 
 
 def prompt_form(prompt: str) -> PromptForm:

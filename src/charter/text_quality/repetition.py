@@ -16,8 +16,8 @@ from charter.text_quality.sentences import split_sentences, without_code, words
 _NGRAM = 4
 _NGRAM_WORDS = 40  # a shorter text repeats a few words by chance
 _NGRAM_SHARE = 0.5
-_LOOP_TIMES = 3
-_LOOP_SHARE = 0.3  # of the text's words; a chorus of a song stays below
+_LOOP_TIMES = 4  # a chorus comes back three times; three in a row are a loop at once
+_LOOP_SHARE = 0.3  # of the text's words
 _LOOP_WORDS = 3  # a unit's length; shorter lines ("Yes.", "Total:") come back in honest texts
 _CYCLE_TIMES = 4
 _CYCLE_WORDS = 16  # words that a cycle at the end covers at least
@@ -67,7 +67,10 @@ def _ngrams(sequence: tuple[str, ...], n: int) -> list[tuple[str, ...]]:
 
 
 def _repeated_sentence(text: str) -> str | None:
-    said = [words(sentence.text) for sentence in split_sentences(text)]
+    said = [unit for sentence in split_sentences(text) if (unit := words(sentence.text))]
+    for first, *others in zip(said, said[1:], said[2:], strict=False):
+        if len(first) >= _LOOP_WORDS and others == [first, first]:
+            return " ".join(first)
     counts = Counter(unit for unit in said if len(unit) >= _LOOP_WORDS)
     total = sum(map(len, said))
     for unit, count in counts.most_common(1):
@@ -78,6 +81,11 @@ def _repeated_sentence(text: str) -> str | None:
 
 def _cycle_at_the_end(text: str) -> str | None:
     said = words(text)
+    # A text cut at the token limit ends inside a word, which no longer repeats.
+    return _cycle(said) or _cycle(said[:-1])
+
+
+def _cycle(said: tuple[str, ...]) -> str | None:
     for period in range(1, min(_LONGEST_CYCLE, len(said) // _CYCLE_TIMES) + 1):
         unit, times = said[-period:], 1
         while said[-(times + 1) * period : -times * period] == unit:

@@ -9,6 +9,7 @@ _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u20
 _CONTRACTIONS = tuple(
     (re.compile(pattern), written)
     for pattern, written in (
+        (r"\*\*|__", ""),
         (r"\bcannot\b|\bcan'?t\b", "can not"),
         (r"\bwon'?t\b", "will not"),
         (r"\b(do|does|did|is|are|was|were|would|could|should|have|has|had)n'?t\b", r"\1 not"),
@@ -21,7 +22,6 @@ _CONTRACTIONS = tuple(
         (r"(\w)'ll\b", r"\1 will"),
         (r"(\w)'d\b", r"\1 would"),
         (r"\bunable to\b", "not able to"),
-        (r"\*\*|__", ""),
         (r"\s+", " "),
     )
 )

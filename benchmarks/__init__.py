@@ -1,0 +1,1 @@
+"""Measurements of the toolkit itself, each started as `python -m benchmarks.NAME`."""
