@@ -158,6 +158,15 @@ def test_the_critique_said_again_is_a_leak() -> None:
 
 
 @pytest.mark.parametrize(
+    "label", ["Revision:", "**Revised Response:**", "RevisionRequest: Please rewrite it.\n\nRevision:"]
+)
+def test_a_critique_that_runs_on_to_the_revision_did_not_leak(label: str) -> None:
+    """Where the critic wrote the revision ahead, the revision is no critique said again."""
+    assert not leaks_critique(REVISION, f"{CRITIQUE}\n\n{label} {REVISION}")
+    assert leaks_critique(REVISION, f"{CRITIQUE} {REVISION}")
+
+
+@pytest.mark.parametrize(
     "revision",
     [
         REVISION,

@@ -95,6 +95,11 @@ _LEAKS = any_of(
     r"\b(?:this|the) (?:revision|rewrite|revised (?:response|version|answer))\b",
     r"\bmy (?:critique|revision|revised)\b",
 )
+# Critics run on and write the revision too; what stands after such a label is no critique.
+_WRITTEN_AHEAD = re.compile(
+    r"^\W*(?:revision ?request|revision|revised (?:response|answer|version))\b[^\n:]{0,40}:",
+    re.IGNORECASE | re.MULTILINE,
+)
 _SHARED_RUN = 8  # words in a row
 _SHARED_SHARE = 0.4  # of the revision's runs
 _LONGEST_RUN = 25  # words in a row that nobody writes twice by chance
@@ -158,11 +163,11 @@ def leaks_critique(revision: str, critique: str) -> bool:
 
     It does where it names the critique or the assistant's answer from outside ("the response fails to", "my previous
     answer"), and where its words are largely the critique's own: 25 in a row, or 40 % of all runs of eight. What the
-    critique quotes is left out, since a revision may rightly keep it.
+    critique quotes is left out, since a revision may rightly keep it, and so is a revision that it runs on to.
     """
     if _LEAKS.search(plain(without_quotations(revision))):
         return True
-    said, judged = words(revision), words(without_quotations(critique))
+    said, judged = words(revision), words(without_quotations(_WRITTEN_AHEAD.split(critique, maxsplit=1)[0]))
     if not said or not judged:
         return False
     known = _runs(judged, _SHARED_RUN)
