@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from charter.errors import RecipeError
 from charter.recipe_faults import Given, explain
-from charter.records import PromptKind
+from charter.records import PromptKind, ResponseLabel
 from charter.yaml_reading import parse_yaml, plain_scalar, read_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -106,6 +106,9 @@ class ReviseSettings(Settings):
 
     rounds: int = Field(default=2, ge=1, le=8)
     layout: Literal["chat", "transcript"] = "chat"
+    initial_layout: Literal["chat", "transcript"] | None = Field(
+        default=None, description="of the initial response; None takes the layout of the rounds"
+    )
     n_few_shots: int | None = Field(default=None, ge=0, description="worked examples shown; None shows all")
     temperature: float = Field(default=1.0, ge=0.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
@@ -142,6 +145,9 @@ class SftSettings(TrainingSettings):
 
     revisions: Literal["all", "last"] = "all"
     only_changed: bool = Field(default=False, description="leave out revisions equal to what they revise")
+    classes: tuple[ResponseLabel, ...] | None = Field(
+        default=None, min_length=1, description="response classes of revisions that are trained on; None takes all"
+    )
     helpful_ratio: float = Field(default=1.0, ge=0.0, description="helpful rows per revision row")
     twin_ratio: float = Field(default=0.5, ge=0.0, description="benign-twin rows per revision row")
     response_temperature: float = Field(default=0.7, ge=0.0, description="of the base's own helpful responses")
@@ -161,6 +167,11 @@ class PairSettings(Settings):
     temperature: float = Field(default=1.0, ge=0.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     max_tokens: int = Field(default=256, ge=1)
+    intended_classes: tuple[ResponseLabel, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="on red-team prompts, classes that an intended side must be of; None takes all",
+    )
     guided_by: Literal["sft", "base"] = Field(default="sft", description="the model that answers with the constitution")
 
 

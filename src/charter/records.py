@@ -19,6 +19,7 @@ PromptKind = Literal["red_team", "helpful", "benign_twin"]
 Split = Literal["train", "evaluation"]
 Order = Literal["ab", "ba"]
 Side = Literal["a", "b"]
+ResponseLabel = Literal["compliance", "objection", "bare_refusal", "evasive"]
 
 PROMPT_COLUMNS = ("prompt", "turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference")
 
@@ -118,7 +119,7 @@ class Round(Record):
     """One critique and revision (CAI §3.1).
 
     ``principle`` is the id drawn for this round. In the ``direct`` layout ``critique_request`` and ``critique`` are
-    empty. ``flags`` names what is wrong with this round's revision (see ``revision.quality``).
+    empty. ``flags`` names what is wrong with this round's revision (see ``text_quality.flags``).
     """
 
     number: int = Field(ge=1)
@@ -224,7 +225,7 @@ class Response(PromptRow):
     text: str
     finish: str
     n_tokens: int
-    label: str
+    label: ResponseLabel
     flags: tuple[str, ...] = ()
 
 

@@ -131,7 +131,10 @@ def _revise(run: Run) -> Summary:
 def _sft(run: Run) -> Summary:
     settings = run.recipe.sft
     revised = revision_rows(
-        read_table(run.data("traces"), Trace), revisions=settings.revisions, only_changed=settings.only_changed
+        read_table(run.data("traces"), Trace),
+        revisions=settings.revisions,
+        only_changed=settings.only_changed,
+        classes=settings.classes,
     )
     rows, left_out = list(revised.rows), {f"revision: {reason}": n for reason, n in revised.left_out.items()}
     ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
@@ -202,6 +205,7 @@ def _pairs(run: Run) -> Summary:
         n=settings.n,
         kinds=settings.kinds,
         sources=settings.sources,
+        intended_classes=settings.intended_classes,
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,

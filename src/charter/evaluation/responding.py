@@ -25,7 +25,7 @@ async def respond_one(prompt: Prompt, model: str, engine: Engine, sampling: Samp
         text=text,
         finish=completion.finish,
         n_tokens=completion.n_completion_tokens,
-        label=str(classify_response(prompt.text, text)),
+        label=classify_response(prompt.text, text).value,
         flags=(*flags, "boilerplate") if is_boilerplate(text) else flags,
     )
 

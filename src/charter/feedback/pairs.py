@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from charter.constitution.model import Constitution
 from charter.engines.base import Completion, CompletionRequest, Engine, Sampling
-from charter.records import Message, Pair, Prompt, PromptKind, Trace
+from charter.records import Message, Pair, Prompt, PromptKind, ResponseLabel, Trace
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed, row_id
+from charter.text_quality import classify_response
 from charter.text_quality.flags import BLOCKING, response_flags
 
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
@@ -51,6 +52,7 @@ class PairMaking:
     guidance: tuple[Message, ...]
     sampling: Sampling
     seed: int
+    intended_classes: Collection[ResponseLabel] | None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,10 @@ async def pair_one(plan: PairPlan, making: PairMaking) -> Pair | Filtered:
         broken = sorted(set(side.flags) & BLOCKING)
         if broken:
             return Filtered(f"{plan.source}: {side.origin} is {broken[0]}")
+    if intended and plan.prompt.kind == "red_team" and making.intended_classes is not None:
+        found = classify_response(plan.prompt.text, better.text)
+        if found not in making.intended_classes:
+            return Filtered(f"{plan.source}: {better.origin} is {found}")
     if better.text == other.text:
         return Filtered(f"{plan.source}: both responses are the same")
     flip = random.Random(derive_seed(making.seed, plan.id, "sides")).random() < 0.5  # noqa: S311 - not a secret
@@ -176,6 +182,7 @@ def pairs(
     top_p: float = 1.0,
     max_tokens: int = 256,
     seed: int = 0,
+    intended_classes: Collection[ResponseLabel] | None = None,
     mapper: RowMapper = map_rows,
 ) -> Mapped[Pair]:
     """Make pairs of responses, by source and kind of prompt in stated shares.
@@ -193,6 +200,7 @@ def pairs(
         top_p: nucleus kept at each token.
         max_tokens: at most, per response.
         seed: of the run.
+        intended_classes: on red-team prompts, response classes that an intended side must be of; None takes all.
         mapper: what maps the row function.
 
     Returns:
@@ -204,6 +212,7 @@ def pairs(
         guidance=guidance_messages(constitution),
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens),
         seed=seed,
+        intended_classes=intended_classes,
     )
 
     async def one(plan: PairPlan) -> Pair | Filtered:

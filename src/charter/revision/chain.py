@@ -36,6 +36,7 @@ class Chain:
     critic: Engine
     reviser: Engine
     layout: Layout
+    initial_layout: Layout
     rounds: int
     seed: int
     sampling: Sampling
@@ -48,7 +49,7 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
     The principle is drawn anew at every round, from the row's own seed.
     """
     prompt = start.prompt
-    initial = await chain.policy.complete(chain.layout.initial(prompt, _sampling(chain, start, "initial")))
+    initial = await chain.policy.complete(chain.initial_layout.initial(prompt, _sampling(chain, start, "initial")))
     rounds: list[Round] = []
     response = initial.text.strip()
     for number in range(1, chain.rounds + 1):
@@ -82,9 +83,7 @@ async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain
     revision = await chain.reviser.complete(
         chain.layout.revision(start.prompt, response, principle, criticism, sampling)
     )
-    flags = revision_flags(
-        start.prompt.text, response, criticism, revision.text, cut=revision.finish == "length"
-    )
+    flags = revision_flags(start.prompt.text, response, criticism, revision.text, cut=revision.finish == "length")
     return Round(
         number=number,
         principle=principle.id,
@@ -110,6 +109,7 @@ def revise(
     reviser: Engine | None = None,
     rounds: int = 2,
     layout: LayoutName = "chat",
+    initial_layout: LayoutName | None = None,
     n_few_shots: int | None = None,
     n_samples: int = 1,
     temperature: float = 1.0,
@@ -130,6 +130,8 @@ def revise(
         reviser: writes the revisions.
         rounds: critiques and revisions per chain, up to 8 (the paper: 4); 0 samples initial responses alone.
         layout: ``chat`` or ``transcript``.
+        initial_layout: of the initial response; None takes ``layout``. A model with a chat template answers as in use
+            through ``chat``, while a small one revises better in a ``transcript``.
         n_few_shots: worked examples shown, None for all.
         n_samples: chains per prompt.
         temperature: of every completion (the paper: 1).
@@ -148,6 +150,7 @@ def revise(
         critic=critic or policy,
         reviser=reviser or critic or policy,
         layout=make_layout(layout, constitution, n_few_shots=n_few_shots),
+        initial_layout=make_layout(initial_layout or layout, constitution),
         rounds=rounds,
         seed=seed,
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from charter.records import Prompt, SftRow, Trace
+from charter.records import Prompt, ResponseLabel, SftRow, Trace
 from charter.seeds import derive_seed, row_id
+from charter.text_quality import classify_response
 from charter.text_quality.flags import BLOCKING
 
 
@@ -22,11 +23,16 @@ class Mixture:
 
 
 def revision_rows(
-    traces: Iterable[Trace], *, revisions: Literal["all", "last"] = "all", only_changed: bool = False
+    traces: Iterable[Trace],
+    *,
+    revisions: Literal["all", "last"] = "all",
+    only_changed: bool = False,
+    classes: Collection[ResponseLabel] | None = None,
 ) -> Mixture:
     """Take revisions as responses: of all rounds (the paper's SL-CAI-n) or the last, flagged ones kept out.
 
-    A text that two rounds of a trace share counts once.
+    A text that two rounds of a trace share counts once. ``classes`` keeps revisions of these response classes alone,
+    for models too small to revise reliably; None takes all, as the paper does.
     """
     rows: dict[str, SftRow] = {}
     left_out: Counter[str] = Counter()
@@ -38,6 +44,8 @@ def revision_rows(
                 left_out[broken[0]] += 1
             elif only_changed and "identical" in one.flags:
                 left_out["identical"] += 1
+            elif classes is not None and (found := classify_response(trace.prompt.text, one.revision)) not in classes:
+                left_out[f"is {found}"] += 1
             elif row.id in rows:
                 left_out["repeats an earlier round"] += 1
             else:
