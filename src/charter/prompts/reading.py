@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,26 +29,29 @@ def read_rows(source: str, *, split: str | None = None) -> list[SourceRow]:
     """Read every row of a file, a ``save_to_disk`` folder or a Hugging Face dataset id.
 
     Raises:
-        PromptError: naming the file, the line and what is wrong.
+        PromptError: naming the file, the line and what is wrong, or that there is no row.
     """
+    rows = list(_rows(source, split))
+    if not rows:
+        raise PromptError(f"{source}: it holds no rows; give at least one")
+    return rows
+
+
+def _rows(source: str, split: str | None) -> Iterator[SourceRow]:
     path = Path(source)
     if path.is_dir():
-        return list(_dataset_folder(path, split))
-    if not path.exists():
-        if _looks_like_hub_id(source):
-            return list(_hub_dataset(source, split))
-        raise PromptError(
-            f"{source}: no such file. Expected a CSV, JSON-lines, JSON or Parquet file, a saved dataset's folder, a "
-            "Hugging Face dataset id (owner/name), or 'built-in'."
-        )
-    readers = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json, ".parquet": _parquet}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise PromptError(f"{path}: unknown kind of file {path.suffix!r}; known: {', '.join(sorted(readers))}")
-    rows = list(reader(path))
-    if not rows:
-        raise PromptError(f"{path}: the file holds no rows; give at least one prompt")
-    return rows
+        return _dataset_folder(path, split)
+    reader = _READERS.get(path.suffix.lower())
+    if path.exists():
+        if reader is None:
+            raise PromptError(f"{path}: unknown kind of file {path.suffix!r}; known: {', '.join(sorted(_READERS))}")
+        return reader(path)
+    if reader is None and _HUB_ID.fullmatch(source):
+        return _hub_dataset(source, split)
+    raise PromptError(
+        f"{source}: no such file. Expected a CSV, JSON-lines, JSON or Parquet file, a saved dataset's folder, a "
+        "Hugging Face dataset id (owner/name), or 'built-in'."
+    )
 
 
 def _text(path: Path) -> str:
@@ -59,22 +65,31 @@ def _text(path: Path) -> str:
 
 def _csv(path: Path) -> Iterator[SourceRow]:
     csv.field_size_limit(_MAX_CELL)
-    reader = csv.reader(_text(path).splitlines(keepends=True), strict=True)
+    # Python's csv ends a row at whatever ends a piece of its input: only CR and LF may, no other line separator.
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    header: list[str] | None = None
+    line = 1
     try:
-        header = next(reader, None)
-        if header is None:
-            return
-        if len(set(header)) != len(header):
-            raise PromptError(f"{path}:1: a column name occurs twice in {header}; give each column its own name")
-        line = reader.line_num + 1
         for cells in reader:
-            if cells:
+            if header is None:
+                header = _header(cells, path)
+            elif cells:
                 if len(cells) != len(header):
-                    raise PromptError(f"{path}:{line}: {len(cells)} cells where the header has {len(header)}")
+                    raise PromptError(
+                        f"{path}:{line}: {len(cells)} cells where the header has {len(header)}; check the commas, and "
+                        "put quotes around cells that hold one"
+                    )
                 yield SourceRow(dict(zip(header, cells, strict=True)), f"{path}:{line}")
             line = reader.line_num + 1
     except csv.Error as error:
-        raise PromptError(f"{path}:{reader.line_num}: not CSV ({error}); check the quotes of this row") from error
+        raise PromptError(f"{path}:{line}: not CSV ({error}); check the quotes of the row that begins here") from error
+
+
+def _header(cells: list[str], path: Path) -> list[str]:
+    twice = [name for name, n in Counter(cells).items() if n > 1]
+    if twice:
+        raise PromptError(f"{path}:1: the column name {twice[0]!r} occurs twice; give each column its own name")
+    return cells
 
 
 def _json_lines(path: Path) -> Iterator[SourceRow]:
@@ -94,7 +109,7 @@ def _json(path: Path) -> Iterator[SourceRow]:
 def _parse(text: str, place: str) -> Any:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also for numbers of thousands of digits
         raise PromptError(f"{place}: not JSON ({error}); expected one object a line, or a list of objects") from error
 
 
@@ -107,12 +122,12 @@ def _object(value: Any, place: str) -> dict[str, Any]:
 
 
 def _parquet(path: Path) -> Iterator[SourceRow]:
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
         raise PromptError(f"{path}: not a Parquet file ({error}); check how it was written") from error
     for number, values in enumerate(table.to_pylist(), start=1):
         yield SourceRow(values, f"{path} row {number}")
@@ -123,8 +138,14 @@ def _dataset_folder(path: Path, split: str | None) -> Iterator[SourceRow]:
 
     try:
         loaded = datasets.load_from_disk(str(path))
+    except IndexError:  # what datasets makes of a saved dataset without rows
+        return
     except (FileNotFoundError, ValueError, OSError) as error:
-        raise PromptError(f"{path}: not a folder that datasets' save_to_disk wrote ({error})") from error
+        raise PromptError(
+            f"{path}: not a folder that datasets' save_to_disk wrote ({error}); name a file in it, or save it anew"
+        ) from error
+    if split is not None and not hasattr(loaded, "keys"):
+        raise PromptError(f"{path}: is one dataset without splits; leave out 'split' ({split!r})")
     yield from _dataset(loaded, str(path), split)
 
 
@@ -153,6 +174,6 @@ def _dataset(loaded: Any, name: str, split: str | None) -> Iterator[SourceRow]:
         yield SourceRow(dict(values), f"{name} row {number}")
 
 
-def _looks_like_hub_id(source: str) -> bool:
-    owner, _, name = source.partition("/")
-    return bool(owner and name and "/" not in name and not Path(source).suffix and not source.startswith((".", "~")))
+_READERS = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json, ".parquet": _parquet}
+# A name may hold dots (llama-3.1-evals), but a short ending of letters alone is a file that is not there.
+_HUB_ID = re.compile(r"(?!.*\.[A-Za-z]{1,4}$)[A-Za-z0-9_-][A-Za-z0-9_.-]*/[A-Za-z0-9_-][A-Za-z0-9_.-]*")

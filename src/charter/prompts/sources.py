@@ -52,7 +52,7 @@ def load_prompts(
         column: where the prompt is; None takes the first likely name that exists (or ``messages``).
         id_column: where the source's own ids are; None makes ids from the content.
         category_column: where the category is; None takes ``category`` where it exists.
-        where: keep rows whose columns equal these values.
+        where: keep rows whose columns equal these values; a CSV's cells are compared as text.
         split: of a Hugging Face dataset.
         limit: keep this many, the first.
 
@@ -65,15 +65,16 @@ def load_prompts(
     if source == BUILT_IN:
         return LoadedPrompts(_built_in(kind)[:limit], {})
     rows = read_rows(source, split=split)
-    _check_columns(rows[0], (column, id_column, category_column, *(where or {})))
+    columns = _Columns(column, id_column, category_column, dict(where or {}))
+    _check_columns(rows, columns)
     rejected: Counter[str] = Counter()
     prompts: dict[str, Prompt] = {}
     texts: set[str] = set()
     for row in rows:
-        if any(row.values.get(name) != value for name, value in (where or {}).items()):
+        if not all(_is(row.values.get(name), value) for name, value in columns.where.items()):
             rejected["filtered by where"] += 1
             continue
-        prompt = _prompt(row, kind, source, column, id_column, category_column)
+        prompt = _prompt(row, kind, source, columns)
         if prompt is None:
             rejected["empty"] += 1
         elif prompt.text in texts:
@@ -92,7 +93,7 @@ def load_prompts(
 
 def _built_in(kind: PromptKind) -> tuple[Prompt, ...]:
     file = resources.files("charter.prompts") / "data" / _FILES[kind]
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in file.read_text("utf-8").split("\n") if line]
     return tuple(
         make_prompt(
             row["prompt"],
@@ -108,33 +109,61 @@ def _built_in(kind: PromptKind) -> tuple[Prompt, ...]:
     )
 
 
-def _check_columns(row: SourceRow, wanted: Sequence[str | None]) -> None:
-    for name in wanted:
-        if name is not None and name not in row.values:
-            raise PromptError(f"{row.place}: there is no column {name!r}; the columns are {', '.join(row.values)}")
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns of a source hold what."""
+
+    prompt: str | None
+    id: str | None
+    category: str | None
+    where: dict[str, Any]
 
 
-def _prompt(
-    row: SourceRow, kind: PromptKind, source: str, column: str | None, id_column: str | None, category: str | None
-) -> Prompt | None:
-    turns = _turns(row, column)
+def _check_columns(rows: Sequence[SourceRow], columns: _Columns) -> None:
+    """Every row needs its prompt and its id; what rows are chosen or sorted by may be missing from some."""
+    for name in (columns.prompt, columns.id):
+        for row in rows if name is not None else ():
+            if name not in row.values:
+                raise PromptError(f"{row.place}: there is no column {name!r}; the columns are {', '.join(row.values)}")
+    known = dict.fromkeys(name for row in rows for name in row.values)
+    for name in (columns.category, *columns.where):
+        if name is not None and name not in known:
+            raise PromptError(f"{rows[0].place}: no row has a column {name!r}; the columns are {', '.join(known)}")
+
+
+def _is(cell: Any, value: Any) -> bool:
+    if isinstance(cell, str) and not isinstance(value, str):
+        return cell.strip().lower() == str(value).lower()
+    return bool(cell == value)
+
+
+def _prompt(row: SourceRow, kind: PromptKind, source: str, columns: _Columns) -> Prompt | None:
+    turns = _turns(row, columns.prompt)
     if not turns:
         return None
-    identity = row_id("prompt", kind, [turn.model_dump() for turn in turns])
-    return Prompt(
-        id=identity if id_column is None else str(row.values[id_column]),
-        turns=turns,
-        kind=kind,
-        category=str(row.values.get(category or "category") or ""),
-        source=source,
-        twin_of=_optional(row, "twin_of"),
-        reference=_optional(row, "reference"),
-    )
+    given_id = None if columns.id is None else _optional(row, columns.id)
+    if columns.id is not None and given_id is None:
+        raise PromptError(
+            f"{row.place}: the id in column {columns.id!r} is empty; give every row one, or no 'id_column'"
+        )
+    try:
+        return Prompt(
+            id=given_id or row_id("prompt", kind, [turn.model_dump() for turn in turns]),
+            turns=turns,
+            kind=kind,
+            category=_optional(row, columns.category or "category") or "",
+            source=source,
+            twin_of=_optional(row, "twin_of"),
+            reference=_optional(row, "reference"),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PromptError(f"{row.place}: {first['loc'][0]}: {first['msg']}") from error
 
 
 def _optional(row: SourceRow, name: str) -> str | None:
     value = row.values.get(name)
-    return str(value) if value else None
+    return None if value is None or value == "" else str(value)
 
 
 def _turns(row: SourceRow, column: str | None) -> tuple[Message, ...]:
@@ -156,8 +185,11 @@ def _turns(row: SourceRow, column: str | None) -> tuple[Message, ...]:
 
 
 def _message(row: SourceRow, value: Any) -> Message:
+    if isinstance(value, Mapping):  # a table gives every message the keys that any of them has
+        value = {name: inner for name, inner in value.items() if inner is not None}
     try:
         return Message.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
-        raise PromptError(f"{row.place}: not a message ({first['msg']}); expected role and content as text") from error
+        where = ".".join(map(str, first["loc"])) or "message"
+        raise PromptError(f"{row.place}: not a message ({where}: {first['msg']}); expected role and content") from error

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from charter.errors import PromptError
+from charter.prompts import LoadedPrompts, load_prompts
+from charter.prompts.reading import read_rows
+from charter.records import Message, make_prompt
+from row_examples import HOSTILE_TEXTS
+
+Load = Callable[..., LoadedPrompts]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Write rows as JSON lines and load them as prompts."""
+
+    def loaded(rows: list[Any], kind: str = "helpful", **options: Any) -> LoadedPrompts:
+        path = tmp_path / "x.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return load_prompts(str(path), kind, **options)  # type: ignore[arg-type]
+
+    return loaded
+
+
+def _texts(loaded: LoadedPrompts) -> list[str]:
+    return [prompt.text for prompt in loaded.prompts]
+
+
+def _refusal(load: Load, rows: list[Any], **options: Any) -> str:
+    with pytest.raises(PromptError) as caught:
+        load(rows, **options)
+    return str(caught.value).rpartition("x.jsonl")[2]
+
+
+@pytest.mark.parametrize("column", ["prompt", "prompt_text", "instruction", "question", "text"])
+def test_a_likely_column_is_found(load: Load, column: str) -> None:
+    """A prompt is found under the names that such files use."""
+    assert _texts(load([{"id": 1, column: "Why?"}])) == ["Why?"]
+
+
+def test_a_column_that_cannot_be_guessed_is_asked_for(load: Load) -> None:
+    """Where no name is likely, the columns are listed."""
+    assert _refusal(load, [{"a": "x", "b": "y"}]) == ":1: which column is the prompt? Set 'column' to one of: a, b"
+
+
+def test_the_rows_columns_become_the_prompts_fields(load: Load) -> None:
+    """Id, category, twin and reference travel on the prompt; the source's own id is kept."""
+    rows = [{"q": "Why?", "nr": 0, "hazard": 0, "twin_of": 7, "reference": "So."}]
+    prompt = load(rows, "benign_twin", column="q", id_column="nr", category_column="hazard").prompts[0]
+    assert (prompt.id, prompt.category, prompt.twin_of, prompt.reference) == ("0", "0", "7", "So.")
+    assert prompt.kind == "benign_twin"
+    assert prompt.source.endswith("x.jsonl")
+    assert prompt.split == "train"
+
+
+def test_ids_follow_from_the_content(load: Load) -> None:
+    """Without an id column the id is the content's: the same in another order, another for another kind."""
+    rows = [{"prompt": "a"}, {"prompt": "b"}]
+    ids = {prompt.text: prompt.id for prompt in load(rows).prompts}
+    assert {prompt.text: prompt.id for prompt in load(rows[::-1]).prompts} == ids
+    assert load(rows, "red_team").prompts[0].id != ids["a"]
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE_TEXTS if text.strip()], ids=lambda text: ascii(text)[:30])
+def test_text_is_taken_verbatim(load: Load, text: str) -> None:
+    """A prompt's text is the file's, spaces and newlines included."""
+    assert load([{"prompt": text}]).prompts[0].turns == (Message(role="user", content=text),)
+
+
+def test_conversations_are_read_up_to_the_last_question(load: Load) -> None:
+    """Messages keep their turns; what the assistant said last is not part of what it is asked."""
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Why?"},
+        {"role": "assistant", "content": "Because.", "name": None},
+        {"role": "user", "content": "And then?"},
+        {"role": "assistant", "content": "Then\n"},
+    ]
+    prompt = load([{"messages": turns}]).prompts[0]
+    assert [(turn.role, turn.content) for turn in prompt.turns] == [
+        ("system", "Be brief."),
+        ("user", "Why?"),
+        ("assistant", "Because."),
+        ("user", "And then?"),
+    ]
+    assert load([{"chat": turns}], column="chat").prompts[0].turns == prompt.turns
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            [{"role": "tool", "content": "x"}],
+            ":2: not a message (role: Input should be 'system', 'user' or 'assistant')",
+        ),
+        ([{"role": "user"}], ":2: not a message (content: Field required); expected role and content"),
+        ([{"role": "user", "content": "x", "weight": 1}], ":2: not a message (weight: Extra inputs are not permitted)"),
+        (["x"], ":2: not a message ("),
+        ({"role": "user", "content": "x"}, ":2: 'messages' is dict; expected a text or a list of messages"),
+        (7, ":2: 'messages' is int; expected a text or a list of messages"),
+        ("\ud800", ":2: not a message (content: Value error, the text holds half of a surrogate pair (U+D800)"),
+    ],
+)
+def test_a_wrong_message_names_its_line(load: Load, value: Any, message: str) -> None:
+    """A value that is no conversation is told with its line."""
+    assert _refusal(load, [{"messages": "fine"}, {"messages": value}]).startswith(message)
+
+
+@pytest.mark.parametrize("options", [{"column": "q"}, {"id_column": "q"}])
+def test_a_missing_column_names_its_line(load: Load, options: dict[str, str]) -> None:
+    """The prompt's column, and the id's, must be in every row."""
+    rows = [{"prompt": "a", "q": "b"}, {"prompt": "c"}]
+    assert _refusal(load, rows, **options) == ":2: there is no column 'q'; the columns are prompt"
+
+
+def test_a_column_that_no_row_has_is_refused(load: Load) -> None:
+    """A category or a condition on a column that occurs nowhere is a mistake; in some rows is enough."""
+    rows = [{"prompt": "a"}, {"prompt": "b", "lang": "en"}]
+    assert _refusal(load, rows, category_column="q") == ":1: no row has a column 'q'; the columns are prompt, lang"
+    assert _refusal(load, rows, where={"q": 1}).startswith(":1: no row has a column 'q'")
+    assert [prompt.category for prompt in load(rows, category_column="lang").prompts] == ["", "en"]
+    assert load(rows, where={"lang": "en"}).rejected == {"filtered by where": 1}
+
+
+def test_ids_must_be_distinct_and_there(load: Load) -> None:
+    """Two prompts of one id, or a row without one, are refused with the line."""
+    rows = [{"prompt": "a", "nr": 1}, {"prompt": "b", "nr": 1}]
+    assert _refusal(load, rows, id_column="nr") == ":2: the id '1' was used before; ids must be distinct"
+    rows = [{"prompt": "a", "nr": 1}, {"prompt": "b", "nr": None}]
+    assert _refusal(load, rows, id_column="nr").startswith(":2: the id in column 'nr' is empty")
+
+
+def test_a_field_that_no_file_can_hold_names_its_line(load: Load) -> None:
+    """Half a surrogate pair in a category is told with its line and column."""
+    assert _refusal(load, [{"prompt": "a", "category": "\udfff"}]).startswith(":1: category: Value error, the text")
+
+
+def test_rejected_rows_are_counted(load: Load) -> None:
+    """Each row is kept or counted under why it was not."""
+    rows = [
+        {"prompt": "a", "lang": "en"},
+        {"prompt": "a", "lang": "en"},
+        {"prompt": " \n", "lang": "en"},
+        {"prompt": None, "lang": "en"},
+        {"prompt": "b", "lang": "de"},
+        {"prompt": "c", "lang": "en"},
+        {"prompt": "d", "lang": "en"},
+        {"prompt": [{"role": "assistant", "content": "x"}], "lang": "en"},
+    ]
+    loaded = load(rows, where={"lang": "en"}, limit=2)
+    assert _texts(loaded) == ["a", "c"]
+    assert loaded.rejected == {"duplicate text": 1, "empty": 3, "filtered by where": 1, "over the limit": 1}
+
+
+_ROW = st.fixed_dictionaries(
+    {"prompt": st.sampled_from(["a", "b", "c", "", " ", None, "a\n"]), "lang": st.sampled_from(["en", "de", None])}
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(_ROW, min_size=1, max_size=12), limit=st.none() | st.integers(1, 3))
+def test_no_row_is_lost(load: Load, rows: list[dict[str, Any]], limit: int | None) -> None:
+    """Rows read are rows kept and rows rejected, whatever the rows."""
+    try:
+        loaded = load(rows, where={"lang": "en"}, limit=limit)
+    except PromptError as error:
+        assert "no prompt is left" in str(error)  # noqa: PT017 - either is an outcome of a drawn file
+        assert not any(row["lang"] == "en" and (row["prompt"] or "").strip() for row in rows)
+    else:
+        assert len(loaded.prompts) + sum(loaded.rejected.values()) == len(rows)
+        assert len(set(_texts(loaded))) == len(loaded.prompts) <= (limit or 12)
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [({"n": 1}, "a"), ({"n": "1"}, "a"), ({"ok": True}, "b"), ({"n": 2, "ok": True}, "b"), ({"x": 0.5}, "b")],
+)
+def test_conditions_on_a_csv_compare_text(tmp_path: Path, where: dict[str, Any], kept: str) -> None:
+    """A CSV has no numbers or booleans: a recipe's ones match what the cell says."""
+    (tmp_path / "x.csv").write_text("prompt,n,ok,x\na,1,no,1\nb,2,True,0.5\n")
+    assert _texts(load_prompts(str(tmp_path / "x.csv"), "helpful", where=where)) == [kept]
+
+
+def test_conditions_keep_numbers_and_text_apart_in_json(load: Load) -> None:
+    """In JSON a number is no text: a condition with text asks for text."""
+    rows = [{"prompt": "a", "n": 1}, {"prompt": "b", "n": "1"}]
+    assert _texts(load(rows, where={"n": "1"})) == ["b"]
+
+
+def test_nothing_left_is_an_error(load: Load) -> None:
+    """A file whose every row is rejected says how many there were, and why."""
+    message = _refusal(load, [{"prompt": "", "lang": "en"}, {"prompt": "b", "lang": "de"}], where={"lang": "en"})
+    assert message.startswith(": no prompt is left of 2 rows ({'empty': 1, 'filtered by where': 1}); check column")
+
+
+def test_saved_datasets_are_prompts(tmp_path: Path) -> None:
+    """A saved folder's chat rows become prompts; None that a table pads messages with is no field."""
+    import datasets
+
+    turns = [{"role": "user", "content": "Why?", "name": None}, {"role": "assistant", "content": "So.", "name": None}]
+    datasets.Dataset.from_list([{"messages": turns}]).save_to_disk(str(tmp_path / "saved"))
+    loaded = load_prompts(str(tmp_path / "saved"), "helpful")
+    assert loaded.prompts[0].turns == (Message(role="user", content="Why?"),)
+
+
+@pytest.mark.parametrize("kind", ["red_team", "benign_twin", "helpful"])
+def test_the_built_in_prompts_load(kind: str) -> None:
+    """Each built-in set loads whole, in its order, and a limit takes its first."""
+    loaded = load_prompts("built-in", kind)  # type: ignore[arg-type]
+    assert len(loaded.prompts) == 240
+    assert loaded.rejected == {}
+    assert {prompt.kind for prompt in loaded.prompts} == {kind}
+    assert len({prompt.id for prompt in loaded.prompts}) == 240
+    assert load_prompts("built-in", kind, limit=3).prompts == loaded.prompts[:3]  # type: ignore[arg-type]
+
+
+def test_loaded_prompts_go_out_and_come_back(tmp_path: Path, load: Load) -> None:
+    """Prompts that were written as table rows can be read again as a source."""
+    prompts = [make_prompt(text, "helpful", category="c") for text in ("a\r\nb", "{x}")]
+    rows = [prompt.to_row() for prompt in prompts]
+    loaded = load(rows, id_column="prompt_id", column="turns")
+    assert [(one.id, one.turns, one.category) for one in loaded.prompts] == [
+        (one.id, one.turns, one.category) for one in prompts
+    ]
+    assert len(read_rows(str(tmp_path / "x.jsonl"))) == 2
