@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import importlib.metadata
 import os
 import platform
@@ -22,7 +22,7 @@ def describe_environment(models: Mapping[str, ModelFolder | None], inputs: Mappi
     """Describe the machine and the software, as a JSON object."""
     return {
         "charter": importlib.metadata.version("charter"),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": processor_name(),

@@ -198,7 +198,8 @@ class Preference(PromptRow):
 
     ``pair`` is the pair's id; ``chosen_side`` the side that was chosen. ``p_judge`` is the judge's probability for the
     chosen side before any prior of the source. ``position_bias`` is the mean over principles of |P(a shown first) -
-    P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention.
+    P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention; None where it has none,
+    and for a tie.
     """
 
     chosen: str

@@ -179,9 +179,10 @@ def _claim(recipe: Recipe, folder: Path, recipe_text: str) -> None:
     if (folder / "inputs.json").exists():
         _check_same(read_json(folder / "inputs.json"), inputs, folder, "input")
         return
+    # The resolved recipe marks the folder as a run's: first, so that a run killed in between can be continued.
+    write_text(resolved, dump_recipe(recipe))
     write_text(folder / "recipe.yaml", recipe_text)
     write_json(folder / "environment.json", describe_environment(folders, inputs))
-    write_text(resolved, dump_recipe(recipe))
     write_json(folder / "inputs.json", inputs)
 
 
@@ -219,13 +220,21 @@ def _inputs(recipe: Recipe, folders: dict[str, ModelFolder | None]) -> dict[str,
     found = {name: digest(load_constitution(source).model_dump(mode="json")) for name, source in constitutions.items()}
     for kind in ("red_team", "benign_twin", "helpful"):
         source = getattr(recipe.prompts, kind)
-        if source is not None and Path(source.source).is_file():
-            found[f"prompts {kind}"] = _file_digest(Path(source.source))
+        if source is not None and Path(source.source).exists():
+            found[f"prompts {kind}"] = _source_digest(Path(source.source))
     for file in recipe.evaluate.multiple_choice:
         found[f"multiple choice {file}"] = _file_digest(Path(file))
     for role, folder in folders.items():
         found[f"model {role}"] = role_specs(recipe)[role].name if folder is None else model_fingerprint(folder)
     return found
+
+
+def _source_digest(path: Path) -> str:
+    """Fingerprint a file, or a saved dataset's folder by the names and contents of its files."""
+    if not path.is_dir():
+        return _file_digest(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest([[file.relative_to(path).as_posix(), _file_digest(file)] for file in files])
 
 
 def _file_digest(path: Path) -> str:

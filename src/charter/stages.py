@@ -7,16 +7,19 @@ in, came out, were filtered and failed, and what else it counted.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charter.engines.base import Engine
+from charter.errors import PromptError
 from charter.evaluation import evaluate
 from charter.feedback import label, pairs
 from charter.prompts import load_prompts, split_prompts
 from charter.prompts.split import remove_contamination
+from charter.recipe import PromptSource, TrainingSettings
 from charter.records import (
     Comparison,
     Pair,
@@ -27,7 +30,6 @@ from charter.records import (
     SftRow,
     Trace,
 )
-from charter.recipe import PromptSource, TrainingSettings
 from charter.revision import revise
 from charter.rows import Mapped
 from charter.run import Run
@@ -69,6 +71,7 @@ def _prompts(run: Run) -> Summary:
     )
     helpful = _split_helpful(run, found.get("helpful", ()))
     kept, n_contaminated = remove_contamination([*harmful, *helpful], _shown_contexts(run))
+    _check_ids(kept)
     write_table(run.data("prompts"), kept, Prompt)
     n_read = sum(map(len, found.values()))
     n_left = n_read - len(kept) - n_contaminated
@@ -99,13 +102,25 @@ def _split_helpful(run: Run, prompts: Sequence[Prompt]) -> list[Prompt]:
 
 
 def _shown_contexts(run: Run) -> list[str]:
-    return [
-        message.content
-        for constitution in (run.constitution, run.helpful)
-        for example in (*constitution.few_shots.revise, *constitution.few_shots.judge)
-        for message in example.messages
-        if message.role == "user"
+    shown = [
+        example.messages
+        for few_shots in (run.constitution.few_shots, run.helpful.few_shots)
+        for examples in (few_shots.revise, few_shots.judge)
+        for example in examples
     ]
+    return [message.content for messages in shown for message in messages if message.role == "user"]
+
+
+def _check_ids(prompts: Sequence[Prompt]) -> None:
+    """Refuse prompts of two kinds that share an id: every row of the run is named after its prompt."""
+    seen: dict[str, Prompt] = {}
+    for prompt in prompts:
+        other = seen.setdefault(prompt.id, prompt)
+        if other is not prompt:
+            raise PromptError(
+                f"the id {prompt.id!r} is used by a {other.kind} prompt ({other.source}) and a {prompt.kind} prompt "
+                f"({prompt.source}); leave out 'id_column' for one of them, or make their ids differ"
+            )
 
 
 def _count(prompts: Sequence[Prompt], kind: str, split: str) -> int:
@@ -138,32 +153,34 @@ def _sft(run: Run) -> Summary:
     )
     rows, left_out = list(revised.rows), {f"revision: {reason}": n for reason, n in revised.left_out.items()}
     ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
+    failed: Counter[str] = Counter()
     for kind, ratio in ratios.items():
         wanted = round(ratio * len(revised.rows))
-        mixture = _sample(run, kind, wanted)
+        sampled = _sample(run, kind, wanted)
+        mixture = sampled_rows(sampled.done, wanted)
         rows += mixture.rows
         left_out |= {f"{kind}: {reason}": n for reason, n in mixture.left_out.items()}
+        failed.update(sampled.reasons["failed"])
     rows = shuffled(rows, run.recipe.seed)
     write_table(run.data("sft"), rows, SftRow)
     run.pool.close()
     counts = {"rows": _tally(f"{row.prompt.kind} {row.origin}" for row in rows)}
-    n_left_out = sum(left_out.values())
     training = _train_sft(run, rows)
     return {
-        "n_in": len(rows) + n_left_out,
+        "n_in": len(rows) + sum(left_out.values()) + failed.total(),
         "n_done": len(rows),
         "filtered": left_out,
-        "failed": {},
+        "failed": dict(failed),
         "counts": counts,
         "training": training,
     }
 
 
-def _sample(run: Run, kind: PromptKind, wanted: int) -> Any:
+def _sample(run: Run, kind: PromptKind, wanted: int) -> Mapped[Trace]:
     """Sample the base's own answers, as chains without rounds."""
     settings = run.recipe.sft
     prompts = _read_prompts(run, "train", kind)
-    mapped = revise(
+    return revise(
         prompts if wanted else [],
         run.constitution,
         run.pool.engine("policy"),
@@ -175,7 +192,6 @@ def _sample(run: Run, kind: PromptKind, wanted: int) -> Any:
         stage=f"sft/{kind}",
         mapper=run.mapper,
     )
-    return sampled_rows(mapped.done, wanted)
 
 
 def _train_sft(run: Run, rows: Sequence[SftRow]) -> Summary:
@@ -213,7 +229,8 @@ def _pairs(run: Run) -> Summary:
         mapper=run.mapper,
     )
     write_table(run.data("pairs"), mapped.done, Pair)
-    return _summary(mapped, counts={"made": _tally(f"{pair.prompt.kind} {pair.source}" for pair in mapped.done)})
+    made = _tally(f"{pair.prompt.kind} {pair.source}" for pair in mapped.done)
+    return _summary(mapped, counts={"asked for": settings.n, "made": made})
 
 
 def _label(run: Run) -> Summary:
@@ -304,7 +321,8 @@ def _evaluate(run: Run) -> Summary:
     measurements = [one.model_dump(mode="json") for one in found.measurements]
     write_json(run.folder / "evaluation.json", {"models": list(models), "measurements": measurements})
     n_out = sum(found.left_out.values())
-    n_done = len(found.responses) + len(found.comparisons)
+    # A comparison without a readable verdict is a row of the table, and counted among those left out.
+    n_done = len(found.responses) + sum(one.win is not None for one in found.comparisons)
     return {
         "n_in": n_done + n_out,
         "n_done": n_done,
@@ -369,8 +387,6 @@ def _summary(mapped: Mapped[Any], *, counts: Mapping[str, Any]) -> Summary:
 
 
 def _tally(names: Any) -> dict[str, int]:
-    from collections import Counter
-
     return dict(sorted(Counter(names).items()))
 
 
@@ -381,6 +397,8 @@ STAGES: Mapping[str, Stage] = {
     "pairs": Stage(("data/prompts.parquet", "data/traces.parquet", "stages/sft.json"), ("data/pairs.parquet",), _pairs),
     "label": Stage(("data/pairs.parquet",), ("data/preferences.parquet",), _label),
     "dpo": Stage(("data/preferences.parquet", "stages/sft.json"), ("models/dpo",), _dpo),
-    "evaluate": Stage(("data/prompts.parquet",), ("data/responses.parquet", "evaluation.json"), _evaluate),
+    "evaluate": Stage(
+        ("data/prompts.parquet",), ("data/responses.parquet", "data/comparisons.parquet", "evaluation.json"), _evaluate
+    ),
     "report": Stage((), ("report.html",), _report),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from charter.engines.base import Engine, ScoreRequest
-from charter.evaluation.measuring import measure
+from charter.evaluation.measuring import Better, measure
 from charter.records import Measurement, Preference, Prompt, Response, Scored
 from charter.rows import Mapped, RowMapper
 from charter.seeds import row_id
@@ -64,7 +64,7 @@ def measure_loss(
 ) -> list[Measurement]:
     """Measure the mean over prompts of the loss in nats per token."""
     values = {model: {one.id: one.loss for one in scored} for model, scored in scores.items()}
-    better = "lower" if lower_is_better else "neither"
+    better: Better = "lower" if lower_is_better else "neither"
     return measure(name, values, subset="helpful", base=base, unit="nats", better=better, rows=rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from charter.engines.base import ChoiceRequest, Engine
 from charter.errors import PromptError
@@ -49,14 +50,25 @@ def _row(row: SourceRow, path: str) -> ChoiceRow:
     for name in ("prompt", "corrects", "incorrects"):
         if name not in values:
             raise PromptError(f"{row.place}: {name!r} is missing; a row is {{prompt, corrects, incorrects}}")
-    letters = {name: tuple(_letter(option, row) for option in values[name]) for name in ("corrects", "incorrects")}
+    if not isinstance(values["prompt"], str):
+        raise PromptError(f"{row.place}: 'prompt' is {type(values['prompt']).__name__}; expected a text")
+    letters = {name: _letters(values[name], name, row) for name in ("corrects", "incorrects")}
     if not letters["corrects"] or not letters["incorrects"]:
         raise PromptError(f"{row.place}: at least one option must be right and one wrong")
-    text = str(values["prompt"]).rstrip()
+    options = (*letters["corrects"], *letters["incorrects"])
+    if len(set(options)) != len(options):
+        raise PromptError(f"{row.place}: a letter occurs twice in {', '.join(options)}; each option has its own")
+    text = values["prompt"].rstrip()
     return ChoiceRow(row_id("choice", path, row.place, text), f"{text} (", letters["corrects"], letters["incorrects"])
 
 
-def _letter(option: str, row: SourceRow) -> str:
+def _letters(options: Any, name: str, row: SourceRow) -> tuple[str, ...]:
+    if not isinstance(options, list):
+        raise PromptError(f"{row.place}: {name!r} is {options!r}; expected a list of letters such as [' (A)']")
+    return tuple(_letter(option, row) for option in options)
+
+
+def _letter(option: Any, row: SourceRow) -> str:
     letter = str(option).strip().removeprefix("(").removesuffix(")")
     if len(letter) != 1 or not letter.isalpha():
         raise PromptError(f"{row.place}: the option {option!r} is not a letter such as ' (A)'")
@@ -64,8 +76,12 @@ def _letter(option: str, row: SourceRow) -> str:
 
 
 async def answer_one(row: ChoiceRow, engine: Engine) -> ChoiceAnswer:
-    """Read the letters' log-probabilities after the question's opening bracket, in one forward pass."""
-    options = (*row.corrects, *row.incorrects)
+    """Read the letters' log-probabilities after the question's opening bracket, in one forward pass.
+
+    Letters stand in the order of the alphabet, so that of equally likely ones the first counts: were the right ones
+    first, a model with no preference would be right every time.
+    """
+    options = tuple(sorted((*row.corrects, *row.incorrects)))
     choice = await engine.choose(ChoiceRequest(text=row.text, options=options))
     best = max(range(len(options)), key=lambda index: choice.logprobs[index])
     return ChoiceAnswer(

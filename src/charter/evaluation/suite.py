@@ -88,7 +88,12 @@ def evaluate(
     comparisons: list[Comparison] = []
     if judge is not None:
         judged, comparisons = _head_to_head(
-            bench, judge, responses, constitution, helpful or constitution, k_principles
+            bench,
+            responses,
+            judge,
+            constitution=constitution,
+            helpful=helpful or constitution,
+            k_principles=k_principles,
         )
         measurements += judged
     for file in multiple_choice:
@@ -138,8 +143,9 @@ def _measure_preferences(bench: _Bench, preferences: Sequence[Preference]) -> li
 
 def _head_to_head(
     bench: _Bench,
-    judge: Engine,
     responses: Mapping[str, Sequence[Response]],
+    judge: Engine,
+    *,
     constitution: Constitution,
     helpful: Constitution,
     k_principles: int,

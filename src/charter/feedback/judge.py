@@ -19,6 +19,8 @@ from charter.feedback.questions import Asking, Question, letter_request, reasoni
 from charter.records import Order, Prompt, Verdict
 from charter.seeds import derive_seed
 
+_ORDERS: tuple[Order, ...] = ("ab", "ba")
+
 
 @dataclass(frozen=True)
 class Judge:
@@ -52,7 +54,7 @@ class Judgement:
     position_bias: float
 
 
-async def judge_one(
+async def judge_one(  # noqa: PLR0917 - a row and its two sides read in this order
     judge: Judge, row: str, prompt: Prompt, a: str, b: str, principles: Sequence[Principle]
 ) -> Judgement:
     """Ask about one pair in both orders under each principle.
@@ -71,7 +73,7 @@ async def judge_one(
     Raises:
         EngineError: where the engine failed on the letters.
     """
-    asked = [(principle, order) for principle in principles for order in ("ab", "ba")]
+    asked = [(principle, order) for principle in principles for order in _ORDERS]
     verdicts = await asyncio.gather(
         *(
             _verdict(judge, row, _question(prompt, a, b, principle, order), principle, order)
@@ -106,7 +108,8 @@ def _question(prompt: Prompt, a: str, b: str, principle: Principle, order: Order
 
 
 async def _verdict(judge: Judge, row: str, question: Question, principle: Principle, order: Order) -> Verdict:
-    chains, readings = await _readings(judge, row, question, f"{principle.id} {order}")
+    # Both orders draw their chains from the same seeds: which response is called a must not change them.
+    chains, readings = await _readings(judge, row, question, principle.id)
     valid = [reading for reading in readings if reading.mass >= judge.min_option_mass]
     if not valid:
         mass = max((reading.mass for reading in readings), default=None)

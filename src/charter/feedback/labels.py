@@ -12,7 +12,7 @@ from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Engine
 from charter.feedback.judge import Judge, Judgement, judge_one
 from charter.feedback.questions import make_asking
-from charter.records import Pair, Preference, PromptKind
+from charter.records import Pair, Preference, PromptKind, Side
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed
 
@@ -47,7 +47,7 @@ async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
     judgement = await judge_one(labelling.judges[pair.prompt.kind], pair.id, pair.prompt, pair.a, pair.b, principles)
     if judgement.p_a is None:
         return Filtered("no valid verdict")
-    agrees = None if pair.intended is None else (judgement.p_a >= 0.5) == (pair.intended == "a")
+    agrees = _agrees(judgement.p_a, pair.intended)
     if agrees is False and labelling.on_disagreement == "drop":
         return Filtered("judge disagrees with the source")
     p_a = with_prior(judgement.p_a, pair.intended, labelling.prior.get(pair.source, 0.5))
@@ -56,7 +56,14 @@ async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
     return _preference(pair, judgement, judgement.p_a, p_a, agrees=agrees, keep=labelling.on_disagreement == "keep")
 
 
-def with_prior(p_a: float, intended: str | None, prior: float) -> float:
+def _agrees(p_a: float, intended: Side | None) -> bool | None:
+    """Say whether the judge sides with the intention; a tie sides with neither."""
+    if intended is None or p_a == 0.5:
+        return None
+    return (p_a > 0.5) == (intended == "a")
+
+
+def with_prior(p_a: float, intended: Side | None, prior: float) -> float:
     """Join the judge's probability with the source's own, as independent evidence: log-odds add.
 
     With a prior of 0.5, or no intention, the judge's probability is returned untouched.

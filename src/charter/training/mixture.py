@@ -1,4 +1,4 @@
-"""What supervised fine-tuning is given: revisions, mixed with answers to helpful prompts and benign twins (CAI §3.2)."""
+"""What supervised fine-tuning is given: revisions, mixed with answers to helpful prompts and twins (CAI §3.2)."""
 
 from __future__ import annotations
 
@@ -54,10 +54,13 @@ def revision_rows(
 
 
 def sampled_rows(traces: Iterable[Trace], limit: int) -> Mixture:
-    """Take plain answers (traces without rounds) as responses, at most ``limit``; a prompt's own reference comes first."""
+    """Take plain answers (traces without rounds) as responses, at most ``limit``.
+
+    A prompt's own reference stands in for its answers. Every prompt gives its first answer before any gives a second.
+    """
     rows: dict[str, SftRow] = {}
     left_out: Counter[str] = Counter()
-    for trace in traces:
+    for trace in sorted(traces, key=lambda trace: trace.sample):
         broken = sorted(set(trace.initial_flags) & BLOCKING)
         reference = trace.prompt.reference
         row = _row(trace.prompt, reference or trace.initial, "reference" if reference else "sampled")
