@@ -101,7 +101,7 @@ def _builders() -> dict[type[Record], st.SearchStrategy[Any]]:
             verdicts=verdict_lists, p_judge=probabilities, position_bias=probabilities,
         ),
         Response: st.builds(
-            Response, **row, model=TEXTS, text=TEXTS, finish=TEXTS, n_tokens=numbers, label=TEXTS, flags=texts
+            Response, **row, model=TEXTS, text=TEXTS, finish=TEXTS, n_tokens=numbers, flags=texts
         ),
         Comparison: st.builds(
             Comparison, **row, model=TEXTS, base=TEXTS, win=st.none() | st.sampled_from([0.0, 0.5, 1.0]),

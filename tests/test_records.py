@@ -130,7 +130,7 @@ def test_the_final_text_of_a_trace() -> None:
 def test_a_row_carries_its_prompt_beside_its_own_columns() -> None:
     """A table row leads with its id and the prompt's columns, so that a reader needs no join."""
     prompt = make_prompt("Why?", "benign_twin", category="c", source="s", twin_of="t", split="evaluation")
-    row = Response(id="response-1", prompt=prompt, model="base", text="So.", finish="stop", n_tokens=1, label="x")
+    row = Response(id="response-1", prompt=prompt, model="base", text="So.", finish="stop", n_tokens=1, label="evasive")
     columns = row.to_row()
     assert list(columns)[:2] == ["id", "prompt"]
     assert columns["id"] == "response-1"
