@@ -119,7 +119,7 @@ def parse_yaml(text: str, source: str, *, error: type[UserError] = UserError) ->
     try:
         data = composer.document(yaml.parse(text, Loader=_PARSER))
     except yaml.YAMLError as problem:
-        raise error(_syntax_message(problem, source)) from problem
+        raise error(_syntax_message(problem, text, source)) from problem
     return YamlDocument(source, data, composer.lines)
 
 
@@ -239,14 +239,18 @@ def _line(event: Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 1
 
 
-def _syntax_message(problem: yaml.YAMLError, source: str) -> str:
+def _syntax_message(problem: yaml.YAMLError, text: str, source: str) -> str:
     mark = getattr(problem, "problem_mark", None) or getattr(problem, "context_mark", None)
     where = f"{source}:{mark.line + 1}" if mark else source
     what = getattr(problem, "problem", None) or str(problem)
-    if "\\t" in what or "tab" in what:
+    lines = text.splitlines()
+    start = lines[mark.line][: mark.column + 1] if mark and mark.line < len(lines) else ""
+    if "\t" in start:
         remedy = "indent with spaces, not tabs"
     elif "mapping values" in what:
         remedy = 'put quotes around text that contains ": ", or check the indentation'
+    elif start.endswith(("@", "`", "%")):
+        remedy = f'put quotes around text that starts with "{start[-1]}"'
     else:
         remedy = "check this line and the one before: indentation, quotes, brackets, colons"
     return f"{where}: this is not valid YAML ({what}); {remedy}"

@@ -39,9 +39,11 @@ def load_constitution(source: str | Path) -> Constitution:
     if isinstance(source, str) and source in built_in:
         with as_file(_library() / f"{source}.yaml") as path:
             return _read(path)
-    if not os.path.exists(source):  # noqa: PTH110 - Path.exists raises for a name too long, such as the text of a file
+    # Path.exists raises for what is no path at all, such as the text of a constitution
+    if not os.path.exists(source):  # noqa: PTH110
+        hint = nearest(Path(source).stem, built_in)
         raise ConstitutionError(
-            f"no constitution is found at {shown(str(source))}: it is neither a file nor a built-in{nearest(Path(source).stem, built_in)} "
+            f"no constitution is found at {shown(str(source))}: it is neither a file nor a built-in{hint} "
             f"(built in: {', '.join(built_in)}); check the path, or give a built-in name"
         )
     return _read(Path(source))
@@ -107,8 +109,12 @@ def _extensions(document: YamlDocument) -> Iterator[Fault]:
 
 
 def _said_already(detail: ErrorDetails) -> bool:
-    """Leave out what another fault says: the model's own check of ids, and requests that lack the text they follow."""
+    """Leave out what another fault says better."""
     path = detail["loc"]
-    if detail["type"] == "missing":
-        return path[0] == "principles" and path[-1] in DERIVATIONS
-    return detail["type"] == "value_error" and path == ()
+    match detail["type"]:
+        case "missing":  # a request that lacks the text it would follow from
+            return path[0] == "principles" and path[-1] in DERIVATIONS
+        case "too_short":  # a list is also called too short when an item of it is faulty
+            return len(detail["input"]) >= int(detail["ctx"]["min_length"])
+        case kind:  # the model's own check of unique ids
+            return kind == "value_error" and path == ()

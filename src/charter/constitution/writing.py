@@ -48,16 +48,7 @@ def write_constitution(constitution: Constitution, path: str | Path) -> None:
         )
     target = Path(path)
     data = _plain(constitution)
-    as_json = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
-    try:
-        as_json.encode("utf-8")
-    except UnicodeEncodeError as problem:
-        half = f"U+{ord(problem.object[problem.start]):04X}"
-        raise ConstitutionError(
-            f'constitution "{constitution.name}" holds half of a surrogate pair ({half}), which no file can hold; '
-            "write the character itself"
-        ) from problem
-    text = as_json if target.suffix.lower() == ".json" else _as_yaml(data)
+    text = _as_json(data) if target.suffix.lower() == ".json" else _as_yaml(data)
     try:
         _write_whole(target, text)
     except OSError as problem:
@@ -105,6 +96,10 @@ class _Dumper(yaml.SafeDumper):
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - the library's
         super().increase_indent(flow, indentless=False)  # list items stand indented under their key
+
+
+def _as_json(data: dict[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
 
 
 def _as_yaml(data: dict[str, Any]) -> str:
