@@ -23,6 +23,7 @@ from charter.yaml_reading import parse_yaml, plain_scalar, read_yaml
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
 PriorSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "given"]
+OnCut = Literal["flag", "trim"]
 Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
 
 
@@ -114,6 +115,10 @@ class ReviseSettings(Settings):
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     max_tokens: int = Field(default=256, ge=1)
     max_critique_tokens: int = Field(default=128, ge=1)
+    on_cut: OnCut = Field(
+        default="flag",
+        description="a text cut at the token limit is flagged and not trained on, or ends after its last sentence",
+    )
     n_samples: int = Field(default=1, ge=1, description="chains per prompt, each from its own seed")
 
 
@@ -152,6 +157,10 @@ class SftSettings(TrainingSettings):
     twin_ratio: float = Field(default=0.5, ge=0.0, description="benign-twin rows per revision row")
     response_temperature: float = Field(default=0.7, ge=0.0, description="of the base's own helpful responses")
     max_tokens: int = Field(default=256, ge=1)
+    on_cut: OnCut = Field(
+        default="flag",
+        description="a text cut at the token limit is flagged and not trained on, or ends after its last sentence",
+    )
 
 
 class PairSettings(Settings):
@@ -167,6 +176,10 @@ class PairSettings(Settings):
     temperature: float = Field(default=1.0, ge=0.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     max_tokens: int = Field(default=256, ge=1)
+    on_cut: OnCut = Field(
+        default="flag",
+        description="a text cut at the token limit is flagged and not trained on, or ends after its last sentence",
+    )
     intended_classes: tuple[ResponseLabel, ...] | None = Field(
         default=None,
         min_length=1,

@@ -17,7 +17,7 @@ async def respond_one(prompt: Prompt, model: str, engine: Engine, sampling: Samp
     drawn = sampling.model_copy(update={"seed": derive_seed(seed, prompt.id, "evaluation")})
     completion = await engine.complete(CompletionRequest(messages=prompt.turns, sampling=drawn))
     text = completion.text.strip()
-    flags = response_flags(prompt.text, text, cut=completion.finish == "length")
+    flags = response_flags(prompt.text, text, "cut" if completion.finish == "length" else "whole")
     return Response(
         id=row_id("response", prompt.id, model),
         prompt=prompt,

@@ -23,7 +23,7 @@ from charter.records import Message, Pair, Prompt, PromptKind, ResponseLabel, Tr
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed, row_id
 from charter.text_quality import classify_response
-from charter.text_quality.flags import BLOCKING, response_flags
+from charter.text_quality.flags import BLOCKING, OnCut, response_flags, settle_ending
 
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
 
@@ -53,6 +53,7 @@ class PairMaking:
     sampling: Sampling
     seed: int
     intended_classes: Collection[ResponseLabel] | None
+    on_cut: OnCut
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,14 @@ async def _candidates(plan: PairPlan, making: PairMaking) -> tuple[_Candidate, _
     if plan.source == "on_policy":
         again = plain.model_copy(update={"sampling": _sampling(plan, making, "plain again")})
         first, second = await asyncio.gather(making.policy.complete(plain), making.policy.complete(again))
-        return _candidate(plan, first, "sample 1"), _candidate(plan, second, "sample 2"), False
+        return _candidate(plan, making, first, "sample 1"), _candidate(plan, making, second, "sample 2"), False
     guided = CompletionRequest(
         messages=(*making.guidance, *(turn for turn in plan.prompt.turns if turn.role != "system")),
         sampling=_sampling(plan, making, "guided"),
         n_shared=len(making.guidance),
     )
     with_it, without = await asyncio.gather(making.guide.complete(guided), making.policy.complete(plain))
-    sides = (_candidate(plan, with_it, "guided"), _candidate(plan, without, "plain"))
+    sides = (_candidate(plan, making, with_it, "guided"), _candidate(plan, making, without, "plain"))
     return (*sides, True) if plan.prompt.kind == "red_team" else (sides[1], sides[0], True)
 
 
@@ -118,9 +119,9 @@ def _from_trace(plan: PairPlan) -> tuple[_Candidate, _Candidate, bool]:
     return revision, _Candidate(plan.trace.initial, "initial", plan.trace.initial_flags), True
 
 
-def _candidate(plan: PairPlan, completion: Completion, origin: str) -> _Candidate:
-    flags = response_flags(plan.prompt.text, completion.text, cut=completion.finish == "length")
-    return _Candidate(completion.text.strip(), origin, flags)
+def _candidate(plan: PairPlan, making: PairMaking, completion: Completion, origin: str) -> _Candidate:
+    text, ending = settle_ending(completion.text, making.on_cut, cut=completion.finish == "length")
+    return _Candidate(text, origin, response_flags(plan.prompt.text, text, ending))
 
 
 def _sampling(plan: PairPlan, making: PairMaking, purpose: str) -> Sampling:
@@ -183,6 +184,7 @@ def pairs(
     max_tokens: int = 256,
     seed: int = 0,
     intended_classes: Collection[ResponseLabel] | None = None,
+    on_cut: OnCut = "flag",
     mapper: RowMapper = map_rows,
 ) -> Mapped[Pair]:
     """Make pairs of responses, by source and kind of prompt in stated shares.
@@ -201,6 +203,8 @@ def pairs(
         max_tokens: at most, per response.
         seed: of the run.
         intended_classes: on red-team prompts, response classes that an intended side must be of; None takes all.
+        on_cut: whether a response that was cut at the limit is flagged (and makes no pair), or ended after its last
+            whole sentence.
         mapper: what maps the row function.
 
     Returns:
@@ -213,6 +217,7 @@ def pairs(
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens),
         seed=seed,
         intended_classes=intended_classes,
+        on_cut=on_cut,
     )
 
     async def one(plan: PairPlan) -> Pair | Filtered:

@@ -12,7 +12,7 @@ from charter.records import Prompt, Round, Trace
 from charter.revision.layouts import Layout, LayoutName, make_layout
 from charter.rows import Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed, row_id
-from charter.text_quality.flags import response_flags, revision_flags
+from charter.text_quality.flags import OnCut, response_flags, revision_flags, settle_ending
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Chain:
     seed: int
     sampling: Sampling
     max_critique_tokens: int
+    on_cut: OnCut
 
 
 async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain) -> Trace:
@@ -50,17 +51,18 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
     """
     prompt = start.prompt
     initial = await chain.policy.complete(chain.initial_layout.initial(prompt, _sampling(chain, start, "initial")))
+    first, ending = settle_ending(initial.text, chain.on_cut, cut=initial.finish == "length")
+    initial_flags = response_flags(prompt.text, first, ending)
     rounds: list[Round] = []
-    response = initial.text.strip()
+    response = first
     for number in range(1, chain.rounds + 1):
         rounds.append(await _one_round(start, constitution, chain, response, number))
         response = rounds[-1].revision
-    initial_flags = response_flags(prompt.text, initial.text, cut=initial.finish == "length")
     return Trace(
         id=start.id,
         prompt=prompt,
         sample=start.sample,
-        initial=initial.text.strip(),
+        initial=first,
         initial_flags=initial_flags,
         rounds=tuple(rounds),
         flags=(
@@ -83,14 +85,15 @@ async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain
     revision = await chain.reviser.complete(
         chain.layout.revision(start.prompt, response, principle, criticism, sampling)
     )
-    flags = revision_flags(start.prompt.text, response, criticism, revision.text, cut=revision.finish == "length")
+    text, ending = settle_ending(revision.text, chain.on_cut, cut=revision.finish == "length")
+    flags = revision_flags(start.prompt.text, response, criticism, text, ending)
     return Round(
         number=number,
         principle=principle.id,
         critique_request=principle.critique_request,
         critique=criticism,
         revision_request=principle.revision_request,
-        revision=revision.text.strip(),
+        revision=text,
         flags=(*flags, "critique_cut") if critique.finish == "length" else flags,
     )
 
@@ -116,6 +119,7 @@ def revise(
     top_p: float = 1.0,
     max_tokens: int = 256,
     max_critique_tokens: int = 128,
+    on_cut: OnCut = "flag",
     seed: int = 0,
     stage: str = "revise",
     mapper: RowMapper = map_rows,
@@ -138,6 +142,7 @@ def revise(
         top_p: nucleus kept at each token.
         max_tokens: at most, per response and revision.
         max_critique_tokens: at most, per critique.
+        on_cut: whether a text that was cut at the limit is flagged, or ended after its last whole sentence.
         seed: of the run; each row derives its own.
         stage: the name under which rows are recorded.
         mapper: what maps the row function.
@@ -155,6 +160,7 @@ def revise(
         seed=seed,
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens),
         max_critique_tokens=max_critique_tokens,
+        on_cut=on_cut,
     )
 
     async def one(start: ChainStart) -> Trace:

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from charter.text_quality.boilerplate import has_preamble, leaks_critique
 from charter.text_quality.repetition import is_repetitive
 from charter.text_quality.response_class import classify_response
+from charter.text_quality.trimming import trim_to_sentence
 
-#: Flags that keep a text out of training. ``identical`` is counted but not among them: a fine response stays.
+#: What becomes of a text that was cut at the token limit: it is flagged ``cut``, or ends after its last whole sentence.
+OnCut = Literal["flag", "trim"]
+
+#: How a text came to its end: by itself, at the token limit, or trimmed back from there.
+Ending = Literal["whole", "cut", "trimmed"]
+
+#: Flags that keep a text out of training. ``identical`` and
+#: ``trimmed`` are counted but not among them: a fine response stays, and a trimmed one is whole again.
 BLOCKING = frozenset({"empty", "cut", "critique_leak", "preamble", "refusal_only", "repetition"})
 
 
-def response_flags(prompt: str, text: str, *, cut: bool) -> tuple[str, ...]:
-    """Flag a response by itself: ``empty``, ``cut`` at the token limit, ``repetition``, ``refusal_only``."""
+def settle_ending(text: str, on_cut: OnCut, *, cut: bool) -> tuple[str, Ending]:
+    """Strip a drawn text and settle how it ends. A text in which no sentence ends cannot be trimmed and stays cut."""
+    if not cut:
+        return text.strip(), "whole"
+    trimmed = trim_to_sentence(text).strip() if on_cut == "trim" else ""
+    return (trimmed, "trimmed") if trimmed else (text.strip(), "cut")
+
+
+def response_flags(prompt: str, text: str, ending: Ending) -> tuple[str, ...]:
+    """Flag a response by itself: ``empty``, ``cut`` or ``trimmed``, ``repetition``, ``refusal_only``."""
     if not text.strip():
         return ("empty",)
     found = {
-        "cut": cut,
+        "cut": ending == "cut",
+        "trimmed": ending == "trimmed",
         "repetition": is_repetitive(text),
         "refusal_only": str(classify_response(prompt, text)) == "bare_refusal",
     }
     return tuple(flag for flag, present in found.items() if present)
 
 
-def revision_flags(prompt: str, before: str, critique: str, revision: str, *, cut: bool) -> tuple[str, ...]:
+def revision_flags(prompt: str, before: str, critique: str, revision: str, ending: Ending) -> tuple[str, ...]:
     """Flag a revision against what it revises, and against the critique that asked for it.
 
     Adds ``critique_leak``, ``preamble`` and ``identical`` to the flags of a response.
     """
-    flags = response_flags(prompt, revision, cut=cut)
+    flags = response_flags(prompt, revision, ending)
     if "empty" in flags:
         return flags
     found = {
