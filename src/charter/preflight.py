@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,6 +26,7 @@ from charter.rates import Rates, count_parameters, estimate_rates, find_device, 
 from charter.recipe import PromptSource, Recipe
 from charter.records import Prompt, PromptKind, make_prompt
 from charter.run import role_specs
+from charter.sizing import CountTokens, estimate_tokens
 
 Severity = Literal["error", "warning", "note"]
 ValueT = TypeVar("ValueT")
@@ -89,12 +91,18 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
     for file in recipe.evaluate.multiple_choice:
         choices = _tried(report, "evaluate.multiple_choice", load_choices, file)
         n_choices += len(choices or ())
-    rates = {role: _rates(report, role, spec) for role, spec in role_specs(recipe).items()}
+    specs = role_specs(recipe)
+    by_spec: dict[ModelSpec, Rates] = {}
+    for role, spec in specs.items():
+        if spec not in by_spec:
+            by_spec[spec] = _rates(report, role, spec)
+    rates = {role: by_spec[spec] for role, spec in specs.items()}
     _check_space(report, folder)
     if constitution is not None and helpful is not None and not report.errors:
         chosen = _tried(report, "prompts", select_prompts, recipe, loaded, constitution, helpful)
         if chosen is not None:
-            report.plan = make_plan(recipe, chosen, constitution, helpful, rates, n_choices=n_choices)
+            count = _token_count(specs["policy"])
+            report.plan = make_plan(recipe, chosen, constitution, helpful, rates, n_choices=n_choices, count=count)
     return report
 
 
@@ -195,6 +203,8 @@ def _constitution(report: Preflight, about: str, source: str) -> Constitution | 
     constitution = _tried(report, about, load_constitution, source)
     if constitution is not None:
         for finding in check_constitution(constitution):
+            if about == "constitution.helpful" and "few_shots.revise" in finding.message:
+                continue  # it judges, and revises nothing
             place = f"principle {finding.principle}: " if finding.principle else ""
             report.add(finding.severity, about, f"{place}{finding.message}; {finding.remedy} [{finding.rule}]")
     return constitution
@@ -251,6 +261,28 @@ def _parameters(report: Preflight, role: str, spec: ModelSpec) -> float | None:
         return parameters_in_name(spec.name)
     configuration = read_configuration(found.path / CONFIGURATION)
     return count_parameters(found.path, str(configuration.get("dtype") or configuration.get("torch_dtype")))
+
+
+def _token_count(spec: ModelSpec) -> CountTokens:
+    """Count by the policy's own tokenizer where that is at hand, else by characters."""
+    if spec.engine == "scripted":
+        return estimate_tokens
+    try:
+        folder = resolve_model(spec.name, allow_download=False, trust_remote_code=spec.trust_remote_code).tokenizer
+    except ModelError:
+        return estimate_tokens
+    file = folder / "tokenizer.json"
+    if not file.exists():
+        return estimate_tokens
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(file))
+
+    @functools.lru_cache(maxsize=4096)  # few-shots and principles come back with every row
+    def count(text: str) -> float:
+        return float(len(tokenizer.encode(text, add_special_tokens=False).ids))
+
+    return count
 
 
 def _check_space(report: Preflight, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import typing
 from collections import Counter
 from collections.abc import Mapping
@@ -154,5 +155,6 @@ def _next_step(folder: Path, holder: str, stages: list[StageStatus]) -> str:
         return f"{holder} is at work here; wait for it"
     left = [stage.stage for stage in stages if stage.state != "done"]
     if left:
-        return f"go on with {left[0]!r}: charter run {folder / 'recipe.resolved.yaml'} --out {folder}"
+        command = shlex.join(["charter", "run", str(folder / "recipe.resolved.yaml"), "--out", str(folder)])
+        return f"go on with {left[0]!r}: {command}"
     return f"read {folder / 'report.html'}"

@@ -9,7 +9,7 @@ import typer
 from charter.cli import console
 from charter.cli.options import AsJson, Out, Overrides, Recipe, examples
 from charter.cli.progress import clock_time
-from charter.cli.running import run_folder
+from charter.cli.running import find_recipe, run_folder
 from charter.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,15 +31,16 @@ def add_to(app: typer.Typer) -> None:
 def check(recipe: Recipe, overrides: Overrides = None, out: Out = None, as_json: AsJson = False) -> None:
     """Check a recipe and plan it.
 
-    Nothing is loaded or fetched. The recipe, the constitution and its wording, the prompts, the models, multiple-choice files and the disk are
-    looked at. The plan counts rows, calls and tokens as if nothing were filtered; its times are estimates.
+    Nothing is loaded or fetched. The recipe, the constitution and its wording, the prompts, the models,
+    multiple-choice files and the disk are looked at. The plan counts rows, calls and tokens as if nothing were
+    filtered; its times are estimates.
 
     The exit code is 2 where an error was found.
     """
     from charter.preflight import check_recipe
     from charter.recipe import load_recipe
 
-    found = load_recipe(recipe, overrides or ())
+    found = load_recipe(find_recipe(recipe), overrides or ())
     folder = run_folder(found.name, out)
     report = check_recipe(found, folder)
     if as_json:

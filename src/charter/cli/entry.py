@@ -33,7 +33,7 @@ app = typer.Typer(
 A first run, with a model of 135 million parameters:
   charter check recipes/smoke.yaml
   charter run recipes/smoke.yaml
-  charter show runs/smoke rt-001""",
+  charter show runs/smoke rt-privacy-01""",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -84,8 +84,8 @@ class _Page:
                 continue
             opening, closing, style = (cut, uncut, _REMOVED) if kind == "removed" else (put, unput, _ADDED)
             core = shown.rstrip()
-            whole.append(f"{opening}{core}{closing}", style=style)
-            whole.append(shown[len(core) :] or " ")
+            whole.append(f"{opening}{core}{closing}" if core else "", style=style)
+            whole.append(shown[len(core) :])
         for line in whole.split("\n", allow_blank=True):
             self.text.append("    ")
             self.text.append_text(line)

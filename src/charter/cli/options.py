@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe: a YAML file.", show_default=False)]
+Recipe = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RECIPE", help="The recipe: a YAML file, or the name of one in recipes/.", show_default=False
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charter.cli import console
 from charter.cli.progress import clock_time
-from charter.records import Measurement
+
+if TYPE_CHECKING:
+    from charter.records import Measurement
 
 
 def write_run(folder: Path, stages: Sequence[str]) -> None:

@@ -18,6 +18,13 @@ def run_folder(name: str, out: Path | None) -> Path:
     return Path("runs") / name if out is None else out
 
 
+def find_recipe(named: Path) -> Path:
+    """Find a recipe by its path, or by the bare name of one in the folder ``recipes`` here."""
+    in_recipes = Path("recipes") / f"{named}.yaml"
+    is_bare = named.parent == Path() and not named.suffix
+    return in_recipes if is_bare and not named.exists() and in_recipes.exists() else named
+
+
 def do_stages(
     recipe_file: Path,
     overrides: Sequence[str],
@@ -41,6 +48,7 @@ def do_stages(
     from charter.preflight import check_inputs, fetch_models
     from charter.recipe import load_recipe
 
+    recipe_file = find_recipe(recipe_file)
     recipe = load_recipe(recipe_file, overrides)
     folder = run_folder(recipe.name, out)
     check_inputs(recipe)

@@ -15,9 +15,9 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "show",
         epilog=examples(
-            "charter show runs/smoke rt-001",
+            "charter show runs/smoke rt-privacy-01",
             "charter show runs/smoke pair-3f2a",
-            "charter show runs/smoke rt-001 --json",
+            "charter show runs/smoke rt-privacy-01 --json",
         ),
     )(show)
 

@@ -9,24 +9,32 @@ from typing import Literal
 
 Change = Literal["same", "removed", "added"]
 
-_WORD_AND_SPACE = re.compile(r"\S+\s*|\s+")
+_WORD_OR_SPACE = re.compile(r"\S+|\s+")
 
 
 def word_difference(before: str, after: str) -> Iterator[tuple[Change, str]]:
     """Tell two texts apart: what both have, what only the first has, what only the second.
 
-    What is the same or removed joins to ``before``, what is the same or added to ``after``; a word that stands at the
-    end of one text and inside the other counts as the same where only the white space behind it differs, and then
-    ``after`` has its way.
+    What is the same or removed is ``before``, what is the same or added is ``after``, to the character. White space
+    alone between two changes does not part them.
     """
-    first, second = _WORD_AND_SPACE.findall(before), _WORD_AND_SPACE.findall(after)
-    bare = [[word.rstrip() for word in words] for words in (first, second)]
-    matcher = difflib.SequenceMatcher(a=bare[0], b=bare[1], autojunk=False)
-    for kind, start, end, other_start, other_end in matcher.get_opcodes():
-        if kind == "equal":
-            yield "same", "".join(second[other_start:other_end])
-            continue
-        if end > start:
-            yield "removed", "".join(first[start:end])
-        if other_end > other_start:
-            yield "added", "".join(second[other_start:other_end])
+    first, second = _WORD_OR_SPACE.findall(before), _WORD_OR_SPACE.findall(after)
+    removed, added = "", ""
+    for kind, start, end, other_start, other_end in difflib.SequenceMatcher(
+        a=first, b=second, autojunk=False
+    ).get_opcodes():
+        old, new = "".join(first[start:end]), "".join(second[other_start:other_end])
+        if kind == "equal" and not (old.isspace() and (removed or added)):
+            yield from _changed(removed, added)
+            yield "same", old
+            removed, added = "", ""
+        else:
+            removed, added = removed + old, added + new
+    yield from _changed(removed, added)
+
+
+def _changed(removed: str, added: str) -> Iterator[tuple[Change, str]]:
+    if removed:
+        yield "removed", removed
+    if added:
+        yield "added", added

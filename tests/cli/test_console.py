@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.text import Text
+
+from charter.cli import console
+
+
+def test_text_from_outside_moves_no_cursor() -> None:
+    """Escape sequences, carriage returns and turned directions come out as what they are."""
+    assert console.printable("a\x1b[2Jb\rc\u202ed\x9b1m") == r"a\x1b[2Jb\rc\u202ed\x9b1m"
+
+
+@given(st.text())
+def test_printable_leaves_ordinary_text(text: str) -> None:
+    """What has no control characters is printed verbatim, markup and braces too; nothing unsafe is left of the rest."""
+    shown = console.printable(text)
+    assert not any(ord(one) < 32 and one not in "\n\t" for one in shown)
+    if all(one.isprintable() or one in "\n\t" for one in text):
+        assert shown == text
+
+
+def test_results_go_to_stdout_and_the_rest_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    """Results can be piped: nothing else is among them."""
+    console.write("a [bold]result[/bold]")
+    console.note("by the way")
+    console.fail("it is [red]wrong[/red]")
+    printed = capsys.readouterr()
+    assert printed.out == "a [bold]result[/bold]\n"
+    assert printed.err == "by the way\nerror: it is [red]wrong[/red]\n"
+
+
+def test_json_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON survives every terminal encoding and every character."""
+    value = {"text": "é\n\x1b\ud800 \u202e"}
+    console.write_json(value)
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert out.count("\n") == 1
+    assert json.loads(out) == value
+
+
+def test_columns_are_aligned() -> None:
+    """Cells stand under their header, numbers to the right, with no space at the end of a line."""
+    assert console.columns(("name", "n"), [("a", "5"), ("longer", "12")], right=(1,)) == [
+        "name     n",
+        "a        5",
+        "longer  12",
+    ]
+
+
+def test_styles_are_left_out_of_pipes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where stdout is no terminal, styled text is plain text, unwrapped."""
+    console.write_styled(Text("word " * 60, style="red"))
+    assert capsys.readouterr().out == "word " * 60 + "\n"
+
+
+def test_styles_show_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where stdout is a terminal, styles show, unless the person asked for none."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    console.write_styled(Text("word", style="red"))
+    assert "\x1b[31mword" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    console.write_styled(Text("word", style="red"))
+    assert capsys.readouterr().out == "word\n"

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.command import Command, Start
+
+SLOWLY = "await asyncio.sleep(0.3)"  # an answer takes its time, and can be given up
+STUCK = "time.sleep(60)"  # an answer that cannot be given up
+
+
+def wait_for(condition: object, running: subprocess.Popen[str]) -> None:
+    """Wait until a condition holds; the process must still be running then."""
+    assert callable(condition)
+    end = time.monotonic() + 60
+    while not condition():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < end, "waited for a minute"
+        time.sleep(0.05)
+
+
+def has_journal(place: Path) -> bool:
+    """Tell whether the first stage is done, so that the second is at work."""
+    return (place / "runs/demo/stages/prompts.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_and_the_same_command_continues(
+    charter: Command, place: Path, start: Start, finished: Path, number: signal.Signals
+) -> None:
+    """A signal stops a run within ten seconds; a rerun completes it, and it is the run it would have been."""
+    running = start("run", "demo.yaml", wait=SLOWLY)
+    wait_for(lambda: has_journal(place), running)
+    time.sleep(0.5)
+    began = time.monotonic()
+    running.send_signal(number)
+    out, err = running.communicate(timeout=20)
+    assert time.monotonic() - began < 10
+    assert running.returncode == 128 + number, err
+    assert out == ""
+    assert "the same command continues the run" in err
+    assert "Traceback" not in err
+    assert not (place / "runs/demo/.holder").exists()
+    done = charter("run", "demo.yaml")
+    assert done.code == 0, done.err
+    for table in ("traces", "pairs", "preferences", "responses"):
+        name = f"data/{table}.parquet"
+        assert (place / "runs/demo" / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_second_signal_stops_at_once(place: Path, start: Start) -> None:
+    """Where a step cannot be given up, a second signal ends it."""
+    running = start("run", "demo.yaml", wait=STUCK)
+    wait_for(lambda: has_journal(place), running)
+    time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert running.poll() is None
+    began = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=20)
+    assert time.monotonic() - began < 3
+    assert running.returncode == 130
+    assert "stopped at once" in err
+
+
+@pytest.mark.slow
+def test_a_step_that_takes_too_long_is_ended(charter: Command, place: Path, start: Start) -> None:
+    """One signal is enough even where a step cannot be given up: ten seconds at most."""
+    running = start("run", "demo.yaml", wait=STUCK)
+    wait_for(lambda: has_journal(place), running)
+    time.sleep(0.5)
+    began = time.monotonic()
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=20)
+    assert time.monotonic() - began < 10
+    assert running.returncode == 143
+    assert charter("run", "demo.yaml").code == 0
+
+
+def test_second_process_on_the_folder_is_refused(charter: Command, place: Path, start: Start) -> None:
+    """While a run is under way nobody else runs in its folder, and ``status`` says who does."""
+    running = start("run", "demo.yaml", wait=SLOWLY)
+    try:
+        wait_for(lambda: has_journal(place), running)
+        refused = charter("run", "demo.yaml")
+        status = charter("status", "runs/demo", "--json")
+    finally:
+        running.kill()
+        running.communicate()
+    assert refused.code == 2
+    assert f"process {running.pid} is running on this folder" in refused.err
+    assert status.code == 0
+    assert status.value["holder"] == f"process {running.pid}"
+    assert {stage["stage"]: stage["state"] for stage in status.value["stages"]}["revise"] == "running"
+
+
+def test_killed_run_goes_on(charter: Command, place: Path, start: Start, finished: Path) -> None:
+    """A process that was killed leaves nothing in the way: the same command completes the run."""
+    running = start("run", "demo.yaml", wait="await asyncio.sleep(0.1)")
+    wait_for(lambda: has_journal(place), running)
+    time.sleep(1.0)
+    running.kill()
+    running.communicate()
+    assert (place / "runs/demo/.holder").exists()
+    assert charter("status", "runs/demo", "--json").value["holder"] == ""
+    assert charter("run", "demo.yaml").code == 0
+    name = "data/traces.parquet"
+    assert (place / "runs/demo" / name).read_bytes() == (finished / name).read_bytes()

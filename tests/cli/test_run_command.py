@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charter.cli.run import StageName
+from charter.status import STAGE_NAMES
+from charter.store import Journal
+from cli.command import Command
+
+
+def summary(run: Path, stage: str) -> Any:
+    """Read a stage's summary."""
+    return json.loads((run / "stages" / f"{stage}.json").read_text("utf-8"))
+
+
+def n_calls(run: Path) -> int:
+    """How many calls the stages' summaries count."""
+    found = [json.loads(path.read_text("utf-8"))["usage"] for path in (run / "stages").iterdir()]
+    return sum(used["n_calls"] for usage in found for used in usage.values())
+
+
+def test_whole_run_ends_with_its_folder(charter: Command, place: Path) -> None:
+    """A run on the scripted engine does every stage; the last line is the folder and nothing else."""
+    done = charter("run", "demo.yaml")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "runs/demo"
+    assert sorted(path.stem for path in (place / "runs/demo/stages").iterdir()) == sorted(STAGE_NAMES)
+    assert (place / "runs/demo/report.html").exists()
+    assert "Over-refusal on benign twins" in done.out
+    assert "Traceback" not in done.err
+
+
+def test_json_is_one_object(charter: Command) -> None:
+    """With --json stdout is one object: run, stages, measurements."""
+    done = charter("run", "demo.yaml", "--json")
+    assert done.code == 0
+    assert set(done.value) == {"run", "stages", "measurements"}
+    assert done.value["run"] == "runs/demo"
+    assert list(done.value["stages"]) == list(STAGE_NAMES)
+    assert {one["model"] for one in done.value["measurements"]} == {"base", "sft", "dpo"}
+
+
+def test_out_names_the_folder_verbatim(charter: Command, place: Path) -> None:
+    """--out is where the run goes, whatever characters it has, and what the last line says."""
+    out = place / "a folder [bold]with markup[/bold]"
+    done = charter("run", "demo.yaml", "--out", out, "--until", "prompts")
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == str(out)
+    assert (out / "data/prompts.parquet").exists()
+
+
+def test_until_stops_after_a_stage(charter: Command, place: Path) -> None:
+    """--until does no stage after the one named; the next command goes on from there."""
+    assert charter("run", "demo.yaml", "--until", "revise").code == 0
+    assert {path.stem for path in (place / "runs/demo/stages").iterdir()} == {"prompts", "revise"}
+    again = charter("run", "demo.yaml", "--until", "sft")
+    assert "done before: prompts, revise" in again.err
+    assert again.code == 0
+
+
+def test_second_run_asks_nothing(charter: Command, place: Path) -> None:
+    """A finished run is passed over: no stage is done again, and the same figures are printed."""
+    first = charter("run", "demo.yaml")
+    before = {path: path.stat().st_mtime_ns for path in (place / "runs/demo/stages").iterdir()}
+    second = charter("run", "demo.yaml")
+    assert {path: path.stat().st_mtime_ns for path in (place / "runs/demo/stages").iterdir()} == before
+    assert second.out == first.out
+
+
+def test_overrides_reach_the_stages(charter: Command, place: Path) -> None:
+    """key=value settings change what is done."""
+    done = charter("run", "demo.yaml", "revise.rounds=1", "revise.n_samples=2", "--until", "revise")
+    assert done.code == 0
+    assert summary(place / "runs/demo", "revise")["n_done"] == 12
+    assert n_calls(place / "runs/demo") == 12 * 3
+
+
+def test_bare_name_is_looked_up_in_recipes(charter: Command, place: Path) -> None:
+    """A name without a suffix is a recipe of the folder ``recipes``."""
+    (place / "recipes").mkdir()
+    (place / "demo.yaml").rename(place / "recipes/small.yaml")
+    assert charter("run", "small", "--until", "prompts").code == 0
+    assert charter("check", "small").code == 0
+
+
+def test_resolved_recipe_continues_a_run(charter: Command) -> None:
+    """What ``status`` advises works: the resolved recipe, overrides and all, continues the run."""
+    assert charter("run", "demo.yaml", "revise.rounds=1", "--until", "prompts").code == 0
+    done = charter("run", "runs/demo/recipe.resolved.yaml", "--out", "runs/demo", "--until", "revise")
+    assert done.code == 0, done.err
+    assert "done before: prompts" in done.err
+
+
+@pytest.mark.parametrize("stage", ["revise", "sft", "pairs", "label", "dpo", "evaluate"])
+def test_stage_without_its_input_is_refused(charter: Command, place: Path, stage: str) -> None:
+    """A stage alone says which file it lacks; revise and evaluate need the prompts alone, which it brings."""
+    done = charter(stage, "demo.yaml")
+    if stage in {"revise", "evaluate"}:
+        assert done.code == 0
+        assert done.out.splitlines()[-1] == "runs/demo"
+    else:
+        assert done.code == 2
+        assert "is missing; stage" in done.err
+    assert (place / "runs/demo/stages/prompts.json").exists()
+
+
+def test_stages_one_by_one_make_the_whole_run(charter: Command, place: Path) -> None:
+    """Stage after stage gives the very rows of one run."""
+    assert charter("run", "demo.yaml", "--out", "whole").code == 0
+    for stage in ("revise", "sft", "pairs", "label", "dpo", "evaluate"):
+        assert charter(stage, "demo.yaml", "--out", "steps").code == 0
+    for table in ("traces", "sft", "pairs", "preferences", "responses", "comparisons"):
+        name = f"data/{table}.parquet"
+        assert (place / "whole" / name).read_bytes() == (place / "steps" / name).read_bytes()
+
+
+def test_again_redoes_a_stage_and_forgets_later_ones(charter: Command, place: Path, finished: Path) -> None:
+    """--again does the one stage; what later stages had done is gone, what earlier ones had stays."""
+    run = place / "runs/demo"
+    shutil.copytree(finished, run)
+    before = (run / "data/pairs.parquet").read_bytes()
+    done = charter("pairs", "demo.yaml", "--again")
+    assert done.code == 0, done.err
+    assert {path.stem for path in (run / "stages").iterdir()} == {"prompts", "revise", "sft", "pairs"}
+    assert (run / "data/pairs.parquet").read_bytes() == before
+    assert not (run / "data/preferences.parquet").exists()
+    assert not (run / "report.html").exists()
+    used = summary(run, "pairs")["usage"]["demo+sft"]
+    assert (used["n_calls"], used["n_cached"] > 0) == (0, True)
+
+
+def test_again_forgets_the_later_stages_rows(charter: Command, place: Path, finished: Path) -> None:
+    """A row that a later stage recorded before is done anew: it may have come from what was there before."""
+    run = place / "runs/demo"
+    shutil.copytree(finished, run)
+    charter("revise", "demo.yaml", "--again")
+    with Journal(run / "journal.sqlite") as journal:
+        assert {end.status for end in journal.outcomes("revise").values()} == {"done"}
+        for stage in ("sft/helpful", "pairs", "label", "evaluate/respond/base"):
+            assert {end.status for end in journal.outcomes(stage).values()} == {"failed"}
+    assert charter("run", "demo.yaml").code == 0
+    for table in ("traces", "pairs", "preferences", "responses"):
+        name = f"data/{table}.parquet"
+        assert (run / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_stage_names_are_those_of_the_pipeline() -> None:
+    """The command's list of stages is the pipeline's, in its order."""
+    from charter.stages import STAGES
+
+    assert tuple(one.value for one in StageName) == STAGE_NAMES == tuple(STAGES)
