@@ -172,7 +172,8 @@ def _plan_revise(given: _Given) -> StagePlan:
         for number, prompt in enumerate(given.train["red_team"][:_MAX_RENDERED])
     ]
     size = given.sizer.mean_request
-    first = size(layout.initial(prompt, sampling) for prompt, _ in drawn)
+    answering = make_layout(settings.initial_layout or settings.layout, given.constitution)
+    first = size(answering.initial(prompt, sampling) for prompt, _ in drawn)
     asked = size(layout.critique(prompt, "", principle, sampling) for prompt, principle in drawn)
     revised = size(layout.revision(prompt, "", principle, "", sampling) for prompt, principle in drawn)
     response, critique = _FILL * settings.max_tokens, _FILL * settings.max_critique_tokens

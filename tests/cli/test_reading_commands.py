@@ -44,6 +44,7 @@ def test_check_collects_every_error(charter: Command) -> None:
     assert about == {"constitution", "prompts.helpful"}
 
 
+@pytest.mark.model
 def test_check_points_out_remote_code(charter: Command, tiny_model: Path) -> None:
     """A model's own code runs only by an explicit key, and a check says so in so many words."""
     own = ["models.policy.engine=transformers", f"models.policy.name={tiny_model}"]

@@ -1,0 +1,34 @@
+"""Small runs on the scripted engine, for tests of what reads a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from charter.pipeline import run_stages
+from charter.recipe import Recipe, load_recipe
+from charter.run import open_run
+
+RECIPE = """\
+name: small
+constitution: harmless
+models: {policy: {name: small, engine: scripted}}
+prompts: {n_train: 6, n_train_helpful: 6, n_evaluation: 4, n_evaluation_helpful: 4}
+pairs: {n: 16}
+"""
+
+
+def small_recipe(folder: Path, *overrides: str) -> Recipe:
+    """Write the recipe into a folder and read it with overrides."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "small.yaml"
+    path.write_text(RECIPE, "utf-8")
+    return load_recipe(path, overrides)
+
+
+def small_run(folder: Path, stages: Sequence[str], *overrides: str, again: str | None = None) -> Path:
+    """Do stages of the small recipe, and give the run's folder."""
+    recipe = small_recipe(folder, *overrides)
+    with open_run(recipe, folder / "run", recipe_text=RECIPE) as run:
+        run_stages(run, stages, again=again)
+    return folder / "run"

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charter.constitution import load_constitution
+from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
+from charter.pipeline import run_stages
+from charter.plan import Plan, make_plan
+from charter.preflight import select_prompts
+from charter.prompts import load_prompts
+from charter.rates import count_parameters, estimate_rates, find_device, parameters_in_name
+from charter.recipe import Recipe, load_recipe
+from charter.records import Message, PromptKind
+from charter.run import open_run
+from charter.sizing import Load, Size, Sizer, estimate_tokens
+
+RECIPE = """\
+name: demo
+constitution: harmless
+models: {policy: {name: demo, engine: scripted}}
+prompts: {n_train: 8, n_train_helpful: 6, n_evaluation: 4, n_evaluation_helpful: 4}
+pairs: {n: 16}
+evaluate: {head_to_head: true}
+"""
+KINDS: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
+
+
+def read(folder: Path, *overrides: str) -> Recipe:
+    """Read the recipe with overrides."""
+    path = folder / "demo.yaml"
+    path.write_text(RECIPE, "utf-8")
+    return load_recipe(path, overrides)
+
+
+def plan(recipe: Recipe, **arguments: Any) -> Plan:
+    """Plan a recipe as a model of 135M parameters on a CPU would do it."""
+    harmless, helpful = load_constitution("harmless"), load_constitution("helpful")
+    loaded = {kind: load_prompts("built-in", kind).prompts for kind in KINDS}
+    prompts = select_prompts(recipe, loaded, harmless, helpful)
+    rates = dict.fromkeys(("policy", "critic", "reviser", "judge"), estimate_rates(135e6, "cpu"))
+    return make_plan(recipe, prompts, harmless, helpful, rates, **arguments)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("revise.rounds=1", "revise.n_samples=2", "sft.revisions=last"),
+        ("revise.layout=transcript", "label.k_principles=3", "evaluate.head_to_head=false"),
+        ("label.chains=2", "pairs.n=24", "sft.helpful_ratio=0", "revise.initial_layout=chat"),
+    ],
+)
+def test_plan_is_what_a_run_does(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    """On the scripted engine, which filters little, planned rows and calls are those of the run, stage by stage.
+
+    The preferences held out are a share of prompts drawn by hash: the evaluation's calls may be off by those.
+    """
+    recipe = read(tmp_path, *overrides)
+    planned = plan(recipe)
+    with open_run(recipe, tmp_path / "run", recipe_text="", stop=threading.Event()) as run:
+        run_stages(run, ["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate"])
+    for stage in planned.stages[:-1]:
+        found = json.loads((tmp_path / f"run/stages/{stage.stage}.json").read_text("utf-8"))
+        calls = sum(used["n_calls"] + used["n_cached"] for used in found["usage"].values())
+        if stage.stage in {"dpo", "evaluate"}:
+            held_out = 2 * 3 * recipe.pairs.n  # both sides, three models
+            assert abs(calls - stage.calls) <= held_out, stage
+            continue
+        lost = sum(found["filtered"].values()) + sum(found["failed"].values()) if stage.stage != "prompts" else 0
+        assert found["n_done"] + lost >= stage.rows >= found["n_done"], stage
+        if not lost:
+            assert calls == stage.calls, stage
+
+
+def test_more_of_anything_costs_more(tmp_path: Path) -> None:
+    """Rounds, samples, pairs and principles each add calls, tokens and time."""
+    base = plan(read(tmp_path)).total
+    for override in (
+        "revise.rounds=4",
+        "revise.n_samples=2",
+        "pairs.n=64",
+        "label.k_principles=4",
+        "prompts.n_evaluation=20",
+    ):
+        more = plan(read(tmp_path, override)).total
+        assert more.calls > base.calls, override
+        assert more.prompt_tokens > base.prompt_tokens, override
+        assert more.seconds > base.seconds, override
+
+
+def test_longer_answers_take_longer_and_no_more_calls(tmp_path: Path) -> None:
+    """Token limits change what is written, not how often."""
+    short, long = plan(read(tmp_path, "revise.max_tokens=64")), plan(read(tmp_path, "revise.max_tokens=512"))
+    assert short.total.calls == long.total.calls
+    assert short.stage("revise").completion_tokens < long.stage("revise").completion_tokens
+    assert short.stage("sft").trained_tokens < long.stage("sft").trained_tokens
+
+
+def test_shared_beginnings_are_read_once(tmp_path: Path) -> None:
+    """Few-shots are read once a stage: eight times the rows do not read them eight times."""
+    few = plan(read(tmp_path, "prompts.n_train=8")).stage("revise")
+    many = plan(read(tmp_path, "prompts.n_train=64")).stage("revise")
+    bare = plan(read(tmp_path, "prompts.n_train=8", "revise.n_few_shots=0")).stage("revise")
+    shots = few.prompt_tokens - bare.prompt_tokens
+    assert shots > 500
+    grown = many.prompt_tokens - few.prompt_tokens
+    assert grown == pytest.approx(7 * bare.prompt_tokens, rel=0.2)
+
+
+def test_no_training_prompts_is_an_empty_plan(tmp_path: Path) -> None:
+    """Nothing to do is planned as nothing, not as a division by zero."""
+    recipe = read(tmp_path, "prompts.benign_twin=null", "prompts.helpful=null")
+    empty = make_plan(
+        recipe,
+        [],
+        load_constitution("harmless"),
+        load_constitution("helpful"),
+        dict.fromkeys(("policy", "critic", "reviser", "judge"), estimate_rates(1e9, "cuda")),
+    )
+    assert empty.total.calls == 0
+    assert empty.total.seconds == 0
+
+
+def test_tokens_may_be_counted_by_a_tokenizer(tmp_path: Path) -> None:
+    """Counting twice the tokens reads about twice as many, and writes the same."""
+    once, twice = plan(read(tmp_path)), plan(read(tmp_path), count=lambda text: 2 * estimate_tokens(text))
+    assert twice.stage("label").prompt_tokens > 1.1 * once.stage("label").prompt_tokens
+    assert twice.total.completion_tokens == once.total.completion_tokens
+
+
+def test_choices_are_counted(tmp_path: Path) -> None:
+    """Every model answers every multiple-choice row."""
+    assert plan(read(tmp_path), n_choices=10).total.calls == plan(read(tmp_path)).total.calls + 30
+
+
+def test_scripted_models_take_no_time(tmp_path: Path) -> None:
+    """What needs no model takes no time."""
+    recipe = read(tmp_path)
+    rates = dict.fromkeys(("policy", "critic", "reviser", "judge"), estimate_rates(0.0, "none"))
+    prompts = load_prompts("built-in", "helpful").prompts
+    found = make_plan(recipe, prompts, load_constitution("harmless"), load_constitution("helpful"), rates)
+    assert found.total.seconds == 0
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["basis"] == ["scripted: no model runs"]
+
+
+def test_requests_are_sized_by_what_they_share() -> None:
+    """Messages that rows share are told from a row's own, and a prefill is the row's own."""
+    sizer = Sizer(lambda text: len(text.split()))
+    messages = (Message(role="system", content="one two three"), Message(role="user", content="four five"))
+    assert sizer.request(ChoiceRequest(messages=messages, prefill="six (", n_shared=1)) == Size(3 + 4, 2 + 4 + 2)
+    text = CompletionRequest(text="one two three", n_shared=4, sampling=Sampling())
+    assert sizer.request(text) == Size(1, 2)
+    assert sizer.mean_request([]) == Size()
+
+
+def test_a_load_without_calls_reads_nothing() -> None:
+    """What is shared is read only where somebody reads it."""
+    load = Load()
+    load.add(0, 10, 10, shared=100)
+    assert (load.calls, load.prompt_tokens, load.completion_tokens) == (0, 0, 0)
+    load.add(2, 10, 5, shared=100)
+    assert (load.calls, load.prompt_tokens, load.completion_tokens) == (2, 120, 10)
+
+
+def test_rates_are_the_measured_ones_and_scale() -> None:
+    """On a CPU the 135M model's measured rates hold, and twice the parameters halve them."""
+    small, large = estimate_rates(135e6, "cpu"), estimate_rates(270e6, "cpu")
+    assert (small.prefill, small.decode, small.training) == (2800.0, 700.0, 900.0)
+    assert large.prefill == pytest.approx(1400.0)
+    assert "measured" in small.basis
+    assert "not measured" in estimate_rates(7e9, "cuda").basis
+    assert estimate_rates(7e9, "cuda").decode > estimate_rates(7e9, "cpu").decode
+    assert estimate_rates(135e6, "cpu", max_rows=4).decode < small.decode
+    assert math.isinf(estimate_rates(0.0, "none").decode)
+
+
+@pytest.mark.parametrize(
+    ("name", "n"),
+    [
+        ("mistralai/Mistral-7B-Instruct-v0.3", 7e9),
+        ("HuggingFaceTB/SmolLM2-1.7B-Instruct", 1.7e9),
+        ("smollm2-135m", 135e6),
+        ("gpt2", None),
+        ("models/abc3beta", None),
+    ],
+)
+def test_sizes_are_read_out_of_names(name: str, n: float | None) -> None:
+    """A name that tells its size is believed; another one tells nothing."""
+    assert parameters_in_name(name) == n
+
+
+def test_parameters_are_counted_by_weights(tmp_path: Path) -> None:
+    """Bytes of weights are divided by the bytes of a parameter."""
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 400)
+    assert count_parameters(tmp_path, "bfloat16") == 200
+    assert count_parameters(tmp_path, "float32") == 100
+
+
+def test_device_is_found_without_loading() -> None:
+    """What the recipe names is taken; 'auto' looks for a driver."""
+    assert find_device("cpu") == "cpu"
+    assert find_device("cuda:1") == "cuda"
+    assert find_device("auto") in {"cpu", "cuda"}

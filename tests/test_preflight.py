@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from charter.constitution import load_constitution
+from charter.errors import ModelError, PromptError
+from charter.preflight import check_inputs, check_recipe, fetch_models, select_prompts
+from charter.prompts import load_prompts
+from charter.recipe import Recipe
+from charter.records import Prompt, PromptKind
+from charter.tables import read_table
+from run_examples import small_recipe, small_run
+
+KINDS: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
+
+
+def selected(recipe: Recipe) -> list[Prompt]:
+    """Select the built-in prompts that a recipe asks for."""
+    loaded = {kind: load_prompts("built-in", kind).prompts for kind in KINDS}
+    return select_prompts(recipe, loaded, load_constitution("harmless"), load_constitution("helpful"))
+
+
+@pytest.mark.parametrize("overrides", [(), ("prompts.n_train=null", "prompts.split_seed=3")])
+def test_selection_is_the_first_stages(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    """The prompts that are planned with are the very ones that the run takes."""
+    run = small_run(tmp_path, ["prompts"], *overrides)
+    assert selected(small_recipe(tmp_path, *overrides)) == read_table(run / "data/prompts.parquet", Prompt)
+
+
+def test_own_prompts_are_selected_as_in_the_run(tmp_path: Path) -> None:
+    """Prompts that come unmarked are split by the recipe's numbers, helpful ones too."""
+    for kind in ("red_team", "helpful"):
+        lines = "".join(f'{{"prompt": "{kind} number {number}?"}}\n' for number in range(40))
+        (tmp_path / f"{kind}.jsonl").write_text(lines, "utf-8")
+    overrides = (
+        f"prompts.red_team={tmp_path / 'red_team.jsonl'}",
+        f"prompts.helpful={tmp_path / 'helpful.jsonl'}",
+        "prompts.benign_twin=null",
+    )
+    run = small_run(tmp_path, ["prompts"], *overrides)
+    plan = check_recipe(small_recipe(tmp_path, *overrides), tmp_path).plan
+    assert plan is not None
+    assert plan.stage("prompts").rows == len(read_table(run / "data/prompts.parquet", Prompt)) == 20
+
+
+def test_a_dataset_that_is_not_here_is_planned_by_number(tmp_path: Path) -> None:
+    """A dataset of the hub is not fetched for a check: the recipe's numbers stand in for it, and a note says so."""
+    overrides = ("prompts.red_team=somebody/prompts", "prompts.benign_twin=null", "prompts.red_team.limit=50")
+    recipe = small_recipe(tmp_path, *overrides)
+    report = check_recipe(recipe, tmp_path)
+    assert report.plan is not None
+    assert report.plan.stage("revise").rows == 6
+    assert [one.about for one in report.findings if "fetched when the run starts" in one.message] == [
+        "prompts.red_team"
+    ]
+    check_inputs(recipe)
+
+
+def test_rejected_rows_are_noted(tmp_path: Path) -> None:
+    """Rows of a prompt file that are left out are counted with the reason."""
+    lines = "".join(f'{{"prompt": "Number {number % 30}?"}}\n' for number in range(33))
+    (tmp_path / "mine.jsonl").write_text(lines, "utf-8")
+    report = check_recipe(small_recipe(tmp_path, f"prompts.helpful={tmp_path / 'mine.jsonl'}"), tmp_path)
+    assert any("3 rows are left out: duplicate text" in one.message for one in report.findings)
+    assert not report.errors
+
+
+def test_little_space_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is nearly full is pointed out, also for a folder that is not there yet."""
+    import shutil
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")  # noqa: PYI024 - what the library returns
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 100, 2_000_000_000))
+    report = check_recipe(small_recipe(tmp_path), tmp_path / "not/yet/there")
+    assert [one.message for one in report.findings if one.about == "disk"] == [
+        f"{tmp_path} has 2.0 GB free; a run may need more"
+    ]
+
+
+def test_one_model_in_several_roles_is_looked_at_once(tmp_path: Path) -> None:
+    """A model that plays every role is named once."""
+    report = check_recipe(small_recipe(tmp_path, "models.policy=somebody/model-3b"), tmp_path)
+    assert [one.about for one in report.findings if "somebody/model-3b" in one.message] == ["models.policy"]
+    assert report.plan is not None
+    assert report.plan.basis[0].endswith("3B") or "3B" in report.plan.basis[0]
+
+
+def test_a_misspelt_embedded_name_is_pointed_out(tmp_path: Path) -> None:
+    """A name that is nearly the embedded model's gets the right one."""
+    report = check_recipe(small_recipe(tmp_path, "models.judge=smollm-135m"), tmp_path)
+    found = [one for one in report.findings if one.about == "models.judge"]
+    assert found[0].severity == "warning"
+    assert "'smollm2-135m'" in found[0].message
+
+
+@pytest.mark.model
+def test_tokens_are_counted_by_the_models_tokenizer(tmp_path: Path, tiny_model: Path) -> None:
+    """Where the model is at hand, its tokenizer counts: this one cuts finer than four characters a token."""
+    own = (f"models.policy.name={tiny_model}", "models.policy.engine=transformers")
+    by_tokenizer = check_recipe(small_recipe(tmp_path, *own), tmp_path).plan
+    by_characters = check_recipe(small_recipe(tmp_path), tmp_path).plan
+    assert by_tokenizer is not None
+    assert by_characters is not None
+    assert by_tokenizer.total.calls == by_characters.total.calls
+    assert by_tokenizer.total.prompt_tokens > 1.1 * by_characters.total.prompt_tokens
+
+
+def test_fetching_names_a_missing_model(tmp_path: Path) -> None:
+    """A role whose model does not exist is refused; scripted ones need no files."""
+    fetch_models(small_recipe(tmp_path))
+    with pytest.raises(ModelError, match="nowhere"):
+        fetch_models(small_recipe(tmp_path, "models.judge=./nowhere"))
+
+
+def test_inputs_are_refused_before_the_run(tmp_path: Path) -> None:
+    """What only a late stage reads is looked at first."""
+    with pytest.raises(PromptError, match="nowhere"):
+        check_inputs(small_recipe(tmp_path, "evaluate.multiple_choice=[nowhere.jsonl]"))

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import filelock
+import pytest
+
+from charter.errors import RunError
+from charter.pipeline import FORGOTTEN
+from charter.recipe import Recipe
+from charter.status import STAGE_NAMES, read_measurements, read_run_recipe, read_status, read_summaries
+from charter.store import Journal, Outcome
+from run_examples import small_run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run whose first two stages are done."""
+    return small_run(tmp_path, ["prompts", "revise"])
+
+
+def states(run: Path) -> dict[str, str]:
+    """Read each stage's state."""
+    return {stage.stage: stage.state for stage in read_status(run).stages}
+
+
+def test_done_and_waiting_stages(run: Path) -> None:
+    """What has a summary is done, with its counts; what has no rows waits."""
+    found = read_status(run)
+    assert [stage.stage for stage in found.stages] == list(STAGE_NAMES)
+    assert states(run) == {name: "done" if name in {"prompts", "revise"} else "waiting" for name in STAGE_NAMES}
+    assert found.stages[1].n_done == 6
+    assert found.stages[1].seconds is not None
+    assert found.holder == ""
+    assert "'sft'" in found.next_step
+    json.dumps(found.to_dict())
+
+
+def test_interrupted_stage_counts_its_journal(run: Path) -> None:
+    """A stage that was stopped shows what its journal holds, parts of it together, with reasons."""
+    with Journal(run / "journal.sqlite") as journal:
+        journal.record("sft/helpful", "a", Outcome("done", "{}"))
+        journal.record("sft/benign_twin", "b", Outcome("done", "{}"))
+        journal.record("sft/benign_twin", "c", Outcome("failed", "no answer"))
+        journal.record("sft/benign_twin", "d", Outcome("filtered", "empty"))
+        journal.record("sft/benign_twin", "e", Outcome("failed", FORGOTTEN))
+    stage = read_status(run).stages[2]
+    assert (stage.state, stage.n_done, stage.failed, stage.filtered) == (
+        "interrupted",
+        2,
+        {"no answer": 1},
+        {"empty": 1},
+    )
+
+
+def test_a_run_that_is_held_is_running(run: Path) -> None:
+    """While a process holds the folder, its first unfinished stage runs; nothing of it is disturbed."""
+    (run / ".holder").write_text("process 12345", "utf-8")
+    with filelock.FileLock(run / ".lock"):
+        found = read_status(run)
+    assert found.holder == "process 12345"
+    assert {stage.stage: stage.state for stage in found.stages}["sft"] == "running"
+    assert "wait" in found.next_step
+
+
+def test_a_killed_process_holds_nothing(run: Path) -> None:
+    """A name left behind without its lock is nobody."""
+    (run / ".holder").write_text("process 12345", "utf-8")
+    assert read_status(run).holder == ""
+
+
+def test_damaged_records_are_counted(run: Path) -> None:
+    """Records whose checksum fails are said to be damaged."""
+    import sqlite3
+
+    with Journal(run / "journal.sqlite"):
+        pass
+    database = sqlite3.connect(run / "journal.sqlite")
+    database.execute("UPDATE rows SET payload = 'x' WHERE row IN (SELECT row FROM rows LIMIT 1)")
+    database.commit()
+    database.close()
+    assert read_status(run).n_damaged == 1
+
+
+def test_recipe_and_results_are_read_back(run: Path) -> None:
+    """The run's own recipe, summaries and figures can be read; figures are empty before the evaluation."""
+    assert isinstance(read_run_recipe(run), Recipe)
+    assert list(read_summaries(run)) == ["prompts", "revise"]
+    assert read_measurements(run) == ((), ())
+
+
+def test_other_folders_are_refused(tmp_path: Path) -> None:
+    """A folder that is not there or holds no run is named."""
+    with pytest.raises(RunError, match="no such folder"):
+        read_status(tmp_path / "nowhere")
+    with pytest.raises(RunError, match="is no run's folder"):
+        read_status(tmp_path)
