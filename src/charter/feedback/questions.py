@@ -69,17 +69,18 @@ def reasoning_request(asking: Asking, question: Question, sampling: Sampling) ->
 
 
 def _messages(asking: Asking, question: Question) -> tuple[Message, ...]:
-    text = _question_text(transcript(question.prompt.turns), question.question, question.first, question.second)
+    text = _question_text(question.prompt.turns, question.question, question.first, question.second)
     return (*asking.shared, Message(role="user", content=text))
 
 
-def _question_text(conversation: str, question: str, first: str, second: str) -> str:
-    talk = conversation if conversation.startswith("\n\n") else f"\n\nHuman: {conversation}"
+def _question_text(turns: tuple[Message, ...], question: str, first: str, second: str) -> str:
+    is_lone = len(turns) == 1 and turns[0].role == "user"  # then its transcript is the bare text
+    talk = f"\n\nHuman: {turns[0].content}" if is_lone else transcript(turns)
     return f"Consider this conversation:{talk}\n\n{question}\n\nOptions:\n(A) {first}\n\n(B) {second}"
 
 
 def _example_turns(example: JudgeExample, question: str, *, reasoned: bool) -> list[Message]:
-    text = _question_text(transcript(example.messages), question, example.a, example.b)
+    text = _question_text(example.messages, question, example.a, example.b)
     answer = f"{ANSWER_OPENING}{example.answer})."
     if reasoned and example.reasoning:
         answer = f"{REASONING_OPENING} {example.reasoning}\n{answer}"
