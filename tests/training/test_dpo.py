@@ -116,6 +116,52 @@ def test_sure_labels_are_plain_trl(sft_adapter: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(found[1], expected[1], rtol=1e-5, atol=1e-6)
 
 
+def test_a_whole_training_is_that_of_plain_trl(
+    sft_adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With sure labels and the same order of rows, every step's figures are those of TRL's own training."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    monkeypatch.setattr("charter.training.order.length_buckets", lambda lengths, *_: list(range(len(lengths))))
+    rows = [preference(number, 1.0) for number in range(8)]
+    ours = dpo(
+        rows, sft_adapter, out=tmp_path / "ours", **{**SETTINGS, "batch_size": 4}, epochs=3, warmup=0, schedule="linear"
+    )
+    trainee = load_trainee(sft_adapter, lora=LORA, seed=0, dtype="float32")
+    examples = preference_examples(rows, trainee.tokenizer, max_length=400).kept
+    columns = {
+        name: [list(getattr(one, name)) for one in examples] for name in ("prompt_ids", "chosen_ids", "rejected_ids")
+    }
+    monkeypatch.setattr(DPOTrainer, "_prepare_dataset", lambda _self, dataset, *_: dataset)
+    with quiet_libraries():
+        settings = DPOConfig(
+            output_dir=str(tmp_path / "trl"),
+            report_to="none",
+            save_strategy="no",
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            beta=0.1,
+            learning_rate=SETTINGS["learning_rate"],
+            per_device_train_batch_size=4,
+            num_train_epochs=3,
+            train_sampling_strategy="sequential",
+            logging_steps=1,
+        )
+        theirs = DPOTrainer(
+            trainee.model, args=settings, train_dataset=Dataset.from_dict(columns), processing_class=trainee.tokenizer
+        )
+        theirs.train()
+    steps = [entry for entry in theirs.state.log_history if "loss" in entry]
+    assert ours.losses[-1] < 0.6
+    for name, trl_name in (("loss", "loss"), ("margin", "rewards/margins"), ("logprob_chosen", "logps/chosen")):
+        expected = [step[trl_name] for step in steps]
+        assert [step[name] for step in ours.steps] == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
 def test_ties_have_no_gradient_before_the_first_step(sft_adapter: Path, tmp_path: Path) -> None:
     """With p = 0.5 everywhere a policy equal to its reference is not moved."""
     trainer = make_trainer(sft_adapter, [preference(number, 0.5) for number in range(4)], tmp_path / "x")
