@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from charter.engines.transformers.attention import PASS, Part, Pass, Prefill, Prefix, Step, SuffixStore
+from charter.engines.transformers.attention import CacheShape, Part, Pass, Prefill, Prefix, Step, SuffixStore
+from charter.engines.transformers.body import Body, Linear
 
 LOGITS_AT_ONCE = 128  # positions whose logits exist at once when texts are scored: 128 x 49k in float32 is 25 MB
 Ids = npt.NDArray[np.int64]
@@ -59,19 +60,18 @@ class SharedPrefixDecoder:
     """Prefixes stored once, rows that join and leave, no padding (see ``attention``).
 
     Args:
-        model: a causal language model of the library, with ``attention.ATTENTION`` set.
+        body: from tokens to hidden states.
+        head: from hidden states to logits.
+        shape: of the model's keys and values.
         stop: set when a forward pass is to be left in the middle.
     """
 
     shares = joins = pads = True
 
-    def __init__(self, model: Any, stop: threading.Event) -> None:
-        self._body, self._head = model.base_model, model.get_output_embeddings()
-        self._device = model.device
-        config = model.config.get_text_config()
-        self._n_kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        self._stop = stop
-        self._store = SuffixStore(config.num_hidden_layers)
+    def __init__(self, body: Body, head: Linear, shape: CacheShape, stop: threading.Event) -> None:
+        self._body, self._head, self._shape, self._stop = body, head, shape, stop
+        self._device = shape.device
+        self._store = SuffixStore(shape)
         self._prefixes: list[Prefix | None] = []  # of each row
         self._lengths = np.zeros(0, dtype=np.int64)  # of each row's suffix
         self._parts: list[Part] = []
@@ -88,10 +88,7 @@ class SharedPrefixDecoder:
         lengths = np.array([len(suffix) for suffix in suffixes])
         n_before, n_rows = len(self._lengths), len(self._lengths) + len(suffixes)
         self._reserve(n_rows, int(lengths.max()) + 1)
-        rows = torch.from_numpy(np.repeat(np.arange(n_before, n_rows), lengths)).to(self._device)
-        positions = torch.from_numpy(_counted(lengths)).to(self._device)
-        cells = self._store.cells(rows, positions, self._n_kv_heads)
-        prefill = Prefill(lengths.tolist(), prefix, self._stop, self._device, self._store, cells)
+        prefill = Prefill(lengths.tolist(), prefix, self._stop, self._device, self._store, n_before)
         hidden = self._suffixes(prefill, suffixes)
         self._lengths = np.concatenate((self._lengths, lengths))
         self._prefixes += [prefix] * len(suffixes)
@@ -102,13 +99,12 @@ class SharedPrefixDecoder:
         """Append one token to each row; logits of the next, (n_rows, n_tokens)."""
         n_rows, width = len(tokens), int(self._lengths.max()) + 1
         self._reserve(n_rows, width)
-        lengths = torch.from_numpy(self._lengths).to(self._device)
-        cells = self._store.cells(torch.arange(n_rows, device=self._device), lengths, self._n_kv_heads)
-        hidden_cells = torch.arange(width, device=self._device) > lengths[:, None]
-        mask = torch.zeros((n_rows, 1, 1, width), dtype=self._head.weight.dtype, device=self._device)
-        mask.masked_fill_(hidden_cells[:, None, None, :], float("-inf"))
+        lengths = self._tensor(self._lengths)
+        mask = torch.zeros((n_rows, 1, 1, width), dtype=self._shape.dtype, device=self._device)
+        unwritten = torch.arange(width, device=self._device) > lengths[:, None]
+        mask.masked_fill_(unwritten[:, None, None, :], float("-inf"))
         offsets = np.array([0 if prefix is None else prefix.n_tokens for prefix in self._prefixes])
-        step = Step(self._store, cells, mask, self._parts, self._stop)
+        step = Step(self._store, lengths, mask, self._parts, self._stop)
         hidden = self._forward(step, tokens, self._lengths + offsets)
         self._lengths = self._lengths + 1
         return self._head(hidden)
@@ -144,32 +140,27 @@ class SharedPrefixDecoder:
 
     def _forward(self, one_pass: Pass, tokens: Ids, positions: Ids) -> torch.Tensor:
         """Run the model's body on packed tokens; hidden states, (n_tokens, hidden_size)."""
-        output = self._body(
-            input_ids=torch.from_numpy(tokens).to(self._device).unsqueeze(0),
-            position_ids=torch.from_numpy(positions).to(self._device).unsqueeze(0),
-            use_cache=False,
-            **{PASS: one_pass},
-        )
-        hidden: torch.Tensor = output.last_hidden_state[0]
-        return hidden
+        return self._body(self._tensor(tokens), self._tensor(positions), one_pass)
 
     def _logits(self, hidden: torch.Tensor, positions: Ids) -> torch.Tensor:
-        logits: torch.Tensor = self._head(hidden.index_select(0, torch.from_numpy(positions).to(self._device)))
-        return logits
+        return self._head(hidden.index_select(0, self._tensor(positions)))
+
+    def _tensor(self, array: Ids) -> torch.Tensor:
+        return torch.from_numpy(array).to(self._device)
 
     def _reserve(self, n_rows: int, n_cells: int) -> None:
         self._store.reserve(-(-n_rows // _ROWS_STEP) * _ROWS_STEP, -(-n_cells // _CELLS_STEP) * _CELLS_STEP)
 
     def _find_parts(self) -> None:
-        """Gather the rows of each prefix; one prefix for all is a slice, which costs no copies."""
+        """Gather the rows of each prefix; one prefix for all costs no copies."""
         distinct = list({id(prefix): prefix for prefix in self._prefixes}.values())
         if len(distinct) == 1:
-            self._parts = [Part(slice(None), distinct[0])]
+            self._parts = [Part(None, distinct[0])]
             return
         self._parts = []
         for prefix in distinct:
             rows = [row for row, own in enumerate(self._prefixes) if own is prefix]
-            self._parts.append(Part(torch.tensor(rows, device=self._device), prefix))
+            self._parts.append(Part(self._tensor(np.array(rows)), prefix))
 
 
 def _counted(lengths: Ids) -> Ids:

@@ -19,13 +19,11 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
-from charter.engines.transformers.decoding import Decoder, SharedPrefixDecoder
 from charter.engines.transformers.jobs import Drawing, Job, Reading
-from charter.engines.transformers.loading import load_model, supports_shared_prefix
+from charter.engines.transformers.loading import load_model, make_decoder
 from charter.engines.transformers.rendering import Rendered, Renderer
 from charter.engines.transformers.scheduler import Limits, PrefixStatistics, Scheduler
 from charter.engines.transformers.stopping import Stopping
-from charter.engines.transformers.waves import WaveDecoder
 from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import EngineError
 
@@ -44,6 +42,7 @@ class TransformersEngine:
         max_pass_tokens: tokens that one pass over prompts may hold; longer prompts run alone.
         max_prefix_tokens: tokens of shared prefixes that are remembered.
         n_context: the longest text, if less than the model's own limit.
+        fused: whether the layers of Llama's family may be run in their faster form.
 
     Raises:
         ModelError: the model does not exist, cannot be loaded or must not be.
@@ -60,6 +59,7 @@ class TransformersEngine:
         max_pass_tokens: int = 1_024,
         max_prefix_tokens: int = 16_384,
         n_context: int | None = None,
+        fused: bool = True,
     ) -> None:
         folder = model if isinstance(model, ModelFolder) else resolve_model(str(model))
         loaded = load_model(folder, dtype=dtype, device=device)
@@ -67,11 +67,7 @@ class TransformersEngine:
         self.n_context = min(loaded.n_context, n_context or loaded.n_context)
         self._renderer = Renderer(loaded.tokenizer)
         self._stop = threading.Event()
-        decoder: Decoder
-        if supports_shared_prefix(loaded.model):
-            decoder = SharedPrefixDecoder(loaded.model, self._stop)
-        else:
-            decoder = WaveDecoder(loaded.model, self._stop)
+        decoder = make_decoder(loaded.model, self._stop, fused=fused)
         self.shares_prefixes = decoder.shares
         end_ids = loaded.end_ids | {self._renderer.end_of_turn}
         limits = Limits(max_rows, max_batch_tokens, max_pass_tokens, max_prefix_tokens)

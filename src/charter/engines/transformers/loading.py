@@ -8,14 +8,17 @@ from typing import Any
 
 import torch
 
-from charter.engines.transformers import attention
+from charter.engines.transformers.attention import CacheShape, Prefill
+from charter.engines.transformers.body import Body, LibraryBody, Linear, LlamaBody, is_llama, make_head
+from charter.engines.transformers.decoding import Decoder, SharedPrefixDecoder
+from charter.engines.transformers.waves import WaveDecoder
 from charter.engines.weights import ModelFolder, model_fingerprint
 from charter.errors import ModelError
 from charter.seeds import digest
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _PROBE_TOKENS = 24
-_PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}  # of the logits' spread
+_PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.08, torch.float16: 0.02}  # of the logits' spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,34 +88,61 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return _DTYPES[dtype]
 
 
-def supports_shared_prefix(model: Any) -> bool:
-    """Find out whether a model can be run packed, with our attention, and switch it over if so.
+@torch.inference_mode()
+def make_decoder(model: Any, stop: threading.Event, *, fused: bool = True) -> Decoder:
+    """Choose how a model is decoded: with shared prefixes where that gives the library's own logits.
 
-    What the configuration says is asked first; then both ways of running must give the same logits.
+    Args:
+        model: a loaded model; it is taken over, and only the decoder may use it afterwards.
+        stop: set when the decoder is to leave a pass in the middle.
+        fused: whether the layers of Llama's family may be run in their faster form.
+
+    Raises:
+        ModelError: the faster form does not give the library's logits.
     """
     if not _is_plainly_causal(model):
-        return False
-    before = model.config._attn_implementation  # noqa: SLF001 - the library's own name for it
-    ids = torch.arange(_PROBE_TOKENS, device=model.device) * 7919 % model.config.get_text_config().vocab_size
-    attention.register()
-    with torch.inference_mode():
-        expected = model(input_ids=ids.unsqueeze(0), use_cache=False).logits[0].float()
-        try:
-            model.set_attn_implementation(attention.ATTENTION)
-            one_pass = attention.Prefill([_PROBE_TOKENS], None, threading.Event(), model.device)
-            output = model.base_model(
-                input_ids=ids.unsqueeze(0),
-                position_ids=torch.arange(_PROBE_TOKENS, device=model.device).unsqueeze(0),
-                use_cache=False,
-                **{attention.PASS: one_pass},
+        return WaveDecoder(model, stop)
+    before = model.config._attn_implementation  # noqa: SLF001 - the library has no other name for it
+    vocabulary = model.config.get_text_config().vocab_size
+    ids = torch.arange(_PROBE_TOKENS, device=model.device) * 7919 % vocabulary
+    expected = model(input_ids=ids.unsqueeze(0), use_cache=False).logits[0].float()
+    shape, head = _cache_shape(model), make_head(model)
+    try:
+        body: Body = LibraryBody(model)
+        agrees = _agree(expected, _probe(body, head, ids), model.dtype)
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError):
+        agrees = False  # this architecture does not hand our object on to its attention
+    if not agrees:
+        model.set_attn_implementation(before)
+        return WaveDecoder(model, stop)
+    if fused and is_llama(model):
+        body = LlamaBody(model)
+        if not _agree(expected, _probe(body, head, ids), shape.dtype):
+            raise ModelError(
+                f"the faster form of this {model.config.model_type} model does not give its own logits; "
+                "load it with fused=False, and report it"
             )
-            found = model.get_output_embeddings()(output.last_hidden_state[0]).float()
-        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError):
-            found = None  # this architecture does not pass our object on, or has no such parts
-    if found is not None and (found - expected).abs().max() <= _PROBE_TOLERANCE[model.dtype] * expected.std():
-        return True
-    model.set_attn_implementation(before)
-    return False
+    return SharedPrefixDecoder(body, head, shape, stop)
+
+
+def _probe(body: Body, head: Linear, ids: torch.Tensor) -> torch.Tensor:
+    one_pass = Prefill([len(ids)], None, threading.Event(), ids.device)
+    return head(body(ids, torch.arange(len(ids), device=ids.device), one_pass)).float()
+
+
+def _agree(expected: torch.Tensor, found: torch.Tensor, dtype: torch.dtype) -> bool:
+    return bool((found - expected).square().mean().sqrt() <= _PROBE_TOLERANCE[dtype] * expected.std())
+
+
+def _cache_shape(model: Any) -> CacheShape:
+    config = model.config.get_text_config()
+    return CacheShape(
+        n_layers=config.num_hidden_layers,
+        n_kv_heads=getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
+        head_size=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+        dtype=model.dtype,
+        device=model.device,
+    )
 
 
 def _is_plainly_causal(model: Any) -> bool:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from os.path import commonprefix
 from typing import Any
 
 import numpy as np
@@ -93,7 +92,7 @@ class Renderer:
 
     def continuation_ids(self, request: ScoreRequest, prompt: Ids) -> list[int]:
         """Tokenise what is to be scored after a prompt's tokens."""
-        text, marker = self._text(request)
+        text, marker = self._text(request, request.continuation)
         continuation = request.continuation
         if marker:
             continuation = self._marked(continuation, marker)
@@ -119,8 +118,8 @@ class Renderer:
         found: int = self._tokenizer.convert_tokens_to_ids(match.group())
         return found
 
-    def _text(self, request: Request) -> tuple[str, str]:
-        """Render to text; where it holds special tokens as data, a character that marks each of them as such."""
+    def _text(self, request: Request, after: str = "") -> tuple[str, str]:
+        """Render to text; where it or what comes ``after`` holds special tokens as data, a mark put into each."""
         if request.messages is None:
             return f"{request.text}{request.prefill}", ""
         if not self.chats:
@@ -129,7 +128,7 @@ class Renderer:
                 "use the transcript layout, or a model that was tuned for chat"
             )
         contents = [message.content for message in request.messages]
-        marker = self._marker([*contents, request.prefill])
+        marker = self._marker([*contents, request.prefill, after])
         messages, prefill = request.messages, request.prefill
         if marker:
             messages = tuple(
@@ -192,14 +191,14 @@ class Renderer:
         marker = self._marker(contents)
         if marker:
             shared = tuple(Message(role=m.role, content=self._marked(m.content, marker)) for m in shared)
-        rest = [role for role in roles[len(shared) :]]
+        rest = roles[len(shared) :]
         texts = [
             self._template(
                 [*shared, *(Message.model_validate({"role": role, "content": mark}) for role in rest)], prompt=True
             )
             for mark in ("0", "a")
         ]
-        return commonprefix(texts), marker
+        return texts[0][: _n_common(*texts)], marker
 
     def _encode_shared(self, shared: tuple[Message, ...] | str, roles: tuple[str, ...]) -> tuple[int, ...]:
         if isinstance(shared, str):
@@ -207,7 +206,7 @@ class Renderer:
         text, marker = self._shared_text(shared, roles)
         return tuple(self._encode(text, marker, raw=False))
 
-    def _find_option(self, text: str, marker: str, option: str, raw: bool) -> int:  # noqa: FBT001 - a cache's key
+    def _find_option(self, text: str, marker: str, option: str, raw: bool) -> int:
         before = self._encode(text, marker, raw=raw)
         after = self._encode(text + option, marker, raw=raw)
         if len(after) != len(before) + 1 or after[:-1] != before:
@@ -224,7 +223,7 @@ def _special_strings(tokenizer: Any) -> set[str]:
     return {text for text in (*added, *tokenizer.all_special_tokens) if text}
 
 
-def _n_common(first: Sequence[int], second: Sequence[int]) -> int:
+def _n_common(first: Sequence[Any], second: Sequence[Any]) -> int:
     return next(
         (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
     )

@@ -1,8 +1,10 @@
 """Drawing tokens: each row by its own random numbers, so that no row depends on who shares its batch.
 
-A row's random number at a step is a hash of its seed and the step (a counter-based generator: nothing is carried
-from step to step). The token is found by inverting the cumulative distribution in vocabulary order, which two batches
-that differ by rounding errors agree on except within a rounding error of a token's boundary.
+A row's random numbers at a step are hashes of its seed and the step (a counter-based generator: nothing is carried
+from step to step). The token is found by descending a tree over the vocabulary, 16 branches a level, each level with
+a number of its own. One walk along the whole cumulative distribution would do the same, but there the rounding errors
+by which two batches differ add up over 50,000 tokens and decide between unlikely ones; in a tree they stay where they
+are.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-_BLOCK = 256  # tokens summed at once: the draw finds its block first, then its token in the block
+_BRANCHES = 16
+_LEVELS = 4  # the first level takes what 16 x 16 x 16 tokens a branch leave over: 12 branches for 49,152 tokens
 _NUCLEUS_SIZES = (64, 768)  # how many of the likeliest tokens are looked at before the whole vocabulary is sorted
 
 # splitmix64's constants (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators")
@@ -26,7 +29,8 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 class Draws:
     """How each row of a batch is drawn: arrays of shape (n_rows,).
 
-    ``temperature`` 0 is greedy; ``top_p`` 1 leaves the distribution whole; ``uniform`` is the row's number in [0, 1).
+    ``temperature`` 0 is greedy; ``top_p`` 1 leaves the distribution whole; ``uniform`` holds the
+    row's numbers in [0, 1), (n_rows, 4).
     """
 
     temperature: npt.NDArray[np.float32]
@@ -35,9 +39,10 @@ class Draws:
 
 
 def uniforms(seeds: npt.NDArray[np.uint64], steps: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
-    """Give each row its random number in [0, 1) for one step: a hash of seed and step, and nothing else."""
+    """Give each row its random numbers in [0, 1) for one step, (n_rows, 4): hashes of seed and step alone."""
     with np.errstate(over="ignore"):  # wrapping around is the generator
-        mixed = _mix(_mix(seeds + _GAMMA) + (steps + np.uint64(1)) * _GAMMA)
+        counters = steps[:, None] * np.uint64(_LEVELS) + np.arange(1, _LEVELS + 1, dtype=np.uint64)
+        mixed = _mix(_mix(seeds + _GAMMA)[:, None] + counters * _GAMMA)
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
@@ -74,7 +79,7 @@ def _sample(logits: torch.Tensor, draws: Draws) -> torch.Tensor:
         index = torch.from_numpy(nucleus).to(device)
         kept = _keep_nucleus(weights.index_select(0, index), torch.from_numpy(draws.top_p[nucleus]).to(device))
         weights.index_copy_(0, index, kept)
-    return _invert(weights, torch.from_numpy(draws.uniform).to(device))
+    return _descend(weights, torch.from_numpy(draws.uniform).to(device))
 
 
 def _keep_nucleus(weights: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
@@ -89,25 +94,34 @@ def _keep_nucleus(weights: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
     return torch.where(weights >= largest.gather(-1, last), weights, 0.0)
 
 
-def _invert(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """Find in each row the token at which the cumulative weight passes ``uniform`` of the total."""
+def _descend(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Find each row's token, branch by branch."""
     n_rows, n_tokens = weights.shape
-    if n_tokens % _BLOCK:
-        weights = torch.nn.functional.pad(weights, (0, _BLOCK - n_tokens % _BLOCK))
-    blocks = weights.view(n_rows, -1, _BLOCK)
-    per_block = blocks.sum(-1).double().cumsum(-1)
-    target = uniform * per_block[:, -1]
-    block = (per_block <= target.unsqueeze(-1)).sum(-1).clamp(max=per_block.shape[1] - 1)
-    before = torch.where(block > 0, per_block.gather(1, (block - 1).clamp(min=0).unsqueeze(-1)).squeeze(-1), 0.0)
-    inside = blocks[torch.arange(n_rows, device=weights.device), block].double()
-    passed = inside.cumsum(-1) <= (target - before).unsqueeze(-1)
-    # A rounding error may pass all of the block: then the block's last token that has any weight is meant.
-    last = torch.where(inside > 0, torch.arange(_BLOCK, device=weights.device), 0).amax(-1)
-    return block * _BLOCK + torch.minimum(passed.sum(-1), last)
+    leaf = _BRANCHES ** (_LEVELS - 1)
+    if n_tokens % leaf:
+        weights = torch.nn.functional.pad(weights, (0, leaf - n_tokens % leaf))
+    rows = torch.arange(n_rows, device=weights.device)
+    blocks = weights.view(n_rows, -1, _BRANCHES * _BRANCHES)
+    sums = blocks.sum(-1).view(n_rows, -1, _BRANCHES)
+    first = _pick(sums.sum(-1), uniform[:, 0])
+    block = first * _BRANCHES + _pick(sums[rows, first], uniform[:, 1])
+    inside = blocks[rows, block].view(n_rows, _BRANCHES, _BRANCHES)
+    third = _pick(inside.sum(-1), uniform[:, 2])
+    fourth = _pick(inside[rows, third], uniform[:, 3])
+    return (block * _BRANCHES + third) * _BRANCHES + fourth
+
+
+def _pick(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Invert each row's cumulative distribution over a few branches."""
+    cumulative = weights.double().cumsum(-1)
+    passed = (cumulative <= (uniform * cumulative[:, -1]).unsqueeze(-1)).sum(-1)
+    # A rounding error may pass them all: then the last branch that has any weight is meant.
+    last = torch.where(weights > 0, torch.arange(weights.shape[1], device=weights.device), 0).amax(-1)
+    return torch.minimum(passed, last)
 
 
 def _ids(tensor: torch.Tensor) -> npt.NDArray[np.int64]:
-    return tensor.cpu().numpy()  # type: ignore[no-any-return]  # torch types it as an array of Any
+    return tensor.cpu().numpy()
 
 
 def _mix(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

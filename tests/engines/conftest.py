@@ -1,0 +1,44 @@
+"""Tiny models of the kinds that the in-process engine tells apart."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_sliding_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model's tokenizer with a random Mistral whose window is shorter than the tests' prompts."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    return _save_beside(
+        tiny_model, tmp_path_factory.mktemp("tiny_sliding"), MistralForCausalLM, MistralConfig, sliding_window=16
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_recurrent_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model's tokenizer with a random Mamba: no attention, and a state that padding would change."""
+    from transformers import MambaConfig, MambaForCausalLM
+
+    return _save_beside(
+        tiny_model, tmp_path_factory.mktemp("tiny_recurrent"), MambaForCausalLM, MambaConfig, state_size=8
+    )
+
+
+def _save_beside(tokenizer: Path, folder: Path, model_class: type, config_class: type, **settings: object) -> Path:
+    import json
+
+    import torch
+
+    shutil.copytree(tokenizer, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
+    known = json.loads((tokenizer / "config.json").read_text())
+    shape = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+    names = (*shape, "intermediate_size", "initializer_range", "bos_token_id", "eos_token_id", "pad_token_id")
+    kept = {name: known[name] for name in names}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model_class(config_class(**kept, **settings)).save_pretrained(folder)
+    return folder
