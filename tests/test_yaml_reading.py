@@ -138,12 +138,13 @@ def test_deep_block_nesting_is_refused() -> None:
     assert f"my.yaml:{MAX_DEPTH + 1}: values are nested" in refusal(text)
 
 
-def test_large_file_is_refused_unread(tmp_path: Path) -> None:
-    """A file beyond the limit is refused by its size."""
+def test_large_files_are_refused(tmp_path: Path) -> None:
+    """A file beyond the limit is not parsed, and an endless one not read."""
     path = tmp_path / "big.yaml"
     path.write_bytes(b"a: " + b"x" * MAX_BYTES)
-    with pytest.raises(UserError, match="larger than 5 MB"):
-        read_yaml(path)
+    for endless in (path, Path("/dev/zero")):
+        with pytest.raises(UserError, match="larger than 5 MB; split it or shorten it"):
+            read_yaml(endless)
 
 
 def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:

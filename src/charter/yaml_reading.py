@@ -86,12 +86,13 @@ def read_yaml(path: str | Path, *, error: type[UserError] = UserError) -> YamlDo
     """
     source = str(path)
     try:
-        if Path(path).stat().st_size > MAX_BYTES:
-            raise error(f"{source}: the file is larger than {MAX_BYTES // 1_000_000} MB; split it or shorten it")
-        raw = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)  # a device or pipe has no size to ask for
     except OSError as problem:
         reason = problem.strerror or str(problem)
         raise error(f"{source}: cannot be read ({reason}); check the path and its permissions") from problem
+    if len(raw) > MAX_BYTES:
+        raise error(f"{source}: the file is larger than {MAX_BYTES // 1_000_000} MB; split it or shorten it")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
