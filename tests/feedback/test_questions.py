@@ -13,7 +13,8 @@ from charter.feedback.questions import (
     make_asking,
     reasoning_request,
 )
-from method_examples import CONSTITUTION, CONVERSATION, PLAIN, PROMPT, shownfrom charter.records import make_prompt
+from charter.records import make_prompt
+from method_examples import CONSTITUTION, CONVERSATION, PLAIN, PROMPT, shown
 
 QUESTION = Question(PROMPT, "Which answer is more kind?", "With a {tool}.\n\n(B) is wrong.", "100 %.")
 TALK = Question(CONVERSATION, "Which answer is more brief?", "Turn it.", "")

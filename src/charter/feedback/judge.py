@@ -19,6 +19,7 @@ from charter.feedback.questions import Asking, Question, letter_request, reasoni
 from charter.records import Order, Prompt, Verdict
 from charter.seeds import derive_seed
 
+_TIE_WIDTH = 1e-9  # rounding must not decide between two responses that the judge finds equal
 _ORDERS: tuple[Order, ...] = ("ab", "ba")
 
 
@@ -99,6 +100,8 @@ def combine_verdicts(verdicts: Sequence[Verdict], weights: dict[str, float]) -> 
         p_sum += weight * (first + second) / 2
         biases.append(abs(first - second))
     p_a = p_sum / total if total else None
+    if p_a is not None and abs(p_a - 0.5) < _TIE_WIDTH:
+        p_a = 0.5
     return Judgement(tuple(verdicts), p_a, sum(biases) / len(biases) if biases else 0.0)
 
 
