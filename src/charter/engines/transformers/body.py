@@ -139,7 +139,8 @@ class LlamaBody:
         """Take the root-mean-square norm in float32, rounding where the library rounds."""
         length = torch.linalg.vector_norm(inputs, 2, -1, keepdim=True, dtype=torch.float32)
         scale = (length.square_() / inputs.shape[-1] + self._eps).rsqrt_()
-        return weight * (inputs * scale).to(inputs.dtype)
+        normed: torch.Tensor = weight * (inputs * scale).to(inputs.dtype)
+        return normed
 
     def _take_over(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
@@ -182,7 +183,7 @@ def _eps(norm: Any) -> float:
 def _can_pack() -> bool:
     """Whether torch was built with oneDNN's packed linear layers (it is on x86)."""
     names = ("_reorder_linear_weight", "_linear_pointwise")
-    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    return bool(torch.backends.mkldnn.enabled) and all(hasattr(torch.ops.mkldnn, name) for name in names)
 
 
 def _attend(

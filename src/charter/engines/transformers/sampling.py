@@ -41,8 +41,8 @@ class Draws:
 def uniforms(seeds: npt.NDArray[np.uint64], steps: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
     """Give each row its random numbers in [0, 1) for one step, (n_rows, 4): hashes of seed and step alone."""
     with np.errstate(over="ignore"):  # wrapping around is the generator
-        counters = steps[:, None] * np.uint64(_LEVELS) + np.arange(1, _LEVELS + 1, dtype=np.uint64)
-        mixed = _mix(_mix(seeds + _GAMMA)[:, None] + counters * _GAMMA)
+        counters = np.add.outer(steps * np.uint64(_LEVELS), np.arange(1, _LEVELS + 1, dtype=np.uint64))
+        mixed = _mix(_mix(seeds + _GAMMA)[:, None] + (counters * _GAMMA).astype(np.uint64))
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

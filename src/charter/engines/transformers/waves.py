@@ -16,6 +16,7 @@ import torch
 from charter.engines.transformers.attention import Prefix, Stopped
 from charter.engines.transformers.decoding import LOGITS_AT_ONCE, Ids
 
+_CACHES = ("past_key_values", "cache_params")  # what the library's architectures call their state
 _PROBE = (5, 11)  # lengths of two rows, to see whether padding changes anything
 _PROBE_TOLERANCE = 0.05  # of the logits' spread
 
@@ -32,10 +33,11 @@ class WaveDecoder:
 
     def __init__(self, model: Any, stop: threading.Event) -> None:
         self._model, self._device, self._stop = model, model.device, stop
-        self._cache: Any = None
-        self._mask = torch.zeros((0, 0), dtype=torch.long)
+        self._cache: dict[str, Any] = {}
+        self._mask = torch.zeros((0, 0), dtype=torch.long)  # 0 where a row was padded
         self._slots: list[int] = []  # of each running row, its place in the wave
-        self.pads = not getattr(model, "_is_stateful", False) and self._ignores_padding()
+        self.pads = not getattr(model, "_is_stateful", False)
+        self.pads = self.pads and self._ignores_padding()
 
     def make_prefix(self, ids: Ids) -> Prefix:
         """Refuse: this decoder shares nothing."""
@@ -44,7 +46,7 @@ class WaveDecoder:
     def start(self, suffixes: Sequence[Ids], prefix: Prefix | None) -> torch.Tensor:  # noqa: ARG002 - protocol
         """Start a wave; logits of each row's next token."""
         output, self._mask = self._pass(suffixes, use_cache=True, logits_to_keep=1)
-        self._cache = output.past_key_values
+        self._cache = _state(output)
         self._slots = list(range(len(suffixes)))
         return self._last(output)
 
@@ -58,19 +60,18 @@ class WaveDecoder:
         self._mask = torch.cat((self._mask, torch.ones_like(self._mask[:, :1])), 1)
         output = self._model(
             input_ids=ids,
-            attention_mask=self._mask,
-            position_ids=self._mask.sum(-1, keepdim=True) - 1,
-            past_key_values=self._cache,
+            **self._places(self._mask, self._mask.sum(-1, keepdim=True) - 1),
             use_cache=True,
+            **self._cache,
         )
-        self._cache = output.past_key_values
+        self._cache = _state(output)
         return self._last(output).index_select(0, slots)
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         """Drop all rows but these."""
         self._slots = [self._slots[row] for row in rows]
         if not self._slots:
-            self._cache = None
+            self._cache = {}
         return list(rows)
 
     def read(
@@ -97,11 +98,14 @@ class WaveDecoder:
         attention_mask = torch.from_numpy(mask).to(self._device)
         output = self._model(
             input_ids=torch.from_numpy(ids).to(self._device),
-            attention_mask=attention_mask,
-            position_ids=(attention_mask.cumsum(-1) - 1).clamp(min=0),
+            **self._places(attention_mask, (attention_mask.cumsum(-1) - 1).clamp(min=0)),
             **options,
         )
         return output, attention_mask
+
+    def _places(self, mask: torch.Tensor, positions: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Say where tokens stand, to models that know places; rows of one length have nothing to be masked."""
+        return {"attention_mask": mask, "position_ids": positions} if self.pads else {}
 
     def _last(self, output: Any) -> torch.Tensor:
         logits: torch.Tensor = output.logits[:, -1]
@@ -114,3 +118,8 @@ class WaveDecoder:
         alone = self._last(self._pass([short], use_cache=False)[0])[0].float()
         padded = self._last(self._pass([short, long], use_cache=False)[0])[0].float()
         return bool((alone - padded).abs().max() <= _PROBE_TOLERANCE * alone.std())
+
+
+def _state(output: Any) -> dict[str, Any]:
+    """Take what the next pass goes on from, under the name by which the model wants it back."""
+    return {name: getattr(output, name) for name in _CACHES if getattr(output, name, None) is not None}
