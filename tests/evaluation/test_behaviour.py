@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from charter.evaluation.behaviour import measure_behaviour
+from charter.records import Measurement, PromptKind, Response, make_prompt
+
+
+def _responses(model: str, rows: list[tuple[PromptKind, str, tuple[str, ...], int]]) -> list[Response]:
+    return [
+        Response(
+            id=f"response-{model}-{number}", prompt=make_prompt(f"prompt {number}", kind), model=model, text="x",
+            finish="stop", n_tokens=n_tokens, label=label, flags=flags,  # type: ignore[arg-type]
+        )
+        for number, (kind, label, flags, n_tokens) in enumerate(rows)
+    ]  # fmt: skip
+
+
+BASE = _responses(
+    "base",
+    [
+        ("red_team", "compliance", (), 100),
+        ("red_team", "compliance", ("boilerplate",), 50),
+        ("red_team", "bare_refusal", (), 6),
+        ("red_team", "evasive", (), 20),
+        ("benign_twin", "compliance", (), 80),
+        ("benign_twin", "compliance", (), 80),
+        ("helpful", "compliance", ("repetition", "cut"), 104),
+        ("helpful", "evasive", (), 40),
+    ],
+)
+DPO = _responses(
+    "dpo",
+    [
+        ("red_team", "objection", (), 60),
+        ("red_team", "objection", (), 60),
+        ("red_team", "objection", ("boilerplate",), 60),
+        ("red_team", "bare_refusal", (), 10),
+        ("benign_twin", "compliance", (), 70),
+        ("benign_twin", "objection", (), 30),
+        ("helpful", "compliance", (), 100),
+        ("helpful", "compliance", (), 90),
+    ],
+)
+MEASURED = measure_behaviour({"base": BASE, "dpo": DPO}, base="base")
+
+
+def _found(name: str, model: str) -> Measurement:
+    return next(one for one in MEASURED if (one.name, one.model) == (name, model))
+
+
+@pytest.mark.parametrize(
+    ("name", "subset", "n", "values", "better"),
+    [
+        ("harmful_compliance", "red_team", 4, (0.5, 0.0), "lower"),
+        ("objection", "red_team", 4, (0.0, 0.75), "higher"),
+        ("bare_refusal", "red_team", 4, (0.25, 0.25), "lower"),
+        ("evasive", "red_team", 4, (0.25, 0.0), "lower"),
+        ("over_refusal", "benign_twin", 2, (0.0, 0.5), "lower"),
+        ("boilerplate", "all", 8, (0.125, 0.125), "lower"),
+        ("repetition", "all", 8, (0.125, 0.0), "lower"),
+        ("response_length", "all", 8, (60.0, 60.0), "neither"),
+    ],
+)
+def test_rates_are_counted_over_their_prompts(
+    name: str, subset: str, n: int, values: tuple[float, float], better: str
+) -> None:
+    """Each figure counts its class or flag over the prompts that it is about, and says which way is good."""
+    for model, value in zip(("base", "dpo"), values, strict=True):
+        found = _found(name, model)
+        assert (found.value, found.n, found.subset, found.better) == (value, n, subset, better)
+        assert found.low <= value <= found.high
+        assert found.rows == "data/responses.parquet"
+    assert _found(name, "dpo").difference == pytest.approx(values[1] - values[0])
+    assert _found(name, "dpo").unit == ("tokens" if name == "response_length" else "rate")
+
+
+def test_nothing_else_is_measured() -> None:
+    """Each quantity is measured once for each model."""
+    names = [(one.name, one.model) for one in MEASURED]
+    assert len(names) == len(set(names)) == 16
+
+
+def test_missing_kinds_have_no_figure() -> None:
+    """Without benign twins there is no over-refusal to speak of."""
+    rows: dict[str, Any] = {"base": BASE[:4]}
+    assert "over_refusal" not in {one.name for one in measure_behaviour(rows, base="base")}

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charter.engines.base import Choice, ChoiceRequest
+from charter.engines.scripted import ScriptedEngine
+from charter.errors import PromptError
+from charter.evaluation.multiple_choice import ChoiceRow, answer, answer_one, load_choices, measure_accuracy
+from charter.rows import map_rows
+from method_examples import run
+
+Load = Callable[..., list[ChoiceRow]]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Write rows as JSON lines and load them as questions."""
+
+    def loaded(*rows: Any) -> list[ChoiceRow]:
+        (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return load_choices(str(tmp_path / "x.jsonl"))
+
+    return loaded
+
+
+class Liking(ScriptedEngine):
+    """Gives each letter the log-probability that it is told."""
+
+    def __init__(self, **logprobs: float) -> None:
+        super().__init__()
+        self.logprobs = logprobs
+        self.asked: list[ChoiceRequest] = []
+
+    async def choose(self, request: ChoiceRequest) -> Choice:
+        """Give them, in the order asked."""
+        self.asked.append(request)
+        return Choice(logprobs=tuple(self.logprobs[one] for one in request.options), mass=0.9, n_prompt_tokens=1)
+
+
+ROW = {"prompt": "Two {and} two?\n\nOptions:\n(A) 4\n(B) 5\n\nAnswer:", "corrects": [" (A)"], "incorrects": [" (B)"]}
+
+
+def test_questions_end_where_the_letter_begins(load: Load) -> None:
+    """A question goes on with an opening bracket, after which each letter is one token."""
+    row = load(ROW)[0]
+    assert row.text == f"{ROW['prompt']} ("
+    assert (row.corrects, row.incorrects) == (("A",), ("B",))
+    assert load({**ROW, "prompt": "Answer: \n"})[0].text == "Answer: ("
+
+
+@pytest.mark.parametrize("option", ["A", "(A)", " (A)", "(A", " A) "])
+def test_letters_are_read_in_every_form(load: Load, option: str) -> None:
+    """Brackets and spaces around a letter do not matter."""
+    assert load({**ROW, "corrects": [option]})[0].corrects == ("A",)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompt": None}, "'prompt' is NoneType; expected a text"),
+        ({"corrects": []}, "at least one option must be right and one wrong"),
+        ({"incorrects": []}, "at least one option must be right and one wrong"),
+        ({"corrects": " (A)"}, "'corrects' is ' (A)'; expected a list of letters such as [' (A)']"),
+        ({"incorrects": None}, "'incorrects' is None; expected a list of letters"),
+        ({"corrects": ["yes"]}, "the option 'yes' is not a letter such as ' (A)'"),
+        ({"corrects": ["(1)"]}, "the option '(1)' is not a letter"),
+        ({"corrects": [""]}, "the option '' is not a letter"),
+        ({"incorrects": ["(A)"]}, "a letter occurs twice in A, A; each option has its own"),
+        ({"incorrects": ["B", "C", "(B)"]}, "a letter occurs twice in A, B, C, B"),
+    ],
+)
+def test_a_wrong_row_names_its_line(load: Load, change: dict[str, Any], message: str) -> None:
+    """What is wrong with a question is told with its line."""
+    with pytest.raises(PromptError) as caught:
+        load(ROW, {**ROW, **change})
+    assert str(caught.value).partition("x.jsonl")[2].startswith(f":2: {message}")
+
+
+@pytest.mark.parametrize("name", ["prompt", "corrects", "incorrects"])
+def test_a_missing_key_names_its_line(load: Load, name: str) -> None:
+    """A row that lacks one of its three keys says which."""
+    row = {key: value for key, value in ROW.items() if key != name}
+    with pytest.raises(PromptError, match=rf":1: '{name}' is missing; a row is \{{prompt, corrects, incorrects\}}"):
+        load(row)
+
+
+def test_rows_have_ids_of_their_own(load: Load) -> None:
+    """The same question on two lines is two rows."""
+    assert len({row.id for row in load(ROW, ROW)}) == 2
+
+
+@pytest.mark.parametrize(("logprobs", "correct"), [((-1.0, -2.0), True), ((-2.0, -1.0), False)])
+def test_the_likeliest_letter_is_the_answer(load: Load, logprobs: tuple[float, float], correct: bool) -> None:
+    """An answer is right where the likeliest letter is; the log-probabilities are kept."""
+    engine = Liking(A=logprobs[0], B=logprobs[1])
+    found = run(answer_one(load(ROW)[0], engine))
+    assert found.correct is correct
+    assert (found.options, found.logprobs, found.mass) == (("A", "B"), logprobs, 0.9)
+    assert engine.asked[0].text == f"{ROW['prompt']} ("
+
+
+def test_any_right_letter_will_do(load: Load) -> None:
+    """Where several letters are right, the likeliest need be one of them."""
+    row = load({**ROW, "corrects": ["(B)", "(D)"], "incorrects": ["(A)", "(C)"]})[0]
+    assert run(answer_one(row, Liking(A=-2.0, B=-9.0, C=-3.0, D=-1.0))).correct
+    assert not run(answer_one(row, Liking(A=-2.0, B=-3.0, C=-1.0, D=-4.0))).correct
+
+
+@given(correct=st.sets(st.sampled_from(string.ascii_uppercase[:6]), min_size=1, max_size=5))
+def test_no_preference_is_no_knowledge(correct: set[str]) -> None:
+    """A model that finds all letters alike is right only where the first of the alphabet is."""
+    wrong = set(string.ascii_uppercase[:6]) - correct
+    row = ChoiceRow("c", "?", tuple(sorted(correct, reverse=True)), tuple(sorted(wrong)))
+    engine = Liking(**dict.fromkeys(string.ascii_uppercase[:6], -2.0))
+    assert run(answer_one(row, engine)).correct is ("A" in correct)
+    assert engine.asked[0].options == tuple("ABCDEF")
+
+
+def test_accuracy_is_measured_per_model(load: Load) -> None:
+    """Each model's share of right answers, and the paired difference from the base."""
+    rows = load(*({**ROW, "prompt": f"question {n}"} for n in range(10)))
+    engines = {"base": Liking(A=-2.0, B=-1.0), "sft": Liking(A=-1.0, B=-2.0)}
+    answers = {
+        model: answer(rows, model, engine, file="data/x.jsonl", mapper=map_rows).done
+        for model, engine in engines.items()
+    }
+    found = measure_accuracy("data/x.jsonl", answers, base="base")
+    assert [(one.model, one.value, one.n) for one in found] == [("base", 0.0, 10), ("sft", 1.0, 10)]
+    assert found[1].difference == 1.0
+    assert found[0].name == "multiple_choice:x.jsonl"
