@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charter.records import Prompt, Round, Trace, make_prompt
+from charter.training.mixture import revision_rows, sampled_rows, samples_needed, shuffled
+
+
+def _round(number: int, revision: str, *flags: str) -> Round:
+    return Round(
+        number=number, principle="p", critique_request="", critique="", revision_request="", revision=revision,
+        flags=flags,
+    )  # fmt: skip
+
+
+def _trace(*rounds: Round, prompt: Prompt | None = None, **fields: Any) -> Trace:
+    prompt = prompt or make_prompt("How?", "red_team")
+    name = f"trace-{prompt.id}-{fields.get('sample', 0)}"
+    return Trace(**{"id": name, "prompt": prompt, "initial": "initial", "rounds": rounds, **fields})
+
+
+def _plain(number: int, sample: int = 0, text: str | None = None, **fields: Any) -> Trace:
+    prompt = make_prompt(f"prompt {number}", "helpful", reference=fields.pop("reference", None))
+    return _trace(prompt=prompt, sample=sample, initial=text or f"answer {number}.{sample}", **fields)
+
+
+def test_revisions_of_all_rounds_are_trained_on() -> None:
+    """Every round gives a row (SL-CAI-n trains on rounds 1 to n); the initial response gives none."""
+    mixture = revision_rows([_trace(_round(1, "one"), _round(2, "two"))])
+    assert [(row.response, row.origin) for row in mixture.rows] == [("one", "revision 1"), ("two", "revision 2")]
+    assert mixture.left_out == {}
+    assert {row.prompt.text for row in mixture.rows} == {"How?"}
+
+
+def test_the_last_revision_alone_can_be_trained_on() -> None:
+    """With ``last`` a trace gives its final revision, and nothing where that is flagged."""
+    traces = [_trace(_round(1, "one"), _round(2, "two"))]
+    assert [row.response for row in revision_rows(traces, revisions="last").rows] == ["two"]
+    flagged = revision_rows([_trace(_round(1, "one"), _round(2, "two", "preamble"))], revisions="last")
+    assert flagged.rows == ()
+    assert flagged.left_out == {"preamble": 1}
+    assert revision_rows([_trace()], revisions="last").rows == ()
+
+
+@pytest.mark.parametrize("flag", ["empty", "cut", "critique_leak", "preamble", "refusal_only", "repetition"])
+def test_flagged_revisions_are_kept_out_and_counted(flag: str) -> None:
+    """Each fault keeps its own text out, and no other round of the trace."""
+    mixture = revision_rows([_trace(_round(1, "one", "identical", flag), _round(2, "two", "critique_cut"))])
+    assert [row.response for row in mixture.rows] == ["two"]
+    assert mixture.left_out == {flag: 1}
+
+
+def test_unchanged_revisions_count_once_or_not_at_all() -> None:
+    """A text that repeats is one row; with ``only_changed`` a revision equal to what it revises is none."""
+    trace = _trace(_round(1, "same"), _round(2, "same", "identical"), _round(3, "other"))
+    mixture = revision_rows([trace])
+    assert [row.origin for row in mixture.rows] == ["revision 1", "revision 3"]
+    assert mixture.left_out == {"repeats an earlier round": 1}
+    first = _trace(_round(1, "initial", "identical"), _round(2, "other"))
+    assert [row.response for row in revision_rows([first]).rows] == ["initial", "other"]
+    changed = revision_rows([first], only_changed=True)
+    assert [row.response for row in changed.rows] == ["other"]
+    assert changed.left_out == {"identical": 1}
+
+
+def test_revisions_can_be_held_to_classes() -> None:
+    """Revisions of other response classes than asked for are left out, counted by what they are."""
+    decline = "I won't help with that, because it could hurt someone. If you are worried, talk to a doctor."
+    trace = _trace(_round(1, decline), _round(2, "First, turn the lid to the left. Then lift it off the jar."))
+    mixture = revision_rows([trace], classes=("objection",))
+    assert [row.response for row in mixture.rows] == [decline]
+    assert mixture.left_out == {"is compliance": 1}
+    assert len(revision_rows([trace], classes=("objection", "compliance")).rows) == 2
+
+
+def test_the_same_text_to_two_prompts_is_two_rows() -> None:
+    """A row is a prompt and a response: equal responses to different prompts both stay."""
+    traces = [_trace(_round(1, "same"), prompt=make_prompt(f"p{number}", "red_team")) for number in range(3)]
+    assert len(revision_rows(traces).rows) == len({row.id for row in revision_rows(traces).rows}) == 3
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from("abc"), st.sets(st.sampled_from(["cut", "preamble", "identical"]))), max_size=4
+        ),
+        max_size=6,
+    )
+)
+def test_no_revision_is_lost(drawn: list[list[tuple[str, set[str]]]]) -> None:
+    """Every revision is a row or is counted among those left out."""
+    traces = [
+        _trace(
+            *(_round(n, text, *sorted(flags)) for n, (text, flags) in enumerate(rounds, 1)),
+            prompt=make_prompt(f"p{number}", "red_team"),
+        )
+        for number, rounds in enumerate(drawn)
+    ]
+    for only_changed in (False, True):
+        mixture = revision_rows(traces, only_changed=only_changed)
+        assert len(mixture.rows) + sum(mixture.left_out.values()) == sum(map(len, drawn))
+        assert len({row.id for row in mixture.rows}) == len(mixture.rows)
+
+
+def test_plain_answers_are_taken_up_to_the_limit() -> None:
+    """Answers fill the ratio; the rest is counted."""
+    mixture = sampled_rows([_plain(number) for number in range(5)], 3)
+    assert [(row.response, row.origin) for row in mixture.rows] == [(f"answer {n}.0", "sampled") for n in range(3)]
+    assert mixture.left_out == {"over the ratio": 2}
+
+
+def test_every_prompt_answers_once_before_any_answers_twice() -> None:
+    """Second samples fill up what first ones leave, so that the mixture is as broad as it can be."""
+    traces = [_plain(number, sample) for number in range(3) for sample in range(2)]
+    mixture = sampled_rows(traces, 4)
+    assert [row.response for row in mixture.rows] == ["answer 0.0", "answer 1.0", "answer 2.0", "answer 0.1"]
+
+
+def test_a_reference_stands_in_for_the_answers() -> None:
+    """A prompt with a reference gives that once, whatever is wrong with its samples."""
+    traces = [_plain(0, sample, reference="the reference", initial_flags=("cut",)) for sample in range(2)]
+    mixture = sampled_rows(traces, 5)
+    assert [(row.response, row.origin) for row in mixture.rows] == [("the reference", "reference")]
+    assert mixture.left_out == {"duplicate": 1}
+
+
+def test_flagged_answers_are_kept_out_and_counted() -> None:
+    """A sampled answer with a fault is not trained on, and leaves its place to another."""
+    traces = [_plain(0, initial_flags=("repetition",)), _plain(1), _plain(2)]
+    mixture = sampled_rows(traces, 2)
+    assert [row.response for row in mixture.rows] == ["answer 1.0", "answer 2.0"]
+    assert mixture.left_out == {"repetition": 1}
+
+
+def test_no_limit_takes_nothing() -> None:
+    """A ratio of zero takes no row."""
+    assert sampled_rows([_plain(0)], 0).rows == ()
+
+
+@pytest.mark.parametrize(("wanted", "prompts", "needed"), [(10, 10, 1), (11, 10, 2), (0, 10, 0), (5, 0, 0), (1, 9, 1)])
+def test_enough_answers_are_asked_for(wanted: int, prompts: int, needed: int) -> None:
+    """The fewest answers per prompt that reach the number wanted."""
+    assert samples_needed(wanted, prompts) == needed
+
+
+@given(order=st.permutations(range(12)), seed=st.integers(0, 5))
+def test_the_order_of_training_is_the_seeds_alone(order: list[int], seed: int) -> None:
+    """Rows are shuffled by the seed: the same whatever order they come in, another for another seed."""
+    rows = list(sampled_rows([_plain(number) for number in range(12)], 12).rows)
+    expected = shuffled(rows, seed)
+    assert shuffled([rows[number] for number in order], seed) == expected
+    assert sorted(row.id for row in expected) == sorted(row.id for row in rows)
+    assert shuffled(rows, seed + 1) != expected
