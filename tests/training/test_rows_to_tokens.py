@@ -10,7 +10,7 @@ from training_rows import preference, sft_rows
 
 from charter.errors import ModelError
 from charter.records import Message, Prompt, SftRow, make_prompt
-from charter.training.data import IGNORED, ChatFormat, preference_examples, sft_examples
+from charter.training.data import IGNORED, preference_examples, sft_examples
 
 pytestmark = pytest.mark.model
 
@@ -109,8 +109,25 @@ def test_private_use_characters_do_not_confuse_the_masking(tokenizer: Any) -> No
         Message(role="assistant", content="\ue0001\ue000"),
         Message(role="user", content="{{ 7 * 7 }} %s {x}"),
     )
-    read = pieces(tokenizer, ChatFormat(tokenizer).prompt_ids(turns))
-    assert all(turn.content in read for turn in turns)
+    one = row("x", "y").model_copy(update={"prompt": Prompt(id="p", turns=turns, kind="helpful")})
+    (example,) = sft_examples([one], tokenizer, max_length=400).kept
+    assert all(turn.content in pieces(tokenizer, example.input_ids) for turn in turns)
+
+
+def test_what_is_trained_on_is_what_the_engine_scores(tokenizer: Any) -> None:
+    """The tokens are those of the engine's own requests, also where prompt and response would merge."""
+    from charter.engines.base import ScoreRequest
+    from charter.engines.transformers.rendering import Renderer
+
+    renderer = Renderer(tokenizer)
+    for text in ("The teacher.", "\n\nThe teacher.", " lamps <|im_end|>", "é\u0301!"):
+        one = row("Who?", text)
+        (example,) = sft_examples([one], tokenizer, max_length=200).kept
+        request = ScoreRequest(messages=one.prompt.turns, continuation=text, end_turn=True)
+        prompt = renderer.render(request).ids
+        answer = renderer.continuation_ids(request, prompt)
+        assert list(example.input_ids) == [*prompt.tolist(), *answer]
+        assert [label for label in example.labels if label != IGNORED] == answer
 
 
 def test_many_turns_bear_no_loss_but_the_last_response(tokenizer: Any) -> None:
@@ -185,7 +202,8 @@ def test_a_conversation_that_the_template_refuses_is_reported(tiny_model: Path) 
     refused = row("x", "y").model_copy(update={"prompt": Prompt(id="p", turns=turns, kind="helpful")})
     examples = sft_examples([row("Who?", "Me."), refused], tokenizer, max_length=100)
     assert len(examples.kept) == 1
-    assert [(one.reason, one.detail) for one in examples.rejected] == [("template", "no system turn")]
+    assert [one.reason for one in examples.rejected] == ["template"]
+    assert "no system turn" in examples.rejected[0].detail
 
 
 def test_no_chat_template_is_said(tiny_model: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from training_rows import sft_rows
 from charter.errors import Interrupted, ModelError, RecipeError, RunError
 from charter.training.adapters import LoraSettings, computes_in_bfloat16, load_trainee
 from charter.training.data import sft_examples
+from charter.training.order import length_buckets
 from charter.training.quiet import quiet_libraries
 from charter.training.sft import sft, sft_trainer
 from charter.training.trainer import Pace, TrainingResult
@@ -174,6 +176,29 @@ def test_stopped_and_resumed_is_uninterrupted(tiny_model: Path, tmp_path: Path, 
         torch.testing.assert_close(found[name], values, rtol=0, atol=1e-6)
 
 
+def test_every_epoch_has_its_own_order(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pass asks for its own number's order, also the one that is resumed in its middle."""
+    asked: list[int] = []
+
+    def recorded(lengths: Any, batch_size: int, seed: int, epoch: int) -> list[int]:
+        asked.append(epoch)
+        return length_buckets(lengths, batch_size, seed, epoch)
+
+    monkeypatch.setattr("charter.training.order.length_buckets", recorded)
+    steps: list[int] = []
+    with pytest.raises(Interrupted):
+        train(
+            tiny_model,
+            tmp_path / "sft",
+            epochs=3,
+            on_step=lambda step, *_: steps.append(step),
+            stop=lambda: len(steps) == 7,
+        )
+    assert asked == [0, 1]
+    train(tiny_model, tmp_path / "sft", epochs=3)
+    assert asked == [0, 1, 1, 2]
+
+
 def test_torn_checkpoint_is_passed_over(tiny_model: Path, tmp_path: Path) -> None:
     """A crash while the newest checkpoint was written costs the steps since the one before."""
 
@@ -232,6 +257,30 @@ def test_an_adapter_is_trained_on(tiny_model: Path, tmp_path: Path) -> None:
     assert second.losses[0] < first.losses[0]
     configuration = json.loads((second.folder / "adapter_config.json").read_text())
     assert configuration["base_model_name_or_path"] == str(tiny_model)
+
+
+def test_an_adapter_keeps_its_shape(tiny_model: Path, tmp_path: Path) -> None:
+    """Asking for another rank when an adapter is trained on is noted, not done."""
+    first = train(tiny_model, tmp_path / "first")
+    second = train(first.folder, tmp_path / "second", lora=LoraSettings(r=16, alpha=32))
+    assert second.notes == (
+        "the adapter that is trained on keeps its r 4 and alpha 8; r 16 and alpha 32 were asked for",
+    )
+    assert first.notes == ()
+
+
+def test_memory_is_given_back(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a training no part of its model is left, so that the next model fits."""
+    seen: list[weakref.ref[Any]] = []
+
+    def watched(*arguments: Any, **settings: Any) -> Any:
+        trainee = load_trainee(*arguments, **settings)
+        seen.append(weakref.ref(trainee.model))
+        return trainee
+
+    monkeypatch.setattr("charter.training.sft.load_trainee", watched)
+    train(tiny_model, tmp_path / "sft")
+    assert [reference() for reference in seen] == [None]
 
 
 def test_whole_model_can_be_trained(tiny_model: Path, tmp_path: Path) -> None:

@@ -49,12 +49,14 @@ class Trainee:
         tokenizer: its tokenizer, with a padding token.
         base: what the base is called in the adapter's configuration; empty for a plain model.
         autocast: the half precision that products are to be computed in; None for the weights' own.
+        notes: what a person should know.
     """
 
     model: Any
     tokenizer: Any
     base: str
     autocast: Half | None
+    notes: tuple[str, ...] = ()
 
 
 def load_trainee(
@@ -98,7 +100,8 @@ def load_trainee(
             trained, name = base, ""
     if half is not None:
         _leave_inputs_alone(trained)
-    return Trainee(trained, _load_tokenizer(folder), name, half)
+    notes = _unused(lora, trained) if folder.adapter is not None and lora is not None else ()
+    return Trainee(trained, _load_tokenizer(folder), name, half, notes)
 
 
 def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
@@ -217,6 +220,15 @@ def _new_adapter(base: Any, lora: LoraSettings, seed: int) -> Any:
             return get_peft_model(base, settings)
         except ValueError as error:
             raise ModelError(f"the adapter cannot be put on the model (targets {lora.targets!r}): {error}") from error
+
+
+def _unused(lora: LoraSettings, model: Any) -> tuple[str, ...]:
+    """Note that a trained adapter has another shape than what was asked for."""
+    has = model.peft_config[_ADAPTER]
+    if (has.r, has.lora_alpha) == (lora.r, lora.alpha):
+        return ()
+    asked = f"r {lora.r} and alpha {lora.alpha} were asked for"
+    return (f"the adapter that is trained on keeps its r {has.r} and alpha {has.lora_alpha}; {asked}",)
 
 
 def _base_name(adapter: Path) -> str:

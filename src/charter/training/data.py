@@ -1,9 +1,9 @@
 """Rows to token ids: which tokens a model reads, which of them bear loss, and which rows do not fit.
 
-A prompt is rendered by the model's own chat template; the response is tokenised by itself behind it, as the model
-would generate it, and ends with the template's end-of-turn token. What the template writes after that token (SmolLM2:
-a newline) is left out, for it bears no loss and nothing comes after it. Text is data: a special token's name inside a
-row is read as plain text, never as the token.
+A prompt is rendered by the model's own chat template, and the response behind it, by the engine's renderer: a model is
+trained on the tokens that it will be shown. A response ends with the template's end-of-turn token; what the template
+writes after that (SmolLM2: a newline) is left out, for it bears no loss and nothing comes after it. Text is data: a
+special token's name inside a row is read as plain text, never as the token.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from charter.errors import ModelError
+import numpy as np
+
+from charter.engines.base import Request, ScoreRequest
+from charter.engines.transformers.rendering import Renderer
+from charter.errors import EngineError, ModelError
 from charter.records import Message, Preference, SftRow
 
 IGNORED = -100  # the label that bears no loss, as in all of transformers
-_MARKER = "\ue000"  # from Unicode's private use area: stands for a turn's text while the template is rendered
-_TAIL_PROBE = "x"
 
 Reason = Literal["too_long", "empty", "equal", "template"]
 
@@ -74,86 +76,30 @@ class Examples(Generic[Example]):
     rejected: tuple[RejectedRow, ...]
 
 
-class TemplateRefusal(Exception):  # noqa: N818 - reads as what happened
-    """The chat template refuses a conversation, or cannot write it verbatim."""
-
-
-class ChatFormat:
-    """How one tokenizer writes a conversation.
-
-    Args:
-        tokenizer: a tokenizer of transformers that has a chat template.
-
-    Raises:
-        ModelError: if it has none, or neither template nor tokenizer say how a turn ends.
-    """
+class _Tokens:
+    """A conversation as the engine reads it, and an answer as the engine scores it: trained on is what will be read."""
 
     def __init__(self, tokenizer: Any) -> None:
-        if not tokenizer.chat_template:
+        self._renderer = Renderer(tokenizer)
+        if not self._renderer.chats:
             raise ModelError(
                 f"the tokenizer of {tokenizer.name_or_path!r} has no chat template, so a conversation cannot be "
                 "written for it; train a chat or instruct model, or save a chat template with the tokenizer"
             )
-        self._tokenizer = tokenizer
-        added = tokenizer.added_tokens_decoder.values()
-        self._special = tuple({*tokenizer.all_special_tokens, *(t.content for t in added if t.special)})
-        self.end_of_turn = self._find_end_of_turn()
-
-    def prompt_ids(self, turns: Sequence[Message]) -> list[int]:
-        """Tokenise a conversation up to where the assistant's answer begins.
-
-        Raises:
-            TemplateRefusal: if the template raises an error (roles out of order, no system turn allowed), or
-                rewrites a text in which a special token is named.
-        """
-        if not any(token in turn.content for turn in turns for token in self._special):
-            return self._ids(self._render(turns))
-        marker = _MARKER
-        while any(marker in turn.content for turn in turns):
-            marker += _MARKER
-        masked = [turn.model_copy(update={"content": f"{marker}{n}{marker}"}) for n, turn in enumerate(turns)]
-        rest, ids = self._render(masked), []
-        for turn, mask in zip(turns, masked, strict=True):
-            before, found, rest = rest.partition(mask.content)
-            if not found:
-                raise TemplateRefusal(f"it rewrites a text with a special token in it: {turn.content[:80]!r}")
-            ids += self._ids(before) + self._plain_ids(turn.content)
-        return ids + self._ids(rest)
-
-    def answer_ids(self, text: str) -> list[int]:
-        """Tokenise a response and its end of turn."""
-        return [*self._plain_ids(text), self.end_of_turn]
-
-    def _find_end_of_turn(self) -> int:
-        turns = [Message(role="user", content=_TAIL_PROBE), Message(role="assistant", content=_MARKER)]
-        tail = self._render(turns, answer_follows=False).rpartition(_MARKER)[2]
-        special = set(self._tokenizer.all_special_ids)
-        special.update(number for number, t in self._tokenizer.added_tokens_decoder.items() if t.special)
-        found = next((number for number in self._ids(tail) if number in special), self._tokenizer.eos_token_id)
-        if found is None:
+        if self._renderer.end_of_turn is None:
             raise ModelError(
-                f"the chat template of {self._tokenizer.name_or_path!r} ends a turn with {tail!r}, which holds no "
-                "special token, and the tokenizer has no eos token: a model could not learn where to stop; set one"
+                f"neither the chat template of {tokenizer.name_or_path!r} nor its tokenizer has a token that ends a "
+                "turn: a model could not learn where to stop; set the tokenizer's eos_token"
             )
-        return int(found)
 
-    def _render(self, turns: Sequence[Message], *, answer_follows: bool = True) -> str:
-        from jinja2 import TemplateError
+    def prompt(self, turns: tuple[Message, ...]) -> tuple[int, ...]:
+        """Tokenise a conversation up to where the assistant's answer begins; EngineError if the template refuses."""
+        return tuple(self._renderer.render(Request(messages=turns)).ids.tolist())
 
-        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-        try:
-            rendered = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=answer_follows
-            )
-        except TemplateError as error:
-            raise TemplateRefusal(str(error)) from error
-        return str(rendered)
-
-    def _ids(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def _plain_ids(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+    def answer(self, turns: tuple[Message, ...], prompt: tuple[int, ...], text: str) -> tuple[int, ...]:
+        """Tokenise a response behind its prompt, with the end of turn."""
+        request = ScoreRequest(messages=turns, continuation=text, end_turn=True)
+        return tuple(self._renderer.continuation_ids(request, np.array(prompt)))
 
 
 def sft_examples(rows: Sequence[SftRow], tokenizer: Any, *, max_length: int) -> Examples[SftExample]:
@@ -167,12 +113,13 @@ def sft_examples(rows: Sequence[SftRow], tokenizer: Any, *, max_length: int) -> 
     Returns:
         The examples in the rows' order, and every row that is not among them with its reason.
     """
-    chat = ChatFormat(tokenizer)
+    tokens = _Tokens(tokenizer)
 
     def tokenise(row: SftRow) -> SftExample | RejectedRow:
         if not row.response.strip():
             return RejectedRow(row.id, "empty", "the response has no text")
-        prompt, answer = chat.prompt_ids(row.prompt.turns), chat.answer_ids(row.response)
+        prompt = tokens.prompt(row.prompt.turns)
+        answer = tokens.answer(row.prompt.turns, prompt, row.response)
         if len(prompt) + len(answer) > max_length:
             return _too_long(row.id, "the response", prompt, answer, max_length)
         return SftExample(row.id, (*prompt, *answer), (*[IGNORED] * len(prompt), *answer))
@@ -185,19 +132,20 @@ def preference_examples(rows: Sequence[Preference], tokenizer: Any, *, max_lengt
 
     A pair is rejected where either response does not fit with its prompt.
     """
-    chat = ChatFormat(tokenizer)
+    tokens = _Tokens(tokenizer)
 
     def tokenise(row: Preference) -> PreferenceExample | RejectedRow:
         if not row.chosen.strip() or not row.rejected.strip():
             return RejectedRow(row.id, "empty", "one of the responses has no text")
         if row.chosen == row.rejected:
             return RejectedRow(row.id, "equal", "both responses are the same text")
-        prompt = chat.prompt_ids(row.prompt.turns)
-        chosen, rejected = chat.answer_ids(row.chosen), chat.answer_ids(row.rejected)
+        prompt = tokens.prompt(row.prompt.turns)
+        chosen = tokens.answer(row.prompt.turns, prompt, row.chosen)
+        rejected = tokens.answer(row.prompt.turns, prompt, row.rejected)
         for name, answer in (("chosen", chosen), ("rejected", rejected)):
             if len(prompt) + len(answer) > max_length:
                 return _too_long(row.id, name, prompt, answer, max_length)
-        return PreferenceExample(row.id, tuple(prompt), tuple(chosen), tuple(rejected), row.p_chosen)
+        return PreferenceExample(row.id, prompt, chosen, rejected, row.p_chosen)
 
     return _sort_out(rows, tokenise)
 
@@ -208,7 +156,7 @@ def _sort_out(rows: Sequence[Row], tokenise: Callable[[Row], Example | RejectedR
     for row in rows:
         try:
             example = tokenise(row)
-        except TemplateRefusal as error:
+        except EngineError as error:
             example = RejectedRow(row.id, "template", str(error))
         if isinstance(example, RejectedRow):
             rejected.append(example)

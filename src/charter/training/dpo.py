@@ -31,10 +31,12 @@ from charter.training.trainer import (
     Stop,
     TrainingResult,
     Watch,
+    release_memory,
     require_examples,
-    resumption_notes,
     run_training,
     trainer_arguments,
+    training_notes,
+    use_one_device,
 )
 
 _REFERENCE = "reference.json"  # the reference's log-probabilities, in the order of the rows
@@ -262,7 +264,7 @@ def dpo(
     steps = run_training(trainer, trainee, workplace, pace, watch, n_before=n_before)
     answers = [len(row.chosen_ids) + len(row.rejected_ids) for row in examples.kept]
     prompts = [2 * len(row.prompt_ids) for row in examples.kept]
-    return TrainingResult(
+    result = TrainingResult(
         folder=out,
         n_rows=len(examples.kept),
         n_steps=trainer.state.global_step,
@@ -271,8 +273,11 @@ def dpo(
         seconds=steps[-1]["seconds"],
         steps=steps,
         rejected=examples.rejected,
-        notes=resumption_notes(workplace),
+        notes=training_notes(trainee, workplace),
     )
+    del trainer, trainee
+    release_memory()
+    return result
 
 
 def dpo_trainer(
@@ -302,7 +307,7 @@ def dpo_trainer(
         trainer = SoftDpoTrainer(
             objective,
             model=trainee.model,
-            args=arguments,
+            args=use_one_device(arguments),
             train_dataset=Dataset.from_dict(columns),
             data_collator=_SoftPreferenceCollator(pad_token_id=trainee.tokenizer.pad_token_id),
             processing_class=trainee.tokenizer,

@@ -24,10 +24,12 @@ from charter.training.trainer import (
     Stop,
     TrainingResult,
     Watch,
+    release_memory,
     require_examples,
-    resumption_notes,
     run_training,
     trainer_arguments,
+    training_notes,
+    use_one_device,
 )
 
 
@@ -132,7 +134,7 @@ def sft(
     workplace = open_workplace(out, identity, resume=resume)
     trainer = sft_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
     steps = run_training(trainer, trainee, workplace, pace, Watch.of(on_step, stop))
-    return TrainingResult(
+    result = TrainingResult(
         folder=out,
         n_rows=len(examples.kept),
         n_steps=trainer.state.global_step,
@@ -141,8 +143,11 @@ def sft(
         seconds=steps[-1]["seconds"],
         steps=steps,
         rejected=examples.rejected,
-        notes=resumption_notes(workplace),
+        notes=training_notes(trainee, workplace),
     )
+    del trainer, trainee
+    release_memory()
+    return result
 
 
 def sft_trainer(examples: Sequence[SftExample], trainee: Trainee, folder: Path, *, seed: int, pace: Pace) -> SftTrainer:
@@ -157,7 +162,7 @@ def sft_trainer(examples: Sequence[SftExample], trainee: Trainee, folder: Path, 
         }
         trainer = SftTrainer(
             model=trainee.model,
-            args=arguments,
+            args=use_one_device(arguments),
             train_dataset=Dataset.from_dict(columns),
             processing_class=trainee.tokenizer,
         )

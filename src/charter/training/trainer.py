@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -276,10 +277,23 @@ def run_training(
     return tuple(entry for entry in trainer.state.log_history if "loss" in entry)
 
 
-def resumption_notes(workplace: Workplace) -> tuple[str, ...]:
-    """Say what a resumed training began with."""
+def training_notes(trainee: Trainee, workplace: Workplace) -> tuple[str, ...]:
+    """Say what a person should know of a training."""
     gone_on = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
-    return workplace.notes + gone_on
+    return trainee.notes + workplace.notes + gone_on
+
+
+def use_one_device(arguments: Any) -> Any:
+    """Train on the first of several GPUs in one process: TRL refuses to spread over them without a launcher."""
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # noqa: SLF001 - there is no other way to say it
+    return arguments
+
+
+def release_memory() -> None:
+    """Give back what a training held: TRL's changes to the model are cycles that only the collector finds."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def require_examples(kept: Sequence[Any], rejected: Sequence[RejectedRow], max_length: int) -> None:
