@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -172,12 +171,16 @@ def test_rates_are_the_measured_ones_and_scale() -> None:
     """On a CPU the 135M model's measured rates hold, and twice the parameters halve them."""
     small, large = estimate_rates(135e6, "cpu"), estimate_rates(270e6, "cpu")
     assert (small.prefill, small.decode, small.training) == (2800.0, 700.0, 900.0)
+    assert small.seconds(2800, 0, n_rows=1) == 1
+    assert small.seconds(0, 42, n_rows=1) == pytest.approx(1, rel=0.1)
+    assert small.seconds(0, 550, n_rows=64) == small.seconds(0, 550, n_rows=10_000) == pytest.approx(1, rel=0.05)
     assert large.prefill == pytest.approx(1400.0)
     assert "measured" in small.basis
     assert "not measured" in estimate_rates(7e9, "cuda").basis
-    assert estimate_rates(7e9, "cuda").decode > estimate_rates(7e9, "cpu").decode
-    assert estimate_rates(135e6, "cpu", max_rows=4).decode < small.decode
-    assert math.isinf(estimate_rates(0.0, "none").decode)
+    on_gpu, on_cpu = estimate_rates(7e9, "cuda"), estimate_rates(7e9, "cpu")
+    assert on_gpu.seconds(0, 100, n_rows=64) < on_cpu.seconds(0, 100, n_rows=64)
+    assert estimate_rates(135e6, "cpu", max_rows=4).seconds(0, 1, n_rows=64) > small.seconds(0, 1, n_rows=64)
+    assert estimate_rates(0.0, "none").seconds(1, 1, n_rows=1) == 0
 
 
 @pytest.mark.parametrize(

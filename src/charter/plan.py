@@ -150,7 +150,7 @@ class _Given:
         seconds = trained / self.rates["policy"].training
         for role, load in loads.items():
             rates = self.rates[role]
-            seconds += load.prompt_tokens / rates.prefill + load.completion_tokens / rates.decode
+            seconds += rates.seconds(load.prompt_tokens, load.completion_tokens, n_rows=rows)
         return StagePlan(
             name,
             rows,

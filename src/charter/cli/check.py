@@ -66,7 +66,7 @@ def _write_plan(plan: Plan) -> None:
     )
     for basis in plan.basis:
         console.write(f"times are estimates: {basis}")
-    console.write("rows and calls are what there is at most; rows that are filtered on the way come off")
+    console.write("rows and calls are what there is at most; the loading of models, seconds each, is left out")
 
 
 def _cells(stage: StagePlan) -> tuple[str, ...]:

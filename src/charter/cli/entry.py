@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -75,13 +77,24 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     console.expect_any_text()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _invoke(given or ["--help"])
+        with _without_library_warnings():
+            code = _invoke(given or ["--help"])
         console.flush()
     except CharterError as error:
         code = _explain(error)
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, one line and no traceback
         code = _report(error)
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _without_library_warnings() -> Iterator[None]:
+    """Keep libraries' advice to programmers from the person, who cannot follow it."""
+    with warnings.catch_warnings():
+        if not (sys.warnoptions or os.environ.get(_DEBUG_VARIABLE)):
+            for category in (UserWarning, FutureWarning, DeprecationWarning):
+                warnings.simplefilter("ignore", category)
+        yield
 
 
 def _invoke(arguments: list[str]) -> int:

@@ -64,7 +64,7 @@ def write_measurements(models: tuple[str, ...], measurements: tuple[Measurement,
     if findings.alarm:
         console.write(plain(findings.alarm))
     console.write_columns(
-        ("", "figure", *models, "change", "95 % interval", "n"),
+        ("", "figure", *models, f"{models[-1]} - {models[0]}", "95 % interval", "n"),
         [_figure_cells(word, one, models, values) for word, one in (*named, *rest.values())],
         right=tuple(range(2, 5 + len(models))),
     )

@@ -10,7 +10,7 @@ import typer
 from charter.cli import console
 from charter.cli.progress import make_progress
 from charter.cli.stopping import Stopping
-from charter.errors import CharterError
+from charter.errors import CharterError, Interrupted
 
 
 def run_folder(name: str, out: Path | None) -> Path:
@@ -69,6 +69,6 @@ def do_stages(
         except CharterError as error:
             if stopping.received is None:
                 raise
-            console.note(f"stopped: {error}")
+            console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
             raise typer.Exit(stopping.exit_code) from error
     return folder
