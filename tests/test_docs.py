@@ -21,7 +21,19 @@ from charter.errors import RecipeError
 from charter.preflight import check_recipe, select_prompts
 from charter.prompts import load_prompts
 from charter.recipe import Recipe, load_recipe
-from pages import DOCS, PAGES, ROOT, Block, Command, blocks, commands_in_prose, read, shown_commands, tree_paths
+from pages import (
+    DOCS,
+    PAGES,
+    ROOT,
+    ROOT_PAGES,
+    Block,
+    Command,
+    blocks,
+    commands_in_prose,
+    read,
+    shown_commands,
+    tree_paths,
+)
 
 MINIMAL = {"name": "minimal", "constitution": "harmless", "models": {"policy": {"name": "demo", "engine": "scripted"}}}
 OUTPUT = "output"  # the title of a block that shows what the Python block before it prints
@@ -128,6 +140,22 @@ def test_commands_in_prose_exist(page: Path) -> None:
             elif hasattr(command, "commands"):
                 assert word in command.commands, words
                 command = command.commands[word]
+
+
+@pytest.mark.parametrize("page", ROOT_PAGES, ids=lambda page: page.name)
+def test_links_of_pages_outside_the_site_resolve(page: Path) -> None:
+    """A relative link of a page that mkdocs does not build leads to a file."""
+    links = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", read(page))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@every_page
+def test_named_modules_exist(page: Path) -> None:
+    """A Python file that a page names is there, by the end of its path."""
+    there = [path for folder in ("src", "tests", "docs", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    named = re.findall(r"`([\w./-]+\.py)`", read(page))
+    missing = [name for name in named if not any(path.as_posix().endswith(f"/{name}") for path in there)]
+    assert [name for name in missing if "NAME" not in name] == []
 
 
 def test_shown_rows_are_of_the_smoke_run() -> None:
