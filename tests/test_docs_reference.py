@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 
+from charter import rates
 from charter.cli.entry import app
 from charter.constitution import lint, list_constitutions, load_constitution
 from charter.prompts import load_prompts
@@ -155,6 +156,14 @@ def test_constitution_page_tells_what_is_built_in() -> None:
         shots = constitution.few_shots
         for n, use in ((len(shots.revise), "of revision"), (len(shots.judge), "of judging")):
             assert (f"{n} {use}" in cells[2]) == bool(n)
+
+
+def test_engine_page_tells_what_estimates_start_from() -> None:
+    """The figures on the page are those that a plan is made with."""
+    own = rates.estimate_rates(135e6, "cpu")
+    text = sections("engines.md")["transformers"]
+    for figure in (own.prefill, own.training, own.decode_alone, own.decode):
+        assert re.search(rf"\b{figure:,.0f}\b", text)
 
 
 def test_prompts_page_counts_the_built_in_prompts() -> None:
