@@ -24,6 +24,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
 PriorSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "given"]
 OnCut = Literal["flag", "trim"]
+FewShotChoice = Literal["all", "changed"]
 Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
 
 
@@ -110,6 +111,9 @@ class ReviseSettings(Settings):
     initial_layout: Literal["chat", "transcript"] | None = Field(
         default=None, description="of the initial response; None takes the layout of the rounds"
     )
+    few_shots: FewShotChoice = Field(
+        default="all", description="all worked examples, or those whose revision changed the response"
+    )
     n_few_shots: int | None = Field(default=None, ge=0, description="worked examples shown; None shows all")
     temperature: float = Field(default=1.0, ge=0.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
@@ -185,6 +189,7 @@ class PairSettings(Settings):
         min_length=1,
         description="on red-team prompts, classes that an intended side must be of; None takes all",
     )
+    few_shots: FewShotChoice = Field(default="all", description="which worked examples the guided side is shown")
     guided_by: Literal["sft", "base"] = Field(default="sft", description="the model that answers with the constitution")
 
 

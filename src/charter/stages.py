@@ -18,7 +18,7 @@ from charter.errors import PromptError
 from charter.evaluation import evaluate
 from charter.feedback import label, pairs
 from charter.prompts import load_prompts, split_prompts
-from charter.prompts.split import remove_contamination
+from charter.prompts.split import remove_contamination, split_with_twins
 from charter.recipe import PromptSource, TrainingSettings
 from charter.records import (
     Comparison,
@@ -63,8 +63,9 @@ def _prompts(run: Run) -> Summary:
             loaded = load_prompts(kind=kind, **source.model_dump())
             found[kind] = loaded.prompts
             rejected |= {f"{kind}: {reason}": n for reason, n in loaded.rejected.items()}
-    harmful = split_prompts(
-        (*found["red_team"], *found.get("benign_twin", ())),
+    harmful, n_stray = split_with_twins(
+        found["red_team"],
+        found.get("benign_twin", ()),
         n_evaluation=settings.n_evaluation,
         n_train=settings.n_train,
         seed=settings.split_seed,
@@ -74,8 +75,11 @@ def _prompts(run: Run) -> Summary:
     _check_ids(kept)
     write_table(run.data("prompts"), kept, Prompt)
     n_read = sum(map(len, found.values()))
-    n_left = n_read - len(kept) - n_contaminated
-    reasons = rejected | {"over the number asked for": n_left, "shown in a few-shot": n_contaminated}
+    reasons = rejected | {
+        "over the number asked for": n_read - len(kept) - n_contaminated - n_stray,
+        "shown in a few-shot": n_contaminated,
+        "twin of a prompt that is not there": n_stray,
+    }
     counts = {f"{split} {kind}": _count(kept, kind, split) for kind in found for split in ("train", "evaluation")}
     return {
         "n_in": n_read + sum(rejected.values()),
@@ -189,6 +193,7 @@ def _sample(run: Run, kind: PromptKind, wanted: int) -> Mapped[Trace]:
         temperature=settings.response_temperature,
         max_tokens=settings.max_tokens,
         on_cut=settings.on_cut,
+        few_shots=settings.few_shots,
         seed=run.recipe.seed,
         stage=f"sft/{kind}",
         mapper=run.mapper,
@@ -224,6 +229,7 @@ def _pairs(run: Run) -> Summary:
         sources=settings.sources,
         intended_classes=settings.intended_classes,
         on_cut=settings.on_cut,
+        few_shots=settings.few_shots,
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,

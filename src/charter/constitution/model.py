@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Self
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from charter.records import Message, Record
+
+FewShotChoice = Literal["all", "changed"]
 
 
 class Principle(Record):
@@ -39,6 +43,11 @@ class ReviseExample(Record):
     revision_request: str
     revision: str
 
+    @property
+    def changed(self) -> bool:
+        """Whether the revision differs from the response that it revises."""
+        return self.revision != self.messages[-1].content
+
 
 class JudgeExample(Record):
     """A worked choice: the conversation, two responses, optional reasoning, and the letter of the better one."""
@@ -56,6 +65,14 @@ class FewShots(Record):
 
     revise: tuple[ReviseExample, ...] = ()
     judge: tuple[JudgeExample, ...] = ()
+
+    def choose(self, which: FewShotChoice, n: int | None = None) -> tuple[ReviseExample, ...]:
+        """Choose the first ``n`` revise examples: of all, or of those whose revision changed the response.
+
+        Small models echo that "the response is fine" once an example says so; for prompts that are all harmful, the
+        examples that change something serve them better.
+        """
+        return tuple(example for example in self.revise if which == "all" or example.changed)[:n]
 
 
 class SystemTexts(Record):

@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from charter.constitution.model import Constitution
+from charter.constitution.model import Constitution, FewShotChoice
 from charter.engines.base import Completion, CompletionRequest, Engine, Sampling
 from charter.records import Message, Pair, Prompt, PromptKind, ResponseLabel, Trace
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
@@ -128,13 +128,13 @@ def _sampling(plan: PairPlan, making: PairMaking, purpose: str) -> Sampling:
     return making.sampling.model_copy(update={"seed": derive_seed(making.seed, plan.id, purpose)})
 
 
-def guidance_messages(constitution: Constitution) -> tuple[Message, ...]:
+def guidance_messages(constitution: Constitution, few_shots: FewShotChoice = "all") -> tuple[Message, ...]:
     """Put a constitution into a conversation: system text, principles, and the examples' final answers as turns."""
     principles = "\n".join(f"- {principle.text}" for principle in constitution.principles)
     system = f"{constitution.system.respond}\n\nPrinciples:\n{principles}".strip()
     turns = [
         message
-        for example in constitution.few_shots.revise
+        for example in constitution.few_shots.choose(few_shots)
         for message in (*example.messages[:-1], Message(role="assistant", content=example.revision))
     ]
     return (Message(role="system", content=system), *turns)
@@ -185,6 +185,7 @@ def pairs(
     seed: int = 0,
     intended_classes: Collection[ResponseLabel] | None = None,
     on_cut: OnCut = "flag",
+    few_shots: FewShotChoice = "all",
     mapper: RowMapper = map_rows,
 ) -> Mapped[Pair]:
     """Make pairs of responses, by source and kind of prompt in stated shares.
@@ -205,6 +206,7 @@ def pairs(
         intended_classes: on red-team prompts, response classes that an intended side must be of; None takes all.
         on_cut: whether a response that was cut at the limit is flagged (and makes no pair), or ended after its last
             whole sentence.
+        few_shots: which worked examples the guided side is shown (see ``FewShots.choose``).
         mapper: what maps the row function.
 
     Returns:
@@ -213,7 +215,7 @@ def pairs(
     making = PairMaking(
         policy=policy,
         guide=guide or policy,
-        guidance=guidance_messages(constitution),
+        guidance=guidance_messages(constitution, few_shots),
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens),
         seed=seed,
         intended_classes=intended_classes,

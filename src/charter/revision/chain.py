@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from charter.constitution.model import Constitution
+from charter.constitution.model import Constitution, FewShotChoice
 from charter.engines.base import Completion, Engine, Sampling
 from charter.records import Prompt, Round, Trace
 from charter.revision.layouts import Layout, LayoutName, make_layout
@@ -113,6 +113,7 @@ def revise(
     rounds: int = 2,
     layout: LayoutName = "chat",
     initial_layout: LayoutName | None = None,
+    few_shots: FewShotChoice = "all",
     n_few_shots: int | None = None,
     n_samples: int = 1,
     temperature: float = 1.0,
@@ -136,6 +137,7 @@ def revise(
         layout: ``chat`` or ``transcript``.
         initial_layout: of the initial response; None takes ``layout``. A model with a chat template answers as in use
             through ``chat``, while a small one revises better in a ``transcript``.
+        few_shots: ``all`` worked examples, or those whose revision ``changed`` the response.
         n_few_shots: worked examples shown, None for all.
         n_samples: chains per prompt.
         temperature: of every completion (the paper: 1).
@@ -154,7 +156,7 @@ def revise(
         policy=policy,
         critic=critic or policy,
         reviser=reviser or critic or policy,
-        layout=make_layout(layout, constitution, n_few_shots=n_few_shots),
+        layout=make_layout(layout, constitution, few_shots=few_shots, n_few_shots=n_few_shots),
         initial_layout=make_layout(initial_layout or layout, constitution),
         rounds=rounds,
         seed=seed,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from charter.constitution.model import Constitution, Principle, ReviseExample
+from charter.constitution.model import Constitution, FewShotChoice, Principle, ReviseExample
 from charter.engines.base import CompletionRequest, Sampling
 from charter.records import Message, Prompt
 
@@ -40,9 +40,11 @@ class Layout(Protocol):
         ...
 
 
-def make_layout(name: LayoutName, constitution: Constitution, *, n_few_shots: int | None = None) -> Layout:
-    """Make a layout by name, with the first ``n_few_shots`` examples of the constitution (None: all)."""
-    examples = constitution.few_shots.revise[:n_few_shots]
+def make_layout(
+    name: LayoutName, constitution: Constitution, *, few_shots: FewShotChoice = "all", n_few_shots: int | None = None
+) -> Layout:
+    """Make a layout by name, with the constitution's worked examples (see ``FewShots.choose``)."""
+    examples = constitution.few_shots.choose(few_shots, n_few_shots)
     if name == "transcript":
         return TranscriptLayout(examples)
     return ChatLayout(_system_text(constitution), examples)
