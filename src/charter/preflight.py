@@ -21,7 +21,7 @@ from charter.evaluation.multiple_choice import load_choices
 from charter.plan import Plan, make_plan
 from charter.prompts import load_prompts, split_prompts
 from charter.prompts.sources import BUILT_IN
-from charter.prompts.split import remove_contamination
+from charter.prompts.split import remove_contamination, split_with_twins
 from charter.rates import Rates, count_parameters, estimate_rates, find_device, parameters_in_name
 from charter.recipe import PromptSource, Recipe
 from charter.records import Prompt, PromptKind, make_prompt
@@ -145,8 +145,9 @@ def select_prompts(
         PromptError: where more are to be held out than there are.
     """
     settings = recipe.prompts
-    harmful = split_prompts(
-        (*loaded["red_team"], *loaded.get("benign_twin", ())),
+    harmful, _ = split_with_twins(
+        loaded["red_team"],
+        loaded.get("benign_twin", ()),
         n_evaluation=settings.n_evaluation,
         n_train=settings.n_train,
         seed=settings.split_seed,

@@ -193,7 +193,6 @@ def _sample(run: Run, kind: PromptKind, wanted: int) -> Mapped[Trace]:
         temperature=settings.response_temperature,
         max_tokens=settings.max_tokens,
         on_cut=settings.on_cut,
-        few_shots=settings.few_shots,
         seed=run.recipe.seed,
         stage=f"sft/{kind}",
         mapper=run.mapper,

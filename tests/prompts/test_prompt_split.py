@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charter.errors import PromptError
 from charter.prompts import split_prompts
-from charter.prompts.split import group_of, remove_contamination
+from charter.prompts.split import group_of, remove_contamination, split_with_twins
 from charter.records import Message, Prompt, make_prompt
 
 
@@ -122,6 +122,56 @@ def test_nothing_to_split() -> None:
     """No prompts split into none; none held out leaves all for training."""
     assert split_prompts([], n_evaluation=5) == []
     assert _ids(split_prompts(_prompts(3), n_evaluation=0), "evaluation") == set()
+
+
+def _sides(prompts: list[Prompt]) -> Counter[tuple[str, str]]:
+    return Counter((one.kind, one.split) for one in prompts)
+
+
+def test_numbers_count_red_team_prompts() -> None:
+    """With a twin to each, as many twins as red-team prompts fall on each side."""
+    prompts = _prompts(20)
+    split, n_stray = split_with_twins(prompts[:20], prompts[20:], n_evaluation=6, n_train=9)
+    assert _sides(split) == {
+        ("red_team", "evaluation"): 6,
+        ("benign_twin", "evaluation"): 6,
+        ("red_team", "train"): 9,
+        ("benign_twin", "train"): 9,
+    }
+    assert n_stray == 0
+
+
+def test_a_twin_whose_prompt_is_not_there_is_left_out() -> None:
+    """Where a limit left out red-team prompts, their twins take nobody's place."""
+    prompts = _prompts(20)
+    split, n_stray = split_with_twins(prompts[:8], prompts[20:], n_evaluation=3)
+    assert n_stray == 12
+    assert _sides(split)["red_team", "evaluation"] == _sides(split)["benign_twin", "evaluation"] == 3
+    assert _sides(split)["red_team", "train"] == _sides(split)["benign_twin", "train"] == 5
+
+
+def test_twins_of_another_set_are_split_by_themselves() -> None:
+    """Twins that imitate none of the prompts keep their own numbers, and change nothing for the prompts."""
+    prompts = _prompts(20, twins=False)
+    others = [make_prompt(f"benign {n}", "benign_twin", twin_of=f"elsewhere-{n}") for n in range(10)]
+    split, n_stray = split_with_twins(prompts, others, n_evaluation=8)
+    assert n_stray == 0
+    assert _sides(split)["red_team", "evaluation"] == 8
+    assert _sides(split)["benign_twin", "evaluation"] == 5
+    assert _ids(split, "evaluation") & {one.id for one in prompts} == _ids(
+        split_prompts(prompts, n_evaluation=8), "evaluation"
+    )
+
+
+def test_twins_without_a_link_stand_for_themselves() -> None:
+    """A twin that names no prompt is a prompt of its own beside those that do."""
+    prompts = _prompts(10)
+    lone = [make_prompt(f"lone {n}", "benign_twin") for n in range(4)]
+    split, n_stray = split_with_twins(prompts[:10], [*prompts[10:], *lone], n_evaluation=3)
+    assert n_stray == 0
+    assert len(split) == 24
+    assert len(_ids(split, "evaluation") & {one.id for one in lone}) == 2
+    assert split_with_twins(prompts[:10], [], n_evaluation=3)[1] == 0
 
 
 def test_prompts_that_an_example_shows_are_left_out() -> None:

@@ -49,6 +49,34 @@ def split_prompts(
     ]
 
 
+def split_with_twins(
+    red_team: Sequence[Prompt],
+    twins: Sequence[Prompt],
+    *,
+    n_evaluation: int,
+    n_train: int | None = None,
+    seed: int = 0,
+) -> tuple[list[Prompt], int]:
+    """Split red-team prompts, each with its twin on the same side; the numbers count red-team prompts.
+
+    Twins that imitate none of the prompts (a set of their own) are split by themselves, by the same numbers, so that
+    half of them at least are left for training. Where others do have their prompt, a twin whose prompt is not there
+    is left out: it would count as a red-team prompt of its own.
+
+    Returns:
+        The prompts with their split, and how many twins were left out for want of their prompt.
+
+    Raises:
+        PromptError: where fewer red-team prompts exist than are to be held out.
+    """
+    there = {prompt.id for prompt in red_team}
+    with_prompt = [twin for twin in twins if twin.twin_of in there]
+    alone = [twin for twin in twins if twin.twin_of is None or not with_prompt]
+    pairs = split_prompts((*red_team, *with_prompt), n_evaluation=n_evaluation, n_train=n_train, seed=seed)
+    others = split_prompts(alone, n_evaluation=min(n_evaluation, len(alone) // 2), n_train=n_train, seed=seed)
+    return [*pairs, *others], len(twins) - len(with_prompt) - len(alone)
+
+
 def _round_robin(leaders: dict[str, Prompt], seed: int) -> list[str]:
     """Order groups so that every stretch of the order holds each category in its share."""
     by_category: dict[str, list[str]] = defaultdict(list)
