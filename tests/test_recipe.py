@@ -122,7 +122,7 @@ def test_a_missing_key_is_named(load: Load, text: str, message: str) -> None:
         ("revise:\n  rounds: 9\n", "r.yaml:7: 'revise.rounds' is 9: expected less than or equal to 8"),
         ("revise:\n  rounds: 1.5\n", "r.yaml:7: 'revise.rounds' is 1.5: expected a valid integer, got a number with"),
         ("revise:\n  layout: chatty\n", "r.yaml:7: 'revise.layout' is 'chatty': expected 'chat' or 'transcript'"),
-        ("revise:\n", "r.yaml:6: 'revise' is None: expected keys inside it, such as rounds, layout, n_few_shots"),
+        ("revise:\n", "r.yaml:6: 'revise' is None: expected keys inside it, such as rounds, layout, initial_layout"),
         ("sft: all\n", "r.yaml:6: 'sft' is 'all': expected keys inside it, such as epochs, learning_rate, batch_size"),
         ("sft: {epochs: .inf}\n", "r.yaml:6: 'sft.epochs' is inf: expected a finite number"),
         ("dpo: {beta: .nan}\n", "r.yaml:6: 'dpo.beta' is nan: expected a finite number"),
