@@ -16,11 +16,13 @@ from charter.errors import Interrupted
 from charter.records import Preference
 from charter.training.adapters import LoraSettings, load_trainee
 from charter.training.data import preference_examples
-from charter.training.dpo import Objective, SoftDpoTrainer, dpo, dpo_trainer
+from charter.training.dpo import dpo
 from charter.training.losses import LossName
+from charter.training.pace import Pace, Watch
+from charter.training.preference_trainer import Objective, SoftDpoTrainer, dpo_trainer
 from charter.training.quiet import quiet_libraries
 from charter.training.sft import sft
-from charter.training.trainer import Pace, TrainingResult, Watch
+from charter.training.trainer import TrainingResult
 
 pytestmark = pytest.mark.model
 
@@ -238,6 +240,7 @@ def test_saved_adapter_on_the_base_alone_is_what_was_trained(
     )
     out = train(sft_adapter, tmp_path / "dpo", epochs=2).folder
     (trainer,) = kept
+    assert set(trainer.model.peft_config) == {"default"}  # the copy that TRL keeps as the reference is dropped
     trainer.model.eval()
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == []
     with quiet_libraries():

@@ -19,9 +19,10 @@ from charter.errors import Interrupted, ModelError, RecipeError, RunError
 from charter.training.adapters import LoraSettings, computes_in_bfloat16, load_trainee
 from charter.training.data import sft_examples
 from charter.training.order import length_buckets
+from charter.training.pace import Pace
 from charter.training.quiet import quiet_libraries
 from charter.training.sft import sft, sft_trainer
-from charter.training.trainer import Pace, TrainingResult
+from charter.training.trainer import TrainingResult
 
 pytestmark = pytest.mark.model
 

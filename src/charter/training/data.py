@@ -48,6 +48,11 @@ class SftExample:
     labels: tuple[int, ...]
 
     @property
+    def n_tokens(self) -> int:
+        """Count the tokens that are read."""
+        return len(self.input_ids)
+
+    @property
     def n_loss_tokens(self) -> int:
         """Count the tokens that bear loss."""
         return sum(label != IGNORED for label in self.labels)
@@ -62,6 +67,16 @@ class PreferenceExample:
     chosen_ids: tuple[int, ...]
     rejected_ids: tuple[int, ...]
     p_chosen: float
+
+    @property
+    def n_tokens(self) -> int:
+        """Count the tokens that are read: the prompt once with each response."""
+        return 2 * len(self.prompt_ids) + self.n_loss_tokens
+
+    @property
+    def n_loss_tokens(self) -> int:
+        """Count the tokens of both responses."""
+        return len(self.chosen_ids) + len(self.rejected_ids)
 
 
 Example = TypeVar("Example", SftExample, PreferenceExample)

@@ -4,156 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import torch
-from datasets import Dataset
-from trl import DPOConfig, DPOTrainer
-from trl.trainer.dpo_trainer import DataCollatorForPreference
-
-from charter.errors import Interrupted
 from charter.records import Preference
 from charter.seeds import derive_seed, digest
-from charter.training.adapters import LoraSettings, Precision, Trainee, load_trainee
+from charter.training.adapters import LoraSettings, Precision, load_trainee
 from charter.training.checkpoints import open_workplace, write_whole
-from charter.training.data import PreferenceExample, preference_examples
-from charter.training.logprobs import IGNORED, sum_by_row
-from charter.training.losses import PREFERENCE_LOSSES, LossName, preference_margin
-from charter.training.quiet import quiet_libraries
+from charter.training.data import preference_examples
+from charter.training.losses import LossName
+from charter.training.pace import OnStep, Pace, Stop, Watch
+from charter.training.preference_trainer import Objective, dpo_trainer
 from charter.training.schedule import Schedule
 from charter.training.trainer import (
-    Habits,
-    OnStep,
-    Pace,
-    Stop,
     TrainingResult,
-    Watch,
     release_memory,
     require_examples,
     run_training,
-    trainer_arguments,
-    training_notes,
-    use_one_device,
+    training_result,
 )
 
 _REFERENCE = "reference.json"  # the reference's log-probabilities, in the order of the rows
-_LABEL = "p_chosen"
-_REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")  # TRL's names
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
-    """What is minimised: ``loss`` (see ``losses``) plus ``nll_weight`` times the chosen response's NLL per token."""
-
-    loss: LossName = "sigmoid"
-    beta: float = 0.1
-    nll_weight: float = 0.0
-
-
-@dataclass
-class _SoftPreferenceCollator(DataCollatorForPreference):  # type: ignore[misc]  # TRL is untyped
-    """TRL's collator, which knows no probability per row."""
-
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        batch: dict[str, Any] = super().torch_call(examples)
-        for name in (_LABEL, *_REFERENCE_COLUMNS):
-            if name in examples[0]:
-                batch[name] = torch.tensor([example[name] for example in examples], dtype=torch.float64)
-        return batch
-
-
-class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untyped
-    """TRL's trainer with soft labels, and the reference computed once.
-
-    The reference is the model as it is before the first step. TRL keeps a copy of the adapter for it; here its
-    log-probabilities are computed beforehand, so that the copy is dropped and every step is one forward pass less.
-    """
-
-    def __init__(self, objective: Objective, **arguments: Any) -> None:
-        self.objective = objective
-        super().__init__(**arguments)
-        if "ref" in getattr(self.model, "peft_config", ()):
-            self.model.delete_adapter("ref")
-
-    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
-        return dataset  # tokenised already, and what does not fit is counted
-
-    def _precompute_ref_logps(self, dataset: Dataset, *_: Any) -> Dataset:
-        return dataset  # computed by ``reference_logprobs``
-
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        if _LABEL not in self._signature_columns:
-            self._signature_columns += [_LABEL]
-
-    def response_logprobs(self, model: Any, inputs: Mapping[str, Any]) -> tuple[torch.Tensor, ...]:
-        """Sum the log-probabilities of the responses.
-
-        Returns:
-            Of the chosen and of the rejected ones, in nats, and the chosen ones' numbers of tokens; each (n_rows,).
-        """
-        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
-        chosen, rejected = sum_by_row(self.answer_logprobs(model, inputs, labels), labels).chunk(2)
-        return chosen, rejected, (labels != IGNORED).sum(1).chunk(2)[0]
-
-    def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
-        chosen, rejected, n_tokens = self.response_logprobs(model, inputs)
-        given = [inputs[name].to(chosen.dtype) for name in (*_REFERENCE_COLUMNS, _LABEL)]
-        margin = preference_margin(chosen, rejected, given[0], given[1])
-        loss = PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta).mean()
-        nll = (-chosen / n_tokens).mean()
-        if self.objective.nll_weight:
-            loss = loss + self.objective.nll_weight * nll
-        self._note(margin=self.objective.beta * margin, nll=nll, logprob_chosen=chosen, logprob_rejected=rejected)
-        # A margin of exactly 0, as before the first step, is neither right nor wrong.
-        self._note(accuracy=(margin > 0).to(margin.dtype) + 0.5 * (margin == 0).to(margin.dtype))
-        return (loss, None) if return_outputs else loss
-
-    def _note(self, **figures: torch.Tensor) -> None:
-        mode = "train" if self.model.training else "eval"
-        for name, values in figures.items():
-            self._metrics[mode][name].append(self.accelerator.gather(values.detach().mean()).mean().item())
-
-    def reference_logprobs(self, watch: Watch, n_after: int) -> list[list[float]]:
-        """Compute the log-probabilities of chosen and rejected under the model as it is now, in the rows' order.
-
-        The batches are those of the first epoch: rounding errors that depend on a batch's shape are then the same for
-        policy and reference, and the margin before the first step is exactly 0.
-
-        Args:
-            watch: told of each batch as of a step.
-            n_after: how many steps will follow.
-
-        Raises:
-            Interrupted: if ``watch`` said so.
-        """
-        batches = self._first_batches()
-        found: dict[int, list[float]] = {}
-        self.model.eval()
-        for number, rows in enumerate(batches, 1):
-            inputs = self._prepare_inputs(self.data_collator([self.train_dataset[row] for row in rows]))
-            with torch.no_grad(), self.accelerator.autocast():
-                chosen, rejected, _ = self.response_logprobs(self.model, inputs)
-            found |= dict(zip(rows, torch.stack((chosen, rejected), 1).tolist(), strict=True))
-            watch.on_step(number, len(batches) + n_after, {})
-            if watch.stop():
-                raise Interrupted(f"stopped while the reference was computed, at batch {number} of {len(batches)}")
-        return [found[row] for row in range(len(found))]
-
-    def _first_batches(self) -> list[list[int]]:
-        self.buckets.epoch = 0
-        order, size = list(self.buckets), self.buckets.batch_size
-        return [order[start : start + size] for start in range(0, len(order), size)]
-
-    def take_reference(self, logprobs: Sequence[Sequence[float]]) -> None:
-        """Train against these log-probabilities of (chosen, rejected), in the rows' order."""
-        columns = self.train_dataset.to_dict()
-        for column, values in zip(_REFERENCE_COLUMNS, zip(*logprobs, strict=True), strict=True):
-            columns[column] = list(values)
-        self.train_dataset = Dataset.from_dict(columns)
 
 
 def dpo(
@@ -241,7 +113,7 @@ def dpo(
     objective = Objective(loss=loss, beta=beta, nll_weight=nll_weight)
     trainee = load_trainee(model, lora=lora, seed=own_seed, dtype=dtype, trust_remote_code=trust_remote_code)
     examples = preference_examples(preferences, trainee.tokenizer, max_length=max_length)
-    require_examples(examples.kept, examples.rejected, max_length)
+    require_examples(examples, max_length)
     identity = {
         "stage": "dpo",
         "model": str(model),
@@ -261,57 +133,8 @@ def dpo(
         write_whole(remembered, json.dumps(logprobs))
         n_before = math.ceil(len(examples.kept) / batch_size)
     trainer.take_reference(json.loads(remembered.read_text("utf-8")))
-    steps = run_training(trainer, trainee, workplace, pace, watch, n_before=n_before)
-    answers = [len(row.chosen_ids) + len(row.rejected_ids) for row in examples.kept]
-    prompts = [2 * len(row.prompt_ids) for row in examples.kept]
-    result = TrainingResult(
-        folder=out,
-        n_rows=len(examples.kept),
-        n_steps=trainer.state.global_step,
-        n_tokens=round((sum(answers) + sum(prompts)) * trainer.state.epoch),
-        n_loss_tokens=round(sum(answers) * trainer.state.epoch),
-        seconds=steps[-1]["seconds"],
-        steps=steps,
-        rejected=examples.rejected,
-        notes=training_notes(trainee, workplace),
-    )
+    steps = run_training(trainer, trainee, workplace, watch, n_before=n_before)
+    result = training_result(trainer, trainee, workplace, steps, examples)
     del trainer, trainee
     release_memory()
     return result
-
-
-def dpo_trainer(
-    examples: Sequence[PreferenceExample],
-    trainee: Trainee,
-    folder: Path,
-    *,
-    seed: int,
-    pace: Pace,
-    objective: Objective,
-) -> SoftDpoTrainer:
-    """Build the trainer; ``folder`` receives its checkpoints."""
-    columns = {
-        "prompt_ids": [list(row.prompt_ids) for row in examples],
-        "chosen_ids": [list(row.chosen_ids) for row in examples],
-        "rejected_ids": [list(row.rejected_ids) for row in examples],
-        _LABEL: [row.p_chosen for row in examples],
-    }
-    with quiet_libraries():
-        arguments = DPOConfig(
-            **trainer_arguments(pace, trainee, folder, seed),
-            beta=objective.beta,
-            max_length=None,
-            # A whole model as its own reference: this keeps TRL from loading it a second time.
-            precompute_ref_log_probs=not trainee.base,
-        )
-        trainer = SoftDpoTrainer(
-            objective,
-            model=trainee.model,
-            args=use_one_device(arguments),
-            train_dataset=Dataset.from_dict(columns),
-            data_collator=_SoftPreferenceCollator(pad_token_id=trainee.tokenizer.pad_token_id),
-            processing_class=trainee.tokenizer,
-        )
-        lengths = [len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids)) for row in examples]
-        trainer.settle(lengths, pace, seed)
-    return trainer

@@ -15,20 +15,17 @@ from charter.seeds import derive_seed, digest
 from charter.training.adapters import LoraSettings, Precision, Trainee, load_trainee
 from charter.training.checkpoints import open_workplace
 from charter.training.data import SftExample, sft_examples
+from charter.training.pace import OnStep, Pace, Stop, Watch
 from charter.training.quiet import quiet_libraries
 from charter.training.schedule import Schedule
 from charter.training.trainer import (
     Habits,
-    OnStep,
-    Pace,
-    Stop,
     TrainingResult,
-    Watch,
     release_memory,
     require_examples,
     run_training,
     trainer_arguments,
-    training_notes,
+    training_result,
     use_one_device,
 )
 
@@ -121,7 +118,7 @@ def sft(
     )
     trainee = load_trainee(model, lora=lora, seed=own_seed, dtype=dtype, trust_remote_code=trust_remote_code)
     examples = sft_examples(rows, trainee.tokenizer, max_length=max_length)
-    require_examples(examples.kept, examples.rejected, max_length)
+    require_examples(examples, max_length)
     identity = {
         "stage": "sft",
         "model": str(model),
@@ -133,18 +130,8 @@ def sft(
     }
     workplace = open_workplace(out, identity, resume=resume)
     trainer = sft_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
-    steps = run_training(trainer, trainee, workplace, pace, Watch.of(on_step, stop))
-    result = TrainingResult(
-        folder=out,
-        n_rows=len(examples.kept),
-        n_steps=trainer.state.global_step,
-        n_tokens=round(sum(len(row.input_ids) for row in examples.kept) * trainer.state.epoch),
-        n_loss_tokens=round(sum(row.n_loss_tokens for row in examples.kept) * trainer.state.epoch),
-        seconds=steps[-1]["seconds"],
-        steps=steps,
-        rejected=examples.rejected,
-        notes=training_notes(trainee, workplace),
-    )
+    steps = run_training(trainer, trainee, workplace, Watch.of(on_step, stop))
+    result = training_result(trainer, trainee, workplace, steps, examples)
     del trainer, trainee
     release_memory()
     return result

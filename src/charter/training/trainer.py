@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gc
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,12 @@ from transformers import PrinterCallback, TrainerCallback
 from charter.errors import Interrupted, RecipeError
 from charter.training.adapters import Trainee, save_trained
 from charter.training.checkpoints import Workplace, finish, prune, seal
-from charter.training.data import RejectedRow
+from charter.training.data import Examples, RejectedRow
 from charter.training.logprobs import answer_logprobs, has_plain_head
 from charter.training.order import LengthBuckets
+from charter.training.pace import Pace, Watch
 from charter.training.quiet import quiet_libraries
-from charter.training.schedule import Schedule, learning_rate_share
-
-OnStep = Callable[[int, int, Mapping[str, float]], None]
-Stop = Callable[[], bool]
+from charter.training.schedule import learning_rate_share
 
 # Up to this length a CPU is faster with plain matrix products than with its fused attention, whose backward pass is
 # slow there (measured: 1.2-1.35x at 80-512 tokens, 0.6x at 1024). It takes the softmax in float32: not for float64.
@@ -66,63 +63,6 @@ class TrainingResult:
     def tokens_per_second(self) -> float:
         """Tokens read per second of training."""
         return self.n_tokens / self.seconds if self.seconds else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Who looks on.
-
-    Attributes:
-        on_step: told the number of the step that was done, of how many, and its figures.
-        stop: asked after every step whether to stop.
-    """
-
-    on_step: OnStep
-    stop: Stop
-
-    @classmethod
-    def of(cls, on_step: OnStep | None, stop: Stop | None) -> Watch:
-        """Let nobody look on where None was given."""
-        return cls(on_step or (lambda _step, _n_steps, _logs: None), stop or (lambda: False))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How a training goes about its rows.
-
-    Attributes:
-        epochs: passes over the rows; 0.5 is half of one.
-        learning_rate: its peak.
-        batch_size: rows per forward pass.
-        accumulation: forward passes per optimiser step.
-        warmup: the share of the steps in which the learning rate rises to its peak.
-        schedule: how it falls afterwards.
-        max_grad_norm: the length to which longer gradients are cut.
-        gradient_checkpointing: whether to save memory by computing activations twice; about a fifth slower.
-        save_seconds: the time after which a checkpoint is written.
-        save_steps: the number of steps after which one is written; None leaves it to the time alone.
-    """
-
-    epochs: float = 1.0
-    learning_rate: float = 2e-4
-    batch_size: int = 8
-    accumulation: int = 1
-    warmup: float = 0.03
-    schedule: Schedule = "cosine"
-    max_grad_norm: float = 1.0
-    gradient_checkpointing: bool = False
-    save_seconds: float = 600.0
-    save_steps: int | None = None
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What of it determines the result."""
-        return {name: value for name, value in asdict(self).items() if not name.startswith("save_")}
-
-    def n_steps(self, n_rows: int) -> int:
-        """Count the optimiser steps, as the trainer will."""
-        n_batches = math.ceil(n_rows / self.batch_size)
-        return math.ceil(self.epochs * math.ceil(n_batches / self.accumulation))
 
 
 def trainer_arguments(pace: Pace, trainee: Trainee, folder: Path, seed: int) -> dict[str, Any]:
@@ -243,7 +183,7 @@ class _StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
 
 
 def run_training(
-    trainer: Any, trainee: Trainee, workplace: Workplace, pace: Pace, watch: Watch, *, n_before: int = 0
+    trainer: Any, trainee: Trainee, workplace: Workplace, watch: Watch, *, n_before: int = 0
 ) -> tuple[Mapping[str, float], ...]:
     """Train from the start or the last checkpoint to the end, and put the result in its place.
 
@@ -251,7 +191,6 @@ def run_training(
         trainer: a settled trainer.
         trainee: what it trains.
         workplace: where it keeps its checkpoints, and where the result goes.
-        pace: when to save.
         watch: who looks on.
         n_before: steps of another kind that ``watch`` has been told of before.
 
@@ -261,7 +200,7 @@ def run_training(
     Raises:
         Interrupted: if ``watch`` said so; a checkpoint has been written.
     """
-    steps = _StepWatch(trainer.buckets, pace, watch, n_before)
+    steps = _StepWatch(trainer.buckets, trainer.pace, watch, n_before)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(steps)
     with quiet_libraries():
@@ -277,10 +216,27 @@ def run_training(
     return tuple(entry for entry in trainer.state.log_history if "loss" in entry)
 
 
-def training_notes(trainee: Trainee, workplace: Workplace) -> tuple[str, ...]:
-    """Say what a person should know of a training."""
+def training_result(
+    trainer: Any,
+    trainee: Trainee,
+    workplace: Workplace,
+    steps: Sequence[Mapping[str, float]],
+    examples: Examples[Any],
+) -> TrainingResult:
+    """Say what was trained, once ``run_training`` is through."""
+    epochs = trainer.state.epoch
     gone_on = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
-    return trainee.notes + workplace.notes + gone_on
+    return TrainingResult(
+        folder=workplace.out,
+        n_rows=len(examples.kept),
+        n_steps=trainer.state.global_step,
+        n_tokens=round(sum(example.n_tokens for example in examples.kept) * epochs),
+        n_loss_tokens=round(sum(example.n_loss_tokens for example in examples.kept) * epochs),
+        seconds=steps[-1]["seconds"],
+        steps=tuple(steps),
+        rejected=examples.rejected,
+        notes=trainee.notes + workplace.notes + gone_on,
+    )
 
 
 def use_one_device(arguments: Any) -> Any:
@@ -296,15 +252,15 @@ def release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def require_examples(kept: Sequence[Any], rejected: Sequence[RejectedRow], max_length: int) -> None:
+def require_examples(examples: Examples[Any], max_length: int) -> None:
     """Refuse to train on nothing.
 
     Raises:
         RecipeError: if no row is left, with the reasons counted.
     """
-    if kept:
+    if examples.kept:
         return
-    reasons = [row.reason for row in rejected]
+    reasons = [row.reason for row in examples.rejected]
     counted = ", ".join(f"{reason} {reasons.count(reason)}" for reason in sorted(set(reasons))) or "none were given"
     raise RecipeError(
         f"no row is left to train on (rejected: {counted}; max_length is {max_length}); give more rows, or raise "

@@ -1,0 +1,70 @@
+"""What a training is told: how to go about its rows, and who looks on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from charter.training.schedule import Schedule
+
+OnStep = Callable[[int, int, Mapping[str, float]], None]
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on.
+
+    Attributes:
+        on_step: told the number of the step that was done, of how many, and its figures.
+        stop: asked after every step whether to stop.
+    """
+
+    on_step: OnStep
+    stop: Stop
+
+    @classmethod
+    def of(cls, on_step: OnStep | None, stop: Stop | None) -> Watch:
+        """Let nobody look on where None was given."""
+        return cls(on_step or (lambda _step, _n_steps, _logs: None), stop or (lambda: False))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a training goes about its rows.
+
+    Attributes:
+        epochs: passes over the rows; 0.5 is half of one.
+        learning_rate: its peak.
+        batch_size: rows per forward pass.
+        accumulation: forward passes per optimiser step.
+        warmup: the share of the steps in which the learning rate rises to its peak.
+        schedule: how it falls afterwards.
+        max_grad_norm: the length to which longer gradients are cut.
+        gradient_checkpointing: whether to save memory by computing activations twice; about a fifth slower.
+        save_seconds: the time after which a checkpoint is written.
+        save_steps: the number of steps after which one is written; None leaves it to the time alone.
+    """
+
+    epochs: float = 1.0
+    learning_rate: float = 2e-4
+    batch_size: int = 8
+    accumulation: int = 1
+    warmup: float = 0.03
+    schedule: Schedule = "cosine"
+    max_grad_norm: float = 1.0
+    gradient_checkpointing: bool = False
+    save_seconds: float = 600.0
+    save_steps: int | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it determines the result."""
+        return {name: value for name, value in asdict(self).items() if not name.startswith("save_")}
+
+    def n_steps(self, n_rows: int) -> int:
+        """Count the optimiser steps, as the trainer will."""
+        n_batches = math.ceil(n_rows / self.batch_size)
+        return math.ceil(self.epochs * math.ceil(n_batches / self.accumulation))
