@@ -267,8 +267,9 @@ def test_a_run_killed_at_many_moments_ends_as_if_it_never_was(
 def test_a_run_killed_again_and_again_ends_as_if_it_never_was(tmp_path: Path, finished: Path, n_moments: int) -> None:
     """A run that is killed at every start, each time a little later, gets to its end and to the same bytes."""
     n_killed = 0
-    while _child(tmp_path, 1 + n_moments // 4).returncode == -signal.SIGKILL:
+    while (ended := _child(tmp_path, 1 + n_moments // 4)).returncode == -signal.SIGKILL:
         n_killed += 1
         assert n_killed < 20
+    assert ended.returncode == 0, ended.stderr
     assert n_killed >= 3
     assert _data(tmp_path / "run") == _data(finished)
