@@ -9,15 +9,13 @@ model's body hands to every layer's attention. Two kinds of pass exist:
 
 Both compute the scores over the prefix in one matrix product for all rows, the scores over the row's own tokens in
 another, one softmax over both, and two products with the values. Heads that share keys and values (grouped-query
-attention) are folded into the rows of those matrices, so that nothing is ever repeated. Keys are stored transposed,
-(head_size, n_tokens): on a CPU the product of few queries with many keys is memory-bound that way, and up to four
-times slower the other way round.
+attention) are folded into the rows of those matrices, so that nothing is ever repeated.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,7 +23,10 @@ import torch
 
 # Scores that exist at once in a prefill, chosen to stay in a core's cache on a CPU; a GPU wants large products.
 _SCORES_AT_ONCE_CPU, _SCORES_AT_ONCE_GPU = 2**19, 2**26
-_MIN_CHUNK = 32  # queries of a row
+_MIN_QUERIES = 32  # of one row at once
+_CELLS_STEP = 64  # the store grows by this many tokens a row ...
+_ROWS_STEP = 8  # ... and by this many rows
+_SLACK = 1.5  # times as wide as needed: then the store is narrowed
 
 
 class Stopped(Exception):  # noqa: N818 - reads as what happened
@@ -36,7 +37,7 @@ class Stopped(Exception):  # noqa: N818 - reads as what happened
 class Prefix:
     """Keys and values of tokens that many rows begin with.
 
-    Per layer, ``keys`` (n_kv_heads, head_size, n_tokens) and ``values`` (n_kv_heads, n_tokens, head_size).
+    Per layer, ``keys`` and ``values`` of shape (n_kv_heads, n_tokens, head_size).
     """
 
     keys: Sequence[torch.Tensor]
@@ -72,8 +73,9 @@ class Pass(Protocol):
 class SuffixStore:
     """Keys and values of the running rows' own tokens, preallocated so that a step writes in place.
 
-    Per layer, ``keys`` (n_rows * n_kv_heads, head_size, n_cells) and ``values`` (n_rows * n_kv_heads, n_cells,
-    head_size). Growing goes layer by layer, so that it needs no second copy of the whole.
+    Per layer, ``keys`` and ``values`` of shape (n_rows * n_kv_heads, n_cells, head_size). All cells are read at every
+    step, the unused ones for nothing: a narrower view would be copied by the matrix product. So the store is kept
+    about as wide as its longest row.
     """
 
     def __init__(self, shape: CacheShape) -> None:
@@ -83,31 +85,37 @@ class SuffixStore:
         self.values: list[torch.Tensor] = []
         self.release()
 
-    def reserve(self, n_rows: int, n_cells: int) -> None:
-        """Make room for rows of a length; what is stored is kept."""
-        if n_rows <= self.n_rows and n_cells <= self.n_cells:
+    def fit(self, n_rows: int, n_cells: int) -> None:
+        """Make room for rows of a length, and give back what is much more than that; what fits is kept."""
+        rows, cells = _rounded(n_rows, _ROWS_STEP), _rounded(n_cells, _CELLS_STEP)
+        if cells < self.n_cells <= _SLACK * cells:
+            cells = self.n_cells
+        rows = max(rows, self.n_rows)
+        if (rows, cells) == (self.n_rows, self.n_cells):
             return
-        self.n_rows, self.n_cells = max(n_rows, self.n_rows), max(n_cells, self.n_cells)
-        n, size = self.n_rows * self._shape.n_kv_heads, self._shape.head_size
-        for layer in range(self._shape.n_layers):
-            self.keys[layer] = _grown(self.keys[layer], self._zeros(n, size, self.n_cells))
-            self.values[layer] = _grown(self.values[layer], self._zeros(n, self.n_cells, size))
+        n_heads = self._shape.n_kv_heads
+        for stored in (self.keys, self.values):
+            for layer, old in enumerate(stored):  # layer by layer: growing needs no second copy of the whole
+                room = self._zeros(rows * n_heads, cells, self._shape.head_size)
+                kept = min(cells, self.n_cells)
+                room[: self.n_rows * n_heads, :kept] = old[:, :kept]
+                stored[layer] = room
+        self.n_rows, self.n_cells = rows, cells
 
     def release(self) -> None:
         """Give the memory back; nothing that was stored is kept."""
-        self.keys = [self._zeros(0, 0, 0)] * self._shape.n_layers
+        self.keys = [self._zeros(0, 0, self._shape.head_size)] * self._shape.n_layers
         self.values = list(self.keys)
         self.n_rows = self.n_cells = 0
 
-    def move(self, source: int, target: int, n_cells: int) -> None:
-        """Copy a row's first cells over another row's."""
-        for keys, values in zip(self.keys, self.values, strict=True):
-            by_row = keys.view(self.n_rows, -1, *keys.shape[1:])
-            by_row[target, ..., :n_cells] = by_row[source, ..., :n_cells]
-            by_row = values.view(self.n_rows, -1, *values.shape[1:])
-            by_row[target, :, :n_cells] = by_row[source, :, :n_cells]
+    def move(self, source: int, target: int) -> None:
+        """Copy a row over another."""
+        heads = self._shape.n_kv_heads
+        for tensor in (*self.keys, *self.values):
+            tensor[target * heads : (target + 1) * heads] = tensor[source * heads : (source + 1) * heads]
 
     def _zeros(self, *shape: int) -> torch.Tensor:
+        # Zeros, because a cell that is masked must still hold a number: 0 times NaN is NaN.
         return torch.zeros(shape, dtype=self._shape.dtype, device=self._shape.device)
 
 
@@ -127,12 +135,14 @@ class Prefill:
     first_row: int = 0
     capture: bool = False
     captured: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    _width: int = 0
     _spots: torch.Tensor | None = None
+    _ahead: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
-        width = max(self.lengths)
-        if min(self.lengths) < width:  # attention alone needs a rectangle: where in it each token stands
-            spots = [torch.arange(length) + row * width for row, length in enumerate(self.lengths)]
+        self._width = max(self.lengths)
+        if min(self.lengths) < self._width:  # attention alone needs a rectangle: where in it each token stands
+            spots = [torch.arange(length) + row * self._width for row, length in enumerate(self.lengths)]
             self._spots = torch.cat(spots).to(self.device)
 
     def attend(
@@ -141,46 +151,56 @@ class Prefill:
         """Attend to the prefix and causally within each row (see ``Pass``)."""
         if self.stop.is_set():
             raise Stopped
-        n_kv_heads, head_size = key.shape[1:]
+        n_heads, n_kv_heads, size = query.shape[1], *key.shape[1:]
         queries = self._by_row(query * scaling, n_kv_heads)
-        keys = self._by_row(key, n_kv_heads).transpose(1, 2)
-        values = self._by_row(value, n_kv_heads)
+        keys, values = self._by_row(key, n_kv_heads), self._by_row(value, n_kv_heads)
         if self.store is not None:
             rows = slice(self.first_row * n_kv_heads, (self.first_row + len(self.lengths)) * n_kv_heads)
-            self.store.keys[layer][rows, :, : keys.shape[2]] = keys
-            self.store.values[layer][rows, : keys.shape[2]] = values
+            self.store.keys[layer][rows, : self._width] = keys
+            self.store.values[layer][rows, : self._width] = values
         if self.capture:
-            self.captured.append((keys.contiguous(), values.contiguous()))
-        output = torch.cat(list(self._chunks(layer, queries, keys, values)), 1)
-        output = output.view(len(self.lengths), n_kv_heads, -1, query.shape[1] // n_kv_heads, head_size)
-        output = output.transpose(1, 2).reshape(-1, query.shape[1], head_size)
+            self.captured.append((keys, values))
+        output = self._causal(layer, queries, keys, values, n_heads // n_kv_heads)
+        output = output.view(len(self.lengths), n_kv_heads, self._width, -1, size)
+        output = output.transpose(1, 2).reshape(-1, n_heads, size)
         return output if self._spots is None else output.index_select(0, self._spots)
 
-    def _chunks(
-        self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
-    ) -> Iterable[torch.Tensor]:
-        """Yield the outputs of consecutive queries, few enough for their scores to stay in the cache."""
-        width = keys.shape[2]
-        group = queries.shape[1] // width
-        n_seen = width + (self.prefix.n_tokens if self.prefix is not None else 0)
+    def _causal(
+        self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, group: int
+    ) -> torch.Tensor:
+        """Attend piece by piece, so that each piece's scores stay in the cache."""
+        n_kv_heads = len(queries) // len(self.lengths)
+        n_seen = self._width + (0 if self.prefix is None else self.prefix.n_tokens)
         n_scores = _SCORES_AT_ONCE_CPU if self.device.type == "cpu" else _SCORES_AT_ONCE_GPU
-        chunk = max(_MIN_CHUNK, n_scores // (queries.shape[0] * group * n_seen))
-        ahead = torch.full((chunk, chunk), float("-inf"), dtype=keys.dtype, device=self.device).triu(1)
-        ahead = ahead.repeat_interleave(group, 0)
-        for start in range(0, width, chunk):
-            end = min(start + chunk, width)
-            asked = queries[:, start * group : end * group]
-            scores = torch.bmm(asked, keys[:, :, :end])
-            scores[:, :, start:] += ahead[: scores.shape[1], : end - start]
-            yield _output(asked, scores, values[:, :end], self.prefix, layer)
+        n_fitting = n_scores // (n_kv_heads * group * n_seen)  # queries of one row
+        wide = min(self._width, max(_MIN_QUERIES, n_fitting))
+        high = max(1, n_fitting // wide) * n_kv_heads
+        output = torch.empty_like(queries)
+        for top in range(0, len(queries), high):
+            for start in range(0, self._width, wide):
+                end = min(start + wide, self._width)
+                asked = queries[top : top + high, start * group : end * group]
+                scores = torch.bmm(asked, keys[top : top + high, :end].transpose(1, 2))
+                scores[:, :, start:].add_(self._ahead_of(end - start, group, keys.dtype))
+                own = values[top : top + high, :end]
+                piece = _output(asked, scores, own, self.prefix, layer)
+                output[top : top + high, start * group : end * group] = piece
+        return output
+
+    def _ahead_of(self, n_queries: int, group: int, dtype: torch.dtype) -> torch.Tensor:
+        """Make the mask of queries that stand beside their own keys: -inf where a key is ahead of its query."""
+        if self._ahead is None:
+            full = torch.full((n_queries, n_queries), float("-inf"), dtype=dtype, device=self.device)
+            self._ahead = full.triu(1).repeat_interleave(group, 0)
+        return self._ahead[: n_queries * group, :n_queries]
 
     def _by_row(self, packed: torch.Tensor, n_kv_heads: int) -> torch.Tensor:
         """Lay packed tokens out as (n_rows * n_kv_heads, width * group, head_size), padded on the right."""
-        n_rows, width, size = len(self.lengths), max(self.lengths), packed.shape[2]
+        n_rows, size = len(self.lengths), packed.shape[2]
         if self._spots is not None:
-            room = packed.new_zeros((n_rows * width, *packed.shape[1:]))
+            room = packed.new_zeros((n_rows * self._width, *packed.shape[1:]))
             packed = room.index_copy_(0, self._spots, packed)
-        by_row = packed.view(n_rows, width, n_kv_heads, -1, size).transpose(1, 2)
+        by_row = packed.reshape(n_rows, self._width, n_kv_heads, -1, size).transpose(1, 2)
         return by_row.reshape(n_rows * n_kv_heads, -1, size)
 
 
@@ -196,7 +216,7 @@ class Part:
 class Step:
     """One new token a row: rows 0..n-1 of the store, each attending to its part's prefix and its own cells.
 
-    ``positions`` (n_rows,) are the cells that the new tokens go to. ``mask`` (n_rows, 1, 1, width) is 0 where a row
+    ``positions`` (n_rows,) are the cells that the new tokens go to. ``mask`` (n_rows, 1, 1, n_cells) is 0 where a row
     may look, else -inf.
     """
 
@@ -205,8 +225,7 @@ class Step:
     mask: torch.Tensor
     parts: Sequence[Part]
     stop: threading.Event
-    _key_cells: torch.Tensor | None = None
-    _value_cells: torch.Tensor | None = None
+    _cells: torch.Tensor | None = None
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
@@ -215,13 +234,17 @@ class Step:
         if self.stop.is_set():
             raise Stopped
         n_rows, n_kv_heads, size = key.shape
-        width, group = self.mask.shape[-1], query.shape[1] // n_kv_heads
-        self._write(layer, key, value)
-        keys = self.store.keys[layer][: n_rows * n_kv_heads, :, :width]
-        values = self.store.values[layer][: n_rows * n_kv_heads, :width]
-        queries = (query * scaling).view(n_rows * n_kv_heads, group, size)
-        scores = torch.bmm(queries, keys)
-        scores.view(n_rows, n_kv_heads, group, width).add_(self.mask)
+        keys, values = self.store.keys[layer], self.store.values[layer]
+        if self._cells is None:
+            heads = torch.arange(n_rows * n_kv_heads, device=key.device)
+            self._cells = heads * self.store.n_cells + self.positions.repeat_interleave(n_kv_heads)
+        keys.view(-1, size).index_copy_(0, self._cells, key.reshape(-1, size))
+        values.view(-1, size).index_copy_(0, self._cells, value.reshape(-1, size))
+        keys, values = keys[: n_rows * n_kv_heads], values[: n_rows * n_kv_heads]
+        queries = (query * scaling).view(n_rows * n_kv_heads, -1, size)
+        # Keys times queries and not the other way round: few rows times many columns would have the keys repacked.
+        scores = torch.bmm(keys, queries.transpose(1, 2)).transpose(1, 2).contiguous()
+        scores.view(n_rows, n_kv_heads, -1, self.store.n_cells).add_(self.mask)
         if len(self.parts) == 1:
             return _output(queries, scores, values, self.parts[0].prefix, layer).view(query.shape)
         output = torch.empty_like(queries)
@@ -231,17 +254,6 @@ class Step:
             heads = (rows[:, None] * n_kv_heads + torch.arange(n_kv_heads, device=rows.device)).view(-1)
             output[heads] = _output(queries[heads], scores[heads], values[heads], part.prefix, layer)
         return output.view(query.shape)
-
-    def _write(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
-        n_rows, n_kv_heads, size = key.shape
-        if self._key_cells is None or self._value_cells is None:
-            heads = torch.arange(n_rows * n_kv_heads, device=key.device)
-            positions = self.positions.repeat_interleave(n_kv_heads)
-            starts = heads[:, None] * size + torch.arange(size, device=key.device)
-            self._key_cells = (starts * self.store.n_cells + positions[:, None]).view(-1)
-            self._value_cells = heads * self.store.n_cells + positions
-        self.store.keys[layer].view(-1).index_copy_(0, self._key_cells, key.reshape(-1))
-        self.store.values[layer].view(-1, size).index_copy_(0, self._value_cells, value.reshape(-1, size))
 
 
 def _output(
@@ -258,21 +270,21 @@ def _output(
     """
     if prefix is None:
         return torch.bmm(torch.softmax(scores, -1), values)
-    before = _prefix_product(queries, prefix.keys[layer])
-    weights = torch.softmax(torch.cat((before, scores), -1), -1)
-    output = torch.bmm(weights[..., prefix.n_tokens :], values)
-    return output.add_(_prefix_product(weights[..., : prefix.n_tokens], prefix.values[layer]))
+    n_kv_heads, n_prefix = len(prefix.keys[layer]), prefix.n_tokens
+    by_row = scores.view(-1, n_kv_heads, *scores.shape[1:])
+    before = _prefix_product(queries.reshape(*by_row.shape[:3], -1), prefix.keys[layer].transpose(1, 2))
+    weights = torch.softmax(torch.cat((before, by_row), -1), -1)
+    own = torch.bmm(weights.view(*scores.shape[:2], -1)[..., n_prefix:], values)
+    own.view(*by_row.shape[:3], -1).add_(_prefix_product(weights[..., :n_prefix], prefix.values[layer]))
+    return own
 
 
 def _prefix_product(rows: torch.Tensor, prefix: torch.Tensor) -> torch.Tensor:
-    """Multiply (n_rows * n_kv_heads, n_queries, m) by (n_kv_heads, m, k) in one product for all rows."""
-    n_kv_heads, n_queries = prefix.shape[0], rows.shape[1]
-    folded = rows.view(-1, n_kv_heads, *rows.shape[1:]).transpose(0, 1).reshape(n_kv_heads, -1, rows.shape[2])
-    product = torch.bmm(folded, prefix).view(n_kv_heads, -1, n_queries, prefix.shape[2])
-    return product.transpose(0, 1).reshape(-1, n_queries, prefix.shape[2])
+    """Multiply (n_rows, n_kv_heads, n_queries, m) by (n_kv_heads, m, k) in one product for all rows."""
+    n_rows, n_kv_heads, n_queries, inner = rows.shape
+    folded = rows.transpose(0, 1).reshape(n_kv_heads, -1, inner)
+    return torch.bmm(folded, prefix).view(n_kv_heads, n_rows, n_queries, -1).transpose(0, 1)
 
 
-def _grown(old: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
-    if old.numel():
-        room[: old.shape[0], : old.shape[1], : old.shape[2]] = old
-    return room
+def _rounded(number: int, step: int) -> int:
+    return -(-number // step) * step

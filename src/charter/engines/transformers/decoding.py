@@ -20,9 +20,6 @@ from charter.engines.transformers.body import Body, Linear
 LOGITS_AT_ONCE = 128  # positions whose logits exist at once when texts are scored: 128 x 49k in float32 is 25 MB
 Ids = npt.NDArray[np.int64]
 
-_CELLS_STEP = 64  # the store grows by this many tokens a row
-_ROWS_STEP = 8
-
 
 class Decoder(Protocol):
     """Runs a model on a changing set of rows, numbered from 0 without holes.
@@ -87,7 +84,7 @@ class SharedPrefixDecoder:
         """Add rows after those that run; logits of each one's next token, (n_started, n_tokens)."""
         lengths = np.array([len(suffix) for suffix in suffixes])
         n_before, n_rows = len(self._lengths), len(self._lengths) + len(suffixes)
-        self._reserve(n_rows, int(lengths.max()) + 1)
+        self._store.fit(n_rows, max(int(self._lengths.max(initial=0)), int(lengths.max())) + 1)
         prefill = Prefill(lengths.tolist(), prefix, self._stop, self._device, self._store, n_before)
         hidden = self._suffixes(prefill, suffixes)
         self._lengths = np.concatenate((self._lengths, lengths))
@@ -97,11 +94,11 @@ class SharedPrefixDecoder:
 
     def step(self, tokens: Ids) -> torch.Tensor:
         """Append one token to each row; logits of the next, (n_rows, n_tokens)."""
-        n_rows, width = len(tokens), int(self._lengths.max()) + 1
-        self._reserve(n_rows, width)
+        n_rows = len(tokens)
+        self._store.fit(n_rows, int(self._lengths.max()) + 1)
         lengths = self._tensor(self._lengths)
-        mask = torch.zeros((n_rows, 1, 1, width), dtype=self._shape.dtype, device=self._device)
-        unwritten = torch.arange(width, device=self._device) > lengths[:, None]
+        mask = torch.zeros((n_rows, 1, 1, self._store.n_cells), dtype=self._shape.dtype, device=self._device)
+        unwritten = torch.arange(self._store.n_cells, device=self._device) > lengths[:, None]
         mask.masked_fill_(unwritten[:, None, None, :], float("-inf"))
         offsets = np.array([0 if prefix is None else prefix.n_tokens for prefix in self._prefixes])
         step = Step(self._store, lengths, mask, self._parts, self._stop)
@@ -116,7 +113,7 @@ class SharedPrefixDecoder:
         movable = [row for row in sorted(kept, reverse=True) if row >= len(rows)]
         for hole in (row for row in range(len(rows)) if row not in kept):
             order[hole] = movable.pop()
-            self._store.move(order[hole], hole, int(self._lengths[order[hole]]))
+            self._store.move(order[hole], hole)
         self._lengths = self._lengths[order]
         self._prefixes = [self._prefixes[row] for row in order]
         self._find_parts()
@@ -147,9 +144,6 @@ class SharedPrefixDecoder:
 
     def _tensor(self, array: Ids) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
-
-    def _reserve(self, n_rows: int, n_cells: int) -> None:
-        self._store.reserve(-(-n_rows // _ROWS_STEP) * _ROWS_STEP, -(-n_cells // _CELLS_STEP) * _CELLS_STEP)
 
     def _find_parts(self) -> None:
         """Gather the rows of each prefix; one prefix for all costs no copies."""
