@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,9 +19,9 @@ from charter.engines.weights import resolve_model
 from charter.errors import ModelError, UserError
 from charter.evaluation.multiple_choice import load_choices
 from charter.plan import Plan, make_plan
-from charter.prompts import load_prompts, split_prompts
+from charter.prompts import load_prompts
+from charter.prompts.selection import select_prompts
 from charter.prompts.sources import BUILT_IN
-from charter.prompts.split import remove_contamination, split_with_twins
 from charter.rates import Rates, count_parameters, estimate_rates, find_device, parameters_in_name
 from charter.recipe import PromptSource, Recipe
 from charter.records import Prompt, PromptKind, make_prompt
@@ -84,9 +84,7 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
     report = Preflight()
     constitution = _constitution(report, "constitution", recipe.constitution.source)
     helpful = _constitution(report, "constitution.helpful", recipe.constitution.helpful)
-    loaded = {
-        kind: _prompts(report, kind, source, recipe) for kind, source in _sources(recipe).items() if source is not None
-    }
+    loaded = {kind: _prompts(report, kind, source, recipe) for kind, source in recipe.prompts.sources().items()}
     n_choices = 0
     for file in recipe.evaluate.multiple_choice:
         choices = _tried(report, "evaluate.multiple_choice", load_choices, file)
@@ -99,7 +97,7 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
     rates = {role: by_spec[spec] for role, spec in specs.items()}
     _check_space(report, folder)
     if constitution is not None and helpful is not None and not report.errors:
-        chosen = _tried(report, "prompts", select_prompts, recipe, loaded, constitution, helpful)
+        chosen = _tried(report, "prompts", _select, recipe, loaded, constitution, helpful)
         if chosen is not None:
             count = _token_count(specs["policy"])
             report.plan = make_plan(recipe, chosen, constitution, helpful, rates, n_choices=n_choices, count=count)
@@ -114,10 +112,10 @@ def check_inputs(recipe: Recipe) -> None:
     """
     constitution = load_constitution(recipe.constitution.source)
     helpful = load_constitution(recipe.constitution.helpful)
-    sources = {kind: source for kind, source in _sources(recipe).items() if source is not None}
+    sources = recipe.prompts.sources()
     if not any(_is_remote(source) for source in sources.values()):
         loaded = {kind: _load(kind, source) for kind, source in sources.items()}
-        select_prompts(recipe, loaded, constitution, helpful)
+        _select(recipe, loaded, constitution, helpful)
     for file in recipe.evaluate.multiple_choice:
         load_choices(file)
 
@@ -133,53 +131,13 @@ def fetch_models(recipe: Recipe, progress: Progress | None = None) -> None:
             resolve_model(spec.name, trust_remote_code=spec.trust_remote_code, progress=progress)
 
 
-def select_prompts(
+def _select(
     recipe: Recipe,
     loaded: Mapping[PromptKind, Sequence[Prompt]],
     constitution: Constitution,
     helpful: Constitution,
-) -> list[Prompt]:
-    """Split and thin out prompts as the stage ``prompts`` does.
-
-    Raises:
-        PromptError: where more are to be held out than there are.
-    """
-    settings = recipe.prompts
-    harmful, _ = split_with_twins(
-        loaded["red_team"],
-        loaded.get("benign_twin", ()),
-        n_evaluation=settings.n_evaluation,
-        n_train=settings.n_train,
-        seed=settings.split_seed,
-    )
-    rest = loaded.get("helpful", ())
-    marked = [prompt for prompt in rest if prompt.split == "evaluation"]
-    if marked:
-        train = [prompt for prompt in rest if prompt.split == "train"]
-        helping = [*train[: settings.n_train_helpful], *marked[: settings.n_evaluation_helpful]]
-    else:
-        n_held_out = settings.n_evaluation_helpful if rest else 0
-        helping = split_prompts(
-            rest, n_evaluation=n_held_out, n_train=settings.n_train_helpful, seed=settings.split_seed
-        )
-    return remove_contamination([*harmful, *helping], _shown((constitution, helpful)))[0]
-
-
-def _shown(constitutions: Iterable[Constitution]) -> list[str]:
-    conversations = [
-        messages
-        for one in constitutions
-        for messages in (
-            *(example.messages for example in one.few_shots.revise),
-            *(example.messages for example in one.few_shots.judge),
-        )
-    ]
-    return [message.content for messages in conversations for message in messages if message.role == "user"]
-
-
-def _sources(recipe: Recipe) -> dict[PromptKind, PromptSource | None]:
-    settings = recipe.prompts
-    return {"red_team": settings.red_team, "benign_twin": settings.benign_twin, "helpful": settings.helpful}
+) -> Sequence[Prompt]:
+    return select_prompts(loaded, (constitution, helpful), **recipe.prompts.numbers()).prompts
 
 
 def _load(kind: PromptKind, source: PromptSource) -> tuple[Prompt, ...]:

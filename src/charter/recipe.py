@@ -102,6 +102,19 @@ class PromptSettings(Settings):
         default=0, ge=0, description="of the split alone, so that runs of other seeds hold out the same"
     )
 
+    def sources(self) -> dict[PromptKind, PromptSource]:
+        """Give the sources that are set, by kind."""
+        every: dict[PromptKind, PromptSource | None] = {
+            "red_team": self.red_team,
+            "benign_twin": self.benign_twin,
+            "helpful": self.helpful,
+        }
+        return {kind: source for kind, source in every.items() if source is not None}
+
+    def numbers(self) -> dict[str, Any]:
+        """Give how many prompts are taken, and the split's seed: the arguments of ``select_prompts``."""
+        return self.model_dump(exclude={"red_team", "benign_twin", "helpful"})
+
 
 class ReviseSettings(Settings):
     """Critique and revision (CAI §3.1)."""

@@ -115,7 +115,9 @@ def response_classes(data: RunData) -> Chart:
     models = list(data.evaluation.models) if data.evaluation else []
     models += sorted({r.model for r in found} - set(models))
     counts = {model: Counter(r.label for r in found if r.model == model) for model in models}
-    rows = [(model, dict(counts[model])) for model in reversed(models) if counts[model]]
+    rows = [
+        (model, {str(label): n for label, n in counts[model].items()}) for model in reversed(models) if counts[model]
+    ]
     if not rows:
         return Chart(name, title, f"Not drawn: {data.why_missing('data/responses.parquet')}")
     refusals = {

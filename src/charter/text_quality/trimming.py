@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # A full stop that belongs to a number ("1. Boil", "3.5") or an initial ("J. Smith") ends no sentence.
-_SENTENCE_END = re.compile(r"(?<![0-9A-Z])[.!?][\"'”’)\]*]*(?=\s|$)")
+_SENTENCE_END = re.compile(r"(?<![0-9A-Z])[.!?][\"'\u201d\u2019)\]*]*(?=\s|$)")
 _MIN_SHARE = 0.3
 
 

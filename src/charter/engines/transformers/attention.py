@@ -22,7 +22,7 @@ from typing import Protocol
 import torch
 
 # Scores that exist at once in a prefill, chosen to stay in a core's cache on a CPU; a GPU wants large products.
-_SCORES_AT_ONCE_CPU, _SCORES_AT_ONCE_GPU = 2**19, 2**26
+_SCORE_BYTES_CPU, _SCORE_BYTES_GPU = 2**21, 2**27
 _MIN_QUERIES = 32  # of one row at once
 _CELLS_STEP = 64  # the store grows by this many tokens a row ...
 _ROWS_STEP = 8  # ... and by this many rows
@@ -171,8 +171,8 @@ class Prefill:
         """Attend piece by piece, so that each piece's scores stay in the cache."""
         n_kv_heads = len(queries) // len(self.lengths)
         n_seen = self._width + (0 if self.prefix is None else self.prefix.n_tokens)
-        n_scores = _SCORES_AT_ONCE_CPU if self.device.type == "cpu" else _SCORES_AT_ONCE_GPU
-        n_fitting = n_scores // (n_kv_heads * group * n_seen)  # queries of one row
+        n_bytes = _SCORE_BYTES_CPU if self.device.type == "cpu" else _SCORE_BYTES_GPU
+        n_fitting = n_bytes // (n_kv_heads * group * n_seen * queries.element_size())  # queries of one row
         wide = min(self._width, max(_MIN_QUERIES, n_fitting))
         high = max(1, n_fitting // wide) * n_kv_heads
         output = torch.empty_like(queries)

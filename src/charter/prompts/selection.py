@@ -1,0 +1,96 @@
+"""Which of the loaded prompts a run takes: split, thinned out, and free of what its few-shots show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from charter.constitution.model import Constitution
+from charter.errors import PromptError
+from charter.prompts.split import remove_contamination, split_prompts, split_with_twins
+from charter.records import Prompt, PromptKind
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The prompts of a run, each with its split, and how many others there were, by the reason they were left out."""
+
+    prompts: tuple[Prompt, ...]
+    left_out: dict[str, int]
+
+
+def select_prompts(
+    loaded: Mapping[PromptKind, Sequence[Prompt]],
+    constitutions: Iterable[Constitution],
+    *,
+    n_evaluation: int,
+    n_evaluation_helpful: int,
+    n_train: int | None = None,
+    n_train_helpful: int | None = None,
+    split_seed: int = 0,
+) -> Selection:
+    """Split prompts into training and evaluation, and take as many as were asked for.
+
+    Args:
+        loaded: prompts by kind.
+        constitutions: prompts that their few-shots show are left out.
+        n_evaluation: red-team prompts held out, each with its twin.
+        n_evaluation_helpful: helpful prompts held out; those that come marked as held out, where there are any.
+        n_train: red-team prompts trained on, None for all the rest.
+        n_train_helpful: helpful prompts trained on, None for all the rest.
+        split_seed: of the split.
+
+    Raises:
+        PromptError: where more are to be held out than there are, or two prompts share an id.
+    """
+    harmful, n_stray = split_with_twins(
+        loaded["red_team"],
+        loaded.get("benign_twin", ()),
+        n_evaluation=n_evaluation,
+        n_train=n_train,
+        seed=split_seed,
+    )
+    helpful = _split_helpful(
+        loaded.get("helpful", ()), n_evaluation=n_evaluation_helpful, n_train=n_train_helpful, seed=split_seed
+    )
+    kept, n_shown = remove_contamination([*harmful, *helpful], _shown_contexts(constitutions))
+    _check_ids(kept)
+    n_over = sum(map(len, loaded.values())) - len(kept) - n_shown - n_stray
+    left_out = {
+        "over the number asked for": n_over,
+        "shown in a few-shot": n_shown,
+        "twin of a prompt that is not there": n_stray,
+    }
+    return Selection(tuple(kept), {reason: n for reason, n in left_out.items() if n})
+
+
+def _split_helpful(prompts: Sequence[Prompt], *, n_evaluation: int, n_train: int | None, seed: int) -> list[Prompt]:
+    marked = [prompt for prompt in prompts if prompt.split == "evaluation"]
+    if not marked:
+        return split_prompts(prompts, n_evaluation=n_evaluation if prompts else 0, n_train=n_train, seed=seed)
+    train = [prompt for prompt in prompts if prompt.split == "train"]
+    return [*train[:n_train], *marked[:n_evaluation]]
+
+
+def _shown_contexts(constitutions: Iterable[Constitution]) -> list[str]:
+    shown = [
+        messages
+        for one in constitutions
+        for messages in (
+            *(example.messages for example in one.few_shots.revise),
+            *(example.messages for example in one.few_shots.judge),
+        )
+    ]
+    return [message.content for messages in shown for message in messages if message.role == "user"]
+
+
+def _check_ids(prompts: Sequence[Prompt]) -> None:
+    """Refuse prompts of two kinds that share an id: every row of the run is named after its prompt."""
+    seen: dict[str, Prompt] = {}
+    for prompt in prompts:
+        other = seen.setdefault(prompt.id, prompt)
+        if other is not prompt:
+            raise PromptError(
+                f"the id {prompt.id!r} is used by a {other.kind} prompt ({other.source}) and a {prompt.kind} prompt "
+                f"({prompt.source}); leave out 'id_column' for one of them, or make their ids differ"
+            )

@@ -1,0 +1,47 @@
+"""The stages of the method, in order: what each reads, what it does, and what it writes.
+
+One file a stage. These are the places where a recipe's settings become plain arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from charter.run import Run
+from charter.stages.dpo import do_dpo
+from charter.stages.evaluate import do_evaluate
+from charter.stages.label import do_label
+from charter.stages.pairs import do_pairs
+from charter.stages.prompts import do_prompts
+from charter.stages.report import do_report
+from charter.stages.revise import do_revise
+from charter.stages.sft import do_sft
+from charter.stages.summary import Summary
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: the paths in a run folder that it reads and writes, and what it does."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    run: Callable[[Run], Summary]
+
+
+STAGES: Mapping[str, Stage] = {
+    "prompts": Stage((), ("data/prompts.parquet",), do_prompts),
+    "revise": Stage(("data/prompts.parquet",), ("data/traces.parquet",), do_revise),
+    "sft": Stage(("data/prompts.parquet", "data/traces.parquet"), ("data/sft.parquet", "models/sft"), do_sft),
+    "pairs": Stage(
+        ("data/prompts.parquet", "data/traces.parquet", "stages/sft.json"), ("data/pairs.parquet",), do_pairs
+    ),
+    "label": Stage(("data/pairs.parquet",), ("data/preferences.parquet",), do_label),
+    "dpo": Stage(("data/preferences.parquet", "stages/sft.json"), ("models/dpo",), do_dpo),
+    "evaluate": Stage(
+        ("data/prompts.parquet",),
+        ("data/responses.parquet", "data/comparisons.parquet", "evaluation.json"),
+        do_evaluate,
+    ),
+    "report": Stage((), ("report.html",), do_report),
+}

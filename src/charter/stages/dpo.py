@@ -1,0 +1,37 @@
+"""Stage ``dpo``: DPO on soft labels, from the SFT model."""
+
+from __future__ import annotations
+
+from charter.errors import RunError
+from charter.run import Run
+from charter.stages.label import read_preferences
+from charter.stages.summary import Summary, summarise
+from charter.stages.trained import SKIPPED, training_arguments, training_summary
+
+
+def do_dpo(run: Run) -> Summary:
+    """Write ``models/dpo``."""
+    settings = run.recipe.dpo
+    train, held_out = read_preferences(run)
+    counts = {"trained on": len(train), "held out": len(held_out)}
+    n_in = len(train) + len(held_out)
+    summary = summarise(n_in, len(train), filtered={"held out": len(held_out)}, counts=counts)
+    if run.recipe.models.policy.engine == "scripted":
+        return summary | {"training": SKIPPED}
+    if not train:
+        raise RunError(
+            f"{run.data('preferences')}: holds {n_in} preferences and none to train on; stages/pairs.json and "
+            "stages/label.json say why. Raise pairs.n or pairs.max_tokens, or set pairs.on_cut=trim"
+        )
+    from charter.training.dpo import dpo
+
+    result = dpo(
+        train,
+        str(run.model("sft")),
+        out=run.model("dpo"),
+        seed=run.recipe.seed,
+        beta=settings.beta,
+        nll_weight=settings.nll_weight,
+        **training_arguments(run, "dpo", settings),
+    )
+    return summary | {"training": training_summary(result)}

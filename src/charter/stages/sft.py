@@ -1,0 +1,78 @@
+"""Stage ``sft``: supervised fine-tuning on revisions, mixed with the base's own helpful answers (CAI §3.1)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from charter.records import PromptKind, SftRow, Trace
+from charter.revision import revise
+from charter.rows import Mapped
+from charter.run import Run
+from charter.stages.prompts import read_prompts
+from charter.stages.summary import Summary, summarise, tally
+from charter.stages.trained import SKIPPED, training_arguments, training_summary
+from charter.tables import read_table, write_table
+from charter.training.mixture import revision_rows, sampled_rows, samples_needed, shuffled
+
+
+def do_sft(run: Run) -> Summary:
+    """Write ``data/sft.parquet`` and ``models/sft``."""
+    settings = run.recipe.sft
+    revised = revision_rows(
+        read_table(run.data("traces"), Trace),
+        revisions=settings.revisions,
+        only_changed=settings.only_changed,
+        classes=settings.classes,
+    )
+    rows, left_out = list(revised.rows), {f"revision: {reason}": n for reason, n in revised.left_out.items()}
+    ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
+    failed: Counter[str] = Counter()
+    for kind, ratio in ratios.items():
+        wanted = round(ratio * len(revised.rows))
+        sampled = _sample(run, kind, wanted)
+        mixture = sampled_rows(sampled.done, wanted)
+        rows += mixture.rows
+        left_out |= {f"{kind}: {reason}": n for reason, n in mixture.left_out.items()}
+        failed.update(sampled.reasons["failed"])
+    rows = shuffled(rows, run.recipe.seed)
+    write_table(run.data("sft"), rows, SftRow)
+    run.pool.close()
+    counts = {"rows": tally(f"{row.prompt.kind} {row.origin}" for row in rows)}
+    training = _train_sft(run, rows)
+    n_in = len(rows) + sum(left_out.values()) + failed.total()
+    return summarise(n_in, len(rows), filtered=left_out, failed=failed, counts=counts) | {"training": training}
+
+
+def _sample(run: Run, kind: PromptKind, wanted: int) -> Mapped[Trace]:
+    """Sample the base's own answers, as chains without rounds."""
+    settings = run.recipe.sft
+    prompts = read_prompts(run, "train", kind)
+    return revise(
+        prompts if wanted else [],
+        run.constitution,
+        run.pool.engine("policy"),
+        rounds=0,
+        n_samples=max(1, samples_needed(wanted, len(prompts))),
+        temperature=settings.response_temperature,
+        max_tokens=settings.max_tokens,
+        on_cut=settings.on_cut,
+        seed=run.recipe.seed,
+        stage=f"sft/{kind}",
+        mapper=run.mapper,
+    )
+
+
+def _train_sft(run: Run, rows: Sequence[SftRow]) -> Summary:
+    if run.recipe.models.policy.engine == "scripted":
+        return SKIPPED
+    from charter.training.sft import sft
+
+    result = sft(
+        rows,
+        run.recipe.models.policy.name,
+        out=run.model("sft"),
+        seed=run.recipe.seed,
+        **training_arguments(run, "sft", run.recipe.sft),
+    )
+    return training_summary(result)

@@ -1,0 +1,52 @@
+"""What both training stages share: the arguments they pass, and what they tell of the result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from charter.recipe import TrainingSettings
+from charter.run import Run
+from charter.stages.summary import Summary
+
+SKIPPED: Summary = {"skipped": "the policy is scripted: it has no weights to train"}
+
+
+def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[str, Any]:
+    """Give what both trainings are told; steps drive the progress bar, the run's stop flag ends them."""
+    from charter.training.adapters import LoraSettings
+
+    begun = False
+
+    def on_step(step: int, n_steps: int, logs: Mapping[str, float]) -> None:
+        nonlocal begun
+        if not begun:
+            run.progress.begin(f"{name} training", n_steps, step - 1)
+            begun = True
+        loss = logs.get("loss")
+        run.progress.advance(f"{name} training", "" if loss is None else f"loss {loss:.3f}")
+        if step == n_steps:
+            run.progress.end(f"{name} training")
+
+    return {
+        "epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "batch_size": settings.batch_size,
+        "accumulation": settings.accumulation,
+        "warmup": settings.warmup,
+        "schedule": settings.schedule,
+        "max_length": settings.max_length,
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "lora": LoraSettings(**settings.lora.model_dump()),
+        "dtype": run.recipe.models.policy.dtype,
+        "on_step": on_step,
+        "stop": run.stop.is_set,
+    }
+
+
+def training_summary(result: Any) -> Summary:
+    """Turn a training's result into what a summary holds: no paths."""
+    found = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    return {name: value for name, value in found.items() if not isinstance(value, Path)}
