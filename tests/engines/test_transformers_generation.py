@@ -135,6 +135,55 @@ def test_shared_prefix_changes_no_answer_and_is_computed_once(tiny_model: Path) 
     engine.close()
 
 
+def follow_up(subject: str, answer: str, *, n_shared: int = 1) -> list[Request]:
+    """Requests of each kind that go on from an answered question."""
+    turns = (Message(role="assistant", content=answer), Message(role="user", content=f"More on {subject}, please."))
+    shown = {"messages": (*conversation(subject), *turns), "n_shared": n_shared}
+    return [
+        CompletionRequest(**shown, sampling=Sampling(seed=len(answer), max_tokens=9 + len(subject))),
+        ChoiceRequest(**shown, prefill="("),
+        ScoreRequest(**shown, continuation=f" I like {subject}.", end_turn=True),
+    ]
+
+
+@pytest.mark.parametrize("n_shared", [0, 1])
+def test_what_went_before_is_not_computed_again(tiny_model: Path, n_shared: int) -> None:
+    """A request that goes on from a text that was drawn takes it from memory, and changes no answer by that."""
+    remembering = TransformersEngine(tiny_model, dtype="float32", device="cpu")
+    forgetful = TransformersEngine(tiny_model, dtype="float32", device="cpu", max_kept_tokens=0)
+    first = [greedy(subject, n_shared, max_tokens=4 * place + 2) for place, subject in enumerate(SUBJECTS)]
+    answers = ask(remembering, first)
+    assert ask(forgetful, first) == answers
+    before = remembering.prefix_statistics.n_from_cache
+    second = [
+        request
+        for subject, answer in zip(SUBJECTS, answers, strict=True)
+        for request in follow_up(subject, answer.text, n_shared=n_shared)
+    ]
+    for found, wanted in zip(ask(remembering, second), ask(forgetful, second), strict=True):
+        close = {name: pytest.approx(value, abs=2e-4) for name, value in wanted if not isinstance(value, str)}
+        assert found.model_dump() == {**wanted.model_dump(), **close}
+    n_saved = remembering.prefix_statistics.n_from_cache - before
+    assert n_saved > sum(answer.n_prompt_tokens for answer in answers) * 2
+    for engine in (remembering, forgetful):
+        engine.close()
+
+
+def test_repeated_prompt_is_computed_once(tiny_model: Path) -> None:
+    """Several texts drawn from one prompt, asked for at once, share all but its last token."""
+    engine = TransformersEngine(tiny_model, dtype="float32", device="cpu")
+    requests = [
+        CompletionRequest(messages=conversation(subject), sampling=Sampling(seed=seed, max_tokens=8))
+        for subject in SUBJECTS
+        for seed in range(4)
+    ]
+    together = ask(engine, requests)
+    n_prompt = sum(answer.n_prompt_tokens for answer in together)
+    assert engine.prefix_statistics.n_from_cache >= 0.7 * n_prompt
+    assert together == [ask(engine, [request])[0] for request in requests]
+    engine.close()
+
+
 def test_shared_characters_of_raw_text(tiny: TransformersEngine) -> None:
     """In raw text the hint counts characters."""
     before = tiny.prefix_statistics.n_from_cache

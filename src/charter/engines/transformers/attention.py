@@ -45,6 +45,14 @@ class Prefix:
     n_tokens: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptRow:
+    """A row's own keys and values, set aside: per layer (n_kv_heads, n_tokens, head_size)."""
+
+    keys: Sequence[torch.Tensor]
+    values: Sequence[torch.Tensor]
+
+
 @dataclass(frozen=True, slots=True)
 class CacheShape:
     """What keys and values of a model look like."""
@@ -114,6 +122,18 @@ class SuffixStore:
         for tensor in (*self.keys, *self.values):
             tensor[target * heads : (target + 1) * heads] = tensor[source * heads : (source + 1) * heads]
 
+    def copy(self, row: int, n_cells: int) -> KeptRow:
+        """Set a row's first cells aside."""
+        heads = slice(row * self._shape.n_kv_heads, (row + 1) * self._shape.n_kv_heads)
+        return KeptRow(*([t[heads, :n_cells].clone() for t in stored] for stored in (self.keys, self.values)))
+
+    def put(self, row: int, kept: KeptRow, n_cells: int) -> None:
+        """Write the first cells of what was set aside into a row."""
+        heads = slice(row * self._shape.n_kv_heads, (row + 1) * self._shape.n_kv_heads)
+        for stored, saved in ((self.keys, kept.keys), (self.values, kept.values)):
+            for tensor, old in zip(stored, saved, strict=True):
+                tensor[heads, :n_cells] = old[:, :n_cells]
+
     def _zeros(self, *shape: int) -> torch.Tensor:
         # Zeros, because a cell that is masked must still hold a number: 0 times NaN is NaN.
         return torch.zeros(shape, dtype=self._shape.dtype, device=self._shape.device)
@@ -124,7 +144,8 @@ class Prefill:
     """Several new tokens a row, after a common prefix.
 
     ``lengths`` are the rows' numbers of new tokens. Where ``store`` is given, the keys and values are written to its
-    rows from ``first_row`` on; where ``capture`` is true, they are kept in ``captured``, to become a prefix.
+    rows from ``first_row`` on, behind the ``n_known`` cells of each row that are filled already (none, if empty). Where
+    ``capture`` is true, they are kept in ``captured``, to become a prefix.
     """
 
     lengths: Sequence[int]
@@ -133,11 +154,12 @@ class Prefill:
     device: torch.device
     store: SuffixStore | None = None
     first_row: int = 0
+    n_known: Sequence[int] = ()
     capture: bool = False
     captured: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
     _width: int = 0
     _spots: torch.Tensor | None = None
-    _ahead: torch.Tensor | None = None
+    _unseen: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         self._width = max(self.lengths)
@@ -155,44 +177,69 @@ class Prefill:
         queries = self._by_row(query * scaling, n_kv_heads)
         keys, values = self._by_row(key, n_kv_heads), self._by_row(value, n_kv_heads)
         if self.store is not None:
-            rows = slice(self.first_row * n_kv_heads, (self.first_row + len(self.lengths)) * n_kv_heads)
-            self.store.keys[layer][rows, : self._width] = keys
-            self.store.values[layer][rows, : self._width] = values
+            keys, values = self._stored(self.store, layer, keys, values)
         if self.capture:
             self.captured.append((keys, values))
-        output = self._causal(layer, queries, keys, values, n_heads // n_kv_heads)
+        output = self._causal(layer, queries, keys, values)
         output = output.view(len(self.lengths), n_kv_heads, self._width, -1, size)
         output = output.transpose(1, 2).reshape(-1, n_heads, size)
         return output if self._spots is None else output.index_select(0, self._spots)
 
-    def _causal(
-        self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, group: int
-    ) -> torch.Tensor:
+    def _stored(
+        self, store: SuffixStore, layer: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write the new keys and values to the store; what the rows attend to, new and known."""
+        n_kv_heads = len(keys) // len(self.lengths)
+        rows = slice(self.first_row * n_kv_heads, (self.first_row + len(self.lengths)) * n_kv_heads)
+        seen = []
+        for stored, new in ((store.keys[layer][rows], keys), (store.values[layer][rows], values)):
+            if not self.n_known:
+                stored[:, : self._width] = new
+                seen.append(new)
+                continue
+            for row, (known, length) in enumerate(zip(self.n_known, self.lengths, strict=True)):
+                heads = slice(row * n_kv_heads, (row + 1) * n_kv_heads)
+                stored[heads, known : known + length] = new[heads, :length]
+            seen.append(stored[:, : self._n_seen])
+        return seen[0], seen[1]
+
+    @property
+    def _n_seen(self) -> int:
+        """The longest row, its known cells included."""
+        known = self.n_known or [0] * len(self.lengths)
+        return max(old + new for old, new in zip(known, self.lengths, strict=True))
+
+    def _causal(self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Attend piece by piece, so that each piece's scores stay in the cache."""
-        n_kv_heads = len(queries) // len(self.lengths)
-        n_seen = self._width + (0 if self.prefix is None else self.prefix.n_tokens)
+        n_kv_heads, group = len(queries) // len(self.lengths), queries.shape[1] // self._width
+        n_seen = self._n_seen + (0 if self.prefix is None else self.prefix.n_tokens)
         n_bytes = _SCORE_BYTES_CPU if self.device.type == "cpu" else _SCORE_BYTES_GPU
         n_fitting = n_bytes // (n_kv_heads * group * n_seen * queries.element_size())  # queries of one row
         wide = min(self._width, max(_MIN_QUERIES, n_fitting))
-        high = max(1, n_fitting // wide) * n_kv_heads
+        high = max(1, n_fitting // wide)
         output = torch.empty_like(queries)
-        for top in range(0, len(queries), high):
+        for top in range(0, len(self.lengths), high):
+            heads = slice(top * n_kv_heads, (top + high) * n_kv_heads)
             for start in range(0, self._width, wide):
                 end = min(start + wide, self._width)
-                asked = queries[top : top + high, start * group : end * group]
-                scores = torch.bmm(asked, keys[top : top + high, :end].transpose(1, 2))
-                scores[:, :, start:].add_(self._ahead_of(end - start, group, keys.dtype))
-                own = values[top : top + high, :end]
-                piece = _output(asked, scores, own, self.prefix, layer)
-                output[top : top + high, start * group : end * group] = piece
+                n_reach = keys.shape[1] if self.n_known else end
+                asked = queries[heads, start * group : end * group]
+                scores = torch.bmm(asked, keys[heads, :n_reach].transpose(1, 2))
+                unseen = self._find_unseen(keys.dtype, group)[top : top + high, :, start * group : end * group]
+                scores.view(-1, n_kv_heads, *scores.shape[1:]).add_(unseen[..., :n_reach])
+                piece = _output(asked, scores, values[heads, :n_reach], self.prefix, layer)
+                output[heads, start * group : end * group] = piece
         return output
 
-    def _ahead_of(self, n_queries: int, group: int, dtype: torch.dtype) -> torch.Tensor:
-        """Make the mask of queries that stand beside their own keys: -inf where a key is ahead of its query."""
-        if self._ahead is None:
-            full = torch.full((n_queries, n_queries), float("-inf"), dtype=dtype, device=self.device)
-            self._ahead = full.triu(1).repeat_interleave(group, 0)
-        return self._ahead[: n_queries * group, :n_queries]
+    def _find_unseen(self, dtype: torch.dtype, group: int) -> torch.Tensor:
+        """Make the mask, (n_rows or 1, 1, width * group, n_seen): -inf where a cell is ahead of its query."""
+        if self._unseen is None:
+            known = torch.tensor(self.n_known or [0], device=self.device)
+            places = known[:, None] + torch.arange(self._width, device=self.device)
+            ahead = torch.arange(self._n_seen, device=self.device) > places.repeat_interleave(group, 1)[..., None]
+            unseen = torch.zeros(ahead.shape, dtype=dtype, device=self.device).masked_fill_(ahead, float("-inf"))
+            self._unseen = unseen.unsqueeze(1)
+        return self._unseen if self.n_known else self._unseen.expand(len(self.lengths), -1, -1, -1)
 
     def _by_row(self, packed: torch.Tensor, n_kv_heads: int) -> torch.Tensor:
         """Lay packed tokens out as (n_rows * n_kv_heads, width * group, head_size), padded on the right."""

@@ -103,8 +103,8 @@ class LlamaBody:
     def __init__(self, model: Any) -> None:
         base = model.base_model
         attention = base.layers[0].self_attn
-        self._embeddings, self._rotary = base.embed_tokens.weight.detach(), base.rotary_emb
-        self._final_norm, self._eps = base.norm.weight.detach(), _eps(base.norm)
+        self._embeddings, self._rotary = _owned(base.embed_tokens.weight), base.rotary_emb
+        self._final_norm, self._eps = _owned(base.norm.weight), _eps(base.norm)
         self._head_size, self._scaling = attention.head_dim, attention.scaling
         self._n_heads = attention.q_proj.out_features // attention.head_dim
         self._n_kv_heads = attention.k_proj.out_features // attention.head_dim
@@ -149,11 +149,11 @@ class LlamaBody:
             query_norm, key_norm = attention.q_norm.weight.detach(), attention.k_norm.weight.detach()
             norms = torch.cat((query_norm.expand(self._n_heads, -1), key_norm.expand(self._n_kv_heads, -1)))
         return _Layer(
-            attention_norm=layer.input_layernorm.weight.detach(),
+            attention_norm=_owned(layer.input_layernorm.weight),
             projections=Linear(attention.q_proj, attention.k_proj, attention.v_proj),
             query_key_norm=norms,
             output=Linear(attention.o_proj),
-            mlp_norm=layer.post_attention_layernorm.weight.detach(),
+            mlp_norm=_owned(layer.post_attention_layernorm.weight),
             gate=Linear(mlp.gate_proj),
             up=Linear(mlp.up_proj),
             down=Linear(mlp.down_proj),
@@ -174,6 +174,11 @@ def make_head(model: Any) -> Linear:
 def _is_sharded(model: Any) -> bool:
     places: Sequence[torch.device] = [parameter.device for parameter in model.parameters()]
     return len(set(places)) > 1 or bool(getattr(model, "is_quantized", False))
+
+
+def _owned(weight: torch.Tensor) -> torch.Tensor:
+    """Copy a weight: one that still lay in the mapped file would keep the whole file in memory."""
+    return weight.detach().clone()
 
 
 def _eps(norm: Any) -> float:

@@ -8,17 +8,36 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from charter.engines.transformers.attention import CacheShape, Part, Pass, Prefill, Prefix, Step, SuffixStore
+from charter.engines.transformers.attention import (
+    CacheShape,
+    KeptRow,
+    Part,
+    Pass,
+    Prefill,
+    Prefix,
+    Step,
+    SuffixStore,
+)
 from charter.engines.transformers.body import Body, Linear
 
 LOGITS_AT_ONCE = 128  # positions whose logits exist at once when texts are scored: 128 x 49k in float32 is 25 MB
 Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """A row's own tokens, the first ``n_known`` of which lie in a row that was set aside."""
+
+    ids: Ids
+    known: KeptRow | None = None
+    n_known: int = 0
 
 
 class Decoder(Protocol):
@@ -36,7 +55,7 @@ class Decoder(Protocol):
         """Compute the keys and values of tokens that many rows begin with."""
         ...
 
-    def start(self, suffixes: Sequence[Ids], prefix: Prefix | None) -> torch.Tensor:
+    def start(self, arrivals: Sequence[Arrival], prefix: Prefix | None) -> torch.Tensor:
         """Add rows after those that run; logits of each one's next token, (n_started, n_tokens)."""
         ...
 
@@ -48,7 +67,11 @@ class Decoder(Protocol):
         """Drop all rows but these; the old number of each row that now runs, in its new order."""
         ...
 
-    def read(self, suffixes: Sequence[Ids], n_last: Sequence[int], prefix: Prefix | None) -> Iterator[torch.Tensor]:
+    def set_aside(self, row: int) -> tuple[KeptRow, int]:
+        """Copy what is stored of a row's own tokens, and say how many tokens that are."""
+        ...
+
+    def read(self, arrivals: Sequence[Arrival], n_last: Sequence[int], prefix: Prefix | None) -> Iterator[torch.Tensor]:
         """Yield the logits at each row's last positions, row after row, a chunk of positions at a time."""
         ...
 
@@ -80,17 +103,13 @@ class SharedPrefixDecoder:
         keys, values = zip(*prefill.captured, strict=True)
         return Prefix(keys, values, len(ids))
 
-    def start(self, suffixes: Sequence[Ids], prefix: Prefix | None) -> torch.Tensor:
+    def start(self, arrivals: Sequence[Arrival], prefix: Prefix | None) -> torch.Tensor:
         """Add rows after those that run; logits of each one's next token, (n_started, n_tokens)."""
-        lengths = np.array([len(suffix) for suffix in suffixes])
-        n_before, n_rows = len(self._lengths), len(self._lengths) + len(suffixes)
-        self._store.fit(n_rows, max(int(self._lengths.max(initial=0)), int(lengths.max())) + 1)
-        prefill = Prefill(lengths.tolist(), prefix, self._stop, self._device, self._store, n_before)
-        hidden = self._suffixes(prefill, suffixes)
-        self._lengths = np.concatenate((self._lengths, lengths))
-        self._prefixes += [prefix] * len(suffixes)
+        hidden, n_new = self._prefill(arrivals, prefix, store=True)
+        self._lengths = np.concatenate((self._lengths, [len(arrival.ids) for arrival in arrivals]))
+        self._prefixes += [prefix] * len(arrivals)
         self._find_parts()
-        return self._logits(hidden, lengths.cumsum() - 1)
+        return self._logits(hidden, n_new.cumsum() - 1)
 
     def step(self, tokens: Ids) -> torch.Tensor:
         """Append one token to each row; logits of the next, (n_rows, n_tokens)."""
@@ -121,19 +140,39 @@ class SharedPrefixDecoder:
             self._store.release()
         return order
 
-    def read(self, suffixes: Sequence[Ids], n_last: Sequence[int], prefix: Prefix | None) -> Iterator[torch.Tensor]:
+    def set_aside(self, row: int) -> tuple[KeptRow, int]:
+        """Copy what is stored of a row's own tokens, and say how many tokens that are."""
+        n_tokens = int(self._lengths[row])
+        return self._store.copy(row, n_tokens), n_tokens
+
+    def read(self, arrivals: Sequence[Arrival], n_last: Sequence[int], prefix: Prefix | None) -> Iterator[torch.Tensor]:
         """Yield the logits at each row's last positions, row after row, a chunk of positions at a time."""
-        lengths = [len(suffix) for suffix in suffixes]
-        hidden = self._suffixes(Prefill(lengths, prefix, self._stop, self._device), suffixes)
-        ends = np.cumsum(lengths)
+        known = any(arrival.n_known for arrival in arrivals)
+        hidden, n_new = self._prefill(arrivals, prefix, store=known)
+        ends = n_new.cumsum()
         wanted = np.concatenate([np.arange(end - n, end) for end, n in zip(ends, n_last, strict=True)])
         for first in range(0, len(wanted), LOGITS_AT_ONCE):
             yield self._logits(hidden, wanted[first : first + LOGITS_AT_ONCE])
 
-    def _suffixes(self, prefill: Prefill, suffixes: Sequence[Ids]) -> torch.Tensor:
-        offset = 0 if prefill.prefix is None else prefill.prefix.n_tokens
-        lengths = np.array([len(suffix) for suffix in suffixes])
-        return self._forward(prefill, np.concatenate(suffixes), _counted(lengths) + offset)
+    def _prefill(self, arrivals: Sequence[Arrival], prefix: Prefix | None, *, store: bool) -> tuple[torch.Tensor, Ids]:
+        """Run the arrivals' new tokens; their hidden states, packed, and how many each row has.
+
+        With ``store``, keys and values go to the store behind the running rows, where known ones are put first.
+        """
+        n_known = np.array([arrival.n_known for arrival in arrivals])
+        n_new = np.array([len(arrival.ids) for arrival in arrivals]) - n_known
+        prefill = Prefill(n_new.tolist(), prefix, self._stop, self._device)
+        if store:
+            prefill.store, prefill.first_row = self._store, len(self._lengths)
+            prefill.n_known = n_known.tolist() if n_known.any() else ()
+            longest = max(int(self._lengths.max(initial=0)), int((n_known + n_new).max()))
+            self._store.fit(prefill.first_row + len(arrivals), longest + 1)
+            for row, arrival in enumerate(arrivals, prefill.first_row):
+                if arrival.known is not None:
+                    self._store.put(row, arrival.known, arrival.n_known)
+        offset = 0 if prefix is None else prefix.n_tokens
+        tokens = np.concatenate([arrival.ids[arrival.n_known :] for arrival in arrivals])
+        return self._forward(prefill, tokens, _counted(n_new) + np.repeat(n_known, n_new) + offset), n_new
 
     def _forward(self, one_pass: Pass, tokens: Ids, positions: Ids) -> torch.Tensor:
         """Run the model's body on packed tokens; hidden states, (n_tokens, hidden_size)."""

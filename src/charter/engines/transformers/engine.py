@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class TransformersEngine:
         max_batch_tokens: tokens of their own that the running rows may hold in memory.
         max_pass_tokens: tokens that one pass over prompts may hold; longer prompts run alone.
         max_prefix_tokens: tokens of shared prefixes that are remembered.
+        max_kept_tokens: tokens of rows that have ended, remembered for requests that go on from them.
         n_context: the longest text, if less than the model's own limit.
         fused: whether the layers of Llama's family may be run in their faster form.
 
@@ -58,6 +60,7 @@ class TransformersEngine:
         max_batch_tokens: int = 65_536,
         max_pass_tokens: int = 1_024,
         max_prefix_tokens: int = 16_384,
+        max_kept_tokens: int = 16_384,
         n_context: int | None = None,
         fused: bool = True,
     ) -> None:
@@ -70,10 +73,12 @@ class TransformersEngine:
         decoder = make_decoder(loaded.model, self._stop, fused=fused)
         self.shares_prefixes = decoder.shares
         end_ids = loaded.end_ids | {self._renderer.end_of_turn}
-        limits = Limits(max_rows, max_batch_tokens, max_pass_tokens, max_prefix_tokens)
+        limits = Limits(max_rows, max_batch_tokens, max_pass_tokens, max_prefix_tokens, max_kept_tokens)
         self._scheduler = Scheduler(decoder, Stopping(loaded.tokenizer, end_ids), limits, self._stop)
         self._thread = threading.Thread(target=self._scheduler.run, name="charter-generation", daemon=True)
         self._thread.start()
+        # The thread does not hold the engine: one that nobody refers to is closed, and so is one at the program's end.
+        self._finalise = weakref.finalize(self, _end, self._stop, self._scheduler, self._thread)
 
     @property
     def identity(self) -> str:
@@ -142,10 +147,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Stop the thread, within a second, and give the memory back; calls that wait raise."""
-        self._stop.set()
-        self._scheduler.submit(None)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_CLOSE_S)
+        self._finalise()
 
     def _render(self, request: Request, n_more: int) -> Rendered:
         if self._stop.is_set():
@@ -167,3 +169,10 @@ class TransformersEngine:
     async def _answer(self, job: Job) -> Any:
         self._scheduler.submit(job)
         return await asyncio.wrap_future(job.future)
+
+
+def _end(stop: threading.Event, scheduler: Scheduler, thread: threading.Thread) -> None:
+    stop.set()
+    scheduler.submit(None)
+    if threading.current_thread() is not thread:
+        thread.join(_CLOSE_S)

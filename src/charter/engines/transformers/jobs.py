@@ -18,15 +18,17 @@ class Job:
     """Rendered input, and the future that its answer goes to.
 
     The first ``n_prefix`` of the ``ids`` are the same in many jobs (0: in none); ``prefix_key`` is equal exactly where
-    those tokens are.
+    those tokens are, and ``key`` where all tokens are.
     """
 
     ids: npt.NDArray[np.int64]
     n_prefix: int
+    key: bytes = field(init=False)
     prefix_key: bytes = field(init=False)
     future: Future[Any] = field(default_factory=Future, init=False)
 
     def __post_init__(self) -> None:
+        self.key = self.ids.tobytes()
         self.prefix_key = self.prefix.tobytes()  # bytes remember their hash: batches are formed at every turn
 
     @property

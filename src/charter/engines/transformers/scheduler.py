@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from charter.engines.transformers.attention import Prefix, Stopped
-from charter.engines.transformers.decoding import Decoder
+from charter.engines.transformers.decoding import Arrival, Decoder
 from charter.engines.transformers.jobs import Drawing, Job, Reading
+from charter.engines.transformers.keeping import MIN_KNOWN, RowMemory
 from charter.engines.transformers.sampling import Draws, draw, uniforms
 from charter.engines.transformers.stopping import Stopping
 from charter.errors import CharterError, EngineError
@@ -41,12 +42,17 @@ class PrefixStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is done at once: rows that run, their tokens in memory, a pass's tokens, remembered prefix tokens."""
+    """How much is done at once, and how much is remembered; all but ``max_rows`` in tokens.
+
+    ``max_batch_tokens`` are those of the running rows in memory, ``max_pass_tokens`` those of one pass over prompts,
+    ``max_prefix_tokens`` those of shared prefixes, ``max_kept_tokens`` those of rows that have ended.
+    """
 
     max_rows: int
     max_batch_tokens: int
     max_pass_tokens: int
     max_prefix_tokens: int
+    max_kept_tokens: int
 
 
 class Scheduler:
@@ -68,6 +74,7 @@ class Scheduler:
         self._running: list[Drawing] = []
         self._waited = 0
         self._prefixes: OrderedDict[bytes, Prefix] = OrderedDict()
+        self._kept = RowMemory(limits.max_kept_tokens if decoder.shares else 0)
 
     def submit(self, job: Job | None) -> None:
         """Hand a job in, from any thread; None only wakes the worker."""
@@ -89,6 +96,8 @@ class Scheduler:
         finally:
             self._stop.set()
             self._fail_all(EngineError("the engine was closed before this call was answered"))
+            self._prefixes.clear()
+            del self._decoder, self._kept  # the model's memory, although somebody may still hold the closed engine
 
     def _take_in(self) -> None:
         """Sort what has arrived; wait where there is nothing to do."""
@@ -123,7 +132,8 @@ class Scheduler:
         ]
         positions, tokens = (torch.tensor(column) for column in zip(*pairs, strict=True))
         values, first = [], 0
-        for logits in self._decoder.read([job.suffix for job in batch], [len(job.targets) for job in batch], prefix):
+        arrivals = [self._arrival(job, len(job.targets)) for job in batch]
+        for logits in self._decoder.read(arrivals, [len(job.targets) for job in batch], prefix):
             logprobs = logits.float().log_softmax(-1)
             inside = (positions >= first) & (positions < first + len(logits))
             values.append(logprobs[positions[inside] - first, tokens[inside]].cpu())
@@ -141,7 +151,7 @@ class Scheduler:
         n_tokens = sum(job.n_suffix for job in self._waiting[:room])
         if self._running and n_tokens < _JOIN_TOKENS and self._waited < _JOIN_TURNS:
             return
-        batch = self._within_memory(self._batch(self._waiting, room))
+        batch = self._within_memory(_distinct(self._batch(self._waiting, room)))
         self._waited = 0
         self._waiting = _without(self._waiting, batch)
         self._guarded(batch, lambda: self._start(batch))
@@ -149,8 +159,11 @@ class Scheduler:
     def _start(self, batch: list[Drawing]) -> None:
         n_before = len(self._running)
         try:
-            logits = self._decoder.start([job.suffix for job in batch], self._prefix_of(batch))
+            prefix = self._prefix_of(batch)
+            logits = self._decoder.start([self._arrival(job, 1) for job in batch], prefix)
             self._running += batch
+            repeated = {job.key for job in self._waiting}
+            self._set_aside(row for row, job in enumerate(batch, n_before) if job.key in repeated)
             self._draw(logits, n_before)
         except Exception:
             self._running = self._running[:n_before]
@@ -183,8 +196,27 @@ class Scheduler:
             if not self._stopping.accept(job, token) and not job.abandoned
         ]
         if len(stays) < len(jobs):
+            self._set_aside(set(range(first, len(self._running))).difference(stays))
             order = self._decoder.keep([*range(first), *stays])
             self._running = [self._running[row] for row in order]
+
+    def _arrival(self, job: Job, n_last: int) -> Arrival:
+        """Look for a row that holds what a job begins with; its last tokens' logits are wanted anew."""
+        known, n_known = self._kept.find(job.prefix_key, job.suffix)
+        n_known = min(n_known, job.n_suffix - n_last)
+        if known is None or n_known < MIN_KNOWN:
+            return Arrival(job.suffix)
+        self.statistics.n_from_cache += n_known
+        return Arrival(job.suffix, known, n_known)
+
+    def _set_aside(self, rows: Iterable[int]) -> None:
+        """Remember rows that are about to leave."""
+        for row in rows:
+            job = self._running[row]
+            if self._kept.wants(job.n_suffix + len(job.tokens)):
+                kept, n_tokens = self._decoder.set_aside(row)
+                ids = np.concatenate((job.suffix, np.array(job.tokens, dtype=np.int64)))[:n_tokens]
+                self._kept.add(job.prefix_key, ids, kept)
 
     def _batch(self, jobs: Sequence[AnyJob], room: int) -> list[AnyJob]:
         """Choose the oldest job and those nearest to it in length, of the same prefix, within a pass's tokens."""
@@ -267,6 +299,11 @@ def _draws(jobs: Sequence[Drawing]) -> Draws:
         np.array([job.sampling.top_p for job in jobs], dtype=np.float32),
         uniforms(seeds, steps),
     )
+
+
+def _distinct(jobs: Sequence[Drawing]) -> list[Drawing]:
+    """Leave out jobs of the same tokens as an earlier one: at the next turn they start from what that one computed."""
+    return list({job.key: job for job in reversed(jobs)}.values())[::-1]
 
 
 def _without(jobs: Sequence[AnyJob], taken: Sequence[AnyJob]) -> list[AnyJob]:

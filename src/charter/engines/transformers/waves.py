@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from charter.engines.transformers.attention import Prefix, Stopped
-from charter.engines.transformers.decoding import LOGITS_AT_ONCE, Ids
+from charter.engines.transformers.attention import KeptRow, Prefix, Stopped
+from charter.engines.transformers.decoding import LOGITS_AT_ONCE, Arrival, Ids
 
 _CACHES = ("past_key_values", "cache_params")  # what the library's architectures call their state
 _PROBE = (5, 11)  # lengths of two rows, to see whether padding changes anything
@@ -43,11 +43,15 @@ class WaveDecoder:
         """Refuse: this decoder shares nothing."""
         raise NotImplementedError
 
-    def start(self, suffixes: Sequence[Ids], prefix: Prefix | None) -> torch.Tensor:  # noqa: ARG002 - protocol
+    def set_aside(self, row: int) -> tuple[KeptRow, int]:
+        """Refuse: this decoder shares nothing."""
+        raise NotImplementedError
+
+    def start(self, arrivals: Sequence[Arrival], prefix: Prefix | None) -> torch.Tensor:  # noqa: ARG002 - protocol
         """Start a wave; logits of each row's next token."""
-        output, self._mask = self._pass(suffixes, use_cache=True, logits_to_keep=1)
+        output, self._mask = self._pass([arrival.ids for arrival in arrivals], use_cache=True, logits_to_keep=1)
         self._cache = _state(output)
-        self._slots = list(range(len(suffixes)))
+        self._slots = list(range(len(arrivals)))
         return self._last(output)
 
     def step(self, tokens: Ids) -> torch.Tensor:
@@ -76,12 +80,12 @@ class WaveDecoder:
 
     def read(
         self,
-        suffixes: Sequence[Ids],
+        arrivals: Sequence[Arrival],
         n_last: Sequence[int],
         prefix: Prefix | None,  # noqa: ARG002 - protocol
     ) -> Iterator[torch.Tensor]:
         """Yield the logits at each row's last positions, row after row, a chunk of positions at a time."""
-        output, _ = self._pass(suffixes, use_cache=False, logits_to_keep=max(n_last))
+        output, _ = self._pass([arrival.ids for arrival in arrivals], use_cache=False, logits_to_keep=max(n_last))
         for row, n in enumerate(n_last):
             logits = output.logits[row, -n:]
             for first in range(0, n, LOGITS_AT_ONCE):

@@ -1,0 +1,82 @@
+"""Rows that have ended, set aside for requests that begin with what they hold.
+
+A row's revision request begins with its critique request and the critique itself, and a judge's answer is read behind
+the reasoning that it drew: the tokens that the first call left in the cache need not be computed for the second.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from charter.engines.transformers.attention import KeptRow
+
+MIN_KNOWN = 32  # tokens; copying fewer costs as much as computing them
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entry:
+    key: bytes
+    ids: Ids
+    row: KeptRow
+
+
+class RowMemory:
+    """The rows that were set aside last, up to a number of tokens.
+
+    Args:
+        max_tokens: of all rows together; 0 keeps nothing.
+    """
+
+    def __init__(self, max_tokens: int) -> None:
+        self._max_tokens = max_tokens
+        self._n_tokens = 0
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()
+        self._by_key: dict[bytes, list[_Entry]] = {}
+
+    def wants(self, n_tokens: int) -> bool:
+        """Whether a row of a length is worth being set aside."""
+        return MIN_KNOWN < n_tokens <= self._max_tokens
+
+    def add(self, prefix_key: bytes, ids: Ids, row: KeptRow) -> None:
+        """Set a row aside: its prefix, its own tokens, and their keys and values."""
+        entry = _Entry(_key(prefix_key, ids), ids, row)
+        self._entries[id(entry)] = entry
+        self._by_key.setdefault(entry.key, []).append(entry)
+        self._n_tokens += len(ids)
+        while self._n_tokens > self._max_tokens:
+            self._drop(next(iter(self._entries.values())))
+
+    def find(self, prefix_key: bytes, ids: Ids) -> tuple[KeptRow | None, int]:
+        """Find the row that shares the most first tokens with a request's own, and how many; never all of them."""
+        if len(ids) <= MIN_KNOWN:
+            return None, 0
+        known = {id(entry): _n_common(entry.ids, ids[:-1]) for entry in self._by_key.get(_key(prefix_key, ids), [])}
+        if not known:
+            return None, 0
+        best = max(known, key=known.__getitem__)
+        self._entries.move_to_end(best)
+        return self._entries[best].row, known[best]
+
+    def _drop(self, entry: _Entry) -> None:
+        del self._entries[id(entry)]
+        alike = self._by_key[entry.key]
+        alike.remove(entry)
+        if not alike:
+            del self._by_key[entry.key]
+        self._n_tokens -= len(entry.ids)
+
+
+def _key(prefix_key: bytes, ids: Ids) -> bytes:
+    return prefix_key + ids[:MIN_KNOWN].tobytes()
+
+
+def _n_common(first: Ids, second: Ids) -> int:
+    n = min(len(first), len(second))
+    differing = np.flatnonzero(first[:n] != second[:n])
+    return int(differing[0]) if len(differing) else n
