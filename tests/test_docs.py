@@ -18,8 +18,9 @@ import yaml
 from charter.cli.entry import app
 from charter.constitution import load_constitution
 from charter.errors import RecipeError
-from charter.preflight import check_recipe, select_prompts
+from charter.preflight import check_recipe
 from charter.prompts import load_prompts
+from charter.prompts.selection import select_prompts
 from charter.recipe import Recipe, load_recipe
 from pages import (
     DOCS,
@@ -162,7 +163,8 @@ def test_shown_rows_are_of_the_smoke_run() -> None:
     """A row that the pages look up in ``runs/smoke`` is one of its prompts."""
     recipe = load_recipe(ROOT / "recipes" / "smoke.yaml")
     loaded = {kind: load_prompts("built-in", kind).prompts for kind in ("red_team", "benign_twin", "helpful")}
-    prompts = select_prompts(recipe, loaded, load_constitution("harmless"), load_constitution("helpful"))
+    constitutions = (load_constitution("harmless"), load_constitution("helpful"))
+    prompts = select_prompts(loaded, constitutions, **recipe.prompts.numbers()).prompts
     looked_up = {one.words[3] for one in COMMANDS if one.words[:3] == ("charter", "show", "runs/smoke")}
     assert looked_up
     assert looked_up <= {prompt.id for prompt in prompts}

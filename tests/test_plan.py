@@ -11,8 +11,8 @@ from charter.constitution import load_constitution
 from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
 from charter.pipeline import run_stages
 from charter.plan import Plan, make_plan
-from charter.preflight import select_prompts
 from charter.prompts import load_prompts
+from charter.prompts.selection import select_prompts
 from charter.rates import count_parameters, estimate_rates, find_device, parameters_in_name
 from charter.recipe import Recipe, load_recipe
 from charter.records import Message, PromptKind
@@ -41,7 +41,7 @@ def plan(recipe: Recipe, **arguments: Any) -> Plan:
     """Plan a recipe as a model of 135M parameters on a CPU would do it."""
     harmless, helpful = load_constitution("harmless"), load_constitution("helpful")
     loaded = {kind: load_prompts("built-in", kind).prompts for kind in KINDS}
-    prompts = select_prompts(recipe, loaded, harmless, helpful)
+    prompts = select_prompts(loaded, (harmless, helpful), **recipe.prompts.numbers()).prompts
     rates = dict.fromkeys(("policy", "critic", "reviser", "judge"), estimate_rates(135e6, "cpu"))
     return make_plan(recipe, prompts, harmless, helpful, rates, **arguments)
 

@@ -6,8 +6,9 @@ import pytest
 
 from charter.constitution import load_constitution
 from charter.errors import ModelError, PromptError
-from charter.preflight import check_inputs, check_recipe, fetch_models, select_prompts
+from charter.preflight import check_inputs, check_recipe, fetch_models
 from charter.prompts import load_prompts
+from charter.prompts.selection import select_prompts
 from charter.recipe import Recipe
 from charter.records import Prompt, PromptKind
 from charter.tables import read_table
@@ -19,7 +20,8 @@ KINDS: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
 def selected(recipe: Recipe) -> list[Prompt]:
     """Select the built-in prompts that a recipe asks for."""
     loaded = {kind: load_prompts("built-in", kind).prompts for kind in KINDS}
-    return select_prompts(recipe, loaded, load_constitution("harmless"), load_constitution("helpful"))
+    constitutions = (load_constitution("harmless"), load_constitution("helpful"))
+    return list(select_prompts(loaded, constitutions, **recipe.prompts.numbers()).prompts)
 
 
 @pytest.mark.parametrize("overrides", [(), ("prompts.n_train=null", "prompts.split_seed=3")])
