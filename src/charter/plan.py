@@ -26,7 +26,6 @@ from charter.training.mixture import samples_needed
 _FILL = 0.75  # the share of its token limit that an answer is taken to use
 _MAX_RENDERED = 200  # prompts of a kind that are rendered; the others are taken to be like them
 _N_MODELS = 3  # that are evaluated: base, SFT, DPO
-_K_COMPARING = 2  # principles that the head to head draws (``evaluation.suite``)
 _QUESTION_TOKENS = 250  # of a multiple-choice row, about
 _WITH_REFERENCE = 4 / 3  # the reference's forward pass, beside a forward and a backward that come to three
 _N_PLAIN = {"on_policy": 2, "guided_vs_plain": 1, "revision_vs_initial": 0}  # answers without the constitution
@@ -283,7 +282,7 @@ def _plan_evaluate(given: _Given, n_pairs: int, n_choices: int) -> StagePlan:
         )
         n = len(prompts) * (_N_MODELS - 1)
         rows += n
-        calls = n * 2 * min(_K_COMPARING, len(standard.principles))
+        calls = n * 2 * min(given.recipe.evaluate.k_principles, len(standard.principles))
         judge.add(calls, letters.own + 2 * response, shared=letters.shared)
     return given.stage("evaluate", rows, {"policy": policy, "judge": judge})
 

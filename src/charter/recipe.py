@@ -237,6 +237,7 @@ class EvaluateSettings(Settings):
     temperature: float = Field(default=0.7, ge=0.0)
     max_tokens: int = Field(default=128, ge=1)
     head_to_head: bool = True
+    k_principles: int = Field(default=1, ge=1, description="principles drawn per comparison")
     multiple_choice: tuple[str, ...] = Field(default=(), description="JSON-lines files of multiple-choice rows")
 
 

@@ -14,16 +14,17 @@ from charter.seeds import row_id
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A text to be scored as the answer to a prompt."""
+    """A text to be scored as the answer to a prompt; ``whole`` says whether its end token is scored too."""
 
     id: str
     prompt: Prompt
     text: str
+    whole: bool = True
 
 
 async def score_one(row: ScoreRow, model: str, engine: Engine) -> Scored:
-    """Score a text, with its end token, as the model's answer."""
-    score = await engine.score(ScoreRequest(messages=row.prompt.turns, continuation=row.text, end_turn=True))
+    """Score a text as the model's answer."""
+    score = await engine.score(ScoreRequest(messages=row.prompt.turns, continuation=row.text, end_turn=row.whole))
     return Scored(id=row.id, model=model, logprob=score.logprob, n_tokens=score.n_tokens)
 
 
@@ -44,9 +45,9 @@ def reference_rows(prompts: Sequence[Prompt]) -> list[ScoreRow]:
 def drift_rows(responses: Sequence[Response]) -> list[ScoreRow]:
     """Take the base's own answers to helpful prompts: loss on them measures drift, not quality."""
     return [
-        ScoreRow(response.prompt.id, response.prompt, response.text)
+        ScoreRow(response.prompt.id, response.prompt, response.text, whole=response.finish == "stop")
         for response in responses
-        if response.prompt.kind == "helpful" and response.text and response.finish == "stop"
+        if response.prompt.kind == "helpful" and response.text
     ]
 
 

@@ -58,7 +58,7 @@ def evaluate(
     multiple_choice: Sequence[str] = (),
     temperature: float = 0.7,
     max_tokens: int = 128,
-    k_principles: int = 2,
+    k_principles: int = 1,
     seed: int = 0,
     mapper: RowMapper = map_rows,
 ) -> Evaluation:

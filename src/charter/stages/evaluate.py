@@ -28,6 +28,7 @@ def do_evaluate(run: Run) -> Summary:
         helpful=run.helpful,
         preferences=held_out,
         multiple_choice=settings.multiple_choice,
+        k_principles=settings.k_principles,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         seed=run.recipe.seed,

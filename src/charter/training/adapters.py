@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from charter.engines.quiet import quiet_libraries
 from charter.errors import ModelError
 from charter.seeds import derive_seed
-from charter.training.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from charter.engines.weights import ModelFolder

@@ -12,13 +12,13 @@ from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
+from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted
 from charter.training.adapters import Trainee
 from charter.training.data import PreferenceExample
 from charter.training.logprobs import IGNORED, sum_by_row
 from charter.training.losses import PREFERENCE_LOSSES, LossName, preference_margin
 from charter.training.pace import Pace, Watch
-from charter.training.quiet import quiet_libraries
 from charter.training.trainer import Habits, trainer_arguments, use_one_device
 
 _LABEL = "p_chosen"

@@ -10,13 +10,13 @@ from typing import Any
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
+from charter.engines.quiet import quiet_libraries
 from charter.records import SftRow
 from charter.seeds import derive_seed, digest
 from charter.training.adapters import LoraSettings, Precision, Trainee, load_trainee
 from charter.training.checkpoints import open_workplace
 from charter.training.data import SftExample, sft_examples
 from charter.training.pace import OnStep, Pace, Stop, Watch
-from charter.training.quiet import quiet_libraries
 from charter.training.schedule import Schedule
 from charter.training.trainer import (
     Habits,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
+from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted, RecipeError
 from charter.training.adapters import Trainee, save_trained
 from charter.training.checkpoints import Workplace, finish, prune, seal
@@ -19,7 +20,6 @@ from charter.training.data import Examples, RejectedRow
 from charter.training.logprobs import answer_logprobs, has_plain_head
 from charter.training.order import LengthBuckets
 from charter.training.pace import Pace, Watch
-from charter.training.quiet import quiet_libraries
 from charter.training.schedule import learning_rate_share
 
 # Up to this length a CPU is faster with plain matrix products than with its fused attention, whose backward pass is

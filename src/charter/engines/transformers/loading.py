@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from charter.engines.quiet import quiet_libraries
 from charter.engines.transformers.attention import CacheShape, Prefill
 from charter.engines.transformers.body import Body, LibraryBody, Linear, LlamaBody, is_llama, make_head
 from charter.engines.transformers.decoding import Decoder, SharedPrefixDecoder
@@ -51,7 +52,8 @@ def load_model(folder: ModelFolder, *, dtype: str, device: str) -> LoadedModel:
     code = folder.trust_remote_code
     tokenizer = AutoTokenizer.from_pretrained(folder.tokenizer, trust_remote_code=code)
     try:
-        model = _load_weights(folder, number).to(place).eval()
+        with quiet_libraries():
+            model = _load_weights(folder, number).to(place).eval()
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"the model in {folder.path} cannot be loaded: {error}") from error
     return LoadedModel(

@@ -1,4 +1,4 @@
-"""Keep the training libraries from printing: progress and messages are the console's alone."""
+"""Keep the model libraries from printing: progress and messages are the console's alone."""
 
 from __future__ import annotations
 
