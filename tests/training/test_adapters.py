@@ -8,9 +8,9 @@ import pytest
 import torch
 from training_rows import sft_rows
 
+from charter.engines.quiet import quiet_libraries
 from charter.errors import ModelError
 from charter.training.adapters import LoraSettings, load_trainee, merge_adapter
-from charter.training.quiet import quiet_libraries
 from charter.training.sft import sft
 
 pytestmark = pytest.mark.model

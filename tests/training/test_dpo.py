@@ -12,6 +12,7 @@ import pytest
 import torch
 from training_rows import preference, preferences, sft_rows
 
+from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted
 from charter.records import Preference
 from charter.training.adapters import LoraSettings, load_trainee
@@ -20,7 +21,6 @@ from charter.training.dpo import dpo
 from charter.training.losses import LossName
 from charter.training.pace import Pace, Watch
 from charter.training.preference_trainer import Objective, SoftDpoTrainer, dpo_trainer
-from charter.training.quiet import quiet_libraries
 from charter.training.sft import sft
 from charter.training.trainer import TrainingResult
 

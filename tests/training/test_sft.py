@@ -15,12 +15,12 @@ import pytest
 import torch
 from training_rows import sft_rows
 
+from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted, ModelError, RecipeError, RunError
 from charter.training.adapters import LoraSettings, computes_in_bfloat16, load_trainee
 from charter.training.data import sft_examples
 from charter.training.order import length_buckets
 from charter.training.pace import Pace
-from charter.training.quiet import quiet_libraries
 from charter.training.sft import sft, sft_trainer
 from charter.training.trainer import TrainingResult
 
