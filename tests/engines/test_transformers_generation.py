@@ -100,6 +100,27 @@ def test_greedy_texts_are_those_of_generate_on_other_architectures(kind: str, re
     engine.close()
 
 
+def test_texts_within_a_sliding_window_take_the_fast_path(tiny_sliding_model: Path) -> None:
+    """Within its window such a model is plainly causal: the answers are those of the other path."""
+    fast = TransformersEngine(tiny_sliding_model, dtype="float32", device="cpu", n_context=16)
+    slow = TransformersEngine(tiny_sliding_model, dtype="float32", device="cpu")
+    assert fast.shares_prefixes
+    assert not slow.shares_prefixes
+    requests = [CompletionRequest(text=text, sampling=Sampling(seed=3, max_tokens=6)) for text in ("Rain", "x")]
+    assert ask(fast, requests) == ask(slow, requests)
+    for engine in (fast, slow):
+        engine.close()
+
+
+def test_unfused_layers_give_the_same_texts(tiny: TransformersEngine, tiny_model: Path) -> None:
+    """The library's own layers under our attention draw what the faster form of them draws."""
+    plain = TransformersEngine(tiny_model, dtype="float32", device="cpu", fused=False)
+    assert plain.shares_prefixes
+    requests = [greedy(subject) for subject in SUBJECTS]
+    assert ask(plain, requests) == ask(tiny, requests)
+    plain.close()
+
+
 def requests_of_each_kind(n_shared: int) -> list[Request]:
     """Completions, choices and scores behind one system text."""
     made: list[Request] = []

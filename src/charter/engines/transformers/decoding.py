@@ -15,17 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from charter.engines.transformers.attention import (
-    CacheShape,
-    KeptRow,
-    Part,
-    Pass,
-    Prefill,
-    Prefix,
-    Step,
-    SuffixStore,
-)
+from charter.engines.transformers.attention import Part, Pass, Prefill, Step
 from charter.engines.transformers.body import Body, Linear
+from charter.engines.transformers.store import CacheShape, KeptRow, Prefix, SuffixStore
 
 LOGITS_AT_ONCE = 128  # positions whose logits exist at once when texts are scored: 128 x 49k in float32 is 25 MB
 Ids = npt.NDArray[np.int64]

@@ -43,7 +43,8 @@ class TransformersEngine:
         max_pass_tokens: tokens that one pass over prompts may hold; longer prompts run alone.
         max_prefix_tokens: tokens of shared prefixes that are remembered.
         max_kept_tokens: tokens of rows that have ended, remembered for requests that go on from them.
-        n_context: the longest text, if less than the model's own limit.
+        n_context: the longest text, if less than the model's own limit (or than its window, where all layers have
+            the same wide one). Below a sliding window's width, attention is the plain one and runs fast.
         fused: whether the layers of Llama's family may be run in their faster form.
 
     Raises:
@@ -60,7 +61,7 @@ class TransformersEngine:
         max_batch_tokens: int = 65_536,
         max_pass_tokens: int = 1_024,
         max_prefix_tokens: int = 16_384,
-        max_kept_tokens: int = 16_384,
+        max_kept_tokens: int = 12_288,
         n_context: int | None = None,
         fused: bool = True,
     ) -> None:
@@ -70,7 +71,7 @@ class TransformersEngine:
         self.n_context = min(loaded.n_context, n_context or loaded.n_context)
         self._renderer = Renderer(loaded.tokenizer)
         self._stop = threading.Event()
-        decoder = make_decoder(loaded.model, self._stop, fused=fused)
+        decoder = make_decoder(loaded.model, self.n_context, self._stop, fused=fused)
         self.shares_prefixes = decoder.shares
         end_ids = loaded.end_ids | {self._renderer.end_of_turn}
         limits = Limits(max_rows, max_batch_tokens, max_pass_tokens, max_prefix_tokens, max_kept_tokens)

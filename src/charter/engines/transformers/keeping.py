@@ -1,18 +1,20 @@
-"""Rows that have ended, set aside for requests that begin with what they hold.
+"""What was computed and may be needed again: shared prefixes, and rows that have ended.
 
-A row's revision request begins with its critique request and the critique itself, and a judge's answer is read behind
-the reasoning that it drew: the tokens that the first call left in the cache need not be computed for the second.
+Rows are set aside for requests that begin with what they hold: a row's revision request begins with its critique
+request and the critique itself, and a judge's answer is read behind the reasoning that it drew. The tokens that the
+first call left in the cache need not be computed for the second.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from charter.engines.transformers.attention import KeptRow
+from charter.engines.transformers.store import KeptRow, Prefix
 
 MIN_KNOWN = 32  # tokens; copying fewer costs as much as computing them
 
@@ -24,6 +26,29 @@ class _Entry:
     key: bytes
     ids: Ids
     row: KeptRow
+
+
+class PrefixMemory:
+    """The prefixes that were used last, up to a number of tokens.
+
+    Args:
+        make: computes a prefix from its tokens.
+        max_tokens: of all prefixes together; the last one is kept whatever its length.
+    """
+
+    def __init__(self, make: Callable[[Ids], Prefix], max_tokens: int) -> None:
+        self._make, self._max_tokens = make, max_tokens
+        self._prefixes: OrderedDict[bytes, Prefix] = OrderedDict()
+
+    def get(self, key: bytes, ids: Ids) -> tuple[Prefix, bool]:
+        """Give a prefix, computing it where it is not remembered; whether it was."""
+        was_known = key in self._prefixes
+        if not was_known:
+            self._prefixes[key] = self._make(ids)
+        self._prefixes.move_to_end(key)
+        while len(self._prefixes) > 1 and sum(one.n_tokens for one in self._prefixes.values()) > self._max_tokens:
+            self._prefixes.popitem(last=False)
+        return self._prefixes[key], was_known
 
 
 class RowMemory:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from charter.engines.quiet import quiet_libraries
-from charter.engines.transformers.attention import CacheShape, Prefill
+from charter.engines.transformers.attention import Prefill
 from charter.engines.transformers.body import Body, LibraryBody, Linear, LlamaBody, is_llama, make_head
 from charter.engines.transformers.decoding import Decoder, SharedPrefixDecoder
+from charter.engines.transformers.store import CacheShape
 from charter.engines.transformers.waves import WaveDecoder
 from charter.engines.weights import ModelFolder, model_fingerprint
 from charter.errors import ModelError
 from charter.seeds import digest
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_UNBOUNDED = 2**31 - 1
+_WIDE_WINDOW = 2048  # a window that most texts fit into: within it, attention is plainly causal
 _PROBE_TOKENS = 24
 _PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.08, torch.float16: 0.02}  # of the logits' spread
 
@@ -59,11 +64,25 @@ def load_model(folder: ModelFolder, *, dtype: str, device: str) -> LoadedModel:
     return LoadedModel(
         model=model.requires_grad_(False),  # noqa: FBT003 - torch's signature
         tokenizer=tokenizer,
-        identity=digest(["transformers", model_fingerprint(folder), str(number), "unquantised"]),
+        identity=digest(["transformers", model_fingerprint(folder), str(number), _quantisation(model)]),
         dtype=str(number).removeprefix("torch."),
         n_context=_context(model),
         end_ids=_end_ids(model, tokenizer),
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide the library's progress bar while weights are read."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def choose_device(device: str) -> torch.device:
@@ -81,7 +100,7 @@ def choose_device(device: str) -> torch.device:
 def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """Choose the number format: bfloat16 where the hardware multiplies it, else float32, if ``auto``."""
     if dtype == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
+        fast = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bfloat16()
         return torch.bfloat16 if fast else torch.float32
     if dtype not in _DTYPES:
         raise ModelError(f"no number format {dtype!r}; use auto or one of {', '.join(_DTYPES)}")
@@ -91,22 +110,23 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 @torch.inference_mode()
-def make_decoder(model: Any, stop: threading.Event, *, fused: bool = True) -> Decoder:
+def make_decoder(model: Any, n_context: int, stop: threading.Event, *, fused: bool = True) -> Decoder:
     """Choose how a model is decoded: with shared prefixes where that gives the library's own logits.
 
     Args:
         model: a loaded model; it is taken over, and only the decoder may use it afterwards.
+        n_context: the longest text that it will see.
         stop: set when the decoder is to leave a pass in the middle.
         fused: whether the layers of Llama's family may be run in their faster form.
 
     Raises:
         ModelError: the faster form does not give the library's logits.
     """
-    if not _is_plainly_causal(model):
+    if not _is_plainly_causal(model, n_context):
         return WaveDecoder(model, stop)
     before = model.config._attn_implementation  # noqa: SLF001 - the library has no other name for it
     vocabulary = model.config.get_text_config().vocab_size
-    ids = torch.arange(_PROBE_TOKENS, device=model.device) * 7919 % vocabulary
+    ids = torch.arange(min(_PROBE_TOKENS, n_context), device=model.device) * 7919 % vocabulary
     expected = model(input_ids=ids.unsqueeze(0), use_cache=False).logits[0].float()
     shape, head = _cache_shape(model), make_head(model)
     try:
@@ -147,15 +167,14 @@ def _cache_shape(model: Any) -> CacheShape:
     )
 
 
-def _is_plainly_causal(model: Any) -> bool:
+def _is_plainly_causal(model: Any, n_context: int) -> bool:
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
     return (
         bool(getattr(model, "_supports_attention_backend", False))
         and not getattr(model, "_is_stateful", False)
-        and kinds == {"full_attention"}
-        and window is None
+        and kinds <= {"full_attention", "sliding_attention"}
+        and _window(model) >= n_context
         and getattr(config, "attention_chunk_size", None) is None
         and not model.config.is_encoder_decoder
     )
@@ -175,11 +194,24 @@ def _load_weights(folder: ModelFolder, number: torch.dtype) -> Any:
 
 
 def _context(model: Any) -> int:
+    """Find the longest text; where every layer looks through one wide window, what fits into it."""
     config = model.config.get_text_config()
-    for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
-        if isinstance(getattr(config, name, None), int):
-            return int(getattr(config, name))
-    return 2**31 - 1  # a recurrent model: nothing bounds it
+    declared = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len")]
+    longest = next((int(value) for value in declared if value), _UNBOUNDED)
+    window = _window(model)
+    return min(longest, window) if window >= _WIDE_WINDOW else longest
+
+
+def _window(model: Any) -> int:
+    """How far back every layer looks at least."""
+    config = model.config.get_text_config()
+    if not getattr(config, "use_sliding_window", True):
+        return _UNBOUNDED
+    return getattr(config, "sliding_window", None) or _UNBOUNDED
+
+
+def _quantisation(model: Any) -> str:
+    return str(getattr(model, "quantization_method", None) or "none")
 
 
 def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -9,27 +9,25 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
 
-from charter.engines.transformers.attention import Prefix, Stopped
+from charter.engines.transformers.attention import Stopped
+from charter.engines.transformers.batches import alike, distinct, within_memory, without
 from charter.engines.transformers.decoding import Arrival, Decoder
 from charter.engines.transformers.jobs import Drawing, Job, Reading
-from charter.engines.transformers.keeping import MIN_KNOWN, RowMemory
+from charter.engines.transformers.keeping import MIN_KNOWN, PrefixMemory, RowMemory
 from charter.engines.transformers.sampling import Draws, draw, uniforms
 from charter.engines.transformers.stopping import Stopping
+from charter.engines.transformers.store import Prefix
 from charter.errors import CharterError, EngineError
 
 _JOIN_TOKENS = 192  # waiting tokens that are worth a pass of their own while others run
 _JOIN_TURNS = 8  # turns after which a waiting row joins however few tokens wait
 _GATHER_S = 0.002  # rows of one event-loop turn arrive within this time: the first of them waits for the others
-
-AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 @dataclass(slots=True)
@@ -73,7 +71,7 @@ class Scheduler:
         self._waiting: list[Drawing] = []
         self._running: list[Drawing] = []
         self._waited = 0
-        self._prefixes: OrderedDict[bytes, Prefix] = OrderedDict()
+        self._prefixes = PrefixMemory(decoder.make_prefix, limits.max_prefix_tokens)
         self._kept = RowMemory(limits.max_kept_tokens if decoder.shares else 0)
 
     def submit(self, job: Job | None) -> None:
@@ -96,8 +94,11 @@ class Scheduler:
         finally:
             self._stop.set()
             self._fail_all(EngineError("the engine was closed before this call was answered"))
-            self._prefixes.clear()
-            del self._decoder, self._kept  # the model's memory, although somebody may still hold the closed engine
+            del (
+                self._decoder,
+                self._prefixes,
+                self._kept,
+            )  # the model's memory, although somebody may still hold the closed engine
 
     def _take_in(self) -> None:
         """Sort what has arrived; wait where there is nothing to do."""
@@ -119,8 +120,8 @@ class Scheduler:
         """Answer one batch of readings."""
         if not self._readings:
             return
-        batch = self._batch(self._readings, len(self._readings))
-        self._readings = _without(self._readings, batch)
+        batch = alike(self._readings, len(self._readings), self._limits.max_pass_tokens, pads=self._decoder.pads)
+        self._readings = without(self._readings, batch)
         self._guarded(batch, lambda: self._answer(batch))
 
     def _answer(self, batch: list[Reading]) -> None:
@@ -151,9 +152,10 @@ class Scheduler:
         n_tokens = sum(job.n_suffix for job in self._waiting[:room])
         if self._running and n_tokens < _JOIN_TOKENS and self._waited < _JOIN_TURNS:
             return
-        batch = self._within_memory(_distinct(self._batch(self._waiting, room)))
+        batch = alike(self._waiting, room, self._limits.max_pass_tokens, pads=self._decoder.pads)
+        batch = within_memory(distinct(batch), self._running, self._limits.max_batch_tokens)
         self._waited = 0
-        self._waiting = _without(self._waiting, batch)
+        self._waiting = without(self._waiting, batch)
         self._guarded(batch, lambda: self._start(batch))
 
     def _start(self, batch: list[Drawing]) -> None:
@@ -218,57 +220,14 @@ class Scheduler:
                 ids = np.concatenate((job.suffix, np.array(job.tokens, dtype=np.int64)))[:n_tokens]
                 self._kept.add(job.prefix_key, ids, kept)
 
-    def _batch(self, jobs: Sequence[AnyJob], room: int) -> list[AnyJob]:
-        """Choose the oldest job and those nearest to it in length, of the same prefix, within a pass's tokens."""
-        oldest = jobs[0]
-        alike = [job for job in jobs if job.prefix_key == oldest.prefix_key]
-        if not self._decoder.pads:
-            alike = [job for job in alike if len(job.ids) == len(oldest.ids)]
-        alike.sort(key=lambda job: len(job.ids))
-        place = alike.index(oldest)
-        low, high = place, place + 1
-        n_tokens = oldest.n_suffix
-        while high - low < room:
-            shorter = alike[low - 1].n_suffix if low > 0 else 0
-            longer = alike[high].n_suffix if high < len(alike) else 0
-            gap_low = oldest.n_suffix - shorter if shorter else np.inf
-            gap_high = longer - oldest.n_suffix if longer else np.inf
-            added = shorter if gap_low <= gap_high else longer
-            if not added or n_tokens + added > self._limits.max_pass_tokens:
-                break
-            n_tokens += added
-            low, high = (low - 1, high) if gap_low <= gap_high else (low, high + 1)
-        return alike[low:high]
-
-    def _within_memory(self, batch: list[Drawing]) -> list[Drawing]:
-        """Keep as many of a batch as the store has room for; one row always may run alone."""
-        longest = max((job.n_cells for job in self._running), default=0)
-        n_rows, kept = len(self._running), []
-        for job in batch:
-            longest = max(longest, job.n_cells)
-            if n_rows and (n_rows + 1) * longest > self._limits.max_batch_tokens:
-                break
-            n_rows += 1
-            kept.append(job)
-        return kept
-
     def _prefix_of(self, batch: Sequence[Job]) -> Prefix | None:
         """Find or compute the batch's prefix, and count what that saved."""
         self.statistics.n_prompt_tokens += sum(len(job.ids) for job in batch)
         n_prefix = batch[0].n_prefix
         if not n_prefix:
             return None
-        key = batch[0].prefix_key
-        known = self._prefixes.get(key)
-        self.statistics.n_from_cache += n_prefix * (len(batch) - (known is None))
-        prefix = known or self._decoder.make_prefix(batch[0].prefix)
-        self._prefixes[key] = prefix
-        self._prefixes.move_to_end(key)
-        while (
-            sum(other.n_tokens for other in self._prefixes.values()) > self._limits.max_prefix_tokens
-            and len(self._prefixes) > 1
-        ):
-            self._prefixes.popitem(last=False)
+        prefix, was_known = self._prefixes.get(batch[0].prefix_key, batch[0].prefix)
+        self.statistics.n_from_cache += n_prefix * (len(batch) - (not was_known))
         return prefix
 
     def _guarded(self, batch: Sequence[Job], work: Callable[[], None]) -> None:
@@ -299,16 +258,6 @@ def _draws(jobs: Sequence[Drawing]) -> Draws:
         np.array([job.sampling.top_p for job in jobs], dtype=np.float32),
         uniforms(seeds, steps),
     )
-
-
-def _distinct(jobs: Sequence[Drawing]) -> list[Drawing]:
-    """Leave out jobs of the same tokens as an earlier one: at the next turn they start from what that one computed."""
-    return list({job.key: job for job in reversed(jobs)}.values())[::-1]
-
-
-def _without(jobs: Sequence[AnyJob], taken: Sequence[AnyJob]) -> list[AnyJob]:
-    gone = {id(job) for job in taken}
-    return [job for job in jobs if id(job) not in gone]
 
 
 def _engine_error(error: Exception) -> CharterError:

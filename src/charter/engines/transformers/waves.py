@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from charter.engines.transformers.attention import KeptRow, Prefix, Stopped
+from charter.engines.transformers.attention import Stopped
 from charter.engines.transformers.decoding import LOGITS_AT_ONCE, Arrival, Ids
+from charter.engines.transformers.store import KeptRow, Prefix
 
 _CACHES = ("past_key_values", "cache_params")  # what the library's architectures call their state
 _PROBE = (5, 11)  # lengths of two rows, to see whether padding changes anything
