@@ -1,0 +1,151 @@
+"""The framework's own cost per row: revision over scripted rows, with the journal, where the model takes no time.
+
+    python -m benchmarks.overhead [--rows 2000] [--revision-rounds 2] [--rounds 5]
+
+What is timed is what a run does with each row: requests are made and hashed, completions and rows recorded in the
+journal (on disk, flushed), texts flagged. The alternative, by turns with it, is the same requests put to the same
+scripted engine in a bare loop: what is left is the framework's.
+
+``ratio`` is the aim of 1 ms divided by the whole time per row, the scripted engine's own included; above 1 the aim is
+met. ``growth_bytes_per_row`` is what the process keeps per row after the first round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import random
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from benchmarks.measuring import Clock, Sample, SpeedUp, finish, flags, interleave, result, speed_up
+from charter.constitution import load_constitution
+from charter.engines.base import Completion, CompletionRequest
+from charter.engines.cache import CachedEngine
+from charter.engines.scripted import ScriptedEngine, draw_prose
+from charter.prompts import load_prompts
+from charter.records import Prompt, make_prompt
+from charter.revision import revise
+from charter.rows import map_rows
+from charter.store import Journal
+
+AIM_MS = 1.0
+_TEXTS = tuple(draw_prose(f"overhead {number}") for number in range(256))
+
+
+class Recording(ScriptedEngine):
+    """A scripted engine that keeps what it is asked; its texts are written beforehand."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda request: _TEXTS[request.sampling.seed % len(_TEXTS)], script="overhead")
+        self.asked: list[CompletionRequest] = []
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Answer, and keep the request."""
+        self.asked.append(request)
+        return await super().complete(request)
+
+
+def make_prompts(n_rows: int) -> tuple[Prompt, ...]:
+    """Make distinct prompts of ordinary length, ends varied."""
+    texts = [prompt.text for prompt in load_prompts("built-in", "red_team").prompts]
+    chance = random.Random(0)  # noqa: S311 - not a secret
+    return tuple(make_prompt(f"{chance.choice(texts)} (case {number})", "red_team") for number in range(n_rows))
+
+
+class Framework:
+    """Revision as a run does it."""
+
+    def __init__(self, prompts: Sequence[Prompt], revision_rounds: int) -> None:
+        self._prompts = prompts
+        self._rounds = revision_rounds
+        self._constitution = load_constitution("harmless")
+        self.asked: list[CompletionRequest] = []
+
+    def __call__(self, number: int) -> Sample:
+        """Revise all rows into a new journal."""
+        engine = Recording()
+        with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
+            mapper = functools.partial(map_rows, journal=journal)
+            with Clock() as clock:
+                mapped = revise(
+                    self._prompts,
+                    self._constitution,
+                    CachedEngine(engine, journal),
+                    rounds=self._rounds,
+                    seed=number,
+                    mapper=mapper,
+                )
+        if len(mapped.done) != len(self._prompts):
+            raise RuntimeError(f"{len(mapped.done)} of {len(self._prompts)} rows were done: {mapped.reasons}")
+        self.asked, engine.asked = engine.asked, []
+        n_words = sum(len(trace.final.split()) for trace in mapped.done)
+        del mapped
+        return Sample(clock.seconds, len(self._prompts), n_words, notes={"resident_mb": _resident() / 2**20})
+
+
+class Bare:
+    """The same requests, put to the engine and nothing else."""
+
+    def __init__(self, framework: Framework, n_rows: int) -> None:
+        self._framework = framework
+        self._n_rows = n_rows
+
+    def __call__(self, _number: int) -> Sample:
+        """Put the requests of the framework's last turn."""
+        asked, self._framework.asked = self._framework.asked, []
+        engine = ScriptedEngine(lambda request: _TEXTS[request.sampling.seed % len(_TEXTS)], script="overhead")
+
+        async def ask() -> int:
+            answers = [await engine.complete(request) for request in asked]
+            return sum(answer.n_completion_tokens for answer in answers)
+
+        with Clock() as clock:
+            n_words = asyncio.run(ask())
+        return Sample(clock.seconds, self._n_rows, n_words)
+
+
+def growth_per_row(samples: Sequence[Sample]) -> float:
+    """Take what the process holds more of after the last round than after the first, in bytes per row between."""
+    n_rows = sum(sample.n_rows for sample in samples[1:])
+    return (samples[-1].notes["resident_mb"] - samples[0].notes["resident_mb"]) * 2**20 / n_rows if n_rows else 0.0
+
+
+def main() -> None:
+    parser = flags(__doc__, model=False)
+    parser.add_argument("--rows", type=int, default=2000, help="scripted rows")
+    parser.add_argument("--revision-rounds", type=int, default=2, help="critiques and revisions per row")
+    given = parser.parse_args()
+    prompts = make_prompts(given.rows)
+    framework = Framework(prompts, given.revision_rounds)
+    samples = interleave({"framework": framework, "bare calls": Bare(framework, given.rows)}, given.rounds)
+    ours, bare = samples["framework"], samples["bare calls"]
+    per_row = [1e3 * one.seconds / one.n_rows for one in ours]
+    own = [1e3 * (one.seconds - other.seconds) / one.n_rows for one, other in zip(ours, bare, strict=True)]
+    aims = [AIM_MS / figure for figure in per_row]
+    found = SpeedUp(statistics.median(aims), min(aims), max(aims), len(aims))
+    more = {
+        "ratio_is": "1 ms aim / ms_per_row",
+        "rows": given.rows,
+        "ms_per_row": statistics.median(per_row),
+        "ms_per_row_without_engine": statistics.median(own),
+        "ratio_bare_calls": speed_up(ours, bare).ratio,
+        "growth_bytes_per_row": growth_per_row(ours),
+    }
+    figures = result("overhead", found, samples, **more)
+    figures["limit_share"] = None  # no model runs, so that no limit of products or bandwidth applies
+    finish(figures, samples)
+
+
+def _resident() -> int:
+    gc.collect()
+    return int(psutil.Process().memory_info().rss)
+
+
+if __name__ == "__main__":
+    main()
