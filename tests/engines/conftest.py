@@ -28,6 +28,20 @@ def tiny_recurrent_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFact
     )
 
 
+@pytest.fixture(scope="session", params=["Qwen2", "Qwen3", "Gemma", "Granite", "GPTNeoX"])
+def tiny_relative(request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model's tokenizer with a random model of another family of decoders."""
+    import transformers
+
+    family = str(request.param)
+    model_class, config_class = (getattr(transformers, family + kind) for kind in ("ForCausalLM", "Config"))
+    folder = tmp_path_factory.mktemp(f"tiny_{family.lower()}")
+    settings = {"Gemma": {"head_dim": 16}, "Qwen3": {"head_dim": 32}, "Granite": {"logits_scaling": 3.0}}
+    return _save_beside(
+        tiny_model, folder, model_class, config_class, max_position_embeddings=2048, **settings.get(family, {})
+    )
+
+
 def _save_beside(tokenizer: Path, folder: Path, model_class: type, config_class: type, **settings: object) -> Path:
     import json
 

@@ -195,7 +195,7 @@ class Step:
         keys.view(-1, size).index_copy_(0, self._cells, key.reshape(-1, size))
         values.view(-1, size).index_copy_(0, self._cells, value.reshape(-1, size))
         keys, values = keys[: n_rows * n_kv_heads], values[: n_rows * n_kv_heads]
-        queries = (query * scaling).view(n_rows * n_kv_heads, -1, size)
+        queries = (query * scaling).reshape(n_rows * n_kv_heads, -1, size)
         # Keys times queries and not the other way round: few rows times many columns would have the keys repacked.
         scores = torch.bmm(keys, queries.transpose(1, 2)).transpose(1, 2).contiguous()
         scores.view(n_rows, n_kv_heads, -1, self.store.n_cells).add_(self.mask)

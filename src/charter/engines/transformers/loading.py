@@ -128,10 +128,11 @@ def make_decoder(model: Any, n_context: int, stop: threading.Event, *, fused: bo
     vocabulary = model.config.get_text_config().vocab_size
     ids = torch.arange(min(_PROBE_TOKENS, n_context), device=model.device) * 7919 % vocabulary
     expected = model(input_ids=ids.unsqueeze(0), use_cache=False).logits[0].float()
-    shape, head = _cache_shape(model), make_head(model)
+    head, dtype = make_head(model), model.dtype
     try:
         body: Body = LibraryBody(model)
-        agrees = _agree(expected, _probe(body, head, ids), model.dtype)
+        found, shape = _probe(body, head, ids, dtype)
+        agrees = _agree(expected, found, dtype)
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError):
         agrees = False  # this architecture does not hand our object on to its attention
     if not agrees:
@@ -139,7 +140,7 @@ def make_decoder(model: Any, n_context: int, stop: threading.Event, *, fused: bo
         return WaveDecoder(model, stop)
     if fused and is_llama(model):
         body = LlamaBody(model)
-        if not _agree(expected, _probe(body, head, ids), shape.dtype):
+        if not _agree(expected, _probe(body, head, ids, dtype)[0], dtype):
             raise ModelError(
                 f"the faster form of this {model.config.model_type} model does not give its own logits; "
                 "load it with fused=False, and report it"
@@ -147,24 +148,16 @@ def make_decoder(model: Any, n_context: int, stop: threading.Event, *, fused: bo
     return SharedPrefixDecoder(body, head, shape, stop)
 
 
-def _probe(body: Body, head: Linear, ids: torch.Tensor) -> torch.Tensor:
-    one_pass = Prefill([len(ids)], None, threading.Event(), ids.device)
-    return head(body(ids, torch.arange(len(ids), device=ids.device), one_pass)).float()
+def _probe(body: Body, head: Linear, ids: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, CacheShape]:
+    """Run a few tokens: their logits, and what the keys and values look like."""
+    one_pass = Prefill([len(ids)], None, threading.Event(), ids.device, capture=True)
+    logits = head(body(ids, torch.arange(len(ids), device=ids.device), one_pass)).float()
+    n_kv_heads, _, head_size = one_pass.captured[0][0].shape
+    return logits, CacheShape(len(one_pass.captured), n_kv_heads, head_size, dtype, ids.device)
 
 
 def _agree(expected: torch.Tensor, found: torch.Tensor, dtype: torch.dtype) -> bool:
     return bool((found - expected).square().mean().sqrt() <= _PROBE_TOLERANCE[dtype] * expected.std())
-
-
-def _cache_shape(model: Any) -> CacheShape:
-    config = model.config.get_text_config()
-    return CacheShape(
-        n_layers=config.num_hidden_layers,
-        n_kv_heads=getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
-        head_size=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
-        dtype=model.dtype,
-        device=model.device,
-    )
 
 
 def _is_plainly_causal(model: Any, n_context: int) -> bool:
