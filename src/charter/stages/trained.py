@@ -41,6 +41,7 @@ def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[
         "gradient_checkpointing": settings.gradient_checkpointing,
         "lora": LoraSettings(**settings.lora.model_dump()),
         "dtype": run.recipe.models.policy.dtype,
+        "trust_remote_code": run.recipe.models.policy.trust_remote_code,
         "on_step": on_step,
         "stop": run.stop.is_set,
     }
