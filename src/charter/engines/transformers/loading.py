@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,13 +74,15 @@ def load_model(folder: ModelFolder, *, dtype: str, device: str) -> LoadedModel:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide the library's progress bar while weights are read."""
+    """Hide the libraries' progress bar and their warnings about each other while weights are read."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 calls transformers by names on their way out
+            yield
     finally:
         if shown:
             logging.enable_progress_bar()
