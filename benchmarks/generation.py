@@ -10,8 +10,9 @@ a few of the rows, others each time, and is compared in rows per second.
 
 pipeline: the text-generation pipeline with padded batches, a stage for all rows before the next.
 
-Every side samples at temperature 1 from the same weights in the same number format. Each of our turns starts a new engine
-with empty caches; loading is left out on all sides. ``ratio`` is against the loop, ``ratio_pipeline`` against the pipeline.
+Every side samples at temperature 1 from the same weights in the same number format. Each of our turns starts a new
+engine with empty caches; loading is left out on all sides. ``ratio`` is against the loop, ``ratio_pipeline`` against
+the pipeline.
 """
 
 from __future__ import annotations
@@ -202,7 +203,10 @@ def main() -> None:
     task = Task(prompts, load_constitution("harmless"), given.max_tokens, given.max_critique_tokens)
     n_loop = min(given.loop_rows, len(prompts))
     n_pipeline = min(given.pipeline_rows or len(prompts), len(prompts))
-    print(f"{len(prompts)} prompts; the loop does {n_loop} of them a round, the pipeline {n_pipeline}; ratios are of rows/s")
+    print(
+        f"{len(prompts)} prompts; the loop does {n_loop} of them a round, the pipeline {n_pipeline}; "
+        "ratios are of rows/s"
+    )
     sides = {
         "ours": ours(bench, task, tokenizer),
         "loop": loop(bench, task, model, tokenizer, n_loop),

@@ -9,6 +9,8 @@ to ``--verdict-tokens`` tokens written step by step, and looks for a letter in i
 engine with empty caches.
 
 ``readable`` is the share of verdicts that gave a letter: what is parsed may be missing, what is read never is.
+``ratio_at_limits`` is the ratio that both sides would have at the machine's limits. Both read the same questions; only
+the tokens of the verdict are saved, so that long answers under comparison bring the two together.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.generation import n_tokens
 from benchmarks.machine_models import Bench, Work, make_bench
-from benchmarks.measuring import Clock, Sample, finish, flags, interleave, result, speed_up
+from benchmarks.measuring import Clock, Sample, finish, flags, interleave, median, result, speed_up
 from charter.constitution import load_constitution
 from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Completion, CompletionRequest, Engine, Sampling
@@ -55,14 +57,14 @@ def parse_letter(text: str) -> str | None:
     return (found[-1][0] or found[-1][1]) if found else None
 
 
-def verdict_request(asking: Asking, question: Question, n_tokens: int, seed: int) -> CompletionRequest:
+def verdict_request(asking: Asking, question: Question, max_tokens: int, seed: int) -> CompletionRequest:
     """Ask for a written verdict with the messages of the one-pass question."""
     letters = letter_request(asking, question)
     return CompletionRequest(
         messages=letters.messages,
         n_shared=letters.n_shared,
         prefill=REASONING_OPENING,
-        sampling=Sampling(max_tokens=n_tokens, seed=seed),
+        sampling=Sampling(max_tokens=max_tokens, seed=seed),
     )
 
 
@@ -160,10 +162,12 @@ def main() -> None:
         "written": written(bench, pairs, constitution, given.verdict_tokens),
     }
     samples = interleave(sides, given.rounds)
-    n_drawn = samples["written"][-1].notes["drawn_tokens"] / (2 * len(pairs))
+    n_drawn = median(samples["written"], "drawn_tokens") / (2 * len(pairs))
+    least = [median(samples[name], "least_seconds") for name in ("written", "one pass")]
     more = {
         "pairs": len(pairs),
         "tokens_per_verdict": n_drawn,
+        "ratio_at_limits": least[0] / least[1],
         "readable": {name: found[-1].notes["readable"] for name, found in samples.items()},
         "gemm_gflops": bench.machine.gemm / 1e9,
         "bandwidth_gb_s": bench.machine.bandwidth / 1e9,

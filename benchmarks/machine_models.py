@@ -1,4 +1,4 @@
-"""What the benchmarks of models share: the same folder, number format and size for both sides, a fresh engine a turn."""
+"""What the benchmarks of models share: one folder, number format and size for both sides, a new engine a turn."""
 
 from __future__ import annotations
 

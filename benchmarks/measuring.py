@@ -118,12 +118,14 @@ def table(samples: Mapping[str, Sequence[Sample]]) -> str:
     for name, found in samples.items():
         figures = [median(found, figure) for figure in ("seconds", "n_rows", "rows_per_second", "tokens_per_second")]
         share = median(found, "limit_share")
-        lines.append([
-            name,
-            *(f"{figure:.4g}" for figure in figures),
-            f"{share:.1%}" if share else "",
-            *(f"{median(found, note):.4g}" if note in found[-1].notes else "" for note in notes),
-        ])
+        lines.append(
+            [
+                name,
+                *(f"{figure:.4g}" for figure in figures),
+                f"{share:.1%}" if share else "",
+                *(f"{median(found, note):.4g}" if note in found[-1].notes else "" for note in notes),
+            ]
+        )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

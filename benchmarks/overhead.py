@@ -3,11 +3,13 @@
     python -m benchmarks.overhead [--rows 2000] [--revision-rounds 2] [--rounds 5]
 
 What is timed is what a run does with each row: requests are made and hashed, completions and rows recorded in the
-journal (on disk, flushed), texts flagged. The alternative, by turns with it, is the same requests put to the same
-scripted engine in a bare loop: what is left is the framework's.
+journal (on disk, flushed), texts flagged. By turns with it: *bare calls*, the same requests put to the same scripted
+engine in a plain loop, and *text flags*, the reading of the same texts for repetition, refusal and leaks alone. The
+former is no part of the framework, and the latter the part of it that grows with the texts.
 
-``ratio`` is the aim of 1 ms divided by the whole time per row, the scripted engine's own included; above 1 the aim is
-met. ``growth_bytes_per_row`` is what the process keeps per row after the first round.
+``ratio`` is the aim of 1 ms divided by ``ms_per_row``: the whole wall time per row, the scripted engine's own included;
+above 1 the aim is met. ``cpu_ms_per_row`` is the same in processor time, which neighbours on the machine inflate less.
+``growth_bytes_per_row`` is what the process keeps per row after the first round.
 """
 
 from __future__ import annotations
@@ -18,21 +20,24 @@ import gc
 import random
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+import psutil  # comes with accelerate
 
-from benchmarks.measuring import Clock, Sample, SpeedUp, finish, flags, interleave, result, speed_up
+from benchmarks.measuring import Clock, Sample, SpeedUp, Workload, finish, flags, interleave, median, result
 from charter.constitution import load_constitution
 from charter.engines.base import Completion, CompletionRequest
 from charter.engines.cache import CachedEngine
 from charter.engines.scripted import ScriptedEngine, draw_prose
 from charter.prompts import load_prompts
-from charter.records import Prompt, make_prompt
+from charter.records import Prompt, Trace, make_prompt
 from charter.revision import revise
 from charter.rows import map_rows
 from charter.store import Journal
+from charter.text_quality.flags import response_flags, revision_flags
 
 AIM_MS = 1.0
 _TEXTS = tuple(draw_prose(f"overhead {number}") for number in range(256))
@@ -42,7 +47,7 @@ class Recording(ScriptedEngine):
     """A scripted engine that keeps what it is asked; its texts are written beforehand."""
 
     def __init__(self) -> None:
-        super().__init__(lambda request: _TEXTS[request.sampling.seed % len(_TEXTS)], script="overhead")
+        super().__init__(_reply, script="overhead")
         self.asked: list[CompletionRequest] = []
 
     async def complete(self, request: CompletionRequest) -> Completion:
@@ -58,6 +63,14 @@ def make_prompts(n_rows: int) -> tuple[Prompt, ...]:
     return tuple(make_prompt(f"{chance.choice(texts)} (case {number})", "red_team") for number in range(n_rows))
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the framework's last turn asked, and what it made; the other sides go over the same."""
+
+    asked: tuple[CompletionRequest, ...]
+    traces: tuple[Trace, ...]
+
+
 class Framework:
     """Revision as a run does it."""
 
@@ -65,11 +78,12 @@ class Framework:
         self._prompts = prompts
         self._rounds = revision_rounds
         self._constitution = load_constitution("harmless")
-        self.asked: list[CompletionRequest] = []
+        self.last = Turn((), ())
 
     def __call__(self, number: int) -> Sample:
         """Revise all rows into a new journal."""
-        engine = Recording()
+        self.last = Turn((), ())  # so that no two turns are in memory at once
+        engine, cpu = Recording(), time.process_time()
         with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
             mapper = functools.partial(map_rows, journal=journal)
             with Clock() as clock:
@@ -81,33 +95,47 @@ class Framework:
                     seed=number,
                     mapper=mapper,
                 )
+            cpu = time.process_time() - cpu
         if len(mapped.done) != len(self._prompts):
             raise RuntimeError(f"{len(mapped.done)} of {len(self._prompts)} rows were done: {mapped.reasons}")
-        self.asked, engine.asked = engine.asked, []
-        n_words = sum(len(trace.final.split()) for trace in mapped.done)
-        del mapped
-        return Sample(clock.seconds, len(self._prompts), n_words, notes={"resident_mb": _resident() / 2**20})
+        self.last = Turn(tuple(engine.asked), mapped.done)
+        n_words = sum(len(text.split()) for trace in mapped.done for text in _texts(trace))
+        notes = {"resident_mb": _resident() / 2**20, "cpu_ms_per_row": 1e3 * cpu / len(self._prompts)}
+        return Sample(clock.seconds, len(self._prompts), n_words, notes=notes)
 
 
-class Bare:
-    """The same requests, put to the engine and nothing else."""
+def bare_calls(framework: Framework) -> Workload:
+    """Put the requests of the framework's last turn to the engine, and nothing else."""
 
-    def __init__(self, framework: Framework, n_rows: int) -> None:
-        self._framework = framework
-        self._n_rows = n_rows
-
-    def __call__(self, _number: int) -> Sample:
-        """Put the requests of the framework's last turn."""
-        asked, self._framework.asked = self._framework.asked, []
-        engine = ScriptedEngine(lambda request: _TEXTS[request.sampling.seed % len(_TEXTS)], script="overhead")
+    def turn(_number: int) -> Sample:
+        engine = ScriptedEngine(_reply, script="overhead")
 
         async def ask() -> int:
-            answers = [await engine.complete(request) for request in asked]
+            answers = [await engine.complete(request) for request in framework.last.asked]
             return sum(answer.n_completion_tokens for answer in answers)
 
         with Clock() as clock:
             n_words = asyncio.run(ask())
-        return Sample(clock.seconds, self._n_rows, n_words)
+        return Sample(clock.seconds, len(framework.last.traces), n_words)
+
+    return turn
+
+
+def text_flags(framework: Framework) -> Workload:
+    """Flag the texts of the framework's last turn, and nothing else."""
+
+    def turn(_number: int) -> Sample:
+        traces = framework.last.traces
+        with Clock() as clock:
+            for trace in traces:
+                response_flags(trace.prompt.text, trace.initial, "whole")
+                before = trace.initial
+                for one in trace.rounds:
+                    revision_flags(trace.prompt.text, before, one.critique, one.revision, "whole")
+                    before = one.revision
+        return Sample(clock.seconds, len(traces), sum(len(text.split()) for trace in traces for text in _texts(trace)))
+
+    return turn
 
 
 def growth_per_row(samples: Sequence[Sample]) -> float:
@@ -123,7 +151,12 @@ def main() -> None:
     given = parser.parse_args()
     prompts = make_prompts(given.rows)
     framework = Framework(prompts, given.revision_rounds)
-    samples = interleave({"framework": framework, "bare calls": Bare(framework, given.rows)}, given.rounds)
+    sides: dict[str, Workload] = {
+        "framework": framework,
+        "bare calls": bare_calls(framework),
+        "text flags": text_flags(framework),
+    }
+    samples = interleave(sides, given.rounds)
     ours, bare = samples["framework"], samples["bare calls"]
     per_row = [1e3 * one.seconds / one.n_rows for one in ours]
     own = [1e3 * (one.seconds - other.seconds) / one.n_rows for one, other in zip(ours, bare, strict=True)]
@@ -134,12 +167,21 @@ def main() -> None:
         "rows": given.rows,
         "ms_per_row": statistics.median(per_row),
         "ms_per_row_without_engine": statistics.median(own),
-        "ratio_bare_calls": speed_up(ours, bare).ratio,
+        "ms_per_row_text_flags": statistics.median(1e3 * one.seconds / one.n_rows for one in samples["text flags"]),
+        "cpu_ms_per_row": median(ours, "cpu_ms_per_row"),
         "growth_bytes_per_row": growth_per_row(ours),
     }
     figures = result("overhead", found, samples, **more)
     figures["limit_share"] = None  # no model runs, so that no limit of products or bandwidth applies
     finish(figures, samples)
+
+
+def _reply(request: CompletionRequest) -> str:
+    return _TEXTS[request.sampling.seed % len(_TEXTS)]
+
+
+def _texts(trace: Trace) -> list[str]:
+    return [trace.initial, *(text for one in trace.rounds for text in (one.critique, one.revision))]
 
 
 def _resident() -> int:

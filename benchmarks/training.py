@@ -7,7 +7,8 @@ layers, batches of 8 sequences, learning rate 2e-4. What is timed is the trainin
 on both sides. TRL keeps every default but its three epochs.
 
 Speed is worth nothing at another loss: ``loss`` is the mean negative log-likelihood per answer token over all the rows
-after training (DPO: of the chosen responses), computed the same way for both.
+after training (DPO: of the chosen responses), computed the same way for both. ``ratio`` is that of SFT, and of DPO with
+``--only dpo``; ``ratio_dpo`` that of DPO.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 
 from benchmarks.limits import Machine, ModelSize, measure_machine, size_of, training_limit
 from benchmarks.machine_models import release
-from benchmarks.measuring import Clock, Sample, finish, flags, interleave, result, speed_up
+from benchmarks.measuring import Clock, Sample, finish, flags, interleave, median, result, speed_up
 from charter.engines.quiet import quiet_libraries
 from charter.engines.weights import resolve_model
 from charter.records import Preference, SftRow, make_prompt
@@ -38,7 +39,7 @@ BATCH = 8  # sequences; 4 pairs
 LEARNING_RATE = 2e-4
 MAX_LENGTH = 1024  # TRL's default, and longer than any row here
 _LORA = LoraSettings()
-_WORDS = (
+_WORDS = (  # noqa: SIM905 - a sentence reads better than a list of its words
     "the model should explain why it objects and offer a safer way to reach what a person wants without preaching "
     "about it because people ask for many reasons and most of them mean no harm at all"
 ).split()
@@ -56,7 +57,7 @@ class Bench:
     rounds: int
     losses: dict[str, float] = field(default_factory=dict)
 
-    def end(self, name: str, number: int, clock: Clock, n_tokens: int, trainer: Any) -> Sample:  # noqa: PLR0917 - a turn
+    def end(self, name: str, number: int, clock: Clock, n_tokens: int, trainer: Any) -> Sample:
         """Close a turn: hold it against the limit, and after the last take the loss."""
         dpo = name.endswith("DPO")
         size = _base_size(trainer.model)
@@ -162,9 +163,7 @@ def our_dpo(bench: Bench) -> Callable[[int], Sample]:
         trainee = load_trainee(bench.start(), lora=None, seed=0)
         examples = preference_examples(bench.pairs, trainee.tokenizer, max_length=MAX_LENGTH).kept
         pace = _pace(BATCH // 2)
-        trainer = _silent(
-            dpo_trainer(examples, trainee, bench.work / "ours", seed=0, pace=pace, objective=Objective())
-        )
+        trainer = _silent(dpo_trainer(examples, trainee, bench.work / "ours", seed=0, pace=pace, objective=Objective()))
         with quiet_libraries(), Clock() as clock:
             trainer.take_reference(trainer.reference_logprobs(Watch.of(None, None), 0))
             trainer.train()
@@ -188,7 +187,7 @@ def trl_dpo(bench: Bench) -> Callable[[int], Sample]:
 
     def turn(number: int) -> Sample:
         with quiet_libraries():
-            # float32 is what TRL itself loads a model in that is given by its name.
+            # As TRL itself does with a model that is given by its name.
             base = AutoModelForCausalLM.from_pretrained(bench.model, dtype=torch.float32)
             trainer = _silent(
                 DPOTrainer(
@@ -221,7 +220,7 @@ def main() -> None:
         path = str(resolve_model(given.model).path)
         bench = Bench(path, machine, rows, pairs, Path(folder), given.rounds)
         sides = {"sft": {"our SFT": our_sft, "TRL SFT": trl_sft}, "dpo": {"our DPO": our_dpo, "TRL DPO": trl_dpo}}
-        samples = {}
+        samples: dict[str, tuple[Sample, ...]] = {}
         for what in measured:
             samples |= interleave({name: make(bench) for name, make in sides[what].items()}, given.rounds)
     _report(bench, measured, samples)
@@ -232,6 +231,7 @@ def _report(bench: Bench, measured: Sequence[str], samples: dict[str, tuple[Samp
     more: dict[str, Any] = {"measured": list(measured), "loss": bench.losses}
     if "dpo" in ratios:
         more |= {"ratio_dpo": ratios["dpo"].ratio, "min_dpo": ratios["dpo"].min, "max_dpo": ratios["dpo"].max}
+        more["limit_share_dpo"] = median(samples["our DPO"], "limit_share")
     # Each side has a loss only in its last round; the table is to show it all the same.
     shown = {name: [replace(one, notes=found[-1].notes) for one in found] for name, found in samples.items()}
     more["gemm_gflops"] = bench.machine.gemm / 1e9

@@ -1,0 +1,213 @@
+"""The benchmarks' shared pieces on workloads that take no time, and the smallest run of one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pages import DOCS, ROOT, read
+
+sys.path.append(str(ROOT))  # the benchmarks are no installed package
+
+from benchmarks import labels, overhead, training
+from benchmarks.limits import (
+    Machine,
+    ModelSize,
+    decode_limit,
+    least_seconds,
+    measure_machine,
+    prefill_limit,
+    training_limit,
+)
+from benchmarks.measuring import Clock, Sample, SpeedUp, finish, flags, interleave, median, result, speed_up, table
+
+from charter.constitution import load_constitution
+from charter.feedback.questions import Question, letter_request, make_asking
+
+MACHINE = Machine(gemm=1e12, bandwidth=1e10)
+SIZE = ModelSize(n_params=10**9, weight_bytes=2 * 10**9, cache_bytes_per_token=10**4)
+NAMES = ("generation", "labels", "training", "overhead")
+
+
+def taking(*seconds: float, rows: int = 10) -> tuple[Sample, ...]:
+    """Make samples of given lengths."""
+    return tuple(Sample(one, rows, 100 * rows, least_seconds=one / 4) for one in seconds)
+
+
+def test_workloads_run_by_turns_and_learn_the_round() -> None:
+    """The order is A B A B, and each is told the round's number."""
+    turns: list[tuple[str, int]] = []
+
+    def fake(name: str) -> Callable[[int], Sample]:
+        def turn(number: int) -> Sample:
+            turns.append((name, number))
+            return Sample(1.0 + number, 1, 1)
+
+        return turn
+
+    samples = interleave({"a": fake("a"), "b": fake("b")}, 3)
+    assert turns == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    assert [sample.seconds for sample in samples["b"]] == [1.0, 2.0, 3.0]
+
+
+def test_no_rounds_are_refused() -> None:
+    """A median over nothing does not exist."""
+    with pytest.raises(ValueError, match="rounds is 0"):
+        interleave({}, 0)
+
+
+def test_speed_up_is_the_median_of_each_rounds_own_ratio() -> None:
+    """A slow round slows both sides and leaves its ratio alone; the medians' ratio would be another number."""
+    ours, theirs = taking(1.0, 10.0, 1.0), taking(2.0, 40.0, 3.0)
+    assert speed_up(ours, theirs) == SpeedUp(ratio=3.0, min=2.0, max=4.0, n=3)
+
+
+def test_speed_up_compares_rows_per_second() -> None:
+    """A side that does half the rows in the same time is half as fast."""
+    assert speed_up(taking(2.0, rows=8), taking(2.0, rows=4)).ratio == 2.0
+
+
+def test_rounds_must_pair_up() -> None:
+    """A ratio is only taken within a round."""
+    with pytest.raises(ValueError, match="zip"):
+        speed_up(taking(1.0, 1.0), taking(1.0))
+
+
+def test_median_reads_notes_and_attributes() -> None:
+    """A note comes before an attribute; both take the median over rounds."""
+    samples = [Sample(1.0, 1, 1, notes={"loss": loss}) for loss in (3.0, 1.0, 2.0)]
+    assert median(samples, "loss") == 2.0
+    assert median(taking(1.0, 5.0, 2.0), "seconds") == 2.0
+    assert median(taking(1.0, 5.0, 2.0), "limit_share") == 0.25
+
+
+def test_last_line_is_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is printed ends with one line of JSON that has the agreed keys."""
+    samples = {"ours": taking(1.0, 1.0, 1.0), "theirs": taking(2.0, 3.0, 4.0)}
+    finish(result("fake", speed_up(samples["ours"], samples["theirs"]), samples, extra=1 / 3), samples)
+    lines = capsys.readouterr().out.splitlines()
+    figures = json.loads(lines[-1])
+    assert {"benchmark": "fake", "ratio": 3.0, "min": 2.0, "max": 4.0, "n": 3}.items() <= figures.items()
+    assert figures["tokens_per_second"] == {"ours": 1000.0, "theirs": 333.3}
+    assert figures["limit_share"] == 0.25
+    assert figures["extra"] == 0.3333
+    assert any("3 round(s): a trial" in line for line in lines)
+
+
+def test_enough_rounds_are_no_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    """The default number of rounds is one that may be quoted."""
+    rounds = flags("A title.\n\nMore.").parse_args([]).rounds
+    samples = {"ours": taking(*[1.0] * rounds)}
+    finish(result("fake", speed_up(samples["ours"], samples["ours"]), samples), samples)
+    assert "trial" not in capsys.readouterr().out
+
+
+def test_table_has_a_line_for_each_workload() -> None:
+    """Notes that only one side has leave the other's cell empty."""
+    ours = (Sample(2.0, 10, 1000, notes={"drawn_tokens": 7.0}),)
+    lines = table({"ours": ours, "theirs": taking(1.0)}).splitlines()
+    assert lines[0].split("|")[-2].strip() == "drawn tokens"
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["ours", "theirs"]
+    assert [line.split("|")[-2].strip() for line in lines[2:]] == ["7", ""]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_clock_measures_the_block_alone() -> None:
+    """Seconds are set when the block ends and stay."""
+    with Clock() as clock:
+        assert clock.seconds == 0.0
+    measured = clock.seconds
+    assert measured > 0.0
+    time.sleep(0.001)
+    assert clock.seconds == measured
+
+
+def test_limits_follow_their_formulas() -> None:
+    """Products bound prompts and large batches, bandwidth bounds small ones; training is 2 or 3 forward passes."""
+    assert prefill_limit(MACHINE, SIZE) == 500.0
+    assert decode_limit(MACHINE, SIZE, 1, 0) == 5.0  # 2 GB of weights a step at 10 GB/s
+    assert decode_limit(MACHINE, SIZE, 10, 10_000) == pytest.approx(10 / 0.3)  # and 1 GB of cache
+    assert decode_limit(MACHINE, SIZE, 1000, 0) == 500.0
+    assert training_limit(MACHINE, SIZE, with_reference=False) == 250.0
+    assert training_limit(MACHINE, SIZE, with_reference=True) == pytest.approx(500 / 3)
+    assert least_seconds(MACHINE, SIZE, 1000, 10, 1, 0) == 4.0
+
+
+def test_machine_is_measured() -> None:
+    """Both probes give rates that a processor can have."""
+    machine = measure_machine("cpu")
+    assert 1e8 < machine.gemm < 1e15
+    assert 1e8 < machine.bandwidth < 1e13
+    assert "GFLOP/s" in str(machine)
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("The better response is (A).", "A"),
+        ("First (A) seems fine, but the better response is (B)", "B"),
+        ("So the answer is B.", "B"),
+        ("A good answer would say more.", None),
+        ("", None),
+    ],
+)
+def test_letters_are_parsed(text: str, letter: str | None) -> None:
+    """The last letter that is named counts; a text that names none gives none."""
+    assert labels.parse_letter(text) == letter
+
+
+def test_written_verdicts_ask_the_same_question() -> None:
+    """Both sides of the comparison show the model the same messages, with the same shared part."""
+    asking, pair = make_asking(load_constitution("harmless")), labels.make_pairs(1)[0]
+    question = Question(prompt=pair.prompt, question="Which is better?", first=pair.a, second=pair.b)
+    written, letters = labels.verdict_request(asking, question, 32, 0), letter_request(asking, question)
+    assert (written.messages, written.n_shared) == (letters.messages, letters.n_shared)
+    assert written.sampling.max_tokens == 32
+
+
+def test_training_rows_are_the_same_every_time() -> None:
+    """Rows come from a fixed seed, fit the length limit, and have half as many pairs."""
+    rows, pairs = training.make_rows(20)
+    assert (rows, pairs) == training.make_rows(20)
+    assert (len(rows), len(pairs)) == (20, 10)
+    assert all(pair.chosen != pair.rejected for pair in pairs)
+
+
+def test_overhead_sides_go_over_the_same_rows() -> None:
+    """The bare calls are those that the framework made: per row one, and two more a round."""
+    framework = overhead.Framework(overhead.make_prompts(3), 2)
+    own = framework(0)
+    assert len(framework.last.asked) == 3 * (1 + 2 * 2)
+    bare, flagged = overhead.bare_calls(framework)(0), overhead.text_flags(framework)(0)
+    assert own.n_tokens == bare.n_tokens == flagged.n_tokens
+    assert own.n_rows == bare.n_rows == flagged.n_rows == 3
+
+
+def test_growth_is_per_row_after_the_first_round() -> None:
+    """The first round fills caches and is not counted."""
+    samples = [Sample(1.0, 1024, 1, notes={"resident_mb": held}) for held in (50.0, 51.0, 52.0)]
+    assert overhead.growth_per_row(samples) == 1024.0
+    assert overhead.growth_per_row(samples[:1]) == 0.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_benchmarks_are_documented(name: str) -> None:
+    """The page says how each benchmark is run."""
+    assert f"python -m benchmarks.{name}" in read(DOCS / "performance.md")
+
+
+@pytest.mark.slow
+def test_overhead_runs_small() -> None:
+    """The smallest run ends with its result, and the ratio is the aim over the time per row."""
+    command = [sys.executable, "-m", "benchmarks.overhead", "--rows", "20", "--rounds", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert {"benchmark", "ratio", "min", "max", "n", "ms_per_row", "growth_bytes_per_row"} <= set(figures)
+    assert (figures["benchmark"], figures["n"], figures["rows"]) == ("overhead", 2, 20)
+    assert figures["ratio"] == pytest.approx(1.0 / figures["ms_per_row"], rel=0.2)
