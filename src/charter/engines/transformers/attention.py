@@ -155,7 +155,8 @@ class Prefill:
             room = packed.new_zeros((n_rows * self._width, *packed.shape[1:]))
             packed = room.index_copy_(0, self._spots, packed)
         by_row = packed.reshape(n_rows, self._width, n_kv_heads, -1, size).transpose(1, 2)
-        return by_row.reshape(n_rows * n_kv_heads, -1, size)
+        # Contiguous, or every matrix product to come would make a copy of its own, a prefix's at each step.
+        return by_row.reshape(n_rows * n_kv_heads, -1, size).contiguous()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

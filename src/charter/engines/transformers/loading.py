@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,22 +67,6 @@ def load_model(folder: ModelFolder, *, dtype: str, device: str) -> LoadedModel:
         n_context=_context(model),
         end_ids=_end_ids(model, tokenizer),
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide the libraries' progress bar and their warnings about each other while weights are read."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 calls transformers by names on their way out
-            yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def choose_device(device: str) -> torch.device:
