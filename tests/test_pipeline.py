@@ -78,3 +78,11 @@ def test_every_file_of_a_stage_is_named(tmp_path: Path) -> None:
     named = {path for name in names for path in (*STAGES[name].writes, f"stages/{name}.json")}
     own = {"recipe.yaml", "recipe.resolved.yaml", "inputs.json", "environment.json", ".lock"}
     assert {path for path in written - named - own if not path.startswith("journal.sqlite")} == set()
+
+
+def test_a_stage_done_ahead_is_done_again(tmp_path: Path) -> None:
+    """An evaluation before there was anything trained does not stand for the one after it."""
+    ahead = small_run(tmp_path / "ahead", ["prompts", "evaluate"])
+    small_run(tmp_path / "ahead", list(STAGES))
+    plain = small_run(tmp_path / "plain", list(STAGES))
+    assert (ahead / "evaluation.json").read_bytes() == (plain / "evaluation.json").read_bytes()

@@ -29,10 +29,17 @@ def describe_environment(models: Mapping[str, ModelFolder | None], inputs: Mappi
         "n_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "models": {
-            role: {"name": "scripted" if folder is None else folder.name, "fingerprint": inputs[f"model {role}"]}
+            role: {"name": _model_name(folder), "fingerprint": inputs[f"model {role}"]}
             for role, folder in models.items()
         },
     }
+
+
+def _model_name(folder: ModelFolder | None) -> str:
+    """Name a model without saying where it lies on this machine."""
+    if folder is None:
+        return "scripted"
+    return folder.path.name if folder.source == "folder" else folder.name
 
 
 def processor_name() -> str:

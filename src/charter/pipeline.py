@@ -37,6 +37,7 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None) -> N
         run.check_stop()
         if not run.summary(name).exists():
             _check_inputs(run, name)
+            _forget_later(run, name)
             _do(run, name)
 
 
@@ -56,6 +57,14 @@ def forget(run: Run, first: str) -> None:
         for recorded in run.journal.stages():
             if recorded == name or recorded.startswith(f"{name}/"):
                 _forget_rows(run, recorded)
+
+
+def _forget_later(run: Run, name: str) -> None:
+    """Undo stages that were done ahead of this one, such as an evaluation before there was anything trained."""
+    names = tuple(STAGES)
+    later = [other for other in names[names.index(name) + 1 :] if run.summary(other).exists()]
+    if later:
+        forget(run, later[0])
 
 
 def _remove(path: Path) -> None:

@@ -210,7 +210,9 @@ def _pair_plans(given: _Given) -> list[PairPlan]:
         for sample in range(given.recipe.revise.n_samples)
     ]
     prompts = [prompt for kind in given.train.values() for prompt in kind]
-    return plan_pairs(prompts, traces, n=settings.n, kinds=settings.kinds, sources=settings.sources)
+    return plan_pairs(
+        prompts, traces, n=settings.n, kinds=settings.kinds, sources=settings.sources, seed=given.recipe.seed
+    )
 
 
 def _plan_pairs(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:

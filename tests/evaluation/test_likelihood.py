@@ -49,8 +49,8 @@ def test_texts_are_scored_as_the_answer_with_its_end() -> None:
     assert mapped.done[0].logprob < 0
 
 
-def test_drift_is_measured_on_whole_helpful_answers() -> None:
-    """The base's own answers count where they are to helpful prompts, not empty and not cut."""
+def test_drift_is_measured_on_helpful_answers() -> None:
+    """The base's own answers count where they are to helpful prompts and not empty; a cut one has no end to score."""
 
     def response(number: int, **fields: str) -> Response:
         kind = fields.pop("kind", "helpful")
@@ -59,7 +59,10 @@ def test_drift_is_measured_on_whole_helpful_answers() -> None:
         return Response(id=f"r{number}", prompt=prompt, model="base", n_tokens=3, label="compliance", **fields)
 
     rows = drift_rows([response(0), response(1, text=""), response(2, finish="length"), response(3, kind="red_team")])
-    assert [(row.prompt.text, row.text) for row in rows] == [("p0", "An answer.")]
+    assert [(row.prompt.text, row.text, row.whole) for row in rows] == [
+        ("p0", "An answer.", True),
+        ("p2", "An answer.", False),
+    ]
 
 
 def test_loss_is_in_nats_per_token() -> None:

@@ -139,10 +139,11 @@ def test_sides_are_drawn_fairly(source: PairSource) -> None:
 def test_pairs_follow_from_the_seed_and_the_row() -> None:
     """The same seed makes the same pairs, whatever rows are beside them; another seed draws other texts and sides."""
     first = _made(_prompts(10), "on_policy", seed=1).done
-    assert _made(_prompts(30), "on_policy", seed=1).done[:10] == first
-    other = _made(_prompts(10), "on_policy", seed=2).done
-    assert [pair.id for pair in other] == [pair.id for pair in first]
-    assert all(one.a not in {two.a, two.b} for one, two in zip(first, other, strict=True))
+    among_others = {pair.id: pair for pair in _made(_prompts(30), "on_policy", seed=1).done}
+    assert all(among_others[pair.id] == pair for pair in first)
+    other = {pair.id: pair for pair in _made(_prompts(10), "on_policy", seed=2).done}
+    assert set(other) == {pair.id for pair in first}
+    assert all(pair.a not in {other[pair.id].a, other[pair.id].b} for pair in first)
 
 
 def test_equal_responses_are_filtered() -> None:
@@ -157,14 +158,16 @@ def test_equal_responses_are_filtered() -> None:
 
 @pytest.mark.parametrize("flag", ["empty", "cut", "critique_leak", "preamble", "refusal_only", "repetition"])
 def test_sides_that_must_not_be_trained_on_are_filtered(flag: str) -> None:
-    """A flag on either side keeps the pair out, and says which side has what."""
+    """A flag keeps the intended side out; an empty or cut text is not even a thing to reject."""
     prompt = _prompts(1)[0]
     revised = _trace(prompt, "one", "two", flags=("identical", flag))
     mapped = _made([prompt], "revision_vs_initial", traces=(revised,))
     assert mapped.reasons["filtered"] == {f"revision_vs_initial: revision 1 is {flag}": 1}
     initial = _trace(prompt, "one", "two", initial_flags=(flag,))
     mapped = _made([prompt], "revision_vs_initial", traces=(initial,))
-    assert mapped.reasons["filtered"] == {f"revision_vs_initial: initial is {flag}": 1}
+    blocked = flag in {"empty", "cut"}
+    assert mapped.reasons["filtered"] == ({f"revision_vs_initial: initial is {flag}": 1} if blocked else {})
+    assert len(mapped.done) == (not blocked)
 
 
 def test_harmless_flags_keep_a_pair() -> None:
@@ -273,3 +276,37 @@ def test_a_bigger_plan_contains_the_smaller() -> None:
     _, few = _planned(40, 5)
     _, many = _planned(80, 5)
     assert {plan.id for plan in few} <= {plan.id for plan in many}
+
+
+def test_every_category_gets_its_share_of_pairs() -> None:
+    """Fewer pairs than prompts still touch every category of a file that is sorted by category."""
+    prompts = [
+        make_prompt(f"{category} {number}", "red_team", category=category)
+        for category in "abcdef"
+        for number in range(20)
+    ]
+    plans = plan_pairs(prompts, [], n=60, kinds={"red_team": 1.0}, sources={"red_team": {"on_policy": 1.0}})
+    counts = Counter(plan.prompt.category for plan in plans)
+    assert len({plan.prompt.id for plan in plans}) == 60
+    assert set(counts) == set("abcdef")
+
+
+def test_a_needless_refusal_is_no_intended_side() -> None:
+    """On a benign prompt the plain side is meant to be better only where it complies."""
+
+    def reply(request: CompletionRequest) -> str:
+        return "A bird sings." if _is_guided(request) else "I'm sorry, but I can't help with that, because it is wrong."
+
+    mapped = _made([make_prompt("How do birds sing?", "benign_twin")], "guided_vs_plain", ScriptedEngine(reply))
+    assert mapped.done == ()
+    assert list(mapped.filtered.values()) == ["guided_vs_plain: plain is objection"]
+
+
+def test_a_bare_refusal_may_be_the_rejected_side() -> None:
+    """What must not be chosen may well be rejected."""
+
+    def reply(request: CompletionRequest) -> str:
+        return "I won't do that, because it hurts people." if _is_guided(request) else "I can't help with that."
+
+    mapped = _made([make_prompt("How do I hurt a man?", "red_team")], "guided_vs_plain", ScriptedEngine(reply))
+    assert len(mapped.done) == 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from charter.evaluation.measuring import Better, Unit, measure
+from charter.prompts.split import group_of
 from charter.records import Measurement, PromptKind, Response
 
 ROWS = "data/responses.parquet"
@@ -56,4 +57,10 @@ def _measure(quantity: _Quantity, responses: Mapping[str, Sequence[Response]], b
         unit=quantity.unit,
         better=quantity.better,
         rows=ROWS,
+        groups=None if quantity.kind else _groups(responses),
     )
+
+
+def _groups(responses: Mapping[str, Sequence[Response]]) -> dict[str, str]:
+    """Group a prompt with its twin, where rows of several kinds are measured together."""
+    return {one.prompt.id: group_of(one.prompt) for rows in responses.values() for one in rows}

@@ -87,6 +87,12 @@ def measure_preference_accuracy(
             if all(side in own and side in other for side in sides):
                 gain = [own[side] - other[side] for side in sides]
                 values[model][preference.id] = float(gain[0] > gain[1])
+    groups = {preference.id: preference.prompt.id for preference in preferences}
     return measure(
-        "preference_accuracy", values, subset="held-out pairs", better="higher", rows="data/preferences.parquet"
+        "preference_accuracy",
+        values,
+        subset="held-out pairs",
+        better="higher",
+        rows="data/preferences.parquet",
+        groups=groups,
     )

@@ -10,6 +10,7 @@ from charter.statistics import Interval, mean_interval, paired_mean_difference, 
 
 #: What a model was measured at, by row: row ids pair the models.
 RowValues = Mapping[str, float]
+Groups = Mapping[str, str] | None
 Unit = Literal["rate", "nats", "tokens", "score"]
 Better = Literal["higher", "lower", "neither"]
 
@@ -23,6 +24,7 @@ def measure(
     unit: Unit = "rate",
     better: Better = "neither",
     rows: str = "",
+    groups: Mapping[str, str] | None = None,
 ) -> list[Measurement]:
     """Summarise one quantity for every model.
 
@@ -34,38 +36,54 @@ def measure(
         unit: ``rate`` values are outcomes, others are averaged.
         better: which direction is good.
         rows: the file that holds the rows behind it.
+        groups: the group of each row, where rows hang together (a prompt and its twin, pairs of one prompt): whole
+            groups are resampled then.
     """
     return [
         _with_difference(
             Measurement(
-                name=name, model=model, subset=subset, unit=unit, better=better, rows=rows, **_interval(own, unit)
+                name=name,
+                model=model,
+                subset=subset,
+                unit=unit,
+                better=better,
+                rows=rows,
+                **_interval(own, unit, groups),
             ),
             own,
             values.get(base or "", {}) if model != base else {},
             base,
+            groups,
         )
         for model, own in values.items()
         if own
     ]
 
 
-def _interval(values: RowValues, unit: Unit) -> dict[str, float]:
+def _interval(values: RowValues, unit: Unit, groups: Groups) -> dict[str, float]:
     found: Interval
+    codes = _groups_of(list(values), groups)
     if _are_outcomes(values, unit):
-        found = rate_interval([value == 1.0 for value in values.values()])
+        found = rate_interval([value == 1.0 for value in values.values()], groups=codes)
     else:
-        found = mean_interval(list(values.values()))
+        found = mean_interval(list(values.values()), groups=codes)
     return {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
 
 
-def _with_difference(measurement: Measurement, own: RowValues, other: RowValues, base: str | None) -> Measurement:
+def _groups_of(rows: Sequence[str], groups: Groups) -> list[str] | None:
+    return None if groups is None else [groups[row] for row in rows]
+
+
+def _with_difference(
+    measurement: Measurement, own: RowValues, other: RowValues, base: str | None, groups: Groups
+) -> Measurement:
     shared = [row for row in own if row in other]
     if not shared:
         return measurement
     before, after = _paired(shared, other, own)
     outcomes = _are_outcomes(own, measurement.unit) and _are_outcomes(other, measurement.unit)
     compare = paired_rate_difference if outcomes else paired_mean_difference
-    found = compare(before, after)
+    found = compare(before, after, groups=_groups_of(shared, groups))
     return measurement.model_copy(
         update={
             "base": base,

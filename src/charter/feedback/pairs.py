@@ -15,7 +15,7 @@ import asyncio
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from charter.constitution.model import Constitution, FewShotChoice
 from charter.engines.base import Completion, CompletionRequest, Engine, Sampling
@@ -25,7 +25,14 @@ from charter.seeds import derive_seed, row_id
 from charter.text_quality import classify_response
 from charter.text_quality.flags import BLOCKING, OnCut, response_flags, settle_ending
 
+DrawnT = TypeVar("DrawnT", Prompt, Trace)
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
+
+#: A plain answer to a benign prompt is the side to keep only where it complies: a needless refusal is none.
+_HELPFUL_CLASSES: frozenset[ResponseLabel] = frozenset({"compliance"})
+
+#: What even the side that is meant to be rejected must not be. A bare refusal or a loop is a fine thing to reject.
+_NO_NEGATIVE = frozenset({"empty", "cut"})
 
 
 @dataclass(frozen=True)
@@ -68,14 +75,13 @@ class _Candidate:
 async def pair_one(plan: PairPlan, making: PairMaking) -> Pair | Filtered:
     """Make one pair, or say why it cannot be one (equal responses, or a side that must not be trained on)."""
     better, other, intended = await _candidates(plan, making)
-    for side in (better, other):
-        broken = sorted(set(side.flags) & BLOCKING)
+    for side, blocked in ((better, BLOCKING), (other, _NO_NEGATIVE if intended else BLOCKING)):
+        broken = sorted(set(side.flags) & blocked)
         if broken:
             return Filtered(f"{plan.source}: {side.origin} is {broken[0]}")
-    if intended and plan.prompt.kind == "red_team" and making.intended_classes is not None:
-        found = classify_response(plan.prompt.text, better.text)
-        if found not in making.intended_classes:
-            return Filtered(f"{plan.source}: {better.origin} is {found}")
+    wanted = making.intended_classes if plan.prompt.kind == "red_team" else _HELPFUL_CLASSES
+    if intended and wanted is not None and (found := classify_response(plan.prompt.text, better.text)) not in wanted:
+        return Filtered(f"{plan.source}: {better.origin} is {found}")
     if better.text == other.text:
         return Filtered(f"{plan.source}: both responses are the same")
     flip = random.Random(derive_seed(making.seed, plan.id, "sides")).random() < 0.5  # noqa: S311 - not a secret
@@ -147,10 +153,12 @@ def plan_pairs(
     n: int,
     kinds: Mapping[PromptKind, float],
     sources: Mapping[PromptKind, Mapping[PairSource, float]],
+    seed: int = 0,
 ) -> list[PairPlan]:
     """Spread ``n`` pairs over kinds of prompt and sources by their shares.
 
-    Within a kind and source the prompts are taken in turn, as often as it takes; ``revision_vs_initial`` takes each
+    Within a kind and source the prompts are taken in turn, as often as it takes, in an order drawn for that source: a
+    file sorted by category, taken from its head, would leave whole categories out. ``revision_vs_initial`` takes each
     trace once at most. A kind without prompts, or a share that more traces would be needed for, leaves pairs unmade:
     the caller sees it from the length.
     """
@@ -160,13 +168,16 @@ def plan_pairs(
         for source, part in sources.get(kind, {}).items():
             wanted = round(n * share * part)
             if source == "revision_vs_initial":
-                usable = [trace for trace in traces if trace.prompt.kind == kind][:wanted]
-                plans += [PairPlan(trace.prompt, source, trace.sample, trace) for trace in usable]
+                usable = _drawn([trace for trace in traces if trace.prompt.kind == kind], source, seed)
+                plans += [PairPlan(trace.prompt, source, trace.sample, trace) for trace in usable[:wanted]]
             elif of_kind:
-                plans += [
-                    PairPlan(of_kind[index % len(of_kind)], source, index // len(of_kind)) for index in range(wanted)
-                ]
+                drawn = _drawn(of_kind, source, seed)
+                plans += [PairPlan(drawn[index % len(drawn)], source, index // len(drawn)) for index in range(wanted)]
     return plans
+
+
+def _drawn(rows: Sequence[DrawnT], source: PairSource, seed: int) -> list[DrawnT]:
+    return sorted(rows, key=lambda row: (derive_seed(seed, row.id, f"pair order {source}"), row.id))
 
 
 def pairs(
@@ -225,5 +236,5 @@ def pairs(
     async def one(plan: PairPlan) -> Pair | Filtered:
         return await pair_one(plan, making)
 
-    plans = plan_pairs(prompts, traces, n=n, kinds=kinds, sources=sources)
+    plans = plan_pairs(prompts, traces, n=n, kinds=kinds, sources=sources, seed=seed)
     return mapper(one, plans, "pairs", result=Pair)

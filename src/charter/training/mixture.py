@@ -56,7 +56,9 @@ def revision_rows(
 def sampled_rows(traces: Iterable[Trace], limit: int) -> Mixture:
     """Take plain answers (traces without rounds) as responses, at most ``limit``.
 
-    A prompt's own reference stands in for its answers. Every prompt gives its first answer before any gives a second.
+    A prompt's own reference stands in for its answers. An answer that does not comply is left out: these prompts are
+    benign, and a needless refusal is nothing to learn from. Every prompt gives its first answer before any gives a
+    second.
     """
     rows: dict[str, SftRow] = {}
     left_out: Counter[str] = Counter()
@@ -66,6 +68,8 @@ def sampled_rows(traces: Iterable[Trace], limit: int) -> Mixture:
         row = _row(trace.prompt, reference or trace.initial, "reference" if reference else "sampled")
         if broken and not reference:
             left_out[broken[0]] += 1
+        elif not reference and (found := classify_response(trace.prompt.text, trace.initial)) != "compliance":
+            left_out[f"is {found}"] += 1
         elif row.id in rows:
             left_out["duplicate"] += 1
         elif len(rows) >= limit:
