@@ -8,7 +8,8 @@ examples, through the chat layout. Ours is ``charter.revise``. Against it, by tu
 loop: one prompt after the other through ``model.generate``, as a small script does. It is slow, so that each round does
 a few of the rows, others each time, and is compared in rows per second.
 
-pipeline: the text-generation pipeline with padded batches, a stage for all rows before the next.
+pipeline: the text-generation pipeline with padded batches, a stage for all rows before the next; one full batch of rows
+a round, others each time.
 
 Every side samples at temperature 1 from the same weights in the same number format. Each of our turns starts a new
 engine with empty caches; loading is left out on all sides. ``ratio`` is against the loop, ``ratio_pipeline`` against
@@ -124,12 +125,10 @@ def loop(bench: Bench, task: Task, model: Any, tokenizer: Any, n_rows: int) -> C
         return [generate(model, tokenizer, chat, max_tokens) for chat in chats]
 
     def turn(number: int) -> Sample:
-        start = number * n_rows
-        prompts = [task.prompts[(start + place) % len(task.prompts)] for place in range(n_rows)]
         asked = Asked(ask)
         torch.manual_seed(number)
         with quiet_libraries(), Clock() as clock:
-            for prompt in prompts:
+            for prompt in some_rows(task, n_rows, number):
                 three_calls(task, [prompt], asked, number)
         return bench.sample(_work(clock, asked, tokenizer, n_rows, 1))
 
@@ -137,7 +136,7 @@ def loop(bench: Bench, task: Task, model: Any, tokenizer: Any, n_rows: int) -> C
 
 
 def pipeline(bench: Bench, task: Task, model: Any, tokenizer: Any, n_rows: int) -> Callable[[int], Sample]:
-    """Measure the text-generation pipeline in padded batches, stage by stage, over the first ``n_rows`` rows."""
+    """Measure the text-generation pipeline in padded batches, stage by stage, over ``n_rows`` rows, others each round."""
     from transformers import pipeline as make_pipeline
 
     with quiet_libraries():
@@ -151,10 +150,15 @@ def pipeline(bench: Bench, task: Task, model: Any, tokenizer: Any, n_rows: int) 
         asked = Asked(ask)
         torch.manual_seed(number)
         with quiet_libraries(), Clock() as clock:
-            three_calls(task, task.prompts[:n_rows], asked, number)
+            three_calls(task, some_rows(task, n_rows, number), asked, number)
         return bench.sample(_work(clock, asked, tokenizer, n_rows, min(PIPELINE_BATCH, n_rows)))
 
     return turn
+
+
+def some_rows(task: Task, n_rows: int, number: int) -> list[Prompt]:
+    """Take the next ``n_rows`` prompts in each round, from the first again after the last."""
+    return [task.prompts[(number * n_rows + place) % len(task.prompts)] for place in range(n_rows)]
 
 
 @torch.inference_mode()
@@ -196,13 +200,13 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=48, help="of each response and revision")
     parser.add_argument("--max-critique-tokens", type=int, default=32, help="of each critique")
     parser.add_argument("--loop-rows", type=int, default=4, help="prompts of the loop in each round")
-    parser.add_argument("--pipeline-rows", type=int, default=None, help="prompts of the pipeline in each round; all")
+    parser.add_argument("--pipeline-rows", type=int, default=32, help="prompts of the pipeline in each round")
     given = parser.parse_args()
     bench, model, tokenizer = make_bench(given.model)
     prompts = load_prompts("built-in", "red_team", limit=given.prompts).prompts
     task = Task(prompts, load_constitution("harmless"), given.max_tokens, given.max_critique_tokens)
     n_loop = min(given.loop_rows, len(prompts))
-    n_pipeline = min(given.pipeline_rows or len(prompts), len(prompts))
+    n_pipeline = min(given.pipeline_rows, len(prompts))
     print(
         f"{len(prompts)} prompts; the loop does {n_loop} of them a round, the pipeline {n_pipeline}; "
         "ratios are of rows/s"

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -14,7 +14,7 @@ from pages import DOCS, ROOT, read
 
 sys.path.append(str(ROOT))  # the benchmarks are no installed package
 
-from benchmarks import labels, overhead, training
+from benchmarks import generation, labels, overhead, training
 from benchmarks.limits import (
     Machine,
     ModelSize,
@@ -159,6 +159,24 @@ def test_machine_is_measured() -> None:
 def test_letters_are_parsed(text: str, letter: str | None) -> None:
     """The last letter that is named counts; a text that names none gives none."""
     assert labels.parse_letter(text) == letter
+
+
+def test_alternatives_make_the_three_calls_of_a_round() -> None:
+    """Initial responses, critiques and revisions are asked for stage by stage; each sees what came before."""
+    task = generation.Task(overhead.make_prompts(3), load_constitution("harmless"), 48, 32)
+    limits: list[int] = []
+
+    def fake(chats: Sequence[generation.Chat], max_tokens: int) -> list[str]:
+        limits.append(max_tokens)
+        return [f" answer {len(limits)} " for _ in chats]
+
+    asked = generation.Asked(fake)
+    generation.three_calls(task, generation.some_rows(task, 2, 1), asked, 1)
+    assert limits == [48, 32, 48]
+    assert [chat[-1]["content"] for chat in asked.chats[:2]] == [task.prompts[2].text, task.prompts[0].text]
+    assert asked.chats[2][-2]["content"] == "answer 1"
+    assert [turn["content"] for turn in asked.chats[4]][-2] == "answer 2"
+    assert asked.chats[4][: len(asked.chats[2])] == asked.chats[2]
 
 
 def test_written_verdicts_ask_the_same_question() -> None:
