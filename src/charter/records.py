@@ -197,7 +197,7 @@ class Preference(PromptRow):
     """A judged pair: ``chosen`` is the likelier better side, ``p_chosen`` in [0.5, 1] how surely.
 
     Without a prior of the source that is what the judge prefers; with one, judge and prior are joined (see
-    ``feedback.labels``). ``pair`` is the pair's id; ``chosen_side`` the side that was chosen. ``p_judge`` is the judge's
+    ``feedback.labels``). ``pair`` is the pair's id; ``chosen_side`` the chosen side. ``p_judge`` is the judge's
     probability for the chosen side before any prior. ``position_bias`` is the mean over principles of |P(a shown first)
     - P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention; None where it has none,
     and for a tie.
