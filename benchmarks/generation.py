@@ -136,7 +136,7 @@ def loop(bench: Bench, task: Task, model: Any, tokenizer: Any, n_rows: int) -> C
 
 
 def pipeline(bench: Bench, task: Task, model: Any, tokenizer: Any, n_rows: int) -> Callable[[int], Sample]:
-    """Measure the text-generation pipeline in padded batches, stage by stage, over ``n_rows`` rows, others each round."""
+    """Measure the pipeline in padded batches, stage by stage, over ``n_rows`` of the rows, others each round."""
     from transformers import pipeline as make_pipeline
 
     with quiet_libraries():
