@@ -7,6 +7,7 @@ requests share system text and few-shots: engines compute those once (``Request.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 from charter.constitution.model import Constitution, FewShotChoice, Principle, ReviseExample
@@ -69,7 +70,7 @@ class ChatLayout:
 
     def critique(self, prompt: Prompt, response: str, principle: Principle, sampling: Sampling) -> CompletionRequest:
         """Ask for a critique: system, examples, the prompt, the response, the principle's critique request."""
-        shared = self._shared()
+        shared = self._shared
         messages = (*shared, *self._until_critique(prompt, response, principle))
         return CompletionRequest(messages=messages, sampling=sampling, n_shared=len(shared))
 
@@ -77,7 +78,7 @@ class ChatLayout:
         self, prompt: Prompt, response: str, principle: Principle, critique: str, sampling: Sampling
     ) -> CompletionRequest:
         """Ask for a revision: the critique's messages, the critique, the principle's revision request."""
-        shared = self._shared()
+        shared = self._shared
         messages = (
             *shared,
             *self._until_critique(prompt, response, principle),
@@ -93,6 +94,7 @@ class ChatLayout:
             Message(role="user", content=principle.critique_request),
         )
 
+    @cached_property
     def _shared(self) -> tuple[Message, ...]:
         system = (Message(role="system", content=self.system),) if self.system else ()
         return (*system, *(message for example in self.examples for message in _example_turns(example)))
@@ -120,7 +122,7 @@ class TranscriptLayout:
 
     def critique(self, prompt: Prompt, response: str, principle: Principle, sampling: Sampling) -> CompletionRequest:
         """Ask for a critique after ``Critique:``."""
-        shared = self._shared()
+        shared = self._shared
         text = shared + self._until_critique(prompt, response, principle)
         return CompletionRequest(text=text, sampling=_with_stops(sampling), n_shared=len(shared))
 
@@ -128,7 +130,7 @@ class TranscriptLayout:
         self, prompt: Prompt, response: str, principle: Principle, critique: str, sampling: Sampling
     ) -> CompletionRequest:
         """Ask for a revision after ``Revision:``."""
-        shared = self._shared()
+        shared = self._shared
         text = (
             f"{shared}{self._until_critique(prompt, response, principle)} {critique}"
             f"{_REVISION_REQUEST}{principle.revision_request}{_REVISION}"
@@ -139,6 +141,7 @@ class TranscriptLayout:
         conversation = f"{_turns_text(prompt.turns)}{_ASSISTANT} {response}"
         return f"{conversation}{_CRITIQUE_REQUEST}{principle.critique_request}{_CRITIQUE}"
 
+    @cached_property
     def _shared(self) -> str:
         return "".join(_example_text(example) + _EXAMPLE_END for example in self.examples)
 
