@@ -28,7 +28,7 @@ from charter.engines.transformers.stopping import Stopping
 from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import EngineError
 
-_CLOSE_S = 1.0
+_CLOSE_S = 5.0  # a pass over prompts ends within it also where neighbours take the processor
 
 
 class TransformersEngine:
