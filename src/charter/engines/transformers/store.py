@@ -9,6 +9,9 @@ import torch
 
 _CELLS_STEP = 64  # the store grows by this many tokens a row ...
 _ROWS_STEP = 8  # ... and by this many rows
+# Some layers' keys and values are one piece of memory, so that growing needs no second copy of the whole, and yet the
+# pieces are large enough to go back to the system when they are given up, instead of leaving holes.
+_LAYERS_AT_ONCE = 6
 _SLACK = 1.5  # times as wide as needed: then the store is narrowed
 
 
@@ -26,10 +29,12 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeptRow:
-    """A row's own keys and values, set aside: per layer (n_kv_heads, n_tokens, head_size)."""
+    """A row's own keys, then values, set aside: (2 * n_layers, n_kv_heads, n_tokens, head_size).
 
-    keys: Sequence[torch.Tensor]
-    values: Sequence[torch.Tensor]
+    One piece of memory, because many small ones that come and go would leave the allocator full of holes.
+    """
+
+    cells: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +71,15 @@ class SuffixStore:
         rows = max(rows, self.n_rows)
         if (rows, cells) == (self.n_rows, self.n_cells):
             return
-        n_heads = self._shape.n_kv_heads
-        for stored in (self.keys, self.values):
-            for layer, old in enumerate(stored):  # layer by layer: growing needs no second copy of the whole
-                room = self._zeros(rows * n_heads, cells, self._shape.head_size)
-                kept = min(cells, self.n_cells)
-                room[: self.n_rows * n_heads, :kept] = old[:, :kept]
-                stored[layer] = room
+        kept_rows, kept_cells = self.n_rows * self._shape.n_kv_heads, min(cells, self.n_cells)
+        for first in range(0, self._shape.n_layers, _LAYERS_AT_ONCE):
+            layers = range(first, min(first + _LAYERS_AT_ONCE, self._shape.n_layers))
+            room = iter(self._zeros(2 * len(layers), rows * self._shape.n_kv_heads, cells, self._shape.head_size))
+            for stored in (self.keys, self.values):
+                for layer in layers:
+                    new = next(room)
+                    new[:kept_rows, :kept_cells] = stored[layer][:kept_rows, :kept_cells]
+                    stored[layer] = new
         self.n_rows, self.n_cells = rows, cells
 
     def release(self) -> None:
@@ -90,14 +97,13 @@ class SuffixStore:
     def copy(self, row: int, n_cells: int) -> KeptRow:
         """Set a row's first cells aside."""
         heads = slice(row * self._shape.n_kv_heads, (row + 1) * self._shape.n_kv_heads)
-        return KeptRow(*([t[heads, :n_cells].clone() for t in stored] for stored in (self.keys, self.values)))
+        return KeptRow(torch.stack([tensor[heads, :n_cells] for tensor in (*self.keys, *self.values)]))
 
     def put(self, row: int, kept: KeptRow, n_cells: int) -> None:
         """Write the first cells of what was set aside into a row."""
         heads = slice(row * self._shape.n_kv_heads, (row + 1) * self._shape.n_kv_heads)
-        for stored, saved in ((self.keys, kept.keys), (self.values, kept.values)):
-            for tensor, old in zip(stored, saved, strict=True):
-                tensor[heads, :n_cells] = old[:, :n_cells]
+        for tensor, old in zip((*self.keys, *self.values), kept.cells, strict=True):
+            tensor[heads, :n_cells] = old[:, :n_cells]
 
     def _zeros(self, *shape: int) -> torch.Tensor:
         # Zeros, because a cell that is masked must still hold a number: 0 times NaN is NaN.
