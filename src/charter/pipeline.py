@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.engines.cache import Usage
+from charter.engines.memory import release_memory
 from charter.errors import RunError
 from charter.run import Run
 from charter.stages import STAGES
@@ -92,6 +93,7 @@ def _do(run: Run, name: str) -> None:
     started = time.monotonic()
     summary = STAGES[name].run(run)
     run.pool.close()
+    release_memory()
     usage = {model: _usage_columns(used) for model, used in run.pool.take_usage().items()}
     seconds = round(time.monotonic() - started, 3)
     write_json(run.summary(name), {"stage": name, "seconds": seconds, **summary, "usage": usage})

@@ -10,6 +10,7 @@ from typing import Literal
 from charter.engines.base import Engine
 from charter.engines.cache import CachedEngine, CompletionMemory, Usage
 from charter.engines.downloads import Progress
+from charter.engines.memory import release_memory
 from charter.engines.weights import resolve_model
 
 EngineName = Literal["transformers", "scripted"]
@@ -74,7 +75,10 @@ class Pool:
             engine.close()
             before = self._used.get(spec.label, Usage())
             self._used[spec.label] = _add(before, engine.usage)
-        self._open.clear()
+        if self._open:
+            del engine  # the last name for an engine, which would keep its model
+            self._open.clear()
+            release_memory()
 
     def take_usage(self) -> dict[str, Usage]:
         """Hand over the calls and tokens per model of the engines that were closed since this was last asked."""
