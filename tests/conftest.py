@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 # Before any library reads them: no test asks the hub, reports to a service, opens a window or forks a tokenizer.
@@ -14,6 +15,10 @@ os.environ.update(
     WANDB_DISABLED="true",
     MPLBACKEND="Agg",
 )
+
+# A suite that a script starts in the background is told to ignore Ctrl-C, and hands that on to the commands it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -349,9 +349,11 @@ def test_ctrl_c_where_a_loop_is_running_cancels_the_rows(journal: Journal) -> No
     # asyncio.run would handle the signal itself; a notebook's loop leaves it to Python.
     loop = asyncio.new_event_loop()
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        loop.run_until_complete(cell())
-    loop.close()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(cell())
+    finally:
+        loop.close()
     assert time.monotonic() - started < 30
     assert sorted(cancelled) == [2, 3, 4]
     assert set(journal.outcomes("squares")) == {"0", "1"}
