@@ -221,11 +221,13 @@ def test_benchmarks_are_documented(name: str) -> None:
 
 @pytest.mark.slow
 def test_overhead_runs_small() -> None:
-    """The smallest run ends with its result, and the ratio is the aim over the time per row."""
+    """The smallest run ends with its result; the aim over the time per row lies between its rounds' ratios."""
     command = [sys.executable, "-m", "benchmarks.overhead", "--rows", "20", "--rounds", "2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
     assert {"benchmark", "ratio", "min", "max", "n", "ms_per_row", "growth_bytes_per_row"} <= set(figures)
     assert (figures["benchmark"], figures["n"], figures["rows"]) == ("overhead", 2, 20)
-    assert figures["ratio"] == pytest.approx(1.0 / figures["ms_per_row"], rel=0.2)
+    rounding = 1e-3
+    assert figures["min"] - rounding <= figures["ratio"] <= figures["max"] + rounding
+    assert figures["min"] - rounding <= 1.0 / figures["ms_per_row"] <= figures["max"] + rounding
