@@ -17,10 +17,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from charter.files.tables import read_json, read_table
 from charter.records import PromptKind, Response, Scored
 from charter.statistics import PairedDifference, seed_averaged_difference
 from charter.store import Journal
-from charter.tables import read_json, read_table
 
 N_READ_BY_HAND = 50
 Values = Mapping[str, float]

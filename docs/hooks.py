@@ -23,8 +23,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from charter.recipe import ModelSettings, PairSource, PriorSource, PromptSource, Recipe
-from charter.records import PromptKind, ResponseLabel
+from charter.recipe import Recipe
+from charter.recipe.settings import ModelSettings, PromptSource
+from charter.records import PairSource, PromptKind, ResponseLabel
 
 MEANINGS = Path(__file__).parent / "recipe_keys.yaml"
 #: Sections that stand at several keys, and the names under which the page shows each once.
@@ -34,7 +35,6 @@ NAMED: Mapping[Any, str] = {
     PromptKind: "kind of prompt",
     ResponseLabel: "response class",
     PairSource: "source",
-    PriorSource: "source",
 }
 _PLAIN = {str: "text", int: "integer", float: "number", bool: "`true` or `false`"}
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}

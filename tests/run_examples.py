@@ -7,7 +7,7 @@ from pathlib import Path
 
 from charter.pipeline import run_stages
 from charter.recipe import Recipe, load_recipe
-from charter.run import open_run
+from charter.runs.folder import open_run
 
 RECIPE = """\
 name: small

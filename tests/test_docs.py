@@ -18,7 +18,7 @@ import yaml
 from charter.cli.entry import app
 from charter.constitution import load_constitution
 from charter.errors import RecipeError
-from charter.preflight import check_recipe
+from charter.planning.preflight import check_recipe
 from charter.prompts import load_prompts
 from charter.prompts.selection import select_prompts
 from charter.recipe import Recipe, load_recipe

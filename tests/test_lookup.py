@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from charter.errors import RunError
+from charter.files.tables import read_table
 from charter.lookup import find_row
 from charter.records import Comparison, Pair, Preference, Prompt, Response, SftRow, Trace
 from charter.store import Journal, Outcome
-from charter.tables import read_table
 from run_examples import small_run
 
 TABLES = {

@@ -8,7 +8,7 @@ import pytest
 
 from charter.errors import Interrupted, RunError
 from charter.pipeline import forget, run_stages
-from charter.run import open_run
+from charter.runs.folder import open_run
 from charter.stages import STAGES
 from run_examples import RECIPE, small_recipe, small_run
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from charter.engines.scripted import ScriptedEngine
+from charter.files.tables import read_table
 from charter.records import Comparison, Pair, Preference, Prompt, Response, SftRow, Trace
 from charter.stages import STAGES
-from charter.tables import read_table
 from run_examples import small_run
 
 STAGE_NAMES = tuple(name for name in STAGES if name != "report")
@@ -149,7 +149,8 @@ import os, signal, sqlite3, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 
-from charter import store, tables
+from charter import store
+from charter.files import tables
 from charter.engines.scripted import ScriptedEngine
 from run_examples import small_run
 

@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     )
     from charter.evaluation import evaluate
     from charter.feedback import label, pairs
+    from charter.files.tables import read_table, write_table
     from charter.lookup import find_row
     from charter.pipeline import run_stages
-    from charter.plan import make_plan
+    from charter.planning.plan import make_plan
     from charter.prompts import load_prompts, split_prompts
     from charter.recipe import Recipe, load_recipe
     from charter.records import (
@@ -60,10 +61,9 @@ if TYPE_CHECKING:
     from charter.reporting import report
     from charter.revision import revise
     from charter.rows import Filtered, Mapped, map_rows
-    from charter.run import open_run
+    from charter.runs.folder import open_run
     from charter.status import read_status
     from charter.store import Journal
-    from charter.tables import read_table, write_table
     from charter.training.dpo import dpo
     from charter.training.sft import sft
 
@@ -87,7 +87,7 @@ _HOMES = {
     "charter.feedback": ("label", "pairs"),
     "charter.lookup": ("find_row",),
     "charter.pipeline": ("run_stages",),
-    "charter.plan": ("make_plan",),
+    "charter.planning.plan": ("make_plan",),
     "charter.prompts": ("load_prompts", "split_prompts"),
     "charter.recipe": ("Recipe", "load_recipe"),
     "charter.records": (
@@ -97,10 +97,10 @@ _HOMES = {
     "charter.reporting": ("report",),
     "charter.revision": ("revise",),
     "charter.rows": ("Filtered", "Mapped", "map_rows"),
-    "charter.run": ("open_run",),
+    "charter.runs.folder": ("open_run",),
     "charter.status": ("read_status",),
     "charter.store": ("Journal",),
-    "charter.tables": ("read_table", "write_table"),
+    "charter.files.tables": ("read_table", "write_table"),
     "charter.training.dpo": ("dpo",),
     "charter.training.sft": ("sft",),
 }  # fmt: skip

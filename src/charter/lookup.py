@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from charter.errors import RunError
-from charter.feedback.pairs import PairPlan, PairSource
-from charter.records import Comparison, Pair, Preference, Prompt, Response, SftRow, Trace
+from charter.feedback.pairs import PairPlan
+from charter.files.tables import Row, read_table
+from charter.records import Comparison, Pair, PairSource, Preference, Prompt, Response, SftRow, Trace
 from charter.status import read_run_recipe
 from charter.store import Journal, Outcome
-from charter.tables import Row, read_table
 
 _IDS_SHOWN = 8
 _TableT = TypeVar("_TableT", bound=Row)

@@ -11,10 +11,10 @@ from typing import Any
 from charter.engines.cache import Usage
 from charter.engines.memory import release_memory
 from charter.errors import RunError
-from charter.run import Run
+from charter.files.tables import write_json
+from charter.runs.folder import Run
 from charter.stages import STAGES
 from charter.store import Outcome
-from charter.tables import write_json
 
 #: The reason under which a forgotten row waits in the journal.
 FORGOTTEN = "to be done again"

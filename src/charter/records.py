@@ -19,6 +19,8 @@ PromptKind = Literal["red_team", "helpful", "benign_twin"]
 Split = Literal["train", "evaluation"]
 Order = Literal["ab", "ba"]
 Side = Literal["a", "b"]
+PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
+OnCut = Literal["flag", "trim"]  # a text that ran into the token limit: mark it, or end it after its last sentence
 ResponseLabel = Literal["compliance", "objection", "bare_refusal", "evasive"]
 
 PROMPT_COLUMNS = ("prompt", "turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference")

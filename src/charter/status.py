@@ -13,11 +13,11 @@ from typing import Any, Literal
 import filelock
 
 from charter.errors import RunError
+from charter.files.tables import read_json
 from charter.pipeline import FORGOTTEN
 from charter.recipe import Recipe, Stage, load_recipe
 from charter.records import Measurement
 from charter.store import Journal
-from charter.tables import read_json
 
 State = Literal["done", "running", "interrupted", "waiting"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from charter.constitution import list_constitutions
+from charter.files.tables import read_table
 from charter.prompts import load_prompts
 from charter.records import Pair, Prompt, Trace
 from charter.status import STAGE_NAMES
-from charter.tables import read_table
 from cli.command import Command
 
 

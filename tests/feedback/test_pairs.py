@@ -12,8 +12,8 @@ from syrupy.assertion import SnapshotAssertion
 from charter.engines.base import CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.feedback import pairs
-from charter.feedback.pairs import PairSource, guidance_messages, plan_pairs
-from charter.records import Pair, Prompt, PromptKind, Round, Trace, make_prompt
+from charter.feedback.pairs import guidance_messages, plan_pairs
+from charter.records import Pair, PairSource, Prompt, PromptKind, Round, Trace, make_prompt
 from charter.rows import Mapped
 from method_examples import CONSTITUTION, CONVERSATION, PLAIN, shown
 

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+from charter.files.tables import write_json, write_table, write_text
 from charter.records import (
     Comparison,
     Measurement,
@@ -21,7 +22,6 @@ from charter.records import (
     make_prompt,
 )
 from charter.seeds import row_id
-from charter.tables import write_json, write_table, write_text
 
 MODELS = ("base", "sft", "dpo")
 HOSTILE = (

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from run_folder import HOSTILE, build, edit_json
 
+from charter.files.tables import write_json
 from charter.records import Measurement
 from charter.reporting import read_run, report
 from charter.reporting.markup import Markup, element, fill, json_text
-from charter.tables import write_json
 
 VOID = {"meta", "input", "br", "hr"}
 DATA_PARTS = ("prompts", "traces", "sft", "pairs", "preferences", "responses", "comparisons")

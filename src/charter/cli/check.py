@@ -13,7 +13,7 @@ from charter.cli.running import find_recipe, run_folder
 from charter.errors import UserError
 
 if TYPE_CHECKING:
-    from charter.plan import Plan, StagePlan
+    from charter.planning.plan import Plan, StagePlan
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def check(recipe: Recipe, overrides: Overrides = None, out: Out = None, as_json:
 
     The exit code is 2 where an error was found.
     """
-    from charter.preflight import check_recipe
+    from charter.planning.preflight import check_recipe
     from charter.recipe import load_recipe
 
     found = load_recipe(find_recipe(recipe), overrides or ())

@@ -45,7 +45,7 @@ def do_stages(
     Returns:
         The run's folder.
     """
-    from charter.preflight import check_inputs, fetch_models
+    from charter.planning.preflight import check_inputs, fetch_models
     from charter.recipe import load_recipe
 
     recipe_file = find_recipe(recipe_file)
@@ -58,7 +58,7 @@ def do_stages(
                 fetch_models(recipe, progress.download)
 
                 from charter.pipeline import run_stages
-                from charter.run import open_run
+                from charter.runs.folder import open_run
 
                 recipe_text = recipe_file.read_text("utf-8")
                 with open_run(recipe, folder, recipe_text=recipe_text, progress=progress, stop=stopping.event) as run:

@@ -14,8 +14,8 @@ from charter.constitution.model import (
     ReviseExample,
     SystemTexts,
 )
+from charter.files.yaml_reading import ValuePath, YamlDocument, nearest
 from charter.records import Message, Record
-from charter.yaml_reading import ValuePath, YamlDocument, nearest
 
 _MAX_SHOWN = 10
 _MAX_SHOWN_CHARACTERS = 60

@@ -17,7 +17,7 @@ from charter.constitution.derivation import DERIVATIONS, with_derived_requests
 from charter.constitution.faults import Fault, report, schema_fault, shown
 from charter.constitution.model import Constitution
 from charter.errors import ConstitutionError
-from charter.yaml_reading import YamlDocument, nearest, read_yaml
+from charter.files.yaml_reading import YamlDocument, nearest, read_yaml
 
 
 def list_constitutions() -> tuple[str, ...]:

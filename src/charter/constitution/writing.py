@@ -12,7 +12,7 @@ import yaml
 
 from charter.constitution.model import Constitution
 from charter.errors import ConstitutionError
-from charter.yaml_reading import plain_scalar
+from charter.files.yaml_reading import plain_scalar
 
 _PRINCIPLE_KEYS = (
     "id",

@@ -15,18 +15,17 @@ import asyncio
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from charter.constitution.model import Constitution, FewShotChoice
 from charter.engines.base import Completion, CompletionRequest, Engine, Sampling
-from charter.records import Message, Pair, Prompt, PromptKind, ResponseLabel, Trace
+from charter.records import Message, OnCut, Pair, PairSource, Prompt, PromptKind, ResponseLabel, Trace
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed, row_id
 from charter.text_quality import classify_response
-from charter.text_quality.flags import BLOCKING, OnCut, response_flags, settle_ending
+from charter.text_quality.flags import BLOCKING, response_flags, settle_ending
 
 DrawnT = TypeVar("DrawnT", Prompt, Trace)
-PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
 
 #: A plain answer to a benign prompt is the side to keep only where it complies: a needless refusal is none.
 _HELPFUL_CLASSES: frozenset[ResponseLabel] = frozenset({"compliance"})

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+from charter.files.tables import write_whole
 from charter.reporting import results_sections, run_sections
 from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, gather
 from charter.reporting.charts import Chart
@@ -19,7 +20,6 @@ from charter.reporting.markup import fill, join, json_text
 from charter.reporting.reading import RunData, read_run
 from charter.reporting.training_figures import training_curves
 from charter.reporting.verdict import weigh
-from charter.tables import write_whole
 from charter.text_quality import classify_response
 
 _SCRIPTS = ("differences.js", "rows.js", "browser.js", "life.js")

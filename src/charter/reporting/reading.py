@@ -20,9 +20,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from charter.errors import RunError, UserError
+from charter.files.tables import RowT, read_table
+from charter.files.yaml_reading import parse_yaml
 from charter.records import Comparison, Measurement, Pair, Preference, Prompt, Response, SftRow, Trace
-from charter.tables import RowT, read_table
-from charter.yaml_reading import parse_yaml
 
 STAGES = ("prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate")
 

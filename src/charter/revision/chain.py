@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from charter.constitution.model import Constitution, FewShotChoice
 from charter.engines.base import Completion, Engine, Sampling
-from charter.records import Prompt, Round, Trace
+from charter.records import OnCut, Prompt, Round, Trace
 from charter.revision.layouts import Layout, LayoutName, make_layout
 from charter.rows import Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed, row_id
-from charter.text_quality.flags import OnCut, response_flags, revision_flags, settle_ending
+from charter.text_quality.flags import response_flags, revision_flags, settle_ending
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from charter.run import Run
+from charter.runs.folder import Run
 from charter.stages.dpo import do_dpo
 from charter.stages.evaluate import do_evaluate
 from charter.stages.label import do_label

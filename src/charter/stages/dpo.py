@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from charter.errors import RunError
-from charter.run import Run
+from charter.runs.folder import Run
 from charter.stages.label import read_preferences
 from charter.stages.summary import Summary, summarise
 from charter.stages.trained import SKIPPED, training_arguments, training_summary

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from charter.engines.base import Engine
 from charter.evaluation import evaluate
+from charter.files.tables import write_json, write_table
 from charter.records import Comparison, Response
-from charter.run import Run
+from charter.runs.folder import Run
 from charter.stages.label import read_preferences
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise
-from charter.tables import write_json, write_table
 
 
 def do_evaluate(run: Run) -> Summary:

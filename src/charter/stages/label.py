@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from charter.feedback import label
+from charter.files.tables import read_table, write_table
 from charter.records import Pair, Preference
-from charter.run import Run
+from charter.runs.folder import Run
 from charter.seeds import derive_seed
 from charter.stages.summary import Summary, summarise_rows
-from charter.tables import read_table, write_table
 
 
 def do_label(run: Run) -> Summary:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from charter.feedback import pairs
+from charter.files.tables import read_table, write_table
 from charter.records import Pair, Trace
-from charter.run import Run
+from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise_rows, tally
-from charter.tables import read_table, write_table
 
 
 def do_pairs(run: Run) -> Summary:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from charter.files.tables import read_table, write_table
 from charter.prompts import load_prompts
 from charter.prompts.selection import select_prompts
 from charter.records import Prompt, PromptKind
-from charter.run import Run
+from charter.runs.folder import Run
 from charter.stages.summary import Summary, summarise, tally
-from charter.tables import read_table, write_table
 
 
 def do_prompts(run: Run) -> Summary:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from charter.reporting import report
-from charter.run import Run
+from charter.runs.folder import Run
 from charter.stages.summary import Summary, summarise
 
 

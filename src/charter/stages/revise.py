@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from charter.files.tables import write_table
 from charter.records import Trace
 from charter.revision import revise
-from charter.run import Run
+from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise_rows, tally
-from charter.tables import write_table
 
 
 def do_revise(run: Run) -> Summary:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from charter.files.tables import read_table, write_table
 from charter.records import PromptKind, SftRow, Trace
 from charter.revision import revise
 from charter.rows import Mapped
-from charter.run import Run
+from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise, tally
 from charter.stages.trained import SKIPPED, training_arguments, training_summary
-from charter.tables import read_table, write_table
 from charter.training.mixture import revision_rows, sampled_rows, samples_needed, shuffled
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from charter.recipe import TrainingSettings
-from charter.run import Run
+from charter.recipe.settings import TrainingSettings
+from charter.runs.folder import Run
 from charter.stages.summary import Summary
 
 SKIPPED: Summary = {"skipped": "the policy is scripted: it has no weights to train"}

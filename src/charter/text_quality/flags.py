@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+#: What becomes of a text that was cut at the token limit: it is flagged ``cut``, or ends after its last whole sentence.
+from charter.records import OnCut
 from charter.text_quality.boilerplate import has_preamble, leaks_critique
 from charter.text_quality.repetition import is_repetitive
 from charter.text_quality.response_class import classify_response
 from charter.text_quality.trimming import trim_to_sentence
-
-#: What becomes of a text that was cut at the token limit: it is flagged ``cut``, or ends after its last whole sentence.
-OnCut = Literal["flag", "trim"]
 
 #: How a text came to its end: by itself, at the token limit, or trimmed back from there.
 Ending = Literal["whole", "cut", "trimmed"]

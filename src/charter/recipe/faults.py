@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from charter.yaml_reading import YamlDocument
+from charter.files.yaml_reading import YamlDocument
 
 Path = tuple[int | str, ...]
 

@@ -10,14 +10,14 @@ import pytest
 from charter.constitution import load_constitution
 from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
 from charter.pipeline import run_stages
-from charter.plan import Plan, make_plan
+from charter.planning.plan import Plan, make_plan
+from charter.planning.rates import count_parameters, estimate_rates, find_device, parameters_in_name
+from charter.planning.sizing import Load, Size, Sizer, estimate_tokens
 from charter.prompts import load_prompts
 from charter.prompts.selection import select_prompts
-from charter.rates import count_parameters, estimate_rates, find_device, parameters_in_name
 from charter.recipe import Recipe, load_recipe
 from charter.records import Message, PromptKind
-from charter.run import open_run
-from charter.sizing import Load, Size, Sizer, estimate_tokens
+from charter.runs.folder import open_run
 
 RECIPE = """\
 name: demo

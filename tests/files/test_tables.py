@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charter.errors import RunError
+from charter.files.tables import read_json, read_table, write_json, write_table, write_text, write_whole
 from charter.records import Pair, Prompt, Response, SftRow, Trace, make_prompt
-from charter.tables import read_json, read_table, write_json, write_table, write_text, write_whole
 from row_examples import HOSTILE_TEXTS, TABLES, records_of
 
 IN_ONE_FOLDER = settings(

@@ -29,7 +29,7 @@ from yaml.events import (
 )
 
 from charter.errors import UserError
-from charter.json_reading import JsonError, parse_json
+from charter.files.json_reading import JsonError, parse_json
 
 MAX_BYTES = 5_000_000
 MAX_DEPTH = 50

@@ -6,12 +6,12 @@ import pytest
 
 from charter.constitution import load_constitution
 from charter.errors import ModelError, PromptError
-from charter.preflight import check_inputs, check_recipe, fetch_models
+from charter.files.tables import read_table
+from charter.planning.preflight import check_inputs, check_recipe, fetch_models
 from charter.prompts import load_prompts
 from charter.prompts.selection import select_prompts
 from charter.recipe import Recipe
 from charter.records import Prompt, PromptKind
-from charter.tables import read_table
 from run_examples import small_recipe, small_run
 
 KINDS: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")

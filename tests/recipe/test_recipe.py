@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from charter.errors import RecipeError
-from charter.recipe import (
+from charter.recipe import Recipe, dump_recipe, load_recipe
+from charter.recipe.settings import (
     DpoSettings,
     EvaluateSettings,
     LabelSettings,
@@ -20,11 +21,8 @@ from charter.recipe import (
     PairSettings,
     PromptSettings,
     PromptSource,
-    Recipe,
     ReviseSettings,
     SftSettings,
-    dump_recipe,
-    load_recipe,
 )
 from row_examples import HOSTILE_TEXTS, TEXTS
 
@@ -88,8 +86,8 @@ def test_the_least_recipe(load: Load) -> None:
         (
             "label:\n  prior: {guided: 0.7}\n",
             (
-                "r.yaml:7: unknown key 'label.prior.guided'; expected 'on_policy', 'revision_vs_initial', "
-                "'guided_vs_plain' or 'given'"
+                "r.yaml:7: unknown key 'label.prior.guided'; expected 'on_policy', 'revision_vs_initial' "
+                "or 'guided_vs_plain'"
             ),
         ),
     ],
@@ -131,7 +129,7 @@ def test_a_missing_key_is_named(load: Load, text: str, message: str) -> None:
             "r.yaml:6: 'sft.lora.targets' is 5: expected a valid string, or expected a list",
         ),
         ("seed: -1\n", "r.yaml:6: 'seed' is -1: expected greater than or equal to 0"),
-        ("label: {prior: {given: 1.0}}\n", "r.yaml:6: 'label.prior.given' is 1.0: expected less than 1"),
+        ("label: {prior: {on_policy: 1.0}}\n", "r.yaml:6: 'label.prior.on_policy' is 1.0: expected less than 1"),
         ("label: {clamp: [0.4]}\n", "r.yaml:6: 'label.clamp.1' is missing; add it"),
         (
             "evaluate:\n  multiple_choice: a.jsonl\n",
@@ -308,7 +306,7 @@ RECIPES = st.builds(
         lora=st.builds(LoraSettings, dropout=st.floats(0.0, 0.9), targets=_PATHS | st.lists(_PATHS).map(tuple)),
     ),
     pairs=st.builds(PairSettings, kinds=st.just({"red_team": 1.0}), sources=st.just({"red_team": {"on_policy": 1.0}})),
-    label=st.builds(LabelSettings, prior=st.just({"given": 0.7}), clamp=st.just((0.25, 0.75))),
+    label=st.builds(LabelSettings, prior=st.just({"on_policy": 0.7}), clamp=st.just((0.25, 0.75))),
     dpo=st.builds(DpoSettings, beta=_POSITIVE, nll_weight=_POSITIVE, epochs=_POSITIVE, learning_rate=_POSITIVE),
     evaluate=st.builds(EvaluateSettings, multiple_choice=st.lists(_PATHS, max_size=2).map(tuple)),
 )

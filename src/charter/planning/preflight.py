@@ -18,15 +18,16 @@ from charter.engines.pool import ModelSpec
 from charter.engines.weights import resolve_model
 from charter.errors import ModelError, UserError
 from charter.evaluation.multiple_choice import load_choices
-from charter.plan import Plan, make_plan
+from charter.planning.plan import Plan, make_plan
+from charter.planning.rates import Rates, count_parameters, estimate_rates, find_device, parameters_in_name
+from charter.planning.sizing import CountTokens, estimate_tokens
 from charter.prompts import load_prompts
 from charter.prompts.selection import select_prompts
 from charter.prompts.sources import BUILT_IN
-from charter.rates import Rates, count_parameters, estimate_rates, find_device, parameters_in_name
-from charter.recipe import PromptSource, Recipe
+from charter.recipe import Recipe
+from charter.recipe.settings import PromptSource
 from charter.records import Prompt, PromptKind, make_prompt
-from charter.run import role_specs
-from charter.sizing import CountTokens, estimate_tokens
+from charter.runs.folder import role_specs
 
 Severity = Literal["error", "warning", "note"]
 ValueT = TypeVar("ValueT")

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import charter.yaml_reading
+import charter.files.yaml_reading
 from charter.errors import RecipeError, UserError
-from charter.yaml_reading import MAX_BYTES, MAX_DEPTH, nearest, parse_yaml, read_yaml
+from charter.files.yaml_reading import MAX_BYTES, MAX_DEPTH, nearest, parse_yaml, read_yaml
 
 
 def refusal(text: str, source: str = "my.yaml") -> str:
@@ -107,7 +107,7 @@ def test_refusals_name_line_and_remedy(text: str, pieces: list[str]) -> None:
 
 def test_refusals_are_the_same_without_the_c_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation without libyaml reads and refuses the same."""
-    monkeypatch.setattr(charter.yaml_reading, "_PARSER", charter.yaml_reading.yaml.SafeLoader)
+    monkeypatch.setattr(charter.files.yaml_reading, "_PARSER", charter.files.yaml_reading.yaml.SafeLoader)
     assert parse_yaml('a: no\nb: "1"\nc:\n  - 2\n', "my.yaml").data == {"a": "no", "b": "1", "c": [2]}
     assert "alias" in refusal("b: *x\n")
     assert "half of a surrogate pair" in refusal('a: "\\ud800"\n')

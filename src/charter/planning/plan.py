@@ -15,12 +15,12 @@ from charter.constitution import Constitution
 from charter.engines.base import Request, Sampling
 from charter.feedback.pairs import PairPlan, guidance_messages, plan_pairs
 from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
-from charter.rates import Rates
+from charter.planning.rates import Rates
+from charter.planning.sizing import CountTokens, Load, Size, Sizer, estimate_tokens
 from charter.recipe import Recipe
 from charter.records import Prompt, PromptKind, Trace
 from charter.revision.layouts import make_layout
 from charter.seeds import row_id
-from charter.sizing import CountTokens, Load, Size, Sizer, estimate_tokens
 from charter.training.mixture import samples_needed
 
 _FILL = 0.75  # the share of its token limit that an answer is taken to use

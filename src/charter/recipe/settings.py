@@ -1,30 +1,20 @@
-"""The recipe: one YAML file that says a whole run, strict and typed.
+"""A recipe's keys: their types, defaults, meanings, and which values do not fit together.
 
-Top keys are the stages in order, plus ``name``, ``seed``, ``constitution`` and ``models``. An unknown key is an error
-that names its nearest match. ``key=value`` overrides reach any depth (``revise.rounds=2``). Stages never see these
+Top keys are the stages in order, plus ``name``, ``seed``, ``constitution`` and ``models``. Stages never see these
 objects: ``stages`` passes them plain arguments.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from charter.errors import RecipeError
-from charter.recipe_faults import Given, explain
-from charter.records import PromptKind, ResponseLabel
-from charter.yaml_reading import parse_yaml, plain_scalar, read_yaml
+from charter.constitution.model import FewShotChoice
+from charter.records import OnCut, PairSource, PromptKind, ResponseLabel
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
-PriorSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "given"]
-OnCut = Literal["flag", "trim"]
-FewShotChoice = Literal["all", "changed"]
 Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
 
 
@@ -215,7 +205,7 @@ class LabelSettings(Settings):
     chains: int = Field(default=0, ge=0, description="chains of thought per verdict; 0 asks for the letter at once")
     clamp: tuple[Share, Share] = (0.4, 0.6)
     max_chain_tokens: int = Field(default=160, ge=1)
-    prior: dict[PriorSource, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
+    prior: dict[PairSource, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default_factory=dict,
         description="P(the intended side is better) that a source carries of itself; 0.5 leaves it to the judge",
     )
@@ -264,78 +254,7 @@ class Recipe(Settings):
     report: ReportSettings = ReportSettings()
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and apply ``key=value`` overrides.
-
-    Raises:
-        RecipeError: naming file, line, value and remedy.
-    """
-    document = read_yaml(path, error=RecipeError)
-    data = document.data
-    if not isinstance(data, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of keys such as name, constitution and models")
-    for override in overrides:
-        _apply(data, override)
-    given = Given(document, data, tuple(overrides))
-    try:
-        recipe = Recipe.model_validate(data)
-    except ValidationError as error:
-        raise RecipeError(explain(error, Recipe, given)) from error
-    for where, problem in _contradictions(recipe):
-        raise RecipeError(f"{given.place(where)}: {problem}")
-    return recipe
-
-
-def dump_recipe(recipe: Recipe) -> str:
-    """Write a recipe with every default filled in, as YAML."""
-    text: str = yaml.dump(
-        json.loads(recipe.model_dump_json()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf")
-    )
-    return text
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes text that our reader would not give back plain: PyYAML writes by the rules of YAML 1.1."""
-
-
-def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if _is_plain(text) else '"')
-
-
-def _is_plain(text: str) -> bool:
-    try:
-        return text.isprintable() and plain_scalar(text) == text
-    except ValueError:  # digits without end
-        return False
-
-
-_Dumper.add_representer(str, _represent_text)
-
-
-def _apply(data: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise RecipeError(f"override {override!r}: expected key=value, such as revise.rounds=2")
-    value = parse_yaml(text, f"override {override!r}", error=RecipeError).data
-    *parents, last = key.split(".")
-    for parent in parents:
-        child = data.get(parent)
-        if child is None:
-            child = data[parent] = {}
-        if isinstance(child, str) and parent in _SHORTHANDS:
-            child = data[parent] = {_SHORTHANDS[parent]: child}
-        if not isinstance(child, dict):
-            raise RecipeError(f"override {override!r}: {parent!r} is {child!r}, which has no keys inside it")
-        data = child
-    data[last] = value
-
-
-_SHORTHANDS = dict.fromkeys(("policy", "critic", "reviser", "judge"), "name") | dict.fromkeys(
-    ("constitution", "red_team", "benign_twin", "helpful"), "source"
-)
-
-
-def _contradictions(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], str]]:
+def contradictions(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], str]]:
     """Find values that are each well-formed and do not fit together: where, and what to do."""
     groups: dict[tuple[str, ...], Mapping[Any, float]] = {("pairs", "kinds"): recipe.pairs.kinds}
     groups |= {("pairs", "sources", kind): shares for kind, shares in recipe.pairs.sources.items()}

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from charter import run as run_module
 from charter.constitution import write_constitution
 from charter.errors import ConstitutionError, Interrupted, ModelError, RunError
 from charter.recipe import Recipe, load_recipe
-from charter.run import Run, open_run, role_specs
+from charter.runs import folder as run_module
+from charter.runs.folder import Run, open_run, role_specs
 from method_examples import CONSTITUTION
 from run_examples import RECIPE, small_recipe
 
@@ -188,7 +188,7 @@ HOLDING = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from charter.run import open_run
+from charter.runs.folder import open_run
 from run_examples import RECIPE, small_recipe
 with open_run(small_recipe(Path(sys.argv[2])), Path(sys.argv[1]), recipe_text=RECIPE):
     print("held", flush=True)
@@ -199,7 +199,7 @@ with open_run(small_recipe(Path(sys.argv[2])), Path(sys.argv[1]), recipe_text=RE
 @pytest.fixture
 def holder(tmp_path: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Start another process that holds the folder."""
-    arguments = [str(folder), str(tmp_path / "other"), str(Path(__file__).parent)]
+    arguments = [str(folder), str(tmp_path / "other"), str(Path(__file__).parents[1])]
     process = subprocess.Popen([sys.executable, "-c", HOLDING, *arguments], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"

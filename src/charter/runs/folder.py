@@ -32,13 +32,14 @@ import yaml
 from charter.constitution import Constitution, load_constitution
 from charter.engines.pool import ModelSpec, Pool
 from charter.engines.weights import ModelFolder, model_fingerprint, resolve_model
-from charter.environment import describe_environment
 from charter.errors import Interrupted, RunError
-from charter.recipe import ModelSettings, Recipe, dump_recipe
+from charter.files.tables import read_json, write_json, write_text
+from charter.recipe import Recipe, dump_recipe
+from charter.recipe.settings import ModelSettings
 from charter.rows import NoProgress, Progress, RowMapper, map_rows
+from charter.runs.environment import describe_environment
 from charter.seeds import digest
 from charter.store import Journal
-from charter.tables import read_json, write_json, write_text
 
 _MIN_FREE_BYTES = 1_000_000_000  # adapters, checkpoints and journal of a small run, with room to spare
 

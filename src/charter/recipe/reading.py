@@ -1,0 +1,62 @@
+"""Reading a recipe, with ``key=value`` overrides that reach any depth (``revise.rounds=2``).
+
+An unknown key is an error that names its nearest match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from charter.errors import RecipeError
+from charter.files.yaml_reading import parse_yaml, read_yaml
+from charter.recipe.faults import Given, explain
+from charter.recipe.settings import Recipe, contradictions
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply ``key=value`` overrides.
+
+    Raises:
+        RecipeError: naming file, line, value and remedy.
+    """
+    document = read_yaml(path, error=RecipeError)
+    data = document.data
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys such as name, constitution and models")
+    for override in overrides:
+        _apply(data, override)
+    given = Given(document, data, tuple(overrides))
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(explain(error, Recipe, given)) from error
+    for where, problem in contradictions(recipe):
+        raise RecipeError(f"{given.place(where)}: {problem}")
+    return recipe
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise RecipeError(f"override {override!r}: expected key=value, such as revise.rounds=2")
+    value = parse_yaml(text, f"override {override!r}", error=RecipeError).data
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = data.get(parent)
+        if child is None:
+            child = data[parent] = {}
+        if isinstance(child, str) and parent in _SHORTHANDS:
+            child = data[parent] = {_SHORTHANDS[parent]: child}
+        if not isinstance(child, dict):
+            raise RecipeError(f"override {override!r}: {parent!r} is {child!r}, which has no keys inside it")
+        data = child
+    data[last] = value
+
+
+_SHORTHANDS = dict.fromkeys(("policy", "critic", "reviser", "judge"), "name") | dict.fromkeys(
+    ("constitution", "red_team", "benign_twin", "helpful"), "source"
+)
