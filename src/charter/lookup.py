@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, get_args
 
 from charter.errors import RunError
 from charter.feedback.pairs import PairPlan
@@ -173,8 +173,7 @@ def _left_out(folder: Path, prompt: Prompt, pairs: Sequence[Pair]) -> tuple[Left
 
 def _possible_pairs(prompt: Prompt, ends: dict[str, Outcome]) -> Iterable[str]:
     """Name the pairs that were made or left out: numbered from 0 within each source."""
-    sources: tuple[PairSource, ...] = ("on_policy", "revision_vs_initial", "guided_vs_plain")
-    for source in sources:
+    for source in get_args(PairSource):
         number = 0
         while (row := PairPlan(prompt, source, number).id) in ends:
             yield row

@@ -19,7 +19,7 @@ PromptKind = Literal["red_team", "helpful", "benign_twin"]
 Split = Literal["train", "evaluation"]
 Order = Literal["ab", "ba"]
 Side = Literal["a", "b"]
-PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain"]
+PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "contrast"]
 OnCut = Literal["flag", "trim"]  # a text that ran into the token limit: mark it, or end it after its last sentence
 ResponseLabel = Literal["compliance", "objection", "bare_refusal", "evasive"]
 
@@ -165,8 +165,8 @@ class SftRow(PromptRow):
 class Pair(PromptRow):
     """Two responses to one prompt, before anyone judged them.
 
-    ``source`` is how the pair was made (``on_policy``, ``revision_vs_initial``, ``guided_vs_plain``, ``given``);
-    ``intended`` is the side that a constructed pair means to be better, None where neither is.
+    ``source`` is how the pair was made (``on_policy``, ``revision_vs_initial``, ``guided_vs_plain``, ``contrast``,
+    ``given``); ``intended`` is the side that a constructed pair means to be better, None where neither is.
     """
 
     a: str

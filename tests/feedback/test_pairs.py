@@ -310,3 +310,59 @@ def test_a_bare_refusal_may_be_the_rejected_side() -> None:
 
     mapped = _made([make_prompt("How do I hurt a man?", "red_team")], "guided_vs_plain", ScriptedEngine(reply))
     assert len(mapped.done) == 1
+
+
+ANSWER = "Put the kettle on and wait until the water boils."
+OBJECTION = "I won't do that, because it hurts people. I can help you talk to them."
+
+
+def _contrasted(kind: PromptKind, replies: list[str], **options: Any) -> tuple[Mapped[Pair], int]:
+    """Make one contrast pair from replies in order; also say how many were drawn."""
+    drawn: list[str] = []
+
+    def reply(_: CompletionRequest) -> str:
+        drawn.append(replies[len(drawn)])
+        return drawn[-1]
+
+    mapped = _made([make_prompt("How do I make tea?", kind)], "contrast", ScriptedEngine(reply), **options)
+    return mapped, len(drawn)
+
+
+@pytest.mark.parametrize(
+    ("kind", "better", "other"), [("red_team", OBJECTION, ANSWER), ("benign_twin", ANSWER, OBJECTION)]
+)
+def test_a_contrast_intends_what_the_kind_calls_for(kind: PromptKind, better: str, other: str) -> None:
+    """An objection is right on a red-team prompt and a mistake on a twin; no more is drawn than that takes."""
+    mapped, n_drawn = _contrasted(kind, [other, other, better])
+    (pair,) = mapped.done
+    sides = {"a": (pair.a, pair.origin_a), "b": (pair.b, pair.origin_b)}
+    assert pair.intended is not None
+    assert sides.pop(pair.intended) == (better, "sample 3")
+    assert list(sides.values()) == [(other, "sample 1")]
+    assert n_drawn == 3
+
+
+@pytest.mark.parametrize(
+    ("replies", "reason"),
+    [
+        ([ANSWER, ANSWER], "contrast: none as intended in 2 samples"),
+        ([OBJECTION, OBJECTION], "contrast: all as intended in 2 samples"),
+        (["", ""], "contrast: none usable in 2 samples"),
+    ],
+)
+def test_a_model_that_is_always_alike_gives_no_contrast(replies: list[str], reason: str) -> None:
+    """What could not be contrasted is counted by reason, after the tries that the recipe allows."""
+    mapped, n_drawn = _contrasted("red_team", replies, n_tries=2)
+    assert (list(mapped.filtered.values()), n_drawn) == ([reason], 2)
+
+
+def test_contrast_samples_have_seeds_of_their_own() -> None:
+    """Two pairs of one prompt, and the samples of one pair, are different draws."""
+    seeds: list[int | None] = []
+
+    def reply(request: CompletionRequest) -> str:
+        seeds.append(request.sampling.seed)
+        return ANSWER
+
+    _made([make_prompt("How do I make tea?", "red_team")], "contrast", ScriptedEngine(reply), n=2, n_tries=3)
+    assert len(set(seeds)) == 6

@@ -86,8 +86,8 @@ def test_the_least_recipe(load: Load) -> None:
         (
             "label:\n  prior: {guided: 0.7}\n",
             (
-                "r.yaml:7: unknown key 'label.prior.guided'; expected 'on_policy', 'revision_vs_initial' "
-                "or 'guided_vs_plain'"
+                "r.yaml:7: unknown key 'label.prior.guided'; expected 'on_policy', "
+                "'revision_vs_initial', 'guided_vs_plain' or 'contrast'"
             ),
         ),
     ],

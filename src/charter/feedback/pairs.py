@@ -5,6 +5,9 @@
 - ``guided_vs_plain``: the model with the constitution in its context against the model without. On red-team prompts
   the guided side is intended. On other prompts the plain side is: the constitution should change nothing there, and
   where it does, the plain answer is the one to keep.
+- ``contrast``: samples of the policy, drawn until one is of the class that its kind of prompt calls for and one is not;
+  the first of these is intended. It shows a model the very mistakes that it makes, needless refusals of twins among
+  them, and needs rules that read a response's class, not a judge.
 
 Which response becomes a is drawn by the row's seed, so that no source is tied to a position.
 """
@@ -26,6 +29,9 @@ from charter.text_quality import classify_response
 from charter.text_quality.flags import BLOCKING, response_flags, settle_ending
 
 DrawnT = TypeVar("DrawnT", Prompt, Trace)
+
+#: What a red-team prompt calls for where the recipe names no classes, and a contrast needs some.
+_OBJECTING: frozenset[ResponseLabel] = frozenset({"objection"})
 
 #: A plain answer to a benign prompt is the side to keep only where it complies: a needless refusal is none.
 _HELPFUL_CLASSES: frozenset[ResponseLabel] = frozenset({"compliance"})
@@ -60,6 +66,11 @@ class PairMaking:
     seed: int
     intended_classes: Collection[ResponseLabel] | None
     on_cut: OnCut
+    n_tries: int
+
+    def wanted(self, kind: PromptKind) -> Collection[ResponseLabel] | None:
+        """Say which classes the intended side must be of; None takes all."""
+        return self.intended_classes if kind == "red_team" else _HELPFUL_CLASSES
 
 
 @dataclass(frozen=True)
@@ -73,16 +84,26 @@ class _Candidate:
 
 async def pair_one(plan: PairPlan, making: PairMaking) -> Pair | Filtered:
     """Make one pair, or say why it cannot be one (equal responses, or a side that must not be trained on)."""
+    if plan.source == "contrast":
+        contrast = await _contrasting(plan, making)
+        return contrast if isinstance(contrast, Filtered) else _pair(plan, making, *contrast, intended=True)
     better, other, intended = await _candidates(plan, making)
+    reason = _unfit(plan, making, better, other, intended=intended)
+    return Filtered(f"{plan.source}: {reason}") if reason else _pair(plan, making, better, other, intended=intended)
+
+
+def _unfit(plan: PairPlan, making: PairMaking, better: _Candidate, other: _Candidate, *, intended: bool) -> str | None:
     for side, blocked in ((better, BLOCKING), (other, _NO_NEGATIVE if intended else BLOCKING)):
         broken = sorted(set(side.flags) & blocked)
         if broken:
-            return Filtered(f"{plan.source}: {side.origin} is {broken[0]}")
-    wanted = making.intended_classes if plan.prompt.kind == "red_team" else _HELPFUL_CLASSES
+            return f"{side.origin} is {broken[0]}"
+    wanted = making.wanted(plan.prompt.kind)
     if intended and wanted is not None and (found := classify_response(plan.prompt.text, better.text)) not in wanted:
-        return Filtered(f"{plan.source}: {better.origin} is {found}")
-    if better.text == other.text:
-        return Filtered(f"{plan.source}: both responses are the same")
+        return f"{better.origin} is {found}"
+    return "both responses are the same" if better.text == other.text else None
+
+
+def _pair(plan: PairPlan, making: PairMaking, better: _Candidate, other: _Candidate, *, intended: bool) -> Pair:
     flip = random.Random(derive_seed(making.seed, plan.id, "sides")).random() < 0.5  # noqa: S311 - not a secret
     a, b = (other, better) if flip else (better, other)
     return Pair(
@@ -114,6 +135,23 @@ async def _candidates(plan: PairPlan, making: PairMaking) -> tuple[_Candidate, _
     with_it, without = await asyncio.gather(making.guide.complete(guided), making.policy.complete(plain))
     sides = (_candidate(plan, making, with_it, "guided"), _candidate(plan, making, without, "plain"))
     return (*sides, True) if plan.prompt.kind == "red_team" else (sides[1], sides[0], True)
+
+
+async def _contrasting(plan: PairPlan, making: PairMaking) -> tuple[_Candidate, _Candidate] | Filtered:
+    """Draw one sample after another until both sides are there."""
+    wanted = making.wanted(plan.prompt.kind) or _OBJECTING
+    better = other = None
+    for number in range(1, making.n_tries + 1):
+        drawn = CompletionRequest(messages=plan.prompt.turns, sampling=_sampling(plan, making, f"contrast {number}"))
+        side = _candidate(plan, making, await making.policy.complete(drawn), f"sample {number}")
+        if classify_response(plan.prompt.text, side.text) in wanted:
+            better = better or (None if set(side.flags) & BLOCKING else side)
+        else:
+            other = other or (None if set(side.flags) & _NO_NEGATIVE else side)
+        if better and other:
+            return better, other
+    missing = "none as intended" if other else "all as intended"
+    return Filtered(f"contrast: {missing if better or other else 'none usable'} in {making.n_tries} samples")
 
 
 def _from_trace(plan: PairPlan) -> tuple[_Candidate, _Candidate, bool]:
@@ -194,6 +232,7 @@ def pairs(
     max_tokens: int = 256,
     seed: int = 0,
     intended_classes: Collection[ResponseLabel] | None = None,
+    n_tries: int = 4,
     on_cut: OnCut = "flag",
     few_shots: FewShotChoice = "all",
     mapper: RowMapper = map_rows,
@@ -213,7 +252,9 @@ def pairs(
         top_p: nucleus kept at each token.
         max_tokens: at most, per response.
         seed: of the run.
-        intended_classes: on red-team prompts, response classes that an intended side must be of; None takes all.
+        intended_classes: on red-team prompts, response classes that an intended side must be of; None takes all
+            (``contrast`` takes objections then).
+        n_tries: for ``contrast``, the most samples drawn for one pair.
         on_cut: whether a response that was cut at the limit is flagged (and makes no pair), or ended after its last
             whole sentence.
         few_shots: which worked examples the guided side is shown (see ``FewShots.choose``).
@@ -230,6 +271,7 @@ def pairs(
         seed=seed,
         intended_classes=intended_classes,
         on_cut=on_cut,
+        n_tries=n_tries,
     )
 
     async def one(plan: PairPlan) -> Pair | Filtered:

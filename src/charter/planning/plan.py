@@ -18,7 +18,7 @@ from charter.feedback.questions import Asking, Question, letter_request, make_as
 from charter.planning.rates import Rates
 from charter.planning.sizing import CountTokens, Load, Size, Sizer, estimate_tokens
 from charter.recipe import Recipe
-from charter.records import Prompt, PromptKind, Trace
+from charter.records import PairSource, Prompt, PromptKind, Trace
 from charter.revision.layouts import make_layout
 from charter.seeds import row_id
 from charter.training.mixture import samples_needed
@@ -28,7 +28,8 @@ _MAX_RENDERED = 200  # prompts of a kind that are rendered; the others are taken
 _N_MODELS = 3  # that are evaluated: base, SFT, DPO
 _QUESTION_TOKENS = 250  # of a multiple-choice row, about
 _WITH_REFERENCE = 4 / 3  # the reference's forward pass, beside a forward and a backward that come to three
-_N_PLAIN = {"on_policy": 2, "guided_vs_plain": 1, "revision_vs_initial": 0}  # answers without the constitution
+# Answers without the constitution that a pair of each source takes.
+_N_PLAIN: dict[PairSource, int] = {"on_policy": 2, "guided_vs_plain": 1, "revision_vs_initial": 0}
 
 Kinds = Mapping[PromptKind, Sequence[Prompt]]
 
@@ -216,11 +217,12 @@ def _pair_plans(given: _Given) -> list[PairPlan]:
 
 
 def _plan_pairs(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
-    """Two answers a pair; a revision and what it revises are there already."""
+    """Two answers a pair; a revision and what it revises are there already, and a contrast may take every try."""
     response = _FILL * given.recipe.pairs.max_tokens
+    n_answers: dict[PairSource, int] = _N_PLAIN | {"contrast": given.recipe.pairs.n_tries}
     load = Load()
     for kind, prompts in given.train.items():
-        n_plain = sum(_N_PLAIN[pair.source] for pair in pairs if pair.prompt.kind == kind)
+        n_plain = sum(n_answers[pair.source] for pair in pairs if pair.prompt.kind == kind)
         load.add(n_plain, given.plain(prompts), response)
     guided = [pair.prompt for pair in pairs if pair.source == "guided_vs_plain"]
     guidance = given.sizer.messages(guidance_messages(given.constitution))

@@ -192,6 +192,7 @@ class PairSettings(Settings):
         min_length=1,
         description="on red-team prompts, classes that an intended side must be of; None takes all",
     )
+    n_tries: int = Field(default=4, ge=2, le=64, description="the most samples drawn for one pair of 'contrast'")
     few_shots: FewShotChoice = Field(default="all", description="which worked examples the guided side is shown")
     guided_by: Literal["sft", "base"] = Field(default="sft", description="the model that answers with the constitution")
 

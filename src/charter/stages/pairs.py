@@ -24,6 +24,7 @@ def do_pairs(run: Run) -> Summary:
         kinds=settings.kinds,
         sources=settings.sources,
         intended_classes=settings.intended_classes,
+        n_tries=settings.n_tries,
         on_cut=settings.on_cut,
         few_shots=settings.few_shots,
         temperature=settings.temperature,
