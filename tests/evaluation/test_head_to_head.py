@@ -99,7 +99,7 @@ def test_win_rates_count_ties_a_half_and_leave_out_the_invalid() -> None:
 
 
 def test_every_match_is_compared_under_its_own_principles() -> None:
-    """Each match draws k principles by its own seed, the same each time."""
+    """Each match draws k principles by weight and its own seed, the same each time."""
     base = [_response("base", number, "base") for number in range(30)]
     own = [_response("dpo", number, "own") for number in range(30)]
     rows = matches(base, own, "helpful")
@@ -112,4 +112,5 @@ def test_every_match_is_compared_under_its_own_principles() -> None:
     assert all(len(names) == 2 for names in drawn(0))
     assert drawn(0) == drawn(0)
     assert drawn(0) != drawn(1)
-    assert len(set(map(frozenset, drawn(0)))) == 3
+    # "brief" has half of all weight: one of two draws is always it
+    assert set(map(frozenset, drawn(0))) == {frozenset({"brief", "kind"}), frozenset({"brief", "honest"})}

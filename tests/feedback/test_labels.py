@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from charter.engines.base import ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
@@ -189,8 +190,8 @@ def test_kinds_are_judged_by_their_own_constitution() -> None:
     assert [one.verdicts[0].principle for one in alone.done] == ["kind"] * 3
 
 
-def test_principles_are_drawn_per_pair_without_repeating() -> None:
-    """Each pair draws its own k different principles, all of them alike often; more than there are takes all."""
+def test_principles_are_drawn_per_pair_by_weight_without_repeating() -> None:
+    """Each pair draws its own k different principles by weight (1, 3, 2); more than there are takes all."""
     rows = [_pair(id=f"pair-{number}") for number in range(300)]
     drawn = [
         {verdict.principle for verdict in one.verdicts}
@@ -198,12 +199,21 @@ def test_principles_are_drawn_per_pair_without_repeating() -> None:
     ]
     assert all(len(names) == 2 for names in drawn)
     counts = Counter(name for names in drawn for name in names)
-    assert all(abs(counts[name] - 200) < 45 for name in CONSTITUTION.ids)  # 5 sigma
+    assert counts["brief"] == 300  # half of all weight: one of two draws, always
+    assert abs(counts["kind"] - 100) < 41  # a third of what is left, 5 sigma
     everything = label(rows[:1], CONSTITUTION, ScriptedEngine(), k_principles=9).done[0]
     assert len(everything.verdicts) == 6
 
 
-def test_weights_average_the_principles() -> None:
+def test_a_single_principle_is_drawn_by_weight() -> None:
+    """With one principle a pair, weights act on which it is."""
+    rows = [_pair(id=f"pair-{number}") for number in range(600)]
+    mapped = label(rows, CONSTITUTION, ScriptedEngine(), k_principles=1)
+    counts = Counter(one.verdicts[0].principle for one in mapped.done)
+    assert stats.chisquare([counts[name] for name in CONSTITUTION.ids], [100, 300, 200]).pvalue > 1e-4
+
+
+def test_weights_average_the_principles_where_all_are_drawn() -> None:
     """A principle's weight is its share in the mean of the votes."""
 
     def preference(request: ChoiceRequest) -> tuple[float, float]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from charter.constitution.drawing import draw_principles
 from charter.constitution.model import Constitution, Principle
 from charter.evaluation.measuring import measure
 from charter.feedback.judge import Judge, judge_one
@@ -73,8 +73,7 @@ def compare(
     """Judge every match under ``k_principles`` drawn principles."""
 
     async def one(match: Match) -> Comparison:
-        draw = random.Random(derive_seed(seed, match.id, "principles"))  # noqa: S311 - not a secret
-        drawn = draw.sample(constitution.principles, min(k_principles, len(constitution.principles)))
+        drawn = draw_principles(constitution.principles, k_principles, derive_seed(seed, match.id, "principles"))
         return await compare_one(match, judge, drawn)
 
     stage = f"evaluate/head to head/{rows[0].model if rows else 'none'}/{rows[0].prompt.kind if rows else 'none'}"

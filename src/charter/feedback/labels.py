@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from charter.constitution.drawing import draw_principles
 from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Engine
 from charter.feedback.judge import Judge, Judgement, judge_one
@@ -43,7 +43,8 @@ class Labelling:
 
 async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
     """Judge one pair and turn the verdicts into a soft preference."""
-    principles = _draw(pair, labelling)
+    seed = derive_seed(labelling.seed, pair.id, "judge principles")
+    principles = draw_principles(labelling.principles[pair.prompt.kind], labelling.k_principles, seed)
     judgement = await judge_one(labelling.judges[pair.prompt.kind], pair.id, pair.prompt, pair.a, pair.b, principles)
     if judgement.p_a is None:
         return Filtered("no valid verdict")
@@ -96,12 +97,6 @@ def _preference(
         intended=pair.intended,
         agrees=agrees,
     )
-
-
-def _draw(pair: Pair, labelling: Labelling) -> list[Principle]:
-    principles = labelling.principles[pair.prompt.kind]
-    draw = random.Random(derive_seed(labelling.seed, pair.id, "judge principles"))  # noqa: S311 - not a secret
-    return draw.sample(principles, min(labelling.k_principles, len(principles)))
 
 
 def label(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from charter.constitution.drawing import draw_principle
 from charter.constitution.model import Constitution, JudgeExample
 from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
 from charter.records import Message, Prompt, transcript
@@ -39,14 +40,14 @@ def make_asking(
 ) -> Asking:
     """Render what is the same for every question.
 
-    An example without a question of its own gets a principle's, drawn independently for each (CAI §4.1), once a run:
-    the examples stay the same tokens for every row.
+    An example without a question of its own gets a principle's, drawn by weight and independently for each (CAI §4.1),
+    once a run: the examples stay the same tokens for every row.
     """
     system = (Message(role="system", content=constitution.system.judge),) if constitution.system.judge else ()
     turns: list[Message] = []
     for number, example in enumerate(constitution.few_shots.judge[:n_few_shots]):
-        drawn = derive_seed(seed, f"judge example {number}", "principle") % len(constitution.principles)
-        question = example.question or constitution.principles[drawn].choice_question
+        drawn = draw_principle(constitution.principles, derive_seed(seed, f"judge example {number}", "principle"))
+        question = example.question or drawn.choice_question
         turns += _example_turns(example, question, reasoned=reasoned)
     return Asking(shared=(*system, *turns))
 

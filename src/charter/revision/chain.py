@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from charter.constitution.drawing import draw_principle
 from charter.constitution.model import Constitution, FewShotChoice
 from charter.engines.base import Completion, Engine, Sampling
 from charter.records import OnCut, Prompt, Round, Trace
@@ -73,9 +73,8 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
 
 
 async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain, response: str, number: int) -> Round:
-    draw = random.Random(derive_seed(chain.seed, start.id, f"round {number} principle"))  # noqa: S311 - not a secret
-    weights = [principle.weight for principle in constitution.principles]
-    principle = draw.choices(constitution.principles, weights)[0]
+    seed = derive_seed(chain.seed, start.id, f"round {number} principle")
+    principle = draw_principle(constitution.principles, seed)
     sampling = _sampling(chain, start, f"round {number} critique", chain.max_critique_tokens)
     critique: Completion = await chain.critic.complete(
         chain.layout.critique(start.prompt, response, principle, sampling)
