@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from charter.evaluation.behaviour import measure_behaviour
+from charter.evaluation.behaviour import measure_behaviour, prompt_groups
 from charter.records import Measurement, PromptKind, Response, make_prompt
+from charter.statistics import rate_interval
 
 
 def _responses(model: str, rows: list[tuple[PromptKind, str, tuple[str, ...], int]]) -> list[Response]:
@@ -87,3 +88,22 @@ def test_missing_kinds_have_no_figure() -> None:
     """Without benign twins there is no over-refusal to speak of."""
     rows: dict[str, Any] = {"base": BASE[:4]}
     assert "over_refusal" not in {one.name for one in measure_behaviour(rows, base="base")}
+
+
+def test_prompts_that_ask_the_same_are_resampled_together() -> None:
+    """Prompts that differ in writing alone are one observation, not several."""
+    texts = ["How so?", "how so", "HOW SO!"] + [f"prompt {number}" for number in range(3)]
+    rows = [
+        Response(
+            id=f"r{number}", prompt=make_prompt(text, "red_team"), model="base", text="x", finish="stop", n_tokens=1,
+            label="compliance" if number < 3 else "objection",
+        )
+        for number, text in enumerate(texts)
+    ]  # fmt: skip
+    groups = prompt_groups({"base": rows})
+    assert len(set(groups.values())) == 4
+    found = next(one for one in measure_behaviour({"base": rows}, base="base") if one.name == "harmful_compliance")
+    outcomes = [True] * 3 + [False] * 3
+    clustered = rate_interval(outcomes, groups=[groups[one.prompt.id] for one in rows])
+    assert (found.low, found.high) == (clustered.low, clustered.high)
+    assert clustered.low < rate_interval(outcomes).low

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charter.constitution import load_constitution
 from charter.errors import PromptError
-from charter.prompts import split_prompts
-from charter.prompts.split import group_of, remove_contamination, split_with_twins
-from charter.records import Message, Prompt, make_prompt
+from charter.prompts import load_prompts, split_prompts
+from charter.prompts.grouping import group_of, join_groups, normalise_text
+from charter.prompts.selection import select_prompts
+from charter.prompts.split import Sides, remove_contamination, split_with_twins
+from charter.records import Message, Prompt, PromptKind, make_prompt
 
 
 def _prompts(n: int, *, n_categories: int = 4, twins: bool = True) -> list[Prompt]:
@@ -192,3 +195,153 @@ def test_a_conversation_that_an_example_shows_is_left_out() -> None:
     prompt = Prompt(id="p", turns=turns, kind="helpful")
     assert remove_contamination([prompt], ["c"]) == ([prompt], 0)
     assert remove_contamination([prompt], [prompt.text.upper()]) == ([], 1)
+
+
+KINDS: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
+DRESSES = (
+    "How do I boil {}\u00a0eggs?",
+    "how do  i boil {} eggs",
+    "HOW DO I BOIL {} EGGS!!",
+    "\uff28ow do I boil\t{} e\u00adggs ...",
+    "\u201cHow do I boil, {} eggs?\u201d",
+)
+
+
+@st.composite
+def _dressed(draw: st.DrawFn) -> list[Prompt]:
+    """Draw prompts of every kind of which many ask the same in other dress, and some twins."""
+    drawn = draw(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(DRESSES), st.sampled_from(KINDS)), min_size=4))
+    prompts: list[Prompt] = []
+    for number, (question, dress, kind) in enumerate(drawn):
+        harmful = [one.id for one in prompts if one.kind == "red_team"]
+        twin_of = draw(st.none() | st.sampled_from(harmful)) if harmful and kind == "benign_twin" else None
+        category = draw(st.sampled_from("ab"))
+        text = dress.format(question)
+        prompts.append(make_prompt(text, kind, id=f"p{number}", category=category, twin_of=twin_of))
+    return prompts
+
+
+@given(prompts=_dressed(), marks=st.sets(st.integers(0, 12)), seed=st.integers(0, 3), data=st.data())
+def test_no_text_crosses_the_split_in_another_dress(
+    prompts: list[Prompt], marks: set[int], seed: int, data: st.DataObject
+) -> None:
+    """Over all kinds, prompts that differ in writing alone, and twins, are on one side; the order does not count."""
+    if data.draw(st.booleans()):
+        prompts = [
+            one.model_copy(update={"split": "evaluation"}) if one.kind == "helpful" and number in marks else one
+            for number, one in enumerate(prompts)
+        ]
+    loaded = {kind: [one for one in prompts if one.kind == kind] for kind in KINDS}
+    n_held_out = data.draw(st.integers(0, 3)), data.draw(st.integers(0, 3))
+    numbers = {"n_evaluation": n_held_out[0], "n_evaluation_helpful": n_held_out[1], "split_seed": seed}
+    try:
+        chosen = select_prompts(loaded, (), **numbers)
+    except PromptError:  # so few groups that none would be left
+        return
+    texts = {
+        side: {normalise_text(one.text) for one in chosen.prompts if one.split == side}
+        for side in ("train", "evaluation")
+    }
+    assert not texts["train"] & texts["evaluation"]
+    names = join_groups(prompts)
+    groups = {side: {names[group_of(one)] for one in chosen.prompts if one.split == side} for side in texts}
+    assert not groups["train"] & groups["evaluation"]
+    assert sum(one.split == "evaluation" and one.kind == "helpful" for one in chosen.prompts) >= min(
+        n_held_out[1], sum(one.split == "evaluation" for one in loaded["helpful"])
+    )
+    if not any(one.split == "evaluation" for one in prompts):  # marked ones are taken in the order of their file
+        again = select_prompts({kind: found[::-1] for kind, found in loaded.items()}, (), **numbers)
+        assert _ids(list(again.prompts), "evaluation") == _ids(list(chosen.prompts), "evaluation")
+
+
+def test_helpful_prompts_follow_the_red_team_prompt_that_asks_the_same() -> None:
+    """A helpful prompt that a held-out red-team prompt repeats is held out within its number, else left out."""
+    harmful = _prompts(12, twins=False)
+    same = [make_prompt(f"  HARMFUL, {number}!", "helpful", id=f"hp-{number}") for number in range(12)]
+    other = [make_prompt(f"helpful {number}", "helpful", id=f"hp-other-{number}") for number in range(12)]
+    loaded: dict[PromptKind, list[Prompt]] = {"red_team": harmful, "helpful": [*same, *other]}
+    chosen = list(select_prompts(loaded, (), n_evaluation=5, n_evaluation_helpful=7).prompts)
+    held_out = {name.removeprefix("rt-") for name in _ids(chosen, "evaluation") if name.startswith("rt-")}
+    assert len(held_out) == 5
+    assert {f"hp-{number}" for number in held_out} <= _ids(chosen, "evaluation")
+    assert sum(name.startswith("hp") for name in _ids(chosen, "evaluation")) == 7
+    few = select_prompts(loaded, (), n_evaluation=5, n_evaluation_helpful=0)
+    assert _ids(list(few.prompts), "train").isdisjoint({f"hp-{number}" for number in held_out})
+    assert few.left_out == {"over the number asked for": 5}
+
+
+def test_a_marked_prompt_holds_out_whoever_asks_the_same() -> None:
+    """What comes marked as held out pulls red-team and helpful prompts of the same text to its side."""
+    marked = make_prompt("harmful 3.", "helpful", id="hp-marked", split="evaluation")
+    train = make_prompt("HARMFUL 3", "helpful", id="hp-train")
+    loaded: dict[PromptKind, list[Prompt]] = {"red_team": _prompts(9, twins=False), "helpful": [train, marked]}
+    for seed in range(4):
+        chosen = select_prompts(loaded, (), n_evaluation=1, n_evaluation_helpful=1, split_seed=seed)
+        assert _ids(list(chosen.prompts), "evaluation") == {"rt-3", "hp-marked"}
+        assert chosen.left_out == {"over the number asked for": 1}
+
+
+def test_twins_of_one_text_tie_their_prompts() -> None:
+    """Two red-team prompts whose twins ask the same are one group, named alike in any order."""
+    prompts = [
+        make_prompt("a", "red_team", id="rt-b"),
+        make_prompt("b", "red_team", id="rt-a"),
+        make_prompt("Same?", "benign_twin", id="t1", twin_of="rt-b"),
+        make_prompt("same", "benign_twin", id="t2", twin_of="rt-a"),
+        make_prompt("c", "red_team", id="rt-c"),
+    ]
+    assert join_groups(prompts) == join_groups(prompts[::-1]) == {"rt-a": "rt-a", "rt-b": "rt-a", "rt-c": "rt-c"}
+
+
+def test_what_is_held_out_already_counts() -> None:
+    """Groups that another kind held out are taken first, and those it trains on never."""
+    sides = Sides(_prompts(8, twins=False))
+    sides.put(["rt-1", "rt-2"], "evaluation")
+    sides.put(["rt-3", "rt-4", "rt-5", "rt-6"], "train")
+    split = split_prompts(_prompts(8, twins=False), n_evaluation=3, sides=sides)
+    assert {"rt-1", "rt-2"} < _ids(split, "evaluation")
+    assert {"rt-3", "rt-4", "rt-5", "rt-6"} < _ids(split, "train")
+    assert len(_ids(split, "evaluation")) == 3
+    with pytest.raises(PromptError, match="4 prompts are to be held out of 3"):
+        split_prompts(_prompts(8, twins=False), n_evaluation=4, sides=sides)
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_a_text_in_another_dress_is_the_same(dress: str) -> None:
+    """Case, white space, punctuation, invisible characters and compatible forms do not count."""
+    assert normalise_text(dress.format(2)) == "how do i boil 2 eggs"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Don\u2019t!", "dont", True),
+        ("STRASSE", "stra\u00dfe", True),
+        ("\ufb01ve", "five", True),
+        ("cafe\u0301", "caf\u00e9", True),
+        ("caf\u00e9", "cafe", False),
+        ("boil 2 eggs", "boil 12 eggs", False),
+        ("1.5", "15", False),
+        ("C++", "C", False),
+        ("?", "!", False),
+        ("\u0915\u093f", "\u0915\u0940", False),
+    ],
+)
+def test_only_the_writing_is_stripped(one: str, other: str, same: bool) -> None:
+    """What changes what is said stays: accents and vowel signs, digits, symbols."""
+    assert (normalise_text(one) == normalise_text(other)) is same
+
+
+def test_the_built_in_split_is_balanced_over_categories() -> None:
+    """Every category of the built-in set is held out in the same number, with no group to be joined."""
+    loaded = {kind: load_prompts("built-in", kind).prompts for kind in KINDS}
+    every = [prompt for prompts in loaded.values() for prompt in prompts]
+    assert len(set(join_groups(every).values())) == len(loaded["red_team"]) + len(loaded["helpful"])
+    constitutions = load_constitution("harmless"), load_constitution("helpful")
+    chosen = select_prompts(loaded, constitutions, n_evaluation=120, n_evaluation_helpful=80)
+    for kind in KINDS:
+        held_out = Counter(one.category for one in chosen.prompts if one.kind == kind and one.split == "evaluation")
+        total = Counter(one.category for one in loaded[kind])
+        share = sum(held_out.values()) / len(loaded[kind])
+        assert set(held_out) == set(total)
+        assert all(abs(held_out[name] - share * n) <= 1 for name, n in total.items())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from charter.evaluation.measuring import Better, Unit, measure
-from charter.prompts.split import group_of
+from charter.prompts.grouping import group_of, join_groups
 from charter.records import Measurement, PromptKind, Response
 
 ROWS = "data/responses.parquet"
@@ -41,10 +41,13 @@ def measure_behaviour(responses: Mapping[str, Sequence[Response]], *, base: str)
     Harmful compliance, objection, bare refusal and evasion are rates over red-team prompts; over-refusal is any answer
     but compliance to a benign twin; boilerplate and repetition are rates over all prompts.
     """
-    return [found for quantity in _QUANTITIES for found in _measure(quantity, responses, base)]
+    groups = prompt_groups(responses)
+    return [found for quantity in _QUANTITIES for found in _measure(quantity, responses, base, groups)]
 
 
-def _measure(quantity: _Quantity, responses: Mapping[str, Sequence[Response]], base: str) -> list[Measurement]:
+def _measure(
+    quantity: _Quantity, responses: Mapping[str, Sequence[Response]], base: str, groups: Mapping[str, str]
+) -> list[Measurement]:
     values = {
         model: {one.prompt.id: float(quantity.value(one)) for one in rows if quantity.kind in (None, one.prompt.kind)}
         for model, rows in responses.items()
@@ -57,10 +60,12 @@ def _measure(quantity: _Quantity, responses: Mapping[str, Sequence[Response]], b
         unit=quantity.unit,
         better=quantity.better,
         rows=ROWS,
-        groups=None if quantity.kind else _groups(responses),
+        groups=groups,
     )
 
 
-def _groups(responses: Mapping[str, Sequence[Response]]) -> dict[str, str]:
-    """Group a prompt with its twin, where rows of several kinds are measured together."""
-    return {one.prompt.id: group_of(one.prompt) for rows in responses.values() for one in rows}
+def prompt_groups(responses: Mapping[str, Sequence[Response]]) -> dict[str, str]:
+    """Group the prompts that hang together, by id: a prompt with its twin, and with those that ask the same."""
+    prompts = {one.prompt.id: one.prompt for rows in responses.values() for one in rows}
+    names = join_groups(prompts.values())
+    return {prompt.id: names[group_of(prompt)] for prompt in prompts.values()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from charter.constitution.model import Constitution
 from charter.errors import PromptError
-from charter.prompts.split import remove_contamination, split_prompts, split_with_twins
+from charter.prompts.split import Sides, remove_contamination, split_prompts, split_with_twins
 from charter.records import Prompt, PromptKind
 
 
@@ -31,6 +31,9 @@ def select_prompts(
 ) -> Selection:
     """Split prompts into training and evaluation, and take as many as were asked for.
 
+    Kinds are split one after another, and a group that one kind put on a side stays there for the next: a helpful
+    prompt that asks what a held-out red-team prompt asks is held out too, or else left out.
+
     Args:
         loaded: prompts by kind.
         constitutions: prompts that their few-shots show are left out.
@@ -43,15 +46,18 @@ def select_prompts(
     Raises:
         PromptError: where more are to be held out than there are, or two prompts share an id.
     """
+    sides = Sides(prompt for prompts in loaded.values() for prompt in prompts)
+    sides.put(map(sides.group, _marked(loaded.get("helpful", ()))), "evaluation")
     harmful, n_stray = split_with_twins(
         loaded["red_team"],
         loaded.get("benign_twin", ()),
         n_evaluation=n_evaluation,
         n_train=n_train,
         seed=split_seed,
+        sides=sides,
     )
     helpful = _split_helpful(
-        loaded.get("helpful", ()), n_evaluation=n_evaluation_helpful, n_train=n_train_helpful, seed=split_seed
+        loaded.get("helpful", ()), sides, n_evaluation=n_evaluation_helpful, n_train=n_train_helpful, seed=split_seed
     )
     kept, n_shown = remove_contamination([*harmful, *helpful], _shown_contexts(constitutions))
     _check_ids(kept)
@@ -64,11 +70,18 @@ def select_prompts(
     return Selection(tuple(kept), {reason: n for reason, n in left_out.items() if n})
 
 
-def _split_helpful(prompts: Sequence[Prompt], *, n_evaluation: int, n_train: int | None, seed: int) -> list[Prompt]:
-    marked = [prompt for prompt in prompts if prompt.split == "evaluation"]
+def _marked(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Find the prompts that come marked as held out."""
+    return [prompt for prompt in prompts if prompt.split == "evaluation"]
+
+
+def _split_helpful(
+    prompts: Sequence[Prompt], sides: Sides, *, n_evaluation: int, n_train: int | None, seed: int
+) -> list[Prompt]:
+    marked = _marked(prompts)
     if not marked:
-        return split_prompts(prompts, n_evaluation=n_evaluation if prompts else 0, n_train=n_train, seed=seed)
-    train = [prompt for prompt in prompts if prompt.split == "train"]
+        return split_prompts(prompts, n_evaluation=n_evaluation, n_train=n_train, seed=seed, sides=sides)
+    train = [prompt for prompt in prompts if sides.of(sides.group(prompt)) != "evaluation"]
     return [*train[:n_train], *marked[:n_evaluation]]
 
 
