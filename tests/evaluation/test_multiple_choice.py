@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 from charter.engines.base import Choice, ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import PromptError
-from charter.evaluation.multiple_choice import ChoiceRow, answer, answer_one, load_choices, measure_accuracy
+from charter.evaluation.multiple_choice import (
+    ChoiceAnswer,
+    ChoiceRow,
+    answer,
+    answer_one,
+    load_choices,
+    measure_accuracy,
+)
 from charter.rows import map_rows
+from charter.statistics import paired_rate_difference, rate_interval, wilson_interval
 from method_examples import run
 
 Load = Callable[..., list[ChoiceRow]]
@@ -132,7 +140,61 @@ def test_accuracy_is_measured_per_model(load: Load) -> None:
         model: answer(rows, model, engine, file="data/x.jsonl", mapper=map_rows).done
         for model, engine in engines.items()
     }
-    found = measure_accuracy("data/x.jsonl", answers, base="base")
+    found = measure_accuracy("data/x.jsonl", rows, answers, base="base")
     assert [(one.model, one.value, one.n) for one in found] == [("base", 0.0, 10), ("sft", 1.0, 10)]
     assert found[1].difference == 1.0
     assert found[0].name == "multiple_choice:x.jsonl"
+
+
+OPTIONS = ("\n\nOptions:\n(A) 4\n(B) 5\n\nAnswer:", "\n\nOptions:\n (A) 9\n (B) 5\n\nAnswer:", "\nA. 4\nB. 5\nAnswer:")
+
+
+@pytest.mark.parametrize(
+    ("prompts", "n"),
+    [
+        ([f"Two and two?{options}" for options in OPTIONS[:2]], 1),
+        ([f"{text}{OPTIONS[0]}" for text in ("Two and two?", "two  and two", "Two and three?")], 2),
+        ([f"{text}{OPTIONS[2]}" for text in ("Which is (A) good?", "Which is (A) best?")], 2),
+        (["Say A or B: 4 or 5", "Say A or B: 4 or 6"], 2),
+        (["(A) 4\n(B) 5\nWhich?", "(A) 4\n(B) 6\nWhich?"], 2),
+    ],
+)
+def test_the_context_is_what_stands_before_the_options(load: Load, prompts: list[str], n: int) -> None:
+    """Questions that differ in their options alone, or in the writing of what precedes them, share a context."""
+    assert len({row.context for row in load(*({**ROW, "prompt": prompt} for prompt in prompts))}) == n
+
+
+def test_a_row_may_name_its_context(load: Load) -> None:
+    """A context that the file gives is taken as it is."""
+    rows = load({**ROW, "context": "one"}, {**ROW, "prompt": "Other?", "context": "one"}, ROW)
+    assert [row.context for row in rows[:2]] == ["one", "one"]
+    assert rows[2].context != "one"
+
+
+def _answers(rows: list[ChoiceRow], right: list[bool]) -> list[ChoiceAnswer]:
+    return [
+        ChoiceAnswer(id=row.id, options=("A", "B"), logprobs=(-1.0, -2.0), mass=0.9, correct=one)
+        for row, one in zip(rows, right, strict=True)
+    ]
+
+
+def test_questions_of_one_context_are_one_observation(load: Load) -> None:
+    """Twelve questions of three contexts are bounded as three groups, in the rate and in the difference."""
+    rows = load(*({**ROW, "prompt": f"context {n % 3}?\n(A) {n}\n(B) x\nAnswer:"} for n in range(12)))
+    right = [n % 3 == 0 for n in range(12)]
+    wrong = [False] * 12
+    found = measure_accuracy("x", rows, {"base": _answers(rows, wrong), "sft": _answers(rows, right)}, base="base")[1]
+    groups = [n % 3 for n in range(12)]
+    clustered, paired = rate_interval(right, groups=groups), paired_rate_difference(wrong, right, groups=groups)
+    assert (found.value, found.low, found.high, found.n) == (1 / 3, clustered.low, clustered.high, 12)
+    assert (found.difference_low, found.difference_high, found.p_value) == (paired.low, paired.high, paired.p_value)
+    alone = wilson_interval(4, 12)
+    assert found.high - found.low > alone.high - alone.low
+
+
+def test_one_context_for_all_is_an_instruction(load: Load) -> None:
+    """Where only the options differ from row to row, the rows are independent: one group would have no width."""
+    rows = load(*({**ROW, "prompt": f"Which is better?\n(A) {n}\n(B) x\nAnswer:"} for n in range(12)))
+    found = measure_accuracy("x", rows, {"base": _answers(rows, [n < 4 for n in range(12)])}, base="base")[0]
+    alone = wilson_interval(4, 12)
+    assert (found.low, found.high) == (alone.low, alone.high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from charter.engines.base import ChoiceRequest, Engine
 from charter.errors import PromptError
 from charter.evaluation.measuring import measure
+from charter.prompts.grouping import normalise_text
 from charter.prompts.reading import SourceRow, read_rows
 from charter.records import Measurement, Record
 from charter.rows import Mapped, RowMapper
@@ -18,12 +20,16 @@ from charter.seeds import row_id
 
 @dataclass(frozen=True)
 class ChoiceRow:
-    """A question whose text ends where the answer begins, with the letters that are right and wrong."""
+    """A question whose text ends where the answer begins, with the letters that are right and wrong.
+
+    Questions of one ``context`` ask about the same thing; they are resampled together.
+    """
 
     id: str
     text: str
     corrects: tuple[str, ...]
     incorrects: tuple[str, ...]
+    context: str = ""
 
 
 class ChoiceAnswer(Record):
@@ -38,6 +44,8 @@ class ChoiceAnswer(Record):
 
 def load_choices(path: str) -> list[ChoiceRow]:
     """Read JSON lines of ``{prompt, corrects, incorrects}`` whose options are letters such as ``" (A)"``.
+
+    A row's context is its optional ``context``, else its prompt before the first line that begins with an option.
 
     Raises:
         PromptError: naming the line and what is wrong.
@@ -59,7 +67,20 @@ def _row(row: SourceRow, path: str) -> ChoiceRow:
     if len(set(options)) != len(options):
         raise PromptError(f"{row.place}: a letter occurs twice in {', '.join(options)}; each option has its own")
     text = values["prompt"].rstrip()
-    return ChoiceRow(row_id("choice", path, row.place, text), f"{text} (", letters["corrects"], letters["incorrects"])
+    return ChoiceRow(
+        row_id("choice", path, row.place, text),
+        f"{text} (",
+        letters["corrects"],
+        letters["incorrects"],
+        context=str(values.get("context") or _context(text, options)),
+    )
+
+
+def _context(text: str, options: Sequence[str]) -> str:
+    """Take what stands before the options, normalised; the whole where nothing does, or no line begins with one."""
+    first = re.search(rf"^\s*(?:\((?:{'|'.join(options)})\)|(?:{'|'.join(options)})[.):])", text, re.MULTILINE)
+    before = text[: first.start()] if first else ""
+    return normalise_text(before if before.strip() else text)
 
 
 def _letters(options: Any, name: str, row: SourceRow) -> tuple[str, ...]:
@@ -104,8 +125,15 @@ def answer(
     return mapper(one, rows, f"evaluate/choice {Path(file).name}/{model}", result=ChoiceAnswer)
 
 
-def measure_accuracy(file: str, answers: Mapping[str, Sequence[ChoiceAnswer]], *, base: str) -> list[Measurement]:
-    """Measure each model's share of right answers on one file."""
-    values = {model: {one.id: float(one.correct) for one in rows} for model, rows in answers.items()}
+def measure_accuracy(
+    file: str, rows: Sequence[ChoiceRow], answers: Mapping[str, Sequence[ChoiceAnswer]], *, base: str
+) -> list[Measurement]:
+    """Measure each model's share of right answers on one file; questions of one context are resampled together.
+
+    Where all questions have the same context it is an instruction, and they count as independent.
+    """
+    contexts = {row.id: row.context for row in rows}
+    values = {model: {one.id: float(one.correct) for one in found} for model, found in answers.items()}
     name = f"multiple_choice:{Path(file).name}"
-    return measure(name, values, subset=Path(file).name, base=base, better="higher", rows=file)
+    groups = contexts if len(set(contexts.values())) > 1 else None
+    return measure(name, values, subset=Path(file).name, base=base, better="higher", rows=file, groups=groups)

@@ -180,4 +180,4 @@ def _measure_choices(bench: _Bench, file: str) -> list[Measurement]:
         mapped = answer(rows, model, engine, file=file, mapper=bench.mapper)
         bench.left_out[f"multiple choice {file}/{model}"] = mapped.n_in - len(mapped.done)
         answers[model] = mapped.done
-    return measure_accuracy(file, answers, base=bench.base)
+    return measure_accuracy(file, rows, answers, base=bench.base)
