@@ -92,6 +92,30 @@ def test_a_trained_model_is_the_base_with_its_adapter(monkeypatch: pytest.Monkey
     assert ModelSpec("base", adapter=Path("models/sft")).label == "base+sft"
 
 
+def test_what_is_lent_is_closed(pool: Pool) -> None:
+    """A lent engine is closed when it is given back, also where something went wrong; others stay open."""
+    other = pool.engine("judge")
+    with pool.lend("policy") as engine:
+        answer = _ask(engine, REQUEST)
+    with pytest.raises(EngineError, match="closed"):
+        _ask(engine, REQUEST)
+    lent: list[Engine] = []
+
+    def fail() -> None:
+        with pool.lend("policy", Path("models/sft")) as trained:
+            lent.append(trained)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert lent[0].identity != engine.identity
+    with pytest.raises(EngineError, match="closed"):
+        _ask(lent[0], REQUEST)
+    assert _ask(other, REQUEST)
+    assert _ask(pool.engine("policy"), REQUEST) == answer
+    assert pool.take_usage()["one"].complete.n_calls == 1
+
+
 @pytest.mark.model
 def test_a_model_of_weights_answers(tiny_model: Path) -> None:
     """A role played by a model folder answers through its weights, and gives its memory back."""

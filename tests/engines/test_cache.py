@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -200,6 +202,19 @@ def test_closed_engine_refuses_what_it_remembers() -> None:
     for closed in (engine, inner):
         with pytest.raises(EngineError, match="closed"):
             ask(closed, [draw(engine, seed=1)])
+
+
+def test_closed_engine_lets_go() -> None:
+    """The engine inside, and all that it holds, is free once the outer one is closed, whoever still names that."""
+    engine = CachedEngine(ScriptedEngine(script="inner"), DictMemory())
+    ask(engine, [draw(engine, seed=1)])
+    inner = weakref.ref(engine._open)
+    identity = engine.identity
+    engine.close()
+    gc.collect()
+    assert inner() is None
+    assert engine.identity == identity
+    engine.close()
 
 
 def test_damaged_memory_is_named() -> None:

@@ -107,26 +107,26 @@ class CachedEngine:
     the same whatever its seed.
 
     Args:
-        engine: what is asked; closed with this one.
+        engine: what is asked; closed with this one, and let go of then, so that its memory is free.
         memory: where answers are kept; it outlives this engine.
     """
 
     def __init__(self, engine: Engine, memory: CompletionMemory) -> None:
-        self._engine = engine
+        self._engine: Engine | None = engine
+        self._identity, self._capabilities = engine.identity, engine.capabilities
         self._memory = memory
         self._flights: dict[tuple[int, str], _Flight] = {}
         self._usage: dict[Kind, KindUsage] = {"complete": KindUsage(), "choose": KindUsage(), "score": KindUsage()}
-        self._closed = False
 
     @property
     def identity(self) -> str:
         """The engine's own."""
-        return self._engine.identity
+        return self._identity
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """The engine's own."""
-        return self._engine.capabilities
+        return self._capabilities
 
     @property
     def usage(self) -> Usage:
@@ -140,20 +140,27 @@ class CachedEngine:
             EngineError: the engine's own, or after ``close``.
             JournalError: where the memory holds something else under the request's key.
         """
-        return await self._ask("complete", request, Completion, self._engine.complete)
+        return await self._ask("complete", request, Completion, self._open.complete)
 
     async def choose(self, request: ChoiceRequest) -> Choice:
         """Read the options' log-probabilities, or recall them; raises as ``complete`` does."""
-        return await self._ask("choose", request, Choice, self._engine.choose)
+        return await self._ask("choose", request, Choice, self._open.choose)
 
     async def score(self, request: ScoreRequest) -> Score:
         """Read a continuation's log-probability, or recall it; raises as ``complete`` does."""
-        return await self._ask("score", request, Score, self._engine.score)
+        return await self._ask("score", request, Score, self._open.score)
 
     def close(self) -> None:
         """Close the engine; the memory stays as it is."""
-        self._closed = True
-        self._engine.close()
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    @property
+    def _open(self) -> Engine:
+        if self._engine is None:
+            raise EngineError(f"the engine {self.identity!r} is closed; make a new one")
+        return self._engine
 
     async def _ask(
         self,
@@ -162,8 +169,6 @@ class CachedEngine:
         answer: type[AnswerT],
         ask: Callable[[AskedT], Awaitable[AnswerT]],
     ) -> AnswerT:
-        if self._closed:
-            raise EngineError(f"the engine {self.identity!r} is closed; make a new one")
         key = _without_idle_seed(request).key(self.identity)
         # A loop can wait for its own calls only, and each stage runs in a loop of its own.
         place = (id(asyncio.get_running_loop()), key)

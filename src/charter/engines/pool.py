@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -58,10 +59,24 @@ class Pool:
 
     def trained(self, role: str, adapter: Path) -> Engine:
         """Give a role's model with a trained adapter on it; a scripted model stands for itself, under a new name."""
+        return self.open(self._spec(role, adapter))
+
+    @contextlib.contextmanager
+    def lend(self, role: str, adapter: Path | None = None) -> Iterator[Engine]:
+        """Give a role's engine, or its model with a trained adapter on it, and close it when the context ends."""
+        spec = self._spec(role, adapter)
+        try:
+            yield self.open(spec)
+        finally:
+            self._close([spec])
+
+    def _spec(self, role: str, adapter: Path | None) -> ModelSpec:
         spec = self._roles[role]
+        if adapter is None:
+            return spec
         if spec.engine == "scripted":
-            return self.open(replace(spec, name=f"{spec.name}+{adapter.name}"))
-        return self.open(replace(spec, adapter=adapter))
+            return replace(spec, name=f"{spec.name}+{adapter.name}")
+        return replace(spec, adapter=adapter)
 
     def open(self, spec: ModelSpec) -> Engine:
         """Give the engine of a model."""
@@ -71,13 +86,15 @@ class Pool:
 
     def close(self) -> None:
         """Close every engine, giving back its memory; a later call loads anew."""
-        for spec, engine in self._open.items():
+        self._close(list(self._open))
+
+    def _close(self, specs: Sequence[ModelSpec]) -> None:
+        closing = [spec for spec in specs if spec in self._open]
+        for spec in closing:
+            engine = self._open.pop(spec)
             engine.close()
-            before = self._used.get(spec.label, Usage())
-            self._used[spec.label] = _add(before, engine.usage)
-        if self._open:
-            del engine  # the last name for an engine, which would keep its model
-            self._open.clear()
+            self._used[spec.label] = _add(self._used.get(spec.label, Usage()), engine.usage)
+        if closing:
             release_memory()
 
     def take_usage(self) -> dict[str, Usage]:
