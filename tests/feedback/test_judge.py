@@ -12,8 +12,8 @@ from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Choice, ChoiceRequest, CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError
-from charter.feedback.judge import Judge, Judgement, combine_verdicts, judge_one
-from charter.feedback.questions import make_asking
+from charter.feedback.judge import Judge, Judgement, Judging, combine_verdicts, judge_one, make_judge
+from charter.feedback.questions import Asking, make_asking
 from charter.records import Order, Verdict
 from method_examples import CONSTITUTION, PROMPT, run
 
@@ -286,3 +286,13 @@ def test_questions_hold_the_principles_own_words() -> None:
     constitution: Constitution = CONSTITUTION
     _judged("one", "two", ScriptedEngine(preference=preference, script="asked"))
     assert asked == {one.choice_question for one in constitution.principles}
+
+
+def test_a_judge_is_made_with_all_of_its_settings() -> None:
+    """Every setting reaches the judge; the examples are those of a constitution, or what was rendered before."""
+    engine = ScriptedEngine()
+    judging = Judging(n_few_shots=1, min_option_mass=0.2, chains=3, clamp=(0.3, 0.7), max_chain_tokens=9)
+    asking = make_asking(CONSTITUTION, n_few_shots=1, reasoned=True, seed=4)
+    made = make_judge(engine, CONSTITUTION, judging, seed=4)
+    assert made == Judge(engine, asking, 0.2, 3, (0.3, 0.7), 9, seed=4)
+    assert make_judge(engine, Asking(), Judging()) == Judge(engine, Asking())

@@ -11,16 +11,47 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from charter.constitution.model import Principle
+from charter.constitution.model import Constitution
 from charter.engines.base import Choice, Engine, Sampling
 from charter.errors import EngineError
-from charter.feedback.questions import Asking, Question, letter_request, reasoning_request
+from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
 from charter.records import Order, Prompt, Verdict
 from charter.seeds import derive_seed
 
 _TIE_WIDTH = 1e-9  # rounding must not decide between two responses that the judge finds equal
 _ORDERS: tuple[Order, ...] = ("ab", "ba")
+
+
+class Standard(Protocol):
+    """What a verdict is given by: a principle, or whatever else asks a question and has a weight."""
+
+    @property
+    def id(self) -> str:
+        """Its name on the verdict."""
+        ...
+
+    @property
+    def choice_question(self) -> str:
+        """What is asked about the two options."""
+        ...
+
+    @property
+    def weight(self) -> float:
+        """How much its vote counts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How a run's judge is asked, whichever stage asks it; see ``Judge``. ``n_few_shots`` None shows all examples."""
+
+    n_few_shots: int | None = None
+    min_option_mass: float = 0.5
+    chains: int = 0
+    clamp: tuple[float, float] = (0.4, 0.6)
+    max_chain_tokens: int = 160
 
 
 @dataclass(frozen=True)
@@ -46,6 +77,28 @@ class Judge:
     seed: int = 0
 
 
+def make_judge(engine: Engine, asked: Constitution | Asking, judging: Judging, *, seed: int = 0) -> Judge:
+    """Make the judge of a run.
+
+    Args:
+        engine: the model that judges.
+        asked: the constitution whose system text and examples the judge is shown, or these as they are.
+        judging: how it is asked.
+        seed: of the run.
+    """
+    if isinstance(asked, Constitution):
+        asked = make_asking(asked, n_few_shots=judging.n_few_shots, reasoned=judging.chains > 0, seed=seed)
+    return Judge(
+        engine=engine,
+        asking=asked,
+        min_option_mass=judging.min_option_mass,
+        chains=judging.chains,
+        clamp=judging.clamp,
+        max_chain_tokens=judging.max_chain_tokens,
+        seed=seed,
+    )
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What both orders and all principles come to: ``p_a``, None where no principle has two valid verdicts."""
@@ -56,7 +109,7 @@ class Judgement:
 
 
 async def judge_one(  # noqa: PLR0917 - a row and its two sides read in this order
-    judge: Judge, row: str, prompt: Prompt, a: str, b: str, principles: Sequence[Principle]
+    judge: Judge, row: str, prompt: Prompt, a: str, b: str, principles: Sequence[Standard]
 ) -> Judgement:
     """Ask about one pair in both orders under each principle.
 
@@ -105,12 +158,12 @@ def combine_verdicts(verdicts: Sequence[Verdict], weights: dict[str, float]) -> 
     return Judgement(tuple(verdicts), p_a, sum(biases) / len(biases) if biases else 0.0)
 
 
-def _question(prompt: Prompt, a: str, b: str, principle: Principle, order: Order) -> Question:
+def _question(prompt: Prompt, a: str, b: str, principle: Standard, order: Order) -> Question:
     first, second = (a, b) if order == "ab" else (b, a)
     return Question(prompt=prompt, question=principle.choice_question, first=first, second=second)
 
 
-async def _verdict(judge: Judge, row: str, question: Question, principle: Principle, order: Order) -> Verdict:
+async def _verdict(judge: Judge, row: str, question: Question, principle: Standard, order: Order) -> Verdict:
     # Both orders draw their chains from the same seeds: which response is called a must not change them.
     chains, readings = await _readings(judge, row, question, principle.id)
     valid = [reading for reading in readings if reading.mass >= judge.min_option_mass]

@@ -10,8 +10,7 @@ from typing import Literal
 from charter.constitution.drawing import draw_principles
 from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Engine
-from charter.feedback.judge import Judge, Judgement, judge_one
-from charter.feedback.questions import make_asking
+from charter.feedback.judge import Judge, Judgement, Judging, judge_one, make_judge
 from charter.records import Pair, Preference, PromptKind, Side
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed
@@ -142,20 +141,9 @@ def label(
         "helpful": helpful or constitution,
         "benign_twin": helpful or constitution,
     }
-    judges: dict[PromptKind, Judge] = {
-        kind: Judge(
-            engine=judge,
-            asking=make_asking(one, n_few_shots=n_few_shots, reasoned=chains > 0, seed=seed),
-            min_option_mass=min_option_mass,
-            chains=chains,
-            clamp=clamp,
-            max_chain_tokens=max_chain_tokens,
-            seed=seed,
-        )
-        for kind, one in by_kind.items()
-    }
+    judging = Judging(n_few_shots, min_option_mass, chains, clamp, max_chain_tokens)
     labelling = Labelling(
-        judges=judges,
+        judges={kind: make_judge(judge, one, judging, seed=seed) for kind, one in by_kind.items()},
         principles={kind: one.principles for kind, one in by_kind.items()},
         k_principles=k_principles,
         prior=prior or {},

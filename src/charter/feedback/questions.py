@@ -30,9 +30,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Asking:
-    """What all questions of a run share: the system text and the worked examples, already rendered as messages."""
+    """What all questions of a run share: the system text and the worked examples, rendered as messages already.
 
-    shared: tuple[Message, ...]
+    ``opening`` begins the answer; it ends in the bracket after which the letter stands.
+    """
+
+    shared: tuple[Message, ...] = ()
+    opening: str = ANSWER_OPENING
 
 
 def make_asking(
@@ -54,13 +58,13 @@ def make_asking(
 
 def letter_request(asking: Asking, question: Question, *, reasoning: str | None = None) -> ChoiceRequest:
     """Ask for the letters' log-probabilities, after a given chain of reasoning where there is one."""
-    prefill = ANSWER_OPENING if reasoning is None else f"{REASONING_OPENING} {reasoning}\n{ANSWER_OPENING}"
+    prefill = asking.opening if reasoning is None else f"{REASONING_OPENING} {reasoning}\n{asking.opening}"
     return ChoiceRequest(messages=_messages(asking, question), prefill=prefill, n_shared=len(asking.shared))
 
 
 def reasoning_request(asking: Asking, question: Question, sampling: Sampling) -> CompletionRequest:
     """Ask for the chain of reasoning alone; it ends where the answer would begin (CAI §4.1)."""
-    stops = (*sampling.stop, ANSWER_OPENING, ANSWER_OPENING[:-2])
+    stops = (*sampling.stop, asking.opening, asking.opening[:-2])
     return CompletionRequest(
         messages=_messages(asking, question),
         prefill=REASONING_OPENING,
