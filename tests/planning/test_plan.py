@@ -9,6 +9,7 @@ import pytest
 
 from charter.constitution import load_constitution
 from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
+from charter.feedback.pairs import guidance_messages
 from charter.pipeline import run_stages
 from charter.planning.plan import Plan, make_plan
 from charter.planning.rates import count_parameters, estimate_rates, find_device, parameters_in_name
@@ -110,6 +111,42 @@ def test_shared_beginnings_are_read_once(tmp_path: Path) -> None:
     assert shots > 500
     grown = many.prompt_tokens - few.prompt_tokens
     assert grown == pytest.approx(7 * bare.prompt_tokens, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("override", "stages"),
+    [
+        ("revise.few_shots=changed", {"revise"}),
+        ("revise.n_few_shots=1", {"revise"}),
+        ("pairs.few_shots=changed", {"pairs"}),
+        ("label.n_few_shots=1", {"label"}),
+    ],
+)
+@pytest.mark.parametrize("layout", ["chat", "transcript"])
+def test_only_the_examples_that_are_shown_are_counted(
+    tmp_path: Path, layout: str, override: str, stages: set[str]
+) -> None:
+    """A setting that shows fewer worked examples reads less in its own stage, and nowhere else."""
+    base = plan(read(tmp_path, f"revise.layout={layout}"))
+    fewer = plan(read(tmp_path, f"revise.layout={layout}", override))
+    read_less = {
+        one.stage
+        for one, other in zip(fewer.stages, base.stages, strict=True)
+        if one.prompt_tokens < other.prompt_tokens
+    }
+    assert read_less == stages
+    assert fewer.total.calls == base.total.calls
+
+
+def test_guidance_is_counted_as_it_is_rendered(tmp_path: Path) -> None:
+    """What the guided side has before its prompt is read once, with the chosen examples alone."""
+    harmless = load_constitution("harmless")
+    all_shown, changed = (
+        plan(read(tmp_path, f"pairs.few_shots={which}")).stage("pairs").prompt_tokens for which in ("all", "changed")
+    )
+    sizes = [Sizer().messages(guidance_messages(harmless, which)) for which in ("all", "changed")]
+    assert all_shown - changed == pytest.approx(sizes[0] - sizes[1], abs=1)
+    assert sizes[0] > sizes[1]
 
 
 def test_no_training_prompts_is_an_empty_plan(tmp_path: Path) -> None:

@@ -165,7 +165,9 @@ class _Given:
 def _plan_revise(given: _Given) -> StagePlan:
     """An initial response, then a critique and a revision a round (CAI §3.1)."""
     settings, sampling = given.recipe.revise, Sampling()
-    layout = make_layout(settings.layout, given.constitution, n_few_shots=settings.n_few_shots)
+    layout = make_layout(
+        settings.layout, given.constitution, few_shots=settings.few_shots, n_few_shots=settings.n_few_shots
+    )
     principles = given.constitution.principles
     drawn = [
         (prompt, principles[number % len(principles)])
@@ -225,7 +227,7 @@ def _plan_pairs(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
         n_plain = sum(n_answers[pair.source] for pair in pairs if pair.prompt.kind == kind)
         load.add(n_plain, given.plain(prompts), response)
     guided = [pair.prompt for pair in pairs if pair.source == "guided_vs_plain"]
-    guidance = given.sizer.messages(guidance_messages(given.constitution))
+    guidance = given.sizer.messages(guidance_messages(given.constitution, given.recipe.pairs.few_shots))
     load.add(len(guided), given.plain(guided), response, shared=guidance)
     return given.stage("pairs", len(pairs), {"policy": load})
 
