@@ -88,6 +88,32 @@ def test_bare_name_is_looked_up_in_recipes(charter: Command, place: Path) -> Non
     assert charter("check", "small").code == 0
 
 
+def test_built_in_recipes_run_by_name(charter: Command, place: Path) -> None:
+    """A recipe that comes with Charter is found from any folder; a folder of its name is none."""
+    (place / "smoke").mkdir()
+    scripted = ("models.policy={name: x, engine: scripted}", "--until", "prompts")
+    done = charter("run", "smoke", *scripted)
+    assert done.code == 0, done.err
+    assert summary(place / "runs/smoke", "prompts")["counts"]["train red_team"] == 12
+
+
+def test_built_in_recipes_are_listed(charter: Command, place: Path) -> None:
+    """The help and the error for a name that is none tell the names."""
+    from charter.recipe import built_in_recipes
+
+    names = ", ".join(built_in_recipes())
+    assert names
+    (place / "mine").mkdir()
+    for verb in ("run", "check"):
+        assert names in " ".join(charter(verb, "--help").out.split())
+        for given, said in (("smok", "did you mean 'smoke'?"), ("none.yaml", "no such file"), ("mine", "is a folder")):
+            done = charter(verb, given)
+            assert done.code == 2
+            assert done.err.startswith(f"error: {given}: ")
+            assert names in done.err
+            assert said in done.err
+
+
 def test_resolved_recipe_continues_a_run(charter: Command) -> None:
     """What ``status`` advises works: the resolved recipe, overrides and all, continues the run."""
     assert charter("run", "demo.yaml", "revise.rounds=1", "--until", "prompts").code == 0

@@ -9,7 +9,7 @@ import typer
 from charter.cli import console
 from charter.cli.options import AsJson, Out, Overrides, Recipe, examples
 from charter.cli.progress import clock_time
-from charter.cli.running import find_recipe, run_folder
+from charter.cli.running import run_folder
 from charter.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check(recipe: Recipe, overrides: Overrides = None, out: Out = None, as_json:
     The exit code is 2 where an error was found.
     """
     from charter.planning.preflight import check_recipe
-    from charter.recipe import load_recipe
+    from charter.recipe import find_recipe, load_recipe
 
     found = load_recipe(find_recipe(recipe), overrides or ())
     folder = run_folder(found.name, out)

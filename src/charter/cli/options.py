@@ -10,7 +10,10 @@ import typer
 Recipe = Annotated[
     Path,
     typer.Argument(
-        metavar="RECIPE", help="The recipe: a YAML file, or the name of one in recipes/.", show_default=False
+        metavar="RECIPE",
+        help="The recipe: a YAML file, or the name of one in the folder recipes/ here, or of one that comes with "
+        "Charter: smoke, smollm2-135m.",
+        show_default=False,
     ),
 ]
 Overrides = Annotated[

@@ -18,13 +18,6 @@ def run_folder(name: str, out: Path | None) -> Path:
     return Path("runs") / name if out is None else out
 
 
-def find_recipe(named: Path) -> Path:
-    """Find a recipe by its path, or by the bare name of one in the folder ``recipes`` here."""
-    in_recipes = Path("recipes") / f"{named}.yaml"
-    is_bare = named.parent == Path() and not named.suffix
-    return in_recipes if is_bare and not named.exists() and in_recipes.exists() else named
-
-
 def do_stages(
     recipe_file: Path,
     overrides: Sequence[str],
@@ -46,7 +39,7 @@ def do_stages(
         The run's folder.
     """
     from charter.planning.preflight import check_inputs, fetch_models
-    from charter.recipe import load_recipe
+    from charter.recipe import find_recipe, load_recipe
 
     recipe_file = find_recipe(recipe_file)
     recipe = load_recipe(recipe_file, overrides)
