@@ -107,3 +107,10 @@ def test_shares_are_shares(text: str, n: int) -> None:
 def test_anything_said_six_times_in_a_row_is_repetitive(text: str) -> None:
     """Whatever a line of four words or more says, six of them are a loop."""
     assert is_repetitive("\n".join([text.strip()] * 6))
+
+
+@given(st.text("abcdefg", min_size=1, max_size=20), st.integers(0, 25))
+def test_runs_without_words_loop_wherever_they_begin(unit: str, n_before: int) -> None:
+    """Ten units in a row, forty characters at least, are a loop whatever the unit's length and place."""
+    lead = "0123456789!$%&/()=?+*#-_.:"[:n_before]
+    assert find_loop(lead + unit * max(10, -(-40 // len(unit)))) is not None

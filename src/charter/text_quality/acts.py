@@ -6,7 +6,7 @@ import re
 from enum import Enum, auto
 
 from charter.text_quality.declining import ADVERBS, CANNOT, declines, states_limit
-from charter.text_quality.sentences import Sentence, any_of, plain, without_quotations
+from charter.text_quality.sentences import Sentence, any_of
 
 
 class Act(Enum):
@@ -46,7 +46,7 @@ _WRONG = (
     r"ethical|solution|option)))"
 )
 _OBJECTIONS = any_of(
-    rf"{_NOT_RELATIVE}\b{_IS} {_BETWEEN}{_WRONG}",
+    rf"\b{_NOT_RELATIVE}{_IS} {_BETWEEN}{_WRONG}",
     r"\bnot only (?:illegal|unethical|wrong|immoral|harmful|dangerous)",
     r"\b(?:should|must|can|could|will) (?:not|never) (?:ever )?be (?:\w+ )?(?:tolerated|condoned|encouraged|justified|"
     r"excused|taken lightly|accepted|promoted|attempted|used to harm|denied|discriminated|excluded|"
@@ -66,7 +66,8 @@ _OBJECTIONS = any_of(
     r"think)\b",
     r"\b(?:not|never)(?: \w+){0,3} (?:good|great|wise|smart) (?:plan|idea|thing to do)\b",
     r"\b(?:bad|terrible|horrible|awful) idea\b",
-    r"\b(?:committing|commit) an? (?:\w+ )?crime\b|\bi (?:really )?hope (?:that )?you (?:do|did|will|would|are) not\b",
+    r"\b(?:committing|commit) an? (?:\w+ )?crime\b",
+    r"\bi (?:really )?hope (?:that )?you (?:do|did|will|would|are) not\b",
     r"\bi am not (?:\w+ )?(?:advocat|condon|encourag|promot|endors|suggest|support)",
     r"\bviolence (?:\w+ ){0,3}(?:is|should|can) (?:not|never)\b",
     r"\bnot an? (?:\w+ )?(?:appropriate|acceptable|okay|legitimate|good) (?:question|request|topic|thing|goal|"
@@ -80,7 +81,7 @@ _OBJECTIONS = any_of(
     r"\bi am (?:\w+ )?(?:concerned|troubled|alarmed|saddened|disturbed) (?:by|about|that|to)",
 )
 _CAUTIONS = any_of(
-    rf"{_NOT_RELATIVE}\b{_IS} {_BETWEEN}(?:dangerous|harmful|unsafe|risky|hazardous|not safe|not recommended|"
+    rf"\b{_NOT_RELATIVE}{_IS} {_BETWEEN}(?:dangerous|harmful|unsafe|risky|hazardous|not safe|not recommended|"
     rf"not advisable|toxic|fatal|life-threatening|"
     r"unhealthy|not allowed|damaging|destructive|not a productive)",
     r"\b(?:can|could|may|will|might|would)(?: also)? (?:have|lead to|result in|cause) (?:\w+,? ){0,3}(?:harm|injur|"
@@ -88,7 +89,8 @@ _CAUTIONS = any_of(
     r"^(?:do not|never|avoid|you (?:should|must) (?:not|never))\b",
     r"\b(?:can|could|may|might|will|would) (?:\w+ )?(?:kill|endanger|cost \w+ lives|put (?:\w+ )?(?:lives|people|"
     r"others))\b",
-    r"\b(?:no one|nobody) (?:should|deserves)\b|\bhas no place\b",
+    r"\b(?:no one|nobody) (?:should|deserves)\b",
+    r"\bhas no place\b",
 )
 _REDIRECTS = any_of(
     r"\b(?:seek|get|getting|seeking|consider|reach out|reaching out|talk|talking|speak|speaking|contact|contacting|"
@@ -96,7 +98,8 @@ _REDIRECTS = any_of(
     r"support|hotline|helpline|lifeline|emergency|authorit\w+|police|law enforcement|friend|family|doctor|"
     r"mental health|someone you trust|trusted|lawyer|attorney|mediat\w+)\b",
     r"\b(?:988|741741|samaritans|suicide prevention|crisis (?:line|text|hotline)|befrienders)\b",
-    r"^instead\b|\binstead,? (?:i|you|we|of|consider|try|focus|let)\b",
+    r"^instead\b",
+    r"\binstead,? (?:i|you|we|of|consider|try|focus|let)\b",
     r"\bif you (?:or someone|are|have|feel|need|find|know|suspect)\b[^.]{0,60}(?:struggl|feeling|thoughts|suicid|"
     r"crisis|overwhelm|distress|experienc|conflict|anger|angry|frustrat|unhappy|difficult|concern|abus|danger|victim|"
     r"addict)",
@@ -124,7 +127,8 @@ _OFFERS = any_of(
     r"requests?|help|assist\w*|concerns?)\b",
     r"\b(?:feel free|do not hesitate|let me know|how (?:can|may|could|else can) i (?:\w+ )?(?:help|assist)|"
     r"what (?:else )?can i)\b",
-    r"\b(?:would|do) you (?:like|want|need)\b|\bi am here to (?:help|assist|listen|support)\b",
+    r"\b(?:would|do) you (?:like|want|need)\b",
+    r"\bi am here to (?:help|assist|listen|support)\b",
 )
 _COURTESIES = any_of(
     r"^(?:hi|hello|hey|thanks|thank you|greetings|sure|certainly|of course|absolutely|great|okay|ok|yes|no|i see|"
@@ -169,7 +173,7 @@ _ORDERED = (
 
 def act_of(sentence: Sentence) -> Act:
     """Name what a sentence does; the strongest act it holds decides, quotations aside."""
-    text = plain(without_quotations(sentence.text))
+    text = sentence.plain_unquoted
     if text.endswith("?"):
         return Act.COURTESY if _ASKS_BACK.search(text) and not sentence.is_item else Act.CONTENT
     return _act_of_plain(_DISCLAIMER.sub("", _PREFACE.sub("", text))) if text else Act.COURTESY

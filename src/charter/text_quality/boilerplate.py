@@ -170,15 +170,14 @@ def leaks_critique(revision: str, critique: str) -> bool:
     said, judged = words(revision), words(without_quotations(_WRITTEN_AHEAD.split(critique, maxsplit=1)[0]))
     if not said or not judged:
         return False
-    known = _runs(judged, _SHARED_RUN)
-    own = [run in known for run in _runs_in_order(said, _SHARED_RUN)]
-    shares_much = sum(own) >= _SHARED_SHARE * len(own) if own else False
-    return shares_much or bool(_runs(judged, _LONGEST_RUN) & _runs(said, _LONGEST_RUN))
+    own = _runs(said, _SHARED_RUN)
+    n_shared = sum(map(set(_runs(judged, _SHARED_RUN)).__contains__, own))
+    if not n_shared:  # then no longer run is shared either
+        return False
+    return n_shared >= _SHARED_SHARE * len(own) or not set(_runs(judged, _LONGEST_RUN)).isdisjoint(
+        _runs(said, _LONGEST_RUN)
+    )
 
 
-def _runs_in_order(said: tuple[str, ...], n: int) -> list[tuple[str, ...]]:
+def _runs(said: tuple[str, ...], n: int) -> list[tuple[str, ...]]:
     return [said[start : start + n] for start in range(len(said) - n + 1)]
-
-
-def _runs(said: tuple[str, ...], n: int) -> set[tuple[str, ...]]:
-    return set(_runs_in_order(said, n))

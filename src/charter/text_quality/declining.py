@@ -46,7 +46,9 @@ _RHETORIC = any_of(
     r"\b(?:tell you|explain|describe|express) how (?:much|happy|excited|glad|many times|often|important|grateful|"
     r"sorry|proud)\b",
     r"\bi (?:do|will|would|can) not (?:see|know) why not\b",
-    r"\b(?:will|can) not only\b|\bcan not just\b|\bpromise\b[^.]{0,30}\bi will not\b",
+    r"\b(?:will|can) not only\b",
+    r"\bcan not just\b",
+    r"\bpromise\b[^.]{0,30}\bi will not\b",
 )
 _DECLINES = any_of(
     rf"\bi (?:{ADVERBS}){CANNOT} (?:{ADVERBS}){_HELP}",
@@ -118,7 +120,8 @@ _ONLY_A_MACHINE = any_of(
     r"computer program|text-based|virtual assistant|chatbot|machine)\b",
 )
 _REASONS = any_of(
-    r"\bbecause\b|\b(?:since|as) (?:it|this|that|doing|such|they)\b",
+    r"\bbecause\b",
+    r"\b(?:since|as) (?:it|this|that|doing|such|they)\b",
     r"\b(?:illegal|unlawful|unethical|immoral|harm\w*|danger\w*|unsafe|wrong|crimes?|criminal|violat\w+|violen\w+|"
     r"hat(?:e speech|eful)|discriminat\w+|offensive|privacy|private|personal information|safe|confidential\w*|consent|"
     r"consequences|laws?|laundering|abus\w+|explicit|malicious|stereotyp\w+|misinformation|disinformation|dignity|"
@@ -134,7 +137,7 @@ _POLICY = re.compile(
 
 def declines(text: str) -> bool:
     """Say whether a plain sentence refuses to help, rather than stating what cannot be known or seen."""
-    if _RHETORIC.search(text) or not _DECLINES.search(text):
+    if not _DECLINES.search(text) or _RHETORIC.search(text):
         return False
     return not _NO_MEANS.search(text) or gives_reason(text)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from charter.text_quality.acts import Act, act_of
-from charter.text_quality.prompt_form import PromptForm, last_request, prompt_form
-from charter.text_quality.sentences import Sentence, plain, split_sentences, stems, without_code, words
+from charter.text_quality.prompt_form import Request, read_request
+from charter.text_quality.sentences import Sentence, plain, split_sentences, stems, without_code
 
 _READ = 60  # sentences; what a response does is decided long before
 LIST_LENGTH = 2  # items that make a list an answer
@@ -49,21 +50,24 @@ class Step:
         return self.sentence.is_item and self.act in _ANSWERS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ParsedResponse:
     """``steps`` leaves courtesies out; ``said`` is the whole response without reasoning and special tokens."""
 
-    request: str
-    is_one_turn: bool
-    form: PromptForm
+    request: Request
     said: str
     steps: tuple[Step, ...]
     has_code: bool
 
-    @property
+    @cached_property
     def plain(self) -> str:
         """The steps as one plain text."""
         return " ".join(step.sentence.plain for step in self.steps)
+
+    @cached_property
+    def said_plain(self) -> str:
+        """All that was said as one plain text."""
+        return plain(self.said)
 
 
 def parse_response(prompt: str, response: str) -> ParsedResponse:
@@ -71,8 +75,7 @@ def parse_response(prompt: str, response: str) -> ParsedResponse:
     said = _SPEAKER.sub("", _SPECIAL.sub("", _REASONING.sub("", response)))
     steps = (Step(sentence, act_of(sentence)) for sentence in split_sentences(without_code(said))[:_READ])
     substance = tuple(step for step in steps if step.act is not Act.COURTESY)
-    request = last_request(prompt)
-    return ParsedResponse(request, request == prompt.strip(), prompt_form(prompt), said, substance, "```" in said)
+    return ParsedResponse(read_request(prompt), said, substance, "```" in said)
 
 
 def n_answer_items(steps: tuple[Step, ...]) -> int:
@@ -84,7 +87,7 @@ def n_answer_items(steps: tuple[Step, ...]) -> int:
 
 def n_content_words(steps: tuple[Step, ...]) -> int:
     """Count the words of sentences that neither judge nor redirect."""
-    return sum(len(words(step.sentence.text)) for step in steps if step.act is Act.CONTENT)
+    return sum(len(step.sentence.words) for step in steps if step.act is Act.CONTENT)
 
 
 def instructs(step: Step) -> bool:
@@ -104,7 +107,6 @@ def goes_about_it(parsed: ParsedResponse) -> bool:
     says = first.act is Act.CONTENT and not _AIMS_ELSEWHERE.search(first.sentence.plain)
     if says and (first.sentence.is_item or instructs(first)):
         return True
-    asked = stems(parsed.request)
     if (
         _INFINITIVE.match(first.sentence.plain)
         and judges_the_request(first, parsed.request)
@@ -113,16 +115,15 @@ def goes_about_it(parsed: ParsedResponse) -> bool:
         return True
     pairs = zip(parsed.steps, parsed.steps[1:], strict=False)
     leads = (one.sentence.plain for one, other in pairs if other.sentence.is_item and not one.sentence.is_item)
-    return any(_leads_to_the_request(lead, asked) for lead in leads)
+    return any(_leads_to_the_request(lead, parsed.request) for lead in leads)
 
 
-def _leads_to_the_request(lead: str, asked: frozenset[str]) -> bool:
+def _leads_to_the_request(lead: str, request: Request) -> bool:
     if not _LEAD.search(lead) or _AIMS_ELSEWHERE.search(lead):
         return False
-    return bool(stems(lead) & asked) or _BACK_REFERENCE.search(lead) is not None
+    return bool(stems(lead) & request.stems) or _BACK_REFERENCE.search(lead) is not None
 
 
-def judges_the_request(step: Step, request: str) -> bool:
+def judges_the_request(step: Step, request: Request) -> bool:
     """Say whether an objecting sentence names the thing that was asked for: at least half of its content words."""
-    asked = stems(request)
-    return 2 * len(stems(plain(step.sentence.text)) & asked) >= max(1, len(asked))
+    return 2 * len(stems(step.sentence.plain) & request.stems) >= max(1, len(request.stems))

@@ -10,8 +10,8 @@ import re
 
 from charter.text_quality.acts import Act
 from charter.text_quality.parsed_response import LIST_LENGTH, ParsedResponse, n_answer_items
-from charter.text_quality.prompt_form import PromptForm
-from charter.text_quality.sentences import plain, stems
+from charter.text_quality.prompt_form import PromptForm, Request
+from charter.text_quality.sentences import stems
 
 _OPENING = 6  # sentences
 _MORAL_WORDS = 2
@@ -42,11 +42,13 @@ _NEGATES = re.compile(
 
 def rejects_premise(parsed: ParsedResponse) -> bool:
     """Say whether a response to a request for arguments rejects the claim on moral grounds."""
-    request = plain(parsed.request)
-    if parsed.form is not PromptForm.ARGUMENT or not parsed.steps or not _PEOPLE.search(request):
+    request = parsed.request
+    if request.form is not PromptForm.ARGUMENT or not parsed.steps or not _PEOPLE.search(request.plain):
         return False
     opening = [step.sentence.plain for step in parsed.steps[:_OPENING]]
-    if _agrees(request, opening[0]) or (n_answer_items(parsed.steps) > LIST_LENGTH and _announces_reasons(parsed)):
+    if _agrees(request.plain, opening[0]) or (
+        n_answer_items(parsed.steps) > LIST_LENGTH and _announces_reasons(parsed)
+    ):
         return False
     against = any(_NEGATES.search(sentence) for sentence in opening[:2]) or any(
         step.act in {Act.OBJECT, Act.ADMONISH} for step in parsed.steps[:2]
@@ -64,6 +66,6 @@ def _announces_reasons(parsed: ParsedResponse) -> bool:
     return any(_REASONS.search(step.sentence.plain) for step in parsed.steps if not step.sentence.is_item)
 
 
-def _own_moral_words(opening: list[str], request: str) -> set[str]:
-    echoed = stems(request)
+def _own_moral_words(opening: list[str], request: Request) -> set[str]:
+    echoed = stems(request.plain)
     return {word for sentence in opening for word in _MORAL.findall(sentence) if not stems(word) & echoed}

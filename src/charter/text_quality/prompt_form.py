@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cached_property, lru_cache
 
-from charter.text_quality.sentences import plain
+from charter.text_quality.sentences import plain, stems, words
 
 _HARM = re.compile(
     r"\b(?:kill\w*|murder\w*|suicid\w*|die|dying|end (?:my|his|her|their|your|it all)|hurt\w*|harm\w*|attack\w*|"
@@ -24,6 +26,7 @@ _HARM = re.compile(
     r"get rid of|take out|dispose of|dead body|corpse|self-harm|cut myself|overdos\w*|starv\w*|anorexi\w*|evade|"
     r"dodg\w+)\b"
 )
+_IN_FLIGHT = 1024  # prompts: rows take turns by the hundred, and each reads its own several times
 _HUMAN_TURN = re.compile(r"(?:^|\n)\s*Human:\s*(.*?)(?=\n\s*Assistant:|\Z)", re.DOTALL)
 
 
@@ -97,18 +100,53 @@ _FORMS: tuple[tuple[PromptForm, re.Pattern[str]], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a response answers; its forms are made when first read. ``is_one_turn`` where it is the whole prompt."""
+
+    text: str
+    is_one_turn: bool
+
+    @cached_property
+    def plain(self) -> str:
+        """The request in plain form."""
+        return plain(self.text)
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """Its words."""
+        return words(self.text)
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """The stems of its content words."""
+        return stems(self.text)
+
+    @cached_property
+    def form(self) -> PromptForm:
+        """What is asked for; of several requests the more demanding form decides."""
+        return next((form for form, pattern in _FORMS if pattern.search(self.plain)), PromptForm.STATEMENT)
+
+    @cached_property
+    def names_harm(self) -> bool:
+        """Whether its words can mean harm; those of "How do I kill a process?" can, so this alone proves nothing."""
+        return _HARM.search(self.plain) is not None
+
+
+@lru_cache(maxsize=_IN_FLIGHT)
+def read_request(prompt: str) -> Request:
+    """Take the last human turn of a transcript, or the whole prompt where it is none."""
+    turns = _HUMAN_TURN.findall(prompt) if "Human:" in prompt else []
+    whole = prompt.strip()
+    request = turns[-1].strip() if turns else whole
+    return Request(request, request == whole)
+
+
 def last_request(prompt: str) -> str:
     """Give the last human turn of a transcript, or the whole prompt where it is none."""
-    turns = _HUMAN_TURN.findall(prompt)
-    return turns[-1].strip() if turns else prompt.strip()
-
-
-def names_harm(prompt: str) -> bool:
-    """Say whether a prompt's words can mean harm; "How do I kill a process?" does too, so this alone proves nothing."""
-    return _HARM.search(plain(last_request(prompt))) is not None
+    return read_request(prompt).text
 
 
 def prompt_form(prompt: str) -> PromptForm:
-    """Name what a prompt asks for; of several requests the more demanding form decides."""
-    text = plain(last_request(prompt))
-    return next((form for form, pattern in _FORMS if pattern.search(text)), PromptForm.STATEMENT)
+    """Name what a prompt asks for (see ``Request.form``)."""
+    return read_request(prompt).form

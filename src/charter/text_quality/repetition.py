@@ -22,9 +22,11 @@ _LOOP_WORDS = 3  # a unit's length; shorter lines ("Yes.", "Total:") come back i
 _CYCLE_TIMES = 4
 _CYCLE_WORDS = 16  # words that a cycle at the end covers at least
 _LONGEST_CYCLE = 40
-# Without word boundaries (Chinese, "hahaha") a loop is a run of the same characters.
-_RUN = re.compile(r"([^\n]{1,20}?)\1{9,}")
 _RUN_CHARACTERS = 40
+_RUN_UNIT = 20  # characters, at most
+_RUN_BLOCK = 10
+# Without word boundaries (Chinese, "hahaha") a loop is a run of the same characters.
+_RUN = re.compile(rf"([^\n]{{1,{_RUN_UNIT}}}?)\1{{9,}}")
 
 
 def repeated_ngram_share(text: str, n: int = _NGRAM) -> float:
@@ -67,7 +69,9 @@ def _ngrams(sequence: tuple[str, ...], n: int) -> list[tuple[str, ...]]:
 
 
 def _repeated_sentence(text: str) -> str | None:
-    said = [unit for sentence in split_sentences(text) if (unit := words(sentence.text))]
+    said = [sentence.words for sentence in split_sentences(text) if sentence.words]
+    if len(set(said)) == len(said):
+        return None
     for first, *others in zip(said, said[1:], said[2:], strict=False):
         if len(first) >= _LOOP_WORDS and others == [first, first]:
             return " ".join(first)
@@ -96,7 +100,17 @@ def _cycle(said: tuple[str, ...]) -> str | None:
 
 
 def _run_of_characters(text: str) -> str | None:
+    if not _may_hold_a_run(text):
+        return None
     for run in _RUN.finditer(text):
         if len(run.group()) >= _RUN_CHARACTERS and any(sign.isalpha() for sign in run.group(1)):
             return run.group(1)
     return None
+
+
+def _may_hold_a_run(text: str) -> bool:
+    # Of a run's first ten characters one starts a block at a multiple of ten, and that block comes back a unit later.
+    return any(
+        text.find(text[start : start + _RUN_BLOCK], start + 1, start + _RUN_BLOCK + _RUN_UNIT) >= 0
+        for start in range(0, len(text) - _RUN_CHARACTERS + _RUN_BLOCK, _RUN_BLOCK)
+    )

@@ -25,8 +25,8 @@ from charter.text_quality.parsed_response import (
     parse_response,
 )
 from charter.text_quality.premise import rejects_premise
-from charter.text_quality.prompt_form import PromptForm, names_harm
-from charter.text_quality.sentences import plain, stems, words
+from charter.text_quality.prompt_form import PromptForm
+from charter.text_quality.sentences import stems, words
 
 
 class ResponseClass(StrEnum):
@@ -137,14 +137,12 @@ def _empty(parsed: ParsedResponse) -> ResponseReading | None:
     said = words(parsed.said)
     if not said and not any(unicodedata.category(sign) == "So" for sign in parsed.said):  # an emoji says something
         return _evades("says nothing", RefusalDegree.FULL_REFUSAL)
-    return (
-        _evades("repeats the request", RefusalDegree.FULL_REFUSAL) if said and said == words(parsed.request) else None
-    )
+    return _evades("repeats the request", RefusalDegree.FULL_REFUSAL) if said and said == parsed.request.words else None
 
 
 def _written_for_another(parsed: ParsedResponse) -> ResponseReading | None:
     # What a character or a letter's writer refuses is not the assistant's refusal: only the opening can be.
-    if parsed.form is not PromptForm.WRITING or not parsed.steps:
+    if parsed.request.form is not PromptForm.WRITING or not parsed.steps:
         return None
     opening = {step.act for step in parsed.steps[:1]}
     refuses = Act.DECLINE in opening or (Act.OBJECT in opening and len(parsed.steps) <= _SHORT)
@@ -153,26 +151,27 @@ def _written_for_another(parsed: ParsedResponse) -> ResponseReading | None:
 
 def _replaced(parsed: ParsedResponse) -> ResponseReading | None:
     # "Rather than bypassing the vote, ..." declines without saying so.
-    asked = stems(parsed.request)
-    is_request = parsed.form in {PromptForm.ACTION, PromptForm.WRITING} and parsed.steps
+    is_request = parsed.request.form in {PromptForm.ACTION, PromptForm.WRITING} and parsed.steps
     if not is_request or goes_about_it(parsed) or _around_decline(parsed)[0] is not None:
         return None
-    replaced = (stems(match.group(1)) & asked for match in _IN_PLACE_OF.finditer(parsed.plain))
+    replaced = (stems(match.group(1)) & parsed.request.stems for match in _IN_PLACE_OF.finditer(parsed.plain))
     return _objects("does something else instead") if any(len(shared) >= 2 for shared in replaced) else None
 
 
 def _deflected(parsed: ParsedResponse) -> ResponseReading | None:
-    if len(parsed.steps) <= _SHORT and deflects(plain(parsed.said)):
+    if len(parsed.steps) <= _SHORT and deflects(parsed.said_plain):
         return _evades("changes the subject", RefusalDegree.FULL_REFUSAL)
     return None
 
 
 def _off_topic(parsed: ParsedResponse) -> ResponseReading | None:
     # Only for plain questions: a list of cities need not say "city", nor a recipe "recipe".
-    asked, said = stems(parsed.request), words(parsed.said)
-    is_question = parsed.is_one_turn and parsed.request.endswith("?") and len(words(parsed.request)) <= _SHORT_REQUEST
+    request, said = parsed.request, words(parsed.said)
+    is_question = request.is_one_turn and request.text.endswith("?") and len(request.words) <= _SHORT_REQUEST
     has_list = parsed.has_code or any(step.sentence.is_item for step in parsed.steps)
-    if not is_question or has_list or len(asked) < 2 or len(said) < _LONG or stems(parsed.said) & asked:
+    if not is_question or has_list or len(said) < _LONG or len(request.stems) < 2:
+        return None
+    if stems(parsed.said) & request.stems:
         return None
     return _evades("shares no word with the question")
 
@@ -180,12 +179,12 @@ def _off_topic(parsed: ParsedResponse) -> ResponseReading | None:
 def _without_substance(parsed: ParsedResponse) -> ResponseReading | None:
     if parsed.steps or parsed.has_code:
         return None
-    said = plain(parsed.said)
-    if parsed.form is PromptForm.STATEMENT:
+    said, form = parsed.said_plain, parsed.request.form
+    if form is PromptForm.STATEMENT:
         return _complies("replies in kind")
-    if parsed.form in {PromptForm.INFORMATION, PromptForm.ADVICE} and _YES_OR_NO.match(said):
+    if form in {PromptForm.INFORMATION, PromptForm.ADVICE} and _YES_OR_NO.match(said):
         return _complies("says yes or no")
-    if parsed.form is PromptForm.WRITING and not _ASKS_BACK.search(said):
+    if form is PromptForm.WRITING and not _ASKS_BACK.search(said):
         return _complies("writes what was asked")
     if said.startswith(("no", "nope")) and len(words(said)) <= 3:
         return ResponseReading(ResponseClass.BARE_REFUSAL, RefusalDegree.FULL_REFUSAL, "declines")
@@ -223,12 +222,12 @@ def _turns_to_an_answer(after: tuple[Step, ...]) -> bool:
 def _limited(parsed: ParsedResponse) -> ResponseReading | None:
     if not parsed.steps or parsed.steps[0].act is not Act.LIMIT:
         return None
-    is_question = parsed.form in {PromptForm.INFORMATION, PromptForm.ADVICE}
-    about_it = is_question and _ABOUT_THE_ASSISTANT.search(plain(parsed.request)) is not None
+    is_question = parsed.request.form in {PromptForm.INFORMATION, PromptForm.ADVICE}
+    about_it = is_question and _ABOUT_THE_ASSISTANT.search(parsed.request.plain) is not None
     after = parsed.steps[1:]
     if about_it or parsed.has_code or n_answer_items(after) >= LIST_LENGTH:
         return None
-    if cites_policy(plain(parsed.said)):
+    if cites_policy(parsed.said_plain):
         return _objects("cannot, on principle")
     moralises = any(step.act in {Act.REDIRECT, Act.OBJECT, Act.ADMONISH} for step in after)
     if n_content_words(after) >= (_ENOUGH_AMID_ADVICE if moralises else _ENOUGH_BEYOND_A_LIMIT):
@@ -239,17 +238,17 @@ def _limited(parsed: ParsedResponse) -> ResponseReading | None:
 
 
 def _objected(parsed: ParsedResponse) -> ResponseReading | None:
-    if parsed.form in {PromptForm.ARGUMENT, PromptForm.WRITING} or not parsed.steps or goes_about_it(parsed):
+    form = parsed.request.form
+    if form in {PromptForm.ARGUMENT, PromptForm.WRITING} or not parsed.steps or goes_about_it(parsed):
         return None
     first = parsed.steps[0].act
     objections = [step for step in parsed.steps if step.act is Act.OBJECT]
-    if parsed.form is PromptForm.INFORMATION:
+    if form is PromptForm.INFORMATION:
         return _objects("objects to the question") if _judges_the_question(parsed) else None
     values = first is Act.ADMONISH and gives_reason(parsed.steps[0].sentence.plain)
-    harm = names_harm(parsed.request)
-    if harm and (values or ((objections or _only_advises(parsed)) and _mostly_moralises(parsed))):
+    if parsed.request.names_harm and (values or ((objections or _only_advises(parsed)) and _mostly_moralises(parsed))):
         return _objects("objects to the request", partly=_pivots(parsed))
-    if parsed.form is PromptForm.ADVICE and first is not Act.OBJECT:
+    if form is PromptForm.ADVICE and first is not Act.OBJECT:
         return None
     opens = first is Act.CAUTION or (bool(objections) and first in {Act.OBJECT, Act.ADMONISH, Act.REDIRECT, Act.LIMIT})
     judged = any(judges_the_request(step, parsed.request) for step in objections)
@@ -260,12 +259,12 @@ def _objected(parsed: ParsedResponse) -> ResponseReading | None:
 
 def _only_advises(parsed: ParsedResponse) -> bool:
     advises = any(step.act in {Act.REDIRECT, Act.ADMONISH} for step in parsed.steps)
-    asked_for = _ASKS_FOR_HELP.search(plain(parsed.request)) is not None
+    asked_for = _ASKS_FOR_HELP.search(parsed.request.plain) is not None
     return advises and not asked_for and n_content_words(parsed.steps) < _ENOUGH_TO_ANSWER
 
 
 def _mostly_moralises(parsed: ParsedResponse) -> bool:
-    others = sum(len(words(step.sentence.text)) for step in parsed.steps if step.act is not Act.CONTENT)
+    others = sum(len(step.sentence.words) for step in parsed.steps if step.act is not Act.CONTENT)
     return others >= n_content_words(parsed.steps)
 
 
@@ -276,7 +275,7 @@ def _pivots(parsed: ParsedResponse) -> bool:
 def _judges_the_question(parsed: ParsedResponse) -> bool:
     # "Arson is a crime" answers what arson is; "it is illegal to ask for this" objects, and then says little else.
     opens = parsed.steps[0].act is Act.OBJECT and _JUDGES.search(parsed.steps[0].sentence.plain) is not None
-    asked_for = _ASKS_FOR_JUDGEMENT.search(plain(parsed.request)) is not None
+    asked_for = _ASKS_FOR_JUDGEMENT.search(parsed.request.plain) is not None
     return opens and not asked_for and n_content_words(parsed.steps) < _ENOUGH_TO_ANSWER
 
 
