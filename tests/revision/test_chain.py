@@ -181,6 +181,18 @@ def test_a_transcript_chain_ends_its_texts_where_a_turn_would_begin() -> None:
     assert not any("and I say" in (request.text or "") for request in engine.requests)
 
 
+def test_a_markdown_heading_is_part_of_a_transcripts_text() -> None:
+    """A response with headings of four marks is kept whole; one that ends on the separator alone is not cut short."""
+    whole = "Two things.\n\n#### First\n\nTurn the lid.\n\n#### Second\n\nPull."
+    engine = ScriptedEngine(lambda _: f" {whole}\n\n####\n\nHuman: and I say", script="headings")
+    trace = revise([PROMPT], PLAIN, engine, layout="transcript", rounds=1).done[0]
+    assert (trace.initial, trace.rounds[0].critique, trace.rounds[0].revision) == (whole, whole, whole)
+    n_words = len(whole.split()) + 1  # the limit falls just behind the four marks
+    trace = revise([PROMPT], PLAIN, engine, layout="transcript", rounds=1, max_tokens=n_words).done[0]
+    assert trace.rounds[0].revision == whole
+    assert "cut" not in trace.initial_flags
+
+
 def _one_text(step: str, text: str) -> Callable[[CompletionRequest], str]:
     others = {
         "initial": "Turn the lid.",

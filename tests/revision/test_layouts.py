@@ -4,7 +4,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from charter.constitution.model import Constitution
-from charter.engines.base import CompletionRequest, Sampling
+from charter.engines.base import Completion, CompletionRequest, Sampling
 from charter.records import Prompt, make_prompt
 from charter.revision.layouts import LayoutName, make_layout
 from method_examples import CONSTITUTION, CONVERSATION, PLAIN, PROMPT, shown, system, user
@@ -119,9 +119,31 @@ def test_a_transcript_stops_where_another_turn_would_begin() -> None:
     sampling = Sampling(stop=("###",))
     stops = make_layout("transcript", PLAIN).initial(PROMPT, sampling).sampling.stop
     assert stops[0] == "###"
-    for opening in ("\n\nHuman:", "\n\nCritique Request:", "\n\nRevision Request:", "\n\n####"):
+    for opening in ("\n\nHuman:", "\n\nCritique Request:", "\n\nRevision Request:", "\n\n####\n\nHuman:"):
         assert any(opening.startswith(stop) for stop in stops)
     assert _requests("chat", PLAIN, PROMPT)["initial"].sampling == SAMPLING
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "finish"),
+    [
+        ("Boil it.\n\n#### Then\n\nServe it.", "Boil it.\n\n#### Then\n\nServe it.", "length"),
+        ("#### First\n\n####Second\n\n##### Third", "#### First\n\n####Second\n\n##### Third", "length"),
+        ("Boil it.\n\n####", "Boil it.", "stop"),
+        ("Boil it.\n\n####  ", "Boil it.", "stop"),
+        ("Boil it.\n\n#### \n\nHuman", "Boil it.", "stop"),
+        ("Boil it.", "Boil it.", "length"),
+    ],
+)
+def test_a_transcript_ends_at_the_separator_and_at_no_heading(text: str, kept: str, finish: str) -> None:
+    """Four marks on a line of their own end a text; before a heading's words they are Markdown and stay."""
+    completion = Completion(text=text, finish="length", n_prompt_tokens=1, n_completion_tokens=9)
+    layout = make_layout("transcript", PLAIN)
+    read = layout.read(completion)
+    assert (read.text, read.finish) == (kept, finish)
+    assert make_layout("chat", PLAIN).read(completion) == completion
+    if kept == text:
+        assert not any(stop in text for stop in layout.initial(PROMPT, SAMPLING).sampling.stop)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

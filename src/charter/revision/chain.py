@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from charter.constitution.drawing import draw_principle
 from charter.constitution.model import Constitution, FewShotChoice
-from charter.engines.base import Completion, Engine, Sampling
+from charter.engines.base import Engine, Sampling
 from charter.records import OnCut, Prompt, Round, Trace
 from charter.revision.layouts import Layout, LayoutName, make_layout
 from charter.rows import Mapped, RowMapper, map_rows
@@ -50,7 +50,8 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
     The principle is drawn anew at every round, from the row's own seed.
     """
     prompt = start.prompt
-    initial = await chain.policy.complete(chain.initial_layout.initial(prompt, _sampling(chain, start, "initial")))
+    request = chain.initial_layout.initial(prompt, _sampling(chain, start, "initial"))
+    initial = chain.initial_layout.read(await chain.policy.complete(request))
     first, ending = settle_ending(initial.text, chain.on_cut, cut=initial.finish == "length")
     initial_flags = response_flags(prompt.text, first, ending)
     rounds: list[Round] = []
@@ -76,14 +77,12 @@ async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain
     seed = derive_seed(chain.seed, start.id, f"round {number} principle")
     principle = draw_principle(constitution.principles, seed)
     sampling = _sampling(chain, start, f"round {number} critique", chain.max_critique_tokens)
-    critique: Completion = await chain.critic.complete(
-        chain.layout.critique(start.prompt, response, principle, sampling)
-    )
-    sampling = _sampling(chain, start, f"round {number} revision")
+    request = chain.layout.critique(start.prompt, response, principle, sampling)
+    critique = chain.layout.read(await chain.critic.complete(request))
     criticism = critique.text.strip()
-    revision = await chain.reviser.complete(
-        chain.layout.revision(start.prompt, response, principle, criticism, sampling)
-    )
+    sampling = _sampling(chain, start, f"round {number} revision")
+    request = chain.layout.revision(start.prompt, response, principle, criticism, sampling)
+    revision = chain.layout.read(await chain.reviser.complete(request))
     text, ending = settle_ending(revision.text, chain.on_cut, cut=revision.finish == "length")
     flags = revision_flags(start.prompt.text, response, criticism, text, ending)
     return Round(

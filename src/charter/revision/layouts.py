@@ -6,12 +6,13 @@ requests share system text and few-shots: engines compute those once (``Request.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
 
 from charter.constitution.model import Constitution, FewShotChoice, Principle, ReviseExample
-from charter.engines.base import CompletionRequest, Sampling
+from charter.engines.base import Completion, CompletionRequest, Sampling
 from charter.records import Message, Prompt
 
 LayoutName = Literal["chat", "transcript"]
@@ -20,11 +21,13 @@ _EXAMPLE_END = "\n\n####"
 _HUMAN, _ASSISTANT = "\n\nHuman: ", "\n\nAssistant:"
 _CRITIQUE_REQUEST, _CRITIQUE = "\n\nCritique Request: ", "\n\nCritique:"
 _REVISION_REQUEST, _REVISION = "\n\nRevision Request: ", "\n\nRevision:"
-_TRANSCRIPT_STOPS = (_HUMAN.rstrip(), _CRITIQUE_REQUEST.rstrip(), _REVISION_REQUEST.rstrip(), _EXAMPLE_END)
+# The separator ends a text only as a line of its own: Markdown writes a heading behind the same four marks.
+_TRANSCRIPT_STOPS = (_HUMAN.rstrip(), _CRITIQUE_REQUEST.rstrip(), _REVISION_REQUEST.rstrip(), f"{_EXAMPLE_END}\n")
+_END_LINE = re.compile(rf"{_EXAMPLE_END}[ \t]*(?:\n|\Z)")
 
 
 class Layout(Protocol):
-    """Renders the three requests of a chain."""
+    """Renders the three requests of a chain, and reads what comes of them."""
 
     def initial(self, prompt: Prompt, sampling: Sampling) -> CompletionRequest:
         """Ask for the initial response."""
@@ -38,6 +41,10 @@ class Layout(Protocol):
         self, prompt: Prompt, response: str, principle: Principle, critique: str, sampling: Sampling
     ) -> CompletionRequest:
         """Ask for a revision after the critique."""
+        ...
+
+    def read(self, completion: Completion) -> Completion:
+        """Take the layout's own marks off what came of a request."""
         ...
 
 
@@ -86,6 +93,10 @@ class ChatLayout:
             Message(role="user", content=principle.revision_request),
         )
         return CompletionRequest(messages=messages, sampling=sampling, n_shared=len(shared))
+
+    def read(self, completion: Completion) -> Completion:
+        """Take a turn as it is."""
+        return completion
 
     def _until_critique(self, prompt: Prompt, response: str, principle: Principle) -> tuple[Message, ...]:
         return (
@@ -136,6 +147,13 @@ class TranscriptLayout:
             f"{_REVISION_REQUEST}{principle.revision_request}{_REVISION}"
         )
         return CompletionRequest(text=text, sampling=_with_stops(sampling), n_shared=len(shared))
+
+    def read(self, completion: Completion) -> Completion:
+        """End a text at the separator, also where that was the last thing drawn and no stop string was whole yet."""
+        end = _END_LINE.search(completion.text)
+        if end is None:
+            return completion
+        return completion.model_copy(update={"text": completion.text[: end.start()], "finish": "stop"})
 
     def _until_critique(self, prompt: Prompt, response: str, principle: Principle) -> str:
         conversation = f"{_turns_text(prompt.turns)}{_ASSISTANT} {response}"
