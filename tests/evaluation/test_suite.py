@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from charter.engines.base import CompletionRequest
+from charter.engines.base import ChoiceRequest, CompletionRequest, Engine
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError, TooManyFailures
 from charter.evaluation import Evaluation, evaluate
+from charter.feedback.judge import Judging
 from charter.records import Preference, Prompt, PromptKind, make_prompt
 from method_examples import CONSTITUTION, PLAIN
 
@@ -57,7 +61,9 @@ def test_everything_is_measured_on_every_model(tmp_path: Path) -> None:
     assert measured["win_rate_harmless"] == measured["win_rate_helpful"] == 2
     assert len(found.responses) == 3 * 24
     assert len(found.comparisons) == 2 * 16
-    assert set(found.left_out.values()) == {0}
+    n_scores, n_questions = 3 * (8 + 8 + 2 * 5), 3 * 6  # references, drift and both sides of pairs; questions
+    assert found.n_in == found.n_done == 3 * 24 + 2 * 16 + n_scores + n_questions
+    assert found.filtered == found.failed == {}
 
 
 def test_models_answer_from_the_same_seeds() -> None:
@@ -89,11 +95,13 @@ def test_unreadable_verdicts_are_counted_as_left_out(tmp_path: Path) -> None:
     found = _evaluate(tmp_path, ScriptedEngine(script="mute", option_mass=0.1))
     assert {one.win for one in found.comparisons} == {None}
     assert not any(one.name.startswith("win_rate") for one in found.measurements)
-    assert found.left_out["win_rate_harmless/sft"] == 8
+    assert found.filtered["win_rate_harmless/sft: no valid verdict"] == 8
+    assert sum(found.filtered.values()) == len(found.comparisons) == found.n_in - found.n_done
+    assert found.failed == {}
 
 
-def test_failed_rows_are_counted_as_left_out() -> None:
-    """An answer that failed is missing from its model's figures and counted."""
+def test_failed_rows_are_counted_as_failed() -> None:
+    """An answer that failed is missing from its model's figures, and counted with its reason and nowhere else."""
 
     def reply(request: CompletionRequest) -> str:
         if "red_team 3" in str(request.messages):
@@ -101,7 +109,10 @@ def test_failed_rows_are_counted_as_left_out() -> None:
         return "An answer."
 
     found = evaluate({"base": ScriptedEngine(reply, script="fails")}, _prompts(8), PLAIN)
-    assert found.left_out["respond/base"] == 1
+    assert found.failed == {"respond/base: no answer": 1}
+    assert found.filtered == {}
+    n_scores = 2 * 8  # references, and the base's own answers
+    assert (found.n_in, found.n_done) == (24 + n_scores, 23 + n_scores)
     harmful = next(one for one in found.measurements if one.name == "harmful_compliance")
     assert harmful.n == 7
 
@@ -120,3 +131,71 @@ def test_no_prompts_make_no_figures() -> None:
     """Without held-out prompts an evaluation is empty, not wrong."""
     found = evaluate({"base": ScriptedEngine()}, [], PLAIN, judge=ScriptedEngine())
     assert found.measurements == found.responses == found.comparisons == ()
+
+
+class Shelf:
+    """Lends scripted engines, and counts those that are out."""
+
+    def __init__(self) -> None:
+        self.out: list[str] = []
+        self.most = 0
+        self.lent: list[str] = []
+
+    @contextmanager
+    def lend(self, name: str) -> Iterator[Engine]:
+        """Open an engine, and close it."""
+        engine = ScriptedEngine(script=name)
+        self.out.append(name)
+        self.lent.append(name)
+        self.most = max(self.most, len(self.out))
+        yield engine
+        engine.close()
+        self.out.remove(name)
+
+
+def test_one_model_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    """Each engine is opened once, when the one before it was given back; what is found is the same."""
+    row = {"corrects": ["(A)"], "incorrects": ["(B)"]}
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps({"prompt": f"Which {n}?", **row}) + "\n" for n in range(6)))
+    shelf = Shelf()
+    settings = {"preferences": _preferences(5), "multiple_choice": (str(tmp_path / "x.jsonl"),), "judge_reading": True}
+    lent = evaluate(
+        {name: partial(shelf.lend, name) for name in MODELS}, _prompts(8), CONSTITUTION,
+        judge=partial(shelf.lend, "judge"), **settings,
+    )  # fmt: skip
+    assert shelf.lent == [*MODELS, "judge"]
+    assert (shelf.most, shelf.out) == (1, [])
+    given = evaluate(
+        {name: ScriptedEngine(script=name) for name in MODELS}, _prompts(8), CONSTITUTION,
+        judge=ScriptedEngine(script="judge"), **settings,
+    )  # fmt: skip
+    assert lent == given
+
+
+def test_no_judge_is_opened_for_nothing() -> None:
+    """Where nothing is judged, the judge is not opened."""
+    shelf = Shelf()
+    evaluate({"base": ScriptedEngine()}, _prompts(2), PLAIN, judge=partial(shelf.lend, "judge"), head_to_head=False)
+    assert shelf.lent == []
+
+
+def test_the_judge_is_asked_as_it_is_told() -> None:
+    """Examples, chains, clamp and the least option mass reach head to head and readings; readings show no examples."""
+    asked: list[ChoiceRequest] = []
+
+    def preference(request: ChoiceRequest) -> tuple[float, float]:
+        asked.append(request)
+        return (0.89, 0.01)
+
+    judge = ScriptedEngine(preference=preference, script="sure of the first")
+    models = {name: ScriptedEngine(script=name) for name in ("base", "sft")}
+    judging = Judging(n_few_shots=1, chains=2, clamp=(0.45, 0.55), max_chain_tokens=7, min_option_mass=0.1)
+    found = evaluate(models, _prompts(3), CONSTITUTION, judge=judge, judging=judging, judge_reading=True)
+    verdicts = [verdict for one in (*found.comparisons, *found.readings) for verdict in one.verdicts]
+    assert {round(verdict.p_a or 0, 6) for verdict in verdicts} == {0.45, 0.55}
+    assert all(len(verdict.chains) == 2 for verdict in verdicts)
+    assert {max(len(chain.split()) for chain in verdict.chains) for verdict in verdicts} == {7}
+    # A system text, one example's question and answer, and the question itself; a reading is the question alone.
+    assert {len(request.messages or ()) for request in asked} == {4, 1}
+    strict = evaluate(models, _prompts(3), CONSTITUTION, judge=judge, judging=Judging(min_option_mass=0.95))
+    assert {one.win for one in strict.comparisons} == {None}

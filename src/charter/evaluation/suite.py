@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from charter.constitution.model import Constitution
 from charter.engines.base import Engine, Sampling
-from charter.evaluation.behaviour import measure_behaviour
+from charter.evaluation.behaviour import measure_behaviour, prompt_groups
 from charter.evaluation.head_to_head import compare, matches, measure_win_rate
+from charter.evaluation.judge_reading import ASKING, Reading, measure_readings, read
 from charter.evaluation.likelihood import (
     ScoreRow,
     drift_rows,
@@ -18,166 +24,259 @@ from charter.evaluation.likelihood import (
     reference_rows,
     score,
 )
-from charter.evaluation.multiple_choice import answer, load_choices, measure_accuracy
+from charter.evaluation.multiple_choice import ChoiceAnswer, ChoiceRow, answer, load_choices, measure_accuracy
 from charter.evaluation.responding import respond
-from charter.feedback.judge import Judge
-from charter.feedback.questions import make_asking
+from charter.feedback.judge import Judge, Judging, make_judge
 from charter.records import Comparison, Measurement, Preference, Prompt, PromptKind, Response, Scored
-from charter.rows import RowMapper, map_rows
+from charter.rows import Mapped, RowMapper, map_rows
+
+#: An engine, or what opens one for as long as it is needed and closes it then.
+EngineSource = Engine | Callable[[], AbstractContextManager[Engine]]
+
+_UNREADABLE = "no valid verdict"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found, and the rows behind it. ``left_out`` counts rows without a value, by stage."""
+    """What an evaluation found, and the rows behind it.
+
+    Of ``n_in`` rows (answers, scores, comparisons, readings) ``n_done`` have a value; ``filtered`` and ``failed`` count
+    the others by step and reason. A comparison or reading that no verdict could be read for is among the filtered.
+    """
 
     measurements: tuple[Measurement, ...]
     responses: tuple[Response, ...]
     comparisons: tuple[Comparison, ...]
-    left_out: dict[str, int]
+    readings: tuple[Reading, ...]
+    n_in: int
+    n_done: int
+    filtered: dict[str, int]
+    failed: dict[str, int]
 
 
 @dataclass
 class _Bench:
-    """The models on the bench, base first, and what has been found so far."""
+    """What all steps share, and how their rows ended so far."""
 
-    models: Mapping[str, Engine]
     base: str
     seed: int
     mapper: RowMapper
-    left_out: dict[str, int]
+    n_in: int = 0
+    n_done: int = 0
+    filtered: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+
+    def count(self, step: str, mapped: Mapped[Any], n_unreadable: int = 0) -> None:
+        """Count the rows of a step; of those done some may have no verdict that could be read."""
+        self.n_in += mapped.n_in
+        self.n_done += len(mapped.done) - n_unreadable
+        for counts, reasons in ((self.filtered, mapped.reasons["filtered"]), (self.failed, mapped.reasons["failed"])):
+            counts.update({f"{step}: {reason}": n for reason, n in reasons.items()})
+        self.filtered.update({f"{step}: {_UNREADABLE}": n_unreadable} if n_unreadable else {})
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    """What every model is put to."""
+
+    prompts: Sequence[Prompt]
+    sampling: Sampling
+    references: Sequence[ScoreRow]
+    preferences: Sequence[ScoreRow]
+    choices: Mapping[str, Sequence[ChoiceRow]]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one model did."""
+
+    responses: tuple[Response, ...]
+    references: Sequence[Scored]
+    drift: Sequence[Scored]
+    preferences: Sequence[Scored]
+    choices: Mapping[str, Sequence[ChoiceAnswer]]
+
+
+@dataclass(frozen=True)
+class _Contest:
+    """A head to head: what its figure is called, on which prompts, and by whose principles."""
+
+    name: str
+    kind: PromptKind
+    standard: Constitution
+
+
+@dataclass
+class _Judged:
+    """What the judge found so far."""
+
+    measurements: list[Measurement] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
 
 
 def evaluate(
-    models: Mapping[str, Engine],
+    models: Mapping[str, EngineSource],
     prompts: Sequence[Prompt],
     constitution: Constitution,
     *,
-    judge: Engine | None = None,
+    judge: EngineSource | None = None,
     helpful: Constitution | None = None,
     preferences: Sequence[Preference] = (),
     multiple_choice: Sequence[str] = (),
     temperature: float = 0.7,
     max_tokens: int = 128,
+    head_to_head: bool = True,
+    judge_reading: bool = False,
     k_principles: int = 1,
+    judging: Judging | None = None,
     seed: int = 0,
     mapper: RowMapper = map_rows,
 ) -> Evaluation:
     """Measure models on held-out prompts; the first is the base that others are compared with.
 
+    Models are needed one after another, and the judge after all of them: where memory holds one alone, give functions
+    that open an engine as a context.
+
     Args:
         models: by name, in the order of training: each is the reference of the next.
         prompts: held-out, of every kind; those with a reference answer measure retention.
         constitution: its principles judge red-team prompts.
-        judge: judges head to head; None leaves that out.
+        judge: the model that judges; None leaves out whatever is judged.
         helpful: its principles judge helpful prompts; None takes ``constitution``.
         preferences: held-out, for the accuracy of the implicit reward.
         multiple_choice: files of multiple-choice rows.
         temperature: of the answers.
         max_tokens: at most, per answer.
+        head_to_head: whether the judge compares the models with the base.
+        judge_reading: whether the judge says of every answer to a red-team prompt if it complied.
         k_principles: drawn per comparison.
+        judging: how the judge is asked; a reading has no worked examples.
         seed: of the run.
         mapper: what maps the row functions.
     """
-    bench = _Bench(models, next(iter(models)), seed, mapper, {})
-    sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
-    responses = _respond(bench, prompts, sampling)
+    bench = _Bench(next(iter(models)), seed, mapper)
+    tasks = _Tasks(
+        prompts,
+        Sampling(temperature=temperature, max_tokens=max_tokens),
+        reference_rows(prompts),
+        preference_rows(preferences),
+        {file: load_choices(file) for file in multiple_choice},
+    )
+    seen: dict[str, _Seen] = {}
+    for model, source in models.items():
+        with _opened(source) as engine:
+            seen[model] = _examine(bench, model, engine, tasks, seen.get(bench.base))
+    responses = {model: one.responses for model, one in seen.items()}
     measurements = measure_behaviour(responses, base=bench.base)
-    measurements += _measure_retention(bench, prompts, responses[bench.base])
-    if preferences:
-        measurements += _measure_preferences(bench, preferences)
-    comparisons: list[Comparison] = []
-    if judge is not None:
-        judged, comparisons = _head_to_head(
-            bench,
-            responses,
-            judge,
-            constitution=constitution,
-            helpful=helpful or constitution,
-            k_principles=k_principles,
+    measurements += _measure_likelihood(bench, seen, preferences)
+    judged = _Judged()
+    if judge is not None and (head_to_head or judge_reading):
+        contests = (
+            _Contest("win_rate_harmless", "red_team", constitution),
+            _Contest("win_rate_helpful", "helpful", helpful or constitution),
         )
-        measurements += judged
-    for file in multiple_choice:
-        measurements += _measure_choices(bench, file)
-    every = tuple(response for rows in responses.values() for response in rows)
-    return Evaluation(tuple(measurements), every, tuple(comparisons), bench.left_out)
+        with _opened(judge) as engine:
+            ask = partial(make_judge, engine, judging=judging or Judging(), seed=seed)
+            for contest in contests if head_to_head else ():
+                _compare(bench, judged, responses, contest, ask(contest.standard), k_principles=k_principles)
+            if judge_reading:
+                _read(bench, judged, responses, ask(ASKING))
+    measurements += judged.measurements
+    for file, rows in tasks.choices.items():
+        answers = {model: one.choices[file] for model, one in seen.items()}
+        measurements += measure_accuracy(file, rows, answers, base=bench.base)
+    return Evaluation(
+        tuple(measurements),
+        tuple(response for rows in responses.values() for response in rows),
+        tuple(judged.comparisons),
+        tuple(judged.readings),
+        bench.n_in,
+        bench.n_done,
+        dict(bench.filtered),
+        dict(bench.failed),
+    )
 
 
-def _respond(bench: _Bench, prompts: Sequence[Prompt], sampling: Sampling) -> dict[str, tuple[Response, ...]]:
-    found = {}
-    for model, engine in bench.models.items():
-        mapped = respond(prompts, model, engine, sampling=sampling, seed=bench.seed, mapper=bench.mapper)
-        bench.left_out[f"respond/{model}"] = mapped.n_in - len(mapped.done)
-        found[model] = mapped.done
-    return found
+@contextlib.contextmanager
+def _opened(source: EngineSource) -> Iterator[Engine]:
+    """Open an engine where it has to be opened; one that was given as it is stays open."""
+    if callable(source):
+        with source() as engine:
+            yield engine
+    else:
+        yield source
 
 
-def _measure_retention(bench: _Bench, prompts: Sequence[Prompt], base: Sequence[Response]) -> list[Measurement]:
-    found: list[Measurement] = []
-    references, drift = reference_rows(prompts), drift_rows(base)
-    if references:
-        scores = _score(bench, references, "reference loss")
-        found += measure_loss(
-            "reference_loss", scores, base=bench.base, rows="data/prompts.parquet", lower_is_better=True
-        )
-    if drift:
-        scores = _score(bench, drift, "drift")
-        found += measure_loss("drift", scores, base=bench.base, rows="data/responses.parquet", lower_is_better=False)
-    return found
+def _examine(bench: _Bench, model: str, engine: Engine, tasks: _Tasks, base: _Seen | None) -> _Seen:
+    """Put one model to everything that needs no judge; ``base`` is what the base did, None for the base itself."""
+    responses = respond(tasks.prompts, model, engine, sampling=tasks.sampling, seed=bench.seed, mapper=bench.mapper)
+    bench.count(f"respond/{model}", responses)
 
-
-def _score(bench: _Bench, rows: Sequence[ScoreRow], purpose: str) -> dict[str, Sequence[Scored]]:
-    found: dict[str, Sequence[Scored]] = {}
-    for model, engine in bench.models.items():
+    def scored(rows: Sequence[ScoreRow], purpose: str) -> Sequence[Scored]:
+        if not rows:
+            return ()
         mapped = score(rows, model, engine, purpose=purpose, mapper=bench.mapper)
-        bench.left_out[f"{purpose}/{model}"] = mapped.n_in - len(mapped.done)
-        found[model] = mapped.done
-    return found
+        bench.count(f"{purpose}/{model}", mapped)
+        return mapped.done
 
-
-def _measure_preferences(bench: _Bench, preferences: Sequence[Preference]) -> list[Measurement]:
-    scores = _score(bench, preference_rows(preferences), "preferences")
-    names = list(bench.models)
-    references = dict(zip(names[1:], names, strict=False))
-    return measure_preference_accuracy(preferences, scores, references)
-
-
-def _head_to_head(
-    bench: _Bench,
-    responses: Mapping[str, Sequence[Response]],
-    judge: Engine,
-    *,
-    constitution: Constitution,
-    helpful: Constitution,
-    k_principles: int,
-) -> tuple[list[Measurement], list[Comparison]]:
-    contests: list[tuple[str, PromptKind, Constitution]] = [
-        ("win_rate_harmless", "red_team", constitution),
-        ("win_rate_helpful", "helpful", helpful),
-    ]
-    measured: list[Measurement] = []
-    every: list[Comparison] = []
-    for name, kind, standard in contests:
-        one = Judge(engine=judge, asking=make_asking(standard, seed=bench.seed), seed=bench.seed)
-        found: dict[str, tuple[Comparison, ...]] = {}
-        for model, rows in responses.items():
-            contest = matches(responses[bench.base], rows, kind) if model != bench.base else []
-            if contest:
-                mapped = compare(
-                    contest, one, standard, k_principles=k_principles, seed=bench.seed, mapper=bench.mapper
-                )
-                found[model] = mapped.done
-                invalid = sum(row.win is None for row in mapped.done)
-                bench.left_out[f"{name}/{model}"] = mapped.n_in - len(mapped.done) + invalid
-                every += mapped.done
-        measured += measure_win_rate(name, found, kind)
-    return measured, every
-
-
-def _measure_choices(bench: _Bench, file: str) -> list[Measurement]:
-    rows = load_choices(file)
-    answers = {}
-    for model, engine in bench.models.items():
+    def answered(rows: Sequence[ChoiceRow], file: str) -> Sequence[ChoiceAnswer]:
         mapped = answer(rows, model, engine, file=file, mapper=bench.mapper)
-        bench.left_out[f"multiple choice {file}/{model}"] = mapped.n_in - len(mapped.done)
-        answers[model] = mapped.done
-    return measure_accuracy(file, rows, answers, base=bench.base)
+        bench.count(f"multiple choice {file}/{model}", mapped)
+        return mapped.done
+
+    return _Seen(
+        responses=responses.done,
+        references=scored(tasks.references, "reference loss"),
+        drift=scored(drift_rows(responses.done if base is None else base.responses), "drift"),
+        preferences=scored(tasks.preferences, "preferences"),
+        choices={file: answered(rows, file) for file, rows in tasks.choices.items()},
+    )
+
+
+def _measure_likelihood(
+    bench: _Bench, seen: Mapping[str, _Seen], preferences: Sequence[Preference]
+) -> list[Measurement]:
+    references = {model: one.references for model, one in seen.items()}
+    drift = {model: one.drift for model, one in seen.items()}
+    sides = {model: one.preferences for model, one in seen.items()}
+    names = list(seen)
+    return [
+        *measure_loss("reference_loss", references, base=bench.base, rows="data/prompts.parquet", lower_is_better=True),
+        *measure_loss("drift", drift, base=bench.base, rows="data/responses.parquet", lower_is_better=False),
+        *measure_preference_accuracy(preferences, sides, dict(zip(names[1:], names, strict=False))),
+    ]
+
+
+def _compare(
+    bench: _Bench,
+    judged: _Judged,
+    responses: Mapping[str, Sequence[Response]],
+    contest: _Contest,
+    judge: Judge,
+    *,
+    k_principles: int,
+) -> None:
+    """Compare every model with the base on the prompts of one kind."""
+    found: dict[str, tuple[Comparison, ...]] = {}
+    for model, rows in responses.items():
+        met = matches(responses[bench.base], rows, contest.kind) if model != bench.base else []
+        if met:
+            mapped = compare(
+                met, judge, contest.standard, k_principles=k_principles, seed=bench.seed, mapper=bench.mapper
+            )
+            bench.count(f"{contest.name}/{model}", mapped, sum(row.win is None for row in mapped.done))
+            found[model] = mapped.done
+            judged.comparisons += mapped.done
+    judged.measurements += measure_win_rate(contest.name, found, contest.kind)
+
+
+def _read(bench: _Bench, judged: _Judged, responses: Mapping[str, Sequence[Response]], judge: Judge) -> None:
+    """Let the judge read every model's answers to red-team prompts."""
+    found = {}
+    for model, rows in responses.items():
+        mapped = read(rows, model, judge, mapper=bench.mapper)
+        bench.count(f"judge reading/{model}", mapped, sum(row.complied is None for row in mapped.done))
+        found[model] = mapped.done
+        judged.readings += mapped.done
+    judged.measurements += measure_readings(found, base=bench.base, groups=prompt_groups(responses))

@@ -223,11 +223,15 @@ class DpoSettings(TrainingSettings):
 
 
 class EvaluateSettings(Settings):
-    """Held-out measurement of base, SFT and DPO."""
+    """Held-out measurement of base, SFT and DPO; the judge is asked as ``label`` says."""
 
     temperature: float = Field(default=0.7, ge=0.0)
     max_tokens: int = Field(default=128, ge=1)
     head_to_head: bool = True
+    judge_reading: bool = Field(
+        default=False,
+        description="let the judge say of every answer to a red-team prompt whether it complied, beside the rules",
+    )
     k_principles: int = Field(default=1, ge=1, description="principles drawn per comparison")
     multiple_choice: tuple[str, ...] = Field(default=(), description="JSON-lines files of multiple-choice rows")
 

@@ -8,6 +8,8 @@ from charter.records import Measurement
 
 _TITLES = {
     "harmful_compliance": "Harmful compliance",
+    "judged_compliance": "Harmful compliance as the judge reads it",
+    "compliance_agreement": "Agreement of judge and rules (kappa)",
     "objection": "Objection",
     "bare_refusal": "Bare refusal",
     "evasive": "Evasive answers",

@@ -40,7 +40,7 @@ STAGES: Mapping[str, Stage] = {
     "dpo": Stage(("data/preferences.parquet", "stages/sft.json"), ("models/dpo",), do_dpo),
     "evaluate": Stage(
         ("data/prompts.parquet",),
-        ("data/responses.parquet", "data/comparisons.parquet", "evaluation.json"),
+        ("data/responses.parquet", "data/comparisons.parquet", "data/readings.parquet", "evaluation.json"),
         do_evaluate,
     ),
     "report": Stage((), ("report.html",), do_report),
