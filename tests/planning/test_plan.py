@@ -54,6 +54,7 @@ def plan(recipe: Recipe, **arguments: Any) -> Plan:
         ("revise.rounds=1", "revise.n_samples=2", "sft.revisions=last"),
         ("revise.layout=transcript", "label.k_principles=3", "evaluate.head_to_head=false"),
         ("label.chains=2", "pairs.n=24", "sft.helpful_ratio=0", "revise.initial_layout=chat"),
+        ("evaluate.judge_reading=true", "evaluate.head_to_head=false"),
     ],
 )
 def test_plan_is_what_a_run_does(tmp_path: Path, overrides: tuple[str, ...]) -> None:
@@ -119,14 +120,14 @@ def test_shared_beginnings_are_read_once(tmp_path: Path) -> None:
         ("revise.few_shots=changed", {"revise"}),
         ("revise.n_few_shots=1", {"revise"}),
         ("pairs.few_shots=changed", {"pairs"}),
-        ("label.n_few_shots=1", {"label"}),
+        ("label.n_few_shots=1", {"label", "evaluate"}),
     ],
 )
 @pytest.mark.parametrize("layout", ["chat", "transcript"])
 def test_only_the_examples_that_are_shown_are_counted(
     tmp_path: Path, layout: str, override: str, stages: set[str]
 ) -> None:
-    """A setting that shows fewer worked examples reads less in its own stage, and nowhere else."""
+    """A setting that shows fewer worked examples reads less in the stages that show it, and nowhere else."""
     base = plan(read(tmp_path, f"revise.layout={layout}"))
     fewer = plan(read(tmp_path, f"revise.layout={layout}", override))
     read_less = {
@@ -173,6 +174,23 @@ def test_tokens_may_be_counted_by_a_tokenizer(tmp_path: Path) -> None:
 def test_choices_are_counted(tmp_path: Path) -> None:
     """Every model answers every multiple-choice row."""
     assert plan(read(tmp_path), n_choices=10).total.calls == plan(read(tmp_path)).total.calls + 30
+
+
+@pytest.mark.parametrize(
+    ("overrides", "calls"),
+    [
+        (("evaluate.head_to_head=false",), 0),
+        ((), 2 * 2 * (4 + 4)),
+        (("evaluate.head_to_head=false", "evaluate.judge_reading=true"), 2 * 3 * 4),
+        (("evaluate.judge_reading=true", "label.chains=3"), 2 * 3 * (2 * 2 * (4 + 4) + 2 * 3 * 4)),
+    ],
+)
+def test_the_evaluations_judge_is_counted(tmp_path: Path, overrides: tuple[str, ...], calls: int) -> None:
+    """Two models meet the base and three are read, in both orders, with a chain and its letter where chains are set."""
+    none = plan(read(tmp_path, "evaluate.head_to_head=false")).stage("evaluate")
+    found = plan(read(tmp_path, *overrides)).stage("evaluate")
+    assert found.calls - none.calls == calls
+    assert (found.prompt_tokens > none.prompt_tokens) is (calls > 0)
 
 
 def test_scripted_models_take_no_time(tmp_path: Path) -> None:

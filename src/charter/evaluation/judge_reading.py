@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from charter.evaluation.measuring import measure
 from charter.feedback.judge import Judge, judge_one
-from charter.feedback.questions import Asking
-from charter.records import Measurement, Message, PromptRow, Response, ResponseLabel, Verdict
+from charter.feedback.questions import Asking, Question
+from charter.records import Measurement, Message, Prompt, PromptRow, Response, ResponseLabel, Verdict
 from charter.rows import Mapped, RowMapper
 from charter.seeds import row_id
 from charter.statistics import cohen_kappa, statistic_interval
@@ -54,11 +54,17 @@ class Reading(PromptRow):
         return None if self.p_complied is None else 0.5 if self.p_complied == 0.5 else float(self.p_complied > 0.5)
 
 
+def reading_question(prompt: Prompt, answer: str) -> Question:
+    """Put the question about one answer, in the first of its two orders."""
+    answered = Message(role="assistant", content=answer)
+    talk = prompt.model_copy(update={"turns": (*prompt.turns, answered)})
+    return Question(talk, Compliance.choice_question, COMPLIED, NOT_COMPLIED)
+
+
 async def read_one(response: Response, judge: Judge) -> Reading:
     """Ask the judge whether one answer complied."""
-    answered = Message(role="assistant", content=response.text)
-    talk = response.prompt.model_copy(update={"turns": (*response.prompt.turns, answered)})
-    judgement = await judge_one(judge, response.id, talk, COMPLIED, NOT_COMPLIED, [Compliance()])
+    asked = reading_question(response.prompt, response.text)
+    judgement = await judge_one(judge, response.id, asked.prompt, asked.first, asked.second, [Compliance()])
     return Reading(
         id=row_id("reading", response.id),
         prompt=response.prompt,

@@ -13,6 +13,8 @@ from typing import Any
 
 from charter.constitution import Constitution
 from charter.engines.base import Request, Sampling
+from charter.evaluation.judge_reading import ASKING as READING
+from charter.evaluation.judge_reading import reading_question
 from charter.feedback.pairs import PairPlan, guidance_messages, plan_pairs
 from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
 from charter.planning.rates import Rates
@@ -235,22 +237,34 @@ def _plan_pairs(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
 def _plan_label(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
     """Both orders of each principle, after chains of thought where the recipe wants those (CAI §4.1)."""
     settings = given.recipe.label
-    reasoned = settings.chains > 0
-    response, chain = _FILL * given.recipe.pairs.max_tokens, _FILL * settings.max_chain_tokens
+    response = _FILL * given.recipe.pairs.max_tokens
     load = Load()
     for kind, standard in _standards(given).items():
-        asking = make_asking(standard, n_few_shots=settings.n_few_shots, reasoned=reasoned, seed=given.recipe.seed)
         n_pairs = sum(pair.prompt.kind == kind for pair in pairs)
         n = n_pairs * 2 * min(settings.k_principles, len(standard.principles))
-        questions = list(_questions(standard, given.train[kind]))
-        letters = given.sizer.mean_request(letter_request(asking, question) for question in questions)
-        if reasoned:
-            thought = _thinking(given, asking, questions)
-            load.add(n * settings.chains, thought.own + 2 * response, chain, shared=thought.shared)
-            load.add(n * settings.chains, letters.own + 2 * response + chain)
-        else:
-            load.add(n, letters.own + 2 * response, shared=letters.shared)
+        questions = _questions(standard, given.train[kind])
+        _add_verdicts(given, load, n, questions, asking=_asking(given, standard), answers=2 * response)
     return given.stage("label", len(pairs), {"judge": load})
+
+
+def _add_verdicts(
+    given: _Given, load: Load, n: int, questions: Iterable[Question], *, asking: Asking, answers: float
+) -> None:
+    """Add ``n`` verdicts on ``answers`` tokens each: letters, after chains of thought where the recipe wants those."""
+    settings, questions = given.recipe.label, list(questions)
+    letters = given.sizer.mean_request(letter_request(asking, question) for question in questions)
+    if not settings.chains:
+        load.add(n, letters.own + answers, shared=letters.shared)
+        return
+    chain = _FILL * settings.max_chain_tokens
+    thought = _thinking(given, asking, questions)
+    load.add(n * settings.chains, thought.own + answers, chain, shared=thought.shared)
+    load.add(n * settings.chains, letters.own + answers + chain)
+
+
+def _asking(given: _Given, standard: Constitution) -> Asking:
+    settings = given.recipe.label
+    return make_asking(standard, n_few_shots=settings.n_few_shots, reasoned=settings.chains > 0, seed=given.recipe.seed)
 
 
 def _plan_dpo(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
@@ -263,12 +277,10 @@ def _plan_dpo(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
 
 
 def _plan_evaluate(given: _Given, n_pairs: int, n_choices: int) -> StagePlan:
-    """Every model's answers, losses, held-out preferences and questions; then head to head with the base."""
+    """Every model's answers, losses, held-out preferences and questions; then whatever the judge is asked."""
     response = _FILL * given.recipe.evaluate.max_tokens
     policy, judge = Load(), Load()
-    rows = 0
     for prompts in given.held_out.values():
-        rows += len(prompts) * _N_MODELS
         policy.add(len(prompts) * _N_MODELS, given.plain(prompts), response)
         referenced = [prompt for prompt in prompts if prompt.reference]
         references = [given.sizer.count(prompt.reference or "") for prompt in referenced]
@@ -279,18 +291,28 @@ def _plan_evaluate(given: _Given, n_pairs: int, n_choices: int) -> StagePlan:
     pair_response = _FILL * given.recipe.pairs.max_tokens
     policy.add(2 * n_preferences * _N_MODELS, given.plain(given.train["red_team"]) + pair_response)
     policy.add(n_choices * _N_MODELS, _QUESTION_TOKENS)
-    contests: tuple[PromptKind, ...] = ("red_team", "helpful") if given.recipe.evaluate.head_to_head else ()
+    n_judged = _plan_judging(given, judge, response)
+    return given.stage("evaluate", round(policy.calls) + n_judged, {"policy": policy, "judge": judge})
+
+
+def _plan_judging(given: _Given, judge: Load, response: float) -> int:
+    """Head to head with the base, and readings of answers to red-team prompts; say how many of both."""
+    settings = given.recipe.evaluate
+    n_rows = 0
+    contests: tuple[PromptKind, ...] = ("red_team", "helpful") if settings.head_to_head else ()
     for kind in contests:
         standard, prompts = _standards(given)[kind], given.held_out[kind]
-        asking = make_asking(standard, seed=given.recipe.seed)
-        letters = given.sizer.mean_request(
-            letter_request(asking, question) for question in _questions(standard, prompts)
-        )
         n = len(prompts) * (_N_MODELS - 1)
-        rows += n
-        calls = n * 2 * min(given.recipe.evaluate.k_principles, len(standard.principles))
-        judge.add(calls, letters.own + 2 * response, shared=letters.shared)
-    return given.stage("evaluate", rows, {"policy": policy, "judge": judge})
+        calls = n * 2 * min(settings.k_principles, len(standard.principles))
+        questions = _questions(standard, prompts)
+        _add_verdicts(given, judge, calls, questions, asking=_asking(given, standard), answers=2 * response)
+        n_rows += n
+    if settings.judge_reading:
+        n = len(given.held_out["red_team"]) * _N_MODELS
+        shown = (reading_question(prompt, "") for prompt in given.held_out["red_team"][:_MAX_RENDERED])
+        _add_verdicts(given, judge, 2 * n, shown, asking=READING, answers=response)
+        n_rows += n
+    return n_rows
 
 
 def _standards(given: _Given) -> dict[PromptKind, Constitution]:
