@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 _ID_HEX_DIGITS = 16
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _SEED_BYTES = 7  # 56 bits: exact as a JSON number in most readers' int64, and as a torch seed
 
 
@@ -16,12 +17,17 @@ def canonical_json(value: Any) -> str:
     Raises:
         ValueError: for NaN and infinities, which JSON cannot hold.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def digest(value: Any) -> str:
     """Hash a JSON value: the sha256 of its canonical form, as 64 hexadecimal digits."""
-    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+    return digest_text(canonical_json(value))
+
+
+def digest_text(text: str) -> str:
+    """Hash a text, such as a JSON value in its canonical form: the sha256 as 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def row_id(kind: str, *parts: Any) -> str:

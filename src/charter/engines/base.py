@@ -6,12 +6,13 @@ before a run (``capabilities``), not found missing inside it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
 
 from charter.records import Message, Record
-from charter.seeds import digest
+from charter.seeds import canonical_json, digest_text
 
 Capability = Literal["complete", "choose", "score", "chat", "text"]
 Finish = Literal["stop", "length"]
@@ -49,7 +50,21 @@ class Request(Record):
 
     def key(self, engine: str) -> str:
         """Identify this request put to one engine: a hash that excludes every hint (DESIGN: identity)."""
-        return digest([type(self).__name__, engine, self.model_dump(mode="json", exclude={"n_shared"})])
+        others = self.model_dump(mode="json", exclude={"n_shared", "messages"})
+        fields = {name: canonical_json(value) for name, value in others.items()} | {"messages": self._messages_json()}
+        dumped = ",".join(f'"{name}":{fields[name]}' for name in sorted(fields))
+        return digest_text(f"[{canonical_json(type(self).__name__)},{canonical_json(engine)},{{{dumped}}}]")
+
+    def _messages_json(self) -> str:
+        if self.messages is None:
+            return "null"
+        return f"[{','.join([_message_json(turn.role, turn.content) for turn in self.messages])}]"
+
+
+@lru_cache(maxsize=512)
+def _message_json(role: str, content: str) -> str:
+    # A run's worked examples are in every request, and most of what there is to write.
+    return canonical_json({"role": role, "content": content})
 
 
 class CompletionRequest(Request):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, Protocol, TypeVar
 
 from charter.engines.base import (
@@ -92,6 +92,21 @@ class Usage(Record):
 
 
 @dataclass(slots=True)
+class _Tally:
+    """A usage while it is counted."""
+
+    n_calls: int = 0
+    n_hits: int = 0
+    n_prompt_tokens: int = 0
+    n_completion_tokens: int = 0
+
+    @property
+    def usage(self) -> KindUsage:
+        """What has been counted so far."""
+        return KindUsage(**asdict(self))
+
+
+@dataclass(slots=True)
 class _Flight:
     """A call on its way, and how many callers wait for it."""
 
@@ -116,7 +131,7 @@ class CachedEngine:
         self._identity, self._capabilities = engine.identity, engine.capabilities
         self._memory = memory
         self._flights: dict[tuple[int, str], _Flight] = {}
-        self._usage: dict[Kind, KindUsage] = {"complete": KindUsage(), "choose": KindUsage(), "score": KindUsage()}
+        self._usage: dict[Kind, _Tally] = {"complete": _Tally(), "choose": _Tally(), "score": _Tally()}
 
     @property
     def identity(self) -> str:
@@ -131,7 +146,7 @@ class CachedEngine:
     @property
     def usage(self) -> Usage:
         """What the requests so far came to."""
-        return Usage(**self._usage)
+        return Usage(**{kind: tally.usage for kind, tally in self._usage.items()})
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Draw a text, or recall it.
@@ -176,13 +191,13 @@ class CachedEngine:
         if flight is None:
             payload = self._memory.get(key)
             if payload is not None:
-                self._count(kind, KindUsage(n_hits=1))
+                self._usage[kind].n_hits += 1
                 return _recalled(answer, payload, key)
             flight = _Flight(asyncio.create_task(self._put_through(kind, key, request, ask)))
             self._flights[place] = flight
             return await self._wait(place, flight, answer)
         result = await self._wait(place, flight, answer)
-        self._count(kind, KindUsage(n_hits=1))
+        self._usage[kind].n_hits += 1
         return result
 
     async def _wait(self, place: tuple[int, str], flight: _Flight, answer: type[AnswerT]) -> AnswerT:
@@ -209,15 +224,14 @@ class CachedEngine:
         request: AskedT,
         ask: Callable[[AskedT], Awaitable[AnswerT]],
     ) -> AnswerT:
-        self._count(kind, KindUsage(n_calls=1))
+        tally = self._usage[kind]
+        tally.n_calls += 1
         result = await ask(request)
         _require_finite(self.identity, result)
-        self._count(kind, _tokens(result))
+        tally.n_prompt_tokens += result.n_prompt_tokens
+        tally.n_completion_tokens += _n_completion_tokens(result)
         self._memory.put(key, result.to_json())
         return result
-
-    def _count(self, kind: Kind, more: KindUsage) -> None:
-        self._usage[kind] += more
 
 
 def _without_idle_seed(request: Request) -> Request:
@@ -249,10 +263,9 @@ def _require_finite(identity: str, result: Completion | Choice | Score) -> None:
         raise EngineError(f"the engine {identity!r} answered with a log-probability that is not finite: {values}")
 
 
-def _tokens(result: Completion | Choice | Score) -> KindUsage:
+def _n_completion_tokens(result: Completion | Choice | Score) -> int:
     match result:
         case Completion(n_completion_tokens=n_tokens) | Score(n_tokens=n_tokens):
-            n_completion_tokens = n_tokens
+            return n_tokens
         case _:
-            n_completion_tokens = 0
-    return KindUsage(n_prompt_tokens=result.n_prompt_tokens, n_completion_tokens=n_completion_tokens)
+            return 0

@@ -10,6 +10,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -203,17 +204,26 @@ def _text_seed(identity: str, request: CompletionRequest) -> str:
 
 
 def _shown(request: Request) -> str:
-    turns = [] if request.messages is None else [[turn.role, turn.content] for turn in request.messages]
-    return (canonical_json(turns) if request.text is None else request.text) + request.prefill
+    if request.text is not None:
+        return request.text + request.prefill
+    turns = ",".join([_turn_json(turn.role, turn.content) for turn in request.messages or ()])
+    return f"[{turns}]{request.prefill}"
+
+
+@lru_cache(maxsize=512)
+def _turn_json(role: str, content: str) -> str:
+    return canonical_json([role, content])
 
 
 def _first_words(text: str, limit: int) -> tuple[str, bool]:
+    if _n_words(text) <= limit:
+        return text, False
     ends = [word.end() for word in _WORD.finditer(text)]
-    return (text, False) if len(ends) <= limit else (text[: ends[limit - 1]], True)
+    return text[: ends[limit - 1]], True
 
 
 def _n_words(text: str) -> int:
-    return len(_WORD.findall(text))
+    return len(text.split())
 
 
 def _standard_normal(hexadecimal: str) -> float:
