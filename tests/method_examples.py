@@ -14,7 +14,16 @@ from charter.constitution.model import (
     ReviseExample,
     SystemTexts,
 )
-from charter.engines.base import ChoiceRequest, CompletionRequest, Request
+from charter.engines.base import (
+    Capability,
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Request,
+)
+from charter.engines.scripted import ScriptedEngine
+from charter.errors import CapabilityError
 from charter.records import Message, Prompt, make_prompt
 
 ResultT = TypeVar("ResultT")
@@ -96,6 +105,30 @@ CONVERSATION = Prompt(
     ),
     kind="red_team",
 )
+
+
+class WithoutTemplate(ScriptedEngine):
+    """A base model: it reads raw text alone, as a local model without a chat template does."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Everything but turns."""
+        return super().capabilities - {"chat"}
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Draw a text."""
+        _refuse_turns(request)
+        return await super().complete(request)
+
+    async def choose(self, request: ChoiceRequest) -> Choice:
+        """Read the options' log-probabilities."""
+        _refuse_turns(request)
+        return await super().choose(request)
+
+
+def _refuse_turns(request: Request) -> None:
+    if request.messages is not None:
+        raise CapabilityError("no chat template")
 
 
 def shown(request: Request) -> str:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from charter.feedback import label
 from charter.feedback.labels import Disagreement, with_prior
 from charter.records import Pair, Preference, PromptKind, Side, make_prompt
 from charter.rows import Mapped
-from method_examples import CONSTITUTION, PLAIN
+from method_examples import CONSTITUTION, PLAIN, WithoutTemplate
 
 ONE, TWO = "the first answer", "the second answer"
 PROBABILITIES = st.floats(0.0, 1.0)
@@ -177,6 +179,32 @@ def test_no_valid_verdict_filters_the_pair() -> None:
     mapped = _label(_pair(), ScriptedEngine(option_mass=0.2))
     assert mapped.filtered == {"pair-1": "no valid verdict"}
     assert mapped.done == ()
+
+
+@pytest.mark.parametrize("chains", [0, 2])
+def test_a_base_model_judges_in_plain_text(chains: int) -> None:
+    """A model without a chat template labels pairs as any other, both orders and chains of thought included."""
+    mapped = label([_pair()], CONSTITUTION, WithoutTemplate(), chains=chains, max_chain_tokens=6)
+    assert not mapped.failed
+    assert len(mapped.done[0].verdicts) == 4
+    assert all(len(verdict.chains) == chains for verdict in mapped.done[0].verdicts)
+
+
+@pytest.mark.model
+def test_a_model_without_a_template_judges(tiny_model: Path, tmp_path: Path) -> None:
+    """Weights whose tokenizer has no chat template give every verdict: the letters are one token in plain text too."""
+    from charter.engines.transformers import TransformersEngine
+
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_model, folder, ignore=shutil.ignore_patterns("chat_template*"))
+    engine = TransformersEngine(str(folder), device="cpu")
+    try:
+        assert "chat" not in engine.capabilities
+        mapped = label([_pair()], CONSTITUTION, engine, min_option_mass=0.0, chains=1, max_chain_tokens=4)
+    finally:
+        engine.close()
+    assert not mapped.failed
+    assert [verdict.invalid for verdict in mapped.done[0].verdicts] == [None] * 4
 
 
 def test_kinds_are_judged_by_their_own_constitution() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
@@ -38,6 +40,18 @@ def test_what_the_judge_is_shown(case: str, question: Question, snapshot: Snapsh
         assert shown(reasoning_request(asking, question, SAMPLING)) == snapshot(name="chain")
     reasoning = "The first one {helps}.\n\nThe second does not." if reasoned else None
     assert shown(letter_request(asking, question, reasoning=reasoning)) == snapshot(name="letter")
+
+
+@pytest.mark.parametrize("case", ["few-shot", "chain of thought", "plain constitution"])
+def test_what_a_judge_without_a_template_is_shown(case: str, snapshot: SnapshotAssertion) -> None:
+    """The same system text, examples and question in plain text, to the letter."""
+    constitution, n_few_shots, reasoned = CASES[case]
+    asking = replace(make_asking(constitution, n_few_shots=n_few_shots, reasoned=reasoned), raw=True)
+    if reasoned:
+        assert shown(reasoning_request(asking, QUESTION, SAMPLING)) == snapshot(name="chain")
+    request = letter_request(asking, QUESTION, reasoning="The first." if reasoned else None)
+    assert shown(request) == snapshot(name="letter")
+    assert (request.text or "")[: request.n_shared] == asking.shared_text
 
 
 def test_the_answer_begins_where_a_letter_is_one_token() -> None:

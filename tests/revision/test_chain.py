@@ -11,12 +11,12 @@ from scipy import stats
 
 from charter.engines.base import Completion, CompletionRequest
 from charter.engines.scripted import ScriptedEngine
-from charter.errors import EngineError
+from charter.errors import CapabilityError, EngineError
 from charter.records import Prompt, make_prompt
 from charter.revision import revise
 from charter.rows import Mapped, map_rows
 from charter.store import Journal
-from method_examples import CONSTITUTION, CONVERSATION, PLAIN, PROMPT, run
+from method_examples import CONSTITUTION, CONVERSATION, PLAIN, PROMPT, WithoutTemplate, run
 
 CRITIQUES = tuple(principle.critique_request for principle in CONSTITUTION.principles)
 REVISIONS = tuple(principle.revision_request for principle in CONSTITUTION.principles)
@@ -179,6 +179,39 @@ def test_a_transcript_chain_ends_its_texts_where_a_turn_would_begin() -> None:
     texts = [trace.initial, *(text for one in trace.rounds for text in (one.critique, one.revision))]
     assert all(text.startswith("text of") and "Human" not in text for text in texts)
     assert not any("and I say" in (request.text or "") for request in engine.requests)
+
+
+def test_a_base_model_runs_a_whole_chain_as_a_transcript() -> None:
+    """A model without a chat template answers, criticises and revises in raw text."""
+    mapped = revise([PROMPT, CONVERSATION], CONSTITUTION, WithoutTemplate(), layout="transcript", rounds=2)
+    assert not mapped.failed
+    assert [len(trace.rounds) for trace in mapped.done] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("base", "layouts", "role"),
+    [
+        ("policy", {"layout": "chat"}, "policy"),
+        ("policy", {"layout": "transcript", "initial_layout": "chat"}, "policy"),
+        ("critic", {"layout": "chat"}, "critic"),
+        ("reviser", {"layout": "chat", "initial_layout": "transcript"}, "reviser"),
+    ],
+)
+def test_a_base_model_is_refused_before_any_call_where_the_layout_is_chat(
+    base: str, layouts: dict[str, str], role: str
+) -> None:
+    """A model that cannot read its layout is one error that names the role and the remedy, not a failure a row."""
+    engines: dict[str, ScriptedEngine] = {name: Recording() for name in ("policy", "critic", "reviser")}
+    engines[base] = WithoutTemplate()
+    with pytest.raises(CapabilityError, match=f"the {role}'s model has no chat template.*'transcript'"):
+        revise(_prompts(9), PLAIN, engines.pop("policy"), **engines, **layouts)  # type: ignore[arg-type]
+    assert all(not engine.n_calls for engine in engines.values())
+
+
+def test_only_those_who_are_asked_must_be_able() -> None:
+    """A chain without rounds asks neither critic nor reviser; no prompts ask nobody."""
+    assert revise([PROMPT], PLAIN, ScriptedEngine(), critic=WithoutTemplate(), rounds=0).done
+    assert revise([], PLAIN, WithoutTemplate()).done == ()
 
 
 def test_a_markdown_heading_is_part_of_a_transcripts_text() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from charter.constitution.model import Constitution
@@ -78,7 +78,7 @@ class Judge:
 
 
 def make_judge(engine: Engine, asked: Constitution | Asking, judging: Judging, *, seed: int = 0) -> Judge:
-    """Make the judge of a run.
+    """Make the judge of a run; a model without a chat template is asked in plain text.
 
     Args:
         engine: the model that judges.
@@ -90,7 +90,7 @@ def make_judge(engine: Engine, asked: Constitution | Asking, judging: Judging, *
         asked = make_asking(asked, n_few_shots=judging.n_few_shots, reasoned=judging.chains > 0, seed=seed)
     return Judge(
         engine=engine,
-        asking=asked,
+        asking=replace(asked, raw="chat" not in engine.capabilities),
         min_option_mass=judging.min_option_mass,
         chains=judging.chains,
         clamp=judging.clamp,

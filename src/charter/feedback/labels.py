@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from charter.constitution.drawing import draw_principles
@@ -16,6 +17,9 @@ from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed
 
 Disagreement = Literal["swap", "drop", "keep"]
+
+#: The reason under which ``drop`` filters a pair.
+DISAGREES = "judge disagrees with the source"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
         return Filtered("no valid verdict")
     agrees = _agrees(judgement.p_a, pair.intended)
     if agrees is False and labelling.on_disagreement == "drop":
-        return Filtered("judge disagrees with the source")
+        return Filtered(DISAGREES)
     p_a = with_prior(judgement.p_a, pair.intended, labelling.prior.get(pair.source, 0.5))
     if pair.intended is not None and labelling.on_disagreement == "keep":
         p_a = max(p_a, 0.5) if pair.intended == "a" else min(p_a, 0.5)
@@ -150,8 +154,4 @@ def label(
         on_disagreement=on_disagreement,
         seed=seed,
     )
-
-    async def one(pair: Pair) -> Preference | Filtered:
-        return await label_one(pair, labelling)
-
-    return mapper(one, pairs, "label", result=Preference)
+    return mapper(partial(label_one, labelling=labelling), pairs, "label", result=Preference)

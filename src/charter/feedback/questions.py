@@ -1,12 +1,14 @@
 """How the judge is asked: a conversation, a principle's choice question, two options, and the answer's beginning.
 
 The options are shown as ``(A) ...`` and ``(B) ...``, and the request ends just after an opening bracket, where each
-letter is one token (CAI §4.1).
+letter is one token (CAI §4.1). A model with a chat template reads it as turns; one without reads the same as plain
+text, the worked examples one after another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from charter.constitution.drawing import draw_principle
 from charter.constitution.model import Constitution, JudgeExample
@@ -16,6 +18,8 @@ from charter.seeds import derive_seed
 
 ANSWER_OPENING = "The better response is ("
 REASONING_OPENING = "Let's think step by step:"
+_QUESTION_OPENING = "Consider this conversation:"
+_EXAMPLE_END = "\n\n####\n\n"  # between examples in plain text
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,19 @@ class Question:
 class Asking:
     """What all questions of a run share: the system text and the worked examples, rendered as messages already.
 
-    ``opening`` begins the answer; it ends in the bracket after which the letter stands.
+    ``opening`` begins the answer; it ends in the bracket after which the letter stands. ``raw`` asks in plain text, for
+    a model without a chat template.
     """
 
     shared: tuple[Message, ...] = ()
     opening: str = ANSWER_OPENING
+    raw: bool = False
+
+    @property
+    def shared_text(self) -> str:
+        """What is shared, as plain text."""
+        ends = {"assistant": _EXAMPLE_END}
+        return "".join(message.content + ends.get(message.role, "\n\n") for message in self.shared)
 
 
 def make_asking(
@@ -59,29 +71,34 @@ def make_asking(
 def letter_request(asking: Asking, question: Question, *, reasoning: str | None = None) -> ChoiceRequest:
     """Ask for the letters' log-probabilities, after a given chain of reasoning where there is one."""
     prefill = asking.opening if reasoning is None else f"{REASONING_OPENING} {reasoning}\n{asking.opening}"
-    return ChoiceRequest(messages=_messages(asking, question), prefill=prefill, n_shared=len(asking.shared))
+    return ChoiceRequest(**_asked(asking, question), prefill=prefill)
 
 
 def reasoning_request(asking: Asking, question: Question, sampling: Sampling) -> CompletionRequest:
     """Ask for the chain of reasoning alone; it ends where the answer would begin (CAI §4.1)."""
     stops = (*sampling.stop, asking.opening, asking.opening[:-2])
+    if asking.raw:  # nothing else ends a turn
+        stops += (_EXAMPLE_END[:-1], f"\n\n{_QUESTION_OPENING}")
     return CompletionRequest(
-        messages=_messages(asking, question),
+        **_asked(asking, question),
         prefill=REASONING_OPENING,
-        n_shared=len(asking.shared),
         sampling=sampling.model_copy(update={"stop": stops}),
     )
 
 
-def _messages(asking: Asking, question: Question) -> tuple[Message, ...]:
+def _asked(asking: Asking, question: Question) -> dict[str, Any]:
+    """Give a request's input: turns or text, and how much of it is shared."""
     text = _question_text(question.prompt.turns, question.question, question.first, question.second)
-    return (*asking.shared, Message(role="user", content=text))
+    if asking.raw:
+        shared = asking.shared_text
+        return {"text": f"{shared}{text}\n\n", "n_shared": len(shared)}
+    return {"messages": (*asking.shared, Message(role="user", content=text)), "n_shared": len(asking.shared)}
 
 
 def _question_text(turns: tuple[Message, ...], question: str, first: str, second: str) -> str:
     is_lone = len(turns) == 1 and turns[0].role == "user"  # then its transcript is the bare text
     talk = f"\n\nHuman: {turns[0].content}" if is_lone else transcript(turns)
-    return f"Consider this conversation:{talk}\n\n{question}\n\nOptions:\n(A) {first}\n\n(B) {second}"
+    return f"{_QUESTION_OPENING}{talk}\n\n{question}\n\nOptions:\n(A) {first}\n\n(B) {second}"
 
 
 def _example_turns(example: JudgeExample, question: str, *, reasoned: bool) -> list[Message]:

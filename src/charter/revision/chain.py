@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from charter.constitution.drawing import draw_principle
 from charter.constitution.model import Constitution, FewShotChoice
-from charter.engines.base import Engine, Sampling
+from charter.engines.base import Capability, Engine, Sampling
+from charter.errors import CapabilityError
 from charter.records import OnCut, Prompt, Round, Trace
 from charter.revision.layouts import Layout, LayoutName, make_layout
 from charter.rows import Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed, row_id
 from charter.text_quality.flags import response_flags, revision_flags, settle_ending
+
+_LACKS: Mapping[Capability, str] = {
+    "chat": (
+        "has no chat template, which layout 'chat' is written with; set layout (and initial_layout) to 'transcript', "
+        "or take an instruct model or a tokenizer with a template: SFT, pairs, DPO and evaluation need one in any case"
+    ),
+    "text": "reads no raw text, which layout 'transcript' is written in; set layout (and initial_layout) to 'chat'",
+}
 
 
 @dataclass(frozen=True)
@@ -149,6 +159,9 @@ def revise(
 
     Returns:
         A trace per prompt and sample, each round kept, with quality flags.
+
+    Raises:
+        CapabilityError: where a model cannot be asked in its layout.
     """
     chain = Chain(
         policy=policy,
@@ -162,9 +175,17 @@ def revise(
         max_critique_tokens=max_critique_tokens,
         on_cut=on_cut,
     )
-
-    async def one(start: ChainStart) -> Trace:
-        return await revise_one(start, constitution, chain)
-
     starts = [ChainStart(prompt, sample) for prompt in prompts for sample in range(n_samples)]
-    return mapper(one, starts, stage, result=Trace)
+    if starts:
+        _check_capabilities(chain)
+    return mapper(partial(revise_one, constitution=constitution, chain=chain), starts, stage, result=Trace)
+
+
+def _check_capabilities(chain: Chain) -> None:
+    """Refuse, before any row, a model that cannot read its layout."""
+    asked = [("policy", chain.policy, chain.initial_layout)]
+    if chain.rounds:
+        asked += [("critic", chain.critic, chain.layout), ("reviser", chain.reviser, chain.layout)]
+    for role, engine, layout in asked:
+        if layout.needs not in engine.capabilities:
+            raise CapabilityError(f"the {role}'s model {_LACKS[layout.needs]}")

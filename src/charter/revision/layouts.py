@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from charter.constitution.model import Constitution, FewShotChoice, Principle, ReviseExample
-from charter.engines.base import Completion, CompletionRequest, Sampling
+from charter.engines.base import Capability, Completion, CompletionRequest, Sampling
 from charter.records import Message, Prompt
 
 LayoutName = Literal["chat", "transcript"]
@@ -28,6 +28,11 @@ _END_LINE = re.compile(rf"{_EXAMPLE_END}[ \t]*(?:\n|\Z)")
 
 class Layout(Protocol):
     """Renders the three requests of a chain, and reads what comes of them."""
+
+    @property
+    def needs(self) -> Capability:
+        """What an engine must be able to read."""
+        ...
 
     def initial(self, prompt: Prompt, sampling: Sampling) -> CompletionRequest:
         """Ask for the initial response."""
@@ -70,6 +75,7 @@ class ChatLayout:
 
     system: str
     examples: tuple[ReviseExample, ...]
+    needs: ClassVar[Capability] = "chat"
 
     def initial(self, prompt: Prompt, sampling: Sampling) -> CompletionRequest:
         """Ask for the initial response: the prompt's own turns, nothing added."""
@@ -126,6 +132,7 @@ class TranscriptLayout:
     """Raw text with stop strings, for base models (CAI §3.1)."""
 
     examples: tuple[ReviseExample, ...]
+    needs: ClassVar[Capability] = "text"
 
     def initial(self, prompt: Prompt, sampling: Sampling) -> CompletionRequest:
         """Ask for the initial response after ``Assistant:``."""
