@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from charter.feedback import label
+from charter.feedback.labels import DISAGREES
 from charter.files.tables import read_table, write_table
 from charter.records import Pair, Preference
+from charter.rows import Mapped
 from charter.runs.folder import Run
 from charter.seeds import derive_seed
 from charter.stages.summary import Summary, summarise_rows
@@ -23,17 +25,26 @@ def do_label(run: Run) -> Summary:
         **settings.model_dump(exclude={"held_out"}),
     )
     write_table(run.data("preferences"), mapped.done, Preference)
-    invalid = sum(verdict.invalid is not None for one in mapped.done for verdict in one.verdicts)
-    judged = [one for one in mapped.done if one.agrees is not None]
-    return summarise_rows(
-        mapped,
-        counts={
-            "verdicts": sum(len(one.verdicts) for one in mapped.done),
-            "invalid verdicts": invalid,
-            "agrees with the source": sum(one.agrees is True for one in judged),
-            "disagrees with the source": sum(one.agrees is False for one in judged),
-        },
-    )
+    return summarise_rows(mapped, counts=count_labels(mapped))
+
+
+def count_labels(mapped: Mapped[Preference]) -> dict[str, int]:
+    """Count verdicts, and how judge and label stand to what the pairs' sources intend.
+
+    Dropped pairs are among those on which the judge disagrees. What is chosen against the intention is another number:
+    a prior can outweigh the judge, and ``keep`` does.
+    """
+    verdicts = [verdict for one in mapped.done for verdict in one.verdicts]
+    intended = [one for one in mapped.done if one.intended is not None]
+    n_dropped = sum(reason == DISAGREES for reason in mapped.filtered.values())
+    return {
+        "verdicts": len(verdicts),
+        "invalid verdicts": sum(verdict.invalid is not None for verdict in verdicts),
+        "agrees with the source": sum(one.agrees is True for one in intended),
+        "disagrees with the source": sum(one.agrees is False for one in intended) + n_dropped,
+        "undecided about the source": sum(one.agrees is None for one in intended),
+        "chosen against the intention": sum(one.chosen_side != one.intended for one in intended),
+    }
 
 
 def read_preferences(run: Run) -> tuple[list[Preference], list[Preference]]:
