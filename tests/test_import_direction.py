@@ -23,8 +23,8 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("feedback",),
     ("text_quality", "statistics", "rows", "engines"),
     ("store", "recipe", "prompts"),
-    ("constitution",),
-    ("files",),
+    ("constitution", "engines.embedded"),
+    ("files", "engines.downloads"),
     ("records",),
     ("seeds", "errors"),
 )

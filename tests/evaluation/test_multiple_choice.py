@@ -64,6 +64,16 @@ def test_questions_end_where_the_letter_begins(load: Load) -> None:
     assert load({**ROW, "prompt": "Answer: \n"})[0].text == "Answer: ("
 
 
+def test_questions_are_the_same_from_wherever_their_file_is_named(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that goes on from another folder finds the rows that it recorded."""
+    named_in_full = [row.id for row in load(ROW, {**ROW, "prompt": "Another?"})]
+    monkeypatch.chdir(tmp_path)
+    assert [row.id for row in load_choices("x.jsonl")] == named_in_full
+    assert len(set(named_in_full)) == 2
+
+
 @pytest.mark.parametrize("option", ["A", "(A)", " (A)", "(A", " A) "])
 def test_letters_are_read_in_every_form(load: Load, option: str) -> None:
     """Brackets and spaces around a letter do not matter."""

@@ -38,12 +38,13 @@ Load = Callable[..., Recipe]
 
 
 @pytest.fixture
-def load(tmp_path: Path) -> Load:
-    """Write a recipe's text to a file and load it with overrides."""
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Write a recipe's text to a file in the current folder and load it with overrides."""
+    monkeypatch.chdir(tmp_path)
 
     def loaded(text: str, *overrides: str) -> Recipe:
-        (tmp_path / "r.yaml").write_text(text, "utf-8")
-        return load_recipe(tmp_path / "r.yaml", overrides)
+        Path("r.yaml").write_text(text, "utf-8")
+        return load_recipe(Path("r.yaml"), overrides)
 
     return loaded
 

@@ -92,6 +92,24 @@ def test_another_recipe_is_refused_with_what_changed(tmp_path: Path, folder: Pat
     _open(folder, small_recipe(tmp_path, "revise.rounds=2"))
 
 
+def test_files_that_lie_elsewhere_are_the_same_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project, or a run's folder, that was moved goes on from its recipe, and from the resolved one inside."""
+    monkeypatch.chdir(tmp_path)
+    Path("project/data").mkdir(parents=True)
+    Path("project/data/mine.csv").write_text("prompt\none\ntwo\n")
+    Path("project/recipe.yaml").write_text(RECIPE.replace("{n_train", "{red_team: data/mine.csv, n_train"), "utf-8")
+    _open(Path("project/runs/one"), load_recipe(Path("project/recipe.yaml")))
+    Path("project").rename("moved")
+    for recipe in ("moved/recipe.yaml", str(tmp_path / "moved/recipe.yaml"), "moved/runs/one/recipe.resolved.yaml"):
+        _open(Path("moved/runs/one"), load_recipe(Path(recipe)))
+    run = Path("moved/runs/one").rename("two")
+    _open(run, load_recipe(Path("moved/recipe.yaml")))
+    Path("moved/data/mine.csv").write_text("prompt\none\nthree\n")
+    assert "  prompts red_team: was '" in _refusal(run, load_recipe(Path("moved/recipe.yaml")))
+    other = load_recipe(Path("moved/recipe.yaml"), ["prompts.red_team=built-in"])
+    assert "prompts.red_team.source: was '../../data/mine.csv', is 'built-in'" in _refusal(run, other)
+
+
 def test_a_changed_constitution_is_refused(tmp_path: Path, folder: Path) -> None:
     """A constitution whose content changed is another input, under the same name; a comment in it is not."""
     path = tmp_path / "mine.yaml"
@@ -129,7 +147,7 @@ def test_a_changed_multiple_choice_file_is_refused(tmp_path: Path, folder: Path)
     path.write_text("{}")
     _open(folder, recipe)
     path.write_text("{ }")
-    assert f"  multiple choice {path}: was '" in _refusal(folder, recipe)
+    assert "  multiple choice 1 (choices.jsonl): was '" in _refusal(folder, recipe)
 
 
 def test_wrong_names_are_told_before_anything_is_written(tmp_path: Path, folder: Path) -> None:

@@ -50,10 +50,10 @@ def load_choices(path: str) -> list[ChoiceRow]:
     Raises:
         PromptError: naming the line and what is wrong.
     """
-    return [_row(row, path) for row in read_rows(path)]
+    return [_row(row) for row in read_rows(path)]
 
 
-def _row(row: SourceRow, path: str) -> ChoiceRow:
+def _row(row: SourceRow) -> ChoiceRow:
     values = row.values
     for name in ("prompt", "corrects", "incorrects"):
         if name not in values:
@@ -68,7 +68,7 @@ def _row(row: SourceRow, path: str) -> ChoiceRow:
         raise PromptError(f"{row.place}: a letter occurs twice in {', '.join(options)}; each option has its own")
     text = values["prompt"].rstrip()
     return ChoiceRow(
-        row_id("choice", path, row.place, text),
+        row_id("choice", Path(row.place).name, text),  # the same from whatever folder the file is named
         f"{text} (",
         letters["corrects"],
         letters["incorrects"],

@@ -1,6 +1,7 @@
 """Reading a recipe, with ``key=value`` overrides that reach any depth (``revise.rounds=2``).
 
-An unknown key is an error that names its nearest match.
+An unknown key is an error that names its nearest match. Paths are relative to the file, those of overrides to the
+shell (see ``paths``).
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from pydantic import ValidationError
 from charter.errors import RecipeError
 from charter.files.yaml_reading import parse_yaml, read_yaml
 from charter.recipe.faults import Given, explain
+from charter.recipe.paths import place_paths
 from charter.recipe.settings import Recipe, contradictions
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply ``key=value`` overrides.
+
+    Returns:
+        The recipe; its paths hold from where the process stands.
 
     Raises:
         RecipeError: naming file, line, value and remedy.
@@ -27,8 +32,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     data = document.data
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys such as name, constitution and models")
+    placed = place_paths(data, path.parent)
     for override in overrides:
         _apply(data, override)
+    place_paths(data, Path(), known=placed)
     given = Given(document, data, tuple(overrides))
     try:
         recipe = Recipe.model_validate(data)

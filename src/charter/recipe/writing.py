@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import yaml
 
 from charter.files.yaml_reading import plain_scalar
+from charter.recipe.paths import move_paths
 from charter.recipe.settings import Recipe
 
 
-def dump_recipe(recipe: Recipe) -> str:
-    """Write a recipe with every default filled in, as YAML."""
+def dump_recipe(recipe: Recipe, folder: Path = Path()) -> str:
+    """Write a recipe with every default filled in, as YAML for a file in ``folder``."""
     text: str = yaml.dump(
-        json.loads(recipe.model_dump_json()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf")
+        recipe_values(recipe, folder), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf")
     )
     return text
+
+
+def recipe_values(recipe: Recipe, folder: Path = Path()) -> dict[str, Any]:
+    """Give a recipe as plain values, its paths relative to ``folder``."""
+    data: dict[str, Any] = json.loads(recipe.model_dump_json())
+    if folder != Path():
+        move_paths(data, folder)
+    return data
 
 
 class _Dumper(yaml.SafeDumper):

@@ -17,7 +17,6 @@ RUN/
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import threading
@@ -35,7 +34,9 @@ from charter.engines.weights import ModelFolder, model_fingerprint, resolve_mode
 from charter.errors import Interrupted, RunError
 from charter.files.tables import read_json, write_json, write_text
 from charter.recipe import Recipe, dump_recipe
+from charter.recipe.paths import hide_paths
 from charter.recipe.settings import ModelSettings
+from charter.recipe.writing import recipe_values
 from charter.rows import NoProgress, Progress, RowMapper, map_rows
 from charter.runs.environment import describe_environment
 from charter.seeds import digest
@@ -174,17 +175,27 @@ def _claim(recipe: Recipe, folder: Path, recipe_text: str) -> None:
     """Write what the run is, or check that a run that is continued is the same."""
     resolved = folder / "recipe.resolved.yaml"
     if resolved.exists():
-        _check_same(_flat(yaml.safe_load(resolved.read_text("utf-8"))), _flat(_plain(recipe)), folder, "recipe")
+        _check_recipe(recipe, folder, yaml.safe_load(resolved.read_text("utf-8")))
     folders = _model_folders(recipe)
     inputs = _inputs(recipe, folders)
     if (folder / "inputs.json").exists():
         _check_same(read_json(folder / "inputs.json"), inputs, folder, "input")
         return
     # The resolved recipe marks the folder as a run's: first, so that a run killed in between can be continued.
-    write_text(resolved, dump_recipe(recipe))
+    write_text(resolved, dump_recipe(recipe, folder))
     write_text(folder / "recipe.yaml", recipe_text)
     write_json(folder / "environment.json", describe_environment(folders, inputs))
     write_json(folder / "inputs.json", inputs)
+
+
+def _check_recipe(recipe: Recipe, folder: Path, recorded: dict[str, Any]) -> None:
+    """Refuse a recipe that is not the recorded one. Files may lie elsewhere by now: their contents are inputs."""
+    given = recipe_values(recipe, folder)
+    before, now = _flat(recorded), _flat(given)
+    seen_before, seen_now = _flat(hide_paths(recorded)), _flat(hide_paths(given))
+    same = {key for key in seen_now if seen_before.get(key) == seen_now[key]}
+    was, is_now = ({key: one[key] for key in one if key not in same} for one in (before, now))
+    _check_same(was, is_now, folder, "recipe")
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path, what: str) -> None:
@@ -195,10 +206,6 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path, what:
     raise RunError(
         f"{folder}: belongs to another {what}. Changed:\n{lines}\nName a new folder with --out, or undo the change."
     )
-
-
-def _plain(recipe: Recipe) -> Any:
-    return json.loads(recipe.model_dump_json())
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -223,8 +230,8 @@ def _inputs(recipe: Recipe, folders: dict[str, ModelFolder | None]) -> dict[str,
         source = getattr(recipe.prompts, kind)
         if source is not None and Path(source.source).exists():
             found[f"prompts {kind}"] = _source_digest(Path(source.source))
-    for file in recipe.evaluate.multiple_choice:
-        found[f"multiple choice {file}"] = _file_digest(Path(file))
+    for number, file in enumerate(recipe.evaluate.multiple_choice, start=1):
+        found[f"multiple choice {number} ({Path(file).name})"] = _file_digest(Path(file))
     for role, folder in folders.items():
         found[f"model {role}"] = role_specs(recipe)[role].name if folder is None else model_fingerprint(folder)
     return found

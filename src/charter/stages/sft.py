@@ -12,7 +12,7 @@ from charter.rows import Mapped
 from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise, tally
-from charter.stages.trained import SKIPPED, training_arguments, training_summary
+from charter.stages.trained import SKIPPED, base_name, training_arguments, training_summary
 from charter.training.mixture import revision_rows, sampled_rows, samples_needed, shuffled
 
 
@@ -70,7 +70,7 @@ def _train_sft(run: Run, rows: Sequence[SftRow]) -> Summary:
 
     result = sft(
         rows,
-        run.recipe.models.policy.name,
+        base_name(run),
         out=run.model("sft"),
         seed=run.recipe.seed,
         **training_arguments(run, "sft", run.recipe.sft),

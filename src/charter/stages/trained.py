@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from charter.recipe.paths import is_path
 from charter.recipe.settings import TrainingSettings
 from charter.runs.folder import Run
 from charter.stages.summary import Summary
 
 SKIPPED: Summary = {"skipped": "the policy is scripted: it has no weights to train"}
+
+
+def base_name(run: Run) -> str:
+    """Name the policy as its adapter is to name it: by a path that holds from anywhere, where it is a folder."""
+    name = run.recipe.models.policy.name
+    return str(Path(name).expanduser().resolve()) if is_path(name) else name
 
 
 def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+"""Paths that a recipe names: relative to the recipe's file, whoever runs it and from where.
+
+A recipe's values are rewritten when it is read, so that its paths hold from where the process stands. Overrides are
+typed in a shell, and their paths are relative to where that stands. Paths share their places with names (of built-in
+constitutions, embedded models, models and datasets of the hub), and are told apart by form: a path begins with a dot
+or a slash, has more than one slash, or ends as a file does. What has the form of a name and lies there is a path too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charter.constitution import list_constitutions
+from charter.engines.embedded import EMBEDDED
+
+_BUILT_IN_PROMPTS = "built-in"
+_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?(@[\w./-]+)?", re.ASCII)
+_FILE_ENDINGS = frozenset({".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".yaml", ".yml"})
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A text in a recipe's values that is a path or a name.
+
+    ``holder[key]`` is the text, ``place`` its key in full, and ``names`` are those that no path comes before.
+    """
+
+    holder: Any
+    key: str | int
+    place: str
+    names: Collection[str]
+
+    @property
+    def text(self) -> str:
+        """The path or name."""
+        return str(self.holder[self.key])
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the text has the form of a path."""
+        return self.text not in self.names and is_path(self.text)
+
+    def put(self, text: str) -> None:
+        """Write another text in its place."""
+        self.holder[self.key] = text
+
+
+def is_path(text: str) -> bool:
+    """Tell by its form whether a text is a path, and not a name."""
+    return bool(text) and (_NAME.fullmatch(text) is None or Path(text).suffix.lower() in _FILE_ENDINGS)
+
+
+def place_paths(data: Any, folder: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Make the paths in a recipe's values, which are relative to ``folder``, hold from where the process stands.
+
+    Args:
+        data: the values, as the file has them; they are changed.
+        folder: what the paths are relative to.
+        known: texts by place that are as they should be.
+
+    Returns:
+        Every path and name by its place.
+    """
+    for slot in slots(data):
+        if known is None or known.get(slot.place) != slot.text:
+            slot.put(_placed(slot, folder))
+    return {slot.place: slot.text for slot in slots(data)}
+
+
+def move_paths(data: Any, folder: Path) -> None:
+    """Write the paths in a recipe's values relative to the folder that its file will lie in; absolute ones stay."""
+    for slot in slots(data):
+        if slot.is_path and not slot.text.startswith(("/", "~")):
+            moved = os.path.relpath(Path(slot.text).resolve(), folder.resolve())
+            slot.put(moved if moved.startswith(".") else f"./{moved}")
+
+
+def hide_paths(data: Any) -> Any:
+    """Copy a recipe's values with every path blotted out."""
+    copy = deepcopy(data)
+    for slot in slots(copy):
+        if slot.is_path:
+            slot.put("a path")
+    return copy
+
+
+def slots(data: Any) -> Iterator[Slot]:
+    """Find the texts in a recipe's values that are paths or names, in sections and in the short forms for them."""
+    yield from _section(data, "constitution", ("source", "helpful"), list_constitutions())
+    models, prompts = _inner(data, "models"), _inner(data, "prompts")
+    for role in models:
+        if _inner(models, role).get("engine") != "scripted":  # whose name is a script's
+            yield from _section(models, role, ("name",), EMBEDDED, "models.")
+    for kind in prompts:
+        yield from _section(prompts, kind, ("source",), (_BUILT_IN_PROMPTS,), "prompts.")
+    files = _inner(data, "evaluate").get("multiple_choice")
+    for number, file in enumerate(files if isinstance(files, list) else ()):
+        if isinstance(file, str):
+            yield Slot(files, number, f"evaluate.multiple_choice.{number}", ())
+
+
+def _section(
+    holder: dict[str, Any], key: str, inner: tuple[str, ...], names: Collection[str], prefix: str = ""
+) -> Iterator[Slot]:
+    value = holder.get(key) if isinstance(holder, dict) else None
+    if isinstance(value, str):
+        yield Slot(holder, key, f"{prefix}{key}.{inner[0]}", names)
+    for one in inner:
+        if isinstance(value, dict) and isinstance(value.get(one), str):
+            yield Slot(value, one, f"{prefix}{key}.{one}", names)
+
+
+def _inner(data: Any, key: str) -> dict[str, Any]:
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _placed(slot: Slot, folder: Path) -> str:
+    text = slot.text
+    if not text or text in slot.names or not (is_path(text) or _exists(folder / text)):
+        return text
+    if folder != Path() and not text.startswith("~"):
+        text = str(folder / text)
+    return text if is_path(text) else f"./{text}"  # marked, so that nobody takes it for a name
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no path at all, such as a text with a null in it
+        return False
