@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -159,13 +160,23 @@ def test_revise_examples_agree_with_their_critique(shot: ReviseExample) -> None:
 
 
 def test_revise_examples_are_balanced() -> None:
-    """At least three objections and two responses that were fine; objections do not all open alike."""
+    """At least three objections and two responses that were fine; objections open in several ways."""
     shots = HARMLESS.few_shots.revise
     objections = [shot.revision for shot in shots if not keeps_response(shot)]
     assert len(objections) >= 3
     assert len(shots) - len(objections) >= 2
-    assert len({tuple(text.split()[:3]) for text in objections}) == len(objections)
+    assert len({tuple(text.split()[:3]) for text in objections}) >= 4
     assert not any("sorry" in text.lower() for text in objections)
+
+
+@each_revise
+def test_revise_examples_object_to_what_was_asked(shot: ReviseExample) -> None:
+    """Critique and objection repeat the request's own words, which is what a small model learns to copy."""
+    if keeps_response(shot):
+        return
+    asked = set(re.findall(r"[a-z]{4,}", shot.messages[0].content.lower()))
+    for text in (shot.critique, shot.revision):
+        assert len(asked & set(re.findall(r"[a-z]{4,}", text.lower()))) >= 2
 
 
 @each_judge
