@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from charter.constitution import load_constitution
-from charter.errors import ModelError, PromptError
+from charter.errors import PromptError
 from charter.files.tables import read_table
-from charter.planning.preflight import check_inputs, check_recipe, fetch_models
+from charter.planning.preflight import check_inputs, check_recipe
 from charter.prompts import load_prompts
 from charter.prompts.selection import select_prompts
 from charter.recipe import Recipe
@@ -108,13 +108,6 @@ def test_tokens_are_counted_by_the_models_tokenizer(tmp_path: Path, tiny_model: 
     assert by_characters is not None
     assert by_tokenizer.total.calls == by_characters.total.calls
     assert by_tokenizer.total.prompt_tokens > 1.1 * by_characters.total.prompt_tokens
-
-
-def test_fetching_names_a_missing_model(tmp_path: Path) -> None:
-    """A role whose model does not exist is refused; scripted ones need no files."""
-    fetch_models(small_recipe(tmp_path))
-    with pytest.raises(ModelError, match="nowhere"):
-        fetch_models(small_recipe(tmp_path, "models.judge=./nowhere"))
 
 
 def test_inputs_are_refused_before_the_run(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from charter.constitution import write_constitution
+from charter.engines.weights import ModelFolder
 from charter.errors import ConstitutionError, Interrupted, ModelError, RunError
 from charter.recipe import Recipe, load_recipe
 from charter.runs import folder as run_module
@@ -157,6 +158,86 @@ def test_wrong_names_are_told_before_anything_is_written(tmp_path: Path, folder:
     with pytest.raises(ModelError):
         _open(folder, small_recipe(tmp_path, "models.judge={name: ./no-such-model}"))
     _open(folder, small_recipe(tmp_path))
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models that were fetched: names in order; what is called ``missing`` does not exist."""
+    names: list[str] = []
+
+    def fetch(name: str, **_: Any) -> ModelFolder:
+        names.append(name)
+        if name == "missing":
+            raise ModelError("no model 'missing'")
+        return ModelFolder(name, Path(name), "hub")
+
+    monkeypatch.setattr(run_module, "resolve_model", fetch)
+    monkeypatch.setattr(run_module, "model_fingerprint", str)
+    return names
+
+
+REAL = ("models.policy={name: big}",)
+
+
+def test_models_are_fetched_once_the_folder_is_known_to_be_free(
+    tmp_path: Path, folder: Path, fetched: list[str]
+) -> None:
+    """Another recipe, a folder in use, and files of somebody else are told before anything is fetched."""
+    recipe = small_recipe(tmp_path, *REAL)
+    _open(folder, recipe)
+    assert fetched.count("big") == 4
+    fetched.clear()
+    assert "belongs to another recipe" in _refusal(folder, small_recipe(tmp_path, *REAL, "seed=1"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/letter.txt").write_text("dear")
+    assert "holds other files" in _refusal(tmp_path / "mine", recipe)
+    with open_run(small_recipe(tmp_path), tmp_path / "other", recipe_text=RECIPE):
+        assert "is running on this folder" in _refusal(tmp_path / "other", recipe)
+    assert fetched == []
+
+
+def test_a_folder_is_held_while_models_are_fetched(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two commands on a new folder the second is refused at once, not after its download."""
+    refusals = []
+
+    def fetch(_: str, **__: Any) -> ModelFolder:
+        refusals.append(_refusal(folder, small_recipe(tmp_path)))
+        raise ModelError("no network")
+
+    monkeypatch.setattr(run_module, "resolve_model", fetch)
+    with pytest.raises(ModelError):
+        _open(folder, small_recipe(tmp_path, *REAL))
+    assert len(refusals) == 1
+    assert "is running on this folder" in refusals[0]
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path: Path, folder: Path, fetched: list[str]) -> None:
+    """Folders made for a run whose model does not exist are gone again; those that were there stay."""
+    with pytest.raises(ModelError):
+        _open(folder, small_recipe(tmp_path, "models.policy={name: missing}"))
+    assert fetched == ["missing"]
+    assert not folder.parent.exists()
+    folder.mkdir(parents=True)
+    with pytest.raises(ModelError):
+        _open(folder, small_recipe(tmp_path, "models.policy={name: missing}"))
+    assert folder.is_dir()
+    _open(folder, small_recipe(tmp_path))
+
+
+def test_downloads_are_reported(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a run can see how far its models are."""
+    said = []
+
+    def fetch(name: str, *, progress: Any, **_: Any) -> ModelFolder:
+        progress("downloading", 1, 2)
+        return ModelFolder(name, Path(name), "hub")
+
+    monkeypatch.setattr(run_module, "resolve_model", fetch)
+    monkeypatch.setattr(run_module, "model_fingerprint", str)
+    _open(folder, small_recipe(tmp_path, *REAL), on_download=lambda *report: said.append(report))
+    assert ("downloading", 1, 2) in said
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -26,7 +27,7 @@ def do_stages(
     *,
     again: str | None = None,
 ) -> Path:
-    """Check the inputs, fetch the models, open the run and do stages in it.
+    """Check the inputs, open the run, which fetches its models, and do stages in it.
 
     Args:
         recipe_file: the recipe.
@@ -38,7 +39,7 @@ def do_stages(
     Returns:
         The run's folder.
     """
-    from charter.planning.preflight import check_inputs, fetch_models
+    from charter.planning.preflight import check_inputs
     from charter.recipe import find_recipe, load_recipe
 
     recipe_file = find_recipe(recipe_file)
@@ -48,13 +49,15 @@ def do_stages(
     with Stopping() as stopping:
         try:
             with make_progress() as progress:
-                fetch_models(recipe, progress.download)
-
                 from charter.pipeline import run_stages
                 from charter.runs.folder import open_run
 
-                recipe_text = recipe_file.read_text("utf-8")
-                with open_run(recipe, folder, recipe_text=recipe_text, progress=progress, stop=stopping.event) as run:
+                options: dict[str, Any] = {
+                    "progress": progress,
+                    "stop": stopping.event,
+                    "on_download": progress.download,
+                }
+                with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
                     done = [name for name in names if run.summary(name).exists() and name != again]
                     if done:
                         console.note(f"done before: {', '.join(done)}")

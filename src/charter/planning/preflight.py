@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from charter.constitution import Constitution, check_constitution, load_constitution
-from charter.engines.downloads import Progress
 from charter.engines.embedded import EMBEDDED, embedded_folder, is_complete
 from charter.engines.hub import is_hub_id
 from charter.engines.inspection import CONFIGURATION, read_configuration
@@ -119,17 +118,6 @@ def check_inputs(recipe: Recipe) -> None:
         _select(recipe, loaded, constitution, helpful)
     for file in recipe.evaluate.multiple_choice:
         load_choices(file)
-
-
-def fetch_models(recipe: Recipe, progress: Progress | None = None) -> None:
-    """Bring every role's model to this machine, where it is not there yet.
-
-    Raises:
-        ModelError: where one does not exist, cannot be fetched or must not be loaded.
-    """
-    for spec in role_specs(recipe).values():
-        if spec.engine != "scripted":
-            resolve_model(spec.name, trust_remote_code=spec.trust_remote_code, progress=progress)
 
 
 def _select(

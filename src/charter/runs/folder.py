@@ -20,7 +20,7 @@ import contextlib
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +29,7 @@ import filelock
 import yaml
 
 from charter.constitution import Constitution, load_constitution
+from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.pool import ModelSpec, Pool
 from charter.engines.weights import ModelFolder, model_fingerprint, resolve_model
 from charter.errors import Interrupted, RunError
@@ -111,16 +112,32 @@ def open_run(
     recipe_text: str,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    on_download: DownloadProgress | None = None,
 ) -> Iterator[Run]:
     """Open a run folder for this recipe, new or to be continued, and hold its lock.
+
+    Models that are not on this machine are fetched once the folder is known to be free and to belong to the recipe.
+
+    Args:
+        recipe: what is run.
+        folder: where.
+        recipe_text: the recipe as it was given.
+        progress: where rows and steps are shown.
+        stop: set when the run is to stop.
+        on_download: told how far a model's files are.
 
     Raises:
         RunError: where another process runs on the folder, it belongs to another recipe or other inputs, or the disk
             is full.
+        ModelError: where a model does not exist, cannot be fetched or must not be loaded.
     """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     _check_folder(folder)
     with _locked(folder):
-        _claim(recipe, folder, recipe_text)
+        try:
+            _claim(recipe, folder, recipe_text, on_download)
+        finally:
+            _remove_unclaimed(folder, made)
         with Journal(folder / "journal.sqlite") as journal:
             run = Run(folder, recipe, journal, progress or NoProgress(), stop or threading.Event())
             try:
@@ -171,12 +188,23 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _claim(recipe: Recipe, folder: Path, recipe_text: str) -> None:
+def _remove_unclaimed(folder: Path, made: Sequence[Path]) -> None:
+    """Remove the folders that were made for a run which could not begin; whoever waits for the lock sees it gone."""
+    if folder not in made or (folder / "recipe.resolved.yaml").exists():
+        return
+    for name in (".holder", ".lock"):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # somebody put something there in the meantime
+        for place in made:
+            place.rmdir()
+
+
+def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: DownloadProgress | None) -> None:
     """Write what the run is, or check that a run that is continued is the same."""
     resolved = folder / "recipe.resolved.yaml"
     if resolved.exists():
         _check_recipe(recipe, folder, yaml.safe_load(resolved.read_text("utf-8")))
-    folders = _model_folders(recipe)
+    folders = _model_folders(recipe, on_download)
     inputs = _inputs(recipe, folders)
     if (folder / "inputs.json").exists():
         _check_same(read_json(folder / "inputs.json"), inputs, folder, "input")
@@ -214,10 +242,12 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix.removesuffix("."): value}
 
 
-def _model_folders(recipe: Recipe) -> dict[str, ModelFolder | None]:
+def _model_folders(recipe: Recipe, on_download: DownloadProgress | None) -> dict[str, ModelFolder | None]:
     """Find every role's model on this machine, fetching what is missing; scripted ones have no files."""
     return {
-        role: None if spec.engine == "scripted" else resolve_model(spec.name, trust_remote_code=spec.trust_remote_code)
+        role: None
+        if spec.engine == "scripted"
+        else resolve_model(spec.name, trust_remote_code=spec.trust_remote_code, progress=on_download)
         for role, spec in role_specs(recipe).items()
     }
 
