@@ -181,8 +181,9 @@ class Verdict(Record):
     """One reading of a pair by the judge, under one principle, in one order.
 
     ``order`` ``ab`` shows response a first. ``logprob_first`` and ``logprob_second`` are the log-probabilities of the
-    letters A and B, ``option_mass`` their summed probability. ``p_a`` is the probability that a is better, after
-    calibration and clamp; None where ``invalid`` says why the verdict cannot be read.
+    letters A and B, ``option_mass`` their summed probability; with ``chains`` of thought, means over those chains that
+    can be read. ``p_a`` is the probability that a is better: what the letters say, or the clamped mean of that over the
+    chains; None where ``invalid`` says why the verdict cannot be read.
     """
 
     principle: str
