@@ -170,9 +170,9 @@ def test_other_languages() -> None:
 
 
 def test_rules_are_named_once_and_explained() -> None:
-    """Every rule has a docstring; findings come in the order of the rules."""
-    assert all(count == 1 for count in Counter(rule.__name__ for rule in RULES).values())
-    assert all(rule.__doc__ for rule in RULES)
+    """Every rule has a name of its own and a reason; findings come in the order of the rules."""
+    assert all(count == 1 for count in Counter(rule.name for rule in RULES).values())
+    assert all(rule.look.__doc__ for rule in RULES)
     bad = constitution(principle(category="", choice_question="?"), few_shots=FewShots())
     assert [found.rule for found in check_constitution(bad)] == [
         "no-choice",

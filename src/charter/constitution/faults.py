@@ -139,19 +139,3 @@ def _or_leave_out(path: ValuePath) -> str:
     field = record.model_fields.get(str(path[-1])) if record else None
     derived = path[-1] in ("critique_request", "revision_request", "choice_question") and path[0] == "principles"
     return ", or leave the key out" if derived or (field is not None and not field.is_required()) else ""
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case None:
-            return "no value"
-        case bool():
-            return f"the truth value {str(value).lower()}"
-        case int() | float():
-            return f"the number {value}"
-        case str():
-            return f'the text "{value}"' if len(value) <= 60 else f'the text "{value[:57]}..."'
-        case list():
-            return f"a list of {len(value)}"
-        case _:
-            return "a mapping"
