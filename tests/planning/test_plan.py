@@ -171,6 +171,20 @@ def test_tokens_may_be_counted_by_a_tokenizer(tmp_path: Path) -> None:
     assert twice.total.completion_tokens == once.total.completion_tokens
 
 
+def test_references_need_no_call(tmp_path: Path) -> None:
+    """Helpful prompts and twins with a reference are trained on as they are: the stage asks nothing."""
+    recipe = read(tmp_path)
+    loaded = {kind: load_prompts("built-in", kind).prompts for kind in KINDS}
+    chosen = select_prompts(loaded, (), **recipe.prompts.numbers()).prompts
+    answered = [one if one.kind == "red_team" else one.model_copy(update={"reference": "So."}) for one in chosen]
+    constitutions = load_constitution("harmless"), load_constitution("helpful")
+    rates = dict.fromkeys(("policy", "critic", "reviser", "judge"), estimate_rates(135e6, "cpu"))
+    before, after = (make_plan(recipe, prompts, *constitutions, rates).stage("sft") for prompts in (chosen, answered))
+    assert before.calls > 0
+    assert (after.calls, after.completion_tokens) == (0, 0)
+    assert 0 < after.rows <= before.rows
+
+
 def test_choices_are_counted(tmp_path: Path) -> None:
     """Every model answers every multiple-choice row."""
     assert plan(read(tmp_path), n_choices=10).total.calls == plan(read(tmp_path)).total.calls + 30

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charter.records import Prompt, Round, Trace, make_prompt
-from charter.training.mixture import revision_rows, sampled_rows, samples_needed, shuffled
+from charter.training.mixture import Mixture, revision_rows, sampled_rows, shuffled, to_sample
 
 
 def _round(number: int, revision: str, *flags: str) -> Round:
@@ -26,6 +26,11 @@ def _trace(*rounds: Round, prompt: Prompt | None = None, **fields: Any) -> Trace
 def _plain(number: int, sample: int = 0, text: str | None = None, **fields: Any) -> Trace:
     prompt = make_prompt(f"prompt {number}", "helpful", reference=fields.pop("reference", None))
     return _trace(prompt=prompt, sample=sample, initial=text or f"answer {number}.{sample}", **fields)
+
+
+def _sampled(traces: list[Trace], limit: int) -> Mixture:
+    prompts = {trace.prompt.id: trace.prompt for trace in traces}
+    return sampled_rows(list(prompts.values()), traces, limit)
 
 
 def test_revisions_of_all_rounds_are_trained_on() -> None:
@@ -108,7 +113,7 @@ def test_no_revision_is_lost(drawn: list[list[tuple[str, set[str]]]]) -> None:
 
 def test_plain_answers_are_taken_up_to_the_limit() -> None:
     """Answers fill the ratio; the rest is counted."""
-    mixture = sampled_rows([_plain(number) for number in range(5)], 3)
+    mixture = _sampled([_plain(number) for number in range(5)], 3)
     assert [(row.response, row.origin) for row in mixture.rows] == [(f"answer {n}.0", "sampled") for n in range(3)]
     assert mixture.left_out == {"over the ratio": 2}
 
@@ -116,41 +121,68 @@ def test_plain_answers_are_taken_up_to_the_limit() -> None:
 def test_every_prompt_answers_once_before_any_answers_twice() -> None:
     """Second samples fill up what first ones leave, so that the mixture is as broad as it can be."""
     traces = [_plain(number, sample) for number in range(3) for sample in range(2)]
-    mixture = sampled_rows(traces, 4)
+    mixture = _sampled(traces, 4)
     assert [row.response for row in mixture.rows] == ["answer 0.0", "answer 1.0", "answer 2.0", "answer 0.1"]
 
 
 def test_a_reference_stands_in_for_the_answers() -> None:
-    """A prompt with a reference gives that once, whatever is wrong with its samples."""
-    traces = [_plain(0, sample, reference="the reference", initial_flags=("cut",)) for sample in range(2)]
-    mixture = sampled_rows(traces, 5)
-    assert [(row.response, row.origin) for row in mixture.rows] == [("the reference", "reference")]
-    assert mixture.left_out == {"duplicate": 1}
+    """A prompt with a reference gives that once, in its place among the prompts, without any sample."""
+    prompts = [
+        make_prompt(f"prompt {number}", "helpful", reference="its own" if number % 2 else None) for number in range(4)
+    ]
+    traces = [_plain(number, sample) for sample in range(2) for number in (0, 2)]
+    mixture = sampled_rows(prompts, traces, 5)
+    assert [(row.response, row.origin) for row in mixture.rows] == [
+        ("answer 0.0", "sampled"), ("its own", "reference"), ("answer 2.0", "sampled"), ("its own", "reference"),
+        ("answer 0.1", "sampled"),
+    ]  # fmt: skip
+    assert mixture.left_out == {"over the ratio": 1}
+    assert [row.origin for row in sampled_rows(prompts, traces, 2).rows] == ["sampled", "reference"]
 
 
 def test_flagged_answers_are_kept_out_and_counted() -> None:
     """A sampled answer with a fault is not trained on, and leaves its place to another."""
     traces = [_plain(0, initial_flags=("repetition",)), _plain(1), _plain(2)]
-    mixture = sampled_rows(traces, 2)
+    mixture = _sampled(traces, 2)
     assert [row.response for row in mixture.rows] == ["answer 1.0", "answer 2.0"]
     assert mixture.left_out == {"repetition": 1}
 
 
 def test_no_limit_takes_nothing() -> None:
     """A ratio of zero takes no row."""
-    assert sampled_rows([_plain(0)], 0).rows == ()
+    assert _sampled([_plain(0)], 0).rows == ()
 
 
-@pytest.mark.parametrize(("wanted", "prompts", "needed"), [(10, 10, 1), (11, 10, 2), (0, 10, 0), (5, 0, 0), (1, 9, 1)])
-def test_enough_answers_are_asked_for(wanted: int, prompts: int, needed: int) -> None:
-    """The fewest answers per prompt that reach the number wanted."""
-    assert samples_needed(wanted, prompts) == needed
+@pytest.mark.parametrize(
+    ("wanted", "n_prompts", "n_references", "asked", "samples"),
+    [
+        (10, 10, 0, 10, 1),
+        (11, 10, 0, 10, 2),
+        (0, 10, 0, 0, 0),
+        (5, 0, 0, 0, 0),
+        (1, 9, 0, 9, 1),
+        (10, 10, 10, 0, 0),
+        (12, 10, 10, 0, 0),
+        (10, 10, 4, 6, 1),
+        (17, 10, 4, 6, 3),
+        (2, 10, 4, 6, 1),
+    ],
+)
+def test_enough_answers_are_asked_for(wanted: int, n_prompts: int, n_references: int, asked: int, samples: int) -> None:
+    """The fewest answers per prompt without a reference that reach the number wanted; none where there is one."""
+    prompts = [
+        make_prompt(f"prompt {number}", "helpful", reference="so" if number < n_references else None)
+        for number in range(n_prompts)
+    ]
+    found, n_samples = to_sample(prompts, wanted)
+    assert (len(found), n_samples) == (asked, samples)
+    assert not any(prompt.reference for prompt in found)
 
 
 @given(order=st.permutations(range(12)), seed=st.integers(0, 5))
 def test_the_order_of_training_is_the_seeds_alone(order: list[int], seed: int) -> None:
     """Rows are shuffled by the seed: the same whatever order they come in, another for another seed."""
-    rows = list(sampled_rows([_plain(number) for number in range(12)], 12).rows)
+    rows = list(_sampled([_plain(number) for number in range(12)], 12).rows)
     expected = shuffled(rows, seed)
     assert shuffled([rows[number] for number in order], seed) == expected
     assert sorted(row.id for row in expected) == sorted(row.id for row in rows)

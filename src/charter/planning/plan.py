@@ -23,7 +23,7 @@ from charter.recipe import Recipe
 from charter.records import PairSource, Prompt, PromptKind, Trace
 from charter.revision.layouts import make_layout
 from charter.seeds import row_id
-from charter.training.mixture import samples_needed
+from charter.training.mixture import to_sample
 
 _FILL = 0.75  # the share of its token limit that an answer is taken to use
 _MAX_RENDERED = 200  # prompts of a kind that are rendered; the others are taken to be like them
@@ -199,10 +199,12 @@ def _plan_sft(given: _Given) -> StagePlan:
     ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
     for kind, ratio in ratios.items():
         wanted, prompts = round(ratio * n_revisions), given.train[kind]
-        n_sampled = len(prompts) * samples_needed(wanted, len(prompts))
-        load.add(n_sampled, given.plain(prompts), response)
-        rows += min(wanted, n_sampled)
-        tokens += min(wanted, n_sampled) * (given.plain(prompts) + response)
+        asked, n_samples = to_sample(prompts, wanted)
+        n_sampled = len(asked) * n_samples
+        load.add(n_sampled, given.plain(asked), response)
+        n_mixed = min(wanted, n_sampled + sum(bool(prompt.reference) for prompt in prompts))
+        rows += n_mixed
+        tokens += n_mixed * (given.plain(prompts) + response)
     return given.stage("sft", rows, {"policy": load}, trained=tokens * settings.epochs)
 
 

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from charter.files.tables import read_table, write_table
-from charter.records import PromptKind, SftRow, Trace
+from charter.records import Prompt, PromptKind, SftRow, Trace
 from charter.revision import revise
 from charter.rows import Mapped
 from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise, tally
 from charter.stages.trained import SKIPPED, base_name, training_arguments, training_summary
-from charter.training.mixture import revision_rows, sampled_rows, samples_needed, shuffled
+from charter.training.mixture import revision_rows, sampled_rows, shuffled, to_sample
 
 
 def do_sft(run: Run) -> Summary:
@@ -30,8 +30,9 @@ def do_sft(run: Run) -> Summary:
     failed: Counter[str] = Counter()
     for kind, ratio in ratios.items():
         wanted = round(ratio * len(revised.rows))
-        sampled = _sample(run, kind, wanted)
-        mixture = sampled_rows(sampled.done, wanted)
+        prompts = read_prompts(run, "train", kind)
+        sampled = _sample(run, kind, prompts, wanted)
+        mixture = sampled_rows(prompts, sampled.done, wanted)
         rows += mixture.rows
         left_out |= {f"{kind}: {reason}": n for reason, n in mixture.left_out.items()}
         failed.update(sampled.reasons["failed"])
@@ -44,16 +45,18 @@ def do_sft(run: Run) -> Summary:
     return summarise(n_in, len(rows), filtered=left_out, failed=failed, counts=counts) | {"training": training}
 
 
-def _sample(run: Run, kind: PromptKind, wanted: int) -> Mapped[Trace]:
-    """Sample the base's own answers, as chains without rounds."""
+def _sample(run: Run, kind: PromptKind, prompts: Sequence[Prompt], wanted: int) -> Mapped[Trace]:
+    """Sample the base's own answers, as chains without rounds, to prompts that have no reference."""
     settings = run.recipe.sft
-    prompts = read_prompts(run, "train", kind)
+    asked, n_samples = to_sample(prompts, wanted)
+    if not asked:  # nor is a model loaded for nothing
+        return Mapped((), {}, {})
     return revise(
-        prompts if wanted else [],
+        asked,
         run.constitution,
         run.pool.engine("policy"),
         rounds=0,
-        n_samples=max(1, samples_needed(wanted, len(prompts))),
+        n_samples=n_samples,
         temperature=settings.response_temperature,
         max_tokens=settings.max_tokens,
         on_cut=settings.on_cut,

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 from charter.records import Prompt, ResponseLabel, SftRow, Trace
@@ -53,23 +54,22 @@ def revision_rows(
     return Mixture(tuple(rows.values()), dict(left_out))
 
 
-def sampled_rows(traces: Iterable[Trace], limit: int) -> Mixture:
-    """Take plain answers (traces without rounds) as responses, at most ``limit``.
+def sampled_rows(prompts: Sequence[Prompt], traces: Iterable[Trace], limit: int) -> Mixture:
+    """Take plain answers (traces without rounds) as responses, at most ``limit``, in the order of the prompts.
 
     A prompt's own reference stands in for its answers. An answer that does not comply is left out: these prompts are
     benign, and a needless refusal is nothing to learn from. Every prompt gives its first answer before any gives a
     second.
     """
+    samples: dict[str, list[Trace]] = {prompt.id: [] for prompt in prompts}
+    for trace in sorted(traces, key=lambda trace: trace.sample):
+        samples[trace.prompt.id].append(trace)
+    found = [_plain_answers(prompt, samples[prompt.id]) for prompt in prompts]
     rows: dict[str, SftRow] = {}
     left_out: Counter[str] = Counter()
-    for trace in sorted(traces, key=lambda trace: trace.sample):
-        broken = sorted(set(trace.initial_flags) & BLOCKING)
-        reference = trace.prompt.reference
-        row = _row(trace.prompt, reference or trace.initial, "reference" if reference else "sampled")
-        if broken and not reference:
-            left_out[broken[0]] += 1
-        elif not reference and (found := classify_response(trace.prompt.text, trace.initial)) != "compliance":
-            left_out[f"is {found}"] += 1
+    for row, fault in (answer for turn in zip_longest(*found) for answer in turn if answer is not None):
+        if fault:
+            left_out[fault] += 1
         elif row.id in rows:
             left_out["duplicate"] += 1
         elif len(rows) >= limit:
@@ -79,9 +79,24 @@ def sampled_rows(traces: Iterable[Trace], limit: int) -> Mixture:
     return Mixture(tuple(rows.values()), dict(left_out))
 
 
-def samples_needed(n_wanted: int, n_prompts: int) -> int:
-    """Say how many answers per prompt give ``n_wanted`` rows."""
-    return math.ceil(n_wanted / n_prompts) if n_prompts else 0
+def _plain_answers(prompt: Prompt, traces: Iterable[Trace]) -> list[tuple[SftRow, str]]:
+    """Give a prompt's answers in their order, each with what keeps it out of training, if anything does."""
+    if prompt.reference:
+        return [(_row(prompt, prompt.reference, "reference"), "")]
+    answers = []
+    for trace in traces:
+        broken = sorted(set(trace.initial_flags) & BLOCKING)
+        label = classify_response(prompt.text, trace.initial)
+        fault = broken[0] if broken else "" if label == "compliance" else f"is {label}"
+        answers.append((_row(prompt, trace.initial, "sampled"), fault))
+    return answers
+
+
+def to_sample(prompts: Sequence[Prompt], n_wanted: int) -> tuple[list[Prompt], int]:
+    """Say which prompts have to be answered for ``n_wanted`` rows, and how often each: a reference needs no answer."""
+    asked = [prompt for prompt in prompts if not prompt.reference] if n_wanted else []
+    n_left = n_wanted - (len(prompts) - len(asked))
+    return asked, max(1, math.ceil(n_left / len(asked))) if asked else 0
 
 
 def shuffled(rows: Sequence[SftRow], seed: int) -> list[SftRow]:
