@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from charter.errors import RunError
+from charter.cli.life_view import view_life
+from charter.errors import JournalError, RunError
+from charter.evaluation.judge_reading import Reading
 from charter.files.tables import read_table
-from charter.lookup import find_row
+from charter.lookup import _owners, _Tables, find_row
+from charter.pipeline import FORGOTTEN
 from charter.records import Comparison, Pair, Preference, Prompt, Response, SftRow, Trace
-from charter.store import Journal, Outcome
+from charter.store import Journal, Outcome, Status
 from run_examples import small_run
 
 TABLES = {
@@ -18,6 +22,7 @@ TABLES = {
     "pairs": Pair,
     "preferences": Preference,
     "responses": Response,
+    "readings": Reading,
     "comparisons": Comparison,
 }
 
@@ -26,7 +31,7 @@ TABLES = {
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with every table."""
     stages = ["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate"]
-    return small_run(tmp_path_factory.mktemp("lookup"), stages)
+    return small_run(tmp_path_factory.mktemp("lookup"), stages, "evaluate.judge_reading=true", "revise.n_samples=2")
 
 
 def rows(run: Path, table: str) -> list:  # type: ignore[type-arg]
@@ -48,7 +53,9 @@ def test_a_life_holds_all_of_the_prompts_rows_and_no_others(run: Path) -> None:
     for prompt in read_table(run / "data/prompts.parquet", Prompt):
         life = find_row(run, prompt.id)
         assert life.row == prompt.id
-        parts = (life.traces, life.sft_rows, life.pairs, life.preferences, life.responses, life.comparisons)
+        parts = (
+            life.traces, life.sft_rows, life.pairs, life.preferences, life.responses, life.readings, life.comparisons,
+        )  # fmt: skip
         for table, part in zip(TABLES, parts, strict=True):
             assert all(row.prompt.id == prompt.id for row in part)
             found[table] += len(part)
@@ -65,21 +72,96 @@ def test_a_life_is_json(run: Path) -> None:
     assert value["prompt"]["id"] == life.prompt.id
 
 
-def test_rows_that_were_left_out_say_why(run: Path, tmp_path: Path) -> None:
-    """A pair that was filtered or failed, or that got no label, is told with its reason."""
-    import shutil
+@pytest.fixture
+def own(run: Path, tmp_path: Path) -> Path:
+    """A copy of the run that may be changed."""
+    shutil.copytree(run, tmp_path / "run")
+    return tmp_path / "run"
 
-    own = tmp_path / "run"
-    shutil.copytree(run, own)
-    pair = next(pair for pair in rows(own, "pairs") if pair.source == "on_policy")
+
+STAGES = {
+    "revise": "trace-", "sft/helpful": "trace-", "sft/benign_twin": "trace-", "pairs": "pair-", "label": "pair-",
+    "evaluate/respond/base": "hp-", "evaluate/respond/dpo": "hp-", "evaluate/reference loss/sft": "hp-",
+    "evaluate/drift/base": "hp-", "evaluate/preferences/dpo": "pair-",
+    "evaluate/head to head/sft/red_team": "comparison-", "evaluate/head to head/dpo/helpful": "comparison-",
+    "evaluate/judge reading/base": "response-",
+}  # fmt: skip
+
+
+def test_every_end_leads_to_its_prompt(run: Path) -> None:
+    """Whatever row the journal knows, of any stage, its id gives the life of a prompt that is the same for all."""
+    with Journal(run / "journal.sqlite") as journal:
+        ends = {stage: journal.outcomes(stage) for stage in journal.stages()}
+    assert set(STAGES) <= set(ends)
+    known = {prompt.id for prompt in read_table(run / "data/prompts.parquet", Prompt)}
+    owners = _owners(_Tables(run, ends), ends)
+    assert {row for of_stage in ends.values() for row in of_stage} <= owners.keys()
+    assert set(owners.values()) <= known
+    bare = _Tables(run, {})
+    for table in ("traces", "sft", "pairs", "preferences", "readings", "comparisons"):
+        expected = {row.id: row.prompt.id for row in getattr(bare, table)}
+        getattr(bare, table).clear()  # with nothing but ids to go by the owners are the same
+        assert {row: owners[row] for row in expected} == expected
+    again = _owners(bare, ends)
+    journaled = {row for of_stage in ends.values() for row in of_stage}
+    assert {row: again[row] for row in journaled} == {row: owners[row] for row in journaled}
+
+
+@pytest.mark.parametrize(("stage", "kind"), STAGES.items())
+@pytest.mark.parametrize("status", ["failed", "filtered"])
+def test_rows_that_were_left_out_say_why(own: Path, stage: str, kind: str, status: Status) -> None:
+    """A row without a result is found by its id, by the beginning of that and by its prompt's, with its reason."""
     with Journal(own / "journal.sqlite") as journal:
-        journal.record("pairs", pair.id, Outcome("filtered", "on_policy: sample 1 is cut"))
-        journal.record("label", pair.id, Outcome("failed", "the judge is away"))
-    told = {(end.stage, end.row): (end.status, end.reason) for end in find_row(own, pair.id).left_out}
-    assert told == {
-        ("pairs", pair.id): ("filtered", "on_policy: sample 1 is cut"),
-        ("label", pair.id): ("failed", "the judge is away"),
-    }
+        row = next(name for name in journal.outcomes(stage) if name.startswith(kind) or kind == "hp-")
+        journal.record(stage, row, Outcome(status, "the {judge} is away, 100 %"))
+    drop_tables(own, stage)
+    life = find_row(own, row)
+    told = [end for end in life.left_out if end.row == row and end.stage == stage]
+    assert [(end.status, end.reason) for end in told] == [(status, "the {judge} is away, 100 %")]
+    assert find_row(own, life.prompt.id).left_out == life.left_out
+    assert find_row(own, row if row == life.prompt.id else row[:-2]).prompt == life.prompt
+    shown = view_life(life, colours=False).plain
+    assert f"\n{'failed' if status == 'failed' else 'left out'}\n" in shown
+    assert f"  {stage} {row}: the {{judge}} is away, 100 %\n" in shown
+    assert json.loads(json.dumps(life.to_dict()))["left_out"][0]["reason"] == "the {judge} is away, 100 %"
+
+
+def drop_tables(folder: Path, stage: str) -> None:
+    """Leave the tables as they are while a stage is under way: neither its own nor a later one's is there."""
+    order = ["revise", "sft", "pairs", "label", "evaluate"]
+    written = {"revise": ["traces"], "sft": ["sft"], "pairs": ["pairs"], "label": ["preferences"]}
+    written["evaluate"] = ["responses", "readings", "comparisons"]
+    for later in order[order.index(stage.partition("/")[0]) :]:
+        for table in written[later]:
+            (folder / f"data/{table}.parquet").unlink()
+
+
+def test_rows_of_an_unfinished_stage_are_shown(own: Path, run: Path) -> None:
+    """While a stage is under way its rows are those that the journal holds."""
+    pair = rows(run, "pairs")[0]
+    drop_tables(own, "revise")
+    for row in (pair.id, pair.prompt.id):
+        found, whole = find_row(own, row), find_row(run, row)
+        assert set(found.pairs) == set(whole.pairs)
+        assert set(found.preferences) == set(whole.preferences)
+        assert set(found.traces) == set(whole.traces)
+
+
+def test_rows_that_wait_to_be_done_again_are_not_failed(own: Path, run: Path) -> None:
+    """What ``--again`` put back has no end, and is told as none."""
+    pair = rows(run, "pairs")[0]
+    with Journal(own / "journal.sqlite") as journal:
+        journal.record("label", pair.id, Outcome("failed", FORGOTTEN))
+    assert find_row(own, pair.id).left_out == ()
+
+
+def test_a_row_of_another_version_is_named(own: Path, run: Path) -> None:
+    """A recorded row that cannot be read stops the look, and says where it is."""
+    with Journal(own / "journal.sqlite") as journal:
+        journal.record("pairs", rows(run, "pairs")[0].id, Outcome("done", "{}"))
+    (own / "data/pairs.parquet").unlink()
+    with pytest.raises(JournalError, match="a row of stage 'pairs' is no Pair"):
+        find_row(own, "rt-")
 
 
 def test_an_early_run_has_lives_too(tmp_path: Path) -> None:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, get_args
+from typing import Any, Protocol, Self, TypeVar, get_args
 
-from charter.errors import RunError
+from charter.errors import JournalError, RunError
+from charter.evaluation.head_to_head import Match
+from charter.evaluation.judge_reading import Reading
 from charter.feedback.pairs import PairPlan
 from charter.files.tables import Row, read_table
+from charter.pipeline import FORGOTTEN
 from charter.records import Comparison, Pair, PairSource, Preference, Prompt, Response, SftRow, Trace
+from charter.revision.chain import ChainStart
+from charter.seeds import row_id
 from charter.status import read_run_recipe
 from charter.store import Journal, Outcome
 
 _IDS_SHOWN = 8
-_TableT = TypeVar("_TableT", bound=Row)
+_MOST_OF_A_PROMPT = 1000  # chains, or pairs of one source
+_TableT = TypeVar("_TableT", bound="_Recorded")
 _RowT = TypeVar("_RowT", bound="_OfPrompt")
+
+Recorded = Mapping[str, Mapping[str, Outcome]]
+
+
+class _Recorded(Row, Protocol):
+    """A row of a table that the journal holds too."""
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self: ...
 
 
 class _OfPrompt(Protocol):
@@ -49,6 +64,7 @@ class Life:
     pairs: tuple[Pair, ...]
     preferences: tuple[Preference, ...]
     responses: tuple[Response, ...]
+    readings: tuple[Reading, ...]
     comparisons: tuple[Comparison, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -62,6 +78,7 @@ class Life:
             "pairs": [_own(row) for row in self.pairs],
             "preferences": [_own(row) for row in self.preferences],
             "responses": [_own(row) for row in self.responses],
+            "readings": [_own(row) for row in self.readings],
             "comparisons": [_own(row) for row in self.comparisons],
             "left_out": [vars(end) for end in self.left_out],
         }
@@ -72,57 +89,121 @@ def find_row(folder: Path, row: str) -> Life:
 
     Args:
         folder: of the run.
-        row: the id of a prompt, trace, training row, pair, response or comparison, or the beginning of one that fits
-            no other prompt's rows.
+        row: the id of a prompt, trace, training row, pair, response, reading or comparison, whatever became of it, or
+            the beginning of one that fits no other prompt's rows.
 
     Raises:
         RunError: where the folder is none of a run, or the id fits nothing or several prompts.
     """
     read_run_recipe(folder)
-    tables = _Tables(folder)
-    prompt_id, found = _match(row, tables.ids(), folder)
+    recorded = _recorded(folder / "journal.sqlite")
+    tables = _Tables(folder, recorded)
+    owners = _owners(tables, recorded)
+    prompt_id, found = _match(row, owners, folder)
     prompt = next(prompt for prompt in tables.prompts if prompt.id == prompt_id)
-    traces = _of(tables.traces, prompt)
-    pairs = _of(tables.pairs, prompt)
     return Life(
         row=found,
         prompt=prompt,
-        traces=traces,
+        traces=_of(tables.traces, prompt),
         sft_rows=_of(tables.sft, prompt),
-        pairs=pairs,
+        pairs=_of(tables.pairs, prompt),
         preferences=_of(tables.preferences, prompt),
         responses=_of(tables.responses, prompt),
+        readings=_of(tables.readings, prompt),
         comparisons=_of(tables.comparisons, prompt),
-        left_out=_left_out(folder, prompt, pairs),
+        left_out=tuple(
+            LeftOut(stage, name, end.status, end.payload)
+            for stage, ends in recorded.items()
+            for name, end in ends.items()
+            if end.status != "done" and owners.get(name) == prompt.id
+        ),
     )
 
 
+def _recorded(path: Path) -> dict[str, dict[str, Outcome]]:
+    """Read how every row of every stage ended; what waits to be done again has no end."""
+    if not path.exists():
+        return {}
+    with Journal(path) as journal:
+        every = {stage: journal.outcomes(stage) for stage in journal.stages()}
+    return {stage: {row: end for row, end in ends.items() if end.payload != FORGOTTEN} for stage, ends in every.items()}
+
+
 class _Tables:
-    """The run's tables; one that is not there yet is empty."""
+    """The run's tables; of a stage that is not finished, the rows that the journal holds."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, recorded: Recorded) -> None:
         self._folder = folder
+        self._recorded = recorded
         self.prompts = self._read("prompts", Prompt)
-        self.traces = self._read("traces", Trace)
+        self.traces = self._read("traces", Trace, "revise")
         self.sft = self._read("sft", SftRow)
-        self.pairs = self._read("pairs", Pair)
-        self.preferences = self._read("preferences", Preference)
-        self.responses = self._read("responses", Response)
-        self.comparisons = self._read("comparisons", Comparison)
+        self.pairs = self._read("pairs", Pair, "pairs")
+        self.preferences = self._read("preferences", Preference, "label")
+        self.responses = self._read("responses", Response, "evaluate/respond")
+        self.readings = self._read("readings", Reading, "evaluate/judge reading")
+        self.comparisons = self._read("comparisons", Comparison, "evaluate/head to head")
 
-    def _read(self, name: str, kind: type[_TableT]) -> list[_TableT]:
+    def _read(self, name: str, kind: type[_TableT], stage: str | None = None) -> list[_TableT]:
         path = self._folder / "data" / f"{name}.parquet"
-        return read_table(path, kind) if path.exists() else []
+        if path.exists():
+            return read_table(path, kind)
+        ends = [end for of, found in self._recorded.items() if _is_of(of, stage) for end in found.values()]
+        try:
+            return [kind.from_json(end.payload) for end in ends if end.status == "done"]
+        except ValueError as error:  # pydantic's and the JSON reader's are both one
+            raise JournalError(
+                f"{self._folder / 'journal.sqlite'}: a row of stage {stage!r} is no {kind.__name__} ({error}); another "
+                "version wrote it: look at the run with that one"
+            ) from error
 
     def ids(self) -> dict[str, str]:
         """Map the id of every row to its prompt's."""
         found = {prompt.id: prompt.id for prompt in self.prompts}
         tables: tuple[Sequence[_OfPrompt], ...] = (
-            self.traces, self.sft, self.pairs, self.preferences, self.responses, self.comparisons,
+            self.traces, self.sft, self.pairs, self.preferences, self.responses, self.readings, self.comparisons,
         )  # fmt: skip
         for table in tables:
             found.update((row.id, row.prompt.id) for row in table)
         return found
+
+
+def _is_of(stage: str, whole: str | None) -> bool:
+    return whole is not None and (stage == whole or stage.startswith(f"{whole}/"))
+
+
+def _owners(tables: _Tables, recorded: Recorded) -> dict[str, str]:
+    """Map the id of every row, those without a result too, to its prompt's.
+
+    The journal knows a row that was left out by its id alone, which is a hash: it is found by making the ids that a
+    prompt's rows could have.
+    """
+    owners = tables.ids()
+    journaled = {row for ends in recorded.values() for row in ends}
+    models = {stage.split("/")[2] for stage in recorded if _is_of(stage, "evaluate/respond")}
+    for prompt in tables.prompts:
+        owners.update((row, prompt.id) for row in _comparisons(prompt, models) if row in journaled)
+    numbered = {row for stage, ends in recorded.items() for row in ends if not _is_of(stage, "evaluate")}
+    for number in range(_MOST_OF_A_PROMPT):
+        numbered -= owners.keys()
+        if not numbered:
+            break
+        for prompt in tables.prompts:
+            owners.update((row, prompt.id) for row in _numbered(prompt, number) if row in numbered)
+    sides = [(row_id(row, side), prompt) for row, prompt in owners.items() for side in ("chosen", "rejected")]
+    owners.update((row, prompt) for row, prompt in sides if row in journaled)
+    return owners
+
+
+def _comparisons(prompt: Prompt, models: Iterable[str]) -> Iterator[str]:
+    """Name every match that models could play on a prompt."""
+    return (Match(prompt, model, base, "", "").id for model in models for base in models if base != model)
+
+
+def _numbered(prompt: Prompt, number: int) -> Iterator[str]:
+    """Name a prompt's chain and pairs of one number."""
+    yield ChainStart(prompt, number).id
+    yield from (PairPlan(prompt, source, number).id for source in get_args(PairSource))
 
 
 def _match(row: str, prompts: dict[str, str], folder: Path) -> tuple[str, str]:
@@ -150,35 +231,3 @@ def _of(rows: Iterable[_RowT], prompt: Prompt) -> tuple[_RowT, ...]:
 def _own(row: Any) -> dict[str, Any]:
     own: dict[str, Any] = row.model_dump(mode="json", exclude={"prompt"})
     return own
-
-
-def _left_out(folder: Path, prompt: Prompt, pairs: Sequence[Pair]) -> tuple[LeftOut, ...]:
-    """Recall what stages left out of this prompt's rows; the journal knows rows by their ids alone."""
-    path = folder / "journal.sqlite"
-    if not path.exists():
-        return ()
-    found: list[LeftOut] = []
-    with Journal(path) as journal:
-        for stage in journal.stages():
-            ends = journal.outcomes(stage)
-            if stage == "pairs":
-                rows = list(_possible_pairs(prompt, ends))
-            elif stage == "label":
-                rows = [pair.id for pair in pairs]
-            else:
-                rows = [prompt.id]
-            found += [_end(stage, row, ends[row]) for row in rows if row in ends and ends[row].status != "done"]
-    return tuple(found)
-
-
-def _possible_pairs(prompt: Prompt, ends: dict[str, Outcome]) -> Iterable[str]:
-    """Name the pairs that were made or left out: numbered from 0 within each source."""
-    for source in get_args(PairSource):
-        number = 0
-        while (row := PairPlan(prompt, source, number).id) in ends:
-            yield row
-            number += 1
-
-
-def _end(stage: str, row: str, end: Outcome) -> LeftOut:
-    return LeftOut(stage, row, end.status, end.payload)

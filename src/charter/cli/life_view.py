@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -11,8 +11,9 @@ from charter.cli.console import printable
 from charter.cli.word_difference import word_difference
 
 if TYPE_CHECKING:
-    from charter.lookup import Life
-    from charter.records import Comparison, Pair, Preference, Round, Trace, Verdict
+    from charter.evaluation.judge_reading import Reading
+    from charter.lookup import LeftOut, Life
+    from charter.records import Comparison, Pair, Preference, Response, Round, Trace, Verdict
 
 _HEADING, _LABEL, _REMOVED, _ADDED = "bold", "cyan", "red strike", "green"
 
@@ -36,16 +37,13 @@ def view_life(life: Life, *, colours: bool) -> Text:
     for pair in life.pairs:
         _view_pair(page, pair, labels.get(pair.id))
     for response in life.responses:
-        page.heading(f"answer of {response.model} ({response.id})")
-        flags = f", flags: {', '.join(response.flags)}" if response.flags else ""
-        page.line(f"{response.label}, {response.n_tokens} tokens, ended by {response.finish}{flags}")
-        page.passage("text", response.text)
+        _view_response(page, response)
+    for reading in life.readings:
+        _view_reading(page, reading)
     for comparison in life.comparisons:
         _view_comparison(page, comparison)
-    if life.left_out:
-        page.heading("left out")
-        for end in life.left_out:
-            page.line(f"{end.stage} {end.row}: {end.status}: {end.reason}")
+    for status, words in (("failed", "failed"), ("filtered", "left out")):
+        _view_left_out(page, words, [end for end in life.left_out if end.status == status])
     return page.text
 
 
@@ -126,6 +124,27 @@ def _view_pair(page: _Page, pair: Pair, label: Preference | None) -> None:
         f"position bias {label.position_bias:.3f}{agrees[label.agrees]}"
     )
     _view_verdicts(page, label.verdicts)
+
+
+def _view_response(page: _Page, response: Response) -> None:
+    page.heading(f"answer of {response.model} ({response.id})")
+    flags = f", flags: {', '.join(response.flags)}" if response.flags else ""
+    page.line(f"{response.label}, {response.n_tokens} tokens, ended by {response.finish}{flags}")
+    page.passage("text", response.text)
+
+
+def _view_left_out(page: _Page, words: str, ends: Sequence[LeftOut]) -> None:
+    if ends:
+        page.heading(words)
+    for end in ends:
+        page.line(f"{end.stage} {end.row}: {end.reason}")
+
+
+def _view_reading(page: _Page, reading: Reading) -> None:
+    page.heading(f"the judge's reading of the answer of {reading.model} ({reading.id}): did it comply?")
+    judge = "no valid verdict" if reading.p_complied is None else f"p {reading.p_complied:.3f} (a: it complied)"
+    page.line(f"{judge}, bias {reading.position_bias:.3f}; by the rules: {reading.label}")
+    _view_verdicts(page, reading.verdicts)
 
 
 def _view_comparison(page: _Page, comparison: Comparison) -> None:

@@ -28,7 +28,7 @@ def show(
         str,
         typer.Argument(
             metavar="ROW",
-            help="The id of a prompt, trace, pair, response or comparison, or the beginning of one.",
+            help="The id of a prompt or of any row that it led to, or the beginning of one.",
             show_default=False,
         ),
     ],
@@ -36,8 +36,8 @@ def show(
 ) -> None:
     """Show one prompt's whole life.
 
-    The response, critiques and revisions, pairs, verdicts and label, and every model's answer.
-    Revisions are shown as what changed, word by word.
+    The response, critiques and revisions, pairs, verdicts and label, every model's answer, and what failed or was
+    left out on the way, with the reason. Revisions are shown as what changed, word by word.
     """
     from charter.cli.life_view import view_life
     from charter.lookup import find_row
