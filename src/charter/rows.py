@@ -122,6 +122,15 @@ class _Work(Generic[RowT, ResultT]):
     filtered: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
+    def mapped(self, ids: Sequence[str], n_resumed: int) -> Mapped[ResultT]:
+        """Put what has come of the rows into their order."""
+        return Mapped(
+            done=tuple(self.results[row] for row in ids if row in self.results),
+            filtered={row: self.filtered[row] for row in ids if row in self.filtered},
+            failed={row: self.failed[row] for row in ids if row in self.failed},
+            n_resumed=n_resumed,
+        )
+
 
 def map_rows(
     fn: Callable[[RowT], Awaitable[ResultT | Filtered]],
@@ -157,25 +166,10 @@ def map_rows(
     """
     if n_in_flight < 1:
         raise ValueError(f"n_in_flight is {n_in_flight}; at least one row must run")
-    ids = [row.id for row in rows]
-    if len(set(ids)) != len(ids):
-        twice = Counter(ids).most_common(1)[0][0]
-        raise ValueError(f"stage {stage}: the row id {twice!r} occurs twice; ids must be distinct")
-    recorded = journal.outcomes(stage) if journal else {}
-    kept = {row: end for row, end in recorded.items() if end.status != "failed"}
-    work = _Work(
-        fn=fn,
-        waiting=[row for row in rows if row.id not in kept],
-        stage=stage,
-        journal=journal,
-        progress=progress or NoProgress(),
-        stop=stop,
-        max_failed=min(max(_FEW_FAILURES, int(max_failed_share * len(rows))), len(rows) - 1),
-    )
-    for row in ids:
-        if row in kept:
-            _recall(work, row, kept[row], result)
-    n_resumed = len(ids) - len(work.waiting)
+    ids = _distinct_ids(rows, stage)
+    max_failed = min(max(_FEW_FAILURES, int(max_failed_share * len(rows))), len(rows) - 1)
+    work = _Work(fn, list(rows), stage, journal, progress or NoProgress(), stop, max_failed)
+    n_resumed = _resume(work, result)
     work.progress.begin(stage, len(ids), n_resumed)
     try:
         if work.waiting:
@@ -184,9 +178,27 @@ def map_rows(
         if journal:
             journal.flush()
         work.progress.end(stage)
-    done = tuple(work.results[row] for row in ids if row in work.results)
-    in_order = {row: work.filtered[row] for row in ids if row in work.filtered}
-    return Mapped(done, in_order, {row: work.failed[row] for row in ids if row in work.failed}, n_resumed)
+    return work.mapped(ids, n_resumed)
+
+
+def _distinct_ids(rows: Sequence[RowT], stage: str) -> list[str]:
+    ids = [row.id for row in rows]
+    if len(set(ids)) != len(ids):
+        twice = Counter(ids).most_common(1)[0][0]
+        raise ValueError(f"stage {stage}: the row id {twice!r} occurs twice; ids must be distinct")
+    return ids
+
+
+def _resume(work: _Work[RowT, ResultT], result: type[ResultT]) -> int:
+    """Take over what is recorded of the waiting rows, all but the failed, and say how many rows that was."""
+    recorded = work.journal.outcomes(work.stage) if work.journal else {}
+    kept = {row: end for row, end in recorded.items() if end.status != "failed"}
+    n_waiting = len(work.waiting)
+    for row in work.waiting:
+        if row.id in kept:
+            _recall(work, row.id, kept[row.id], result)
+    work.waiting = [row for row in work.waiting if row.id not in kept]
+    return n_waiting - len(work.waiting)
 
 
 def run_async(coroutine: Coroutine[Any, Any, None]) -> None:
