@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charter.engines.base import ChoiceRequest, CompletionRequest, Request, Sampling, ScoreRequest
@@ -28,6 +28,7 @@ REQUESTS = st.one_of(
 
 
 @given(REQUESTS, TEXT)
+@example(CompletionRequest(messages=(), prefill='"messages":null'), '"messages":null')
 def test_key_is_the_hash_of_all_that_counts(request: Request, engine: str) -> None:
     """It is the digest of the kind, the engine and every field but the hint, however fast it is written."""
     shown = request.model_dump(mode="json", exclude={"n_shared"})

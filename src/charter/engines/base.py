@@ -50,15 +50,13 @@ class Request(Record):
 
     def key(self, engine: str) -> str:
         """Identify this request put to one engine: a hash that excludes every hint (DESIGN: identity)."""
-        others = self.model_dump(mode="json", exclude={"n_shared", "messages"})
-        fields = {name: canonical_json(value) for name, value in others.items()} | {"messages": self._messages_json()}
-        dumped = ",".join(f'"{name}":{fields[name]}' for name in sorted(fields))
-        return digest_text(f"[{canonical_json(type(self).__name__)},{canonical_json(engine)},{{{dumped}}}]")
-
-    def _messages_json(self) -> str:
-        if self.messages is None:
-            return "null"
-        return f"[{','.join([_message_json(turn.role, turn.content) for turn in self.messages])}]"
+        fields = self.model_dump(mode="json", exclude={"n_shared", "messages"}) | {"messages": None}
+        written = canonical_json([type(self).__name__, engine, fields])
+        if self.messages is not None:
+            messages = ",".join([_message_json(turn.role, turn.content) for turn in self.messages])
+            # Inside of a string the quotation marks would be escaped: there is one such place.
+            written = written.replace('"messages":null', f'"messages":[{messages}]')
+        return digest_text(written)
 
 
 @lru_cache(maxsize=512)

@@ -5,8 +5,17 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-from charter.text_quality.declining import ADVERBS, CANNOT, declines, states_limit
-from charter.text_quality.sentences import Sentence, any_of
+from charter.text_quality.declining import (
+    ADVERBS,
+    CANNOT,
+    DECLINES,
+    NO_MEANS,
+    ONLY_A_MACHINE,
+    declines,
+    states_limit,
+)
+from charter.text_quality.patterns import any_of
+from charter.text_quality.sentences import Sentence
 
 
 class Act(Enum):
@@ -169,6 +178,8 @@ _ORDERED = (
     (_ADMONITIONS, Act.ADMONISH),
     (_COURTESIES, Act.COURTESY),
 )
+# Most sentences do none of it, which one search tells in half the time of nine.
+_ACTS = any_of(DECLINES, NO_MEANS, ONLY_A_MACHINE, _OFFERS, *(pattern for pattern, _ in _ORDERED))
 
 
 def act_of(sentence: Sentence) -> Act:
@@ -185,6 +196,8 @@ def deflects(text: str) -> bool:
 
 
 def _act_of_plain(text: str) -> Act:
+    if not _ACTS.search(text):
+        return Act.CONTENT
     if declines(text):
         return Act.DECLINE
     if states_limit(text):

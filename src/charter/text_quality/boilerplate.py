@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from charter.text_quality.sentences import any_of, plain, split_sentences, without_quotations, words
+from charter.text_quality.patterns import any_of
+from charter.text_quality.sentences import plain, split_sentences, without_quotations, words
 
 _PREACHES = (
     re.compile(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from charter.text_quality.sentences import any_of
+from charter.text_quality.patterns import any_of
 
 ADVERBS = (
     r"(?:(?:also|actually|currently|directly|either|ethically|even|ever|honestly|in good conscience|knowingly|legally|"
@@ -50,7 +50,7 @@ _RHETORIC = any_of(
     r"\bcan not just\b",
     r"\bpromise\b[^.]{0,30}\bi will not\b",
 )
-_DECLINES = any_of(
+DECLINES = any_of(
     rf"\bi (?:{ADVERBS}){CANNOT} (?:{ADVERBS}){_HELP}",
     # The subject is dropped: "Sorry, can't help with that."
     rf"^(?:(?:i am )?(?:so |very |really )?(?:sorry|apologies|no|unfortunately|"
@@ -89,7 +89,7 @@ _DECLINES = any_of(
     r"^no[,.!]? (?:that|this|it) is (?:private|confidential|personal)\b",
     r"\b(?:no|not any) (?:help|assistance|information|instructions|advice) (?:can|will) be (?:given|provided|offered)",
 )
-_NO_MEANS = any_of(
+NO_MEANS = any_of(
     r"\bi (?:\w+ )?(?:do not (?:\w+ )?have|have no|lack) (?:(?:any|direct|real-time|the|enough|specific|personal|"
     r"physical|accurate|reliable|verified|your|such|up-to-date|current|immediate),? ){0,4}(?:access|information|data|"
     r"knowledge|details|opinions?|beliefs?|feelings?|emotions?|preferences?|experiences?|memor\w+|body|eyes|ability|"
@@ -112,7 +112,7 @@ _NO_MEANS = any_of(
     r"personal (?:opinion|experience|anecdote|preference|view)|current|exact (?:number|date|price|figure|answer)|"
     r"precise (?:number|date|figure|answer)|definitive|definite)",
 )
-_ONLY_A_MACHINE = any_of(
+ONLY_A_MACHINE = any_of(
     r"\bmy (?:knowledge|training) (?:data |cut-?off |is |was |only |does |base )",
     r"\bas (?:an? |just an? )?(?:\w+ ){0,3}(?:ai|language model|artificial intelligence|chatbot|virtual assistant|"
     r"machine)\b[^.]{0,60}\b(?:do not have|have no|do not (?:hold|possess|experience))",
@@ -137,14 +137,14 @@ _POLICY = re.compile(
 
 def declines(text: str) -> bool:
     """Say whether a plain sentence refuses to help, rather than stating what cannot be known or seen."""
-    if not _DECLINES.search(text) or _RHETORIC.search(text):
+    if not DECLINES.search(text) or _RHETORIC.search(text):
         return False
-    return not _NO_MEANS.search(text) or gives_reason(text)
+    return not NO_MEANS.search(text) or gives_reason(text)
 
 
 def states_limit(text: str) -> bool:
     """Say whether a plain sentence states what an assistant cannot know, do or be."""
-    return bool(_NO_MEANS.search(text) or _ONLY_A_MACHINE.search(text)) and not _RHETORIC.search(text)
+    return bool(NO_MEANS.search(text) or ONLY_A_MACHINE.search(text)) and not _RHETORIC.search(text)
 
 
 def gives_reason(text: str) -> bool:

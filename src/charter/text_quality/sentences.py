@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -31,6 +30,7 @@ _CONTRACTIONS = tuple(
         (r"\bunable to\b", "not able to", "unable to"),
     )
 )
+_HINTS = ("'", "nt", "im", "cannot", "unable to", "**", "__")  # one of them is in each of those needs
 _CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _LIST_ITEM = re.compile(r"\s*(?:\(?\d{1,2}[.)]|[a-h][.)]|[-*\u2022\u2013]|(?:\*\*)?step \d+\b[:.]?)\s+", re.IGNORECASE)
 # The sentence keeps the first sign; brackets and quotation marks that close after it are dropped with the space.
@@ -67,7 +67,6 @@ _COMMON = """
     where which who whom whose why will with without won would write yes you your yourself
 """
 _STOPWORDS = frozenset(_COMMON.split())
-_INNERMOST = re.compile(r"\([^()]*\)")
 _RECENT = 16  # texts: the rules read the same one, one rule after the other
 
 
@@ -95,35 +94,6 @@ class Sentence:
         return _find_words(self.text)
 
 
-def any_of(*patterns: str) -> re.Pattern[str]:
-    r"""Compile alternatives, one a line where they are written.
-
-    Those that open with ``\b`` or ``^`` are gathered behind one such mark: where it does not hold, none is tried, and
-    a search is up to ten times as fast. Such an alternative has no ``|`` outside of brackets.
-
-    Raises:
-        ValueError: one has.
-    """
-    gathered = {mark: [one.removeprefix(mark) for one in patterns if one.startswith(mark)] for mark in (r"\b", "^")}
-    for two in (one for marked in gathered.values() for one in marked if "|" in _without_brackets(one)):
-        raise ValueError(
-            f"write the alternatives of {two!r} one by one: the mark at its beginning is for the first alone"
-        )
-    others = [one for one in patterns if not one.startswith(tuple(gathered))]
-    marked = [f"{mark}(?:{_either(several)})" for mark, several in gathered.items() if several]
-    return re.compile("|".join([*marked, _either(others)] if others else marked))
-
-
-def _either(patterns: Iterable[str]) -> str:
-    return "|".join(f"(?:{pattern})" for pattern in patterns)
-
-
-def _without_brackets(pattern: str) -> str:
-    while (less := _INNERMOST.sub("", pattern)) != pattern:
-        pattern = less
-    return pattern
-
-
 @lru_cache(maxsize=_RECENT)
 def plain(text: str) -> str:
     """Write a text in the one form that patterns are written for: lower case, straight quotes, no contractions."""
@@ -132,12 +102,20 @@ def plain(text: str) -> str:
 
 def _write_plain(text: str) -> str:
     text = _straight(text).lower()
+    for hint in _HINTS:
+        if hint in text:
+            text = _write_out(text)
+            break
+    return " ".join(text.split())
+
+
+def _write_out(text: str) -> str:
     for pattern, written, needs in _CONTRACTIONS:
         for need in needs:
             if need in text:
                 text = pattern.sub(written, text)
                 break
-    return " ".join(text.split())
+    return text
 
 
 def without_code(text: str) -> str:
