@@ -8,7 +8,7 @@ RUN/
   environment.json       versions and machine
   journal.sqlite         completions and the fate of every row
   stages/STAGE.json      what a finished stage counted; it is written last, and marks the stage as done
-  data/*.parquet         prompts, traces, sft, pairs, preferences, responses, comparisons
+  data/*.parquet         prompts, traces, sft, pairs, preferences, responses, comparisons, readings
   models/sft models/dpo  adapters
   evaluation.json  report.html
 ```
