@@ -14,6 +14,7 @@ import typer
 
 from charter.cli.entry import app
 from charter.constitution import lint, list_constitutions, load_constitution
+from charter.evaluation.judge_reading import Reading
 from charter.files.tables import _arrow, _schema
 from charter.planning import rates
 from charter.prompts import load_prompts
@@ -102,6 +103,7 @@ def long_options(command: Any) -> set[str]:
         ("preferences", Preference),
         ("responses", Response),
         ("comparisons", Comparison),
+        ("readings", Reading),
     ],
 )
 def test_run_folder_page_tells_every_column(heading: str, kind: Any) -> None:
