@@ -29,7 +29,7 @@ class Labelling:
     Args:
         judges: the judge for each kind of prompt: harmlessness for red-team prompts, helpfulness for the others.
         principles: the principles that each kind's judge draws from.
-        k_principles: how many are drawn per pair, without replacement.
+        k_principles: how many different ones are drawn per pair, by weight.
         prior: P(the intended side is better) that a source carries of itself, joined to the judge's in log-odds.
         on_disagreement: what happens where the judge sides against the intention: ``swap`` takes the joined
             probability as it falls, ``keep`` holds to the intended side (at p 0.5 at least), ``drop`` filters the row.
