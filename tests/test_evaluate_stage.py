@@ -105,4 +105,4 @@ def test_readings_are_left_out_by_default(tmp_path: Path) -> None:
     run = small_run(tmp_path, [*BEFORE, "evaluate"])
     assert read_table(run / "data/readings.parquet", Reading) == []
     figures = json.loads((run / "evaluation.json").read_text("utf-8"))["measurements"]
-    assert not {"judged_compliance", "compliance_agreement"} & {one["name"] for one in figures}
+    assert not any("compliance_" in one["name"] or "judged" in one["name"] for one in figures)

@@ -111,12 +111,23 @@ def test_rate_and_agreement_are_measured() -> None:
     assert (rate.better, rate.subset, rate.unit) == ("lower", "red_team", "rate")
     assert rate.difference == pytest.approx((0 + 0 + 0 + 1 + 0 + 0.5 - 5) / 6)
     assert found["judged_compliance", "base"].n == 6
-    kappa = found["compliance_agreement", "base"]
+    kappa = found["compliance_kappa", "base"]
     assert kappa.value == pytest.approx(cohen_kappa(list("yyyynn"), list("yyyyny")))
     assert kappa.low <= kappa.value <= kappa.high
     assert (kappa.n, kappa.unit, kappa.better, kappa.difference) == (6, "score", "neither", None)
-    assert found["compliance_agreement", "sft"].n == 6
-    assert len(found) == 4
+    assert found["compliance_kappa", "sft"].n == 6
+    agreement = found["compliance_agreement", "base"]
+    assert (agreement.value, agreement.n, agreement.better) == (pytest.approx(5 / 6), 6, "neither")
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize("rows", [[(True, 0.9), (True, 0.2)], [(True, 0.9), (False, 0.8)]])
+def test_one_sided_ratings_have_no_kappa(rows: list[tuple[bool, float | None]]) -> None:
+    """Where one of them says the same of every answer nothing is left beyond chance, and no figure pretends so."""
+    groups = {f"p{number}": f"p{number}" for number in range(2)}
+    found = {one.name: one.value for one in measure_readings({"base": _readings(rows)}, base="base", groups=groups)}
+    assert "compliance_kappa" not in found
+    assert found["compliance_agreement"] == 0.5
 
 
 def test_nothing_readable_is_no_figure() -> None:

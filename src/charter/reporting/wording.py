@@ -9,7 +9,8 @@ from charter.records import Measurement
 _TITLES = {
     "harmful_compliance": "Harmful compliance",
     "judged_compliance": "Harmful compliance as the judge reads it",
-    "compliance_agreement": "Agreement of judge and rules (kappa)",
+    "compliance_agreement": "Agreement of judge and rules",
+    "compliance_kappa": "Agreement beyond chance (Cohen's kappa)",
     "objection": "Objection",
     "bare_refusal": "Bare refusal",
     "evasive": "Evasive answers",
