@@ -5,6 +5,7 @@ from __future__ import annotations
 from charter.feedback import label
 from charter.feedback.labels import DISAGREES
 from charter.files.tables import read_table, write_table
+from charter.prompts.grouping import normalise_text
 from charter.records import Pair, Preference
 from charter.rows import Mapped
 from charter.runs.folder import Run
@@ -48,11 +49,17 @@ def count_labels(mapped: Mapped[Preference]) -> dict[str, int]:
 
 
 def read_preferences(run: Run) -> tuple[list[Preference], list[Preference]]:
-    """Read the preferences to train on, and those of the prompts held out, by a hash of the prompt's id."""
+    """Read the preferences to train on, and those of the prompts held out, by a hash of the prompt's id.
+
+    Of prompts whose texts differ in writing alone the first id in alphabetical order counts for all.
+    """
     preferences = read_table(run.data("preferences"), Preference)
-    share = run.recipe.label.held_out
-    held_out = {
-        one.prompt.id for one in preferences if derive_seed(run.recipe.seed, one.prompt.id, "held out") < share * 2**56
-    }
-    train = [one for one in preferences if one.prompt.id not in held_out]
-    return train, [one for one in preferences if one.prompt.id in held_out]
+    names: dict[str, str] = {}
+    for prompt in sorted({one.prompt.id: one.prompt for one in preferences}.values(), key=lambda prompt: prompt.id):
+        names.setdefault(normalise_text(prompt.text), prompt.id)
+    below = run.recipe.label.held_out * 2**56
+    held_out = {text for text, name in names.items() if derive_seed(run.recipe.seed, name, "held out") < below}
+    train, kept = [], []
+    for one in preferences:
+        (kept if normalise_text(one.prompt.text) in held_out else train).append(one)
+    return train, kept

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from charter.files.tables import write_table
+from charter.records import Preference, make_prompt
+from charter.runs.folder import open_run
+from charter.seeds import derive_seed
+from charter.stages.label import read_preferences
+from run_examples import RECIPE, small_recipe
+
+
+def _preference(text: str, prompt: str, number: int = 0) -> Preference:
+    name = f"pair-{prompt}-{number}"
+    return Preference(
+        id=name, prompt=make_prompt(text, "helpful", id=prompt), chosen="a", rejected="b", p_chosen=0.8,
+        source="on_policy", verdicts=(), pair=name, chosen_side="a", p_judge=0.8, position_bias=0.0,
+    )  # fmt: skip
+
+
+def test_no_text_is_trained_on_and_held_out(tmp_path: Path) -> None:
+    """Preferences of a prompt, and of those that ask the same in another dress, are on one side; others go by id."""
+    rows = [_preference(f"Question {n}?", f"a{n}", k) for n in range(60) for k in range(2)]
+    rows += [_preference(f"  question, {n}", f"b{n}") for n in range(40)]
+    with open_run(small_recipe(tmp_path, "label.held_out=0.3"), tmp_path / "run", recipe_text=RECIPE) as run:
+        write_table(run.data("preferences"), rows, Preference)
+        train, held_out = read_preferences(run)
+    texts = [
+        {one.prompt.text.strip().lower().strip("?").replace(",", "") for one in side} for side in (train, held_out)
+    ]
+    assert not texts[0] & texts[1]
+    assert len(train) + len(held_out) == len(rows)
+    assert {one.prompt.id for one in held_out if one.prompt.id.startswith("a")} == {
+        f"a{n}" for n in range(60) if derive_seed(0, f"a{n}", "held out") < 0.3 * 2**56
+    }
+    assert 0.15 < len(held_out) / len(rows) < 0.45
