@@ -59,7 +59,8 @@ def read_preferences(run: Run) -> tuple[list[Preference], list[Preference]]:
         names.setdefault(normalise_text(prompt.text), prompt.id)
     below = run.recipe.label.held_out * 2**56
     held_out = {text for text, name in names.items() if derive_seed(run.recipe.seed, name, "held out") < below}
-    train, kept = [], []
+    train: list[Preference] = []
+    kept: list[Preference] = []
     for one in preferences:
         (kept if normalise_text(one.prompt.text) in held_out else train).append(one)
     return train, kept
