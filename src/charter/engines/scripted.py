@@ -122,7 +122,7 @@ class ScriptedEngine:
             return Completion(
                 text=kept,
                 finish="length" if is_cut and not ends else "stop",
-                n_prompt_tokens=_n_words(_shown(request)),
+                n_prompt_tokens=_n_shown_words(request),
                 n_completion_tokens=_n_words(kept),
             )
 
@@ -133,7 +133,7 @@ class ScriptedEngine:
             return Choice(
                 logprobs=logprobs,
                 mass=min(1.0, math.fsum(math.exp(value) for value in logprobs)),
-                n_prompt_tokens=_n_words(_shown(request)),
+                n_prompt_tokens=_n_shown_words(request),
             )
 
     async def score(self, request: ScoreRequest) -> Score:
@@ -147,7 +147,7 @@ class ScriptedEngine:
             for word in words:
                 hasher.update(word.encode("utf-8", "surrogatepass"))
                 logprobs.append(-math.exp(_standard_normal(hasher.hexdigest())))
-            return Score(logprob=math.fsum(logprobs), n_tokens=len(words), n_prompt_tokens=_n_words(_shown(request)))
+            return Score(logprob=math.fsum(logprobs), n_tokens=len(words), n_prompt_tokens=_n_shown_words(request))
 
     def close(self) -> None:
         """Refuse every later call."""
@@ -206,13 +206,23 @@ def _text_seed(identity: str, request: CompletionRequest) -> str:
 def _shown(request: Request) -> str:
     if request.text is not None:
         return request.text + request.prefill
-    turns = ",".join([_turn_json(turn.role, turn.content) for turn in request.messages or ()])
+    turns = ",".join([_write_turn(turn.role, turn.content)[0] for turn in request.messages or ()])
     return f"[{turns}]{request.prefill}"
 
 
+def _n_shown_words(request: Request) -> int:
+    if request.text is not None:
+        return _n_words(_shown(request))
+    # Between two turns there is no space: the last word of one is the first of the next.
+    n_spaces = sum([_write_turn(turn.role, turn.content)[1] for turn in request.messages or ()])
+    return n_spaces + _n_words(f"]{request.prefill}")
+
+
 @lru_cache(maxsize=512)
-def _turn_json(role: str, content: str) -> str:
-    return canonical_json([role, content])
+def _write_turn(role: str, content: str) -> tuple[str, int]:
+    # A run's worked examples are in every request.
+    written = canonical_json([role, content])
+    return written, _n_words(written) - 1
 
 
 def _first_words(text: str, limit: int) -> tuple[str, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from charter.constitution.drawing import draw_principle
 from charter.constitution.model import Constitution, FewShotChoice
@@ -32,7 +32,7 @@ class ChainStart:
     prompt: Prompt
     sample: int = 0
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The id of the trace that this becomes."""
         return row_id("trace", self.prompt.id, self.sample)
