@@ -28,8 +28,6 @@ from charter.engines.transformers.stopping import Stopping
 from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import EngineError
 
-_CLOSE_S = 5.0  # a pass over prompts ends within it also where neighbours take the processor
-
 
 class TransformersEngine:
     """Generation in this process, with continuous batching and shared prefixes computed once.
@@ -79,7 +77,7 @@ class TransformersEngine:
         self._thread = threading.Thread(target=self._scheduler.run, name="charter-generation", daemon=True)
         self._thread.start()
         # The thread does not hold the engine: one that nobody refers to is closed, and so is one at the program's end.
-        self._finalise = weakref.finalize(self, _end, self._stop, self._scheduler, self._thread)
+        weakref.finalize(self, _end, self._stop, self._scheduler, self._thread)
 
     @property
     def identity(self) -> str:
@@ -147,8 +145,11 @@ class TransformersEngine:
         return score
 
     def close(self) -> None:
-        """Stop the thread, within a second, and give the memory back; calls that wait raise."""
-        self._finalise()
+        """Stop the thread and give the memory back; calls that wait raise.
+
+        A forward pass is left at its next layer, or ends where the library runs it: that is waited for.
+        """
+        _end(self._stop, self._scheduler, self._thread)  # not the finaliser: it must wait where Ctrl-C ends this wait
 
     def _render(self, request: Request, n_more: int) -> Rendered:
         if self._stop.is_set():
@@ -176,4 +177,6 @@ def _end(stop: threading.Event, scheduler: Scheduler, thread: threading.Thread) 
     stop.set()
     scheduler.submit(None)
     if threading.current_thread() is not thread:
-        thread.join(_CLOSE_S)
+        # However long it takes: a program that ends while the thread is inside torch is aborted, for the interpreter
+        # then ends the thread where C++ allows no unwinding.
+        thread.join()
