@@ -54,6 +54,21 @@ def test_interrupted_stage_counts_its_journal(run: Path) -> None:
     )
 
 
+def test_a_stage_that_ended_without_some_of_its_rows(run: Path) -> None:
+    """Its state says so, the next stage goes on all the same, and in the end the failed rows are what is left."""
+    path = run / "stages/revise.json"
+    summary = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(summary | {"failed": {"no answer": 2}}), "utf-8")
+    found = read_status(run)
+    assert (found.stages[1].state, found.stages[1].failed) == ("done with failures", {"no answer": 2})
+    assert "go on with 'sft'" in found.next_step
+    for name in STAGE_NAMES[2:]:
+        (run / f"stages/{name}.json").write_text(json.dumps(summary | {"stage": name}), "utf-8")
+    assert read_status(run).next_step.startswith("try the 2 failed rows again: charter run ")
+    path.write_text(json.dumps(summary), "utf-8")
+    assert read_status(run).next_step == f"read {run / 'report.html'}"
+
+
 def test_a_run_that_is_held_is_running(run: Path) -> None:
     """While a process holds the folder, its first unfinished stage runs; nothing of it is disturbed."""
     (run / ".holder").write_text("process 12345", "utf-8")

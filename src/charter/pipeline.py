@@ -11,17 +11,21 @@ from typing import Any
 from charter.engines.cache import Usage
 from charter.engines.memory import release_memory
 from charter.errors import RunError
-from charter.files.tables import write_json
+from charter.files.tables import read_json, write_json
 from charter.runs.folder import Run
 from charter.stages import STAGES
 from charter.store import Outcome
+from charter.training.checkpoints import take_back
 
 #: The reason under which a forgotten row waits in the journal.
 FORGOTTEN = "to be done again"
 
 
 def run_stages(run: Run, names: Sequence[str], *, again: str | None = None) -> None:
-    """Do the named stages in order; a stage that is done is passed over.
+    """Do the named stages in order.
+
+    A stage that is done is passed over. Of one whose rows failed in part those rows are tried again; where that brought
+    any of them to another end, the stage is done anew from what is recorded, and so is every later one.
 
     Args:
         run: the open run.
@@ -40,6 +44,14 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None) -> N
             _check_inputs(run, name)
             _forget_later(run, name)
             _do(run, name)
+        elif failures_before(run, name):
+            _try_failed(run, name)
+
+
+def failures_before(run: Run, name: str) -> list[str]:
+    """Name the rows that had failed when a stage ended; none of a stage that has not ended."""
+    summary = run.summary(name)
+    return list(read_json(summary).get("failed_rows", [])) if summary.exists() else []
 
 
 def forget(run: Run, first: str) -> None:
@@ -87,16 +99,44 @@ def _check_inputs(run: Run, name: str) -> None:
             raise RunError(f"{run.folder / needed}: is missing; stage {name!r} reads it: run the stages before it")
 
 
+def _try_failed(run: Run, name: str) -> None:
+    """Map a stage's rows again, of which the journal gives all but the failed; redo the stage where it has to be."""
+    failed = failures_before(run, name)
+    stage = STAGES[name]
+    (stage.map or stage.run)(run)
+    run.pool.close()
+    if _failed_rows(run, name) == failed:
+        run.pool.take_usage()  # of calls that came to nothing
+        return
+    _forget_later(run, name)
+    run.summary(name).unlink()
+    _do(run, name)
+
+
+def _failed_rows(run: Run, name: str) -> list[str]:
+    return sorted(
+        f"{recorded}: {row}"
+        for recorded in run.journal.stages()
+        if recorded == name or recorded.startswith(f"{name}/")
+        for row, end in run.journal.outcomes(recorded).items()
+        if end.status == "failed" and end.payload != FORGOTTEN
+    )
+
+
 def _do(run: Run, name: str) -> None:
     for written in STAGES[name].writes:
-        _remove(run.folder / written)  # of a stage that was stopped before its summary: it is not known to be whole
+        # Of a stage that was stopped before its summary: not known to be whole, but for a model that says what made it.
+        if not take_back(run.folder / written):
+            _remove(run.folder / written)
     started = time.monotonic()
     summary = STAGES[name].run(run)
     run.pool.close()
     release_memory()
     usage = {model: _usage_columns(used) for model, used in run.pool.take_usage().items()}
     seconds = round(time.monotonic() - started, 3)
-    write_json(run.summary(name), {"stage": name, "seconds": seconds, **summary, "usage": usage})
+    failed = _failed_rows(run, name) if summary["failed"] else []
+    told = {"stage": name, "seconds": seconds, **summary, "failed_rows": failed, "usage": usage}
+    write_json(run.summary(name), told)
 
 
 def _usage_columns(used: Usage) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from charter.recipe import Recipe, Stage, load_recipe
 from charter.records import Measurement
 from charter.store import Journal
 
-State = Literal["done", "running", "interrupted", "waiting"]
+State = Literal["done", "done with failures", "running", "interrupted", "waiting"]
 
 STAGE_NAMES: tuple[str, ...] = typing.get_args(Stage)
 
@@ -28,8 +28,9 @@ STAGE_NAMES: tuple[str, ...] = typing.get_args(Stage)
 class StageStatus:
     """One stage: its state, and what became of its rows so far.
 
-    Of a stage that is done the figures are its summary's; of another one, the journal's. ``filtered`` and ``failed``
-    count rows by reason. ``seconds`` is None before the stage is done.
+    A stage ``done with failures`` ended without some of its rows, which the next run tries again. Of a stage that is
+    done the figures are its summary's; of another one, the journal's. ``filtered`` and ``failed`` count rows by reason.
+    ``seconds`` is None before the stage is done.
     """
 
     stage: str
@@ -38,6 +39,11 @@ class StageStatus:
     filtered: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
     seconds: float | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the stage has ended, with or without failures."""
+        return self.state in {"done", "done with failures"}
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,8 @@ def read_status(folder: Path) -> RunStatus:
     ends, n_damaged = _ends(journal) if journal.exists() else ({}, 0)
     stages: list[StageStatus] = []
     for name in STAGE_NAMES:
-        before = stages[-1].state if stages else "done"
-        stages.append(_stage(folder, name, ends.get(name, Counter()), before, is_held=bool(holder)))
+        is_next = not stages or stages[-1].is_done
+        stages.append(_stage(folder, name, ends.get(name, Counter()), is_next=is_next, is_held=bool(holder)))
     return RunStatus(folder, recipe.name, holder, tuple(stages), n_damaged, _next_step(folder, holder, stages))
 
 
@@ -102,15 +108,15 @@ def read_measurements(folder: Path) -> tuple[tuple[str, ...], tuple[Measurement,
     return tuple(found["models"]), tuple(Measurement.model_validate(one) for one in found["measurements"])
 
 
-def _stage(folder: Path, name: str, ends: Counter[tuple[str, str]], before: State, *, is_held: bool) -> StageStatus:
+def _stage(folder: Path, name: str, ends: Counter[tuple[str, str]], *, is_next: bool, is_held: bool) -> StageStatus:
     summary = folder / "stages" / f"{name}.json"
     if summary.exists():
         found = read_json(summary)
-        return StageStatus(name, "done", found["n_done"], found["filtered"], found["failed"], found["seconds"])
-    started = bool(ends) and before == "done"
+        ended: State = "done with failures" if found["failed"] else "done"
+        return StageStatus(name, ended, found["n_done"], found["filtered"], found["failed"], found["seconds"])
     state: State = "waiting"
-    if before == "done":
-        state = "running" if is_held else "interrupted" if started else "waiting"
+    if is_next:
+        state = "running" if is_held else "interrupted" if ends else "waiting"
     return StageStatus(
         name,
         state,
@@ -153,8 +159,11 @@ def _holder(folder: Path) -> str:
 def _next_step(folder: Path, holder: str, stages: list[StageStatus]) -> str:
     if holder:
         return f"{holder} is at work here; wait for it"
-    left = [stage.stage for stage in stages if stage.state != "done"]
+    command = shlex.join(["charter", "run", str(folder / "recipe.resolved.yaml"), "--out", str(folder)])
+    left = [stage.stage for stage in stages if not stage.is_done]
     if left:
-        command = shlex.join(["charter", "run", str(folder / "recipe.resolved.yaml"), "--out", str(folder)])
         return f"go on with {left[0]!r}: {command}"
+    n_failed = sum(sum(stage.failed.values()) for stage in stages)
+    if n_failed:
+        return f"try the {n_failed} failed rows again: {command}"
     return f"read {folder / 'report.html'}"

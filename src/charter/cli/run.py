@@ -50,7 +50,7 @@ def run(
     """Do what a recipe says, from prompts to report.
 
     Stopped at any moment (Ctrl-C, SIGTERM, a power cut), the same command continues: stages and rows that are done are
-    not done again. Another recipe, or other settings, need another folder.
+    not done again, rows that failed are tried again. Another recipe, or other settings, need another folder.
 
     The figures are printed at the end, what got worse first; the last line is the run's folder and nothing else.
     With --json one object is printed instead: run, stages, measurements.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from charter.cli import console
 from charter.cli.progress import make_progress
 from charter.cli.stopping import Stopping
 from charter.errors import CharterError, Interrupted
+
+if TYPE_CHECKING:
+    from charter.runs.folder import Run
 
 
 def run_folder(name: str, out: Path | None) -> Path:
@@ -61,10 +64,21 @@ def do_stages(
                     done = [name for name in names if run.summary(name).exists() and name != again]
                     if done:
                         console.note(f"done before: {', '.join(done)}")
+                    _note_failures(run, done, "which are tried again")
                     run_stages(run, names, again=again)
+                    _note_failures(run, names, "which the same command tries again")
         except CharterError as error:
             if stopping.received is None:
                 raise
             console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
             raise typer.Exit(stopping.exit_code) from error
     return folder
+
+
+def _note_failures(run: Run, names: Sequence[str], what_then: str) -> None:
+    from charter.pipeline import failures_before
+
+    for name in names:
+        n_failed = len(failures_before(run, name))
+        if n_failed:
+            console.note(f"{name}: done but for failed rows ({n_failed}), {what_then}")

@@ -16,23 +16,27 @@ from charter.stages.pairs import do_pairs
 from charter.stages.prompts import do_prompts
 from charter.stages.report import do_report
 from charter.stages.revise import do_revise
-from charter.stages.sft import do_sft
+from charter.stages.sft import do_sft, mix_rows
 from charter.stages.summary import Summary
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: the paths in a run folder that it reads and writes, and what it does."""
+    """One stage: the paths in a run folder that it reads and writes, and what it does.
+
+    ``map`` maps its rows and does nothing else, where ``run`` does more than that and write what it mapped.
+    """
 
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     run: Callable[[Run], Summary]
+    map: Callable[[Run], object] | None = None
 
 
 STAGES: Mapping[str, Stage] = {
     "prompts": Stage((), ("data/prompts.parquet",), do_prompts),
     "revise": Stage(("data/prompts.parquet",), ("data/traces.parquet",), do_revise),
-    "sft": Stage(("data/prompts.parquet", "data/traces.parquet"), ("data/sft.parquet", "models/sft"), do_sft),
+    "sft": Stage(("data/prompts.parquet", "data/traces.parquet"), ("data/sft.parquet", "models/sft"), do_sft, mix_rows),
     "pairs": Stage(
         ("data/prompts.parquet", "data/traces.parquet", "stages/sft.json"), ("data/pairs.parquet",), do_pairs
     ),

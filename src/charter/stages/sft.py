@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from charter.files.tables import read_table, write_table
 from charter.records import Prompt, PromptKind, SftRow, Trace
@@ -12,12 +13,33 @@ from charter.rows import Mapped
 from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise, tally
-from charter.stages.trained import SKIPPED, base_name, training_arguments, training_summary
+from charter.stages.trained import SKIPPED, base_name, training_arguments
 from charter.training.mixture import revision_rows, sampled_rows, shuffled, to_sample
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The rows to train on, how many texts were left out, and how many answers failed, by reason."""
+
+    rows: Sequence[SftRow]
+    left_out: Mapping[str, int]
+    failed: Counter[str]
 
 
 def do_sft(run: Run) -> Summary:
     """Write ``data/sft.parquet`` and ``models/sft``."""
+    mixed = mix_rows(run)
+    write_table(run.data("sft"), mixed.rows, SftRow)
+    run.pool.close()
+    counts = {"rows": tally(f"{row.prompt.kind} {row.origin}" for row in mixed.rows)}
+    training = _train_sft(run, mixed.rows)
+    n_in = len(mixed.rows) + sum(mixed.left_out.values()) + mixed.failed.total()
+    summary = summarise(n_in, len(mixed.rows), filtered=mixed.left_out, failed=mixed.failed, counts=counts)
+    return summary | {"training": training}
+
+
+def mix_rows(run: Run) -> Mixed:
+    """Take the revisions, and sample the answers that are mixed with them."""
     settings = run.recipe.sft
     revised = revision_rows(
         read_table(run.data("traces"), Trace),
@@ -36,13 +58,7 @@ def do_sft(run: Run) -> Summary:
         rows += mixture.rows
         left_out |= {f"{kind}: {reason}": n for reason, n in mixture.left_out.items()}
         failed.update(sampled.reasons["failed"])
-    rows = shuffled(rows, run.recipe.seed)
-    write_table(run.data("sft"), rows, SftRow)
-    run.pool.close()
-    counts = {"rows": tally(f"{row.prompt.kind} {row.origin}" for row in rows)}
-    training = _train_sft(run, rows)
-    n_in = len(rows) + sum(left_out.values()) + failed.total()
-    return summarise(n_in, len(rows), filtered=left_out, failed=failed, counts=counts) | {"training": training}
+    return Mixed(shuffled(rows, run.recipe.seed), left_out, failed)
 
 
 def _sample(run: Run, kind: PromptKind, prompts: Sequence[Prompt], wanted: int) -> Mapped[Trace]:
@@ -78,4 +94,4 @@ def _train_sft(run: Run, rows: Sequence[SftRow]) -> Summary:
         seed=run.recipe.seed,
         **training_arguments(run, "sft", run.recipe.sft),
     )
-    return training_summary(result)
+    return result.to_json()
