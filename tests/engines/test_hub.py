@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from charter.engines.hub import is_hub_id
-from engines.model_folders import make_adapter, make_model
+from engines.model_folders import make_adapter, make_model, write_json
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -26,6 +26,18 @@ said = []
 try:
     found = resolve_model(sys.argv[1], progress=lambda *report: said.append(report))
     print(json.dumps({"path": str(found.path), "revision": found.revision, "said": said}))
+except ModelError as error:
+    print(json.dumps({"error": str(error)}))
+"""
+
+
+ASKING = """
+import json, sys
+from charter.engines.hub import ask_hub
+from charter.errors import ModelError
+try:
+    found = ask_hub(sys.argv[1])
+    print(json.dumps({} if found is None else {"bytes": found.n_weight_bytes, "chats": found.chats}))
 except ModelError as error:
     print(json.dumps({"error": str(error)}))
 """
@@ -115,7 +127,7 @@ def hub(tmp_path: Path) -> Iterator[FakeHub]:
     thread.join()
 
 
-def resolve(model: str, hub: FakeHub | str, *, offline: bool = False) -> dict[str, object]:
+def resolve(model: str, hub: FakeHub | str, *, offline: bool = False, script: str = SCRIPT) -> dict[str, object]:
     """Resolve a model in a process whose hub is the one given; its cache lies beside the hub's files."""
     address = hub if isinstance(hub, str) else hub.address
     home = Path(os.environ["PYTEST_HUB_HOME"])
@@ -128,7 +140,7 @@ def resolve(model: str, hub: FakeHub | str, *, offline: bool = False) -> dict[st
         "CHARTER_CACHE": str(home / "charter"),
     }
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, model], env=env, cwd=home, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, model], env=env, cwd=home, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -218,6 +230,40 @@ def test_too_large_a_model_is_refused_first(hub: FakeHub) -> None:
     hub.claimed_size = 10**18
     assert "not enough disk space for acme/tiny" in str(resolve("acme/tiny", hub)["error"])
     assert not any("resolve" in asked for asked in hub.asked)
+
+
+def test_hub_is_asked_before_anything_is_fetched(hub: FakeHub, home: Path) -> None:
+    """The weights' size and the chat template are known without the weights, and nothing stays on this machine."""
+    remote = hub.root / "acme" / "tiny"
+    size = (remote / "model.safetensors").stat().st_size
+    assert resolve("acme/tiny", hub, script=ASKING) == {"bytes": size, "chats": True}
+    (remote / "chat_template.jinja").unlink()
+    assert resolve(f"acme/tiny@{COMMIT}", hub, script=ASKING) == {"bytes": size, "chats": False}
+    write_json(remote / "tokenizer_config.json", {"chat_template": "{{ messages }}"})
+    assert resolve("acme/tiny", hub, script=ASKING) == {"bytes": size, "chats": True}
+    assert not any("safetensors" in asked for asked in hub.asked)
+    assert not list((home / "hf").rglob("*tiny*"))
+
+
+def test_what_the_hub_cannot_serve_is_known_by_asking(hub: FakeHub) -> None:
+    """A missing, gated or pickled model and a missing revision are refused; an adapter has its base's template."""
+    make_adapter(hub.root / "acme" / "adapter", "acme/tiny")
+    assert resolve("acme/adapter", hub, script=ASKING)["chats"] is None
+    for model, said in (
+        ("acme/none", f"there is none of that name at {hub.address}"),
+        ("acme/gated", "hf auth login"),
+        ("acme/tiny@v9", "no such revision"),
+    ):
+        assert said in str(resolve(model, hub, script=ASKING)["error"])
+    remote = hub.root / "acme" / "tiny"
+    (remote / "model.safetensors").rename(remote / "pytorch_model.bin")
+    assert "pickled weights only" in str(resolve("acme/tiny", hub, script=ASKING)["error"])
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_hub_out_of_reach_answers_nothing(offline: bool) -> None:
+    """Whoever only asks is not stopped by a missing network."""
+    assert resolve("acme/tiny", "http://127.0.0.1:9", offline=offline, script=ASKING) == {}
 
 
 @pytest.mark.parametrize("offline", [False, True])

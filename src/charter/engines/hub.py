@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from charter.engines.downloads import Progress, content_patterns, is_content, reported_growth, require_space
-from charter.engines.inspection import require_safetensors
+from charter.engines.inspection import ADAPTER_CONFIGURATION, TEMPLATE_FILES, has_chat_template, require_safetensors
 from charter.errors import ModelError
+
+_ANSWER_SECONDS = 10.0  # that a question to the hub may take
 
 _HUB_ID = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?", re.ASCII)
 
@@ -67,19 +71,13 @@ def fetch_hub_model(model: str, *, with_code: bool, progress: Progress | None) -
     Raises:
         ModelError: no such revision, pickled weights only, no access, no room, no hub in reach.
     """
-    from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub import constants, snapshot_download
 
     name, _, revision = model.partition("@")
-    with _hub_errors(model):
-        try:
-            listing = HfApi().model_info(name, revision=revision or None, files_metadata=True).siblings or []
-        except GatedRepoError:
-            raise
-        except RepositoryNotFoundError:
-            return None
-    sizes = {file.rfilename: file.size or 0 for file in listing}
-    require_safetensors(f"the hub model {model!r}", (path for path in sizes if "/" not in path))
+    listing = _list_files(model)
+    if listing is None:
+        return None
+    sizes, _ = listing
     total = sum(size for path, size in sizes.items() if is_content(path, with_code=with_code))
     cache = Path(constants.HF_HUB_CACHE)
     require_space(cache, total, model)
@@ -89,6 +87,75 @@ def fetch_hub_model(model: str, *, with_code: bool, progress: Progress | None) -
         # Asked by the branch's name, the cache remembers its commit, and finds it again with no hub in reach.
         found = snapshot_download(name, revision=revision or None, allow_patterns=allow, ignore_patterns=ignore)
     return Path(found)
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """What the hub says of a model: the bytes of its weights, and whether it has a chat template (None: not known)."""
+
+    n_weight_bytes: int
+    chats: bool | None
+
+
+def ask_hub(model: str) -> HubModel | None:
+    """Ask the hub what a model consists of. Of its files only the tokenizer's settings are read, and nothing is kept.
+
+    Args:
+        model: as for ``find_hub_model``.
+
+    Returns:
+        None where the hub cannot be asked now.
+
+    Raises:
+        ModelError: no such model or revision, pickled weights only, no access.
+    """
+    try:
+        listing = _list_files(model, timeout=_ANSWER_SECONDS)
+    except _UnreachableError:
+        return None
+    if listing is None:
+        raise ModelError(f"no model {model!r}: there is none of that name at {hub_address()}; check the name")
+    sizes, commit = listing
+    n_bytes = sum(size for path, size in sizes.items() if path.endswith(".safetensors") and "/" not in path)
+    return HubModel(n_bytes, _has_template(model, sizes, commit))
+
+
+def _has_template(model: str, files: Collection[str], commit: str | None) -> bool | None:
+    from huggingface_hub import hf_hub_download
+
+    if ADAPTER_CONFIGURATION in files:
+        return None  # its base's counts, where it brings no tokenizer
+    with tempfile.TemporaryDirectory() as folder:
+        for name in TEMPLATE_FILES:
+            if name in files:
+                try:
+                    with _hub_errors(model), _quiet_hub():
+                        hf_hub_download(model.partition("@")[0], name, revision=commit, local_dir=folder)
+                except _UnreachableError:
+                    return None
+        return has_chat_template(Path(folder))
+
+
+def _list_files(model: str, *, timeout: float | None = None) -> tuple[dict[str, int], str | None] | None:
+    """List a hub model's files with their sizes, and its commit; None where the hub knows no such model."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    name, _, revision = model.partition("@")
+    with _hub_errors(model):
+        try:
+            found = HfApi().model_info(name, revision=revision or None, files_metadata=True, timeout=timeout)
+        except GatedRepoError:
+            raise
+        except RepositoryNotFoundError:
+            return None
+    sizes = {file.rfilename: file.size or 0 for file in found.siblings or []}
+    require_safetensors(f"the hub model {model!r}", (path for path in sizes if "/" not in path))
+    return sizes, found.sha
+
+
+class _UnreachableError(ModelError):
+    """The hub did not answer."""
 
 
 @contextlib.contextmanager
@@ -107,7 +174,7 @@ def _hub_errors(model: str) -> Iterator[None]:
             f"the hub model {model!r} has no such revision; name a branch, a tag or a commit after the @"
         ) from error
     except Exception as error:  # the hub's client lets its transport's own errors through, whose classes change
-        raise ModelError(
+        raise _UnreachableError(
             f"cannot fetch {model!r} from {hub_address()}: {type(error).__name__}: {error}\nCheck the network, "
             "HF_ENDPOINT and HF_HUB_OFFLINE, or name a model folder on this machine instead"
         ) from error

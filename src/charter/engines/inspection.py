@@ -12,6 +12,7 @@ from charter.errors import ModelError
 
 CONFIGURATION = "config.json"
 ADAPTER_CONFIGURATION = "adapter_config.json"
+TEMPLATE_FILES = _CHAT_TEMPLATE, _TOKENIZER_CONFIGURATION = "chat_template.jinja", "tokenizer_config.json"
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
@@ -29,7 +30,7 @@ def check_model(folder: Path, *, trust_remote_code: bool) -> None:
     configuration = read_configuration(folder / CONFIGURATION)
     if not trust_remote_code:
         _refuse_code(folder / CONFIGURATION, configuration)
-        _refuse_code(folder / "tokenizer_config.json")
+        _refuse_code(folder / _TOKENIZER_CONFIGURATION)
     _check_weights(folder, "model")
     if not has_tokenizer(folder):
         raise ModelError(
@@ -71,6 +72,21 @@ def is_whole(folder: Path) -> bool:
 def has_tokenizer(folder: Path) -> bool:
     """Tell whether a folder holds a tokenizer."""
     return any((folder / name).is_file() for name in _TOKENIZERS)
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Tell whether the tokenizer in a folder renders conversations: by a template that it calls its default.
+
+    Raises:
+        ModelError: for a tokenizer's configuration that is not a JSON object, or cannot be read.
+    """
+    if (folder / _CHAT_TEMPLATE).is_file():
+        return True
+    settings = folder / _TOKENIZER_CONFIGURATION
+    template = read_configuration(settings).get("chat_template") if settings.is_file() else None
+    if isinstance(template, list):  # several, by name
+        return any(isinstance(one, dict) and one.get("name") == "default" for one in template)
+    return bool(template)
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
