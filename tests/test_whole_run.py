@@ -178,7 +178,7 @@ def around(owner, name, is_async=False):
 for call in ("complete", "choose", "score"):
     around(ScriptedEngine, call, is_async=True)
 around(store.Journal, "_commit")
-around(tables, "_sync")
+around(tables, "sync")
 store._MAX_PENDING = 5
 
 small_run(Path(sys.argv[1]), sys.argv[4:])

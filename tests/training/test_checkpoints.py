@@ -5,10 +5,21 @@ from pathlib import Path
 import pytest
 
 from charter.errors import RunError
-from charter.training import checkpoints
-from charter.training.checkpoints import SEAL, damage, finish, newest_whole, open_workplace, prune, publish, seal
+from charter.training.checkpoints import (
+    SEAL,
+    damage,
+    finish,
+    newest_whole,
+    open_workplace,
+    prune,
+    publish,
+    publish_again,
+    seal,
+    take_back,
+)
 
-IDENTITY = {"stage": "sft", "seed": 1}
+IDENTITY = {"stage": "sft", "seed": 1, "targets": ("q", "v")}
+TOLD = {"n_steps": 3}
 
 
 def make_checkpoint(folder: Path, step: int, *, sealed: bool = True) -> Path:
@@ -20,6 +31,15 @@ def make_checkpoint(folder: Path, step: int, *, sealed: bool = True) -> Path:
     if sealed:
         seal(checkpoint)
     return checkpoint
+
+
+def finished(out: Path) -> Path:
+    """Finish a training of one file."""
+    place = open_workplace(out, IDENTITY, resume=True)
+    place.staged.mkdir()
+    (place.staged / "weights").write_text("w")
+    finish(place, TOLD)
+    return out
 
 
 def tear(checkpoint: Path, how: str) -> None:
@@ -112,16 +132,51 @@ def test_an_existing_result_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_result_appears_at_once_and_the_work_folder_goes(tmp_path: Path) -> None:
     """Finishing renames the staged folder and leaves nothing else."""
-    place = open_workplace(tmp_path / "models" / "sft", IDENTITY, resume=True)
-    staged = place.folder / "result"
-    staged.mkdir()
-    (staged / "weights").write_text("w")
-    finish(place, staged)
+    finished(tmp_path / "models" / "sft")
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [
         "models",
         "models/sft",
+        "models/sft/training.json",
         "models/sft/weights",
     ]
+
+
+def test_a_result_is_taken_back_and_found_done(tmp_path: Path) -> None:
+    """The same training publishes it again and reads what was told of it; nothing else is left."""
+    out = finished(tmp_path / "sft")
+    (tmp_path / "sft.training").mkdir()  # killed while the work folder was deleted
+    assert take_back(out)
+    assert not out.exists()
+    assert publish_again(out, IDENTITY) == TOLD
+    assert [path.name for path in tmp_path.iterdir()] == ["sft"]
+    assert (out / "weights").read_text() == "w"
+    with pytest.raises(RunError, match="exists"):
+        publish_again(out, IDENTITY)
+
+
+def test_a_result_that_another_training_finds_is_deleted(tmp_path: Path) -> None:
+    """It is not published for it, and the note says in what the trainings differ."""
+    out = finished(tmp_path / "sft")
+    take_back(out)
+    other = IDENTITY | {"seed": 2}
+    assert publish_again(out, other) is None
+    place = open_workplace(out, other, resume=True)
+    assert place.notes == ("the finished model was deleted: it is of another training (seed)",)
+    assert not place.staged.exists()
+
+
+@pytest.mark.parametrize("account", [None, "", "[]", '{"identity": {}}'])
+def test_what_does_not_say_what_made_it_is_not_taken_back(tmp_path: Path, account: str | None) -> None:
+    """A folder without a whole account, or a file, is left where it is."""
+    out = tmp_path / "sft"
+    out.mkdir()
+    if account is not None:
+        (out / "training.json").write_text(account)
+    (tmp_path / "file").write_text("")
+    assert not take_back(out)
+    assert not take_back(tmp_path / "file")
+    assert not take_back(tmp_path / "nothing")
+    assert {path.name for path in tmp_path.iterdir()} == {"sft", "file"}
 
 
 def test_everything_is_synced_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +186,7 @@ def test_everything_is_synced_before_the_rename(tmp_path: Path, monkeypatch: pyt
     for name in ("a", "b"):
         (staged / name).write_text(name)
     seen: list[bool] = []
-    monkeypatch.setattr(checkpoints.os, "fsync", lambda _descriptor: seen.append(out.exists()))
+    monkeypatch.setattr("os.fsync", lambda _descriptor: seen.append(out.exists()))
     publish(staged, out)
     assert seen == [False, False, False, True]
     assert (out / "b").read_text() == "b"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from charter.training.dpo import dpo
 from charter.training.losses import LossName
 from charter.training.pace import Pace, Watch
 from charter.training.preference_trainer import Objective, SoftDpoTrainer, dpo_trainer
+from charter.training.results import TrainingResult
 from charter.training.sft import sft
-from charter.training.trainer import TrainingResult
 
 pytestmark = pytest.mark.model
 
 LORA = LoraSettings(r=4, alpha=8)
-SETTINGS: dict[str, Any] = {"seed": 5, "lora": LORA, "dtype": "float32", "batch_size": 2, "learning_rate": 5e-3}
+PACE = Pace(batch_size=2, learning_rate=5e-3)
+SETTINGS: dict[str, Any] = {"seed": 5, "lora": LORA, "dtype": "float32", "device": "cpu"}
+PACED = {field.name for field in fields(Pace)}
 NOBODY = Watch.of(None, None)
 
 
@@ -35,14 +38,13 @@ NOBODY = Watch.of(None, None)
 def sft_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter that differs from its base, to start DPO from."""
     out = tmp_path_factory.mktemp("models") / "sft"
-    return sft(
-        sft_rows(8), tiny_model, out=out, seed=1, lora=LORA, dtype="float32", batch_size=2, learning_rate=5e-3
-    ).folder
+    return sft(sft_rows(8), tiny_model, out=out, pace=PACE, **{**SETTINGS, "seed": 1}).folder
 
 
 def train(model: Path, out: Path, n: int = 8, **changed: Any) -> TrainingResult:
-    """Train the tiny model on pairs."""
-    return dpo(preferences(n), model, out=out, **{**SETTINGS, **changed})
+    """Train the tiny model on pairs; what is changed of the pace is named as the other settings are."""
+    pace = replace(PACE, **{name: changed.pop(name) for name in PACED & changed.keys()})
+    return dpo(preferences(n), model, out=out, pace=pace, **{**SETTINGS, **changed})
 
 
 def make_trainer(
@@ -127,9 +129,8 @@ def test_a_whole_training_is_that_of_plain_trl(
 
     monkeypatch.setattr("charter.training.order.length_buckets", lambda lengths, *_: list(range(len(lengths))))
     rows = [preference(number, 1.0) for number in range(8)]
-    ours = dpo(
-        rows, sft_adapter, out=tmp_path / "ours", **{**SETTINGS, "batch_size": 4}, epochs=3, warmup=0, schedule="linear"
-    )
+    pace = replace(PACE, batch_size=4, epochs=3, warmup=0, schedule="linear")
+    ours = dpo(rows, sft_adapter, out=tmp_path / "ours", pace=pace, **SETTINGS)
     trainee = load_trainee(sft_adapter, lora=LORA, seed=0, dtype="float32")
     examples = preference_examples(rows, trainee.tokenizer, max_length=400).kept
     columns = {
@@ -147,7 +148,7 @@ def test_a_whole_training_is_that_of_plain_trl(
             disable_tqdm=True,
             dataloader_pin_memory=False,
             beta=0.1,
-            learning_rate=SETTINGS["learning_rate"],
+            learning_rate=PACE.learning_rate,
             per_device_train_batch_size=4,
             num_train_epochs=3,
             train_sampling_strategy="sequential",
@@ -218,7 +219,7 @@ def test_nll_term_adds_the_chosen_response_per_token(sft_adapter: Path, tmp_path
 def test_pairs_are_learnt(sft_adapter: Path, tmp_path: Path) -> None:
     """Over a few epochs the policy comes to prefer what was chosen."""
     rows = [preference(number, 0.95) for number in range(8)]
-    result = dpo(rows, sft_adapter, out=tmp_path / "dpo", **SETTINGS, epochs=8)
+    result = dpo(rows, sft_adapter, out=tmp_path / "dpo", pace=replace(PACE, epochs=8), **SETTINGS)
     last = result.steps[-4:]
     assert sum(step["accuracy"] for step in last) / 4 > 0.9
     assert sum(step["margin"] for step in last) / 4 > 0.5

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import weakref
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,22 @@ import pytest
 import torch
 from training_rows import sft_rows
 
+from charter.engines.devices import computes_in_bfloat16
 from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted, ModelError, RecipeError, RunError
-from charter.training.adapters import LoraSettings, computes_in_bfloat16, load_trainee
+from charter.training.adapters import LoraSettings, load_trainee
 from charter.training.data import sft_examples
 from charter.training.order import length_buckets
 from charter.training.pace import Pace
+from charter.training.results import TrainingResult
 from charter.training.sft import sft, sft_trainer
-from charter.training.trainer import TrainingResult
 
 pytestmark = pytest.mark.model
 
 LORA = LoraSettings(r=4, alpha=8, dropout=0.0)
-SETTINGS: dict[str, Any] = {"seed": 5, "lora": LORA, "dtype": "float32", "batch_size": 2, "learning_rate": 5e-3}
+PACE = Pace(batch_size=2, learning_rate=5e-3)
+SETTINGS: dict[str, Any] = {"seed": 5, "lora": LORA, "dtype": "float32", "device": "cpu"}
+PACED = {field.name for field in fields(Pace)}
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -38,8 +42,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def train(model: Path, out: Path, n: int = 10, **changed: Any) -> TrainingResult:
-    """Fine-tune the tiny model."""
-    return sft(sft_rows(n), model, out=out, **{**SETTINGS, **changed})
+    """Fine-tune the tiny model; what is changed of the pace is named as the other settings are."""
+    pace = replace(PACE, **{name: changed.pop(name) for name in PACED & changed.keys()})
+    return sft(sft_rows(n), model, out=out, pace=pace, **{**SETTINGS, **changed})
 
 
 def test_loss_falls_and_the_result_says_what_was_done(tiny_model: Path, tmp_path: Path) -> None:
@@ -89,6 +94,7 @@ def test_nothing_is_left_behind(tiny_model: Path, tmp_path: Path, monkeypatch: p
         "chat_template.jinja",
         "tokenizer.json",
         "tokenizer_config.json",
+        "training.json",
     }
     assert capfd.readouterr() == ("", "")
 
@@ -309,7 +315,8 @@ def test_bfloat16_runs_on_this_machine(tiny_model: Path, tmp_path: Path) -> None
     assert half.losses == pytest.approx(full.losses, rel=0.05)
     assert half.losses != full.losses
     assert {values.dtype for values in weights(half.folder).values()} == {torch.float32}
-    assert load_trainee(tiny_model, lora=LORA, seed=0).autocast == ("bfloat16" if computes_in_bfloat16() else None)
+    able = computes_in_bfloat16(torch.device("cpu"))
+    assert load_trainee(tiny_model, lora=LORA, seed=0, device="cpu").autocast == ("bfloat16" if able else None)
 
 
 def test_nothing_to_train_on_is_said(tiny_model: Path, tmp_path: Path) -> None:

@@ -149,12 +149,12 @@ class TrainingSettings(Settings):
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     max_length: int = Field(default=1024, ge=16)
     gradient_checkpointing: bool = False
-    lora: LoraSettings = LoraSettings()
 
 
 class SftSettings(TrainingSettings):
     """Supervised fine-tuning on revisions, mixed with helpful rows."""
 
+    lora: LoraSettings = LoraSettings()
     revisions: Literal["all", "last"] = "all"
     only_changed: bool = Field(default=False, description="leave out revisions equal to what they revise")
     classes: tuple[ResponseLabel, ...] | None = Field(
@@ -215,7 +215,7 @@ class LabelSettings(Settings):
 
 
 class DpoSettings(TrainingSettings):
-    """DPO on soft labels."""
+    """DPO on soft labels. It trains on with the adapter of SFT, whose shape ``sft.lora`` says."""
 
     beta: float = Field(default=0.1, gt=0.0)
     nll_weight: float = Field(default=0.0, ge=0.0)

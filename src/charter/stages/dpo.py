@@ -6,7 +6,7 @@ from charter.errors import RunError
 from charter.runs.folder import Run
 from charter.stages.label import read_preferences
 from charter.stages.summary import Summary, summarise
-from charter.stages.trained import SKIPPED, training_arguments, training_summary
+from charter.stages.trained import SKIPPED, training_arguments
 
 
 def do_dpo(run: Run) -> Summary:
@@ -34,4 +34,4 @@ def do_dpo(run: Run) -> Summary:
         nll_weight=settings.nll_weight,
         **training_arguments(run, "dpo", settings),
     )
-    return summary | {"training": training_summary(result)}
+    return summary | {"training": result.to_json()}

@@ -1,4 +1,4 @@
-"""What both training stages share: the arguments they pass, and what they tell of the result."""
+"""What both training stages share: the arguments that they pass."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def base_name(run: Run) -> str:
 def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[str, Any]:
     """Give what both trainings are told; steps drive the progress bar, the run's stop flag ends them."""
     from charter.training.adapters import LoraSettings
+    from charter.training.pace import Pace
 
     begun = False
 
@@ -37,24 +38,14 @@ def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[
         if step == n_steps:
             run.progress.end(f"{name} training")
 
+    policy, lora = run.recipe.models.policy, run.recipe.sft.lora  # DPO trains on with the adapter of SFT
     return {
-        "epochs": settings.epochs,
-        "learning_rate": settings.learning_rate,
-        "batch_size": settings.batch_size,
-        "accumulation": settings.accumulation,
-        "warmup": settings.warmup,
-        "schedule": settings.schedule,
+        "pace": Pace(**settings.model_dump(include={field.name for field in dataclasses.fields(Pace)})),
         "max_length": settings.max_length,
-        "gradient_checkpointing": settings.gradient_checkpointing,
-        "lora": LoraSettings(**settings.lora.model_dump()),
-        "dtype": run.recipe.models.policy.dtype,
-        "trust_remote_code": run.recipe.models.policy.trust_remote_code,
+        "lora": LoraSettings(**lora.model_dump()),
+        "dtype": policy.dtype,
+        "device": policy.device,
+        "trust_remote_code": policy.trust_remote_code,
         "on_step": on_step,
         "stop": run.stop.is_set,
     }
-
-
-def training_summary(result: Any) -> Summary:
-    """Turn a training's result into what a summary holds: no paths."""
-    found = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
-    return {name: value for name, value in found.items() if not isinstance(value, Path)}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from charter.engines.devices import choose_device, computes_in_bfloat16
 from charter.engines.quiet import quiet_libraries
 from charter.errors import ModelError
 from charter.seeds import derive_seed
@@ -49,6 +50,7 @@ class Trainee:
         tokenizer: its tokenizer, with a padding token.
         base: what the base is called in the adapter's configuration; empty for a plain model.
         autocast: the half precision that products are to be computed in; None for the weights' own.
+        device: where its weights are, with the number of the GPU.
         notes: what a person should know.
     """
 
@@ -56,6 +58,7 @@ class Trainee:
     tokenizer: Any
     base: str
     autocast: Half | None
+    device: torch.device
     notes: tuple[str, ...] = ()
 
 
@@ -65,6 +68,7 @@ def load_trainee(
     lora: LoraSettings | None,
     seed: int,
     dtype: Precision = "auto",
+    device: str = "auto",
     trust_remote_code: bool = False,
 ) -> Trainee:
     """Load a model to train it.
@@ -78,15 +82,17 @@ def load_trainee(
         seed: what the new adapter's random half is drawn from.
         dtype: the precision of the products; ``auto`` is bfloat16 where the hardware computes in it, else float32.
             What is trained is kept in float32 (or float64).
+        device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
         trust_remote_code: whether code that the model brings may be run.
 
     Raises:
-        ModelError: for a model that does not exist or cannot be trained.
+        ModelError: for a model that does not exist or cannot be trained, or a device that this machine has not.
     """
     from charter.engines.weights import resolve_model
 
+    place = choose_device(device)
+    precision = training_precision(dtype, place)
     folder = resolve_model(str(model), trust_remote_code=trust_remote_code)
-    precision = _precision(dtype)
     half: Half | None = precision if precision in {"bfloat16", "float16"} else None
     whole = lora is None and folder.adapter is None
     # A frozen base is kept as it is computed with; weights that are trained themselves need float32's small steps.
@@ -98,10 +104,12 @@ def load_trainee(
             trained, name = _new_adapter(base, lora, seed), str(model)
         else:
             trained, name = base, ""
+        trained = trained.to(place)  # only now: a new adapter's first weights are drawn on the CPU, the same everywhere
     if half is not None:
         _leave_inputs_alone(trained)
     notes = _unused(lora, trained) if folder.adapter is not None and lora is not None else ()
-    return Trainee(trained, _load_tokenizer(folder), name, half, notes)
+    where = next(trained.parameters()).device
+    return Trainee(trained, _load_tokenizer(folder), name, half, where, notes)
 
 
 def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
@@ -157,19 +165,16 @@ def merge_adapter(adapter: str | Path, out: Path, *, dtype: Precision = "auto") 
     return out
 
 
-def computes_in_bfloat16() -> bool:
-    """Tell whether this machine's GPU or, without one, its CPU multiplies in bfloat16."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
+def training_precision(dtype: Precision, device: torch.device) -> Precision:
+    """Choose the precision of the products: bfloat16 where the device multiplies it, else float32, if ``auto``.
 
-
-def _precision(dtype: Precision) -> Precision:
-    if dtype == "float16" and not torch.cuda.is_available():
+    Raises:
+        ModelError: for float16 on a CPU.
+    """
+    if dtype == "float16" and device.type == "cpu":
         raise ModelError("float16 cannot be trained on a CPU; say dtype bfloat16 or float32, or auto")
     if dtype == "auto":
-        return "bfloat16" if computes_in_bfloat16() else "float32"
+        return "bfloat16" if computes_in_bfloat16(device) else "float32"
     return dtype
 
 
@@ -204,7 +209,7 @@ def _load_tokenizer(folder: ModelFolder) -> Any:
 def _load_adapter(base: Any, adapter: Path) -> Any:
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(base, str(adapter), adapter_name=_ADAPTER, is_trainable=True)
+    return PeftModel.from_pretrained(base, str(adapter), adapter_name=_ADAPTER, is_trainable=True, torch_device="cpu")
 
 
 def _new_adapter(base: Any, lora: LoraSettings, seed: int) -> Any:
@@ -214,8 +219,8 @@ def _new_adapter(base: Any, lora: LoraSettings, seed: int) -> Any:
     settings = LoraConfig(
         r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "adapter", "first weights"))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(seed, "adapter", "first weights"))
         try:
             return get_peft_model(base, settings)
         except ValueError as error:

@@ -1,14 +1,14 @@
 """Folders that are whole or not there: checkpoints that say when they are complete, and one renamed result.
 
 While ``out`` is being trained, everything lies in a work folder beside it (``out.training``): an identity file that
-says what is being trained, checkpoints, and at last the result, which is synced and renamed to ``out``.
+says what is being trained, checkpoints, and at last the result, which is synced and renamed to ``out``. The result
+says itself what made it and what came of it (``training.json``), so that it can be taken back and found done.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import RunError
+from charter.files.tables import sync, write_json, write_text
 from charter.seeds import canonical_json
 
 SEAL = "complete.json"  # written last: names every other file of the checkpoint with its size and sha256
+ACCOUNT = "training.json"  # in a result: the training's identity, and what is told of it
 _IDENTITY = "identity.json"
 _PREFIX = "checkpoint-"  # the name that transformers gives a checkpoint, followed by its step
 
@@ -30,14 +32,21 @@ class Workplace:
     Attributes:
         out: the folder that will hold the result.
         folder: the folder beside it that holds everything until then.
+        identity: what determines the training.
         checkpoint: the newest whole checkpoint to go on from, or None to begin at the start.
         notes: what was passed over on the way, for the person to read.
     """
 
     out: Path
     folder: Path
+    identity: Mapping[str, Any]
     checkpoint: Path | None
     notes: tuple[str, ...]
+
+    @property
+    def staged(self) -> Path:
+        """Where the result is put together."""
+        return _staged(self.folder)
 
 
 def open_workplace(out: Path, identity: Mapping[str, Any], *, resume: bool) -> Workplace:
@@ -52,26 +61,27 @@ def open_workplace(out: Path, identity: Mapping[str, Any], *, resume: bool) -> W
     Raises:
         RunError: if ``out`` exists.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} exists; a training writes to a new folder: delete it, or name another")
-    folder = out.with_name(out.name + ".training")
+    _require_new(out)
+    folder, now = _work_folder(out), _plain(identity)
     checkpoint, notes = newest_whole(folder)
-    changed = _changed(folder, identity)
-    if changed is not None or not resume:
-        if checkpoint is not None and resume:
-            notes = (f"{checkpoint.name} was deleted: it is of another training ({changed})",)
+    finished = _account(_staged(folder))
+    before = finished["identity"] if finished else _read(folder / _IDENTITY)
+    if before != now or not resume:
+        if resume and (checkpoint or finished):
+            what = "the finished model" if finished else checkpoint and checkpoint.name
+            notes = (f"{what} was deleted: it is of another training ({_difference(before, now)})",)
         checkpoint = None
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / _IDENTITY, canonical_json(dict(identity)))
-    return Workplace(out, folder, checkpoint, notes)
+    write_text(folder / _IDENTITY, canonical_json(now))
+    return Workplace(out, folder, now, checkpoint, notes)
 
 
 def seal(checkpoint: Path) -> None:
     """Declare a checkpoint complete: sync its files, then write their sizes and hashes last."""
     files = {str(path.relative_to(checkpoint)): _measure(path) for path in _files(checkpoint)}
-    _sync(checkpoint)
-    write_whole(checkpoint / SEAL, canonical_json({"files": files}))
+    _sync_all(checkpoint)
+    write_text(checkpoint / SEAL, canonical_json({"files": files}))
 
 
 def damage(checkpoint: Path) -> str | None:
@@ -117,26 +127,97 @@ def prune(folder: Path, newest: Path) -> None:
 
 def publish(staged: Path, out: Path) -> None:
     """Put a finished folder in its place: sync it, then rename it."""
-    _sync(staged)
+    _sync_all(staged)
     out.parent.mkdir(parents=True, exist_ok=True)
     staged.rename(out)
-    _sync_folder(out.parent)
+    sync(out.parent)
 
 
-def finish(workplace: Workplace, staged: Path) -> None:
-    """Publish the result and delete the work folder."""
-    publish(staged, workplace.out)
+def finish(workplace: Workplace, told: Mapping[str, Any]) -> None:
+    """Publish the staged result with the account of its training, and delete the work folder.
+
+    Args:
+        workplace: whose ``staged`` holds all else of the result.
+        told: what is told of the training, as JSON values.
+    """
+    _sync_all(workplace.staged)  # the account is written last: where it is, the result is whole
+    write_json(workplace.staged / ACCOUNT, {"identity": workplace.identity, "told": told})
+    publish(workplace.staged, workplace.out)
     shutil.rmtree(workplace.folder)
 
 
-def _changed(folder: Path, identity: Mapping[str, Any]) -> str | None:
-    """Say in what the identity of the work folder differs from this one; None if in nothing."""
+def take_back(out: Path) -> bool:
+    """Move a published result back to its work folder, where the same training finds it done.
+
+    For whoever was stopped after the training, and before saying anywhere that it is done.
+
+    Returns:
+        Whether it was; False where ``out`` is no result that says what made it.
+    """
+    if _account(out) is None:
+        return False
+    folder = _work_folder(out)
+    shutil.rmtree(folder, ignore_errors=True)  # checkpoints of what is finished
+    folder.mkdir()
+    out.rename(_staged(folder))
+    return True
+
+
+def publish_again(out: Path, identity: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Put the finished result of the same training in its place, where the work folder holds one.
+
+    Returns:
+        What ``finish`` was told of it; None if there is none.
+
+    Raises:
+        RunError: if ``out`` exists.
+    """
+    _require_new(out)
+    folder = _work_folder(out)
+    found = _account(_staged(folder))
+    if found is None or found["identity"] != _plain(identity):
+        return None
+    publish(_staged(folder), out)
+    shutil.rmtree(folder)
+    told: Mapping[str, Any] = found["told"]
+    return told
+
+
+def _require_new(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} exists; a training writes to a new folder: delete it, or name another")
+
+
+def _work_folder(out: Path) -> Path:
+    return out.with_name(out.name + ".training")
+
+
+def _staged(folder: Path) -> Path:
+    return folder / "result"
+
+
+def _account(result: Path) -> dict[str, Any] | None:
+    found = _read(result / ACCOUNT)
+    return found if found and {"identity", "told"} <= found.keys() else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
-        before = json.loads((folder / _IDENTITY).read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):  # not there, or torn: it says nothing
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(canonical_json(dict(identity)))
+    return plain
+
+
+def _difference(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
+    if before is None:
         return "nothing says of which"
-    now = json.loads(canonical_json(dict(identity)))
-    return ", ".join(sorted(key for key in {*before, *now} if before.get(key) != now.get(key))) or None
+    return ", ".join(sorted(key for key in {*before, *now} if before.get(key) != now.get(key)))
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -157,28 +238,7 @@ def _measure(path: Path) -> dict[str, Any]:
         return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that it is there whole, on the disk, or not at all."""
-    written = path.with_name(path.name + ".new")
-    with written.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    written.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    for path in _files(folder):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    for path in (*(path for path in folder.rglob("*") if path.is_dir()), folder):
-        _sync_folder(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync_all(folder: Path) -> None:
+    inside = list(folder.rglob("*"))
+    for path in (*(path for path in inside if path.is_file()), *(path for path in inside if path.is_dir()), folder):
+        sync(path)

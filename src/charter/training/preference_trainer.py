@@ -164,7 +164,7 @@ def dpo_trainer(
         trainer = SoftDpoTrainer(
             objective,
             model=trainee.model,
-            args=use_one_device(arguments),
+            args=use_one_device(arguments, trainee.device),
             train_dataset=Dataset.from_dict(columns),
             data_collator=_SoftPreferenceCollator(pad_token_id=trainee.tokenizer.pad_token_id),
             processing_class=trainee.tokenizer,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,53 +15,17 @@ from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted, RecipeError
 from charter.training.adapters import Trainee, save_trained
 from charter.training.checkpoints import Workplace, finish, prune, seal
-from charter.training.data import Examples, RejectedRow
+from charter.training.data import Examples
 from charter.training.logprobs import answer_logprobs, has_plain_head
 from charter.training.order import LengthBuckets
 from charter.training.pace import Pace, Watch
+from charter.training.results import TrainingResult
 from charter.training.schedule import learning_rate_share
 
 # Up to this length a CPU is faster with plain matrix products than with its fused attention, whose backward pass is
 # slow there (measured: 1.2-1.35x at 80-512 tokens, 0.6x at 1024). It takes the softmax in float32: not for float64.
 _EAGER_ATTENTION_UP_TO = 512
 _LIBRARY_SEED = 2**32  # numpy's seeds are smaller than this
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingResult:
-    """A finished training.
-
-    Attributes:
-        folder: the trained adapter or model.
-        n_rows: rows trained on.
-        n_steps: optimiser steps.
-        n_tokens: tokens read over all epochs, padding left out.
-        n_loss_tokens: those of them that bear loss.
-        seconds: time spent on steps and, in DPO, on the reference; in this and in earlier sittings.
-        steps: each step's figures: ``step``, ``loss``, ``learning_rate``, ``grad_norm``, and the trainer's own.
-        rejected: rows that were not trained on, each with its reason.
-        notes: what a person should know: a checkpoint gone on from, or passed over.
-    """
-
-    folder: Path
-    n_rows: int
-    n_steps: int
-    n_tokens: int
-    n_loss_tokens: int
-    seconds: float
-    steps: tuple[Mapping[str, float], ...]
-    rejected: tuple[RejectedRow, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def losses(self) -> tuple[float, ...]:
-        """Each step's loss."""
-        return tuple(step["loss"] for step in self.steps)
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens read per second of training."""
-        return self.n_tokens / self.seconds if self.seconds else 0.0
 
 
 def trainer_arguments(pace: Pace, trainee: Trainee, folder: Path, seed: int) -> dict[str, Any]:
@@ -77,14 +40,14 @@ def trainer_arguments(pace: Pace, trainee: Trainee, folder: Path, seed: int) -> 
         "gradient_checkpointing": pace.gradient_checkpointing,
         "bf16": trainee.autocast == "bfloat16",
         "fp16": trainee.autocast == "float16",
-        "use_cpu": not torch.accelerator.is_available(),  # unsaid, bfloat16 is refused on a CPU
+        "use_cpu": trainee.device.type == "cpu",  # unsaid, a GPU is taken, and bfloat16 is refused on a CPU
         "seed": seed % _LIBRARY_SEED,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # a loss that is not a number is to be seen
         "save_strategy": "no",  # when to save is decided by the steps' watch
         "report_to": "none",
         "disable_tqdm": True,
-        "dataloader_pin_memory": torch.cuda.is_available(),
+        "dataloader_pin_memory": trainee.device.type == "cuda",
     }
 
 
@@ -183,19 +146,26 @@ class _StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
 
 
 def run_training(
-    trainer: Any, trainee: Trainee, workplace: Workplace, watch: Watch, *, n_before: int = 0
-) -> tuple[Mapping[str, float], ...]:
+    trainer: Any,
+    trainee: Trainee,
+    examples: Examples[Any],
+    workplace: Workplace,
+    watch: Watch,
+    *,
+    n_before: int = 0,
+) -> TrainingResult:
     """Train from the start or the last checkpoint to the end, and put the result in its place.
 
     Args:
         trainer: a settled trainer.
         trainee: what it trains.
+        examples: what it trains on, and the rows that it does not.
         workplace: where it keeps its checkpoints, and where the result goes.
         watch: who looks on.
         n_before: steps of another kind that ``watch`` has been told of before.
 
     Returns:
-        Each step's figures, those of earlier sittings included.
+        What was trained, with each step's figures, those of earlier sittings included.
 
     Raises:
         Interrupted: if ``watch`` said so; a checkpoint has been written.
@@ -203,53 +173,47 @@ def run_training(
     steps = _StepWatch(trainer.buckets, trainer.pace, watch, n_before)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(steps)
-    with quiet_libraries():
+    # What the libraries call "cuda", without a number, is the current one.
+    on_device = torch.cuda.device(trainee.device) if trainee.device.type == "cuda" else nullcontext()
+    with quiet_libraries(), on_device:
         trainer.train(resume_from_checkpoint=str(workplace.checkpoint) if workplace.checkpoint else None)
         if steps.stopped:
             raise Interrupted(
                 f"training was stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; "
                 f"its checkpoint is in {workplace.folder}: resume to go on from there"
             )
-        staged = workplace.folder / "result"
-        save_trained(trainer.model, trainee.tokenizer, staged, trainee.base)
-    finish(workplace, staged)
-    return tuple(entry for entry in trainer.state.log_history if "loss" in entry)
+        save_trained(trainer.model, trainee.tokenizer, workplace.staged, trainee.base)
+    result = _result(trainer.state, trainee, examples, workplace)
+    finish(workplace, result.to_json())
+    return result
 
 
-def training_result(
-    trainer: Any,
-    trainee: Trainee,
-    workplace: Workplace,
-    steps: Sequence[Mapping[str, float]],
-    examples: Examples[Any],
-) -> TrainingResult:
-    """Say what was trained, once ``run_training`` is through."""
-    epochs = trainer.state.epoch
+def _result(state: Any, trainee: Trainee, examples: Examples[Any], workplace: Workplace) -> TrainingResult:
+    steps = tuple(entry for entry in state.log_history if "loss" in entry)
     gone_on = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
     return TrainingResult(
         folder=workplace.out,
         n_rows=len(examples.kept),
-        n_steps=trainer.state.global_step,
-        n_tokens=round(sum(example.n_tokens for example in examples.kept) * epochs),
-        n_loss_tokens=round(sum(example.n_loss_tokens for example in examples.kept) * epochs),
+        n_steps=state.global_step,
+        n_tokens=round(sum(example.n_tokens for example in examples.kept) * state.epoch),
+        n_loss_tokens=round(sum(example.n_loss_tokens for example in examples.kept) * state.epoch),
         seconds=steps[-1]["seconds"],
-        steps=tuple(steps),
+        steps=steps,
         rejected=examples.rejected,
         notes=trainee.notes + workplace.notes + gone_on,
     )
 
 
-def use_one_device(arguments: Any) -> Any:
-    """Train on the first of several GPUs in one process: TRL refuses to spread over them without a launcher."""
+def use_one_device(arguments: Any, device: torch.device) -> Any:
+    """Train on this device alone, in one process.
+
+    Left to themselves the libraries take every GPU, from the first on, and TRL refuses to spread over several without
+    a launcher.
+    """
     arguments._n_gpu = min(arguments.n_gpu, 1)  # noqa: SLF001 - there is no other way to say it
+    if device.type == "cuda":
+        arguments._setup_devices = device  # noqa: SLF001 - as above: the answer that ``arguments.device`` remembers
     return arguments
-
-
-def release_memory() -> None:
-    """Give back what a training held: TRL's changes to the model are cycles that only the collector finds."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def require_examples(examples: Examples[Any], max_length: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from charter.engines.devices import choose_device, computes_in_bfloat16
 from charter.engines.quiet import quiet_libraries
 from charter.engines.transformers.attention import Prefill
 from charter.engines.transformers.body import Body, LibraryBody, Linear, LlamaBody, is_llama, make_head
@@ -69,23 +70,10 @@ def load_model(folder: ModelFolder, *, dtype: str, device: str) -> LoadedModel:
     )
 
 
-def choose_device(device: str) -> torch.device:
-    """Choose the device: a GPU where there is one, if ``auto``."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"no device {device!r} on this machine; use auto, cpu or cuda") from error
-    return chosen
-
-
 def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """Choose the number format: bfloat16 where the hardware multiplies it, else float32, if ``auto``."""
     if dtype == "auto":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bfloat16()
-        return torch.bfloat16 if fast else torch.float32
+        return torch.bfloat16 if computes_in_bfloat16(device) else torch.float32
     if dtype not in _DTYPES:
         raise ModelError(f"no number format {dtype!r}; use auto or one of {', '.join(_DTYPES)}")
     if dtype == "float16" and device.type == "cpu":
@@ -197,9 +185,3 @@ def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     for declared in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
         found.update([declared] if isinstance(declared, int) else declared or [])
     return frozenset(found)
-
-
-def _cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware (torch knows, but under private names)."""
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
