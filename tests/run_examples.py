@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from charter.pipeline import run_stages
 from charter.recipe import Recipe, load_recipe
@@ -32,3 +35,23 @@ def small_run(folder: Path, stages: Sequence[str], *overrides: str, again: str |
     with open_run(recipe, folder / "run", recipe_text=RECIPE) as run:
         run_stages(run, stages, again=again)
     return folder / "run"
+
+
+def table_bytes(run: Path) -> dict[str, bytes]:
+    """Read a run's tables as they are on the disk."""
+    return {path.name: path.read_bytes() for path in sorted((run / "data").glob("*.parquet"))}
+
+
+def journal_rows(run: Path) -> list[tuple[str, str, str, str]]:
+    """Read what became of every row: stage, id, status, and the result or the reason."""
+    with sqlite3.connect(run / "journal.sqlite") as database:
+        return database.execute("SELECT stage, row, status, payload FROM rows ORDER BY stage, row").fetchall()
+
+
+def summaries(run: Path) -> dict[str, Any]:
+    """Read what each stage counted, without the time and the calls that it took."""
+    found = {path.stem: json.loads(path.read_text("utf-8")) for path in (run / "stages").iterdir()}
+    return {
+        stage: {key: value for key, value in one.items() if key not in {"seconds", "usage"}}
+        for stage, one in found.items()
+    }

@@ -1,24 +1,17 @@
-"""A whole recipe on the scripted engine: what it writes, and that no interruption changes it."""
+"""A whole recipe on the scripted engine: what it writes."""
 
 from __future__ import annotations
 
 import json
-import random
-import signal
-import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from charter.engines.scripted import ScriptedEngine
 from charter.files.tables import read_table
 from charter.records import Comparison, Pair, Preference, Prompt, Response, SftRow, Trace
 from charter.stages import STAGES
-from run_examples import small_run
+from run_examples import small_run, table_bytes
 
 STAGE_NAMES = tuple(name for name in STAGES if name != "report")
 PROMPT_COLUMNS = ["turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference"]
@@ -45,10 +38,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_run(tmp_path_factory.mktemp("whole"), STAGE_NAMES)
 
 
-def _data(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((folder / "data").glob("*.parquet"))}
-
-
 def _summary(folder: Path, stage: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "stages" / f"{stage}.json").read_text("utf-8"))
     return found
@@ -68,8 +57,8 @@ def test_tables_have_the_promised_columns(finished: Path, name: str) -> None:
 
 
 def test_no_other_table_is_written(finished: Path) -> None:
-    """A run's data are these tables and no more."""
-    assert {path.stem for path in (finished / "data").iterdir()} == set(OWN_COLUMNS)
+    """A run's data are these tables, the readings that it did not ask for, and no more."""
+    assert {path.stem for path in (finished / "data").iterdir()} == {*OWN_COLUMNS, "readings"}
 
 
 @pytest.mark.parametrize("stage", STAGE_NAMES)
@@ -136,141 +125,8 @@ def test_an_evaluation_has_its_models_and_figures(finished: Path) -> None:
 
 def test_a_run_is_the_same_every_time(finished: Path, tmp_path: Path) -> None:
     """The same recipe gives the same bytes in another folder; another seed does not."""
-    assert _data(small_run(tmp_path / "again", STAGE_NAMES)) == _data(finished)
+    assert table_bytes(small_run(tmp_path / "again", STAGE_NAMES)) == table_bytes(finished)
     assert (
-        _data(small_run(tmp_path / "other", ["prompts", "revise"], "seed=1"))["traces.parquet"]
-        != _data(finished)["traces.parquet"]
+        table_bytes(small_run(tmp_path / "other", ["prompts", "revise"], "seed=1"))["traces.parquet"]
+        != table_bytes(finished)["traces.parquet"]
     )
-
-
-# Every engine call, commit and write is a moment; at the n-th the process is killed. 0 counts them.
-KILLED = """
-import os, signal, sqlite3, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[3])
-
-from charter import store
-from charter.files import tables
-from charter.engines.scripted import ScriptedEngine
-from run_examples import small_run
-
-n_moments = 0
-last = int(sys.argv[2])
-
-def moment():
-    global n_moments
-    n_moments += 1
-    if n_moments == last:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-def around(owner, name, is_async=False):
-    inner = getattr(owner, name)
-    async def answers(*arguments):
-        moment()
-        return await inner(*arguments)
-    def does(*arguments):
-        moment()
-        result = inner(*arguments)
-        moment()
-        return result
-    setattr(owner, name, answers if is_async else does)
-
-for call in ("complete", "choose", "score"):
-    around(ScriptedEngine, call, is_async=True)
-around(store.Journal, "_commit")
-around(tables, "sync")
-store._MAX_PENDING = 5
-
-small_run(Path(sys.argv[1]), sys.argv[4:])
-print(n_moments)
-"""
-
-
-def _child(folder: Path, last: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", KILLED, str(folder), str(last), str(Path(__file__).parent), *STAGE_NAMES]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def _n_completions(folder: Path) -> int:
-    if not (folder / "journal.sqlite").exists():
-        return 0
-    database = sqlite3.connect(folder / "journal.sqlite")
-    try:
-        count: int = database.execute("SELECT COUNT(*) FROM completions").fetchone()[0]
-    except sqlite3.OperationalError:  # killed before the tables were made
-        count = 0
-    database.close()
-    return count
-
-
-@pytest.fixture(scope="module")
-def n_moments(tmp_path_factory: pytest.TempPathFactory) -> int:
-    """Count the moments of a run that is not killed."""
-    done = _child(tmp_path_factory.mktemp("counted"), 0)
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout)
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """List the calls that are put to the scripted engine."""
-    made: list[str] = []
-
-    def counting(name: str) -> Any:
-        inner = getattr(ScriptedEngine, name)
-
-        async def answer(self: ScriptedEngine, request: Any) -> Any:
-            made.append(name)
-            return await inner(self, request)
-
-        return answer
-
-    for name in ("complete", "choose", "score"):
-        monkeypatch.setattr(ScriptedEngine, name, counting(name))
-    return made
-
-
-def _kill_and_finish(folder: Path, at: int, finished: Path, calls: list[str]) -> None:
-    """Kill a run at a moment, go on with it, and hold it against one that was never killed."""
-    killed = _child(folder, at)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    n_recorded = _n_completions(folder / "run")
-    calls.clear()
-    small_run(folder, STAGE_NAMES)
-    assert _data(folder / "run") == _data(finished)
-    assert len(calls) == _n_completions(finished) - n_recorded
-    assert _n_completions(folder / "run") == _n_completions(finished)
-    for name, (kind, _) in OWN_COLUMNS.items():
-        rows = read_table(folder / "run" / "data" / f"{name}.parquet", kind)
-        assert len({row.id for row in rows}) == len(rows)
-    assert not list((folder / "run").rglob("*.partial"))
-
-
-def _moments(n_moments: int, n: int, seed: int) -> list[int]:
-    return random.Random(seed).sample(range(1, n_moments + 1), n)  # noqa: S311 - no secret
-
-
-def test_a_killed_run_ends_as_if_it_never_was(tmp_path: Path, finished: Path, n_moments: int, calls: list[str]) -> None:
-    """Killed at three moments of a run, it goes on to the same bytes, asking nothing again that was recorded."""
-    for at in _moments(n_moments, 3, seed=0):
-        _kill_and_finish(tmp_path / str(at), at, finished, calls)
-
-
-@pytest.mark.slow
-def test_a_run_killed_at_many_moments_ends_as_if_it_never_was(
-    tmp_path: Path, finished: Path, n_moments: int, calls: list[str]
-) -> None:
-    """The same at twenty moments, the first and the last among them."""
-    for at in [1, n_moments, *_moments(n_moments, 18, seed=1)]:
-        _kill_and_finish(tmp_path / str(at), at, finished, calls)
-
-
-def test_a_run_killed_again_and_again_ends_as_if_it_never_was(tmp_path: Path, finished: Path, n_moments: int) -> None:
-    """A run that is killed at every start, each time a little later, gets to its end and to the same bytes."""
-    n_killed = 0
-    while (ended := _child(tmp_path, 1 + n_moments // 4)).returncode == -signal.SIGKILL:
-        n_killed += 1
-        assert n_killed < 20
-    assert ended.returncode == 0, ended.stderr
-    assert n_killed >= 3
-    assert _data(tmp_path / "run") == _data(finished)
