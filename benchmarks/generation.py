@@ -21,7 +21,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -37,6 +37,7 @@ from charter.revision import revise
 from charter.revision.layouts import make_layout
 
 Chat = list[dict[str, str]]
+RowT = TypeVar("RowT")
 Ask = Callable[[Sequence[Chat], int], list[str]]
 
 PIPELINE_BATCH = 32
@@ -122,15 +123,15 @@ def loop(bench: Bench, task: Task, model: Any, tokenizer: Any, n_rows: int) -> C
     """Measure ``model.generate`` one prompt at a time, over ``n_rows`` of the rows, others each round."""
 
     def ask(chats: Sequence[Chat], max_tokens: int) -> list[str]:
-        return [generate(model, tokenizer, chat, max_tokens) for chat in chats]
+        return [generate(model, tokenizer, [chat], max_tokens)[0] for chat in chats]
 
     def turn(number: int) -> Sample:
         asked = Asked(ask)
         torch.manual_seed(number)
         with quiet_libraries(), Clock() as clock:
-            for prompt in some_rows(task, n_rows, number):
+            for prompt in some_rows(task.prompts, n_rows, number):
                 three_calls(task, [prompt], asked, number)
-        return bench.sample(_work(clock, asked, tokenizer, n_rows, 1))
+        return bench.sample(work_of(clock, asked, tokenizer, n_rows, 1))
 
     return turn
 
@@ -150,24 +151,26 @@ def pipeline(bench: Bench, task: Task, model: Any, tokenizer: Any, n_rows: int) 
         asked = Asked(ask)
         torch.manual_seed(number)
         with quiet_libraries(), Clock() as clock:
-            three_calls(task, some_rows(task, n_rows, number), asked, number)
-        return bench.sample(_work(clock, asked, tokenizer, n_rows, min(PIPELINE_BATCH, n_rows)))
+            three_calls(task, some_rows(task.prompts, n_rows, number), asked, number)
+        return bench.sample(work_of(clock, asked, tokenizer, n_rows, min(PIPELINE_BATCH, n_rows)))
 
     return turn
 
 
-def some_rows(task: Task, n_rows: int, number: int) -> list[Prompt]:
-    """Take the next ``n_rows`` prompts in each round, from the first again after the last."""
-    return [task.prompts[(number * n_rows + place) % len(task.prompts)] for place in range(n_rows)]
+def some_rows(rows: Sequence[RowT], n_rows: int, number: int) -> list[RowT]:
+    """Take the next ``n_rows`` rows in each round, from the first again after the last."""
+    return [rows[(number * n_rows + place) % len(rows)] for place in range(n_rows)]
 
 
 @torch.inference_mode()
-def generate(model: Any, tokenizer: Any, chat: Chat, max_tokens: int) -> str:
-    """Draw one answer, as the library's own examples do."""
-    inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+def generate(model: Any, tokenizer: Any, chats: Sequence[Chat], max_tokens: int) -> list[str]:
+    """Draw answers to one padded batch, as the library's own examples do."""
+    inputs = tokenizer.apply_chat_template(
+        list(chats), add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
+    )
     drawn = model.generate(**inputs.to(model.device), pad_token_id=tokenizer.pad_token_id, **_settings(max_tokens))
-    text: str = tokenizer.decode(drawn[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    return text
+    texts: list[str] = tokenizer.batch_decode(drawn[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return texts
 
 
 def n_tokens(tokenizer: Any, texts: Sequence[str]) -> int:
@@ -180,7 +183,8 @@ def _settings(max_tokens: int) -> dict[str, Any]:
     return {"max_new_tokens": max_tokens, "do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
 
 
-def _work(clock: Clock, asked: Asked, tokenizer: Any, n_rows: int, batch: int) -> Work:
+def work_of(clock: Clock, asked: Asked, tokenizer: Any, n_rows: int, batch: int) -> Work:
+    """Count what an alternative's turn put to the model and got back."""
     rendered = [tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False) for chat in asked.chats]
     n_prompt = n_tokens(tokenizer, rendered)
     return Work(

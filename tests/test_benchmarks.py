@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -24,9 +25,11 @@ from benchmarks.limits import (
     prefill_limit,
     training_limit,
 )
+from benchmarks.machine_models import make_bench
 from benchmarks.measuring import Clock, Sample, SpeedUp, finish, flags, interleave, median, result, speed_up, table
 
 from charter.constitution import load_constitution
+from charter.constitution.model import FewShots
 from charter.feedback.questions import Question, letter_request, make_asking
 
 MACHINE = Machine(gemm=1e12, bandwidth=1e10)
@@ -176,7 +179,7 @@ def test_alternatives_make_the_three_calls_of_a_round() -> None:
         return [f" answer {len(limits)} " for _ in chats]
 
     asked = generation.Asked(fake)
-    generation.three_calls(task, generation.some_rows(task, 2, 1), asked, 1)
+    generation.three_calls(task, generation.some_rows(task.prompts, 2, 1), asked, 1)
     assert limits == [48, 32, 48]
     assert [chat[-1]["content"] for chat in asked.chats[:2]] == [task.prompts[2].text, task.prompts[0].text]
     assert asked.chats[2][-2]["content"] == "answer 1"
@@ -191,6 +194,66 @@ def test_written_verdicts_ask_the_same_question() -> None:
     written, letters = labels.verdict_request(asking, question, 32, 0), letter_request(asking, question)
     assert (written.messages, written.n_shared) == (letters.messages, letters.n_shared)
     assert written.sampling.max_tokens == 32
+
+
+def test_verdicts_are_asked_for_in_both_orders() -> None:
+    """A round's requests are each pair's two, one after the other, under a principle that changes with the round."""
+    constitution, pairs = load_constitution("harmless"), labels.make_pairs(2)
+    task = labels.Task(pairs, constitution, 64)
+    asked = [request.messages[-1].content for request in task.requests(pairs, 3) if request.messages]
+    principles = constitution.principles
+    for place, text in enumerate(asked):
+        pair, principle = pairs[place // 2], principles[(3 + place // 2) % len(principles)]
+        first, second = (pair.a, pair.b) if place % 2 == 0 else (pair.b, pair.a)
+        assert principle.choice_question in text
+        assert text.endswith(f"(A) {first}\n\n(B) {second}")
+
+
+def test_padded_batches_hold_32() -> None:
+    """All prompts are put, in their order, 32 at once."""
+    chats: list[generation.Chat] = [[{"role": "user", "content": str(number)}] for number in range(70)]
+    cut = list(labels.batches(chats))
+    assert [len(batch) for batch in cut] == [32, 32, 6]
+    assert [chat for batch in cut for chat in batch] == chats
+
+
+def test_label_ratios_compare_pairs_per_second() -> None:
+    """The side that does a quarter of the pairs in the same time is four times as slow, at the limits too."""
+    notes = {"drawn_tokens": 512.0, "readable": 0.5}
+    ours, generated, same = ((Sample(2.0, n_pairs, 1, least_seconds=0.5, notes=notes),) for n_pairs in (64, 16, 32))
+    figures = labels.summarise({"one pass": ours, "generate": generated, "same engine": same})
+    assert (figures["ratio_same_engine"], figures["min_same_engine"], figures["max_same_engine"]) == (2.0, 2.0, 2.0)
+    assert (figures["ratio_at_limits"], figures["ratio_same_engine_at_limits"]) == (4.0, 2.0)
+    assert figures["tokens_per_verdict"] == {"generate": 16.0, "same engine": 8.0}
+    assert figures["pairs"] == {"one pass": 64, "generate": 16, "same engine": 32}
+
+
+@pytest.mark.model
+def test_label_sides_run_on_a_tiny_model(tiny_model: Path) -> None:
+    """Each side does its pairs in both orders; the library's reads every prompt whole, ours the shared part once."""
+    bench, model, tokenizer = make_bench(str(tiny_model))
+    constitution = load_constitution("harmless")
+    short = FewShots(judge=constitution.few_shots.judge[:1])
+    task = labels.Task(labels.make_pairs(3), constitution.model_copy(update={"few_shots": short}), 4)
+    ours = labels.one_pass(bench, task)(0)
+    generated = labels.generated(bench, task, model, tokenizer, 2)(0)
+    same = labels.written(bench, task)(0)
+    assert (ours.n_rows, generated.n_rows, same.n_rows) == (3, 2, 3)
+    assert ours.notes["drawn_tokens"] == 0 < generated.notes["drawn_tokens"]
+    assert 0 < same.notes["drawn_tokens"] <= 3 * 2 * 4
+    assert generated.notes["computed_tokens"] == generated.notes["prompt_tokens"]
+    assert ours.notes["computed_tokens"] < ours.notes["prompt_tokens"]
+    assert same.notes["computed_tokens"] < same.notes["prompt_tokens"]
+
+
+@pytest.mark.model
+def test_padded_batches_are_answered_without_their_prompts(tiny_model: Path) -> None:
+    """Each chat of a batch gets a text, and that begins where the prompt ends."""
+    _, model, tokenizer = make_bench(str(tiny_model))
+    chats: list[generation.Chat] = [[{"role": "user", "content": "harbour " * n}] for n in (2, 9)]
+    texts = generation.generate(model, tokenizer, chats, 5)
+    assert len(texts) == 2
+    assert not any("harbour harbour" in text or "assistant" in text for text in texts)
 
 
 def test_training_rows_are_the_same_every_time() -> None:
