@@ -10,10 +10,11 @@ from charter.stages.label import read_preferences
 from run_examples import RECIPE, small_recipe
 
 
-def _preference(text: str, prompt: str, number: int = 0) -> Preference:
+def _preference(text: str, prompt: str, number: int = 0, twin_of: str | None = None) -> Preference:
     name = f"pair-{prompt}-{number}"
+    kind = "benign_twin" if twin_of else "helpful"
     return Preference(
-        id=name, prompt=make_prompt(text, "helpful", id=prompt), chosen="a", rejected="b", p_chosen=0.8,
+        id=name, prompt=make_prompt(text, kind, id=prompt, twin_of=twin_of), chosen="a", rejected="b", p_chosen=0.8,
         source="on_policy", verdicts=(), pair=name, chosen_side="a", p_judge=0.8, position_bias=0.0,
     )  # fmt: skip
 
@@ -34,3 +35,16 @@ def test_no_text_is_trained_on_and_held_out(tmp_path: Path) -> None:
         f"a{n}" for n in range(60) if derive_seed(0, f"a{n}", "held out") < 0.3 * 2**56
     }
     assert 0.15 < len(held_out) / len(rows) < 0.45
+
+
+def test_a_twin_is_held_out_with_its_prompt(tmp_path: Path) -> None:
+    """A prompt and its twin are held out or trained on together, though they say different things."""
+    rows = [_preference(f"Question {n}?", f"rt-{n}") for n in range(60)]
+    rows += [_preference(f"Something harmless {n}", f"twin-{n}", twin_of=f"rt-{n}") for n in range(60)]
+    with open_run(small_recipe(tmp_path, "label.held_out=0.5"), tmp_path / "run", recipe_text=RECIPE) as run:
+        write_table(run.data("preferences"), rows, Preference)
+        train, held_out = read_preferences(run)
+    groups = [{one.prompt.twin_of or one.prompt.id for one in side} for side in (train, held_out)]
+    assert not groups[0] & groups[1]
+    assert len(groups[0] | groups[1]) == 60
+    assert min(map(len, groups)) > 15

@@ -64,7 +64,9 @@ if TYPE_CHECKING:
     from charter.runs.folder import open_run
     from charter.status import read_status
     from charter.store import Journal
+    from charter.training.adapters import LoraSettings
     from charter.training.dpo import dpo
+    from charter.training.pace import Pace
     from charter.training.sft import sft
 
     __version__: str
@@ -101,7 +103,9 @@ _HOMES = {
     "charter.status": ("read_status",),
     "charter.store": ("Journal",),
     "charter.files.tables": ("read_table", "write_table"),
+    "charter.training.adapters": ("LoraSettings",),
     "charter.training.dpo": ("dpo",),
+    "charter.training.pace": ("Pace",),
     "charter.training.sft": ("sft",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -121,10 +125,12 @@ __all__ = [
     "Interrupted",
     "Journal",
     "JournalError",
+    "LoraSettings",
     "Mapped",
     "Measurement",
     "Message",
     "ModelError",
+    "Pace",
     "Pair",
     "Preference",
     "Principle",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from charter.feedback import label
 from charter.feedback.labels import DISAGREES
 from charter.files.tables import read_table, write_table
-from charter.prompts.grouping import normalise_text
+from charter.prompts.grouping import group_of, join_groups
 from charter.records import Pair, Preference
 from charter.rows import Mapped
 from charter.runs.folder import Run
@@ -49,18 +49,17 @@ def count_labels(mapped: Mapped[Preference]) -> dict[str, int]:
 
 
 def read_preferences(run: Run) -> tuple[list[Preference], list[Preference]]:
-    """Read the preferences to train on, and those of the prompts held out, by a hash of the prompt's id.
+    """Read the preferences to train on, and those held out: of whole groups of prompts, by a hash of the group's name.
 
-    Of prompts whose texts differ in writing alone the first id in alphabetical order counts for all.
+    A prompt's group holds its twins too, and prompts whose texts differ in writing alone. They are held out from DPO;
+    SFT trains on answers to these prompts as to all others.
     """
     preferences = read_table(run.data("preferences"), Preference)
-    names: dict[str, str] = {}
-    for prompt in sorted({one.prompt.id: one.prompt for one in preferences}.values(), key=lambda prompt: prompt.id):
-        names.setdefault(normalise_text(prompt.text), prompt.id)
+    groups = join_groups(one.prompt for one in preferences)
     below = run.recipe.label.held_out * 2**56
-    held_out = {text for text, name in names.items() if derive_seed(run.recipe.seed, name, "held out") < below}
+    held_out = {name for name in groups.values() if derive_seed(run.recipe.seed, name, "held out") < below}
     train: list[Preference] = []
     kept: list[Preference] = []
     for one in preferences:
-        (kept if normalise_text(one.prompt.text) in held_out else train).append(one)
+        (kept if groups[group_of(one.prompt)] in held_out else train).append(one)
     return train, kept

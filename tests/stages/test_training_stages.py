@@ -1,0 +1,131 @@
+"""The two training stages in a run: what they tell a training, and that a finished one is never repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charter.errors import ModelError
+from charter.files.tables import write_table
+from charter.pipeline import run_stages
+from charter.recipe import load_recipe
+from charter.records import Preference, Prompt, Round, Trace, make_prompt
+from charter.runs.folder import Run, open_run
+from training.training_rows import preferences
+
+pytestmark = pytest.mark.model
+
+RECIPE = """\
+name: tiny
+constitution: harmless
+models: {{policy: {{name: {model}, dtype: float32, device: {device}}}}}
+sft: {{helpful_ratio: 0, twin_ratio: 0, batch_size: 2, lora: {{r: 4, alpha: 8}}}}
+label: {{held_out: 0}}
+dpo: {{batch_size: 2, warmup: 0.5}}
+"""
+
+
+def trace(number: int) -> Trace:
+    """Make a chain of one round."""
+    prompt = make_prompt(f"Question {number}: what now?", "red_team")
+    asked = {"critique_request": "", "critique": "", "revision_request": ""}
+    one = Round(number=1, principle="x", revision=f"No {number}.", **asked)
+    return Trace(id=f"trace-{number}", prompt=prompt, sample=0, initial="Yes.", rounds=(one,))
+
+
+@contextmanager
+def opened(folder: Path, model: Path, device: str = "cpu") -> Iterator[Run]:
+    """Open a run whose rows to train on are there already."""
+    text = RECIPE.format(model=model, device=device)
+    (folder / "tiny.yaml").write_text(text)
+    with open_run(load_recipe(folder / "tiny.yaml"), folder / "run", recipe_text=text) as run:
+        traces = [trace(number) for number in range(4)]
+        write_table(run.data("prompts"), [one.prompt for one in traces], Prompt)
+        write_table(run.data("traces"), traces, Trace)
+        write_table(run.data("preferences"), preferences(4), Preference)
+        yield run
+
+
+def told(run: Run, stage: str) -> Any:
+    """Read what a stage tells of its training."""
+    return json.loads(run.summary(stage).read_text("utf-8"))["training"]
+
+
+def test_a_finished_training_is_not_repeated(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the model and the summary, a stage tells the same of the same weights, and trains nothing."""
+    from peft import AutoPeftModelForCausalLM
+
+    from charter.engines.quiet import quiet_libraries
+
+    with opened(tmp_path, tiny_model) as run:
+        run_stages(run, ["sft", "dpo"])
+        before = {stage: told(run, stage) for stage in ("sft", "dpo")}
+        weights = {stage: (run.model(stage) / "adapter_model.safetensors").read_bytes() for stage in before}
+        for stage in before:
+            run.summary(stage).unlink()
+
+    def trains(*_: Any, **__: Any) -> None:
+        raise AssertionError("a finished training began again")
+
+    monkeypatch.setattr("charter.training.sft.load_trainee", trains)
+    monkeypatch.setattr("charter.training.dpo.load_trainee", trains)
+    with opened(tmp_path, tiny_model) as run:
+        run_stages(run, ["sft", "dpo"])
+        for stage, expected in before.items():
+            assert told(run, stage) == expected | {"notes": ["was finished in an earlier sitting"]}
+            assert (run.model(stage) / "adapter_model.safetensors").read_bytes() == weights[stage]
+            with quiet_libraries():
+                AutoPeftModelForCausalLM.from_pretrained(str(run.model(stage)))
+        assert sorted(path.name for path in (run.folder / "models").iterdir()) == ["dpo", "sft"]
+
+
+def test_other_rows_are_trained_on_anew(tiny_model: Path, tmp_path: Path) -> None:
+    """A model of other rows does not stand for the one that the stage is to make."""
+    with opened(tmp_path, tiny_model) as run:
+        run_stages(run, ["sft"])
+        run.summary("sft").unlink()
+        write_table(run.data("traces"), [trace(7)], Trace)
+        run_stages(run, ["sft"])
+        assert told(run, "sft")["n_rows"] == 1
+        assert told(run, "sft")["notes"] == ["the finished model was deleted: it is of another training (rows)"]
+
+
+def test_a_training_is_told_what_the_recipe_says(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Device and pace are the recipe's; DPO trains on with the adapter that SFT made, and asks for no other shape."""
+    from charter.training.adapters import LoraSettings
+    from charter.training.pace import Pace
+
+    heard: dict[str, dict[str, Any]] = {}
+
+    class Result:
+        def to_json(self) -> dict[str, Any]:
+            return {}
+
+    def listens(name: str) -> Any:
+        return lambda *_, **settings: heard.update({name: settings}) or Result()
+
+    for name in ("sft", "dpo"):
+        monkeypatch.setattr(f"charter.training.{name}.{name}", listens(name))
+    with opened(tmp_path, tiny_model, device="cuda:3") as run:
+        run_stages(run, ["sft", "dpo"])
+    for settings in heard.values():
+        assert settings["device"] == "cuda:3"
+        assert settings["dtype"] == "float32"
+        assert settings["lora"] == LoraSettings(r=4, alpha=8)
+    assert heard["sft"]["pace"] == Pace(batch_size=2)
+    assert heard["dpo"]["pace"] == Pace(batch_size=2, learning_rate=5e-5, warmup=0.5)
+
+
+def test_a_device_that_is_not_there_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
+    """The device is named, and nothing is left of the training."""
+    with opened(tmp_path, tiny_model, device="cuda:99") as run:
+        with pytest.raises(ModelError, match="no device 'cuda:99' on this machine"):
+            run_stages(run, ["sft"])
+        assert not (run.folder / "models").exists()
