@@ -211,7 +211,7 @@ class LabelSettings(Settings):
         description="P(the intended side is better) that a source carries of itself; 0.5 leaves it to the judge",
     )
     on_disagreement: Literal["swap", "drop", "keep"] = "swap"
-    held_out: Share = Field(default=0.1, description="share of prompts whose preferences are kept from DPO (not from SFT)")
+    held_out: Share = Field(default=0.1, description="share of prompts whose preferences DPO is not trained on")
 
 
 class DpoSettings(TrainingSettings):
