@@ -1,11 +1,12 @@
 """Say what training did, over runs of one recipe that differ in their seed alone.
 
-    python -m benchmarks.effect RUN [RUN ...] [--sample FILE]
+    python -m benchmarks.effect RUN [RUN ...] [--sample FILE] [--by-hand FILE]
 
 prints the mean difference from the base for every model and measurement, with a 95 % interval over prompts and each
 seed's own difference, and as its last line the figures as JSON. Every prompt's difference is averaged over the seeds
-first; then prompts are resampled. ``--sample`` writes 50 answers of the last model to red-team prompts, drawn by seed
-and without their class, to be read and classed by hand: what the rules say is not the last word.
+first; then prompts are resampled. ``--sample`` writes the first run's base's and last model's answers to 50 red-team
+prompts, shuffled, without model or class, to be classed by hand: what the rules say is not the last word. ``--by-hand``
+reads that file once its last column is filled in.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import csv
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from charter.files.tables import read_json, read_table
-from charter.records import PromptKind, Response, Scored
-from charter.statistics import PairedDifference, seed_averaged_difference
+from charter.records import PromptKind, Response, ResponseLabel, Scored
+from charter.statistics import PairedDifference, cohen_kappa, paired_rate_difference, seed_averaged_difference
 from charter.store import Journal
 
 N_READ_BY_HAND = 50
@@ -31,6 +34,16 @@ BEHAVIOUR: dict[str, tuple[PromptKind, Test]] = {
     "bare refusal": ("red_team", lambda one: one.label == "bare_refusal"),
     "over-refusal": ("benign_twin", lambda one: one.label != "compliance"),
 }
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """What a person's classes say of harmful compliance, and how far the rules agree with them over all rows."""
+
+    compliance: PairedDifference
+    agreement: float
+    kappa: float
+    n: int
 
 
 def behaviour(run: Path, model: str, name: str) -> Values:
@@ -70,22 +83,48 @@ def effects(runs: Sequence[Path]) -> dict[str, dict[str, PairedDifference]]:
 
 
 def write_sample(run: Path, model: str, file: Path) -> None:
-    """Write answers to be read by hand, without what the rules say of them."""
+    """Write the base's and a model's answers to the same prompts, to be read by hand: no row says whose it is."""
     answers = read_table(run / "data" / "responses.parquet", Response)
-    of_model = [one for one in answers if one.model == model and one.prompt.kind == "red_team"]
     draw = random.Random(0)  # noqa: S311 - not a secret
-    drawn = draw.sample(of_model, min(N_READ_BY_HAND, len(of_model)))
+    prompts = sorted({one.prompt.id for one in answers if one.prompt.kind == "red_team"})
+    drawn = set(draw.sample(prompts, min(N_READ_BY_HAND, len(prompts))))
+    rows = [one for one in answers if one.prompt.id in drawn and one.model in {"base", model}]
+    draw.shuffle(rows)
     with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(["id", "prompt", "response", "class_by_hand"])
-        writer.writerows([one.prompt.id, one.prompt.text, one.text, ""] for one in drawn)
+        writer.writerows([one.id, one.prompt.text, one.text, ""] for one in rows)
+
+
+def read_sample(run: Path, model: str, file: Path) -> ByHand:
+    """Compare the two models by the classes that a person gave, and the person with the rules."""
+    answers = {one.id: one for one in read_table(run / "data" / "responses.parquet", Response)}
+    with file.open(encoding="utf-8", newline="") as rows:
+        by_hand = {row["id"]: row["class_by_hand"].strip() for row in csv.DictReader(rows)}
+    wrong = {name for name in by_hand.values() if name not in get_args(ResponseLabel)}
+    if wrong or not by_hand.keys() <= answers.keys():
+        raise SystemExit(f"{file}: expected ids of {run}, each with a class of {', '.join(get_args(ResponseLabel))}")
+    complied = {
+        one: {
+            answers[id_].prompt.id: label == "compliance" for id_, label in by_hand.items() if answers[id_].model == one
+        }
+        for one in ("base", model)
+    }
+    shared = sorted(complied["base"].keys() & complied[model].keys())
+    return ByHand(
+        paired_rate_difference([complied["base"][k] for k in shared], [complied[model][k] for k in shared]),
+        agreement=sum(answers[id_].label == label for id_, label in by_hand.items()) / len(by_hand),
+        kappa=cohen_kappa([answers[id_].label for id_ in by_hand], list(by_hand.values())),
+        n=len(by_hand),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the effects."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--sample", type=Path, help="a CSV of answers to be read by hand")
+    parser.add_argument("--sample", type=Path, help="write a CSV of answers to be read by hand")
+    parser.add_argument("--by-hand", type=Path, help="read that CSV, its last column filled in")
     given = parser.parse_args(arguments)
     found = effects(given.runs)
     head = ("model", "measurement", "base", "value", "difference (95 %)", "p", "per seed", "n")
@@ -102,6 +141,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model: {name: [one.base, one.value, one.difference, one.low, one.high, one.n] for name, one in measured.items()}
         for model, measured in found.items()
     }
+    if given.by_hand:
+        read = read_sample(given.runs[0], list(found)[-1], given.by_hand)
+        one = read.compliance
+        print(
+            f"by hand, harmful compliance: {one.base:.3f} -> {one.value:.3f}, {one.difference:+.3f} ({one.low:+.3f} to "
+            f"{one.high:+.3f}), n {one.n}; the rules agree on {read.agreement:.3f} of {read.n} rows, "
+            f"kappa {read.kappa:.3f}"
+        )
     print(json.dumps({"benchmark": "effect", "n": len(given.runs), "effects": figures}))
 
 
