@@ -10,7 +10,7 @@ from training_rows import sft_rows
 
 from charter.engines.quiet import quiet_libraries
 from charter.errors import ModelError
-from charter.training.adapters import LoraSettings, load_trainee, merge_adapter
+from charter.training.adapters import LoraSettings, load_trainee, merge_adapter, save_trained
 from charter.training.pace import Pace
 from charter.training.sft import sft
 
@@ -58,6 +58,18 @@ def test_merging_refuses_what_it_cannot_do(tiny_model: Path, adapter: Path, tmp_
         merge_adapter(tiny_model, tmp_path / "merged")
     with pytest.raises(ModelError, match="exists"):
         merge_adapter(adapter, tmp_path)
+
+
+def test_saving_asks_the_hub_nothing(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter is written without a question about its base, whose name may be nobody's on the hub."""
+    from peft.utils import save_and_load
+
+    asked: list[str] = []
+    monkeypatch.setattr(save_and_load, "check_file_exists_on_hf_hub", lambda name, _: asked.append(name))
+    trainee = load_trainee(tiny_model, lora=LoraSettings(r=4), seed=0, dtype="float32")
+    save_trained(trainee.model, trainee.tokenizer, tmp_path / "adapter", "smollm2-135m")
+    assert (tmp_path / "adapter/adapter_model.safetensors").exists()
+    assert not asked
 
 
 def test_new_adapter_is_seeded_and_leaves_the_random_state_alone(tiny_model: Path) -> None:

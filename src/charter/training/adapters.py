@@ -125,7 +125,8 @@ def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
         settings.base_model_name_or_path = base
         if isinstance(settings.target_modules, set):
             settings.target_modules = sorted(settings.target_modules)  # a set is written in another order each time
-        model.save_pretrained(folder, selected_adapters=[_ADAPTER])
+        # The vocabulary is never changed; PEFT would ask the hub, by the base's name, whether it was.
+        model.save_pretrained(folder, selected_adapters=[_ADAPTER], save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card; a model's card is written on publishing
     else:
         model.save_pretrained(folder)
