@@ -44,3 +44,17 @@ def test_nothing_to_sample_loads_no_model(tmp_path: Path, monkeypatch: pytest.Mo
     origins = Counter(row.origin for row in read_table(run / "data/sft.parquet", SftRow))
     assert origins["reference"] == 5
     assert origins["sampled"] == 0
+
+
+def test_a_part_of_a_sorted_file_is_drawn_from_many_categories(tmp_path: Path) -> None:
+    """A ratio that takes a part of the prompts does not take the head of a file sorted by category."""
+    rows = [
+        {"prompt": f"Question {n}?", "reference": f"Answer {n}.", "category": f"category {n // 20}"} for n in range(200)
+    ]
+    source = tmp_path / "helpful.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    prompts = ["prompts.n_evaluation_helpful=0", "prompts.n_train_helpful=null", f"prompts.helpful={source}"]
+    run = small_run(tmp_path, ["prompts", "revise", "sft"], *prompts, "sft.helpful_ratio=2", "sft.twin_ratio=0")
+    mixed = [row for row in read_table(run / "data/sft.parquet", SftRow) if row.prompt.kind == "helpful"]
+    assert 10 <= len(mixed) <= 60
+    assert len({row.prompt.category for row in mixed}) >= 6

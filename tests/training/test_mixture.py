@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charter.records import Prompt, Round, Trace, make_prompt
-from charter.training.mixture import Mixture, revision_rows, sampled_rows, shuffled, to_sample
+from charter.training.mixture import Mixture, mixture_order, revision_rows, sampled_rows, shuffled, to_sample
 
 
 def _round(number: int, revision: str, *flags: str) -> Round:
@@ -123,6 +124,21 @@ def test_every_prompt_answers_once_before_any_answers_twice() -> None:
     traces = [_plain(number, sample) for number in range(3) for sample in range(2)]
     mixture = _sampled(traces, 4)
     assert [row.response for row in mixture.rows] == ["answer 0.0", "answer 1.0", "answer 2.0", "answer 0.1"]
+
+
+def test_a_part_of_the_prompts_is_drawn_from_every_category() -> None:
+    """Prompts sorted by category are put in an order of the seed's, whatever order they come in."""
+    prompts = [
+        make_prompt(f"prompt {category}.{number}", "benign_twin", category=f"category {category}", reference="so")
+        for category in range(14)
+        for number in range(17)
+    ]
+    ordered = mixture_order(prompts, 0)
+    drawn = Counter(row.prompt.category for row in sampled_rows(ordered, [], 60).rows)
+    assert len(drawn) == 14
+    assert max(drawn.values()) <= 10
+    assert mixture_order(prompts[::-1], 0) == ordered != mixture_order(prompts, 1)
+    assert sorted(prompt.id for prompt in ordered) == sorted(prompt.id for prompt in prompts)
 
 
 def test_a_reference_stands_in_for_the_answers() -> None:

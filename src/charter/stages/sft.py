@@ -14,7 +14,7 @@ from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise, tally
 from charter.stages.trained import SKIPPED, base_name, training_arguments
-from charter.training.mixture import revision_rows, sampled_rows, shuffled, to_sample
+from charter.training.mixture import mixture_order, revision_rows, sampled_rows, shuffled, to_sample
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def mix_rows(run: Run) -> Mixed:
     failed: Counter[str] = Counter()
     for kind, ratio in ratios.items():
         wanted = round(ratio * len(revised.rows))
-        prompts = read_prompts(run, "train", kind)
+        prompts = mixture_order(read_prompts(run, "train", kind), run.recipe.seed)
         sampled = _sample(run, kind, prompts, wanted)
         mixture = sampled_rows(prompts, sampled.done, wanted)
         rows += mixture.rows

@@ -54,12 +54,17 @@ def revision_rows(
     return Mixture(tuple(rows.values()), dict(left_out))
 
 
+def mixture_order(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
+    """Order prompts by a hash of the seed: the head of a file sorted by category would leave whole categories out."""
+    return sorted(prompts, key=lambda prompt: (derive_seed(seed, prompt.id, "sft mixture"), prompt.id))
+
+
 def sampled_rows(prompts: Sequence[Prompt], traces: Iterable[Trace], limit: int) -> Mixture:
     """Take plain answers (traces without rounds) as responses, at most ``limit``, in the order of the prompts.
 
     A prompt's own reference stands in for its answers. An answer that does not comply is left out: these prompts are
     benign, and a needless refusal is nothing to learn from. Every prompt gives its first answer before any gives a
-    second.
+    second; a limit below their number takes the first prompts alone, so put them in ``mixture_order`` before.
     """
     samples: dict[str, list[Trace]] = {prompt.id: [] for prompt in prompts}
     for trace in sorted(traces, key=lambda trace: trace.sample):
