@@ -115,6 +115,20 @@ def test_pickled_adapter_is_refused(tmp_path: Path) -> None:
         resolve_model(str(adapter))
 
 
+@pytest.mark.parametrize("other", ["extra.safetensors", "adapter_model.safetensors.index.json"])
+def test_safetensors_beside_a_pickled_adapter_do_not_let_it_in(other: str, tmp_path: Path) -> None:
+    """Where adapter_model.safetensors is not there, peft loads adapter_model.bin, whatever else lies beside it."""
+    adapter = make_adapter(tmp_path / "adapter", str(make_model(tmp_path / "base")))
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model-00001-of-00001.safetensors")
+    (adapter / "adapter_model.bin").write_bytes(b"a pickle")
+    if other.endswith(".json"):
+        write_json(adapter / other, {"weight_map": {"weight": "adapter_model-00001-of-00001.safetensors"}})
+    else:
+        save_weights(adapter / other)
+    with pytest.raises(ModelError, match=r"lacks adapter_model\.safetensors, the file that peft loads"):
+        resolve_model(str(adapter))
+
+
 def test_adapter_that_names_no_base_is_refused(tmp_path: Path) -> None:
     """Without base_model_name_or_path nothing is guessed."""
     adapter = make_adapter(tmp_path / "adapter", "")

@@ -14,6 +14,7 @@ CONFIGURATION = "config.json"
 ADAPTER_CONFIGURATION = "adapter_config.json"
 TEMPLATE_FILES = _CHAT_TEMPLATE, _TOKENIZER_CONFIGURATION = "chat_template.jinja", "tokenizer_config.json"
 
+_ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 _FILES_SHOWN = 8
@@ -31,7 +32,7 @@ def check_model(folder: Path, *, trust_remote_code: bool) -> None:
     if not trust_remote_code:
         _refuse_code(folder / CONFIGURATION, configuration)
         _refuse_code(folder / _TOKENIZER_CONFIGURATION)
-    _check_weights(folder, "model")
+    _check_weights(folder)
     if not has_tokenizer(folder):
         raise ModelError(
             f"{folder} has no tokenizer (looked for {', '.join(_TOKENIZERS)}); save the tokenizer beside the model"
@@ -45,7 +46,7 @@ def check_adapter(folder: Path) -> str:
         The base as the adapter's configuration names it.
 
     Raises:
-        ModelError: no base named, no safetensors, or damaged weights.
+        ModelError: no base named, no ``adapter_model.safetensors``, or damaged weights.
     """
     base = read_configuration(folder / ADAPTER_CONFIGURATION).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
@@ -53,7 +54,16 @@ def check_adapter(folder: Path) -> str:
             f"{folder / ADAPTER_CONFIGURATION} names no base model (base_model_name_or_path is {base!r}); name there "
             "the model that the adapter was trained on"
         )
-    _check_weights(folder, "adapter_model")
+    # The one file that PEFT reads safely: without it, it loads a pickle that lies beside any other.
+    weights = folder / _ADAPTER_WEIGHTS
+    if not weights.is_file():
+        names = [path.name for path in folder.iterdir()]
+        require_safetensors(str(folder), names)
+        raise ModelError(
+            f"{folder} is no whole adapter: it lacks {_ADAPTER_WEIGHTS}, the file that peft loads, and holds "
+            f"{_some(sorted(names))}; save the adapter again with peft's save_pretrained"
+        )
+    _check_whole(weights)
     return base
 
 
@@ -143,14 +153,14 @@ def _refuse_code(path: Path, configuration: dict[str, Any] | None = None) -> Non
         )
 
 
-def _check_weights(folder: Path, stem: str) -> None:
-    index = folder / f"{stem}.safetensors.index.json"
+def _check_weights(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
     require_safetensors(str(folder), (path.name for path in folder.iterdir()))
     if index.is_file():
         weight_map = read_configuration(index).get("weight_map")
         files = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
-    elif (folder / f"{stem}.safetensors").is_file():
-        files = [f"{stem}.safetensors"]
+    elif (folder / "model.safetensors").is_file():
+        files = ["model.safetensors"]
     else:
         files = sorted(path.name for path in folder.glob("*.safetensors"))
     missing = [name for name in files if not (folder / name).is_file()]
