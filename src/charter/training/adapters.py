@@ -195,13 +195,9 @@ def _load_base(folder: ModelFolder, dtype: str) -> Any:
 
 
 def _load_tokenizer(folder: ModelFolder) -> Any:
-    from transformers import AutoTokenizer
+    from charter.engines.tokenizers import load_tokenizer
 
-    with quiet_libraries():
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder.tokenizer, trust_remote_code=folder.trust_remote_code)
-        except (OSError, ValueError) as error:
-            raise ModelError(f"the tokenizer in {folder.tokenizer} cannot be loaded: {error}") from error
+    tokenizer = load_tokenizer(folder)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # masked by the attention mask, so that any token will do
     return tokenizer

@@ -10,6 +10,7 @@ import torch
 
 from charter.engines.devices import choose_device, computes_in_bfloat16
 from charter.engines.quiet import quiet_libraries
+from charter.engines.tokenizers import load_tokenizer
 from charter.engines.transformers.attention import Prefill
 from charter.engines.transformers.body import Body, LibraryBody, Linear, LlamaBody, is_llama, make_head
 from charter.engines.transformers.decoding import Decoder, SharedPrefixDecoder
@@ -49,12 +50,9 @@ def load_model(folder: ModelFolder, *, dtype: str, device: str) -> LoadedModel:
     Raises:
         ModelError: an unknown dtype or device; files that cannot be loaded.
     """
-    from transformers import AutoTokenizer
-
     place = choose_device(device)
     number = choose_dtype(dtype, place)
-    code = folder.trust_remote_code
-    tokenizer = AutoTokenizer.from_pretrained(folder.tokenizer, trust_remote_code=code)
+    tokenizer = load_tokenizer(folder)
     try:
         with quiet_libraries():
             model = _load_weights(folder, number).to(place).eval()
