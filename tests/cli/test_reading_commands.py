@@ -11,7 +11,7 @@ from charter.files.tables import read_table
 from charter.prompts import load_prompts
 from charter.records import Pair, Prompt, Trace
 from charter.status import STAGE_NAMES
-from cli.command import Command
+from cli.command import Command, Done
 
 
 def test_check_prints_the_plan(charter: Command, place: Path) -> None:
@@ -192,4 +192,35 @@ def test_chat_reads_lines_and_answers(charter: Command, place: Path, monkeypatch
     assert answers("--constitution", "harmless")[0] not in first
     as_json = [json.loads(line) for line in answers("--json")]
     assert [one["text"] for one in as_json] == first
+    del place
+
+
+def test_chat_goes_on_after_a_question_that_fails(
+    charter: Command, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be answered is reported and forgotten; the talk ends as it would without it, but with code 1."""
+    import io
+
+    from charter.engines.base import Completion, CompletionRequest
+    from charter.engines.scripted import ScriptedEngine
+    from charter.errors import EngineError
+
+    answer = ScriptedEngine.complete
+
+    async def refusing(self: ScriptedEngine, request: CompletionRequest) -> Completion:
+        if request.messages is not None and len(request.messages[-1].content) > 100:
+            raise EngineError("the request is too long")
+        return await answer(self, request)
+
+    monkeypatch.setattr(ScriptedEngine, "complete", refusing)
+
+    def talk(*lines: str) -> Done:
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        return charter("chat", "anyone", "--engine", "scripted")
+
+    done = talk("Hello.", "long " * 100, "And you?")
+    plain = talk("Hello.", "And you?")
+    assert (done.code, plain.code) == (1, 0)
+    assert done.out == plain.out
+    assert "error: the request is too long" in done.err
     del place

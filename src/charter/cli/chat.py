@@ -13,6 +13,7 @@ import typer
 
 from charter.cli import console
 from charter.cli.options import AsJson, examples
+from charter.errors import EngineError
 
 if TYPE_CHECKING:
     from charter.cli.conversation import Conversation
@@ -58,11 +59,12 @@ def chat(  # noqa: PLR0917 - the command line names them
         EngineName, typer.Option(help="'scripted' answers made-up prose without a model, to try the command.")
     ] = EngineName.transformers,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Talk to a model, before or after training.
 
     /reset begins anew, /quit (or the end of the input) ends. Lines are read from stdin, so that a talk can be scripted;
-    then only the answers are printed, with --json one object each.
+    then only the answers are printed, with --json one object each. A question that cannot be answered, such as one too
+    long for the model, is reported, and the talk goes on without it; the command then ends with code 1.
     """
     from charter.cli.conversation import Conversation
     from charter.cli.progress import make_progress
@@ -77,9 +79,10 @@ def chat(  # noqa: PLR0917 - the command line names them
         policy = pool.engine("policy")
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
     try:
-        _talk(Conversation(policy, opening, sampling), as_json=as_json)
+        n_failed = _talk(Conversation(policy, opening, sampling), as_json=as_json)
     finally:
         pool.close()
+    return EngineError.exit_code if n_failed else 0
 
 
 def _opening(system: str, constitution: str) -> tuple[Message, ...]:
@@ -97,23 +100,31 @@ def _opening(system: str, constitution: str) -> tuple[Message, ...]:
     return (first, *rest)
 
 
-def _talk(conversation: Conversation, *, as_json: bool) -> None:
+def _talk(conversation: Conversation, *, as_json: bool) -> int:
+    """Ask line by line, and count the questions that could not be answered."""
+    n_failed = 0
     with asyncio.Runner() as runner:
         for line in _lines():
             said = line.strip()
             if said == "/quit":
-                return
+                break
             if said == "/reset":
                 conversation.reset()
                 console.note("begun anew")
             elif said:
-                completion = runner.run(conversation.say(said))
+                try:
+                    completion = runner.run(conversation.say(said))
+                except EngineError as error:
+                    console.fail(f"{error}\n(not said: go on, or begin anew with /reset)")
+                    n_failed += 1
+                    continue
                 if as_json:
                     console.write_json(completion.model_dump(mode="json"))
                 else:
                     console.write(completion.text.strip())
                 if completion.finish == "length":
                     console.note("(cut at the longest answer: --max-tokens)")
+    return n_failed
 
 
 def _lines() -> Iterator[str]:
