@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from charter.engines.base import ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError, Interrupted, TooManyFailures
+from charter.pipeline import run_stages
+from charter.runs import sittings
+from charter.runs.folder import Run, open_run
+from charter.runs.sittings import Tally
 from charter.stages import STAGES
+from charter.stages.summary import Summary
 from charter.store import Journal
-from run_examples import small_run
+from run_examples import RECIPE, journal_rows, small_recipe, small_run, summaries
 
 WHOLE = [name for name in STAGES if name != "report"]
 
@@ -50,9 +57,23 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
     return Failing(monkeypatch)
 
 
+def wait_for(found: Callable[[], Any]) -> Any:
+    """Wait until there is something, for a minute at most."""
+    end = time.monotonic() + 60
+    while not (value := found()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return value
+
+
 def files(run: Path) -> dict[str, bytes]:
     """Read every table and figure of a run."""
     return {path.name: path.read_bytes() for path in (*run.glob("data/*"), run / "evaluation.json") if path.exists()}
+
+
+def ends(run: Path, part: str) -> set[str]:
+    """Read how the rows of a part of a stage stand in the journal."""
+    return {status for stage, _, status, _ in journal_rows(run) if stage.startswith(part)}
 
 
 def summary(run: Path, stage: str) -> Any:
@@ -63,6 +84,11 @@ def summary(run: Path, stage: str) -> Any:
 def times(run: Path, names: Sequence[str] = WHOLE) -> dict[str, int]:
     """When each stage ended."""
     return {name: (run / f"stages/{name}.json").stat().st_mtime_ns for name in names}
+
+
+def n_calls(run: Path, stage: str) -> int:
+    """How many calls a stage's summary counts."""
+    return sum(used["n_calls"] for used in summary(run, stage)["usage"].values())
 
 
 def test_failed_rows_are_named_and_the_run_goes_on(tmp_path: Path, failing: Failing) -> None:
@@ -114,11 +140,51 @@ def test_rows_that_fail_again_change_nothing(tmp_path: Path, failing: Failing) -
     """Where the same rows fail again, no stage is done anew: a training would be repeated for nothing."""
     failing.fails = failing.once_in(20)
     run = small_run(tmp_path, WHOLE)
-    before, ended, failed = files(run), times(run), failing.n_failed
+    before, told, failed = files(run), summaries(run), failing.n_failed
     small_run(tmp_path, WHOLE)
     assert failing.n_failed > failed
-    assert times(run) == ended
+    assert summaries(run) == told
     assert files(run) == before
+    assert sum(n_calls(run, name) for name in WHOLE) == failing.n_calls
+
+
+def test_time_and_calls_are_totals(tmp_path: Path, failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A summary counts the sittings that were cut off, and those that tried failed rows again."""
+    small_run(tmp_path, ["prompts"])
+    failing.fails, failing.n_calls = failing.once_in(12), 0
+    whole = STAGES["revise"]
+
+    def cut(run: Run) -> Summary:
+        whole.run(run)
+        raise Interrupted("before the summary")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(cast("Any", STAGES), "revise", replace(whole, run=cut))
+        with pytest.raises(Interrupted):
+            small_run(tmp_path, ["revise"])
+    with Journal(tmp_path / "run/journal.sqlite") as journal:
+        first = Tally.from_json(journal.tally("revise") or "")
+    assert sum(used.total.n_calls for used in first.usage.values()) == failing.n_calls > 6
+    run = small_run(tmp_path, ["revise"])
+    assert summary(run, "revise")["failed_rows"]
+    assert n_calls(run, "revise") == failing.n_calls
+    assert summary(run, "revise")["seconds"] > first.seconds > 0
+    before = summary(run, "revise")["seconds"]
+    failing.fails = lambda _: False
+    small_run(tmp_path, ["revise"])
+    assert n_calls(run, "revise") == failing.n_calls
+    assert summary(run, "revise")["seconds"] > before
+
+
+def test_a_killed_sitting_leaves_what_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time and calls are kept while a stage is at work, not only at its end."""
+    monkeypatch.setattr(sittings, "_KEEP_EVERY_SECONDS", 0.01)
+    small_run(tmp_path, ["prompts"])
+    with open_run(small_recipe(tmp_path), tmp_path / "run", recipe_text=RECIPE) as run:
+        with sittings.sitting(run, "revise"):
+            STAGES["revise"].run(run)
+            kept = wait_for(lambda: sittings.tally_so_far(run, "revise").usage)
+        assert kept["small"].total.n_calls > 0
 
 
 def test_nothing_is_asked_where_nothing_failed(tmp_path: Path, failing: Failing) -> None:
@@ -141,6 +207,44 @@ def test_later_stages_follow_a_row_that_came_back(tmp_path: Path, failing: Faili
     assert not summary(run, "label")["failed_rows"]
     assert times(run, WHOLE[:4]) == {name: ended[name] for name in WHOLE[:4]}
     assert {path.stem for path in (run / "stages").iterdir()} == set(WHOLE[:5])
+
+
+@pytest.mark.parametrize(("later", "part"), [("pairs", "pairs"), ("evaluate", "evaluate/respond/sft")])
+def test_rows_of_a_later_stage_half_done_are_forgotten(
+    tmp_path: Path, failing: Failing, monkeypatch: pytest.MonkeyPatch, later: str, part: str
+) -> None:
+    """What was sampled from a model that is now trained anew is not mixed with what its successor says."""
+    small_run(tmp_path, ["prompts", "revise"])
+    failing.fails = failing.once_in(9)
+    run = small_run(tmp_path, ["sft"])
+    assert summary(run, "sft")["failed_rows"]
+
+    def cut(_: Any) -> None:
+        raise Interrupted("half way")
+
+    failing.fails = lambda _: False
+    whole = STAGES[later]
+    with monkeypatch.context() as patch:
+        patch.setitem(cast("Any", STAGES), later, replace(whole, run=lambda run: cut(whole.run(run))))
+        with pytest.raises(Interrupted):
+            small_run(tmp_path, [later])  # its rows are in the journal, its summary is not
+    assert not (run / f"stages/{later}.json").exists()
+    assert "done" in ends(run, part)
+    small_run(tmp_path, ["sft"])
+    assert summary(run, "sft")["failed_rows"] == []
+    assert ends(run, part) == {"failed"}
+
+
+def test_a_done_stage_can_be_passed_over_with_its_failures(tmp_path: Path, failing: Failing) -> None:
+    """Where no second try is wanted, failed rows and all that rests on the stage stay as they are."""
+    failing.fails = failing.once_in(20)
+    folder = small_run(tmp_path, WHOLE)
+    before, failing.n_calls = times(folder), 0
+    failing.fails = lambda _: False
+    with open_run(small_recipe(tmp_path), folder, recipe_text=RECIPE) as run:
+        run_stages(run, WHOLE, retry=False)
+    assert failing.n_calls == 0
+    assert times(folder) == before
 
 
 def test_some_rows_come_back(tmp_path: Path, failing: Failing) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from charter.engines.cache import Usage
 from charter.engines.memory import release_memory
 from charter.errors import RunError
 from charter.files.tables import read_json, write_json
 from charter.runs.folder import Run
+from charter.runs.sittings import sitting, tally_so_far
 from charter.stages import STAGES
 from charter.store import Outcome
 from charter.training.checkpoints import take_back
@@ -21,16 +19,18 @@ from charter.training.checkpoints import take_back
 FORGOTTEN = "to be done again"
 
 
-def run_stages(run: Run, names: Sequence[str], *, again: str | None = None) -> None:
+def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retry: bool = True) -> None:
     """Do the named stages in order.
 
     A stage that is done is passed over. Of one whose rows failed in part those rows are tried again; where that brought
-    any of them to another end, the stage is done anew from what is recorded, and so is every later one.
+    any of them to another end, the stage is done anew from what is recorded, and so is every later one that is named:
+    what the others wrote is undone, since it rests on rows that have changed.
 
     Args:
         run: the open run.
         names: of ``stages.STAGES``, in their order.
         again: a stage to forget first, with every later one (see ``forget``).
+        retry: whether failed rows of a stage that is done are tried again; if not, it is passed over.
 
     Raises:
         RunError: where a stage's input is missing.
@@ -44,7 +44,7 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None) -> N
             _check_inputs(run, name)
             _forget_later(run, name)
             _do(run, name)
-        elif failures_before(run, name):
+        elif retry and failures_before(run, name):
             _try_failed(run, name)
 
 
@@ -67,17 +67,31 @@ def forget(run: Run, first: str) -> None:
         for written in STAGES[name].writes:
             _remove(run.folder / written)
             _remove(run.folder / f"{written}.training")  # checkpoints, where a training was not finished
-        for recorded in run.journal.stages():
-            if recorded == name or recorded.startswith(f"{name}/"):
-                _forget_rows(run, recorded)
+        for recorded in _recorded(run, name):
+            _forget_rows(run, recorded)
 
 
 def _forget_later(run: Run, name: str) -> None:
-    """Undo stages that were done ahead of this one, such as an evaluation before there was anything trained."""
+    """Undo stages that were done or begun ahead of this one.
+
+    Such are an evaluation before there was anything trained, and pairs of which half were sampled from an SFT model
+    that is now trained anew.
+    """
     names = tuple(STAGES)
-    later = [other for other in names[names.index(name) + 1 :] if run.summary(other).exists()]
-    if later:
-        forget(run, later[0])
+    begun = [later for later in names[names.index(name) + 1 :] if run.summary(later).exists() or _has_rows(run, later)]
+    if begun:
+        forget(run, begun[0])
+
+
+def _has_rows(run: Run, name: str) -> bool:
+    return any(
+        end.payload != FORGOTTEN for recorded in _recorded(run, name) for end in run.journal.outcomes(recorded).values()
+    )
+
+
+def _recorded(run: Run, name: str) -> list[str]:
+    """Name what a stage's rows are recorded under: the stage, or parts of it."""
+    return [one for one in run.journal.stages() if one == name or one.startswith(f"{name}/")]
 
 
 def _remove(path: Path) -> None:
@@ -103,10 +117,11 @@ def _try_failed(run: Run, name: str) -> None:
     """Map a stage's rows again, of which the journal gives all but the failed; redo the stage where it has to be."""
     failed = failures_before(run, name)
     stage = STAGES[name]
-    (stage.map or stage.run)(run)
-    run.pool.close()
+    with sitting(run, name):
+        (stage.map or stage.run)(run)
     if _failed_rows(run, name) == failed:
-        run.pool.take_usage()  # of calls that came to nothing
+        # Nothing came of it, but it took its time and calls.
+        write_json(run.summary(name), read_json(run.summary(name)) | tally_so_far(run, name).columns())
         return
     _forget_later(run, name)
     run.summary(name).unlink()
@@ -116,8 +131,7 @@ def _try_failed(run: Run, name: str) -> None:
 def _failed_rows(run: Run, name: str) -> list[str]:
     return sorted(
         f"{recorded}: {row}"
-        for recorded in run.journal.stages()
-        if recorded == name or recorded.startswith(f"{name}/")
+        for recorded in _recorded(run, name)
         for row, end in run.journal.outcomes(recorded).items()
         if end.status == "failed" and end.payload != FORGOTTEN
     )
@@ -128,17 +142,10 @@ def _do(run: Run, name: str) -> None:
         # Of a stage that was stopped before its summary: not known to be whole, but for a model that says what made it.
         if not take_back(run.folder / written):
             _remove(run.folder / written)
-    started = time.monotonic()
-    summary = STAGES[name].run(run)
-    run.pool.close()
+    with sitting(run, name):
+        summary = STAGES[name].run(run)
     release_memory()
-    usage = {model: _usage_columns(used) for model, used in run.pool.take_usage().items()}
-    seconds = round(time.monotonic() - started, 3)
     failed = _failed_rows(run, name) if summary["failed"] else []
-    told = {"stage": name, "seconds": seconds, **summary, "failed_rows": failed, "usage": usage}
+    took = tally_so_far(run, name).columns()
+    told = {"stage": name, "seconds": took["seconds"], **summary, "failed_rows": failed, "usage": took["usage"]}
     write_json(run.summary(name), told)
-
-
-def _usage_columns(used: Usage) -> dict[str, Any]:
-    total = used.total.model_dump()
-    return {"n_cached": total.pop("n_hits"), **total, "kinds": used.model_dump()}

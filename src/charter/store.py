@@ -1,4 +1,4 @@
-"""The run's journal: one SQLite file that remembers completions and the fate of every row.
+"""The run's journal: one SQLite file that remembers completions, the fate of every row, and what each stage took.
 
 Each payload carries a checksum that is verified on reading; a damaged record counts as missing, so that only what it
 held is done again. Writes are gathered and committed together (a commit costs about a millisecond); ``flush`` makes
@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS rows (
     stage TEXT NOT NULL, row TEXT NOT NULL, status TEXT NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL,
     PRIMARY KEY (stage, row)
 );
+CREATE TABLE IF NOT EXISTS tallies (stage TEXT PRIMARY KEY NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL);
 """
 _MAX_PENDING = 2048
 _MAX_PENDING_SECONDS = 0.1
@@ -102,6 +103,25 @@ class Journal:
             for row, status, payload, checksum in found
             if self._whole(checksum, stage, row, status, payload)
         }
+
+    def tally(self, stage: str) -> str | None:
+        """Recall what a stage took so far, as it was last kept; None where there is nothing (or a damaged record)."""
+        with self._lock:
+            found = self._one("SELECT payload, checksum FROM tallies WHERE stage = ?", (stage,))
+        if found is None:
+            return None
+        payload, checksum = found
+        return payload if self._whole(checksum, stage, payload) else None
+
+    def keep_tally(self, stage: str, payload: str) -> None:
+        """Keep what a stage took so far in place of what was kept before; durable at once."""
+        with self._lock:
+            try:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?)", (stage, payload, _checksum(stage, payload))
+                )
+            except sqlite3.Error as error:
+                raise _unwritable(self.path, error) from error
 
     def stages(self) -> tuple[str, ...]:
         """Name the stages that have records, sorted."""

@@ -3,6 +3,7 @@ import gc
 import threading
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -239,3 +240,22 @@ def test_infinite_log_probability_is_refused() -> None:
     with pytest.raises(EngineError, match="not finite"):
         ask(engine, [choose(engine, "Which?")])
     assert len(memory) == 0
+
+
+class Sharing(ScriptedEngine):
+    """A scripted engine that says how much of its prompts it did not compute again."""
+
+    prefix_statistics = SimpleNamespace(n_from_cache=0)
+
+
+def test_tokens_from_a_shared_prefix_are_counted() -> None:
+    """What the engine counts is in the usage, also when it is closed; it is never more than the prompts' tokens."""
+    engine = CachedEngine(Sharing(), DictMemory())
+    ask(engine, [draw(engine, seed=1), draw(engine, seed=2)])
+    assert engine.usage.n_prompt_tokens_from_prefix == 0
+    Sharing.prefix_statistics.n_from_cache = 2
+    engine.close()
+    assert engine.usage.n_prompt_tokens_from_prefix == 2
+    assert (engine.usage + engine.usage).n_prompt_tokens_from_prefix == 4
+    Sharing.prefix_statistics.n_from_cache = 10**6
+    assert engine.usage.n_prompt_tokens_from_prefix == engine.usage.total.n_prompt_tokens

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from charter.engines.base import (
     Capability,
@@ -79,16 +79,42 @@ class KindUsage(Record):
 
 
 class Usage(Record):
-    """What an engine's requests came to, by kind."""
+    """What an engine's requests came to, by kind.
+
+    ``n_prompt_tokens_from_prefix`` are those of all kinds' prompt tokens that were not computed, because a prompt
+    before had begun alike; 0 where the engine shares nothing.
+    """
 
     complete: KindUsage = KindUsage()
     choose: KindUsage = KindUsage()
     score: KindUsage = KindUsage()
+    n_prompt_tokens_from_prefix: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            complete=self.complete + other.complete,
+            choose=self.choose + other.choose,
+            score=self.score + other.score,
+            n_prompt_tokens_from_prefix=self.n_prompt_tokens_from_prefix + other.n_prompt_tokens_from_prefix,
+        )
 
     @property
     def total(self) -> KindUsage:
         """All kinds together."""
         return self.complete + self.choose + self.score
+
+
+class _PrefixCount(Protocol):
+    @property
+    def n_from_cache(self) -> int: ...
+
+
+@runtime_checkable
+class _SharesPrefixes(Protocol):
+    """An engine that computes what prompts have in common once, and counts what that saved."""
+
+    @property
+    def prefix_statistics(self) -> _PrefixCount: ...
 
 
 @dataclass(slots=True)
@@ -130,6 +156,7 @@ class CachedEngine:
         self._engine: Engine | None = engine
         self._identity, self._capabilities = engine.identity, engine.capabilities
         self._memory = memory
+        self._prefixes = engine.prefix_statistics if isinstance(engine, _SharesPrefixes) else None
         self._flights: dict[tuple[int, str], _Flight] = {}
         self._usage: dict[Kind, _Tally] = {"complete": _Tally(), "choose": _Tally(), "score": _Tally()}
 
@@ -146,7 +173,11 @@ class CachedEngine:
     @property
     def usage(self) -> Usage:
         """What the requests so far came to."""
-        return Usage(**{kind: tally.usage for kind, tally in self._usage.items()})
+        n_shared = self._prefixes.n_from_cache if self._prefixes else 0
+        kinds = {kind: tally.usage for kind, tally in self._usage.items()}
+        # A call that failed counts no tokens, but what it began with may have been shared.
+        n_prompt = sum(kind.n_prompt_tokens for kind in kinds.values())
+        return Usage(**kinds, n_prompt_tokens_from_prefix=min(n_shared, n_prompt))
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Draw a text, or recall it.

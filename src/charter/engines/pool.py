@@ -93,20 +93,22 @@ class Pool:
         for spec in closing:
             engine = self._open.pop(spec)
             engine.close()
-            self._used[spec.label] = _add(self._used.get(spec.label, Usage()), engine.usage)
+            self._used[spec.label] = self._used.get(spec.label, Usage()) + engine.usage
         if closing:
             release_memory()
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """The calls and tokens per model since they were last taken, of the engines that are open too."""
+        used = dict(self._used)
+        for spec, engine in list(self._open.items()):
+            used[spec.label] = used.get(spec.label, Usage()) + engine.usage
+        return used
 
     def take_usage(self) -> dict[str, Usage]:
         """Hand over the calls and tokens per model of the engines that were closed since this was last asked."""
         used, self._used = self._used, {}
         return used
-
-
-def _add(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        complete=one.complete + other.complete, choose=one.choose + other.choose, score=one.score + other.score
-    )
 
 
 def _load(spec: ModelSpec, progress: Progress | None) -> Engine:
