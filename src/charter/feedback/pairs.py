@@ -192,7 +192,7 @@ def plan_pairs(
     sources: Mapping[PromptKind, Mapping[PairSource, float]],
     seed: int = 0,
 ) -> list[PairPlan]:
-    """Spread ``n`` pairs over kinds of prompt and sources by their shares.
+    """Spread ``n`` pairs over kinds of prompt and sources by their shares, none lost to rounding.
 
     Within a kind and source the prompts are taken in turn, as often as it takes, in an order drawn for that source: a
     file sorted by category, taken from its head, would leave whole categories out. ``revision_vs_initial`` takes each
@@ -200,17 +200,30 @@ def plan_pairs(
     the caller sees it from the length.
     """
     plans: list[PairPlan] = []
-    for kind, share in kinds.items():
+    shares = {
+        (kind, source): share * part for kind, share in kinds.items() for source, part in sources.get(kind, {}).items()
+    }
+    for (kind, source), wanted in _allot(n, shares).items():
         of_kind = [prompt for prompt in prompts if prompt.kind == kind]
-        for source, part in sources.get(kind, {}).items():
-            wanted = round(n * share * part)
-            if source == "revision_vs_initial":
-                usable = _drawn([trace for trace in traces if trace.prompt.kind == kind], source, seed)
-                plans += [PairPlan(trace.prompt, source, trace.sample, trace) for trace in usable[:wanted]]
-            elif of_kind:
-                drawn = _drawn(of_kind, source, seed)
-                plans += [PairPlan(drawn[index % len(drawn)], source, index // len(drawn)) for index in range(wanted)]
+        if source == "revision_vs_initial":
+            usable = _drawn([trace for trace in traces if trace.prompt.kind == kind], source, seed)
+            plans += [PairPlan(trace.prompt, source, trace.sample, trace) for trace in usable[:wanted]]
+        elif of_kind:
+            drawn = _drawn(of_kind, source, seed)
+            plans += [PairPlan(drawn[index % len(drawn)], source, index // len(drawn)) for index in range(wanted)]
     return plans
+
+
+def _allot(n: int, shares: Mapping[tuple[PromptKind, PairSource], float]) -> dict[tuple[PromptKind, PairSource], int]:
+    """Give whole numbers in the shares' proportion that add up to what all of them make of ``n``.
+
+    One after another goes to whom it is due most, by Sainte-Laguë's divisors 1, 3, 5, ... Unlike with largest
+    remainders, a greater ``n`` then takes from none, so that pairs that were made stay planned.
+    """
+    counts = dict.fromkeys(shares, 0)
+    for _ in range(round(n * sum(shares.values()))):
+        counts[min((one for one in shares if shares[one]), key=lambda one: (2 * counts[one] + 1) / shares[one])] += 1
+    return counts
 
 
 def _drawn(rows: Sequence[DrawnT], source: PairSource, seed: int) -> list[DrawnT]:
