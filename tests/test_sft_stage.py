@@ -56,5 +56,7 @@ def test_a_part_of_a_sorted_file_is_drawn_from_many_categories(tmp_path: Path) -
     prompts = ["prompts.n_evaluation_helpful=0", "prompts.n_train_helpful=null", f"prompts.helpful={source}"]
     run = small_run(tmp_path, ["prompts", "revise", "sft"], *prompts, "sft.helpful_ratio=2", "sft.twin_ratio=0")
     mixed = [row for row in read_table(run / "data/sft.parquet", SftRow) if row.prompt.kind == "helpful"]
+    counts = json.loads((run / "stages/sft.json").read_text("utf-8"))["counts"]
+    assert counts["mixed in"] == counts["asked for"] == {"helpful": len(mixed), "benign_twin": 0}
     assert 10 <= len(mixed) <= 60
     assert len({row.prompt.category for row in mixed}) >= 6

@@ -19,9 +19,10 @@ from charter.training.mixture import mixture_order, revision_rows, sampled_rows,
 
 @dataclass(frozen=True)
 class Mixed:
-    """The rows to train on, how many texts were left out, and how many answers failed, by reason."""
+    """The rows to train on, how many of a kind were asked for, and how many were left out or failed, by reason."""
 
     rows: Sequence[SftRow]
+    asked_for: Mapping[PromptKind, int]
     left_out: Mapping[str, int]
     failed: Counter[str]
 
@@ -31,7 +32,12 @@ def do_sft(run: Run) -> Summary:
     mixed = mix_rows(run)
     write_table(run.data("sft"), mixed.rows, SftRow)
     run.pool.close()
-    counts = {"rows": tally(f"{row.prompt.kind} {row.origin}" for row in mixed.rows)}
+    n_mixed = Counter(row.prompt.kind for row in mixed.rows)
+    counts = {
+        "rows": tally(f"{row.prompt.kind} {row.origin}" for row in mixed.rows),
+        "asked for": mixed.asked_for,
+        "mixed in": {kind: n_mixed[kind] for kind in mixed.asked_for},  # fewer where answers were left out
+    }
     training = _train_sft(run, mixed.rows)
     n_in = len(mixed.rows) + sum(mixed.left_out.values()) + mixed.failed.total()
     summary = summarise(n_in, len(mixed.rows), filtered=mixed.left_out, failed=mixed.failed, counts=counts)
@@ -50,15 +56,16 @@ def mix_rows(run: Run) -> Mixed:
     rows, left_out = list(revised.rows), {f"revision: {reason}": n for reason, n in revised.left_out.items()}
     ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
     failed: Counter[str] = Counter()
+    asked_for: dict[PromptKind, int] = {}
     for kind, ratio in ratios.items():
-        wanted = round(ratio * len(revised.rows))
+        wanted = asked_for[kind] = round(ratio * len(revised.rows))
         prompts = mixture_order(read_prompts(run, "train", kind), run.recipe.seed)
         sampled = _sample(run, kind, prompts, wanted)
         mixture = sampled_rows(prompts, sampled.done, wanted)
         rows += mixture.rows
         left_out |= {f"{kind}: {reason}": n for reason, n in mixture.left_out.items()}
         failed.update(sampled.reasons["failed"])
-    return Mixed(shuffled(rows, run.recipe.seed), left_out, failed)
+    return Mixed(shuffled(rows, run.recipe.seed), asked_for, left_out, failed)
 
 
 def _sample(run: Run, kind: PromptKind, prompts: Sequence[Prompt], wanted: int) -> Mapped[Trace]:
