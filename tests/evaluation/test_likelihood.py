@@ -15,6 +15,7 @@ from charter.evaluation.likelihood import (
 from charter.records import Preference, Response, Scored, make_prompt
 from charter.rows import map_rows
 from charter.seeds import row_id
+from charter.statistics import rate_interval
 
 
 def _preference(number: int) -> Preference:
@@ -121,3 +122,24 @@ def test_pairs_without_all_their_scores_are_left_out() -> None:
     found = measure_preference_accuracy(preferences, scores, {"sft": "base"})
     assert [(one.value, one.n) for one in found] == [(1.0, 1)]
     assert measure_preference_accuracy(preferences, {"base": []}, {"sft": "base"}) == []
+
+
+def test_pairs_are_resampled_by_the_groups_they_were_held_out_by() -> None:
+    """A prompt, its twin and a text that differs in writing alone are one observation, not three."""
+    prompts = [
+        prompt
+        for number in range(6)
+        for prompt in (
+            make_prompt(f"Harmful {number}?", "red_team", id=f"rt-{number}"),
+            make_prompt(f"Benign {number}?", "benign_twin", id=f"bt-{number}", twin_of=f"rt-{number}"),
+            make_prompt(f"  HARMFUL, {number}", "helpful", id=f"hp-{number}"),
+        )
+    ]
+    preferences = [_preference(n).model_copy(update={"prompt": prompt}) for n, prompt in enumerate(prompts)]
+    right = [n // 3 < 2 for n in range(18)]
+    base = {row.id: -5.0 for row in preference_rows(preferences)}
+    own = base | {row_id(f"pair-{n}", "chosen"): -4.0 for n in range(18) if right[n]}
+    scores = {"base": _scored("base", base), "sft": _scored("sft", own)}
+    found = measure_preference_accuracy(preferences, scores, {"sft": "base"})[0]
+    clustered = rate_interval(right, groups=[n // 3 for n in range(18)])
+    assert (found.value, found.low, found.high) == (1 / 3, clustered.low, clustered.high)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from charter.engines.base import Engine, ScoreRequest
 from charter.evaluation.measuring import Better, measure
+from charter.prompts.grouping import group_of, join_groups
 from charter.records import Measurement, Preference, Prompt, Response, Scored
 from charter.rows import Mapped, RowMapper
 from charter.seeds import row_id
@@ -75,7 +76,8 @@ def measure_preference_accuracy(
     """Measure how often the implicit reward sides with the held-out preference.
 
     The reward of a text is its log-probability under the model less that under the model it was trained from (its
-    entry in ``references``; 2305.18290 §4). A pair counts as right where the chosen text's is higher.
+    entry in ``references``; 2305.18290 §4). A pair counts as right where the chosen text's is higher. Pairs are
+    resampled by the groups that they were held out by: of one prompt, its twins, and whatever asks the same.
     """
     logprobs = {model: {one.id: one.logprob for one in scored} for model, scored in scores.items()}
     values: dict[str, dict[str, float]] = {}
@@ -87,7 +89,8 @@ def measure_preference_accuracy(
             if all(side in own and side in other for side in sides):
                 gain = [own[side] - other[side] for side in sides]
                 values[model][preference.id] = float(gain[0] > gain[1])
-    groups = {preference.id: preference.prompt.id for preference in preferences}
+    names = join_groups(preference.prompt for preference in preferences)
+    groups = {preference.id: names[group_of(preference.prompt)] for preference in preferences}
     return measure(
         "preference_accuracy",
         values,
