@@ -281,6 +281,21 @@ def test_one_seed_is_the_paired_difference() -> None:
     )
 
 
+@pytest.mark.parametrize("base", [[0.0] * 20, [1.0, 0.0] * 10])
+@pytest.mark.parametrize("groups", [None, [n // 4 for n in range(20)]])
+def test_seeds_that_change_nothing_are_not_sure_of_it(base: list[float], groups: list[int] | None) -> None:
+    """Outcomes that no seed changed are bounded as those of one seed are, and scores keep their width of nothing."""
+    pooled = seed_averaged_difference([base], [base] * 3, groups=groups)
+    alone = paired_rate_difference(base, base, groups=groups)
+    assert pooled.difference == 0
+    assert (pooled.low, pooled.high) == pytest.approx((alone.low, alone.high))
+    assert pooled.low < 0 < pooled.high
+    scores = [0.5 * one for one in base]
+    if any(scores):
+        plain = seed_averaged_difference([scores], [scores] * 3, groups=groups)
+        assert (plain.low, plain.high) == (0.0, 0.0)
+
+
 def test_repeating_a_seed_adds_nothing() -> None:
     """Three equal seeds know no more than one: prompts are what is resampled."""
     rng = np.random.default_rng(2)

@@ -122,7 +122,8 @@ def seed_averaged_difference(
 
     Every prompt's difference is averaged over the seeds first, and prompts are resampled then, so all seeds share a
     resample. The interval speaks of these seeds on other prompts; how much another seed would differ is what
-    ``per_seed`` shows (three seeds are too few to bootstrap).
+    ``per_seed`` shows (three seeds are too few to bootstrap). Where outcomes are 0 and 1 and nothing varies between
+    resamples, the interval is that of ``paired_rate_difference``, of the average shares that changed either way.
 
     Args:
         bases: a row of outcomes for each seed, or a single one where all seeds share a base.
@@ -151,12 +152,16 @@ def seed_averaged_difference(
         seed=seed,
         confidence=confidence,
     )
+    low, high = pooled.low, pooled.high
+    if low == high and all(np.isin(row, (0.0, 1.0)).all() for row in (*before, *after)):
+        n_groups = len(group_totals(after[0], groups)[0])
+        low, high = _agresti_min(float((per_seed < 0).mean()), float((per_seed > 0).mean()), n_groups, confidence)
     return PairedDifference(
         pooled.base,
         pooled.value,
         pooled.difference,
-        pooled.low,
-        pooled.high,
+        low,
+        high,
         pooled.p_value,
         pooled.n,
         f"{pooled.method}, mean of {len(values)} seeds",
