@@ -231,3 +231,32 @@ def test_loaded_prompts_go_out_and_come_back(tmp_path: Path, load: Load) -> None
         (one.id, one.turns, one.category) for one in prompts
     ]
     assert len(read_rows(str(tmp_path / "x.jsonl"))) == 2
+
+
+def test_built_in_prompts_are_chosen_and_counted() -> None:
+    """``where`` and ``limit`` hold for built-in prompts too, and what they leave out is counted."""
+    every = load_prompts("built-in", "red_team")
+    some = load_prompts("built-in", "red_team", where={"category": "drugs"}, limit=3)
+    of_category = [one for one in every.prompts if one.category == "drugs"]
+    assert some.prompts == tuple(of_category[:3])
+    n_others = len(every.prompts) - len(of_category)
+    assert some.rejected == {"filtered by where": n_others, "over the limit": len(of_category) - 3}
+    assert every.rejected == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"column": "x"}, "'column' is 'x', and built-in prompts have none to choose; leave it out"),
+        ({"id_column": "x"}, "'id_column' is 'x', and built-in"),
+        ({"category_column": "x"}, "'category_column' is 'x', and built-in"),
+        ({"split": "test"}, "'split' is 'test', and built-in"),
+        ({"where": {"hazard": "x"}}, "no column 'hazard'; 'where' takes ['id', 'category']"),
+        ({"where": {"category": "gardens"}}, "no built-in helpful prompt is left where {'category': 'gardens'}"),
+    ],
+)
+def test_what_built_in_prompts_do_not_have_is_refused(options: dict[str, Any], message: str) -> None:
+    """A setting that would be ignored is an error."""
+    with pytest.raises(PromptError) as caught:
+        load_prompts("built-in", "helpful", **options)
+    assert message in str(caught.value)

@@ -22,6 +22,7 @@ _FILES: Mapping[PromptKind, str] = {
     "benign_twin": "benign_twins.jsonl",
     "helpful": "helpful.jsonl",
 }
+_BUILT_IN_COLUMNS = ("id", "category")
 _LIKELY_COLUMNS = ("prompt", "prompt_text", "instruction", "question", "text")
 
 
@@ -52,7 +53,8 @@ def load_prompts(
         column: where the prompt is; None takes the first likely name that exists (or ``messages``).
         id_column: where the source's own ids are; None makes ids from the content.
         category_column: where the category is; None takes ``category`` where it exists.
-        where: keep rows whose columns equal these values; a CSV's cells are compared as text.
+        where: keep rows whose columns equal these values; a CSV's cells are compared as text. Built-in prompts have
+            ``id`` and ``category``.
         split: of a Hugging Face dataset.
         limit: keep this many, the first.
 
@@ -60,10 +62,13 @@ def load_prompts(
         Distinct prompts in the source's order.
 
     Raises:
-        PromptError: where the source is empty, malformed, or nothing is left.
+        PromptError: where the source is empty, malformed, or nothing is left; where built-in prompts, whose columns
+            are known, are given columns or a split.
     """
     if source == BUILT_IN:
-        return LoadedPrompts(_built_in(kind)[:limit], {})
+        named = {"column": column, "id_column": id_column, "category_column": category_column, "split": split}
+        _refuse_columns(named)
+        return _load_built_in(kind, dict(where or {}), limit)
     rows = read_rows(source, split=split)
     columns = _Columns(column, id_column, category_column, dict(where or {}))
     _check_columns(rows, columns)
@@ -89,6 +94,25 @@ def load_prompts(
     if not prompts:
         raise PromptError(f"{source}: no prompt is left of {len(rows)} rows ({dict(rejected)}); check column and where")
     return LoadedPrompts(tuple(prompts.values()), dict(rejected))
+
+
+def _refuse_columns(named: Mapping[str, str | None]) -> None:
+    for name, value in named.items():
+        if value is not None:
+            raise PromptError(f"{name!r} is {value!r}, and built-in prompts have none to choose; leave it out")
+
+
+def _load_built_in(kind: PromptKind, where: Mapping[str, Any], limit: int | None) -> LoadedPrompts:
+    prompts = _built_in(kind)
+    unknown = [name for name in where if name not in _BUILT_IN_COLUMNS]
+    if unknown:
+        raise PromptError(f"built-in prompts have no column {unknown[0]!r}; 'where' takes {list(_BUILT_IN_COLUMNS)}")
+    found = [one for one in prompts if all(_is(getattr(one, name), value) for name, value in where.items())]
+    if not found:
+        raise PromptError(f"no built-in {kind} prompt is left where {dict(where)}; check where")
+    kept = tuple(found[:limit])
+    rejected = {"filtered by where": len(prompts) - len(found), "over the limit": len(found) - len(kept)}
+    return LoadedPrompts(kept, {reason: n for reason, n in rejected.items() if n})
 
 
 def _built_in(kind: PromptKind) -> tuple[Prompt, ...]:
