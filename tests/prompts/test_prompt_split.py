@@ -345,3 +345,13 @@ def test_the_built_in_split_is_balanced_over_categories() -> None:
         share = sum(held_out.values()) / len(loaded[kind])
         assert set(held_out) == set(total)
         assert all(abs(held_out[name] - share * n) <= 1 for name, n in total.items())
+
+
+def test_more_helpful_prompts_than_come_marked_cannot_be_held_out() -> None:
+    """Asking for more than are marked as held out is an error, not a smaller number."""
+    loaded = {kind: load_prompts("built-in", kind).prompts for kind in KINDS}
+    assert len(_ids(list(select_prompts(loaded, (), n_evaluation=9, n_evaluation_helpful=80).prompts), "evaluation"))
+    with pytest.raises(
+        PromptError, match=r"500 helpful prompts are to be held out of 80 .* prompts\.n_evaluation_helpful"
+    ):
+        select_prompts(loaded, (), n_evaluation=9, n_evaluation_helpful=500)

@@ -38,7 +38,7 @@ def select_prompts(
         loaded: prompts by kind.
         constitutions: prompts that their few-shots show are left out.
         n_evaluation: red-team prompts held out, each with its twin.
-        n_evaluation_helpful: helpful prompts held out; those that come marked as held out, where there are any.
+        n_evaluation_helpful: helpful prompts held out; of those that come marked as held out, where there are any.
         n_train: red-team prompts trained on, None for all the rest.
         n_train_helpful: helpful prompts trained on, None for all the rest.
         split_seed: of the split.
@@ -81,6 +81,11 @@ def _split_helpful(
     marked = _marked(prompts)
     if not marked:
         return split_prompts(prompts, n_evaluation=n_evaluation, n_train=n_train, seed=seed, sides=sides)
+    if n_evaluation > len(marked):
+        raise PromptError(
+            f"{n_evaluation} helpful prompts are to be held out of {len(marked)} that come marked as held out; "
+            "lower prompts.n_evaluation_helpful, or bring more"
+        )
     train = [prompt for prompt in prompts if sides.of(sides.group(prompt)) != "evaluation"]
     return [*train[:n_train], *marked[:n_evaluation]]
 
