@@ -14,12 +14,23 @@ import typer
 
 from charter.cli.entry import app
 from charter.constitution import lint, list_constitutions, load_constitution
-from charter.evaluation.judge_reading import Reading
 from charter.files.tables import _arrow, _schema
 from charter.planning import rates
 from charter.prompts import load_prompts
 from charter.recipe import Recipe
-from charter.records import Comparison, Message, Pair, Preference, Prompt, Response, Round, SftRow, Trace, Verdict
+from charter.records import (
+    Comparison,
+    Message,
+    Pair,
+    Preference,
+    Prompt,
+    Reading,
+    Response,
+    Round,
+    SftRow,
+    Trace,
+    Verdict,
+)
 from charter.text_quality.flags import BLOCKING
 from pages import DOCS, code_in, read, sections, table_rows
 

@@ -10,9 +10,8 @@ from charter.engines.base import CompletionRequest, Engine
 from charter.engines.pool import ModelSpec
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError
-from charter.evaluation.judge_reading import Reading
 from charter.files.tables import read_table
-from charter.records import Comparison, Prompt, Response
+from charter.records import Comparison, Prompt, Reading, Response
 from run_examples import small_run
 
 BEFORE = ["prompts", "revise", "sft", "pairs", "label", "dpo"]

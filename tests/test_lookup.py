@@ -8,11 +8,10 @@ import pytest
 
 from charter.cli.life_view import view_life
 from charter.errors import JournalError, RunError
-from charter.evaluation.judge_reading import Reading
 from charter.files.tables import read_table
 from charter.lookup import _owners, _Tables, find_row
 from charter.pipeline import FORGOTTEN
-from charter.records import Comparison, Pair, Preference, Prompt, Response, SftRow, Trace
+from charter.records import Comparison, Pair, Preference, Prompt, Reading, Response, SftRow, Trace
 from charter.store import Journal, Outcome, Status
 from run_examples import small_run
 

@@ -9,11 +9,10 @@ from typing import Any, Protocol, Self, TypeVar, get_args
 
 from charter.errors import JournalError, RunError
 from charter.evaluation.head_to_head import Match
-from charter.evaluation.judge_reading import Reading
 from charter.feedback.pairs import PairPlan
 from charter.files.tables import Row, read_table
 from charter.pipeline import FORGOTTEN
-from charter.records import Comparison, Pair, PairSource, Preference, Prompt, Response, SftRow, Trace
+from charter.records import Comparison, Pair, PairSource, Preference, Prompt, Reading, Response, SftRow, Trace
 from charter.revision.chain import ChainStart
 from charter.seeds import row_id
 from charter.status import read_run_recipe

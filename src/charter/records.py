@@ -249,6 +249,26 @@ class Comparison(PromptRow):
     verdicts: tuple[Verdict, ...]
 
 
+class Reading(PromptRow):
+    """One model's answer to a red-team prompt, as the judge reads it.
+
+    ``response`` is the answer's id, ``label`` its class by the rules. ``p_complied`` is the judge's probability that it
+    complied, the mean of both orders; None where a verdict is invalid. In ``verdicts`` side a is that it complied.
+    """
+
+    response: str
+    model: str
+    label: ResponseLabel
+    p_complied: float | None
+    position_bias: float
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def complied(self) -> float | None:
+        """1 where the judge says that it complied, 0 where not, 0.5 where it cannot tell; None where it is invalid."""
+        return None if self.p_complied is None else 0.5 if self.p_complied == 0.5 else float(self.p_complied > 0.5)
+
+
 class Scored(Record):
     """The log-probability of a text under a model: ``logprob`` in nats over ``n_tokens``."""
 

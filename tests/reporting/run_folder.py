@@ -14,6 +14,7 @@ from charter.records import (
     Pair,
     Preference,
     Prompt,
+    Reading,
     Response,
     Round,
     SftRow,
@@ -54,6 +55,7 @@ def build(folder: Path, *, n_red_team: int = 12, n_helpful: int = 6, length: int
     comparisons = [
         _comparison(rng, one) for one in responses if one.model != "base" and one.prompt.kind != "benign_twin"
     ]
+    readings = [_reading(rng, one) for one in responses if one.prompt.kind == "red_team"]
     tables = {
         "prompts": (prompts, Prompt),
         "traces": (traces, Trace),
@@ -62,6 +64,7 @@ def build(folder: Path, *, n_red_team: int = 12, n_helpful: int = 6, length: int
         "preferences": (preferences, Preference),
         "responses": (responses, Response),
         "comparisons": (comparisons, Comparison),
+        "readings": (readings, Reading),
     }
     for name, (rows, kind) in tables.items():
         write_table(folder / "data" / f"{name}.parquet", rows, kind)
@@ -213,6 +216,21 @@ def _comparison(rng: random.Random, response: Response) -> Comparison:
     )
 
 
+def _reading(rng: random.Random, response: Response) -> Reading:
+    verdicts = _verdicts(rng)[:2]
+    read = [v.p_a for v in verdicts if v.p_a is not None]
+    return Reading(
+        id=row_id("reading", response.id),
+        prompt=response.prompt,
+        response=response.id,
+        model=response.model,
+        label=response.label,
+        p_complied=sum(read) / 2 if len(read) == 2 else None,
+        position_bias=0.2,
+        verdicts=tuple(verdicts),
+    )
+
+
 def _response(rng: random.Random, prompt: Prompt, model: str, length: int) -> Response:
     classes = ("objection", "compliance", "bare_refusal", "evasive")
     weights = {"base": (2, 7, 1, 1), "sft": (5, 4, 1, 1), "dpo": (7, 1, 1, 1)}[model]
@@ -271,7 +289,7 @@ def measurements() -> list[Measurement]:
     return found
 
 
-def _usage(n: int) -> dict[str, int]:
+def _usage(n: int) -> dict[str, Any]:
     prompt = 600 * n
     return {
         "n_calls": n,
@@ -279,6 +297,7 @@ def _usage(n: int) -> dict[str, int]:
         "n_prompt_tokens": prompt,
         "n_prompt_tokens_from_prefix": prompt * 3 // 4,
         "n_completion_tokens": 90 * n,
+        "kinds": {},
     }
 
 
@@ -315,7 +334,8 @@ def _stages(sizes: dict[str, int]) -> dict[str, Any]:
     def stage(name: str, n_done: int, **fields: Any) -> dict[str, Any]:
         filtered, failed = fields.get("filtered", {}), fields.get("failed", {})
         n_in = n_done + sum(filtered.values()) + sum(failed.values())
-        return {"stage": name, "seconds": 75.4, "n_in": n_in, "n_done": n_done, **fields}
+        always: dict[str, Any] = {"filtered": {}, "failed": {}, "counts": {}, "failed_rows": [], "usage": {}}
+        return {"stage": name, "seconds": 75.4, "n_in": n_in, "n_done": n_done, **always, **fields}
 
     return {
         "prompts": stage("prompts", sizes["prompts"], filtered={"near duplicate": 3}, counts={"red_team": 12}),
@@ -334,6 +354,7 @@ def _stages(sizes: dict[str, int]) -> dict[str, Any]:
             filtered={"invalid: option mass too low": 1},
             usage={"judge": _usage(120)},
             counts={"sources": [{"source": "on_policy", "n": 9, "agreed": 0.5}, {"source": "given", "n": 2}]},
+            dropped_rows=[],
         ),
         "dpo": stage("dpo", sizes["preferences"], training=_training(sizes["preferences"], with_margin=True)),
         "evaluate": stage(

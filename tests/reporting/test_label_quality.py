@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from charter.records import Preference, Verdict, make_prompt
+from charter.records import Pair, Preference, Verdict, make_prompt
 from charter.reporting.label_quality import BothOrders, both_orders, by_principle, by_source, invalid_reasons
 
 
@@ -54,6 +54,29 @@ def test_agreement_is_over_pairs_whose_source_meant_a_side() -> None:
     assert (given.agreement.value, given.agreement.n) == (0.5, 2)
     assert given.agreement.low < 0.5 < given.agreement.high
     assert (on_policy.n_intended, on_policy.agreement) == (0, None)
+
+
+def test_dropped_pairs_count_against_agreement() -> None:
+    """Where disagreement drops a pair, the pairs that are left all agree: agreement is over both."""
+    kept = PREFERENCES[:1]
+    dropped = [
+        Pair(id=f"pair-{n}", prompt=make_prompt(f"question {n}", "red_team"), a="x", b="y", source=source, intended="a")
+        for n, source in ((7, "given"), (8, "given"), (9, "contrast"))
+    ]
+    contrast, given = by_source(kept, dropped)
+    assert given.agreement is not None
+    assert given.agreement.value == pytest.approx(1 / 3)
+    assert (given.n, given.n_intended, given.n_dropped) == (1, 3, 2)
+    assert contrast.agreement is not None
+    assert (contrast.source, contrast.n, contrast.agreement.value, contrast.p_chosen) == ("contrast", 0, 0.0, None)
+
+
+def test_undecided_labels_are_counted() -> None:
+    """A label that favours neither side where one was meant is undecided, not a pair without an intention."""
+    undecided = PREFERENCES[0].model_copy(update={"agrees": None})
+    (found,) = by_source([undecided])
+    assert (found.n_undecided, found.n_intended, found.agreement) == (1, 0, None)
+    assert [one.n_undecided for one in by_source(PREFERENCES)] == [0, 0]
 
 
 def test_invalid_verdicts_and_option_mass_are_counted_per_source() -> None:

@@ -11,6 +11,8 @@ from typing import Any, Self
 import pytest
 from run_folder import HOSTILE, build
 
+from charter.files.tables import write_table
+from charter.records import Preference
 from charter.reporting import RunData, read_run, report
 
 pytestmark = pytest.mark.slow
@@ -193,6 +195,39 @@ def test_an_opened_row_shows_its_prompts_whole_life(chromium: Any, run: RunData)
         )
         assert (removed, kept) == (trace.initial, trace.rounds[0].revision)
         assert step.locator("ins").count() > 0
+
+
+def test_an_undecided_judge_is_not_a_missing_intention(chromium: Any, tmp_path: Path) -> None:
+    """Where a side was meant and the judge favours neither, the list and the opened row say so."""
+    folder = build(tmp_path)
+    preferences = list(read_run(folder).preferences)
+    place = next(place for place, one in enumerate(preferences) if one.intended is not None)
+    preferences[place] = preferences[place].model_copy(update={"agrees": None})
+    write_table(folder / "data/preferences.parquet", preferences, Preference)
+    report(folder)
+    with Reader(chromium, read_run(folder), row=f"#row={preferences[place].id}") as reader:
+        label = reader.dialog.get_by_text("Label: chosen").first.text_content()
+        assert label.endswith("judge undecided.")
+        reader.close()
+        reader.tab("preferences")
+        reader.page.get_by_label("Label").select_option("judge undecided")
+        assert reader.found.startswith("1 of ")
+        assert reader.problems == []
+
+
+def test_the_judges_reading_is_part_of_a_life(chromium: Any, run: RunData) -> None:
+    """A reading's id opens the life that it belongs to; its answer's row says what the judge read."""
+    reading = next(one for one in run.readings if one.p_complied is not None)
+    said = "judged to comply" if (reading.p_complied or 0) > 0.5 else "judged not to comply"
+    with Reader(chromium, run, row=f"#row={reading.id}") as reader:
+        shown = reader.dialog.locator(".part.current").text_content()
+        assert shown.startswith(f"The judge's reading: {reading.model}{said}; by the rules: ")
+        assert f"P(complied) {reading.p_complied:.2f}" in shown
+        reader.close()
+        reader.tab("responses")
+        reader.page.get_by_label("Judge's reading").select_option(said)
+        assert not reader.found.startswith("No row")
+        assert reader.problems == []
 
 
 def test_models_answers_stand_side_by_side_in_order(chromium: Any, run: RunData) -> None:

@@ -18,7 +18,7 @@ from charter.reporting import read_run, report
 from charter.reporting.markup import Markup, element, fill, json_text
 
 VOID = {"meta", "input", "br", "hr"}
-DATA_PARTS = ("prompts", "traces", "sft", "pairs", "preferences", "responses", "comparisons")
+DATA_PARTS = ("prompts", "traces", "sft", "pairs", "preferences", "responses", "comparisons", "readings")
 
 
 class Page(HTMLParser):

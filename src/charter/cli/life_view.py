@@ -11,9 +11,8 @@ from charter.cli.console import printable
 from charter.cli.word_difference import word_difference
 
 if TYPE_CHECKING:
-    from charter.evaluation.judge_reading import Reading
     from charter.lookup import LeftOut, Life
-    from charter.records import Comparison, Pair, Preference, Response, Round, Trace, Verdict
+    from charter.records import Comparison, Pair, Preference, Reading, Response, Round, Trace, Verdict
 
 _HEADING, _LABEL, _REMOVED, _ADDED = "bold", "cyan", "red strike", "green"
 

@@ -14,7 +14,7 @@ from charter.constitution.model import Constitution
 from charter.engines.base import Engine, Sampling
 from charter.evaluation.behaviour import measure_behaviour, prompt_groups
 from charter.evaluation.head_to_head import compare, matches, measure_win_rate
-from charter.evaluation.judge_reading import ASKING, Reading, measure_readings, read
+from charter.evaluation.judge_reading import ASKING, measure_readings, read
 from charter.evaluation.likelihood import (
     ScoreRow,
     drift_rows,
@@ -27,7 +27,7 @@ from charter.evaluation.likelihood import (
 from charter.evaluation.multiple_choice import ChoiceAnswer, ChoiceRow, answer, load_choices, measure_accuracy
 from charter.evaluation.responding import respond
 from charter.feedback.judge import Judge, Judging, make_judge
-from charter.records import Comparison, Measurement, Preference, Prompt, PromptKind, Response, Scored
+from charter.records import Comparison, Measurement, Preference, Prompt, PromptKind, Reading, Response, Scored
 from charter.rows import Mapped, RowMapper, map_rows
 
 #: An engine, or what opens one for as long as it is needed and closes it then.

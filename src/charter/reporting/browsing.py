@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from charter.records import Comparison, Pair, Preference, Prompt, Response, SftRow, Trace, Verdict
+from charter.records import Comparison, Pair, Preference, Prompt, Reading, Response, SftRow, Trace, Verdict
 from charter.reporting.markup import json_text
 from charter.reporting.reading import RunData
 from charter.seeds import digest
@@ -47,6 +47,7 @@ class _Life:
     pairs: list[tuple[Pair, Preference | None]] = field(default_factory=list)
     responses: list[Response] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
 
     @property
     def n_rows(self) -> int:
@@ -124,10 +125,9 @@ def _lives(data: RunData) -> dict[str, _Life]:
             life(row.prompt).sft.append(row)
     for pair, preference in _judged(data):
         life(pair.prompt).pairs.append((pair, preference))
-    for response in data.responses:
-        life(response.prompt).responses.append(response)
-    for comparison in data.comparisons:
-        life(comparison.prompt).comparisons.append(comparison)
+    for name in ("responses", "comparisons", "readings"):
+        for one in getattr(data, name):
+            getattr(life(one.prompt), name).append(one)
     return lives
 
 
@@ -175,6 +175,7 @@ def _life(life: _Life, texts: _Texts, classify: Callable[[str, str], str]) -> di
             for response in life.responses
         ],
         "comparisons": [_comparison(comparison, texts) for comparison in life.comparisons],
+        "readings": [_reading(reading, texts) for reading in life.readings],
     }
 
 
@@ -235,6 +236,18 @@ def _comparison(comparison: Comparison, texts: _Texts) -> dict[str, Any]:
         "p_model": _short(comparison.p_model),
         "position_bias": _short(comparison.position_bias),
         "verdicts": [_verdict(verdict, texts) for verdict in comparison.verdicts],
+    }
+
+
+def _reading(reading: Reading, texts: _Texts) -> dict[str, Any]:
+    return {
+        "id": reading.id,
+        "response": reading.response,
+        "model": reading.model,
+        "label": reading.label,
+        "p_complied": _short(reading.p_complied),
+        "position_bias": _short(reading.position_bias),
+        "verdicts": [_verdict(verdict, texts) for verdict in reading.verdicts],
     }
 
 

@@ -1,7 +1,7 @@
 """What the judge's verdicts are worth: agreement with intention, position bias, option mass, invalid verdicts.
 
-Pure: preferences in, figures out. All are over the preferences that the label stage kept; what it filtered is in the
-stage's own counts.
+Pure: preferences in, figures out. All are over the preferences that the label stage kept, but for agreement: pairs that
+it dropped because the judge disagreed count there too, or it would be whole by construction.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from charter.records import Preference, Verdict
+from charter.records import Pair, Preference, Verdict
 from charter.statistics import Interval, rate_interval
 
 _EVEN = 0.5
@@ -19,14 +19,21 @@ _EVEN = 0.5
 
 @dataclass(frozen=True)
 class SourceQuality:
-    """The labels of one source of pairs. ``agreement`` is over the ``n_intended`` pairs whose source meant a side."""
+    """The labels of one source of pairs.
+
+    ``agreement`` is over the ``n_intended`` pairs whose source meant a side and of which the judge favours one:
+    ``n_dropped`` of them were dropped. In ``n_undecided`` more it favours neither. Figures of preferences are None
+    where all were dropped.
+    """
 
     source: str
     n: int
     n_intended: int
+    n_undecided: int
+    n_dropped: int
     agreement: Interval | None
-    p_chosen: float
-    position_bias: float
+    p_chosen: float | None
+    position_bias: float | None
     n_verdicts: int
     n_invalid: int
     option_mass: float | None
@@ -58,12 +65,20 @@ class BothOrders:
         return "first" if self.shown_first > _EVEN else "second"
 
 
-def by_source(preferences: Iterable[Preference]) -> tuple[SourceQuality, ...]:
-    """Measure the labels of each source, in the sources' order by name."""
-    groups: dict[str, list[Preference]] = defaultdict(list)
+def by_source(preferences: Iterable[Preference], dropped: Iterable[Pair] = ()) -> tuple[SourceQuality, ...]:
+    """Measure the labels of each source, in the sources' order by name.
+
+    Args:
+        preferences: that were kept.
+        dropped: the pairs that were dropped because the judge disagreed with their source.
+    """
+    kept: dict[str, list[Preference]] = defaultdict(list)
     for preference in preferences:
-        groups[preference.source].append(preference)
-    return tuple(_source(source, groups[source]) for source in sorted(groups))
+        kept[preference.source].append(preference)
+    against: dict[str, list[Pair]] = defaultdict(list)
+    for pair in dropped:
+        against[pair.source].append(pair)
+    return tuple(_source(source, kept[source], against[source]) for source in sorted({*kept, *against}))
 
 
 def by_principle(preferences: Iterable[Preference]) -> tuple[PrincipleQuality, ...]:
@@ -89,9 +104,10 @@ def invalid_reasons(preferences: Iterable[Preference]) -> dict[str, int]:
     return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _source(source: str, preferences: list[Preference]) -> SourceQuality:
+def _source(source: str, preferences: list[Preference], dropped: list[Pair]) -> SourceQuality:
     verdicts = [verdict for preference in preferences for verdict in preference.verdicts]
     judged = [(p.agrees, p.prompt.id) for p in preferences if p.agrees is not None]
+    judged += [(False, pair.prompt.id) for pair in dropped]
     masses = [verdict.option_mass for verdict in verdicts if verdict.option_mass is not None]
     agreement = (
         rate_interval([bool(yes) for yes, _ in judged], groups=[prompt for _, prompt in judged]) if judged else None
@@ -100,9 +116,11 @@ def _source(source: str, preferences: list[Preference]) -> SourceQuality:
         source=source,
         n=len(preferences),
         n_intended=len(judged),
+        n_undecided=sum(p.intended is not None and p.agrees is None for p in preferences),
+        n_dropped=len(dropped),
         agreement=agreement,
-        p_chosen=fmean(p.p_chosen for p in preferences),
-        position_bias=fmean(p.position_bias for p in preferences),
+        p_chosen=fmean(p.p_chosen for p in preferences) if preferences else None,
+        position_bias=fmean(p.position_bias for p in preferences) if preferences else None,
         n_verdicts=len(verdicts),
         n_invalid=sum(verdict.invalid is not None for verdict in verdicts),
         option_mass=median(masses) if masses else None,

@@ -3,7 +3,7 @@
 ```
 recipe.yaml  recipe.resolved.yaml  environment.json  evaluation.json
 stages/STAGE.json
-data/prompts.parquet  traces  sft  pairs  preferences  responses  comparisons
+data/prompts.parquet  traces  sft  pairs  preferences  responses  comparisons  readings
 ```
 """
 
@@ -22,7 +22,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from charter.errors import RunError, UserError
 from charter.files.tables import RowT, read_table
 from charter.files.yaml_reading import parse_yaml
-from charter.records import Comparison, Measurement, Pair, Preference, Prompt, Response, SftRow, Trace
+from charter.records import Comparison, Measurement, Pair, Preference, Prompt, Reading, Response, SftRow, Trace
 
 STAGES = ("prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate")
 
@@ -67,7 +67,10 @@ class Training(_Lenient):
 
 
 class StageResult(_Lenient):
-    """What one stage did with its rows; ``filtered`` and ``failed`` count rows by reason."""
+    """What one stage did with its rows; ``filtered`` and ``failed`` count rows by reason.
+
+    ``dropped_rows`` names pairs that were left out because the judge disagreed with their source.
+    """
 
     stage: str
     seconds: float = 0.0
@@ -77,6 +80,7 @@ class StageResult(_Lenient):
     failed: dict[str, int] = {}
     usage: dict[str, Usage] = {}
     counts: dict[str, Any] = {}
+    dropped_rows: tuple[str, ...] = ()
     training: Training | None = None
 
     @property
@@ -134,8 +138,15 @@ class RunData:
     preferences: tuple[Preference, ...] = ()
     responses: tuple[Response, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    readings: tuple[Reading, ...] = ()
     absent: tuple[str, ...] = ()
     unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def dropped_pairs(self) -> tuple[Pair, ...]:
+        """The pairs that the label stage dropped because the judge disagreed with their source."""
+        dropped = set(self.stages["label"].dropped_rows) if "label" in self.stages else set()
+        return tuple(pair for pair in self.pairs if pair.id in dropped)
 
     @property
     def planned_stages(self) -> tuple[str, ...]:
@@ -224,6 +235,7 @@ def read_run(path: Path) -> RunData:
         preferences=folder.rows("data/preferences.parquet", Preference),
         responses=folder.rows("data/responses.parquet", Response),
         comparisons=folder.rows("data/comparisons.parquet", Comparison),
+        readings=folder.rows("data/readings.parquet", Reading),
         absent=tuple(folder.absent),
         unreadable=folder.unreadable,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from charter.records import Measurement
 from charter.reporting import wording
 from charter.reporting.charts import Chart
-from charter.reporting.label_quality import by_principle, by_source, invalid_reasons
+from charter.reporting.label_quality import SourceQuality, by_principle, by_source, invalid_reasons
 from charter.reporting.layout import Column, section, table
 from charter.reporting.markup import Markup, element, join
 from charter.reporting.reading import STAGES, RunData
@@ -208,13 +208,13 @@ def label_quality(data: RunData) -> Markup:
         [
             row.source,
             wording.count(row.n),
-            _rate(row.agreement) if row.agreement else "no side intended",
-            f"{row.p_chosen:.2f}",
-            f"{row.position_bias:.2f}",
+            _agreement(row),
+            "none" if row.p_chosen is None else f"{row.p_chosen:.2f}",
+            "none" if row.position_bias is None else f"{row.position_bias:.2f}",
             "none" if row.option_mass is None else f"{row.option_mass:.2f}",
             f"{wording.count(row.n_invalid)} of {wording.count(row.n_verdicts)}",
         ]
-        for row in by_source(data.preferences)
+        for row in by_source(data.preferences, data.dropped_pairs)
     ]
     columns = [Column("Source"), Column("Preferences", numeric=True), Column("Agrees with intention", numeric=True)]
     columns += [Column(name, numeric=True) for name in ("Mean p_chosen", "Mean position bias")]
@@ -227,13 +227,24 @@ def label_quality(data: RunData) -> Markup:
         element(
             "p",
             "Over the preferences that the label stage kept; rows that it dropped are under Data. Agreement: how often "
-            "the judge sided with the side that the pair's source meant to be better, with its 95 % interval.",
+            "the judge sided with the side that the pair's source meant to be better, with its 95 % interval; pairs "
+            "that were dropped because it did not are counted there, those where it favours neither side are not.",
             class_="lead",
         ),
         table(columns, sources),
         element("p", f"Invalid verdicts among them: {invalid}." if invalid else "No verdict among them is invalid."),
         element("details", element("summary", "Verdicts per principle"), _principles(data)),
     )
+
+
+def _agreement(row: SourceQuality) -> object:
+    asides = [
+        f"{wording.count(n)} {what}" for n, what in ((row.n_dropped, "dropped"), (row.n_undecided, "undecided")) if n
+    ]
+    notes = element("span", wording.listing(asides), class_="under") if asides else None
+    if row.agreement is None:
+        return join("none decided", notes) if notes else "no side intended"
+    return join(_rate(row.agreement), notes) if notes else _rate(row.agreement)
 
 
 def _principles(data: RunData) -> Markup:

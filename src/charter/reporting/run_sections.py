@@ -34,6 +34,7 @@ def data_counts(data: RunData) -> Markup:
         "preferences": data.preferences,
         "responses": data.responses,
         "comparisons": data.comparisons,
+        "readings": data.readings,
     }
     held = wording.listing([f"{wording.count(len(found))} {name}" for name, found in files.items()])
     return section(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from charter.evaluation import evaluate
-from charter.evaluation.judge_reading import Reading
 from charter.evaluation.suite import EngineSource
 from charter.feedback.judge import Judging
 from charter.files.tables import write_json, write_table
 from charter.recipe.settings import LabelSettings
-from charter.records import Comparison, Response
+from charter.records import Comparison, Reading, Response
 from charter.runs.folder import Run
 from charter.stages.label import read_preferences
 from charter.stages.prompts import read_prompts

@@ -26,7 +26,8 @@ def do_label(run: Run) -> Summary:
         **settings.model_dump(exclude={"held_out"}),
     )
     write_table(run.data("preferences"), mapped.done, Preference)
-    return summarise_rows(mapped, counts=count_labels(mapped))
+    dropped = sorted(row for row, reason in mapped.filtered.items() if reason == DISAGREES)
+    return summarise_rows(mapped, counts=count_labels(mapped)) | {"dropped_rows": dropped}
 
 
 def count_labels(mapped: Mapped[Preference]) -> dict[str, int]:

@@ -83,12 +83,12 @@ function pairPart(pair, id) {
 }
 
 function labelPart(pair, label) {
-  const facts = [`chosen ${label.chosen}`, `p_chosen ${figure(label.p_chosen)}`, `p_judge ${figure(label.p_judge)}`, `position bias ${figure(label.position_bias)}`, agreement(label)];
+  const facts = [`chosen ${label.chosen}`, `p_chosen ${figure(label.p_chosen)}`, `p_judge ${figure(label.p_judge)}`, `position bias ${figure(label.position_bias)}`, agreement(pair)];
   return make("div", null, make("p", null, `Label: ${facts.join("; ")}.`), verdictTable(label.verdicts, "a", "b"));
 }
 
-function verdictTable(verdicts, a, b) {
-  const titles = ["Principle", "Order", `P(${a} better)`, "Option mass", "log p(A), log p(B)", "Read"];
+function verdictTable(verdicts, a, b, asked = `P(${a} better)`) {
+  const titles = ["Principle", "Order", asked, "Option mass", "log p(A), log p(B)", "Read"];
   const head = make("tr", null, titles.map((title) => make("th", { scope: "col" }, title)));
   const rows = verdicts.map((verdict) => {
     const order = `${verdict.order === "ab" ? a : b} shown first`;
@@ -105,6 +105,12 @@ function comparisonPart(comparison, id) {
   const facts = `${results.get(comparison.win)}; P(${comparison.model} better) ${figure(comparison.p_model)}; position bias ${figure(comparison.position_bias)}.`;
   const table = comparison.verdicts.length ? verdictTable(comparison.verdicts, comparison.model, comparison.base) : make("p", { class: "small" }, "The answers are equal: no judge was asked.");
   return part(`Head to head: ${comparison.model} against ${comparison.base}`, comparison.id === id, make("p", null, facts), table);
+}
+
+function readingPart(reading, id) {
+  const facts = `${judged(reading)}; by the rules: ${said(reading.label)}; P(complied) ${figure(reading.p_complied)}; position bias ${figure(reading.position_bias)}.`;
+  const table = verdictTable(reading.verdicts, "complied", "did not comply", "P(complied)");
+  return part(`The judge's reading: ${reading.model}`, reading.id === id, make("p", null, facts), table);
 }
 
 function responsesPart(life, id) {
@@ -153,6 +159,7 @@ function lifeOf(life, id) {
     life.pairs.map((pair) => pairPart(pair, id)),
     life.responses.length ? responsesPart(life, id) : null,
     life.comparisons.map((comparison) => comparisonPart(comparison, id)),
+    life.readings.map((reading) => readingPart(reading, id)),
   ].filter((each) => each !== null);
 }
 

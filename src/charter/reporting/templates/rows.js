@@ -69,9 +69,11 @@ function listTrace(life, trace) {
   };
 }
 
-function agreement(label) {
+function agreement(pair) {
+  const { label } = pair;
   if (label === null) return "not labelled";
-  if (label.agrees === null) return "no side intended";
+  if (pair.intended === null) return "no side intended";
+  if (label.agrees === null) return "judge undecided";
   return label.agrees ? "agrees with intention" : "against intention";
 }
 
@@ -88,13 +90,13 @@ function listPair(life, pair) {
       chip(pair.source),
       label === null ? chip("not labelled", "warn") : chip(`p_chosen ${figure(label.p_chosen)}`),
       label === null ? null : chip(`position bias ${figure(label.position_bias)}`),
-      label === null ? null : chip(agreement(label), label.agrees === false ? "warn" : null),
+      label === null ? null : chip(agreement(pair), label.agrees === false ? "warn" : null),
       invalid ? chip("invalid verdict", "warn") : null,
     ],
     texts: [pair.a, pair.b, ...verdicts.flatMap((verdict) => verdict.chains)],
     facets: {
       Source: [pair.source],
-      Label: [agreement(label), ...(invalid ? ["has an invalid verdict"] : [])],
+      Label: [agreement(pair), ...(invalid ? ["has an invalid verdict"] : [])],
       Principle: [...new Set(verdicts.map((verdict) => verdict.principle))],
     },
     unsure: label === null ? Infinity : label.p_chosen,
@@ -102,7 +104,21 @@ function listPair(life, pair) {
   };
 }
 
+const hasReadings = source.lives.some((life) => life.readings.length > 0);
+
+function readingOf(life, response) {
+  return life.readings.find((reading) => reading.response === response.id);
+}
+
+function judged(reading) {
+  if (reading === undefined) return "not read by the judge";
+  if (reading.p_complied === null) return "reading invalid";
+  if (reading.p_complied === 0.5) return "judge undecided";
+  return reading.p_complied > 0.5 ? "judged to comply" : "judged not to comply";
+}
+
 function listResponse(life, response) {
+  const reading = readingOf(life, response);
   return {
     id: response.id,
     life,
@@ -110,6 +126,7 @@ function listResponse(life, response) {
     chips: [
       chip(response.model),
       classChip(life, response.label),
+      reading === undefined ? null : chip(judged(reading), reading.p_complied === null ? "warn" : null),
       response.finish === "stop" ? null : chip(`finish ${response.finish}`, "warn"),
       response.flags.map((flag) => chip(flag, "warn")),
     ],
@@ -119,6 +136,7 @@ function listResponse(life, response) {
       Label: [response.label],
       Flag: response.flags.length ? response.flags : ["no flag"],
       Finish: [response.finish],
+      ...(hasReadings ? { "Judge's reading": [judged(reading)] } : {}),
     },
   };
 }
@@ -150,7 +168,7 @@ for (const tab of tabs) {
   for (const row of tab.rows) {
     rowById.set(row.id, row);
     if (row.other) rowById.set(row.other, row);
-    for (const id of [row.life.id, ...row.life.comparisons.map((comparison) => comparison.id)]) {
+    for (const id of [row.life.id, ...[...row.life.comparisons, ...row.life.readings].map((judged) => judged.id)]) {
       if (!rowById.has(id)) rowById.set(id, row);
     }
   }
