@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from charter.engines.embedded import EMBEDDED
+from charter.engines.inspection import check_adapter
 from charter.engines.weights import ModelFolder, model_fingerprint, resolve_model
 from charter.errors import ModelError
 from engines.model_folders import make_adapter, make_model, save_weights, write_json
@@ -81,6 +82,25 @@ def test_adapter_of_the_embedded_model_finds_it_anywhere(base: str, tmp_path: Pa
     assert found.path == folder
     assert found.base is not None
     assert (found.base.name, found.base.source) == ("smollm2-135m", "embedded")
+
+
+@pytest.mark.parametrize(
+    ("base", "revision", "expected"),
+    [
+        ("owner/name", "v1", "owner/name@v1"),
+        ("owner/name", None, "owner/name"),
+        ("owner/name@v1", "v2", "owner/name@v1"),
+        ("/a/folder", "v1", "/a/folder"),
+    ],
+)
+def test_base_is_pinned_by_the_adapters_revision(
+    base: str, revision: str | None, expected: str, tmp_path: Path
+) -> None:
+    """PEFT keeps a base's revision in a field of its own; a folder has none."""
+    adapter = make_adapter(tmp_path / "adapter", base)
+    settings = {"peft_type": "LORA", "base_model_name_or_path": base, "revision": revision}
+    write_json(adapter / "adapter_config.json", settings)
+    assert check_adapter(adapter) == expected
 
 
 def test_adapter_without_its_base_names_both(tmp_path: Path) -> None:

@@ -72,6 +72,27 @@ def test_saving_asks_the_hub_nothing(tiny_model: Path, tmp_path: Path, monkeypat
     assert not asked
 
 
+def test_pinned_base_is_written_as_peft_reads_it(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub model's name and its revision are two fields, and both are kept when the adapter is trained on."""
+    from peft import PeftConfig
+
+    from charter.engines import weights
+
+    monkeypatch.setattr(weights, "find_hub_model", lambda *_, **__: tiny_model)
+    first = load_trainee("acme/tiny@v1", lora=LoraSettings(r=4), seed=0, dtype="float32")
+    save_trained(first.model, first.tokenizer, tmp_path / "first", first.base)
+    second = load_trainee(tmp_path / "first", lora=None, seed=0, dtype="float32")
+    save_trained(second.model, second.tokenizer, tmp_path / "second", second.base)
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        settings = PeftConfig.from_pretrained(str(folder))
+        assert (settings.base_model_name_or_path, settings.revision) == ("acme/tiny", "v1")
+        base = weights.resolve_model(str(folder)).base
+        assert base is not None
+        assert (base.name, base.source) == ("acme/tiny@v1", "hub")
+
+
 def test_new_adapter_is_seeded_and_leaves_the_random_state_alone(tiny_model: Path) -> None:
     """The first weights depend on the seed only, and drawing them disturbs nobody."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -12,15 +11,14 @@ from pathlib import Path
 from charter.engines.downloads import Progress, content_patterns, is_content, reported_growth, require_space
 from charter.engines.inspection import ADAPTER_CONFIGURATION, TEMPLATE_FILES, has_chat_template, require_safetensors
 from charter.errors import ModelError
+from charter.files.hub_ids import is_model_id
 
 _ANSWER_SECONDS = 10.0  # that a question to the hub may take
 
-_HUB_ID = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?", re.ASCII)
-
 
 def is_hub_id(text: str) -> bool:
-    """Tell whether a text has the form of a hub id: ``owner/name`` or ``name``, with ``@revision`` if pinned."""
-    return _HUB_ID.fullmatch(text) is not None
+    """Tell whether a text has the form of a model's id at the hub."""
+    return is_model_id(text)
 
 
 def hub_address() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import ModelError
+from charter.files.hub_ids import is_model_id
 
 CONFIGURATION = "config.json"
 ADAPTER_CONFIGURATION = "adapter_config.json"
@@ -43,12 +44,13 @@ def check_adapter(folder: Path) -> str:
     """Check an adapter's folder, and find out what it is an adapter of.
 
     Returns:
-        The base as the adapter's configuration names it.
+        The base as the adapter's configuration names it, with ``@revision`` where a hub model is pinned there.
 
     Raises:
         ModelError: no base named, no ``adapter_model.safetensors``, or damaged weights.
     """
-    base = read_configuration(folder / ADAPTER_CONFIGURATION).get("base_model_name_or_path")
+    configuration = read_configuration(folder / ADAPTER_CONFIGURATION)
+    base, revision = configuration.get("base_model_name_or_path"), configuration.get("revision")
     if not isinstance(base, str) or not base:
         raise ModelError(
             f"{folder / ADAPTER_CONFIGURATION} names no base model (base_model_name_or_path is {base!r}); name there "
@@ -64,7 +66,8 @@ def check_adapter(folder: Path) -> str:
             f"{_some(sorted(names))}; save the adapter again with peft's save_pretrained"
         )
     _check_whole(weights)
-    return base
+    pinned = f"{base}@{revision}"
+    return pinned if revision and "@" not in base and is_model_id(pinned) and not Path(base).exists() else base
 
 
 def is_whole(folder: Path) -> bool:

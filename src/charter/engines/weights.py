@@ -162,7 +162,7 @@ class _Finder:
 
 
 def _cached_embedded(base: str) -> str | None:
-    # An adapter trained on an embedded model names that machine's cache; on another machine the name is enough.
+    # Whoever trains by the folder of an embedded model names a cache of one machine; on another its name is enough.
     folder_name = Path(base).name
     return next((name for name, model in EMBEDDED.items() if model.folder_name == folder_name), None)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import PromptError
+from charter.files.hub_ids import is_dataset_id
 
 _MAX_CELL = 10_000_000  # characters; Python's csv stops at 131,072 by default
 
@@ -46,7 +46,7 @@ def _rows(source: str, split: str | None) -> Iterator[SourceRow]:
         if reader is None:
             raise PromptError(f"{path}: unknown kind of file {path.suffix!r}; known: {', '.join(sorted(_READERS))}")
         return reader(path)
-    if reader is None and _HUB_ID.fullmatch(source):
+    if is_dataset_id(source):
         return _hub_dataset(source, split)
     raise PromptError(
         f"{source}: no such file. Expected a CSV, JSON-lines, JSON or Parquet file, a saved dataset's folder, a "
@@ -175,5 +175,3 @@ def _dataset(loaded: Any, name: str, split: str | None) -> Iterator[SourceRow]:
 
 
 _READERS = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json, ".parquet": _parquet}
-# A name may hold dots (llama-3.1-evals), but a short ending of letters alone is a file that is not there.
-_HUB_ID = re.compile(r"(?!.*\.[A-Za-z]{1,4}$)[A-Za-z0-9_-][A-Za-z0-9_.-]*/[A-Za-z0-9_-][A-Za-z0-9_.-]*")

@@ -9,7 +9,6 @@ or a slash, has more than one slash, or ends as a file does. What has the form o
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from typing import Any
 
 from charter.constitution import list_constitutions
 from charter.engines.embedded import EMBEDDED
+from charter.files.hub_ids import is_model_id
 
 _BUILT_IN_PROMPTS = "built-in"
-_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?(@[\w./-]+)?", re.ASCII)
 _FILE_ENDINGS = frozenset({".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".yaml", ".yml"})
 
 
@@ -53,7 +52,7 @@ class Slot:
 
 def is_path(text: str) -> bool:
     """Tell by its form whether a text is a path, and not a name."""
-    return bool(text) and (_NAME.fullmatch(text) is None or Path(text).suffix.lower() in _FILE_ENDINGS)
+    return bool(text) and (not is_model_id(text) or Path(text).suffix.lower() in _FILE_ENDINGS)
 
 
 def place_paths(data: Any, folder: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -101,7 +101,8 @@ def load_trainee(
         if folder.adapter is not None:
             trained, name = _load_adapter(base, folder.adapter), _base_name(folder.adapter)
         elif lora is not None:
-            trained, name = _new_adapter(base, lora, seed), str(model)
+            trained = _new_adapter(base, lora, seed)
+            name = _pin_base(trained, str(model)) if folder.source == "hub" else str(model)
         else:
             trained, name = base, ""
         trained = trained.to(place)  # only now: a new adapter's first weights are drawn on the CPU, the same everywhere
@@ -115,7 +116,8 @@ def load_trainee(
 def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
     """Write what was trained so that ``peft`` (an adapter) or ``transformers`` (a whole model) loads it as it is.
 
-    Tokenizer and chat template lie beside the weights. The base is named as it was given.
+    Tokenizer and chat template lie beside the weights. The base is named as it was given, a hub model's revision in
+    PEFT's own field for it.
     """
     from peft import PeftModel
 
@@ -222,6 +224,13 @@ def _new_adapter(base: Any, lora: LoraSettings, seed: int) -> Any:
             return get_peft_model(base, settings)
         except ValueError as error:
             raise ModelError(f"the adapter cannot be put on the model (targets {lora.targets!r}): {error}") from error
+
+
+def _pin_base(model: Any, name: str) -> str:
+    """Put a hub model's revision where PEFT looks for it, and give the name without it."""
+    name, _, revision = name.partition("@")
+    model.peft_config[_ADAPTER].revision = revision or None
+    return name
 
 
 def _unused(lora: LoraSettings, model: Any) -> tuple[str, ...]:
