@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from charter.cli.run import StageName
+from charter.engines.base import Choice, ChoiceRequest
+from charter.engines.scripted import ScriptedEngine
+from charter.errors import EngineError
 from charter.status import STAGE_NAMES
 from charter.store import Journal
 from cli.command import Command
@@ -150,14 +153,46 @@ def test_again_redoes_a_stage_and_forgets_later_ones(charter: Command, place: Pa
     run = place / "runs/demo"
     shutil.copytree(finished, run)
     before = (run / "data/pairs.parquet").read_bytes()
+    took = summary(run, "pairs")["usage"]["demo+sft"]
     done = charter("pairs", "demo.yaml", "--again")
     assert done.code == 0, done.err
     assert {path.stem for path in (run / "stages").iterdir()} == {"prompts", "revise", "sft", "pairs"}
     assert (run / "data/pairs.parquet").read_bytes() == before
     assert not (run / "data/preferences.parquet").exists()
     assert not (run / "report.html").exists()
+    assert "undone: label, dpo, evaluate, report; 'charter run' does them anew" in done.err
     used = summary(run, "pairs")["usage"]["demo+sft"]
-    assert (used["n_calls"], used["n_cached"] > 0) == (0, True)
+    assert used["n_calls"] == took["n_calls"] > 0  # the total, to which only answers from memory were added
+    assert used["n_cached"] > took["n_cached"]
+
+
+def test_a_stage_alone_leaves_failed_rows_and_later_stages(
+    charter: Command, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a finished run a stage's command deletes nothing unless --again is given; ``run`` tries the rows again."""
+    choose = ScriptedEngine.choose
+
+    async def fails_at_times(engine: ScriptedEngine, request: ChoiceRequest) -> Choice:
+        if int(request.key("x")[:8], 16) % 40 == 0:
+            raise EngineError("no answer")
+        return await choose(engine, request)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ScriptedEngine, "choose", fails_at_times)
+        assert charter("run", "demo.yaml").code == 0
+    run = place / "runs/demo"
+    assert summary(run, "label")["failed_rows"]
+    before = {path: path.read_bytes() for path in (*run.glob("stages/*"), *run.glob("data/*"), run / "report.html")}
+    alone = charter("label", "demo.yaml")
+    assert alone.code == 0, alone.err
+    assert "--again" in alone.err
+    assert "undone" not in alone.err
+    assert {path: path.read_bytes() for path in before} == before
+    short = charter("run", "demo.yaml", "--until", "label")
+    assert "undone: dpo, evaluate, report" in short.err
+    assert summary(run, "label")["failed_rows"] == []
+    assert charter("run", "demo.yaml").code == 0
+    assert (run / "report.html").exists()
 
 
 def test_again_forgets_the_later_stages_rows(charter: Command, place: Path, finished: Path) -> None:

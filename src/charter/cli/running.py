@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from charter.errors import CharterError, Interrupted
 
 if TYPE_CHECKING:
     from charter.runs.folder import Run
+
+_HOW_TO_RETRY = "which 'charter run' tries again, and --again with the whole stage; either undoes the later stages"
 
 
 def run_folder(name: str, out: Path | None) -> Path:
@@ -29,6 +32,7 @@ def do_stages(
     names: Sequence[str],
     *,
     again: str | None = None,
+    retry: bool = True,
 ) -> Path:
     """Check the inputs, open the run, which fetches its models, and do stages in it.
 
@@ -38,6 +42,7 @@ def do_stages(
         out: the run's folder; None takes the recipe's name.
         names: the stages.
         again: see ``pipeline.run_stages``.
+        retry: see ``pipeline.run_stages``.
 
     Returns:
         The run's folder.
@@ -64,15 +69,31 @@ def do_stages(
                     done = [name for name in names if run.summary(name).exists() and name != again]
                     if done:
                         console.note(f"done before: {', '.join(done)}")
-                    _note_failures(run, done, "which are tried again")
-                    run_stages(run, names, again=again)
-                    _note_failures(run, names, "which the same command tries again")
+                    if retry:
+                        _note_failures(run, done, "which are tried again")
+                    with _noting_undone(run):
+                        run_stages(run, names, again=again, retry=retry)
+                    _note_failures(run, names, "which the same command tries again" if retry else _HOW_TO_RETRY)
         except CharterError as error:
             if stopping.received is None:
                 raise
             console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
             raise typer.Exit(stopping.exit_code) from error
     return folder
+
+
+@contextlib.contextmanager
+def _noting_undone(run: Run) -> Iterator[None]:
+    """Name the stages that were done before and are not afterwards, also where what was done between was stopped."""
+    from charter.stages import STAGES
+
+    before = [name for name in STAGES if run.summary(name).exists()]
+    try:
+        yield
+    finally:
+        undone = [name for name in before if not run.summary(name).exists()]
+        if undone:
+            console.note(f"undone: {', '.join(undone)}; 'charter run' does them anew")
 
 
 def _note_failures(run: Run, names: Sequence[str], what_then: str) -> None:

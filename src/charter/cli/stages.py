@@ -26,7 +26,8 @@ def add_to(app: typer.Typer) -> None:
         app.command(
             name,
             help=f"{what}\n\nOnly this stage is done, in the run's folder; the stages before it must be done. "
-            "Where the prompts are not chosen yet, they are.",
+            "Where the prompts are not chosen yet, they are. A stage that is done is left alone, failed rows too, "
+            "unless --again is given.",
             epilog=examples(f"charter {name} recipes/smoke.yaml", f"charter {name} recipes/smoke.yaml --again"),
         )(_verb(name))
 
@@ -35,7 +36,9 @@ def _verb(name: str) -> Callable[..., None]:
     def do(
         recipe: Recipe, overrides: Overrides = None, out: Out = None, again: Again = False, as_json: AsJson = False
     ) -> None:
-        folder = do_stages(recipe, overrides or (), out, ("prompts", name), again=name if again else None)
+        chosen = ("prompts", name)
+        # A second try that brings a row back undoes the later stages, which this command does not do: only if asked.
+        folder = do_stages(recipe, overrides or (), out, chosen, again=name if again else None, retry=False)
         if as_json:
             console.write_json(results.run_json(folder))
         else:
