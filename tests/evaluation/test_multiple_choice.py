@@ -18,6 +18,7 @@ from charter.evaluation.multiple_choice import (
     ChoiceRow,
     answer,
     answer_one,
+    leave_out_seen,
     load_choices,
     measure_accuracy,
 )
@@ -208,3 +209,21 @@ def test_one_context_for_all_is_an_instruction(load: Load) -> None:
     found = measure_accuracy("x", rows, {"base": _answers(rows, [n < 4 for n in range(12)])}, base="base")[0]
     alone = wilson_interval(4, 12)
     assert (found.low, found.high) == (alone.low, alone.high)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "two  AND two\n(A) 4\n(B) 5\nAnswer:"},
+        {"prompt": "Two and two?", "context": "sums"},
+        {"prompt": "Which?\n(A) 4\n(B) 5\nAnswer:", "context": "Two and two!"},
+    ],
+)
+def test_a_question_that_was_seen_is_left_out(load: Load, row: dict[str, str]) -> None:
+    """A question whose text or context is that of a training prompt, in whatever dress, is left out and counted."""
+    other = {**ROW, "prompt": "Two and three?\n(A) 4\n(B) 5\nAnswer:"}
+    rows = load({**ROW, **row}, other)
+    kept, left_out = leave_out_seen(rows, {"a few-shot example": ["Three?"], "a training prompt": ["Two and two?"]})
+    assert kept == rows[1:]
+    assert left_out == {"shares its context with a training prompt": 1}
+    assert leave_out_seen(rows, {}) == (rows, {})

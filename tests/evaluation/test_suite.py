@@ -199,3 +199,26 @@ def test_the_judge_is_asked_as_it_is_told() -> None:
     assert {len(request.messages or ()) for request in asked} == {4, 1}
     strict = evaluate(models, _prompts(3), CONSTITUTION, judge=judge, judging=Judging(min_option_mass=0.95))
     assert {one.win for one in strict.comparisons} == {None}
+
+
+def test_questions_of_the_training_are_filtered_and_counted(tmp_path: Path) -> None:
+    """What a training prompt or an example of the constitutions asks is put to no model, and counted once."""
+    shown = next(one for one in CONSTITUTION.few_shots.revise[0].messages if one.role == "user").content
+    rows = [
+        {"prompt": f"{text}\n(A) one\n(B) two\nAnswer:", "corrects": ["(A)"], "incorrects": ["(B)"]}
+        for text in ("Which, TRAINED?", shown, "Which 0?", "Which 1?")
+    ]
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    models = {name: ScriptedEngine(script=name) for name in MODELS}
+    trained = [make_prompt("which trained", "helpful")]
+    found = evaluate(models, _prompts(2), CONSTITUTION, multiple_choice=(str(path),), trained_on=trained)
+    assert found.filtered == {
+        f"multiple choice {path}: shares its context with a training prompt": 1,
+        f"multiple choice {path}: shares its context with a few-shot example": 1,
+    }
+    assert {one.n for one in found.measurements if one.name == "multiple_choice:x.jsonl"} == {2}
+    assert found.n_in == found.n_done + 2
+    path.write_text(json.dumps(rows[0]) + "\n", "utf-8")
+    none = evaluate(models, _prompts(2), CONSTITUTION, multiple_choice=(str(path),), trained_on=trained)
+    assert not [one for one in none.measurements if one.name.startswith("multiple_choice")]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from charter.prompts.reading import SourceRow, read_rows
 from charter.records import Measurement, Record
 from charter.rows import Mapped, RowMapper
 from charter.seeds import row_id
+
+_OPENING = " ("  # a question ends with it, so that the letter is the next token
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def _row(row: SourceRow) -> ChoiceRow:
     text = values["prompt"].rstrip()
     return ChoiceRow(
         row_id("choice", Path(row.place).name, text),  # the same from whatever folder the file is named
-        f"{text} (",
+        f"{text}{_OPENING}",
         letters["corrects"],
         letters["incorrects"],
         context=str(values.get("context") or _context(text, options)),
@@ -94,6 +97,33 @@ def _letter(option: Any, row: SourceRow) -> str:
     if len(letter) != 1 or not letter.isalpha():
         raise PromptError(f"{row.place}: the option {option!r} is not a letter such as ' (A)'")
     return letter
+
+
+def leave_out_seen(
+    rows: Sequence[ChoiceRow], seen: Mapping[str, Iterable[str]]
+) -> tuple[list[ChoiceRow], dict[str, int]]:
+    """Leave out questions whose context was seen before, in whatever dress.
+
+    A context that the file names by something else than its text does not hide the text: that is looked at too.
+
+    Args:
+        rows: the questions.
+        seen: texts by where they were seen, such as ``a training prompt``.
+
+    Returns:
+        The other questions, and how many were left out, by reason.
+    """
+    places = {normalise_text(text): place for place, texts in seen.items() for text in texts}
+    kept: list[ChoiceRow] = []
+    left_out: Counter[str] = Counter()
+    for row in rows:
+        own = _context(row.text.removesuffix(_OPENING), (*row.corrects, *row.incorrects))
+        place = next((places[text] for text in (own, normalise_text(row.context)) if text in places), None)
+        if place is None:
+            kept.append(row)
+        else:
+            left_out[f"shares its context with {place}"] += 1
+    return kept, dict(left_out)
 
 
 async def answer_one(row: ChoiceRow, engine: Engine) -> ChoiceAnswer:

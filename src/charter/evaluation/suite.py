@@ -24,9 +24,17 @@ from charter.evaluation.likelihood import (
     reference_rows,
     score,
 )
-from charter.evaluation.multiple_choice import ChoiceAnswer, ChoiceRow, answer, load_choices, measure_accuracy
+from charter.evaluation.multiple_choice import (
+    ChoiceAnswer,
+    ChoiceRow,
+    answer,
+    leave_out_seen,
+    load_choices,
+    measure_accuracy,
+)
 from charter.evaluation.responding import respond
 from charter.feedback.judge import Judge, Judging, make_judge
+from charter.prompts.selection import shown_contexts
 from charter.records import Comparison, Measurement, Preference, Prompt, PromptKind, Reading, Response, Scored
 from charter.rows import Mapped, RowMapper, map_rows
 
@@ -124,6 +132,7 @@ def evaluate(
     helpful: Constitution | None = None,
     preferences: Sequence[Preference] = (),
     multiple_choice: Sequence[str] = (),
+    trained_on: Sequence[Prompt] = (),
     temperature: float = 0.7,
     max_tokens: int = 128,
     head_to_head: bool = True,
@@ -145,7 +154,9 @@ def evaluate(
         judge: the model that judges; None leaves out whatever is judged.
         helpful: its principles judge helpful prompts; None takes ``constitution``.
         preferences: held-out, for the accuracy of the implicit reward.
-        multiple_choice: files of multiple-choice rows.
+        multiple_choice: files of multiple-choice rows. Those that ask what a training prompt or a few-shot example
+            asks are filtered, once for all models.
+        trained_on: the training prompts.
         temperature: of the answers.
         max_tokens: at most, per answer.
         head_to_head: whether the judge compares the models with the base.
@@ -161,7 +172,14 @@ def evaluate(
         Sampling(temperature=temperature, max_tokens=max_tokens),
         reference_rows(prompts),
         preference_rows(preferences),
-        {file: load_choices(file) for file in multiple_choice},
+        _load_choices(
+            bench,
+            multiple_choice,
+            {
+                "a few-shot example": shown_contexts((constitution, helpful or constitution)),
+                "a training prompt": [prompt.text for prompt in trained_on],
+            },
+        ),
     )
     seen: dict[str, _Seen] = {}
     for model, source in models.items():
@@ -198,6 +216,18 @@ def evaluate(
     )
 
 
+def _load_choices(
+    bench: _Bench, files: Sequence[str], seen: Mapping[str, Sequence[str]]
+) -> dict[str, Sequence[ChoiceRow]]:
+    """Load multiple-choice files, less the questions whose context was seen before."""
+    choices: dict[str, Sequence[ChoiceRow]] = {}
+    for file in files:
+        choices[file], left_out = leave_out_seen(load_choices(file), seen)
+        bench.n_in += sum(left_out.values())
+        bench.filtered.update({f"multiple choice {file}: {reason}": n for reason, n in left_out.items()})
+    return choices
+
+
 @contextlib.contextmanager
 def _opened(source: EngineSource) -> Iterator[Engine]:
     """Open an engine where it has to be opened; one that was given as it is stays open."""
@@ -221,6 +251,8 @@ def _examine(bench: _Bench, model: str, engine: Engine, tasks: _Tasks, base: _Se
         return mapped.done
 
     def answered(rows: Sequence[ChoiceRow], file: str) -> Sequence[ChoiceAnswer]:
+        if not rows:
+            return ()
         mapped = answer(rows, model, engine, file=file, mapper=bench.mapper)
         bench.count(f"multiple choice {file}/{model}", mapped)
         return mapped.done

@@ -59,7 +59,7 @@ def select_prompts(
     helpful = _split_helpful(
         loaded.get("helpful", ()), sides, n_evaluation=n_evaluation_helpful, n_train=n_train_helpful, seed=split_seed
     )
-    kept, n_shown = remove_contamination([*harmful, *helpful], _shown_contexts(constitutions))
+    kept, n_shown = remove_contamination([*harmful, *helpful], shown_contexts(constitutions))
     _check_ids(kept)
     n_over = sum(map(len, loaded.values())) - len(kept) - n_shown - n_stray
     left_out = {
@@ -90,7 +90,8 @@ def _split_helpful(
     return [*train[:n_train], *marked[:n_evaluation]]
 
 
-def _shown_contexts(constitutions: Iterable[Constitution]) -> list[str]:
+def shown_contexts(constitutions: Iterable[Constitution]) -> list[str]:
+    """Give every request that the constitutions' few-shots show."""
     shown = [
         messages
         for one in constitutions

@@ -31,6 +31,7 @@ def do_evaluate(run: Run) -> Summary:
         judge=partial(run.pool.lend, "judge"),
         helpful=run.helpful,
         preferences=held_out,
+        trained_on=read_prompts(run, "train"),
         judging=judging(run.recipe.label),
         seed=run.recipe.seed,
         mapper=run.mapper,
