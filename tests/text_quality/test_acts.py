@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from charter.text_quality.acts import Act, act_of
-from charter.text_quality.prompt_form import PromptForm, last_request, prompt_form
+from charter.text_quality.prompt_form import PromptForm, read_request
 from charter.text_quality.sentences import plain, split_sentences, stems, without_quotations
 
 
@@ -65,13 +65,13 @@ def test_sentences_have_their_act(sentence: str, act: Act) -> None:
 )
 def test_prompts_have_their_form(prompt: str, form: PromptForm) -> None:
     """Each prompt asks for what its form says."""
-    assert prompt_form(prompt) is form
+    assert read_request(prompt).form is form
 
 
 def test_the_last_request_of_a_transcript() -> None:
     """Of a transcript the last human turn is taken; text that only looks like one is left whole."""
-    assert last_request("\n\nHuman: One.\n\nAssistant: Two.\n\nHuman: Three.") == "Three."
-    assert last_request("Q: What is it?\nA: A door.") == "Q: What is it?\nA: A door."
+    assert read_request("\n\nHuman: One.\n\nAssistant: Two.\n\nHuman: Three.").text == "Three."
+    assert read_request("Q: What is it?\nA: A door.").text == "Q: What is it?\nA: A door."
 
 
 def test_sentences_are_split_at_ends_and_lines() -> None:

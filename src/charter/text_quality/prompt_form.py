@@ -140,13 +140,3 @@ def read_request(prompt: str) -> Request:
     whole = prompt.strip()
     request = turns[-1].strip() if turns else whole
     return Request(request, request == whole)
-
-
-def last_request(prompt: str) -> str:
-    """Give the last human turn of a transcript, or the whole prompt where it is none."""
-    return read_request(prompt).text
-
-
-def prompt_form(prompt: str) -> PromptForm:
-    """Name what a prompt asks for (see ``Request.form``)."""
-    return read_request(prompt).form
