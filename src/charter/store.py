@@ -2,7 +2,7 @@
 
 Each payload carries a checksum that is verified on reading; a damaged record counts as missing, so that only what it
 held is done again. Writes are gathered and committed together (a commit costs about a millisecond); ``flush`` makes
-all of them durable. One process writes a journal at a time: the run folder's lock sees to that (``run``).
+all of them durable. One process writes a journal at a time: the run folder's lock sees to that (``runs.folder``).
 """
 
 from __future__ import annotations

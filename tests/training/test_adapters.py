@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from charter.errors import ModelError
 from charter.training.adapters import LoraSettings, load_trainee, merge_adapter, save_trained
 from charter.training.pace import Pace
 from charter.training.sft import sft
+from pages import DOCS, blocks
 
 pytestmark = pytest.mark.model
 
@@ -91,6 +93,25 @@ def test_pinned_base_is_written_as_peft_reads_it(
         base = weights.resolve_model(str(folder)).base
         assert base is not None
         assert (base.name, base.source) == ("acme/tiny@v1", "hub")
+
+
+def test_page_loads_a_trained_model_as_it_was_in_training(
+    adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the page on the run folder shows gives the log-probabilities that training saw."""
+    (tmp_path / "runs/mine/models").mkdir(parents=True)
+    (tmp_path / "runs/mine/models/dpo").symlink_to(adapter)
+    monkeypatch.chdir(tmp_path)
+    example = next(block for block in blocks(DOCS / "run-folder.md") if block.title == "load.py")
+    loaded: dict[str, Any] = {}
+    with quiet_libraries():
+        exec(example.text, loaded)  # noqa: S102 - our own page
+    trained = load_trainee(adapter, lora=None, seed=0, dtype="float32").model
+    ids = loaded["tokenizer"]("How do I mend a chain?", return_tensors="pt")["input_ids"]
+    logprobs, expected = (model.eval()(ids).logits.log_softmax(-1) for model in (loaded["model"], trained))
+    torch.testing.assert_close(logprobs, expected, rtol=0, atol=1e-5)
+    with loaded["model"].disable_adapter():
+        assert (loaded["model"](ids).logits.log_softmax(-1) - expected).abs().max() > 1e-2
 
 
 def test_new_adapter_is_seeded_and_leaves_the_random_state_alone(tiny_model: Path) -> None:
