@@ -210,7 +210,7 @@ def test_an_undecided_judge_is_not_a_missing_intention(chromium: Any, tmp_path: 
         assert label.endswith("judge undecided.")
         reader.close()
         reader.tab("preferences")
-        reader.page.get_by_label("Label").select_option("judge undecided")
+        reader.page.locator("select", has_text="judge undecided").select_option("judge undecided")
         assert reader.found.startswith("1 of ")
         assert reader.problems == []
 
