@@ -1,4 +1,4 @@
-"""Merging an adapter into its base."""
+"""Adapters on their base: how they begin, are written and are read back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training_rows import sft_rows
 
 from charter.engines.quiet import quiet_libraries
 from charter.errors import ModelError
-from charter.training.adapters import LoraSettings, load_trainee, merge_adapter, save_trained
+from charter.training.adapters import LoraSettings, load_trainee, save_trained
 from charter.training.pace import Pace
 from charter.training.sft import sft
 from pages import DOCS, blocks
@@ -26,40 +26,6 @@ def adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lora = LoraSettings(r=4, alpha=8)
     pace = Pace(learning_rate=1e-2)
     return sft(sft_rows(4), tiny_model, out=out, seed=1, pace=pace, lora=lora, dtype="float32").folder
-
-
-def test_merged_model_is_base_plus_adapter(tiny_model: Path, adapter: Path, tmp_path: Path) -> None:
-    """The merged folder loads without PEFT and computes what base and adapter compute."""
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    out = merge_adapter(adapter, tmp_path / "merged")
-    ids = torch.tensor([[5, 6, 7, 8]])
-    with quiet_libraries():
-        merged = AutoModelForCausalLM.from_pretrained(out)
-        together = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), str(adapter))
-    assert merged.dtype == torch.float32
-    torch.testing.assert_close(merged(ids).logits, together(ids).logits, rtol=0, atol=1e-5)
-    assert AutoTokenizer.from_pretrained(out).chat_template
-    assert not (out / "adapter_config.json").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
-
-
-def test_merged_model_can_be_kept_in_half(adapter: Path, tmp_path: Path) -> None:
-    """The precision asked for is the one that is written."""
-    from transformers import AutoModelForCausalLM
-
-    with quiet_libraries():
-        merged = AutoModelForCausalLM.from_pretrained(merge_adapter(adapter, tmp_path / "merged", dtype="bfloat16"))
-    assert merged.dtype == torch.bfloat16
-
-
-def test_merging_refuses_what_it_cannot_do(tiny_model: Path, adapter: Path, tmp_path: Path) -> None:
-    """A full model is no adapter, and an existing folder is not overwritten."""
-    with pytest.raises(ModelError, match="not an adapter"):
-        merge_adapter(tiny_model, tmp_path / "merged")
-    with pytest.raises(ModelError, match="exists"):
-        merge_adapter(adapter, tmp_path)
 
 
 def test_saving_asks_the_hub_nothing(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

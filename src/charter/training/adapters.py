@@ -1,4 +1,4 @@
-"""Models for training: a base with a LoRA adapter on it, its folder, and its merge into the base."""
+"""Models for training: a base with a LoRA adapter on it, and the folder that it is written to."""
 
 from __future__ import annotations
 
@@ -135,39 +135,6 @@ def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def merge_adapter(adapter: str | Path, out: Path, *, dtype: Precision = "auto") -> Path:
-    """Write the base with the adapter merged into it, as one model that needs PEFT no more.
-
-    Args:
-        adapter: an adapter's folder or hub id.
-        out: the folder to write; it must not exist.
-        dtype: the precision that the merged weights are kept in; ``auto`` keeps the base's own. The sum itself is
-            taken in float32.
-
-    Returns:
-        ``out``.
-
-    Raises:
-        ModelError: if ``adapter`` is none, or ``out`` exists.
-    """
-    from charter.engines.weights import resolve_model
-    from charter.training.checkpoints import publish
-
-    folder = resolve_model(str(adapter))
-    if folder.adapter is None:
-        raise ModelError(f"{adapter} is a full model, not an adapter; there is nothing to merge")
-    if out.exists():
-        raise ModelError(f"{out} exists; name a folder that does not")
-    kept = _base_dtype(folder.path) if dtype == "auto" else dtype
-    with quiet_libraries():
-        merged = _load_adapter(_load_base(folder, "float32"), folder.adapter).merge_and_unload()
-        merged = merged.to(getattr(torch, kept))
-    staged = out.with_name(out.name + ".writing")
-    save_trained(merged, _load_tokenizer(folder), staged, "")
-    publish(staged, out)
-    return out
-
-
 def training_precision(dtype: Precision, device: torch.device) -> Precision:
     """Choose the precision of the products: bfloat16 where the device multiplies it, else float32, if ``auto``.
 
@@ -244,11 +211,6 @@ def _unused(lora: LoraSettings, model: Any) -> tuple[str, ...]:
 
 def _base_name(adapter: Path) -> str:
     return str(json.loads((adapter / _CONFIGURATION).read_text("utf-8"))["base_model_name_or_path"])
-
-
-def _base_dtype(folder: Path) -> str:
-    configuration = json.loads((folder / "config.json").read_text("utf-8"))
-    return str(configuration.get("dtype") or configuration.get("torch_dtype") or "float32")
 
 
 def _leave_inputs_alone(model: Any) -> None:
