@@ -30,7 +30,8 @@ TABLES = {
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with every table."""
     stages = ["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate"]
-    return small_run(tmp_path_factory.mktemp("lookup"), stages, "evaluate.judge_reading=true", "revise.n_samples=2")
+    settings = ("evaluate.judge_reading=true", "revise.n_samples=2", "label.held_out=0.75")
+    return small_run(tmp_path_factory.mktemp("lookup"), stages, *settings)
 
 
 def rows(run: Path, table: str) -> list:  # type: ignore[type-arg]
