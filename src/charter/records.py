@@ -20,7 +20,8 @@ Split = Literal["train", "evaluation"]
 Order = Literal["ab", "ba"]
 Side = Literal["a", "b"]
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "contrast"]
-OnCut = Literal["flag", "trim"]  # a text that ran into the token limit: mark it, or end it after its last sentence
+# Of a text that ran into the token limit: mark it, end it after its last sentence, or leave it open.
+OnCut = Literal["flag", "trim", "open"]
 ResponseLabel = Literal["compliance", "objection", "bare_refusal", "evasive"]
 
 PROMPT_COLUMNS = ("prompt", "turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference")
@@ -155,11 +156,13 @@ class Trace(PromptRow):
 class SftRow(PromptRow):
     """One training example for supervised fine-tuning: loss falls on ``response`` and its end token only.
 
-    ``origin`` says where the response is from, such as ``revision 2``, ``reference`` or ``sampled``.
+    ``origin`` says where the response is from, such as ``revision 2``, ``reference`` or ``sampled``. A response that is
+    not ``whole`` was left open at the token limit: it is trained on without an end.
     """
 
     response: str
     origin: str
+    whole: bool = True
 
 
 class Pair(PromptRow):
@@ -167,6 +170,7 @@ class Pair(PromptRow):
 
     ``source`` is how the pair was made (``on_policy``, ``revision_vs_initial``, ``guided_vs_plain``, ``contrast``,
     ``given``); ``intended`` is the side that a constructed pair means to be better, None where neither is.
+    A side that is not whole was left open at the token limit.
     """
 
     a: str
@@ -175,6 +179,8 @@ class Pair(PromptRow):
     intended: Side | None = None
     origin_a: str = ""
     origin_b: str = ""
+    whole_a: bool = True
+    whole_b: bool = True
 
 
 class Verdict(Record):
@@ -203,7 +209,7 @@ class Preference(PromptRow):
     ``feedback.labels``). ``pair`` is the pair's id; ``chosen_side`` the chosen side. ``p_judge`` is the judge's
     probability for the chosen side before any prior. ``position_bias`` is the mean over principles of |P(a shown first)
     - P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention; None where it has none,
-    and for a tie.
+    and for a tie. A response that is not whole was left open at the token limit.
     """
 
     chosen: str
@@ -217,6 +223,8 @@ class Preference(PromptRow):
     position_bias: float = Field(ge=0.0, le=1.0)
     intended: Side | None = None
     agrees: bool | None = None
+    whole_chosen: bool = True
+    whole_rejected: bool = True
 
 
 class Response(PromptRow):

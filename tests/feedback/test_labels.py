@@ -152,6 +152,13 @@ def test_without_an_intention_there_is_no_disagreement(policy: Disagreement, p: 
     assert preference.agrees is None
 
 
+@pytest.mark.parametrize(("p", "whole"), [(0.9, (False, True)), (0.1, (True, False))])
+def test_an_open_side_stays_open_as_chosen_or_rejected(p: float, whole: tuple[bool, bool]) -> None:
+    """Side a was left open: the preference knows which of its responses that is."""
+    preference = _labelled(_pair().model_copy(update={"whole_a": False}), p)
+    assert (preference.whole_chosen, preference.whole_rejected) == whole
+
+
 def test_a_strong_prior_outweighs_a_weak_judge() -> None:
     """The prior decides where the judge is nearly undecided; agreement is still told from the judge alone."""
     pair = _pair(source="guided_vs_plain", intended="b")

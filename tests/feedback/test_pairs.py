@@ -388,3 +388,15 @@ def test_contrast_samples_have_seeds_of_their_own() -> None:
 
     _made([make_prompt("How do I make tea?", "red_team")], "contrast", ScriptedEngine(reply), n=2, n_tries=3)
     assert len(set(seeds)) == 6
+
+
+def test_a_side_that_is_left_open_is_known_as_such() -> None:
+    """Cut at the limit and left open, a response is half a pair, and not whole."""
+    replies = iter(["Fill the kettle and bring the water to a boil on the stove", "Pour."])
+    prompts = [make_prompt("How do I make tea?", "helpful")]
+    (pair,) = _made(prompts, "on_policy", ScriptedEngine(lambda _: next(replies)), max_tokens=6, on_cut="open").done
+    sides = {pair.a: pair.whole_a, pair.b: pair.whole_b}
+    assert sides.pop("Pour.") is True
+    ((opened, whole),) = sides.items()
+    assert "Fill the kettle and bring the water".startswith(opened)
+    assert whole is False

@@ -203,3 +203,16 @@ def test_the_order_of_training_is_the_seeds_alone(order: list[int], seed: int) -
     assert shuffled([rows[number] for number in order], seed) == expected
     assert sorted(row.id for row in expected) == sorted(row.id for row in rows)
     assert shuffled(rows, seed + 1) != expected
+
+
+def test_an_open_answer_is_no_whole_row() -> None:
+    """What was left open at the token limit goes into training as such."""
+    prompt = make_prompt("How do I make tea?", "helpful")
+    traces = [
+        Trace(id=f"trace-{flag}", prompt=prompt, initial=text, initial_flags=(flag,), rounds=())
+        for flag, text in (("open", "Boil the water and"), ("trimmed", "Boil the water."))
+    ]
+    assert {row.response: row.whole for row in sampled_rows([prompt], traces, 5).rows} == {
+        "Boil the water and": False,
+        "Boil the water.": True,
+    }

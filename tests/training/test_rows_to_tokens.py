@@ -44,6 +44,18 @@ def test_loss_falls_on_the_response_and_its_end_of_turn_only(tokenizer: Any) -> 
     assert example.n_loss_tokens == len(bearing)
 
 
+def test_an_open_response_bears_no_end(tokenizer: Any) -> None:
+    """What was left open at the token limit is learnt as a beginning: no end of turn is read or bears loss."""
+    opened = row("Who?", "The teacher").model_copy(update={"whole": False})
+    (example,) = sft_examples([opened], tokenizer, max_length=200).kept
+    assert pieces(tokenizer, example.input_ids).endswith("assistant\nThe teacher")
+    assert pieces(tokenizer, [label for label in example.labels if label != IGNORED]) == "The teacher"
+    judged = preference(0, chosen="The teacher", rejected="Nobody.").model_copy(update={"whole_chosen": False})
+    (pair,) = preference_examples([judged], tokenizer, max_length=200).kept
+    assert pieces(tokenizer, pair.chosen_ids) == "The teacher"
+    assert pieces(tokenizer, pair.rejected_ids) == "Nobody.<|im_end|>"
+
+
 def test_newline_after_the_end_of_turn_is_left_out(smollm2: Path) -> None:
     """SmolLM2's template writes a newline behind the last end of turn; the example ends before it."""
     from transformers import AutoTokenizer

@@ -55,9 +55,12 @@ def drift_rows(responses: Sequence[Response]) -> list[ScoreRow]:
 def preference_rows(preferences: Sequence[Preference]) -> list[ScoreRow]:
     """Take both sides of held-out preferences: the chosen ones' ids end in ``chosen``."""
     return [
-        ScoreRow(row_id(preference.id, side), preference.prompt, text)
-        for preference in preferences
-        for side, text in (("chosen", preference.chosen), ("rejected", preference.rejected))
+        ScoreRow(row_id(one.id, side), one.prompt, text, whole=whole)
+        for one in preferences
+        for side, text, whole in (
+            ("chosen", one.chosen, one.whole_chosen),
+            ("rejected", one.rejected, one.whole_rejected),
+        )
     ]
 
 

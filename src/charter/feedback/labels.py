@@ -99,6 +99,8 @@ def _preference(
         position_bias=judgement.position_bias,
         intended=pair.intended,
         agrees=agrees,
+        whole_chosen=pair.whole_a if a_chosen else pair.whole_b,
+        whole_rejected=pair.whole_b if a_chosen else pair.whole_a,
     )
 
 

@@ -26,7 +26,7 @@ from charter.records import Message, OnCut, Pair, PairSource, Prompt, PromptKind
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed, row_id
 from charter.text_quality import classify_response
-from charter.text_quality.flags import BLOCKING, response_flags, settle_ending
+from charter.text_quality.flags import BLOCKING, OPEN, response_flags, settle_ending
 
 DrawnT = TypeVar("DrawnT", Prompt, Trace)
 
@@ -115,6 +115,8 @@ def _pair(plan: PairPlan, making: PairMaking, better: _Candidate, other: _Candid
         intended=None if not intended else ("b" if flip else "a"),
         origin_a=a.origin,
         origin_b=b.origin,
+        whole_a=OPEN not in a.flags,
+        whole_b=OPEN not in b.flags,
     )
 
 
@@ -268,8 +270,8 @@ def pairs(
         intended_classes: on red-team prompts, response classes that an intended side must be of; None takes all
             (``contrast`` takes objections then).
         n_tries: for ``contrast``, the most samples drawn for one pair.
-        on_cut: whether a response that was cut at the limit is flagged (and makes no pair), or ended after its last
-            whole sentence.
+        on_cut: what becomes of a response that was cut at the limit: it is flagged (and makes no pair), ended after its
+            last whole sentence, or left open and trained on without an end.
         few_shots: which worked examples the guided side is shown (see ``FewShots.choose``).
         mapper: what maps the row function.
 

@@ -152,7 +152,8 @@ def revise(
         top_p: nucleus kept at each token.
         max_tokens: at most, per response and revision.
         max_critique_tokens: at most, per critique.
-        on_cut: whether a text that was cut at the limit is flagged, or ended after its last whole sentence.
+        on_cut: what becomes of a text that was cut at the limit: it is flagged, ended after its last whole sentence,
+            or left open.
         seed: of the run; each row derives its own.
         stage: the name under which rows are recorded.
         mapper: what maps the row function.

@@ -4,36 +4,46 @@ from __future__ import annotations
 
 from typing import Literal
 
-#: What becomes of a text that was cut at the token limit: it is flagged ``cut``, or ends after its last whole sentence.
 from charter.records import OnCut
 from charter.text_quality.boilerplate import has_preamble, leaks_critique
 from charter.text_quality.repetition import is_repetitive
 from charter.text_quality.response_class import classify_response
 from charter.text_quality.trimming import trim_to_sentence
 
-#: How a text came to its end: by itself, at the token limit, or trimmed back from there.
-Ending = Literal["whole", "cut", "trimmed"]
+#: How a text came to its end: by itself, at the token limit, trimmed back from there, or left open there on purpose.
+Ending = Literal["whole", "cut", "trimmed", "open"]
 
-#: Flags that keep a text out of training. ``identical`` and
-#: ``trimmed`` are counted but not among them: a fine response stays, and a trimmed one is whole again.
+#: The flag of a text that was left open: training gives it no end of turn.
+OPEN = "open"
+
+#: Flags that keep a text out of training. ``identical``, ``trimmed`` and ``open`` are counted but not among them: a
+#: fine response stays, a trimmed one is whole again, and an open one is a beginning that may be learnt as such.
 BLOCKING = frozenset({"empty", "cut", "critique_leak", "preamble", "refusal_only", "repetition"})
 
 
 def settle_ending(text: str, on_cut: OnCut, *, cut: bool) -> tuple[str, Ending]:
-    """Strip a drawn text and settle how it ends. A text in which no sentence ends cannot be trimmed and stays cut."""
+    """Strip a drawn text and settle how it ends.
+
+    A text in which no sentence ends cannot be trimmed and stays cut. One that is left open ends after its last whole
+    word: a model must not learn half of one.
+    """
     if not cut:
         return text.strip(), "whole"
+    if on_cut == "open":
+        words = text.strip().rsplit(maxsplit=1)
+        return (words[0], "open") if len(words) > 1 else (text.strip(), "cut")
     trimmed = trim_to_sentence(text).strip() if on_cut == "trim" else ""
     return (trimmed, "trimmed") if trimmed else (text.strip(), "cut")
 
 
 def response_flags(prompt: str, text: str, ending: Ending) -> tuple[str, ...]:
-    """Flag a response by itself: ``empty``, ``cut`` or ``trimmed``, ``repetition``, ``refusal_only``."""
+    """Flag a response by itself: ``empty``, ``cut``, ``trimmed`` or ``open``, ``repetition``, ``refusal_only``."""
     if not text.strip():
         return ("empty",)
     found = {
         "cut": ending == "cut",
         "trimmed": ending == "trimmed",
+        OPEN: ending == "open",
         "repetition": is_repetitive(text),
         "refusal_only": str(classify_response(prompt, text)) == "bare_refusal",
     }

@@ -1,9 +1,10 @@
 """Rows to token ids: which tokens a model reads, which of them bear loss, and which rows do not fit.
 
 A prompt is rendered by the model's own chat template, and the response behind it, by the engine's renderer: a model is
-trained on the tokens that it will be shown. A response ends with the template's end-of-turn token; what the template
-writes after that (SmolLM2: a newline) is left out, for it bears no loss and nothing comes after it. Text is data: a
-special token's name inside a row is read as plain text, never as the token.
+trained on the tokens that it will be shown. A whole response ends with the template's end-of-turn token; what the
+template writes after that (SmolLM2: a newline) is left out, for it bears no loss and nothing comes after it. A response
+that was left open at a token limit has no end. Text is data: a special token's name inside a row is read as plain text,
+never as the token.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class SftExample:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceExample:
-    """One prompt and its two responses as token ids, each response with its end-of-turn token."""
+    """One prompt and its two responses as token ids, each whole response with its end-of-turn token."""
 
     id: str
     prompt_ids: tuple[int, ...]
@@ -111,9 +112,9 @@ class _Tokens:
         """Tokenise a conversation up to where the assistant's answer begins; EngineError if the template refuses."""
         return tuple(self._renderer.render(Request(messages=turns)).ids.tolist())
 
-    def answer(self, turns: tuple[Message, ...], prompt: tuple[int, ...], text: str) -> tuple[int, ...]:
-        """Tokenise a response behind its prompt, with the end of turn."""
-        request = ScoreRequest(messages=turns, continuation=text, end_turn=True)
+    def answer(self, turns: tuple[Message, ...], prompt: tuple[int, ...], text: str, *, whole: bool) -> tuple[int, ...]:
+        """Tokenise a response behind its prompt, a whole one with the end of turn."""
+        request = ScoreRequest(messages=turns, continuation=text, end_turn=whole)
         return tuple(self._renderer.continuation_ids(request, np.array(prompt)))
 
 
@@ -134,7 +135,7 @@ def sft_examples(rows: Sequence[SftRow], tokenizer: Any, *, max_length: int) -> 
         if not row.response.strip():
             return RejectedRow(row.id, "empty", "the response has no text")
         prompt = tokens.prompt(row.prompt.turns)
-        answer = tokens.answer(row.prompt.turns, prompt, row.response)
+        answer = tokens.answer(row.prompt.turns, prompt, row.response, whole=row.whole)
         if len(prompt) + len(answer) > max_length:
             return _too_long(row.id, "the response", prompt, answer, max_length)
         return SftExample(row.id, (*prompt, *answer), (*[IGNORED] * len(prompt), *answer))
@@ -155,8 +156,8 @@ def preference_examples(rows: Sequence[Preference], tokenizer: Any, *, max_lengt
         if row.chosen == row.rejected:
             return RejectedRow(row.id, "equal", "both responses are the same text")
         prompt = tokens.prompt(row.prompt.turns)
-        chosen = tokens.answer(row.prompt.turns, prompt, row.chosen)
-        rejected = tokens.answer(row.prompt.turns, prompt, row.rejected)
+        chosen = tokens.answer(row.prompt.turns, prompt, row.chosen, whole=row.whole_chosen)
+        rejected = tokens.answer(row.prompt.turns, prompt, row.rejected, whole=row.whole_rejected)
         for name, answer in (("chosen", chosen), ("rejected", rejected)):
             if len(prompt) + len(answer) > max_length:
                 return _too_long(row.id, name, prompt, answer, max_length)

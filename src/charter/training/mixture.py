@@ -12,7 +12,7 @@ from typing import Literal
 from charter.records import Prompt, ResponseLabel, SftRow, Trace
 from charter.seeds import derive_seed, row_id
 from charter.text_quality import classify_response
-from charter.text_quality.flags import BLOCKING
+from charter.text_quality.flags import BLOCKING, OPEN
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def revision_rows(
     for trace in traces:
         for one in trace.rounds if revisions == "all" else trace.rounds[-1:]:
             broken = sorted(set(one.flags) & BLOCKING)
-            row = _row(trace.prompt, one.revision, f"revision {one.number}")
+            row = _row(trace.prompt, one.revision, f"revision {one.number}", one.flags)
             if broken:
                 left_out[broken[0]] += 1
             elif only_changed and "identical" in one.flags:
@@ -93,7 +93,7 @@ def _plain_answers(prompt: Prompt, traces: Iterable[Trace]) -> list[tuple[SftRow
         broken = sorted(set(trace.initial_flags) & BLOCKING)
         label = classify_response(prompt.text, trace.initial)
         fault = broken[0] if broken else "" if label == "compliance" else f"is {label}"
-        answers.append((_row(prompt, trace.initial, "sampled"), fault))
+        answers.append((_row(prompt, trace.initial, "sampled", trace.initial_flags), fault))
     return answers
 
 
@@ -109,5 +109,6 @@ def shuffled(rows: Sequence[SftRow], seed: int) -> list[SftRow]:
     return sorted(rows, key=lambda row: (derive_seed(seed, row.id, "sft order"), row.id))
 
 
-def _row(prompt: Prompt, response: str, origin: str) -> SftRow:
-    return SftRow(id=row_id("sft", prompt.id, response), prompt=prompt, response=response, origin=origin)
+def _row(prompt: Prompt, response: str, origin: str, flags: Collection[str] = ()) -> SftRow:
+    whole = OPEN not in flags
+    return SftRow(id=row_id("sft", prompt.id, response), prompt=prompt, response=response, origin=origin, whole=whole)
