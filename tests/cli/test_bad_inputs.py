@@ -3,10 +3,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from cli.command import RECIPE, Command
+from engines.model_folders import make_adapter, make_model
 
 FILES = {
     "empty.jsonl": "",
@@ -19,8 +22,21 @@ FILES = {
     "unknown_key.yaml": RECIPE.replace("pairs:", "pears:"),
     "unknown_stage_key.yaml": RECIPE + "revise: {round: 3}\n",
     "no_models.yaml": "name: x\nconstitution: harmless\n",
+    "sub/demo.yaml": RECIPE.replace("prompts: {", "prompts: {red_team: mine.jsonl, "),
+    "mine.jsonl": '{"prompt": "one"}\n',
+    "blank_principle.yaml": 'name: x\nprinciples:\n- {id: a, text: " "}\n',
+    "cells.csv": "prompt,topic\none\n",
+    "same_id.jsonl": '{"key": "a", "prompt": "one"}\n{"key": "a", "prompt": "two"}\n',
+    "latin.jsonl": '{"prompt": "caf\xe9"}\n',
+    "latin.yaml": "name: caf\xe9\n",
+    "table.xlsx": "PK",
+    "folder/choices.jsonl": '{"prompt": "Which?", "corrects": [" (A)"], "incorrects": [" (B)"]}\n',
     "choices.jsonl": '{"prompt": "Which?", "corrects": [" (A)"], "incorrects": [" (B)"]}\n{"prompt": "Which?"}\n',
 }
+
+WITHOUT_TWINS = ("prompts.benign_twin=null", "pairs.kinds={red_team: 0.5, helpful: 0.5}")
+
+ON_POLICY = "red_team: {on_policy: 1}, benign_twin: {on_policy: 1}"
 
 # What is asked for, and what the message must name.
 CASES = {
@@ -46,6 +62,57 @@ CASES = {
     "override with a wrong value": (["demo.yaml", "revise.rounds=many"], ["revise.rounds=many"]),
     "override out of range": (["demo.yaml", "revise.rounds=99"], ["revise.rounds"]),
     "shares that do not add up": (["demo.yaml", "pairs.kinds={red_team: 0.5}"], ["pairs.kinds", "0.5"]),
+    "recipe that is a folder": (["folder"], ["folder: is a folder", "smoke"]),
+    "recipe in another encoding": (["latin.yaml"], ["latin.yaml", "UTF-8"]),
+    "prompts in another encoding": (["demo.yaml", "prompts.helpful=latin.jsonl"], ["latin.jsonl", "UTF-8"]),
+    "row with too few cells": (["demo.yaml", "prompts.helpful=cells.csv"], ["cells.csv:2", "1 cells"]),
+    "id used twice": (
+        ["demo.yaml", "prompts.helpful={source: same_id.jsonl, id_column: key}"],
+        ["same_id.jsonl:2", "'a'"],
+    ),
+    "unknown kind of file": (["demo.yaml", "prompts.helpful=./table.xlsx"], ["table.xlsx", "'.xlsx'", ".csv"]),
+    "path that is relative to the recipe": (
+        ["sub/demo.yaml"],
+        [
+            "sub/mine.jsonl: no such file",
+            "{here}/sub/mine.jsonl",
+            "relative to the recipe's file",
+            "override to {here}",
+        ],
+    ),
+    "constitution that is a folder": (["demo.yaml", "constitution=./folder"], ["folder"]),
+    "blank principle": (
+        ["demo.yaml", "constitution=blank_principle.yaml"],
+        ["constitution: principle a", "write the text"],
+    ),
+    "unknown device": (["demo.yaml", "models.policy={name: ./base, device: gpu}"], ["models.policy.device", "'gpu'"]),
+    "GPU too many": (["demo.yaml", "models.judge={name: ./base, device: 'cuda:99'}"], ["models.judge", "'cuda:99'"]),
+    "unknown number format": (["demo.yaml", "models.policy={name: ./base, dtype: int4}"], ["models.policy", "'int4'"]),
+    "damaged tokenizer": (
+        ["demo.yaml", "models.policy=./chats"],
+        ["models.policy", "chats/tokenizer.json is no tokenizer", "fetch or save the model again"],
+    ),
+    "model without a chat template": (["demo.yaml", "models.policy=./base"], ["./base has no chat template", "sft"]),
+    "folder without a model": (["demo.yaml", "models.policy=./folder"], ["folder holds no model", "choices.jsonl"]),
+    "pickled model": (["demo.yaml", "models.policy=./pickled"], ["pickled weights only", "pytorch_model.bin"]),
+    "adapter of nothing": (
+        ["demo.yaml", "models.critic=./adapter"],
+        ["models.critic", "the base of the adapter", "./nowhere"],
+    ),
+    "share without prompts": (
+        ["demo.yaml", "prompts.helpful=null"],
+        ["'prompts.helpful' is null", "'pairs.kinds' to {"],
+    ),
+    "share that nothing makes": (
+        ["demo.yaml", f"pairs.sources={{{ON_POLICY}, helpful: {{revision_vs_initial: 1}}}}"],
+        ["pairs.sources.helpful", "only red_team prompts are revised"],
+    ),
+    "files of one name": (
+        ["demo.yaml", "evaluate.multiple_choice=[choices.jsonl, folder/choices.jsonl]"],
+        ["2 files called 'choices.jsonl'"],
+    ),
+    "too many to train on": (["demo.yaml", "prompts.n_train=9999"], ["prompts.n_train", "9999"]),
+    "too few traces": (["demo.yaml", "pairs.n=500"], ["revision_vs_initial", "there are 6 traces", "pairs.n"]),
     "too many held out": (["demo.yaml", "prompts.n_evaluation=9999"], ["9999", "prompts.n_evaluation"]),
 }
 
@@ -54,7 +121,12 @@ CASES = {
 def bad_files(place: Path) -> Path:
     """The folder with every file that is wrong in one way."""
     for name, text in FILES.items():
-        (place / name).write_text(text, "utf-8")
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text(text, "latin-1")
+    (make_model(place / "chats") / "tokenizer.json").write_text('{"model": {}}')
+    (make_model(place / "base") / "chat_template.jinja").unlink()
+    (make_model(place / "pickled") / "model.safetensors").rename(place / "pickled/pytorch_model.bin")
+    make_adapter(place / "adapter", "./nowhere")
     return place
 
 
@@ -73,7 +145,7 @@ def test_bad_input_is_refused_by_name(charter: Command, bad_files: Path, verb: s
     assert "error: " in said
     assert "Traceback" not in done.out + done.err
     for part in named:
-        assert part in said
+        assert part.replace("{here}", str(bad_files)) in said
     assert not (bad_files / "runs").exists()
 
 
@@ -94,6 +166,65 @@ def test_folder_with_other_files(charter: Command, place: Path) -> None:
     assert done.code == 2
     assert "letter.txt" in done.err
     assert [path.name for path in (place / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_a_folder_that_another_run_is_in(charter: Command, place: Path) -> None:
+    """A second run on one folder is refused, by who is in it, with what to do."""
+    (place / "runs/demo").mkdir(parents=True)
+    (place / "runs/demo/.holder").write_text("process 12345", "utf-8")
+    with FileLock(place / "runs/demo/.lock"):
+        done = charter("run", "demo.yaml")
+    assert done.code == 2
+    assert done.err == (
+        "error: runs/demo: process 12345 is running on this folder; wait for it, or name another with --out\n"
+    )
+
+
+def test_a_full_disk(charter: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without room a run does not begin: what there is, what is needed, and what to do."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=200_000_000))
+    done = charter("run", "demo.yaml")
+    assert done.code == 2
+    assert "0.20 GB are free, a run needs 1 GB; make room, or name a folder on another disk with --out" in done.err
+    assert not (place / "runs").exists()
+
+
+def test_a_name_that_means_something_else_than_what_lies_here(charter: Command, place: Path) -> None:
+    """A model's folder beside the shell, named as if it lay beside the recipe, is not loaded, nor sought at the hub."""
+    make_model(place / "models/mine")
+    (place / "sub").mkdir()
+    (place / "sub/r.yaml").write_text(RECIPE.replace("{name: demo, engine: scripted}", "models/mine"), "utf-8")
+    for verb in ("run", "check"):
+        done = charter(verb, "sub/r.yaml")
+        assert done.code == 2
+        said = done.out + done.err
+        assert "models.policy: 'models/mine' is taken for a name" in said
+        assert str(place / "models/mine") in said
+        assert "./models/mine in an override" in said
+    assert charter("run", "sub/r.yaml", "models.policy=./models/mine", "--until", "prompts").code == 0
+
+
+def test_every_error_is_told_at_once(charter: Command, place: Path) -> None:
+    """Whoever has three things to mend hears of all three."""
+    del place
+    wrong = ("constitution=nowhere.yaml", "prompts.helpful=nowhere.csv", "models.judge=./nowhere")
+    done = charter("run", "demo.yaml", *wrong)
+    assert done.code == 2
+    assert [line.partition(": ")[0] for line in done.err.removeprefix("error: ").splitlines()] == [
+        "constitution",
+        "prompts.helpful",
+        "models.judge",
+    ]
+
+
+def test_a_stage_alone_asks_for_what_it_needs_alone(charter: Command, place: Path) -> None:
+    """A base model may revise in transcripts; a whole run with it is refused before its prompts are chosen."""
+    (make_model(place / "base") / "chat_template.jinja").unlink()
+    base = ("models.policy=./base", "revise.layout=transcript")
+    done = charter("run", "demo.yaml", *base)
+    assert done.code == 2
+    assert "(needed by sft, pairs, dpo, evaluate)" in done.err
+    assert charter("run", "demo.yaml", *base, "--until", "prompts").code == 0
 
 
 def test_out_that_is_a_file(charter: Command, place: Path) -> None:
@@ -120,7 +251,7 @@ def test_changed_prompt_file_is_noticed(charter: Command, place: Path) -> None:
     """A run whose prompt file changed in the meantime is not mixed from both."""
     lines = "".join(f'{{"prompt": "Question number {number}?"}}\n' for number in range(30))
     (place / "mine.jsonl").write_text(lines, "utf-8")
-    own = ("run", "demo.yaml", "prompts.red_team=mine.jsonl", "prompts.benign_twin=null", "--until", "prompts")
+    own = ("run", "demo.yaml", "prompts.red_team=mine.jsonl", *WITHOUT_TWINS, "--until", "prompts")
     assert charter(*own).code == 0
     (place / "mine.jsonl").write_text(lines.replace("number 3", "no. 3"), "utf-8")
     done = charter(*own)

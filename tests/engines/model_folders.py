@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+TOKENIZER = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}
+
 
 def make_model(folder: Path, *, seed: int = 0, **configuration: Any) -> Path:
     """Write a folder that looks like a saved model: configuration, tokenizer, one small tensor."""
     folder.mkdir(parents=True)
     write_json(folder / "config.json", {"model_type": "llama", **configuration})
-    write_json(folder / "tokenizer.json", {"model": {}})
+    write_json(folder / "tokenizer.json", TOKENIZER)
     write_json(folder / "tokenizer_config.json", {"eos_token": "<|im_end|>"})
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     save_weights(folder / "model.safetensors", seed=seed)

@@ -152,7 +152,7 @@ def test_guidance_is_counted_as_it_is_rendered(tmp_path: Path) -> None:
 
 def test_no_training_prompts_is_an_empty_plan(tmp_path: Path) -> None:
     """Nothing to do is planned as nothing, not as a division by zero."""
-    recipe = read(tmp_path, "prompts.benign_twin=null", "prompts.helpful=null")
+    recipe = read(tmp_path, "prompts.benign_twin=null", "prompts.helpful=null", "pairs.kinds={red_team: 1}")
     empty = make_plan(
         recipe,
         [],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from charter.constitution import load_constitution
-from charter.errors import PromptError
+from charter.errors import UserError
 from charter.files.tables import read_table
 from charter.planning.preflight import check_inputs, check_recipe
 from charter.prompts import load_prompts
@@ -40,6 +40,7 @@ def test_own_prompts_are_selected_as_in_the_run(tmp_path: Path) -> None:
         f"prompts.red_team={tmp_path / 'red_team.jsonl'}",
         f"prompts.helpful={tmp_path / 'helpful.jsonl'}",
         "prompts.benign_twin=null",
+        "pairs.kinds={red_team: 0.5, helpful: 0.5}",
     )
     run = small_run(tmp_path, ["prompts"], *overrides)
     plan = check_recipe(small_recipe(tmp_path, *overrides), tmp_path).plan
@@ -49,7 +50,12 @@ def test_own_prompts_are_selected_as_in_the_run(tmp_path: Path) -> None:
 
 def test_a_dataset_that_is_not_here_is_planned_by_number(tmp_path: Path) -> None:
     """A dataset of the hub is not fetched for a check: the recipe's numbers stand in for it, and a note says so."""
-    overrides = ("prompts.red_team=somebody/prompts", "prompts.benign_twin=null", "prompts.red_team.limit=50")
+    overrides = (
+        "prompts.red_team=somebody/prompts",
+        "prompts.red_team.limit=50",
+        "prompts.benign_twin=null",
+        "pairs.kinds={red_team: 0.5, helpful: 0.5}",
+    )
     recipe = small_recipe(tmp_path, *overrides)
     report = check_recipe(recipe, tmp_path)
     assert report.plan is not None
@@ -82,6 +88,27 @@ def test_little_space_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_a_folder_that_a_run_would_refuse_is_a_warning(tmp_path: Path) -> None:
+    """A folder of another recipe, of other files, and a file are told; the check goes on, and changes nothing."""
+    run = small_run(tmp_path, ["prompts"])
+
+    def about_folder(recipe: Recipe, folder: Path) -> list[str]:
+        report = check_recipe(recipe, folder)
+        assert report.plan is not None
+        return [one.message for one in report.findings if (one.severity, one.about) == ("warning", "run folder")]
+
+    assert about_folder(small_recipe(tmp_path), run) == []
+    (message,) = about_folder(small_recipe(tmp_path, "seed=1"), run)
+    assert message.startswith(f"a run would be refused: {run}: belongs to another recipe")
+    assert "seed: was 0, is 1" in message
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/letter.txt").write_text("dear")
+    assert "letter.txt" in about_folder(small_recipe(tmp_path), tmp_path / "mine")[0]
+    assert "is a file" in about_folder(small_recipe(tmp_path), tmp_path / "mine/letter.txt")[0]
+    assert about_folder(small_recipe(tmp_path), tmp_path / "new") == []
+    assert not (tmp_path / "new").exists()
+
+
 def test_one_model_in_several_roles_is_looked_at_once(tmp_path: Path) -> None:
     """A model that plays every role is named once."""
     report = check_recipe(small_recipe(tmp_path, "models.policy=somebody/model-3b"), tmp_path)
@@ -112,5 +139,5 @@ def test_tokens_are_counted_by_the_models_tokenizer(tmp_path: Path, tiny_model: 
 
 def test_inputs_are_refused_before_the_run(tmp_path: Path) -> None:
     """What only a late stage reads is looked at first."""
-    with pytest.raises(PromptError, match="nowhere"):
+    with pytest.raises(UserError, match="nowhere"):
         check_inputs(small_recipe(tmp_path, "evaluate.multiple_choice=[nowhere.jsonl]"))

@@ -170,6 +170,30 @@ def test_every_fault_has_its_line(load: Load) -> None:
             "r.yaml:9: 'pairs.sources' says nothing for 'helpful', which has a share; add it there",
         ),
         (
+            "prompts:\n  n_train: 3\n  benign_twin: null\n",
+            (
+                "r.yaml:8: 'prompts.benign_twin' is null, and 'pairs.kinds' gives it 0.25 of the pairs; give it "
+                "prompts, or set 'pairs.kinds' to {red_team: 0.6666667, helpful: 0.3333333}"
+            ),
+        ),
+        (
+            (
+                "pairs:\n  kinds: {red_team: 0.5, helpful: 0.5}\n  sources:\n    red_team: {on_policy: 1}\n"
+                "    helpful: {revision_vs_initial: 0.5, on_policy: 0.5}\n"
+            ),
+            (
+                "r.yaml:10: 'pairs.sources.helpful' takes pairs from revision_vs_initial, and only red_team prompts "
+                "are revised; give that share to another source"
+            ),
+        ),
+        (
+            "evaluate:\n  multiple_choice: [a/x.jsonl, b/x.jsonl]\n",
+            (
+                "r.yaml:7: 'evaluate.multiple_choice' names 2 files called 'x.jsonl', whose figures nobody could tell "
+                "apart; rename one"
+            ),
+        ),
+        (
             "label:\n  clamp: [0.6, 0.8]\n",
             "r.yaml:7: 'label.clamp' is [0.6, 0.8]; it must hold 0.5, such as [0.4, 0.6]",
         ),
@@ -178,6 +202,16 @@ def test_every_fault_has_its_line(load: Load) -> None:
 def test_contradictions_are_named_with_their_line(load: Load, lines: str, message: str) -> None:
     """Values that are each legal and do not fit together are refused before anything runs."""
     assert _refusal(load, SMALL + lines) == message
+
+
+def test_the_shares_that_are_offered_are_taken(load: Load) -> None:
+    """What an error says to write is a recipe; a kind without prompts may have no share."""
+    text = SMALL + "prompts: {benign_twin: null}\n"
+    refusal = _refusal(load, text)
+    offered = refusal.partition("'pairs.kinds' to ")[2]
+    assert load(text, f"pairs.kinds={offered}").pairs.kinds.keys() == {"red_team", "helpful"}
+    assert load(text, "pairs.kinds={red_team: 1, benign_twin: 0}")
+    assert _refusal(load, text, "pairs.kinds={benign_twin: 1}").endswith("of the pairs; give it prompts")
 
 
 def test_overrides_reach_any_depth(load: Load) -> None:
@@ -204,7 +238,7 @@ def test_overrides_reach_any_depth(load: Load) -> None:
 
 def test_overrides_go_into_a_shorthand(load: Load) -> None:
     """A string that stands for a section takes overrides of the section's other keys, and can be replaced."""
-    text = SMALL + "prompts:\n  red_team: mine.csv\n  helpful: null\n"
+    text = SMALL + "prompts:\n  red_team: mine.csv\n  helpful: null\n"  # until an override fills it
     recipe = load(
         text,
         "models.policy.max_rows=8",
@@ -279,6 +313,7 @@ def test_any_path_survives_the_resolved_recipe(load: Load, text: str) -> None:
 
 
 _PATHS = TEXTS | st.sampled_from(["2e4", "0x1f", "no", "12:30", "null", "1.", "=", "<<", "a: b", "#", "\t"])
+_FILES = st.lists(_PATHS, max_size=2, unique_by=lambda path: Path(path).name)
 _POSITIVE = st.floats(1e-12, 1e12, allow_nan=False)
 _MODELS = st.builds(ModelSettings, name=_PATHS, device=_PATHS)
 _SOURCES = st.builds(
@@ -309,7 +344,7 @@ RECIPES = st.builds(
     pairs=st.builds(PairSettings, kinds=st.just({"red_team": 1.0}), sources=st.just({"red_team": {"on_policy": 1.0}})),
     label=st.builds(LabelSettings, prior=st.just({"on_policy": 0.7}), clamp=st.just((0.25, 0.75))),
     dpo=st.builds(DpoSettings, beta=_POSITIVE, nll_weight=_POSITIVE, epochs=_POSITIVE, learning_rate=_POSITIVE),
-    evaluate=st.builds(EvaluateSettings, multiple_choice=st.lists(_PATHS, max_size=2).map(tuple)),
+    evaluate=st.builds(EvaluateSettings, multiple_choice=_FILES.map(tuple)),
 )
 
 

@@ -83,7 +83,8 @@ def test_the_same_recipe_continues(tmp_path: Path, folder: Path) -> None:
 def test_another_recipe_is_refused_with_what_changed(tmp_path: Path, folder: Path) -> None:
     """Every key that changed is named with both values, and what to do."""
     _open(folder, small_recipe(tmp_path, "revise.rounds=2"))
-    message = _refusal(folder, small_recipe(tmp_path, "revise.rounds=3", "sft.lora.r=4", "prompts.helpful=null"))
+    without_helpful = ("prompts.helpful=null", "pairs.kinds={red_team: 0.5, benign_twin: 0.5}")
+    message = _refusal(folder, small_recipe(tmp_path, "revise.rounds=3", "sft.lora.r=4", *without_helpful))
     assert message.startswith(": belongs to another recipe. Changed:\n")
     assert "  revise.rounds: was 2, is 3\n" in message
     assert "  sft.lora.r: was 16, is 4\n" in message
@@ -253,6 +254,14 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, folder: Path) -> 
     assert _refusal(foreign, recipe) == ": holds other files (a.txt, b.txt, c.txt); name a new folder with --out"
     assert sorted(path.name for path in foreign.iterdir()) == ["a.txt", "b.txt", "c.txt", "thesis.tex"]
     assert _refusal(foreign / "a.txt", recipe) == ": is a file; name a folder with --out"
+
+
+@pytest.mark.parametrize("damage", ["", "- a\n", "name: [\n", "\x00"])
+def test_a_damaged_recipe_of_a_run_is_named(tmp_path: Path, folder: Path, damage: str) -> None:
+    """A resolved recipe that cannot be read is an error of its own, not a crash."""
+    _open(folder, small_recipe(tmp_path))
+    (folder / "recipe.resolved.yaml").write_text(damage, "utf-8")
+    assert _refusal(folder, small_recipe(tmp_path)).startswith("/recipe.resolved.yaml")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -31,9 +31,10 @@ def add_to(app: typer.Typer) -> None:
 def check(recipe: Recipe, overrides: Overrides = None, out: Out = None, as_json: AsJson = False) -> None:
     """Check a recipe and plan it.
 
-    Nothing is loaded or fetched. The recipe, the constitution and its wording, the prompts, the models,
-    multiple-choice files and the disk are looked at. The plan counts rows, calls and tokens as if nothing were
-    filtered; its times are estimates.
+    The recipe, the constitution and its wording, the prompts, the models and what they can do, devices,
+    multiple-choice files and the disk are looked at. No weights are loaded or fetched; of a model that is not here the
+    hub is asked what it is. The plan counts rows, calls and tokens as if nothing were filtered; its times are
+    estimates.
 
     The exit code is 2 where an error was found.
     """

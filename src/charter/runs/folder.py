@@ -17,16 +17,11 @@ RUN/
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
-
-import filelock
-import yaml
 
 from charter.constitution import Constitution, load_constitution
 from charter.engines.downloads import Progress as DownloadProgress
@@ -34,16 +29,16 @@ from charter.engines.pool import ModelSpec, Pool
 from charter.engines.weights import ModelFolder, model_fingerprint, resolve_model
 from charter.errors import Interrupted, RunError
 from charter.files.tables import read_json, write_json, write_text
+from charter.files.yaml_reading import read_yaml
 from charter.recipe import Recipe, dump_recipe
 from charter.recipe.paths import hide_paths
 from charter.recipe.settings import ModelSettings
 from charter.recipe.writing import recipe_values
 from charter.rows import NoProgress, Progress, RowMapper, map_rows
 from charter.runs.environment import describe_environment
+from charter.runs.place import RESOLVED, check_contents, held
 from charter.seeds import digest
 from charter.store import Journal
-
-_MIN_FREE_BYTES = 1_000_000_000  # adapters, checkpoints and journal of a small run, with room to spare
 
 
 class Run:
@@ -131,13 +126,9 @@ def open_run(
             is full.
         ModelError: where a model does not exist, cannot be fetched or must not be loaded.
     """
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
-    _check_folder(folder)
-    with _locked(folder):
-        try:
-            _claim(recipe, folder, recipe_text, on_download)
-        finally:
-            _remove_unclaimed(folder, made)
+    with held(folder) as place:
+        _claim(recipe, folder, recipe_text, on_download)
+        place.is_taken = True
         with Journal(folder / "journal.sqlite") as journal:
             run = Run(folder, recipe, journal, progress or NoProgress(), stop or threading.Event())
             try:
@@ -146,71 +137,31 @@ def open_run(
                 run.pool.close()
 
 
-def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: is a file; name a folder with --out")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "recipe.resolved.yaml").exists():
-        foreign = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-        if foreign:
-            raise RunError(
-                f"{folder}: holds other files ({', '.join(sorted(foreign)[:3])}); name a new folder with --out"
-            )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror}); name another folder with --out") from error
-    free = shutil.disk_usage(folder).free
-    if free < _MIN_FREE_BYTES:
-        raise RunError(
-            f"{folder}: {free / 1e9:.2f} GB are free, a run needs {_MIN_FREE_BYTES / 1e9:.0f} GB; make room, or name a "
-            "folder on another disk with --out"
-        )
+def check_place(recipe: Recipe, folder: Path) -> None:
+    """Check that a folder is free for a recipe, or holds a run of that recipe; nothing is changed.
 
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder; the system lets go of it when the process ends, however it ends."""
-    lock = filelock.FileLock(folder / ".lock")
-    holder = folder / ".holder"
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        who = holder.read_text("utf-8") if holder.exists() else "another process"
-        raise RunError(f"{folder}: {who} is running on this folder; wait for it, or name another with --out") from error
-    try:
-        holder.write_text(f"process {os.getpid()}", "utf-8")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def _remove_unclaimed(folder: Path, made: Sequence[Path]) -> None:
-    """Remove the folders that were made for a run which could not begin; whoever waits for the lock sees it gone."""
-    if folder not in made or (folder / "recipe.resolved.yaml").exists():
-        return
-    for name in (".holder", ".lock"):
-        (folder / name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # somebody put something there in the meantime
-        for place in made:
-            place.rmdir()
+    Raises:
+        RunError: for a file, a folder with other files, or one of another recipe.
+    """
+    check_contents(folder)
+    resolved = folder / RESOLVED
+    if resolved.exists():
+        recorded = read_yaml(resolved, error=RunError).data
+        if not isinstance(recorded, dict):
+            raise RunError(f"{resolved}: is damaged: it holds no recipe; restore it, or name a new folder with --out")
+        _check_recipe(recipe, folder, recorded)
 
 
 def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: DownloadProgress | None) -> None:
     """Write what the run is, or check that a run that is continued is the same."""
-    resolved = folder / "recipe.resolved.yaml"
-    if resolved.exists():
-        _check_recipe(recipe, folder, yaml.safe_load(resolved.read_text("utf-8")))
+    check_place(recipe, folder)
     folders = _model_folders(recipe, on_download)
     inputs = _inputs(recipe, folders)
     if (folder / "inputs.json").exists():
         _check_same(read_json(folder / "inputs.json"), inputs, folder, "input")
         return
     # The resolved recipe marks the folder as a run's: first, so that a run killed in between can be continued.
-    write_text(resolved, dump_recipe(recipe, folder))
+    write_text(folder / RESOLVED, dump_recipe(recipe, folder))
     write_text(folder / "recipe.yaml", recipe_text)
     write_json(folder / "environment.json", describe_environment(folders, inputs))
     write_json(folder / "inputs.json", inputs)

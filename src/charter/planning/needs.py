@@ -1,0 +1,67 @@
+"""What each stage asks of the engine behind each role, known from the recipe alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from charter.engines.base import Capability
+from charter.recipe import Recipe
+from charter.revision.layouts import ChatLayout, LayoutName, TranscriptLayout
+
+_READS: dict[LayoutName, Capability] = {"chat": ChatLayout.needs, "transcript": TranscriptLayout.needs}
+_LACKS: dict[Capability, str] = {
+    "chat": "has no chat template; take a model that was tuned for chat, or one whose tokenizer has a template",
+    "text": "reads no raw text",
+    "complete": "draws no text",
+    "choose": "gives no log-probabilities of option letters",
+    "score": "gives no log-probabilities of texts",
+}
+
+
+@dataclass(frozen=True)
+class Need:
+    """A capability that a stage needs of a role."""
+
+    stage: str
+    role: str
+    capability: Capability
+
+
+def list_needs(recipe: Recipe) -> Iterator[Need]:
+    """List what the stages need; a judge without a chat template is asked in plain text, and needs none."""
+    for role, capability in _of_revise(recipe):
+        yield Need("revise", role, capability)
+    # A conversation is rendered by the template whether it is answered or trained on.
+    for stage in ("sft", "pairs", "dpo", "evaluate"):
+        yield Need(stage, "policy", "chat")
+    for stage in ("sft", "pairs", "evaluate"):
+        yield Need(stage, "policy", "complete")
+    yield Need("evaluate", "policy", "score")
+    if recipe.evaluate.multiple_choice:
+        yield Need("evaluate", "policy", "choose")
+        yield Need("evaluate", "policy", "text")
+    judging = ["label", *(["evaluate"] if recipe.evaluate.head_to_head or recipe.evaluate.judge_reading else [])]
+    for stage in judging:
+        yield Need(stage, "judge", "choose")
+        if recipe.label.chains:
+            yield Need(stage, "judge", "complete")
+
+
+def _of_revise(recipe: Recipe) -> Iterator[tuple[str, Capability]]:
+    settings = recipe.revise
+    yield "policy", _READS[settings.initial_layout or settings.layout]
+    for role in ("critic", "reviser"):
+        yield role, _READS[settings.layout]
+    for role in ("policy", "critic", "reviser"):
+        yield role, "complete"
+
+
+def missing(needs: Collection[Need], role: str, has: frozenset[Capability], stages: Collection[str]) -> Iterator[str]:
+    """Say what a role's model lacks for the stages that are to be done; sentences that go on from its name."""
+    for capability, lacks in _LACKS.items():
+        named = [one.stage for one in needs if (one.role, one.capability) == (role, capability) and one.stage in stages]
+        if named and capability not in has:
+            by_layout = capability == "chat" and named == ["revise"]
+            remedy = ", or set revise.layout and revise.initial_layout to transcript" if by_layout else ""
+            yield f"{lacks}{remedy} (needed by {', '.join(named)})"

@@ -1,0 +1,62 @@
+"""Which of a recipe's values do not fit together, though each of them is well-formed: where, and what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from charter.recipe.settings import Recipe
+from charter.records import PromptKind
+
+Where = tuple[str, ...]
+
+
+def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    """Find values that contradict each other; the place of each, and a sentence with the remedy."""
+    yield from _shares(recipe)
+    yield from _kinds(recipe)
+    low, high = recipe.label.clamp
+    if not low <= 0.5 <= high:
+        yield ("label", "clamp"), f"'label.clamp' is [{low}, {high}]; it must hold 0.5, such as [0.4, 0.6]"
+    names = Counter(Path(file).name for file in recipe.evaluate.multiple_choice)
+    for name, n in names.items():
+        if n > 1:
+            problem = f"'evaluate.multiple_choice' names {n} files called {name!r}"
+            yield ("evaluate", "multiple_choice"), f"{problem}, whose figures nobody could tell apart; rename one"
+
+
+def _shares(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    groups: dict[Where, Mapping[Any, float]] = {("pairs", "kinds"): recipe.pairs.kinds}
+    groups |= {("pairs", "sources", kind): shares for kind, shares in recipe.pairs.sources.items()}
+    for where, shares in groups.items():
+        if abs(sum(shares.values()) - 1.0) > 1e-6:
+            yield where, f"the shares under '{'.'.join(where)}' add up to {sum(shares.values()):g}; make them 1"
+
+
+def _kinds(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    there = recipe.prompts.sources()
+    for kind, share in recipe.pairs.kinds.items():
+        sources = recipe.pairs.sources.get(kind)
+        if not share:
+            continue
+        if kind not in there:
+            problem = f"'prompts.{kind}' is null, and 'pairs.kinds' gives it {share:g} of the pairs"
+            yield ("prompts", kind), f"{problem}; give it prompts{_without(recipe, kind)}"
+        elif sources is None:
+            problem = f"'pairs.sources' says nothing for {kind!r}, which has a share"
+            yield ("pairs", "kinds", kind), f"{problem}; add it there"
+        elif kind != "red_team" and sources.get("revision_vs_initial"):
+            problem = (
+                f"'pairs.sources.{kind}' takes pairs from revision_vs_initial, and only red_team prompts are revised"
+            )
+            yield ("pairs", "sources", kind), f"{problem}; give that share to another source"
+
+
+def _without(recipe: Recipe, kind: PromptKind) -> str:
+    """Offer the shares of the other kinds, made to add up."""
+    there = recipe.prompts.sources()
+    others = {one: share for one, share in recipe.pairs.kinds.items() if one != kind and one in there and share}
+    shares = ", ".join(f"{one}: {share / sum(others.values()):.7g}" for one, share in others.items())
+    return f", or set 'pairs.kinds' to {{{shares}}}" if others else ""

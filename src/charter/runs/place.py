@@ -1,0 +1,104 @@
+"""The place of a run: a folder that is made, held by one process at a time, and left as it was where no run began."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+
+from charter.errors import RunError
+
+#: The file that marks a folder as a run's.
+RESOLVED = "recipe.resolved.yaml"
+
+_LOCK, _HOLDER = ".lock", ".holder"
+_MIN_FREE_BYTES = 1_000_000_000  # adapters, checkpoints and journal of a small run, with room to spare
+
+
+@dataclass
+class Place:
+    """A folder that is held; what was made for it is removed again unless it ``is_taken``."""
+
+    is_taken: bool = False
+
+
+def check_contents(folder: Path) -> None:
+    """Raise RunError for a file, and for a folder that holds other files than a run's."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; name a folder with --out")
+    if folder.is_dir() and not (folder / RESOLVED).exists():
+        foreign = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+        if foreign:
+            some = ", ".join(sorted(foreign)[:3])
+            raise RunError(f"{folder}: holds other files ({some}); name a new folder with --out")
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[Place]:
+    """Make a folder where there is none, and hold it.
+
+    Raises:
+        RunError: where it holds something else, cannot be written, is held by another process, or has no room.
+    """
+    check_contents(folder)
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    _make(folder)
+    place = Place()
+    with _locked(folder):
+        try:
+            _require_room(folder)
+            yield place
+        finally:
+            if missing and not place.is_taken:
+                _remove(folder, missing)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror}); name another folder with --out") from error
+
+
+def _require_room(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < _MIN_FREE_BYTES:
+        raise RunError(
+            f"{folder}: {free / 1e9:.2f} GB are free, a run needs {_MIN_FREE_BYTES / 1e9:.0f} GB; make room, or name a "
+            "folder on another disk with --out"
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder; the system lets go of it when the process ends, however it ends."""
+    lock = filelock.FileLock(folder / _LOCK)
+    holder = folder / _HOLDER
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        who = holder.read_text("utf-8") if holder.exists() else "another process"
+        raise RunError(f"{folder}: {who} is running on this folder; wait for it, or name another with --out") from error
+    try:
+        holder.write_text(f"process {os.getpid()}", "utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _remove(folder: Path, made: Sequence[Path]) -> None:
+    """Remove the folders that were made, unless something lies there; a lock whose file is gone holds no name."""
+    for name in (_HOLDER, _LOCK):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for place in made:
+            place.rmdir()
