@@ -17,6 +17,15 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
 
 
+Cutting = Annotated[
+    OnCut,
+    Field(
+        description="a text cut at the token limit is flagged and not trained on ('flag'), ends after its last "
+        "sentence ('trim'), or is trained on without an end ('open')"
+    ),
+]
+
+
 class Settings(BaseModel):
     """A section of a recipe: unknown keys are refused."""
 
@@ -121,10 +130,7 @@ class ReviseSettings(Settings):
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     max_tokens: int = Field(default=256, ge=1)
     max_critique_tokens: int = Field(default=128, ge=1)
-    on_cut: OnCut = Field(
-        default="flag",
-        description="a text cut at the token limit is flagged and not trained on, or ends after its last sentence",
-    )
+    on_cut: Cutting = "flag"
     n_samples: int = Field(default=1, ge=1, description="chains per prompt, each from its own seed")
 
 
@@ -163,10 +169,7 @@ class SftSettings(TrainingSettings):
     twin_ratio: float = Field(default=0.5, ge=0.0, description="benign-twin rows per revision row")
     response_temperature: float = Field(default=0.7, ge=0.0, description="of the base's own helpful responses")
     max_tokens: int = Field(default=256, ge=1)
-    on_cut: OnCut = Field(
-        default="flag",
-        description="a text cut at the token limit is flagged and not trained on, or ends after its last sentence",
-    )
+    on_cut: Cutting = "flag"
 
 
 class PairSettings(Settings):
@@ -182,10 +185,7 @@ class PairSettings(Settings):
     temperature: float = Field(default=1.0, ge=0.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     max_tokens: int = Field(default=256, ge=1)
-    on_cut: OnCut = Field(
-        default="flag",
-        description="a text cut at the token limit is flagged and not trained on, or ends after its last sentence",
-    )
+    on_cut: Cutting = "flag"
     intended_classes: tuple[ResponseLabel, ...] | None = Field(
         default=None,
         min_length=1,
