@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ def table_bytes(run: Path) -> dict[str, bytes]:
 
 def journal_rows(run: Path) -> list[tuple[str, str, str, str]]:
     """Read what became of every row: stage, id, status, and the result or the reason."""
-    with sqlite3.connect(run / "journal.sqlite") as database:
+    with contextlib.closing(sqlite3.connect(run / "journal.sqlite")) as database:
         return database.execute("SELECT stage, row, status, payload FROM rows ORDER BY stage, row").fetchall()
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from charter.cli import console
 from charter.cli.progress import make_progress
 from charter.cli.stopping import Stopping
@@ -78,7 +76,7 @@ def do_stages(
             if stopping.received is None:
                 raise
             console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
-            raise typer.Exit(stopping.exit_code) from error
+            stopping.end()
     return folder
 
 
