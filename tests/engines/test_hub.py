@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from charter.engines.hub import is_hub_id
 from engines.model_folders import make_adapter, make_model, write_json
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -272,24 +271,3 @@ def test_hub_out_of_reach_is_said(offline: bool) -> None:
     error = str(resolve("acme/tiny", "http://127.0.0.1:9", offline=offline)["error"])
     assert error.startswith("cannot fetch 'acme/tiny' from http://127.0.0.1:9")
     assert "HF_HUB_OFFLINE" in error
-
-
-@pytest.mark.parametrize(
-    ("text", "is_id"),
-    [
-        ("gpt2", True),
-        ("acme/tiny-1.0_b", True),
-        ("acme/tiny@main", True),
-        ("acme/tiny@refs/pr/1", True),
-        ("a/b/c", False),
-        ("acme/", False),
-        ("../up", False),
-        ("a--b/c", False),
-        ("two words", False),
-        ("naïve/model", False),
-        ("", False),
-    ],
-)
-def test_hub_ids_are_recognised(text: str, is_id: bool) -> None:
-    """The form of an id, with its revision, is told from a path's."""
-    assert is_hub_id(text) is is_id

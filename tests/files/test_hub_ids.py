@@ -19,7 +19,24 @@ def test_models(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "..", "./a", "/a", "~/a", "a/b/c", "a/", "a--b", "a..b", "-a/b", "a/b.", "a b", "owner/name@", "é/a"],
+    [
+        "",
+        ".",
+        "..",
+        "../up",
+        "./a",
+        "/a",
+        "~/a",
+        "a/b/c",
+        "a/",
+        "a--b",
+        "a..b",
+        "-a/b",
+        "a/b.",
+        "a b",
+        "owner/name@",
+        "é/a",
+    ],
 )
 def test_neither(text: str) -> None:
     """A path, or what the hub would give to nobody."""

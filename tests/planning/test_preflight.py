@@ -48,10 +48,18 @@ def test_own_prompts_are_selected_as_in_the_run(tmp_path: Path) -> None:
     assert plan.stage("prompts").rows == len(read_table(run / "data/prompts.parquet", Prompt)) == 20
 
 
-def test_a_dataset_that_is_not_here_is_planned_by_number(tmp_path: Path) -> None:
+def test_a_name_that_is_no_dataset_is_no_dataset(tmp_path: Path) -> None:
+    """A dataset has an owner: a lone name is a file that is not there, and an error."""
+    report = check_recipe(small_recipe(tmp_path, "prompts.red_team=attacks"), tmp_path)
+    (error,) = [one for one in report.findings if one.severity == "error" and one.about == "prompts.red_team"]
+    assert "attacks" in error.message
+
+
+@pytest.mark.parametrize("name", ["somebody/prompts", "somebody/prompts-3.1-v2"])
+def test_a_dataset_that_is_not_here_is_planned_by_number(tmp_path: Path, name: str) -> None:
     """A dataset of the hub is not fetched for a check: the recipe's numbers stand in for it, and a note says so."""
     overrides = (
-        "prompts.red_team=somebody/prompts",
+        f"prompts.red_team={name}",
         "prompts.red_team.limit=50",
         "prompts.benign_twin=null",
         "pairs.kinds={red_team: 0.5, helpful: 0.5}",

@@ -197,6 +197,14 @@ def test_every_fault_has_its_line(load: Load) -> None:
             "label:\n  clamp: [0.6, 0.8]\n",
             "r.yaml:7: 'label.clamp' is [0.6, 0.8]; it must hold 0.5, such as [0.4, 0.6]",
         ),
+        (
+            "label:\n  held_out: 1.0\n",
+            "r.yaml:7: 'label.held_out' is 1, which leaves DPO nothing to train on; take less, such as 0.1",
+        ),
+        (
+            "label:\n  prior: {on_policy: 0.9}\n",
+            "r.yaml:7: 'label.prior.on_policy' never acts: neither side of such a pair is intended; take it out",
+        ),
     ],
 )
 def test_contradictions_are_named_with_their_line(load: Load, lines: str, message: str) -> None:
@@ -342,7 +350,7 @@ RECIPES = st.builds(
         lora=st.builds(LoraSettings, dropout=st.floats(0.0, 0.9), targets=_PATHS | st.lists(_PATHS).map(tuple)),
     ),
     pairs=st.builds(PairSettings, kinds=st.just({"red_team": 1.0}), sources=st.just({"red_team": {"on_policy": 1.0}})),
-    label=st.builds(LabelSettings, prior=st.just({"on_policy": 0.7}), clamp=st.just((0.25, 0.75))),
+    label=st.builds(LabelSettings, prior=st.just({"contrast": 0.7}), clamp=st.just((0.25, 0.75))),
     dpo=st.builds(DpoSettings, beta=_POSITIVE, nll_weight=_POSITIVE, epochs=_POSITIVE, learning_rate=_POSITIVE),
     evaluate=st.builds(EvaluateSettings, multiple_choice=_FILES.map(tuple)),
 )

@@ -11,14 +11,8 @@ from pathlib import Path
 from charter.engines.downloads import Progress, content_patterns, is_content, reported_growth, require_space
 from charter.engines.inspection import ADAPTER_CONFIGURATION, TEMPLATE_FILES, has_chat_template, require_safetensors
 from charter.errors import ModelError
-from charter.files.hub_ids import is_model_id
 
 _ANSWER_SECONDS = 10.0  # that a question to the hub may take
-
-
-def is_hub_id(text: str) -> bool:
-    """Tell whether a text has the form of a model's id at the hub."""
-    return is_model_id(text)
 
 
 def hub_address() -> str:

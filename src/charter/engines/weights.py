@@ -15,9 +15,10 @@ from typing import Literal
 from charter.engines.downloads import Progress
 from charter.engines.embedded import EMBEDDED, EmbeddedModel, embedded_folder, fetch_embedded, is_complete
 from charter.engines.fingerprint import fingerprint_folder
-from charter.engines.hub import fetch_hub_model, find_hub_model, hub_address, is_hub_id
+from charter.engines.hub import fetch_hub_model, find_hub_model, hub_address
 from charter.engines.inspection import ADAPTER_CONFIGURATION, check_adapter, check_model, has_tokenizer, is_whole
 from charter.errors import ModelError
+from charter.files.hub_ids import is_model_id
 from charter.seeds import digest
 
 Source = Literal["embedded", "folder", "hub"]
@@ -103,7 +104,7 @@ class _Finder:
         folder = Path(model).expanduser()
         if model and folder.exists():
             return self._folder(model, folder.resolve())
-        if model.startswith((".", "/", "~")) or not is_hub_id(model):
+        if model.startswith((".", "/", "~")) or not is_model_id(model):
             raise _no_such_model(model, f"there is no folder {folder.absolute()}")
         return self._hub(model)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from charter.engines.base import Capability
 from charter.engines.embedded import EMBEDDED, EmbeddedModel, embedded_folder, is_complete
-from charter.engines.hub import ask_hub, find_hub_model, is_hub_id
+from charter.engines.hub import ask_hub, find_hub_model
 from charter.engines.inspection import (
     ADAPTER_CONFIGURATION,
     CONFIGURATION,
@@ -23,6 +23,7 @@ from charter.engines.pool import ModelSpec
 from charter.engines.scripted import ScriptedEngine
 from charter.engines.weights import resolve_model
 from charter.errors import ModelError
+from charter.files.hub_ids import is_model_id
 from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
 from charter.planning.rates import Rates, count_parameters, estimate_rates, find_device, parameters_in_name
@@ -112,7 +113,7 @@ def _find(report: Preflight, about: str, spec: ModelSpec) -> _Found:
             found = _find(report, about, replace(spec, name=base))
             adapter = Path(spec.name).expanduser()
             return replace(found, chats=has_chat_template(adapter)) if has_tokenizer(adapter) else found
-        if _is_here(spec) or not is_hub_id(spec.name):
+        if _is_here(spec) or not is_model_id(spec.name):
             report.add("error", about, f"{error}{path_hint(spec.name)}")
             return _Found(parameters_in_name(spec.name))
         return _find_at_hub(report, about, spec.name, error)
@@ -135,7 +136,7 @@ def _is_here(spec: ModelSpec) -> bool:
     """Tell whether a model that cannot be used is on this machine, as a folder or in the hub's cache."""
     if Path(spec.name).expanduser().exists():
         return True
-    cached = find_hub_model(spec.name, with_code=spec.trust_remote_code) if is_hub_id(spec.name) else None
+    cached = find_hub_model(spec.name, with_code=spec.trust_remote_code) if is_model_id(spec.name) else None
     return cached is not None and is_whole(cached)
 
 
@@ -152,7 +153,7 @@ def _base_to_fetch(name: str) -> str | None:
     embedded = [one.name for one in EMBEDDED.values() if Path(base).name in {one.name, one.folder_name}]
     if embedded:
         return embedded[0]
-    return base if is_hub_id(base) and not Path(base).exists() else None
+    return base if is_model_id(base) and not Path(base).exists() else None
 
 
 def _find_embedded(report: Preflight, about: str, model: EmbeddedModel) -> _Found:

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from charter.constitution import Constitution, check_constitution, load_constitution
-from charter.engines.hub import is_hub_id
 from charter.engines.pool import ModelSpec
 from charter.errors import RunError, UserError
 from charter.evaluation.multiple_choice import load_choices
+from charter.files.hub_ids import is_dataset_id
 from charter.planning.findings import Preflight
 from charter.planning.models import KnownModel, look_at
 from charter.planning.needs import list_needs, missing
@@ -149,8 +149,7 @@ def _load(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Rec
 
 
 def _is_remote(source: PromptSource) -> bool:
-    path = Path(source.source)
-    return source.source != BUILT_IN and not path.exists() and not path.suffix and is_hub_id(source.source)
+    return source.source != BUILT_IN and not Path(source.source).exists() and is_dataset_id(source.source)
 
 
 def _models(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> dict[str, KnownModel]:

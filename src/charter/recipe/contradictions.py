@@ -20,6 +20,14 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     low, high = recipe.label.clamp
     if not low <= 0.5 <= high:
         yield ("label", "clamp"), f"'label.clamp' is [{low}, {high}]; it must hold 0.5, such as [0.4, 0.6]"
+    if recipe.label.held_out == 1.0:
+        yield (
+            ("label", "held_out"),
+            "'label.held_out' is 1, which leaves DPO nothing to train on; take less, such as 0.1",
+        )
+    if "on_policy" in recipe.label.prior:
+        problem = "'label.prior.on_policy' never acts: neither side of such a pair is intended"
+        yield ("label", "prior", "on_policy"), f"{problem}; take it out"
     names = Counter(Path(file).name for file in recipe.evaluate.multiple_choice)
     for name, n in names.items():
         if n > 1:
