@@ -18,13 +18,16 @@ PROMPT_COLUMNS = ["turns", "kind", "category", "split", "prompt_source", "prompt
 OWN_COLUMNS: dict[str, tuple[Any, list[str]]] = {
     "prompts": (Prompt, ["id", "prompt"]),
     "traces": (Trace, ["id", "prompt", "sample", "initial", "initial_flags", "rounds", "flags"]),
-    "sft": (SftRow, ["id", "prompt", "response", "origin"]),
-    "pairs": (Pair, ["id", "prompt", "a", "b", "source", "intended", "origin_a", "origin_b"]),
+    "sft": (SftRow, ["id", "prompt", "response", "origin", "whole"]),
+    "pairs": (
+        Pair,
+        ["id", "prompt", "a", "b", "source", "intended", "origin_a", "origin_b", "whole_a", "whole_b"],
+    ),
     "preferences": (
         Preference,
         [
             *("id", "prompt", "chosen", "rejected", "p_chosen", "source", "verdicts", "pair", "chosen_side"),
-            *("p_judge", "position_bias", "intended", "agrees"),
+            *("p_judge", "position_bias", "intended", "agrees", "whole_chosen", "whole_rejected"),
         ],
     ),
     "responses": (Response, ["id", "prompt", "model", "text", "finish", "n_tokens", "label", "flags"]),
