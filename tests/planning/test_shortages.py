@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from charter.feedback.pairs import plan_pairs
 from charter.planning.findings import Finding
 from charter.planning.preflight import check_recipe
+from charter.planning.shortages import find_shortages
+from charter.prompts.selection import Selection
 from charter.recipe import built_in_recipes, load_recipe
+from charter.records import Trace, make_prompt
 from run_examples import small_recipe
 
 
@@ -35,6 +39,19 @@ def test_too_little_is_an_error(tmp_path: Path, overrides: tuple[str, ...], abou
     (one,) = found(tmp_path, *overrides)
     assert (one.severity, one.about) == ("error", about)
     assert said in one.message
+
+
+@pytest.mark.parametrize("n", range(47, 55))
+def test_a_shortage_is_what_the_pairs_stage_would_leave_unmade(tmp_path: Path, n: int) -> None:
+    """Where its shares do not divide the pairs, the stage's own counting decides: 52 pairs take 7 revisions, not 6."""
+    recipe = small_recipe(tmp_path, f"pairs.n={n}")
+    prompts = [make_prompt(f"Prompt {number} of {kind}", kind) for kind in recipe.pairs.kinds for number in range(6)]
+    traces = [Trace(id=one.id, prompt=one, initial="", rounds=()) for one in prompts if one.kind == "red_team"]
+    settings = recipe.pairs
+    planned = plan_pairs(prompts, traces, n=n, kinds=settings.kinds, sources=settings.sources)
+    short = [about for _, about, _ in find_shortages(recipe, Selection(tuple(prompts), {}))]
+    expected = "pairs.sources.red_team.revision_vs_initial"
+    assert (expected in short) == (len(planned) < n) == (n > 51)
 
 
 def test_more_samples_make_more_traces(tmp_path: Path) -> None:

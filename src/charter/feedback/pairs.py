@@ -202,10 +202,7 @@ def plan_pairs(
     the caller sees it from the length.
     """
     plans: list[PairPlan] = []
-    shares = {
-        (kind, source): share * part for kind, share in kinds.items() for source, part in sources.get(kind, {}).items()
-    }
-    for (kind, source), wanted in _allot(n, shares).items():
+    for (kind, source), wanted in allot_pairs(n, kinds, sources).items():
         of_kind = [prompt for prompt in prompts if prompt.kind == kind]
         if source == "revision_vs_initial":
             usable = _drawn([trace for trace in traces if trace.prompt.kind == kind], source, seed)
@@ -216,12 +213,17 @@ def plan_pairs(
     return plans
 
 
-def _allot(n: int, shares: Mapping[tuple[PromptKind, PairSource], float]) -> dict[tuple[PromptKind, PairSource], int]:
-    """Give whole numbers in the shares' proportion that add up to what all of them make of ``n``.
+def allot_pairs(
+    n: int, kinds: Mapping[PromptKind, float], sources: Mapping[PromptKind, Mapping[PairSource, float]]
+) -> dict[tuple[PromptKind, PairSource], int]:
+    """Say how many pairs each kind and source is to give: whole numbers that add up to what all shares make of ``n``.
 
     One after another goes to whom it is due most, by Sainte-Laguë's divisors 1, 3, 5, ... Unlike with largest
     remainders, a greater ``n`` then takes from none, so that pairs that were made stay planned.
     """
+    shares = {
+        (kind, source): share * part for kind, share in kinds.items() for source, part in sources.get(kind, {}).items()
+    }
     counts = dict.fromkeys(shares, 0)
     for _ in range(round(n * sum(shares.values()))):
         counts[min((one for one in shares if shares[one]), key=lambda one: (2 * counts[one] + 1) / shares[one])] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from charter.feedback.pairs import allot_pairs
 from charter.planning.findings import Severity
 from charter.prompts.selection import Selection
 from charter.recipe import Recipe
@@ -42,15 +43,15 @@ def _short_of_prompts(recipe: Recipe, counts: Counts, n_shown: int) -> Iterator[
 
 def _short_of_pairs(recipe: Recipe, counts: Counts) -> Iterator[tuple[Severity, str, str]]:
     settings = recipe.pairs
-    n_traces = counts["train", "red_team"] * recipe.revise.n_samples
     for kind, share in settings.kinds.items():
         if share and not counts["train", kind]:
             yield "error", f"pairs.kinds.{kind}", f"is {share:g}, and no {kind} prompt is left to train on; bring more"
-        wanted = round(settings.n * share * settings.sources.get(kind, {}).get("revision_vs_initial", 0.0))
-        if kind == "red_team" and wanted > n_traces:
-            problem = f"asks for {wanted} pairs, and there are {n_traces} traces, each of which makes one"
-            remedy = "lower pairs.n or the share, or raise revise.n_samples or prompts.n_train"
-            yield "error", "pairs.sources.red_team.revision_vs_initial", f"{problem}; {remedy}"
+    n_traces = counts["train", "red_team"] * recipe.revise.n_samples
+    wanted = allot_pairs(settings.n, settings.kinds, settings.sources).get(("red_team", "revision_vs_initial"), 0)
+    if wanted > n_traces:
+        problem = f"asks for {wanted} pairs, and there are {n_traces} traces, each of which makes one"
+        remedy = "lower pairs.n or the share, or raise revise.n_samples or prompts.n_train"
+        yield "error", "pairs.sources.red_team.revision_vs_initial", f"{problem}; {remedy}"
 
 
 def _short_of_mixture(recipe: Recipe, counts: Counts) -> Iterator[tuple[Severity, str, str]]:
