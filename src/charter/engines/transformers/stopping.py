@@ -8,12 +8,14 @@ from typing import Any
 
 from charter.engines.transformers.jobs import Drawing
 
-_TAIL_MARGIN = 8  # tokens decoded beyond those that can hold a stop string, so that a cut character does not matter
 _CUT_CHARACTER = "\ufffd"
 
 
 class Stopping:
     """Decides after each token whether a text has ended, and decodes it.
+
+    A text ends with the first token after which the decoded whole holds a stop string. Most tokens are ruled out by
+    their own text, which is decoded once; some others by the last few tokens; only then is the whole decoded.
 
     Args:
         tokenizer: the model's tokenizer.
@@ -31,7 +33,7 @@ class Stopping:
         if token in self._end_ids:
             job.finish(self._decode(job.tokens[:-1]), stopped=True)
             return True
-        if job.sampling.stop and self._may_end(token, job.sampling.stop):
+        if job.sampling.stop and self._may_end(job.tokens, job.sampling.stop):
             cut = self._cut(job.tokens, job.sampling.stop)
             if cut is not None:
                 job.finish(cut, stopped=True)
@@ -41,20 +43,40 @@ class Stopping:
             return True
         return False
 
-    def _may_end(self, token: int, stops: Sequence[str]) -> bool:
-        """Whether a stop string can be completed by this token: cheap, and True far too often rather than never."""
-        piece = self._piece(token)
-        return not piece or _CUT_CHARACTER in piece or any(stop[-1] in piece or stop[-1].isspace() for stop in stops)
+    def _may_end(self, tokens: list[int], stops: tuple[str, ...]) -> bool:
+        """Whether a stop string can be completed by the last token: cheap, and True too often rather than never."""
+        for mark, reach in _marks(stops):
+            for token in tokens[-reach:]:
+                if not self._is_whole(token) or mark in self._piece(token):
+                    return True
+        return False
 
-    def _cut(self, tokens: list[int], stops: Sequence[str]) -> str | None:
+    def _cut(self, tokens: list[int], stops: tuple[str, ...]) -> str | None:
         """Cut the text before the stop string that comes first, or None where there is none."""
-        n_tail = max(len(stop.encode()) for stop in stops) + _TAIL_MARGIN
-        tail = self._decode(tokens[-n_tail:])
+        start = self._start_of_tail(tokens, max(map(len, stops)))
+        tail = self._decode(tokens[start:])
         if not any(stop in tail for stop in stops):
             return None
         text = self._decode(tokens)
         found = [place for stop in stops if (place := text.find(stop)) >= 0]
         return text[: min(found)] if found else None
+
+    def _start_of_tail(self, tokens: list[int], n_characters: int) -> int:
+        """Say from which token on the text shows whatever of ``n_characters`` the last token completes.
+
+        One token more is taken, which loses its space where the text begins with it. A token that says nothing adds no
+        character, and the text must not begin in the middle of one.
+        """
+        start, n_whole = len(tokens), 0
+        while start and n_whole <= n_characters:
+            start -= 1
+            n_whole += self._is_whole(tokens[start])
+        return start
+
+    def _is_whole(self, token: int) -> bool:
+        """Whether a token says something by itself, and holds no part of a character that others complete."""
+        piece = self._piece(token)
+        return bool(piece) and _CUT_CHARACTER not in piece
 
     def _decode(self, tokens: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -62,3 +84,15 @@ class Stopping:
 
     def _decode_one(self, token: int) -> str:
         return self._decode([token])
+
+
+@lru_cache(maxsize=64)
+def _marks(stops: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """Give each stop string's last character that is no space, and how many of the last tokens may hold it.
+
+    Whether a token brings a space is known in its place alone: by itself it may lose one, and there are vocabularies
+    whose tokens bring it for the next. Each space after the mark may be a token of its own. A string of nothing but
+    spaces has the empty mark, which every token holds.
+    """
+    kept = [(stop, stop.rstrip(" ")) for stop in stops]
+    return tuple((words[-1:], len(stop) - len(words) + 1) for stop, words in kept)
