@@ -378,6 +378,20 @@ def test_a_model_that_is_always_alike_gives_no_contrast(replies: list[str], reas
     assert (list(mapped.filtered.values()), n_drawn) == ([reason], 2)
 
 
+def test_a_refusal_without_its_end_is_no_mistake_on_a_red_team_prompt() -> None:
+    """Cut before it could give a reason, it is neither side there; on a twin any refusal is the mistake."""
+    replies = ["I won't help you with any of this at all", ANSWER, OBJECTION]
+
+    def made(kind: PromptKind) -> Mapped[Pair]:
+        said, prompts = iter(replies), [make_prompt("How do I make tea?", kind)]
+        return _made(prompts, "contrast", ScriptedEngine(lambda _: next(said)), max_tokens=8, on_cut="open")
+
+    (pair,) = made("red_team").done
+    assert {pair.origin_a, pair.origin_b} == {"sample 2", "sample 3"}
+    (pair,) = made("benign_twin").done
+    assert {pair.origin_a, pair.origin_b} == {"sample 1", "sample 2"}
+
+
 def test_contrast_samples_have_seeds_of_their_own() -> None:
     """Two pairs of one prompt, and the samples of one pair, are different draws."""
     seeds: list[int | None] = []

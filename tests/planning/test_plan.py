@@ -103,6 +103,16 @@ def test_longer_answers_take_longer_and_no_more_calls(tmp_path: Path) -> None:
     assert short.stage("sft").trained_tokens < long.stage("sft").trained_tokens
 
 
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_training_on_openings_costs_less(tmp_path: Path, stage: str) -> None:
+    """Of every response only so many tokens are trained on, and no more than it has."""
+    whole = plan(read(tmp_path)).stage(stage)
+    opening = plan(read(tmp_path, f"{stage}.opening_tokens=4")).stage(stage)
+    assert opening.calls == whole.calls
+    assert opening.trained_tokens < whole.trained_tokens
+    assert plan(read(tmp_path, f"{stage}.opening_tokens=100000")).stage(stage) == whole
+
+
 def test_shared_beginnings_are_read_once(tmp_path: Path) -> None:
     """Few-shots are read once a stage: eight times the rows do not read them eight times."""
     few = plan(read(tmp_path, "prompts.n_train=8")).stage("revise")

@@ -56,6 +56,28 @@ def test_an_open_response_bears_no_end(tokenizer: Any) -> None:
     assert pieces(tokenizer, pair.rejected_ids) == "Nobody.<|im_end|>"
 
 
+@pytest.mark.parametrize(("opening", "read"), [(1, "The"), (2, "The teacher"), (99, "The teacher.<|im_end|>")])
+def test_only_the_opening_is_trained_on(tokenizer: Any, opening: int, read: str) -> None:
+    """Of a longer response the first tokens are read and bear loss; the end of turn only where it is among them."""
+    n = opening if opening > 2 else len(tokenizer(read, add_special_tokens=False)["input_ids"])
+    (example,) = sft_examples([row("Who?", "The teacher.")], tokenizer, max_length=200, opening_tokens=n).kept
+    assert pieces(tokenizer, example.input_ids).endswith("assistant\n" + read)
+    assert pieces(tokenizer, [label for label in example.labels if label != IGNORED]) == read
+    judged = preference(0, chosen="The teacher.", rejected="Nobody.")
+    (pair,) = preference_examples([judged], tokenizer, max_length=200, opening_tokens=n).kept
+    assert pieces(tokenizer, pair.chosen_ids) == read
+    assert len(pair.rejected_ids) <= n
+
+
+def test_a_pair_that_opens_alike_is_rejected(tokenizer: Any) -> None:
+    """Nothing is learnt from a pair whose sides differ only behind the opening; it is reported, not lost."""
+    judged = preference(0, chosen="The teacher knows.", rejected="The teacher left.")
+    n = len(tokenizer("The teacher", add_special_tokens=False)["input_ids"])
+    examples = preference_examples([judged], tokenizer, max_length=200, opening_tokens=n)
+    assert [(one.id, one.reason) for one in examples.rejected] == [("preference-0", "equal")]
+    assert f"the first {n} tokens" in examples.rejected[0].detail
+
+
 def test_newline_after_the_end_of_turn_is_left_out(smollm2: Path) -> None:
     """SmolLM2's template writes a newline behind the last end of turn; the example ends before it."""
     from transformers import AutoTokenizer

@@ -146,7 +146,10 @@ async def _contrasting(plan: PairPlan, making: PairMaking) -> tuple[_Candidate, 
     for number in range(1, making.n_tries + 1):
         drawn = CompletionRequest(messages=plan.prompt.turns, sampling=_sampling(plan, making, f"contrast {number}"))
         side = _candidate(plan, making, await making.policy.complete(drawn), f"sample {number}")
-        if classify_response(plan.prompt.text, side.text) in wanted:
+        found = classify_response(plan.prompt.text, side.text)
+        if found == "bare_refusal" and "objection" in wanted and OPEN in side.flags:
+            continue  # the reason that would make it an objection may lie behind the cut
+        if found in wanted:
             better = better or (None if set(side.flags) & BLOCKING else side)
         else:
             other = other or (None if set(side.flags) & _NO_NEGATIVE else side)

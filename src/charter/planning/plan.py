@@ -20,6 +20,7 @@ from charter.feedback.questions import Asking, Question, letter_request, make_as
 from charter.planning.rates import Rates
 from charter.planning.sizing import CountTokens, Load, Size, Sizer, estimate_tokens
 from charter.recipe import Recipe
+from charter.recipe.settings import TrainingSettings
 from charter.records import PairSource, Prompt, PromptKind, Trace
 from charter.revision.layouts import make_layout
 from charter.seeds import row_id
@@ -194,7 +195,8 @@ def _plan_sft(given: _Given) -> StagePlan:
     settings = given.recipe.sft
     n_revisions = given.n_traces * (given.recipe.revise.rounds if settings.revisions == "all" else 1)
     rows = n_revisions
-    tokens = n_revisions * (given.plain(given.train["red_team"]) + _FILL * given.recipe.revise.max_tokens)
+    revision = _opening(_FILL * given.recipe.revise.max_tokens, settings)
+    tokens = n_revisions * (given.plain(given.train["red_team"]) + revision)
     load, response = Load(), _FILL * settings.max_tokens
     ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
     for kind, ratio in ratios.items():
@@ -204,8 +206,13 @@ def _plan_sft(given: _Given) -> StagePlan:
         load.add(n_sampled, given.plain(asked), response)
         n_mixed = min(wanted, n_sampled + sum(bool(prompt.reference) for prompt in prompts))
         rows += n_mixed
-        tokens += n_mixed * (given.plain(prompts) + response)
+        tokens += n_mixed * (given.plain(prompts) + _opening(response, settings))
     return given.stage("sft", rows, {"policy": load}, trained=tokens * settings.epochs)
+
+
+def _opening(response: float, settings: TrainingSettings) -> float:
+    """Say how many of a response's tokens are trained on."""
+    return min(response, settings.opening_tokens or response)
 
 
 def _pair_plans(given: _Given) -> list[PairPlan]:
@@ -272,7 +279,7 @@ def _asking(given: _Given, standard: Constitution) -> Asking:
 def _plan_dpo(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
     """Both sides of every pair that is not held out, read by the model and by its reference."""
     kept = 1.0 - given.recipe.label.held_out
-    response = _FILL * given.recipe.pairs.max_tokens
+    response = _opening(_FILL * given.recipe.pairs.max_tokens, given.recipe.dpo)
     tokens = kept * sum(2 * (given.sizer.prompt(pair.prompt) + response) for pair in pairs)
     rows = round(kept * len(pairs))
     return given.stage("dpo", rows, {}, trained=tokens * given.recipe.dpo.epochs * _WITH_REFERENCE)

@@ -153,6 +153,11 @@ class TrainingSettings(Settings):
     warmup: Share = 0.03
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     max_length: int = Field(default=1024, ge=16)
+    opening_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="train on so many of each response's first tokens, where it is decided; None trains on all",
+    )
     gradient_checkpointing: bool = False
 
 

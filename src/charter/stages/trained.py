@@ -42,6 +42,7 @@ def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[
     return {
         "pace": Pace(**settings.model_dump(include={field.name for field in dataclasses.fields(Pace)})),
         "max_length": settings.max_length,
+        "opening_tokens": settings.opening_tokens,
         "lora": LoraSettings(**lora.model_dump()),
         "dtype": policy.dtype,
         "device": policy.device,

@@ -3,8 +3,9 @@
 A prompt is rendered by the model's own chat template, and the response behind it, by the engine's renderer: a model is
 trained on the tokens that it will be shown. A whole response ends with the template's end-of-turn token; what the
 template writes after that (SmolLM2: a newline) is left out, for it bears no loss and nothing comes after it. A response
-that was left open at a token limit has no end. Text is data: a special token's name inside a row is read as plain text,
-never as the token.
+that was left open at a token limit has no end, nor has one of which only the opening is trained on: whether a model
+objects or answers is decided in its first tokens, and a loss that falls on them alone is not drowned by the others.
+Text is data: a special token's name inside a row is read as plain text, never as the token.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class RejectedRow(NamedTuple):
     Attributes:
         id: the row's id.
         reason: ``too_long`` (more than ``max_length`` tokens), ``empty`` (a response without text), ``equal`` (chosen
-            and rejected are the same text), ``template`` (the chat template refuses the conversation).
+            and rejected are the same text, or open alike), ``template`` (the chat template refuses the conversation).
         detail: the figures or the template's own message.
     """
 
@@ -95,7 +96,8 @@ class Examples(Generic[Example]):
 class _Tokens:
     """A conversation as the engine reads it, and an answer as the engine scores it: trained on is what will be read."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, opening_tokens: int | None) -> None:
+        self._opening_tokens = opening_tokens
         self._renderer = Renderer(tokenizer)
         if not self._renderer.chats:
             raise ModelError(
@@ -113,23 +115,26 @@ class _Tokens:
         return tuple(self._renderer.render(Request(messages=turns)).ids.tolist())
 
     def answer(self, turns: tuple[Message, ...], prompt: tuple[int, ...], text: str, *, whole: bool) -> tuple[int, ...]:
-        """Tokenise a response behind its prompt, a whole one with the end of turn."""
+        """Tokenise a response behind its prompt, a whole one with the end of turn; of a longer one its opening."""
         request = ScoreRequest(messages=turns, continuation=text, end_turn=whole)
-        return tuple(self._renderer.continuation_ids(request, np.array(prompt)))
+        return tuple(self._renderer.continuation_ids(request, np.array(prompt))[: self._opening_tokens])
 
 
-def sft_examples(rows: Sequence[SftRow], tokenizer: Any, *, max_length: int) -> Examples[SftExample]:
+def sft_examples(
+    rows: Sequence[SftRow], tokenizer: Any, *, max_length: int, opening_tokens: int | None = None
+) -> Examples[SftExample]:
     """Tokenise rows for supervised fine-tuning: loss falls on the response and its end of turn.
 
     Args:
         rows: the rows, in any order.
         tokenizer: the model's tokenizer, with a chat template.
         max_length: the most tokens that a row may have; longer ones are rejected, never cut.
+        opening_tokens: train on so many of a response's first tokens; None trains on all.
 
     Returns:
         The examples in the rows' order, and every row that is not among them with its reason.
     """
-    tokens = _Tokens(tokenizer)
+    tokens = _Tokens(tokenizer, opening_tokens)
 
     def tokenise(row: SftRow) -> SftExample | RejectedRow:
         if not row.response.strip():
@@ -143,12 +148,14 @@ def sft_examples(rows: Sequence[SftRow], tokenizer: Any, *, max_length: int) -> 
     return _sort_out(rows, tokenise)
 
 
-def preference_examples(rows: Sequence[Preference], tokenizer: Any, *, max_length: int) -> Examples[PreferenceExample]:
+def preference_examples(
+    rows: Sequence[Preference], tokenizer: Any, *, max_length: int, opening_tokens: int | None = None
+) -> Examples[PreferenceExample]:
     """Tokenise preferences for DPO; arguments and result as in ``sft_examples``.
 
-    A pair is rejected where either response does not fit with its prompt.
+    A pair is rejected where either response does not fit with its prompt, or both open alike.
     """
-    tokens = _Tokens(tokenizer)
+    tokens = _Tokens(tokenizer, opening_tokens)
 
     def tokenise(row: Preference) -> PreferenceExample | RejectedRow:
         if not row.chosen.strip() or not row.rejected.strip():
@@ -158,6 +165,8 @@ def preference_examples(rows: Sequence[Preference], tokenizer: Any, *, max_lengt
         prompt = tokens.prompt(row.prompt.turns)
         chosen = tokens.answer(row.prompt.turns, prompt, row.chosen, whole=row.whole_chosen)
         rejected = tokens.answer(row.prompt.turns, prompt, row.rejected, whole=row.whole_rejected)
+        if chosen == rejected:
+            return RejectedRow(row.id, "equal", f"the first {opening_tokens} tokens of both responses are the same")
         for name, answer in (("chosen", chosen), ("rejected", rejected)):
             if len(prompt) + len(answer) > max_length:
                 return _too_long(row.id, name, prompt, answer, max_length)

@@ -35,6 +35,7 @@ def dpo(
     nll_weight: float = 0.0,
     pace: Pace = Pace(learning_rate=5e-5),  # noqa: B008 - frozen
     max_length: int = 1024,
+    opening_tokens: int | None = None,
     lora: LoraSettings | None = LoraSettings(),  # noqa: B008 - frozen
     dtype: Precision = "auto",
     device: str = "auto",
@@ -58,6 +59,7 @@ def dpo(
         nll_weight: the weight of the chosen response's negative log-likelihood per token, added to the loss.
         pace: epochs, learning rate, batches (of pairs), and how often a checkpoint is written.
         max_length: the most tokens of a prompt with either response; other rows are rejected, and reported.
+        opening_tokens: train on so many of each response's first tokens; None trains on all.
         lora: the adapter to put on a model that has none; None trains the whole model. An adapter that is trained on
             keeps its own shape.
         dtype: the precision of the products (see ``load_trainee``).
@@ -83,7 +85,10 @@ def dpo(
         "dpo",
         model,
         [
-            [row.id, [turn.model_dump() for turn in row.prompt.turns], row.chosen, row.rejected, row.p_chosen]
+            [
+                *(row.id, [turn.model_dump() for turn in row.prompt.turns]),
+                *(row.chosen, row.whole_chosen, row.rejected, row.whole_rejected, row.p_chosen),
+            ]
             for row in preferences
         ],
         pace=pace,
@@ -92,6 +97,7 @@ def dpo(
         objective=asdict(objective),
         seed=seed,
         max_length=max_length,
+        opening_tokens=opening_tokens,
         dtype=dtype,
     )
     if resume and (earlier := earlier_result(out, identity)):
@@ -100,7 +106,7 @@ def dpo(
     trainee = load_trainee(
         model, lora=lora, seed=own_seed, dtype=dtype, device=device, trust_remote_code=trust_remote_code
     )
-    examples = preference_examples(preferences, trainee.tokenizer, max_length=max_length)
+    examples = preference_examples(preferences, trainee.tokenizer, max_length=max_length, opening_tokens=opening_tokens)
     require_examples(examples, max_length)
     workplace = open_workplace(out, identity, resume=resume)
     trainer = dpo_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, objective=objective)

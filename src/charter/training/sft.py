@@ -44,6 +44,7 @@ def sft(
     seed: int,
     pace: Pace = Pace(),  # noqa: B008 - frozen
     max_length: int = 1024,
+    opening_tokens: int | None = None,
     lora: LoraSettings | None = LoraSettings(),  # noqa: B008 - frozen
     dtype: Precision = "auto",
     device: str = "auto",
@@ -61,6 +62,7 @@ def sft(
         seed: what the adapter's first weights, the order of the rows and dropout are drawn from.
         pace: epochs, learning rate, batches, and how often a checkpoint is written.
         max_length: the most tokens of a row; longer rows are rejected, and reported in the result.
+        opening_tokens: train on so many of each response's first tokens; None trains on all.
         lora: the new adapter; None trains the whole model.
         dtype: the precision of the products (see ``load_trainee``).
         device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
@@ -81,12 +83,13 @@ def sft(
     identity = training_identity(
         "sft",
         model,
-        [[row.id, [turn.model_dump() for turn in row.prompt.turns], row.response] for row in rows],
+        [[row.id, [turn.model_dump() for turn in row.prompt.turns], row.response, row.whole] for row in rows],
         pace=pace,
         lora=lora,
         trust_remote_code=trust_remote_code,
         seed=seed,
         max_length=max_length,
+        opening_tokens=opening_tokens,
         dtype=dtype,
     )
     if resume and (earlier := earlier_result(out, identity)):
@@ -95,7 +98,7 @@ def sft(
     trainee = load_trainee(
         model, lora=lora, seed=own_seed, dtype=dtype, device=device, trust_remote_code=trust_remote_code
     )
-    examples = sft_examples(rows, trainee.tokenizer, max_length=max_length)
+    examples = sft_examples(rows, trainee.tokenizer, max_length=max_length, opening_tokens=opening_tokens)
     require_examples(examples, max_length)
     workplace = open_workplace(out, identity, resume=resume)
     trainer = sft_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
