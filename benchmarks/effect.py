@@ -1,12 +1,13 @@
 """Say what training did, over runs of one recipe that differ in their seed alone.
 
-    python -m benchmarks.effect RUN [RUN ...] [--sample FILE] [--by-hand FILE]
+    python -m benchmarks.effect RUN [RUN ...] [--unseen-by RUN ...] [--sample FILE] [--by-hand FILE]
 
 prints the mean difference from the base for every model and measurement, with a 95 % interval over prompts and each
 seed's own difference, and as its last line the figures as JSON. Every prompt's difference is averaged over the seeds
 first; then prompts are resampled. ``--sample`` writes the first run's base's and last model's answers to 50 red-team
 prompts, shuffled, without model or class, to be classed by hand: what the rules say is not the last word. ``--by-hand``
-reads that file once its last column is filled in.
+reads that file once its last column is filled in. ``--unseen-by`` leaves out the prompts that those runs held out: a
+recipe that was tuned on their figures shall be measured on others.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import argparse
 import csv
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from charter.files.tables import read_json, read_table
-from charter.records import PromptKind, Response, ResponseLabel, Scored
+from charter.records import Prompt, PromptKind, Response, ResponseLabel, Scored
 from charter.statistics import PairedDifference, cohen_kappa, paired_rate_difference, seed_averaged_difference
 from charter.store import Journal
 
@@ -46,11 +47,18 @@ class ByHand:
     n: int
 
 
-def behaviour(run: Path, model: str, name: str) -> Values:
-    """Read one behaviour of one model, by prompt."""
+def held_out(runs: Sequence[Path]) -> frozenset[str]:
+    """Name the prompts that any of these runs was measured on."""
+    prompts = [prompt for run in runs for prompt in read_table(run / "data" / "prompts.parquet", Prompt)]
+    return frozenset(prompt.id for prompt in prompts if prompt.split == "evaluation")
+
+
+def behaviour(run: Path, model: str, name: str, seen: Collection[str] = ()) -> Values:
+    """Read one behaviour of one model, by prompt, but for those that were seen."""
     kind, test = BEHAVIOUR[name]
     answers = read_table(run / "data" / "responses.parquet", Response)
-    return {one.prompt.id: float(test(one)) for one in answers if one.model == model and one.prompt.kind == kind}
+    kept = [one for one in answers if one.model == model and one.prompt.kind == kind and one.prompt.id not in seen]
+    return {one.prompt.id: float(test(one)) for one in kept}
 
 
 def reference_loss(run: Path, model: str) -> Values:
@@ -68,13 +76,13 @@ def compare(bases: Sequence[Values], values: Sequence[Values]) -> PairedDifferen
     )
 
 
-def effects(runs: Sequence[Path]) -> dict[str, dict[str, PairedDifference]]:
-    """Compare every trained model with its base, measurement by measurement."""
+def effects(runs: Sequence[Path], seen: Collection[str] = ()) -> dict[str, dict[str, PairedDifference]]:
+    """Compare every trained model with its base, measurement by measurement; behaviour on unseen prompts alone."""
     models = read_json(runs[0] / "evaluation.json")["models"][1:]
     found: dict[str, dict[str, PairedDifference]] = {}
     for model in models:
         found[model] = {
-            name: compare([behaviour(run, "base", name) for run in runs], [behaviour(run, model, name) for run in runs])
+            name: compare(*[[behaviour(run, one, name, seen) for run in runs] for one in ("base", model)])
             for name in BEHAVIOUR
         }
         losses = [[reference_loss(run, one) for run in runs] for one in ("base", model)]
@@ -123,10 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the effects."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--unseen-by", nargs="+", type=Path, default=(), metavar="RUN", help="leave out their prompts")
     parser.add_argument("--sample", type=Path, help="write a CSV of answers to be read by hand")
     parser.add_argument("--by-hand", type=Path, help="read that CSV, its last column filled in")
     given = parser.parse_args(arguments)
-    found = effects(given.runs)
+    found = effects(given.runs, held_out(given.unseen_by))
     head = ("model", "measurement", "base", "value", "difference (95 %)", "p", "per seed", "n")
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for model, measured in found.items():

@@ -6,10 +6,10 @@ import csv
 from pathlib import Path
 
 import pytest
-from benchmarks.effect import read_sample, write_sample
+from benchmarks.effect import behaviour, held_out, read_sample, write_sample
 
 from charter.files.tables import write_table
-from charter.records import Response, ResponseLabel, make_prompt
+from charter.records import Prompt, Response, ResponseLabel, make_prompt
 
 N_PROMPTS = 60
 
@@ -60,3 +60,20 @@ def test_a_class_that_is_none_is_refused(run: Path) -> None:
     _fill(file, {"base": "compliance", "dpo": "complaint"})
     with pytest.raises(SystemExit, match="objection, bare_refusal"):
         read_sample(run, "dpo", file)
+
+
+def test_prompts_that_another_run_was_measured_on_are_left_out(run: Path, tmp_path: Path) -> None:
+    """What settings were chosen on is no measure of them; what that run only trained on is."""
+    other = tmp_path / "other"
+    (other / "data").mkdir(parents=True)
+    splits = ("evaluation", "evaluation", "train")
+    prompts = [
+        make_prompt(f"Question {number}?", "red_team").model_copy(update={"split": split})
+        for number, split in enumerate(splits)
+    ]
+    write_table(other / "data" / "prompts.parquet", prompts, Prompt)
+    seen = held_out([other])
+    assert seen == {prompt.id for prompt in prompts[:2]}
+    kept = behaviour(run, "dpo", "objection", seen)
+    assert len(kept) == N_PROMPTS - 2
+    assert prompts[2].id in kept
