@@ -15,6 +15,7 @@ from charter.engines.base import ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError, Interrupted, TooManyFailures
 from charter.pipeline import run_stages
+from charter.reporting import report
 from charter.runs import sittings
 from charter.runs.folder import Run, open_run
 from charter.runs.sittings import Tally
@@ -146,6 +147,29 @@ def test_rows_that_fail_again_change_nothing(tmp_path: Path, failing: Failing) -
     assert summaries(run) == told
     assert files(run) == before
     assert sum(n_calls(run, name) for name in WHOLE) == failing.n_calls
+
+
+@pytest.mark.parametrize("names", [list(STAGES), WHOLE], ids=["whole run", "as far as the evaluation"])
+def test_the_report_tells_of_tries_in_vain(tmp_path: Path, failing: Failing, names: list[str]) -> None:
+    """Where nothing came of another try but calls and time, the report is drawn again with all of them."""
+    failing.fails = failing.once_in(20)
+    run = small_run(tmp_path, list(STAGES))
+    before, n_before = (run / "report.html").read_text("utf-8"), failing.n_calls
+    small_run(tmp_path, names)
+    found = (run / "report.html").read_text("utf-8")
+    assert failing.n_calls > n_before
+    assert found != before
+    assert found == report(run).read_text("utf-8")
+    assert (run / "stages/report.json").exists()
+
+
+def test_a_stage_that_is_forgotten_leaves_no_report(tmp_path: Path, failing: Failing) -> None:
+    """A stage done from the start on request takes the report with it: no page tells the totals of before."""
+    failing.fails = failing.once_in(20)
+    run = small_run(tmp_path, list(STAGES))
+    small_run(tmp_path, ["prompts", "evaluate"], again="evaluate")
+    assert not (run / "report.html").exists()
+    assert n_calls(run, "evaluate")
 
 
 def test_time_and_calls_are_totals(tmp_path: Path, failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:

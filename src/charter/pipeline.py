@@ -24,7 +24,8 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
 
     A stage that is done is passed over. Of one whose rows failed in part those rows are tried again; where that brought
     any of them to another end, the stage is done anew from what is recorded, and so is every later one that is named:
-    what the others wrote is undone, since it rests on rows that have changed.
+    what the others wrote is undone, since it rests on rows that have changed. Where it brought none, a report that is
+    there is drawn again, with what the try took.
 
     Args:
         run: the open run.
@@ -120,8 +121,10 @@ def _try_failed(run: Run, name: str) -> None:
     with sitting(run, name):
         (stage.map or stage.run)(run)
     if _failed_rows(run, name) == failed:
-        # Nothing came of it, but it took its time and calls.
+        # Nothing came of it, but it took its time and calls, which the report tells too.
         write_json(run.summary(name), read_json(run.summary(name)) | tally_so_far(run, name).columns())
+        if (run.folder / "report.html").exists():
+            STAGES["report"].run(run)
         return
     _forget_later(run, name)
     run.summary(name).unlink()
