@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 
 from charter.constitution.model import Constitution
 from charter.errors import ConstitutionError
+from charter.files.writing import replace_whole
 from charter.files.yaml_reading import plain_scalar
 
 _PRINCIPLE_KEYS = (
@@ -50,7 +50,7 @@ def write_constitution(constitution: Constitution, path: str | Path) -> None:
     data = _plain(constitution)
     text = _as_json(data) if target.suffix.lower() == ".json" else _as_yaml(data)
     try:
-        _write_whole(target, text)
+        replace_whole(target, lambda temporary: temporary.write_bytes(text.encode("utf-8")), shared=True)
     except OSError as problem:
         reason = problem.strerror or str(problem)
         raise ConstitutionError(f"{target}: cannot be written ({reason}); check the folder") from problem
@@ -74,18 +74,6 @@ def _plain_principle(principle: dict[str, Any]) -> dict[str, Any]:
 
 def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value not in _EMPTY}
-
-
-def _write_whole(target: Path, text: str) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Dumper(yaml.SafeDumper):

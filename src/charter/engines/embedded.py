@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from charter.engines.downloads import CACHE_VARIABLE, Progress, cache_dir, reported_growth, require_space
 from charter.errors import ModelError
+from charter.files.writing import replace_whole, sync
 
 _COMPLETE = "complete.json"
 _SHORT_HASH_DIGITS = 8
@@ -156,7 +157,7 @@ def _make(model: EmbeddedModel, folder: Path, progress: Progress | None) -> None
         _dequantise(model, gguf, result)
         _seal(model, result)
         result.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -244,7 +245,7 @@ def _seal(model: EmbeddedModel, folder: Path) -> None:
     files = sorted(path for path in folder.iterdir() if path.is_file())
     for path in files:
         path.chmod(0o644)  # safetensors leaves its files to their owner alone, and a cache may be shared
-        _sync(path)
+        sync(path)
     content = {
         "model": model.name,
         "origin": model.origin,
@@ -253,14 +254,5 @@ def _seal(model: EmbeddedModel, folder: Path) -> None:
         "transformers": transformers.__version__,
         "files": {path.name: path.stat().st_size for path in files},
     }
-    (folder / _COMPLETE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    _sync(folder / _COMPLETE)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    text = json.dumps(content, indent=2) + "\n"
+    replace_whole(folder / _COMPLETE, lambda temporary: temporary.write_text(text, "utf-8"))

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from charter.engines.downloads import cache_dir, is_content
 from charter.errors import ModelError
+from charter.files.writing import replace_whole
 from charter.seeds import digest
 
 # Keys that say where a folder lay and what wrote it, not what its model answers.
@@ -124,17 +124,12 @@ def _remember(hashes: dict[Path, str]) -> None:
     if not entries:
         return
     merged = {**_recall(), **entries}
+    text = json.dumps({key: merged[key] for key in _present(merged)})
     # Two processes may write at once: one of them loses what it remembered, and hashes once more.
     with contextlib.suppress(OSError):
-        _write_atomically(_memory(), {key: merged[key] for key in _present(merged)})
+        _memory().parent.mkdir(parents=True, exist_ok=True)
+        replace_whole(_memory(), lambda temporary: temporary.write_text(text, "utf-8"), shared=True)
 
 
 def _present(paths: Iterable[str]) -> list[str]:
     return [path for path in paths if os.path.exists(path)]  # noqa: PTH110 - one call a path, of possibly many
-
-
-def _write_atomically(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".fingerprints-", delete=False) as file:
-        json.dump(value, file)
-    Path(file.name).replace(path)

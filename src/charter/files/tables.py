@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -14,6 +12,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 from pydantic import BaseModel
 
 from charter.errors import RunError
+from charter.files.writing import replace_whole
 from charter.records import Message, PromptRow
 
 
@@ -87,35 +86,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write through a temporary name, sync, rename: the file is whole or it is not there.
+    """Write a file of a run atomically (see ``writing.replace_whole``), in a folder that is made where it is missing.
 
     Raises:
         RunError: where the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
+        replace_whole(path, write)
     except OSError as error:
         raise RunError(
             f"{path}: cannot be written ({error.strerror or error}). Check free space and permissions, then run the "
             "same command again: what was recorded is kept."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):  # the first failure is the one to tell
-            temporary.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _schema(kind: type[Row]) -> Any:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import RunError
-from charter.files.tables import sync, write_json, write_text
+from charter.files.tables import write_json, write_text
+from charter.files.writing import sync
 from charter.seeds import canonical_json
 
 SEAL = "complete.json"  # written last: names every other file of the checkpoint with its size and sha256

@@ -1,0 +1,42 @@
+"""Files that appear whole or not at all: the one place that writes under a temporary name, syncs and renames."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+
+def replace_whole(path: Path, write: Callable[[Path], object], *, shared: bool = False) -> None:
+    """Write a file in its folder under a temporary name, sync, rename: whatever fails, what was there stays whole.
+
+    Args:
+        path: the file.
+        write: writes it, to the path that it is given.
+        shared: whether another process may write the same file at this moment. Each has a temporary name of its own
+            then; else there is one, so that what a killed process left is written over by the next.
+
+    Raises:
+        OSError: where the disk is full or the folder cannot be written.
+    """
+    mark = f".{uuid.uuid4().hex}" if shared else ""
+    temporary = path.with_name(f".{path.name}{mark}.partial")
+    try:
+        write(temporary)
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    finally:
+        with contextlib.suppress(OSError):  # the first failure is the one to tell
+            temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
