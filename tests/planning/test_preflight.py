@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from charter.errors import UserError
 from charter.files.tables import read_table
 from charter.planning.preflight import check_inputs, check_recipe
 from charter.prompts import load_prompts
-from charter.prompts.selection import select_prompts
+from charter.prompts.selection import select_prompts, shown_contexts
 from charter.recipe import Recipe
 from charter.records import Prompt, PromptKind
 from run_examples import small_recipe, small_run
@@ -81,6 +82,29 @@ def test_rejected_rows_are_noted(tmp_path: Path) -> None:
     report = check_recipe(small_recipe(tmp_path, f"prompts.helpful={tmp_path / 'mine.jsonl'}"), tmp_path)
     assert any("3 rows are left out: duplicate text" in one.message for one in report.findings)
     assert not report.errors
+
+
+def test_questions_that_training_shows_are_not_planned(tmp_path: Path) -> None:
+    """A multiple-choice row that the evaluation would leave out costs nothing, and is noted."""
+    recipe = small_recipe(tmp_path)
+    trained = next(prompt for prompt in selected(recipe) if prompt.split == "train")
+    shown = next(iter(shown_contexts([load_constitution("harmless")])))
+    rows = [
+        {"prompt": f"{text}\n(A) one\n(B) two", "corrects": [" (A)"], "incorrects": [" (B)"]}
+        for text in (trained.text, shown, "Which way is north?", "Which way is south?")
+    ]
+    path = tmp_path / "choices.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    report = check_recipe(small_recipe(tmp_path, f"evaluate.multiple_choice=[{path}]"), tmp_path)
+    without = check_recipe(recipe, tmp_path).plan
+    assert report.plan is not None
+    assert without is not None
+    n_models = 3
+    assert report.plan.total.calls == without.total.calls + 2 * n_models
+    assert {one.message for one in report.findings if one.about == "evaluate.multiple_choice"} == {
+        f"{path}: 1 rows are left out: shares its context with a training prompt",
+        f"{path}: 1 rows are left out: shares its context with a few-shot example",
+    }
 
 
 def test_little_space_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from charter.constitution.model import Constitution
 from charter.engines.base import ChoiceRequest, Engine
 from charter.errors import PromptError
 from charter.evaluation.measuring import measure
 from charter.prompts.grouping import normalise_text
 from charter.prompts.reading import SourceRow, read_rows
-from charter.records import Measurement, Record
+from charter.prompts.selection import shown_contexts
+from charter.records import Measurement, Prompt, Record
 from charter.rows import Mapped, RowMapper
 from charter.seeds import row_id
 
@@ -99,6 +101,14 @@ def _letter(option: Any, row: SourceRow) -> str:
     return letter
 
 
+def seen_texts(constitutions: Iterable[Constitution], trained_on: Iterable[Prompt]) -> dict[str, list[str]]:
+    """Gather what a run has shown already, by where: in the constitutions' few-shot examples, in training prompts."""
+    return {
+        "a few-shot example": shown_contexts(constitutions),
+        "a training prompt": [prompt.text for prompt in trained_on],
+    }
+
+
 def leave_out_seen(
     rows: Sequence[ChoiceRow], seen: Mapping[str, Iterable[str]]
 ) -> tuple[list[ChoiceRow], dict[str, int]]:
@@ -108,7 +118,7 @@ def leave_out_seen(
 
     Args:
         rows: the questions.
-        seen: texts by where they were seen, such as ``a training prompt``.
+        seen: texts by where they were seen (see ``seen_texts``).
 
     Returns:
         The other questions, and how many were left out, by reason.

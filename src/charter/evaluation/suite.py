@@ -31,10 +31,10 @@ from charter.evaluation.multiple_choice import (
     leave_out_seen,
     load_choices,
     measure_accuracy,
+    seen_texts,
 )
 from charter.evaluation.responding import respond
 from charter.feedback.judge import Judge, Judging, make_judge
-from charter.prompts.selection import shown_contexts
 from charter.records import Comparison, Measurement, Preference, Prompt, PromptKind, Reading, Response, Scored
 from charter.rows import Mapped, RowMapper, map_rows
 
@@ -172,14 +172,7 @@ def evaluate(
         Sampling(temperature=temperature, max_tokens=max_tokens),
         reference_rows(prompts),
         preference_rows(preferences),
-        _load_choices(
-            bench,
-            multiple_choice,
-            {
-                "a few-shot example": shown_contexts((constitution, helpful or constitution)),
-                "a training prompt": [prompt.text for prompt in trained_on],
-            },
-        ),
+        _load_choices(bench, multiple_choice, seen_texts((constitution, helpful or constitution), trained_on)),
     )
     seen: dict[str, _Seen] = {}
     for model, source in models.items():

@@ -101,7 +101,7 @@ def make_plan(
         constitution: that is trained for.
         helpful: that judges helpfulness.
         rates: of the models of the roles ``policy``, ``critic``, ``reviser`` and ``judge``.
-        n_choices: rows of the multiple-choice files.
+        n_choices: multiple-choice questions that are asked.
         count: tokens of a text.
     """
     kinds: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")

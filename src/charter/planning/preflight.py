@@ -11,7 +11,7 @@ from pathlib import Path
 from charter.constitution import Constitution, check_constitution, load_constitution
 from charter.engines.pool import ModelSpec
 from charter.errors import RunError, UserError
-from charter.evaluation.multiple_choice import load_choices
+from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
 from charter.files.hub_ids import is_dataset_id
 from charter.planning.findings import Preflight
 from charter.planning.models import KnownModel, look_at
@@ -89,17 +89,9 @@ def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> _Input
         report.add("error", about, problem)
     constitution = _constitution(report, "constitution", recipe.constitution.source)
     helpful = _constitution(report, "constitution.helpful", recipe.constitution.helpful)
-    n_choices = 0
-    for file in recipe.evaluate.multiple_choice:
-        choices = report.tried("evaluate.multiple_choice", load_choices, file, hint=path_hint(file))
-        n_choices += len(choices or ())
-    return _Inputs(
-        constitution,
-        helpful,
-        _prompts(report, recipe, (constitution, helpful)),
-        n_choices,
-        _models(report, recipe, stages),
-    )
+    selection = _prompts(report, recipe, (constitution, helpful))
+    n_choices = _count_choices(report, recipe, (constitution, helpful), selection)
+    return _Inputs(constitution, helpful, selection, n_choices, _models(report, recipe, stages))
 
 
 def _constitution(report: Preflight, about: str, source: str) -> Constitution | None:
@@ -150,6 +142,25 @@ def _load(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Rec
 
 def _is_remote(source: PromptSource) -> bool:
     return source.source != BUILT_IN and not Path(source.source).exists() and is_dataset_id(source.source)
+
+
+def _count_choices(
+    report: Preflight,
+    recipe: Recipe,
+    constitutions: tuple[Constitution | None, Constitution | None],
+    selection: Selection | None,
+) -> int:
+    """Count the multiple-choice questions that a run would ask: those that it has not shown before."""
+    train = [prompt for prompt in selection.prompts if prompt.split == "train"] if selection else []
+    seen = seen_texts([one for one in constitutions if one is not None], train)
+    n_choices = 0
+    for file in recipe.evaluate.multiple_choice:
+        choices = report.tried("evaluate.multiple_choice", load_choices, file, hint=path_hint(file))
+        kept, left_out = leave_out_seen(choices or (), seen)
+        for reason, n in left_out.items():
+            report.add("note", "evaluate.multiple_choice", f"{file}: {n} rows are left out: {reason}")
+        n_choices += len(kept)
+    return n_choices
 
 
 def _models(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> dict[str, KnownModel]:
