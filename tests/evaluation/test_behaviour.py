@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from charter.evaluation.behaviour import measure_behaviour, prompt_groups
+from charter.evaluation.behaviour import measure_behaviour
+from charter.prompts.grouping import prompt_groups
 from charter.records import Measurement, PromptKind, Response, make_prompt
 from charter.statistics import rate_interval
 
@@ -45,7 +44,14 @@ DPO = _responses(
         ("helpful", "compliance", (), 90),
     ],
 )
-MEASURED = measure_behaviour({"base": BASE, "dpo": DPO}, base="base")
+
+
+def _measured(**responses: list[Response]) -> list[Measurement]:
+    groups = prompt_groups(one.prompt for rows in responses.values() for one in rows)
+    return measure_behaviour(responses, base="base", groups=groups)
+
+
+MEASURED = _measured(base=BASE, dpo=DPO)
 
 
 def _found(name: str, model: str) -> Measurement:
@@ -86,8 +92,7 @@ def test_nothing_else_is_measured() -> None:
 
 def test_missing_kinds_have_no_figure() -> None:
     """Without benign twins there is no over-refusal to speak of."""
-    rows: dict[str, Any] = {"base": BASE[:4]}
-    assert "over_refusal" not in {one.name for one in measure_behaviour(rows, base="base")}
+    assert "over_refusal" not in {one.name for one in _measured(base=BASE[:4])}
 
 
 def test_prompts_that_ask_the_same_are_resampled_together() -> None:
@@ -100,9 +105,9 @@ def test_prompts_that_ask_the_same_are_resampled_together() -> None:
         )
         for number, text in enumerate(texts)
     ]  # fmt: skip
-    groups = prompt_groups({"base": rows})
+    groups = prompt_groups(one.prompt for one in rows)
     assert len(set(groups.values())) == 4
-    found = next(one for one in measure_behaviour({"base": rows}, base="base") if one.name == "harmful_compliance")
+    found = next(one for one in _measured(base=rows) if one.name == "harmful_compliance")
     outcomes = [True] * 3 + [False] * 3
     clustered = rate_interval(outcomes, groups=[groups[one.prompt.id] for one in rows])
     assert (found.low, found.high) == (clustered.low, clustered.high)

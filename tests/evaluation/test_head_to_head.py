@@ -7,8 +7,10 @@ from charter.engines.scripted import ScriptedEngine
 from charter.evaluation.head_to_head import Match, compare, compare_one, matches, measure_win_rate
 from charter.feedback.judge import Judge
 from charter.feedback.questions import make_asking
+from charter.prompts.grouping import prompt_groups
 from charter.records import Comparison, PromptKind, Response, make_prompt
 from charter.rows import map_rows
+from charter.statistics import rate_interval
 from method_examples import CONSTITUTION, PLAIN, run
 
 PROMPT = make_prompt("How?", "helpful")
@@ -91,11 +93,30 @@ def test_win_rates_count_ties_a_half_and_leave_out_the_invalid() -> None:
         )
         for number, win in enumerate(wins)
     ]  # fmt: skip
-    found = measure_win_rate("win_rate_helpful", {"dpo": rows}, "helpful")[0]
+    groups = prompt_groups(one.prompt for one in rows)
+    found = measure_win_rate("win_rate_helpful", {"dpo": rows}, "helpful", groups)[0]
     assert (found.value, found.n) == (0.625, 4)
     assert found.low <= 0.625 <= found.high
     assert found.better == "higher"
-    assert measure_win_rate("x", {"dpo": rows[1:2]}, "helpful") == []
+    assert measure_win_rate("x", {"dpo": rows[1:2]}, "helpful", groups) == []
+
+
+def test_comparisons_on_what_asks_the_same_are_resampled_together() -> None:
+    """Prompts that differ in writing alone are one observation, not several."""
+    texts = ["How so?", "how so", "HOW SO!", "prompt 0", "prompt 1", "prompt 2"]
+    wins = [True] * 3 + [False] * 3
+    rows = [
+        Comparison(
+            id=f"c{number}", prompt=make_prompt(text, "helpful"), model="dpo", base="base", win=float(win),
+            p_model=float(win), position_bias=0.0, verdicts=(),
+        )
+        for number, (text, win) in enumerate(zip(texts, wins, strict=True))
+    ]  # fmt: skip
+    groups = prompt_groups(one.prompt for one in rows)
+    found = measure_win_rate("win_rate_helpful", {"dpo": rows}, "helpful", groups)[0]
+    clustered = rate_interval(wins, groups=[0, 0, 0, 1, 2, 3])
+    assert (found.low, found.high) == (clustered.low, clustered.high)
+    assert found.low < rate_interval(wins).low
 
 
 def test_every_match_is_compared_under_its_own_principles() -> None:

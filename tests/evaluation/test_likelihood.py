@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from charter.engines.base import Score, ScoreRequest
@@ -15,7 +17,7 @@ from charter.evaluation.likelihood import (
 from charter.records import Preference, Response, Scored, make_prompt
 from charter.rows import map_rows
 from charter.seeds import row_id
-from charter.statistics import rate_interval
+from charter.statistics import mean_interval, paired_mean_difference, rate_interval
 
 
 def _preference(number: int) -> Preference:
@@ -73,12 +75,30 @@ def test_loss_is_in_nats_per_token() -> None:
         Scored(id="b", model="base", logprob=-3.0, n_tokens=1),
     ]
     own = [Scored(id="a", model="sft", logprob=-5.0, n_tokens=5), Scored(id="b", model="sft", logprob=-4.0, n_tokens=1)]
-    found = measure_loss("loss", {"base": base, "sft": own}, base="base", rows="x", lower_is_better=True)
+    measured = partial(measure_loss, base="base", rows="x", groups={"a": "a", "b": "b"})
+    found = measured("loss", {"base": base, "sft": own}, lower_is_better=True)
     assert [one.value for one in found] == [2.5, 2.5]
     assert found[1].difference == pytest.approx(0.0)
     assert {(one.unit, one.better, one.subset) for one in found} == {("nats", "lower", "helpful")}
-    drift = measure_loss("drift", {"base": base}, base="base", rows="x", lower_is_better=False)
+    drift = measured("drift", {"base": base}, lower_is_better=False)
     assert drift[0].better == "neither"
+
+
+def test_losses_on_what_asks_the_same_are_resampled_together() -> None:
+    """Prompts of one group are one observation, in the mean and in the difference from the base."""
+    before, after = [1.0, 1.1, 1.2, 3.0, 4.0], [1.5, 1.6, 1.5, 3.1, 3.9]
+    codes = ["x", "x", "x", "y", "z"]
+
+    def scored(model: str, losses: list[float]) -> list[Scored]:
+        return [Scored(id=str(row), model=model, logprob=-loss, n_tokens=1) for row, loss in enumerate(losses)]
+
+    groups = {str(row): code for row, code in enumerate(codes)}
+    scores = {"base": scored("base", before), "sft": scored("sft", after)}
+    base, own = measure_loss("loss", scores, base="base", rows="x", lower_is_better=True, groups=groups)
+    alone, difference = mean_interval(before, groups=codes), paired_mean_difference(before, after, groups=codes)
+    assert (base.low, base.high) == (alone.low, alone.high)
+    assert (own.difference_low, own.difference_high) == (difference.low, difference.high)
+    assert difference.low != paired_mean_difference(before, after).low
 
 
 def test_both_sides_of_a_preference_are_scored() -> None:

@@ -66,6 +66,18 @@ def test_everything_is_measured_on_every_model(tmp_path: Path) -> None:
     assert found.filtered == found.failed == {}
 
 
+def test_prompts_that_ask_the_same_are_one_observation() -> None:
+    """Where held-out prompts differ in writing alone, no interval over them pretends to more."""
+    prompts = [
+        make_prompt(text, "helpful", reference=f"reference {number}")
+        for number, text in enumerate(("Why so?", "why so", "WHY SO!"))
+    ]
+    found = evaluate({name: ScriptedEngine(script=name) for name in MODELS}, prompts, PLAIN)
+    over_prompts = [one for one in found.measurements if one.name in {"reference_loss", "drift", "response_length"}]
+    assert len(over_prompts) == 9
+    assert all(one.low == pytest.approx(one.value) == one.high for one in over_prompts)
+
+
 def test_models_answer_from_the_same_seeds() -> None:
     """Every model draws from the same seed for the same prompt, so that a comparison is not one of luck."""
     seeds: dict[str, dict[str, int]] = {"one": {}, "two": {}}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from charter.evaluation.measuring import Better, Unit, measure
-from charter.prompts.grouping import group_of, join_groups
 from charter.records import Measurement, PromptKind, Response
 
 ROWS = "data/responses.parquet"
@@ -35,13 +34,19 @@ _QUANTITIES = (
 )
 
 
-def measure_behaviour(responses: Mapping[str, Sequence[Response]], *, base: str) -> list[Measurement]:
+def measure_behaviour(
+    responses: Mapping[str, Sequence[Response]], *, base: str, groups: Mapping[str, str]
+) -> list[Measurement]:
     """Measure every model's behaviour by response class and quality flags.
 
     Harmful compliance, objection, bare refusal and evasion are rates over red-team prompts; over-refusal is any answer
     but compliance to a benign twin; boilerplate and repetition are rates over all prompts.
+
+    Args:
+        responses: per model.
+        base: the model that others are compared with.
+        groups: of the prompts, by id (see ``prompts.grouping.prompt_groups``).
     """
-    groups = prompt_groups(responses)
     return [found for quantity in _QUANTITIES for found in _measure(quantity, responses, base, groups)]
 
 
@@ -62,10 +67,3 @@ def _measure(
         rows=ROWS,
         groups=groups,
     )
-
-
-def prompt_groups(responses: Mapping[str, Sequence[Response]]) -> dict[str, str]:
-    """Group the prompts that hang together, by id: a prompt with its twin, and with those that ask the same."""
-    prompts = {one.prompt.id: one.prompt for rows in responses.values() for one in rows}
-    names = join_groups(prompts.values())
-    return {prompt.id: names[group_of(prompt)] for prompt in prompts.values()}

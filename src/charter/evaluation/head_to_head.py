@@ -80,9 +80,18 @@ def compare(
     return mapper(one, rows, stage, result=Comparison)
 
 
-def measure_win_rate(name: str, comparisons: Mapping[str, Sequence[Comparison]], subset: str) -> list[Measurement]:
-    """Measure how often the judge prefers each model to the base; ties count a half, invalid rows are left out."""
+def measure_win_rate(
+    name: str, comparisons: Mapping[str, Sequence[Comparison]], subset: str, groups: Mapping[str, str]
+) -> list[Measurement]:
+    """Measure how often the judge prefers each model to the base; ties count a half, invalid rows are left out.
+
+    Args:
+        name: of the figure.
+        comparisons: per model.
+        subset: which prompts these are.
+        groups: of the prompts, by id (see ``prompts.grouping.prompt_groups``).
+    """
     values = {
         model: {one.prompt.id: one.win for one in rows if one.win is not None} for model, rows in comparisons.items()
     }
-    return measure(name, values, subset=subset, better="higher", rows=ROWS)
+    return measure(name, values, subset=subset, better="higher", rows=ROWS, groups=groups)

@@ -79,7 +79,7 @@ def measure_readings(
     Args:
         readings: per model; invalid ones are left out.
         base: that the others' rates are compared with.
-        groups: of the prompts, by id (see ``behaviour.prompt_groups``).
+        groups: of the prompts, by id (see ``prompts.grouping.prompt_groups``).
     """
     rates = {
         model: {one.prompt.id: one.complied for one in rows if one.complied is not None}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from charter.engines.base import Engine, ScoreRequest
 from charter.evaluation.measuring import Better, measure
-from charter.prompts.grouping import group_of, join_groups
+from charter.prompts.grouping import prompt_groups
 from charter.records import Measurement, Preference, Prompt, Response, Scored
 from charter.rows import Mapped, RowMapper
 from charter.seeds import row_id
@@ -65,12 +65,27 @@ def preference_rows(preferences: Sequence[Preference]) -> list[ScoreRow]:
 
 
 def measure_loss(
-    name: str, scores: Mapping[str, Sequence[Scored]], *, base: str, rows: str, lower_is_better: bool
+    name: str,
+    scores: Mapping[str, Sequence[Scored]],
+    *,
+    base: str,
+    rows: str,
+    lower_is_better: bool,
+    groups: Mapping[str, str],
 ) -> list[Measurement]:
-    """Measure the mean over prompts of the loss in nats per token."""
+    """Measure the mean over prompts of the loss in nats per token.
+
+    Args:
+        name: of the figure.
+        scores: per model, of one text a prompt.
+        base: the model that others are compared with.
+        rows: the file that holds the rows behind it.
+        lower_is_better: whether a lower loss is good, or neither good nor bad.
+        groups: of the prompts, by id (see ``prompts.grouping.prompt_groups``).
+    """
     values = {model: {one.id: one.loss for one in scored} for model, scored in scores.items()}
     better: Better = "lower" if lower_is_better else "neither"
-    return measure(name, values, subset="helpful", base=base, unit="nats", better=better, rows=rows)
+    return measure(name, values, subset="helpful", base=base, unit="nats", better=better, rows=rows, groups=groups)
 
 
 def measure_preference_accuracy(
@@ -92,13 +107,12 @@ def measure_preference_accuracy(
             if all(side in own and side in other for side in sides):
                 gain = [own[side] - other[side] for side in sides]
                 values[model][preference.id] = float(gain[0] > gain[1])
-    names = join_groups(preference.prompt for preference in preferences)
-    groups = {preference.id: names[group_of(preference.prompt)] for preference in preferences}
+    groups = prompt_groups(preference.prompt for preference in preferences)
     return measure(
         "preference_accuracy",
         values,
         subset="held-out pairs",
         better="higher",
         rows="data/preferences.parquet",
-        groups=groups,
+        groups={preference.id: groups[preference.prompt.id] for preference in preferences},
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from charter.constitution.model import Constitution
 from charter.engines.base import Engine, Sampling
-from charter.evaluation.behaviour import measure_behaviour, prompt_groups
+from charter.evaluation.behaviour import measure_behaviour
 from charter.evaluation.head_to_head import compare, matches, measure_win_rate
 from charter.evaluation.judge_reading import ASKING, measure_readings, read
 from charter.evaluation.likelihood import (
@@ -35,6 +35,7 @@ from charter.evaluation.multiple_choice import (
 )
 from charter.evaluation.responding import respond
 from charter.feedback.judge import Judge, Judging, make_judge
+from charter.prompts.grouping import prompt_groups
 from charter.records import Comparison, Measurement, Preference, Prompt, PromptKind, Reading, Response, Scored
 from charter.rows import Mapped, RowMapper, map_rows
 
@@ -64,11 +65,12 @@ class Evaluation:
 
 @dataclass
 class _Bench:
-    """What all steps share, and how their rows ended so far."""
+    """What all steps share, the held-out prompts' groups by id among it, and how their rows ended so far."""
 
     base: str
     seed: int
     mapper: RowMapper
+    groups: Mapping[str, str]
     n_in: int = 0
     n_done: int = 0
     filtered: Counter[str] = field(default_factory=Counter)
@@ -166,7 +168,7 @@ def evaluate(
         seed: of the run.
         mapper: what maps the row functions.
     """
-    bench = _Bench(next(iter(models)), seed, mapper)
+    bench = _Bench(next(iter(models)), seed, mapper, prompt_groups(prompts))
     tasks = _Tasks(
         prompts,
         Sampling(temperature=temperature, max_tokens=max_tokens),
@@ -179,7 +181,7 @@ def evaluate(
         with _opened(source) as engine:
             seen[model] = _examine(bench, model, engine, tasks, seen.get(bench.base))
     responses = {model: one.responses for model, one in seen.items()}
-    measurements = measure_behaviour(responses, base=bench.base)
+    measurements = measure_behaviour(responses, base=bench.base, groups=bench.groups)
     measurements += _measure_likelihood(bench, seen, preferences)
     judged = _Judged()
     if judge is not None and (head_to_head or judge_reading):
@@ -266,9 +268,10 @@ def _measure_likelihood(
     drift = {model: one.drift for model, one in seen.items()}
     sides = {model: one.preferences for model, one in seen.items()}
     names = list(seen)
+    loss = partial(measure_loss, base=bench.base, groups=bench.groups)
     return [
-        *measure_loss("reference_loss", references, base=bench.base, rows="data/prompts.parquet", lower_is_better=True),
-        *measure_loss("drift", drift, base=bench.base, rows="data/responses.parquet", lower_is_better=False),
+        *loss("reference_loss", references, rows="data/prompts.parquet", lower_is_better=True),
+        *loss("drift", drift, rows="data/responses.parquet", lower_is_better=False),
         *measure_preference_accuracy(preferences, sides, dict(zip(names[1:], names, strict=False))),
     ]
 
@@ -293,7 +296,7 @@ def _compare(
             bench.count(f"{contest.name}/{model}", mapped, sum(row.win is None for row in mapped.done))
             found[model] = mapped.done
             judged.comparisons += mapped.done
-    judged.measurements += measure_win_rate(contest.name, found, contest.kind)
+    judged.measurements += measure_win_rate(contest.name, found, contest.kind, bench.groups)
 
 
 def _read(bench: _Bench, judged: _Judged, responses: Mapping[str, Sequence[Response]], judge: Judge) -> None:
@@ -304,4 +307,4 @@ def _read(bench: _Bench, judged: _Judged, responses: Mapping[str, Sequence[Respo
         bench.count(f"judge reading/{model}", mapped, sum(row.complied is None for row in mapped.done))
         found[model] = mapped.done
         judged.readings += mapped.done
-    judged.measurements += measure_readings(found, base=bench.base, groups=prompt_groups(responses))
+    judged.measurements += measure_readings(found, base=bench.base, groups=bench.groups)

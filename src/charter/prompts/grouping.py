@@ -58,3 +58,10 @@ def join_groups(prompts: Iterable[Prompt]) -> dict[str, str]:
         first, last = sorted((name(own), name(first_to_say.setdefault(normalise_text(prompt.text), own))))
         parents[last] = first
     return {member: name(member) for member in parents}
+
+
+def prompt_groups(prompts: Iterable[Prompt]) -> dict[str, str]:
+    """Name each prompt's group by the prompt's id (see ``join_groups``): figures over prompts resample groups whole."""
+    by_id = {prompt.id: prompt for prompt in prompts}
+    names = join_groups(by_id.values())
+    return {prompt.id: names[group_of(prompt)] for prompt in by_id.values()}
