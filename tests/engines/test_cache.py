@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from charter.engines.base import Choice, ChoiceRequest, CompletionRequest, Sampling
-from charter.engines.cache import CachedEngine, DictMemory, KindUsage
+from charter.engines.cache import CachedEngine, DictMemory
 from charter.engines.scripted import ScriptedEngine
+from charter.engines.usage import KindUsage
 from charter.errors import EngineError, JournalError
 from charter.store import Journal
 from engines.contract import EngineContract, MakeEngine, ask, choose, draw, mixed_requests, score
@@ -162,7 +163,7 @@ def test_cancelled_first_caller_leaves_the_call_to_the_second() -> None:
 
 def test_call_that_nobody_waits_for_is_given_up() -> None:
     """When all callers are cancelled so is the call; who asks next gets a fresh one, not its cancellation."""
-    inner = ScriptedEngine(latency_s=0.02)
+    inner = ScriptedEngine(latency_s=0.5)
     memory = DictMemory()
     engine = CachedEngine(inner, memory)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
 
 from charter.engines.base import (
     Capability,
@@ -19,10 +19,9 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
+from charter.engines.usage import Kind, KindTally, Usage
 from charter.errors import EngineError, JournalError
-from charter.records import Record
 
-Kind = Literal["complete", "choose", "score"]
 AskedT = TypeVar("AskedT", bound=Request)
 AnswerT = TypeVar("AnswerT", Completion, Choice, Score)
 
@@ -57,53 +56,6 @@ class DictMemory:
         self._payloads[key] = payload
 
 
-class KindUsage(Record):
-    """What one kind of request came to.
-
-    ``n_calls`` were put to the engine, failed ones included; ``n_hits`` were answered from memory, or by an identical
-    call that was in flight. The tokens are those of the calls alone; a score's completion tokens are those scored.
-    """
-
-    n_calls: int = 0
-    n_hits: int = 0
-    n_prompt_tokens: int = 0
-    n_completion_tokens: int = 0
-
-    def __add__(self, other: KindUsage) -> KindUsage:
-        return KindUsage(
-            n_calls=self.n_calls + other.n_calls,
-            n_hits=self.n_hits + other.n_hits,
-            n_prompt_tokens=self.n_prompt_tokens + other.n_prompt_tokens,
-            n_completion_tokens=self.n_completion_tokens + other.n_completion_tokens,
-        )
-
-
-class Usage(Record):
-    """What an engine's requests came to, by kind.
-
-    ``n_prompt_tokens_from_prefix`` are those of all kinds' prompt tokens that were not computed, because a prompt
-    before had begun alike; 0 where the engine shares nothing.
-    """
-
-    complete: KindUsage = KindUsage()
-    choose: KindUsage = KindUsage()
-    score: KindUsage = KindUsage()
-    n_prompt_tokens_from_prefix: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            complete=self.complete + other.complete,
-            choose=self.choose + other.choose,
-            score=self.score + other.score,
-            n_prompt_tokens_from_prefix=self.n_prompt_tokens_from_prefix + other.n_prompt_tokens_from_prefix,
-        )
-
-    @property
-    def total(self) -> KindUsage:
-        """All kinds together."""
-        return self.complete + self.choose + self.score
-
-
 class _PrefixCount(Protocol):
     @property
     def n_from_cache(self) -> int: ...
@@ -115,21 +67,6 @@ class _SharesPrefixes(Protocol):
 
     @property
     def prefix_statistics(self) -> _PrefixCount: ...
-
-
-@dataclass(slots=True)
-class _Tally:
-    """A usage while it is counted."""
-
-    n_calls: int = 0
-    n_hits: int = 0
-    n_prompt_tokens: int = 0
-    n_completion_tokens: int = 0
-
-    @property
-    def usage(self) -> KindUsage:
-        """What has been counted so far."""
-        return KindUsage(**asdict(self))
 
 
 @dataclass(slots=True)
@@ -158,7 +95,7 @@ class CachedEngine:
         self._memory = memory
         self._prefixes = engine.prefix_statistics if isinstance(engine, _SharesPrefixes) else None
         self._flights: dict[tuple[int, str], _Flight] = {}
-        self._usage: dict[Kind, _Tally] = {"complete": _Tally(), "choose": _Tally(), "score": _Tally()}
+        self._usage: dict[Kind, KindTally] = {"complete": KindTally(), "choose": KindTally(), "score": KindTally()}
 
     @property
     def identity(self) -> str:
@@ -259,8 +196,7 @@ class CachedEngine:
         tally.n_calls += 1
         result = await ask(request)
         _require_finite(self.identity, result)
-        tally.n_prompt_tokens += result.n_prompt_tokens
-        tally.n_completion_tokens += _n_completion_tokens(result)
+        tally.add_tokens(result)
         self._memory.put(key, result.to_json())
         return result
 
@@ -292,11 +228,3 @@ def _require_finite(identity: str, result: Completion | Choice | Score) -> None:
             values = ()
     if not all(math.isfinite(value) for value in values):
         raise EngineError(f"the engine {identity!r} answered with a log-probability that is not finite: {values}")
-
-
-def _n_completion_tokens(result: Completion | Choice | Score) -> int:
-    match result:
-        case Completion(n_completion_tokens=n_tokens) | Score(n_tokens=n_tokens):
-            return n_tokens
-        case _:
-            return 0

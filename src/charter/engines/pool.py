@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from charter.engines.base import Engine
-from charter.engines.cache import CachedEngine, CompletionMemory, Usage
+from charter.engines.cache import CachedEngine, CompletionMemory
 from charter.engines.downloads import Progress
 from charter.engines.memory import release_memory
+from charter.engines.usage import Usage
 from charter.engines.weights import resolve_model
 
 EngineName = Literal["transformers", "scripted"]

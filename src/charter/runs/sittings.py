@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from charter.engines.cache import Usage
+from charter.engines.usage import Usage
 from charter.errors import JournalError
 from charter.records import Record
 from charter.runs.folder import Run
