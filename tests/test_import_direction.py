@@ -26,7 +26,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("constitution", "engines.embedded"),
     ("files", "engines.downloads"),
     ("records",),
-    ("seeds", "errors"),
+    ("seeds", "errors", "event_loop"),
 )
 LEVEL = {room: len(LINES) - line for line, rooms in enumerate(LINES) for room in rooms}
 

@@ -7,15 +7,14 @@ soon as its own last call is back. Scaling out swaps this one function, not the 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from charter.errors import EngineError, Interrupted, JournalError, TooManyFailures
+from charter.event_loop import run_to_end
 from charter.records import Record
 from charter.store import Journal, Outcome
 
@@ -173,7 +172,7 @@ def map_rows(
     work.progress.begin(stage, len(ids), n_resumed)
     try:
         if work.waiting:
-            run_async(_run(work, n_in_flight))
+            run_to_end(_run(work, n_in_flight))
     finally:
         if journal:
             journal.flush()
@@ -199,39 +198,6 @@ def _resume(work: _Work[RowT, ResultT], result: type[ResultT]) -> int:
             _recall(work, row.id, kept[row.id], result)
     work.waiting = [row for row in work.waiting if row.id not in kept]
     return n_waiting - len(work.waiting)
-
-
-def run_async(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine to its end, also where a loop already runs in this thread (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(coroutine)
-        return
-    _run_in_thread(coroutine)
-
-
-def _run_in_thread(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine in a thread and loop of its own; what interrupts the wait (Ctrl-C) cancels it first."""
-    tasks: list[asyncio.Task[None]] = []
-    begun = threading.Event()
-
-    async def watched() -> None:
-        tasks.append(asyncio.create_task(coroutine))
-        begun.set()
-        await tasks[0]
-
-    with ThreadPoolExecutor(1, thread_name_prefix="charter-rows") as executor:
-        ending = executor.submit(asyncio.run, watched())
-        try:
-            ending.result()
-        except BaseException:
-            if not ending.done():
-                begun.wait(timeout=1.0)
-                for task in tasks:
-                    with contextlib.suppress(RuntimeError):  # it ended by itself in the meantime
-                        task.get_loop().call_soon_threadsafe(task.cancel)
-            raise
 
 
 async def _run(work: _Work[RowT, ResultT], n_in_flight: int) -> None:
