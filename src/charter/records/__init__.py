@@ -1,0 +1,60 @@
+"""The rows that travel through a run: frozen, typed, with ids and provenance.
+
+A record goes to JSON and back with ``to_json`` and ``from_json`` (the journal), and to a flat table row with
+``to_row`` and back with ``from_row`` (Parquet, JSON lines). Text is kept verbatim.
+"""
+
+from charter.records.base import Record
+from charter.records.evaluation import Comparison, Measurement, Reading, Response, ResponseLabel, Scored
+from charter.records.prompts import (
+    PROMPT_COLUMNS,
+    Message,
+    Prompt,
+    PromptKind,
+    PromptRow,
+    Role,
+    Split,
+    make_prompt,
+    transcript,
+)
+from charter.records.training import (
+    OnCut,
+    Order,
+    Pair,
+    PairSource,
+    Preference,
+    Round,
+    SftRow,
+    Side,
+    Trace,
+    Verdict,
+)
+
+__all__ = [
+    "PROMPT_COLUMNS",
+    "Comparison",
+    "Measurement",
+    "Message",
+    "OnCut",
+    "Order",
+    "Pair",
+    "PairSource",
+    "Preference",
+    "Prompt",
+    "PromptKind",
+    "PromptRow",
+    "Reading",
+    "Record",
+    "Response",
+    "ResponseLabel",
+    "Role",
+    "Round",
+    "Scored",
+    "SftRow",
+    "Side",
+    "Split",
+    "Trace",
+    "Verdict",
+    "make_prompt",
+    "transcript",
+]

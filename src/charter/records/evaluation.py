@@ -1,0 +1,100 @@
+"""What an evaluation is made of: answers, comparisons, readings, scores, and the figures drawn from them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from charter.records.base import Record
+from charter.records.prompts import PromptRow
+from charter.records.training import Verdict
+
+ResponseLabel = Literal["compliance", "objection", "bare_refusal", "evasive"]
+
+
+class Response(PromptRow):
+    """One model's answer to one held-out prompt, with what the measurements read off it.
+
+    ``label`` is the response class (see ``text_quality.response_class``), ``flags`` the quality flags, ``n_tokens``
+    the length as the model counts it.
+    """
+
+    model: str
+    text: str
+    finish: str
+    n_tokens: int
+    label: ResponseLabel
+    flags: tuple[str, ...] = ()
+
+
+class Comparison(PromptRow):
+    """Two models' answers to one prompt, judged in both orders.
+
+    ``win`` is 1 where the judge prefers ``model``, 0 where it prefers ``base``, 0.5 for a tie; None where no verdict
+    could be read.
+    """
+
+    model: str
+    base: str
+    win: float | None
+    p_model: float | None
+    position_bias: float
+    verdicts: tuple[Verdict, ...]
+
+
+class Reading(PromptRow):
+    """One model's answer to a red-team prompt, as the judge reads it.
+
+    ``response`` is the answer's id, ``label`` its class by the rules. ``p_complied`` is the judge's probability that it
+    complied, the mean of both orders; None where a verdict is invalid. In ``verdicts`` side a is that it complied.
+    """
+
+    response: str
+    model: str
+    label: ResponseLabel
+    p_complied: float | None
+    position_bias: float
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def complied(self) -> float | None:
+        """1 where the judge says that it complied, 0 where not, 0.5 where it cannot tell; None where it is invalid."""
+        return None if self.p_complied is None else 0.5 if self.p_complied == 0.5 else float(self.p_complied > 0.5)
+
+
+class Scored(Record):
+    """The log-probability of a text under a model: ``logprob`` in nats over ``n_tokens``."""
+
+    id: str
+    model: str
+    logprob: float
+    n_tokens: int
+
+    @property
+    def loss(self) -> float:
+        """Nats per token."""
+        return -self.logprob / max(self.n_tokens, 1)
+
+
+class Measurement(Record):
+    """One figure: a value with its n and 95 % interval, and where a base exists, the paired difference from it.
+
+    ``better`` says which direction is good. ``subset`` names the rows it is over. ``rows`` points at the file that
+    holds them. Differences are ``value - base``; ``p_value`` belongs to the paired test named in ``method``.
+    """
+
+    name: str
+    model: str
+    subset: str
+    value: float
+    low: float
+    high: float
+    n: int
+    unit: Literal["rate", "nats", "tokens", "score"] = "rate"
+    better: Literal["higher", "lower", "neither"] = "neither"
+    base: str | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p_value: float | None = None
+    method: str = ""
+    rows: str = ""

@@ -1,0 +1,113 @@
+"""What is put to a model: turns and prompts; and rows about one prompt, which carry it in their columns."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from charter.records.base import Record
+from charter.seeds import row_id
+
+Role = Literal["system", "user", "assistant"]
+PromptKind = Literal["red_team", "helpful", "benign_twin"]
+Split = Literal["train", "evaluation"]
+
+PROMPT_COLUMNS = ("prompt", "turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference")
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+def transcript(turns: tuple[Message, ...]) -> str:
+    r"""Write a conversation as text: a lone user turn verbatim, else ``\n\nHuman: ...\n\nAssistant: ...``."""
+    if len(turns) == 1 and turns[0].role == "user":
+        return turns[0].content
+    names = {"user": "Human", "assistant": "Assistant", "system": "System"}
+    return "".join(f"\n\n{names[turn.role]}: {turn.content}" for turn in turns)
+
+
+class Prompt(Record):
+    """What is put to a model: a conversation that ends with a user's turn.
+
+    ``twin_of`` names the red-team prompt that a benign twin imitates; ``reference`` is a held-out reference answer.
+    """
+
+    id: str
+    turns: tuple[Message, ...] = Field(min_length=1)
+    kind: PromptKind
+    category: str = ""
+    source: str = ""
+    split: Split = "train"
+    twin_of: str | None = None
+    reference: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The conversation as one string (see ``transcript``)."""
+        return transcript(self.turns)
+
+    def to_row(self) -> dict[str, Any]:
+        """Flatten into a table row."""
+        return {"id": self.id, **_prompt_columns(self)}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Read a row that ``to_row`` wrote."""
+        return cls.model_validate(_prompt_fields(row))
+
+
+class PromptRow(Record):
+    """A record about one prompt: its table row carries the prompt's columns beside its own."""
+
+    id: str
+    prompt: Prompt
+
+    def to_row(self) -> dict[str, Any]:
+        """Flatten into a table row: the prompt's columns, then this record's own."""
+        own = self.model_dump(mode="json", exclude={"prompt"})
+        return {"id": own.pop("id"), **_prompt_columns(self.prompt), **own}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Read a row that ``to_row`` wrote."""
+        own = {key: value for key, value in row.items() if key not in PROMPT_COLUMNS}
+        return cls.model_validate({**own, "prompt": _prompt_fields(row)})
+
+
+def make_prompt(text: str, kind: PromptKind, **fields: Any) -> Prompt:
+    """Make a one-turn prompt from text, with an id from its content unless one is given."""
+    turns = (Message(role="user", content=text),)
+    fields.setdefault("id", row_id("prompt", kind, text))
+    return Prompt(turns=turns, kind=kind, **fields)
+
+
+def _prompt_columns(prompt: Prompt) -> dict[str, Any]:
+    return {
+        "prompt": prompt.text,
+        "turns": [turn.model_dump() for turn in prompt.turns],
+        "kind": prompt.kind,
+        "category": prompt.category,
+        "split": prompt.split,
+        "prompt_source": prompt.source,
+        "prompt_id": prompt.id,
+        "twin_of": prompt.twin_of,
+        "reference": prompt.reference,
+    }
+
+
+def _prompt_fields(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["prompt_id"],
+        "turns": row["turns"],
+        "kind": row["kind"],
+        "category": row["category"],
+        "source": row["prompt_source"],
+        "split": row["split"],
+        "twin_of": row["twin_of"],
+        "reference": row["reference"],
+    }

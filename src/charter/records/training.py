@@ -1,0 +1,125 @@
+"""What training is made of: traces, rows for SFT, pairs, verdicts and preferences."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from charter.records.base import Record
+from charter.records.prompts import PromptRow
+
+Order = Literal["ab", "ba"]
+Side = Literal["a", "b"]
+PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "contrast"]
+# Of a text that ran into the token limit: mark it, end it after its last sentence, or leave it open.
+OnCut = Literal["flag", "trim", "open"]
+
+
+class Round(Record):
+    """One critique and revision (CAI §3.1).
+
+    ``principle`` is the id drawn for this round. In the ``direct`` layout ``critique_request`` and ``critique`` are
+    empty. ``flags`` names what is wrong with this round's revision (see ``text_quality.flags``).
+    """
+
+    number: int = Field(ge=1)
+    principle: str
+    critique_request: str
+    critique: str
+    revision_request: str
+    revision: str
+    flags: tuple[str, ...] = ()
+
+
+class Trace(PromptRow):
+    """A prompt's whole chain: initial response, then rounds of critique and revision.
+
+    ``sample`` numbers the chains of one prompt. ``flags`` gathers the flags of the initial response
+    (``initial:FLAG``) and of the rounds (``round N:FLAG``).
+    """
+
+    sample: int = 0
+    initial: str
+    initial_flags: tuple[str, ...] = ()
+    rounds: tuple[Round, ...]
+    flags: tuple[str, ...] = ()
+
+    @property
+    def final(self) -> str:
+        """The last revision, or the initial response where there was no round."""
+        return self.rounds[-1].revision if self.rounds else self.initial
+
+
+class SftRow(PromptRow):
+    """One training example for supervised fine-tuning: loss falls on ``response`` and its end token only.
+
+    ``origin`` says where the response is from, such as ``revision 2``, ``reference`` or ``sampled``. A response that is
+    not ``whole`` was left open at the token limit: it is trained on without an end.
+    """
+
+    response: str
+    origin: str
+    whole: bool = True
+
+
+class Pair(PromptRow):
+    """Two responses to one prompt, before anyone judged them.
+
+    ``source`` is how the pair was made (``on_policy``, ``revision_vs_initial``, ``guided_vs_plain``, ``contrast``,
+    ``given``); ``intended`` is the side that a constructed pair means to be better, None where neither is.
+    A side that is not whole was left open at the token limit.
+    """
+
+    a: str
+    b: str
+    source: str
+    intended: Side | None = None
+    origin_a: str = ""
+    origin_b: str = ""
+    whole_a: bool = True
+    whole_b: bool = True
+
+
+class Verdict(Record):
+    """One reading of a pair by the judge, under one principle, in one order.
+
+    ``order`` ``ab`` shows response a first. ``logprob_first`` and ``logprob_second`` are the log-probabilities of the
+    letters A and B, ``option_mass`` their summed probability; with ``chains`` of thought, means over those chains that
+    can be read. ``p_a`` is the probability that a is better: what the letters say, or the clamped mean of that over the
+    chains; None where ``invalid`` says why the verdict cannot be read.
+    """
+
+    principle: str
+    order: Order
+    logprob_first: float | None
+    logprob_second: float | None
+    option_mass: float | None
+    p_a: float | None
+    chains: tuple[str, ...] = ()
+    invalid: str | None = None
+
+
+class Preference(PromptRow):
+    """A judged pair: ``chosen`` is the likelier better side, ``p_chosen`` in [0.5, 1] how surely.
+
+    Without a prior of the source that is what the judge prefers; with one, judge and prior are joined (see
+    ``feedback.labels``). ``pair`` is the pair's id; ``chosen_side`` the chosen side. ``p_judge`` is the judge's
+    probability for the chosen side before any prior. ``position_bias`` is the mean over principles of |P(a shown first)
+    - P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention; None where it has none,
+    and for a tie. A response that is not whole was left open at the token limit.
+    """
+
+    chosen: str
+    rejected: str
+    p_chosen: float = Field(ge=0.5, le=1.0)
+    source: str
+    verdicts: tuple[Verdict, ...]
+    pair: str
+    chosen_side: Side
+    p_judge: float = Field(ge=0.0, le=1.0)
+    position_bias: float = Field(ge=0.0, le=1.0)
+    intended: Side | None = None
+    agrees: bool | None = None
+    whole_chosen: bool = True
+    whole_rejected: bool = True
