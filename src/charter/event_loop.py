@@ -34,7 +34,7 @@ def _run_in_thread(coroutine: Coroutine[Any, Any, None]) -> None:
         ending = executor.submit(asyncio.run, watched())
         try:
             ending.result()
-        except BaseException:
+        except BaseException:  # Ctrl-C above all: the coroutine is told, and the interruption goes its way
             if not ending.done():
                 begun.wait(timeout=1.0)
                 for task in tasks:

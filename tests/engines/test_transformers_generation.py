@@ -377,6 +377,21 @@ def test_failing_model_fails_its_calls_and_serves_the_next(tiny_model: Path, mon
     engine.close()
 
 
+def test_fault_of_the_engine_is_told_as_it_is(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault outside of every pass ends the engine; whoever waits learns what it was, and counts no row as failed."""
+    engine = TransformersEngine(tiny_model, dtype="float32", device="cpu")
+
+    def fails(*_: object, **__: object) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr("charter.engines.transformers.scheduler.alike", fails)
+    with pytest.raises(TypeError, match="a bug"):
+        ask(engine, [greedy("rain")])
+    with pytest.raises(EngineError, match="closed"):
+        ask(engine, [greedy("rain")])
+    engine.close()
+
+
 def broken(name: str) -> Callable[..., Any]:
     """A method that fails."""
 

@@ -82,7 +82,7 @@ class Scheduler:
 
     @torch.inference_mode()
     def run(self) -> None:
-        """Serve until stopped; then fail what is left."""
+        """Serve until stopped, by a fault in here too; then fail what is left."""
         try:
             while not self._stop.is_set():
                 self._take_in()
@@ -91,6 +91,8 @@ class Scheduler:
                         work()
         except Stopped:
             pass
+        except Exception as error:  # noqa: BLE001 - the thread's end: raised where the answers are awaited, as it is
+            self._fail_all(error)
         finally:
             self._stop.set()
             self._fail_all(EngineError("the engine was closed before this call was answered"))
@@ -167,7 +169,7 @@ class Scheduler:
             repeated = {job.key for job in self._waiting}
             self._set_aside(row for row, job in enumerate(batch, n_before) if job.key in repeated)
             self._draw(logits, n_before)
-        except Exception:
+        except Exception:  # whatever it was: the rows that ran before go on without these
             self._running = self._running[:n_before]
             self._decoder.keep(range(n_before))
             raise
@@ -182,7 +184,7 @@ class Scheduler:
             self._draw(logits, 0)
         except Stopped:
             raise
-        except Exception as error:  # noqa: BLE001 - handed on to every row concerned
+        except Exception as error:  # noqa: BLE001 - as in _guarded
             for job in self._running:
                 job.fail(_engine_error(error))
             self._running = []
@@ -231,18 +233,22 @@ class Scheduler:
         return prefix
 
     def _guarded(self, batch: Sequence[Job], work: Callable[[], None]) -> None:
-        """Do a batch's work; an error is the batch's own."""
+        """Do a batch's work; an error is the batch's own.
+
+        What a model's pass raises is as open as the code of models, and the thread has nobody above it: every row
+        concerned is told, the others are served.
+        """
         try:
             work()
         except Stopped as error:
             for job in batch:
                 job.fail(EngineError("the engine was closed before this call was answered"))
             raise Stopped from error
-        except Exception as error:  # noqa: BLE001 - handed on to every job concerned
+        except Exception as error:  # noqa: BLE001 - raised where each answer is awaited
             for job in batch:
                 job.fail(_engine_error(error))
 
-    def _fail_all(self, error: EngineError) -> None:
+    def _fail_all(self, error: Exception) -> None:
         while not self._inbox.empty():
             self._sort(self._inbox.get())
         for job in (*self._readings, *self._waiting, *self._running):
