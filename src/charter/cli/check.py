@@ -13,7 +13,8 @@ from charter.cli.running import run_folder
 from charter.errors import UserError
 
 if TYPE_CHECKING:
-    from charter.planning.plan import Plan, StagePlan
+    from charter.planning.plan import Plan
+    from charter.planning.stage_plan import StagePlan
 
 
 def add_to(app: typer.Typer) -> None:

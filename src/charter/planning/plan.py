@@ -7,18 +7,17 @@ from the very requests that the stages render, with answers taken to use three q
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from charter.constitution import Constitution
-from charter.engines.base import Request, Sampling
-from charter.evaluation.judge_reading import ASKING as READING
-from charter.evaluation.judge_reading import reading_question
+from charter.engines.base import Sampling
 from charter.feedback.pairs import PairPlan, guidance_messages, plan_pairs
-from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
+from charter.planning.judging import add_judging, plan_label
 from charter.planning.rates import Rates
-from charter.planning.sizing import CountTokens, Load, Size, Sizer, estimate_tokens
+from charter.planning.sizing import CountTokens, Load, Sizer, estimate_tokens
+from charter.planning.stage_plan import FILL, MAX_RENDERED, N_MODELS, Given, StagePlan
 from charter.recipe import Recipe
 from charter.recipe.settings import TrainingSettings
 from charter.records import PairSource, Prompt, PromptKind, Trace
@@ -26,28 +25,10 @@ from charter.revision.layouts import make_layout
 from charter.seeds import row_id
 from charter.training.mixture import to_sample
 
-_FILL = 0.75  # the share of its token limit that an answer is taken to use
-_MAX_RENDERED = 200  # prompts of a kind that are rendered; the others are taken to be like them
-_N_MODELS = 3  # that are evaluated: base, SFT, DPO
 _QUESTION_TOKENS = 250  # of a multiple-choice row, about
 _WITH_REFERENCE = 4 / 3  # the reference's forward pass, beside a forward and a backward that come to three
 # Answers without the constitution that a pair of each source takes.
 _N_PLAIN: dict[PairSource, int] = {"on_policy": 2, "guided_vs_plain": 1, "revision_vs_initial": 0}
-
-Kinds = Mapping[PromptKind, Sequence[Prompt]]
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """One stage: rows, calls to models, tokens read, written and trained on, and seconds."""
-
-    stage: str
-    rows: int
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    trained_tokens: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +86,7 @@ def make_plan(
         count: tokens of a text.
     """
     kinds: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
-    given = _Given(
+    given = Given(
         recipe=recipe,
         constitution=constitution,
         helpful=helpful,
@@ -120,7 +101,7 @@ def make_plan(
         _plan_revise(given),
         _plan_sft(given),
         _plan_pairs(given, pairs),
-        _plan_label(given, pairs),
+        plan_label(given, pairs),
         _plan_dpo(given, pairs),
         _plan_evaluate(given, len(pairs), n_choices),
         StagePlan("report", 0),
@@ -128,44 +109,7 @@ def make_plan(
     return Plan(stages, tuple(dict.fromkeys(one.basis for one in rates.values())))
 
 
-@dataclass(frozen=True)
-class _Given:
-    """What a plan is made from."""
-
-    recipe: Recipe
-    constitution: Constitution
-    helpful: Constitution
-    rates: Mapping[str, Rates]
-    sizer: Sizer
-    train: Kinds
-    held_out: Kinds
-
-    @property
-    def n_traces(self) -> int:
-        return len(self.train["red_team"]) * self.recipe.revise.n_samples
-
-    def plain(self, prompts: Sequence[Prompt]) -> float:
-        """Tokens of a mean prompt, put as it is."""
-        return self.sizer.mean_prompt(prompts[:_MAX_RENDERED])
-
-    def stage(self, name: str, rows: int, loads: Mapping[str, Load], *, trained: float = 0.0) -> StagePlan:
-        """Sum up a stage: its loads on the roles' models, and the tokens that the policy is trained on."""
-        seconds = trained / self.rates["policy"].training
-        for role, load in loads.items():
-            rates = self.rates[role]
-            seconds += rates.seconds(load.prompt_tokens, load.completion_tokens, n_rows=rows)
-        return StagePlan(
-            name,
-            rows,
-            calls=round(sum(load.calls for load in loads.values())),
-            prompt_tokens=round(sum(load.prompt_tokens for load in loads.values())),
-            completion_tokens=round(sum(load.completion_tokens for load in loads.values())),
-            trained_tokens=round(trained),
-            seconds=seconds,
-        )
-
-
-def _plan_revise(given: _Given) -> StagePlan:
+def _plan_revise(given: Given) -> StagePlan:
     """An initial response, then a critique and a revision a round (CAI §3.1)."""
     settings, sampling = given.recipe.revise, Sampling()
     layout = make_layout(
@@ -174,14 +118,14 @@ def _plan_revise(given: _Given) -> StagePlan:
     principles = given.constitution.principles
     drawn = [
         (prompt, principles[number % len(principles)])
-        for number, prompt in enumerate(given.train["red_team"][:_MAX_RENDERED])
+        for number, prompt in enumerate(given.train["red_team"][:MAX_RENDERED])
     ]
     size = given.sizer.mean_request
     answering = make_layout(settings.initial_layout or settings.layout, given.constitution)
     first = size(answering.initial(prompt, sampling) for prompt, _ in drawn)
     asked = size(layout.critique(prompt, "", principle, sampling) for prompt, principle in drawn)
     revised = size(layout.revision(prompt, "", principle, "", sampling) for prompt, principle in drawn)
-    response, critique = _FILL * settings.max_tokens, _FILL * settings.max_critique_tokens
+    response, critique = FILL * settings.max_tokens, FILL * settings.max_critique_tokens
     policy, critic, reviser = Load(), Load(), Load()
     n_rounds = given.n_traces * settings.rounds
     policy.add(given.n_traces, first.own, response)
@@ -190,14 +134,14 @@ def _plan_revise(given: _Given) -> StagePlan:
     return given.stage("revise", given.n_traces, {"policy": policy, "critic": critic, "reviser": reviser})
 
 
-def _plan_sft(given: _Given) -> StagePlan:
+def _plan_sft(given: Given) -> StagePlan:
     """The base's answers to helpful prompts and twins, then the training on those and on the revisions (CAI §3.2)."""
     settings = given.recipe.sft
     n_revisions = given.n_traces * (given.recipe.revise.rounds if settings.revisions == "all" else 1)
     rows = n_revisions
-    revision = _opening(_FILL * given.recipe.revise.max_tokens, settings)
+    revision = _opening(FILL * given.recipe.revise.max_tokens, settings)
     tokens = n_revisions * (given.plain(given.train["red_team"]) + revision)
-    load, response = Load(), _FILL * settings.max_tokens
+    load, response = Load(), FILL * settings.max_tokens
     ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
     for kind, ratio in ratios.items():
         wanted, prompts = round(ratio * n_revisions), given.train[kind]
@@ -215,7 +159,7 @@ def _opening(response: float, settings: TrainingSettings) -> float:
     return min(response, settings.opening_tokens or response)
 
 
-def _pair_plans(given: _Given) -> list[PairPlan]:
+def _pair_plans(given: Given) -> list[PairPlan]:
     """Which pairs would be made, by the stage's own rule; traces are stood in for by empty ones."""
     settings = given.recipe.pairs
     traces = [
@@ -229,9 +173,9 @@ def _pair_plans(given: _Given) -> list[PairPlan]:
     )
 
 
-def _plan_pairs(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
+def _plan_pairs(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
     """Two answers a pair; a revision and what it revises are there already, and a contrast may take every try."""
-    response = _FILL * given.recipe.pairs.max_tokens
+    response = FILL * given.recipe.pairs.max_tokens
     n_answers: dict[PairSource, int] = _N_PLAIN | {"contrast": given.recipe.pairs.n_tries}
     load = Load()
     for kind, prompts in given.train.items():
@@ -243,100 +187,32 @@ def _plan_pairs(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
     return given.stage("pairs", len(pairs), {"policy": load})
 
 
-def _plan_label(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
-    """Both orders of each principle, after chains of thought where the recipe wants those (CAI §4.1)."""
-    settings = given.recipe.label
-    response = _FILL * given.recipe.pairs.max_tokens
-    load = Load()
-    for kind, standard in _standards(given).items():
-        n_pairs = sum(pair.prompt.kind == kind for pair in pairs)
-        n = n_pairs * 2 * min(settings.k_principles, len(standard.principles))
-        questions = _questions(standard, given.train[kind])
-        _add_verdicts(given, load, n, questions, asking=_asking(given, standard), answers=2 * response)
-    return given.stage("label", len(pairs), {"judge": load})
-
-
-def _add_verdicts(
-    given: _Given, load: Load, n: int, questions: Iterable[Question], *, asking: Asking, answers: float
-) -> None:
-    """Add ``n`` verdicts on ``answers`` tokens each: letters, after chains of thought where the recipe wants those."""
-    settings, questions = given.recipe.label, list(questions)
-    letters = given.sizer.mean_request(letter_request(asking, question) for question in questions)
-    if not settings.chains:
-        load.add(n, letters.own + answers, shared=letters.shared)
-        return
-    chain = _FILL * settings.max_chain_tokens
-    thought = _thinking(given, asking, questions)
-    load.add(n * settings.chains, thought.own + answers, chain, shared=thought.shared)
-    load.add(n * settings.chains, letters.own + answers + chain)
-
-
-def _asking(given: _Given, standard: Constitution) -> Asking:
-    settings = given.recipe.label
-    return make_asking(standard, n_few_shots=settings.n_few_shots, reasoned=settings.chains > 0, seed=given.recipe.seed)
-
-
-def _plan_dpo(given: _Given, pairs: Sequence[PairPlan]) -> StagePlan:
+def _plan_dpo(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
     """Both sides of every pair that is not held out, read by the model and by its reference."""
     kept = 1.0 - given.recipe.label.held_out
-    response = _opening(_FILL * given.recipe.pairs.max_tokens, given.recipe.dpo)
+    response = _opening(FILL * given.recipe.pairs.max_tokens, given.recipe.dpo)
     tokens = kept * sum(2 * (given.sizer.prompt(pair.prompt) + response) for pair in pairs)
     rows = round(kept * len(pairs))
     return given.stage("dpo", rows, {}, trained=tokens * given.recipe.dpo.epochs * _WITH_REFERENCE)
 
 
-def _plan_evaluate(given: _Given, n_pairs: int, n_choices: int) -> StagePlan:
+def _plan_evaluate(given: Given, n_pairs: int, n_choices: int) -> StagePlan:
     """Every model's answers, losses, held-out preferences and questions; then whatever the judge is asked."""
-    response = _FILL * given.recipe.evaluate.max_tokens
+    response = FILL * given.recipe.evaluate.max_tokens
     policy, judge = Load(), Load()
     for prompts in given.held_out.values():
-        policy.add(len(prompts) * _N_MODELS, given.plain(prompts), response)
+        policy.add(len(prompts) * N_MODELS, given.plain(prompts), response)
         referenced = [prompt for prompt in prompts if prompt.reference]
         references = [given.sizer.count(prompt.reference or "") for prompt in referenced]
-        policy.add(len(referenced) * _N_MODELS, given.plain(referenced) + _mean(references))
+        policy.add(len(referenced) * N_MODELS, given.plain(referenced) + _mean(references))
     helpful = given.held_out["helpful"]
-    policy.add(len(helpful) * _N_MODELS, given.plain(helpful) + response)  # the base's own answers: drift
+    policy.add(len(helpful) * N_MODELS, given.plain(helpful) + response)  # the base's own answers: drift
     n_preferences = round(given.recipe.label.held_out * n_pairs)
-    pair_response = _FILL * given.recipe.pairs.max_tokens
-    policy.add(2 * n_preferences * _N_MODELS, given.plain(given.train["red_team"]) + pair_response)
-    policy.add(n_choices * _N_MODELS, _QUESTION_TOKENS)
-    n_judged = _plan_judging(given, judge, response)
+    pair_response = FILL * given.recipe.pairs.max_tokens
+    policy.add(2 * n_preferences * N_MODELS, given.plain(given.train["red_team"]) + pair_response)
+    policy.add(n_choices * N_MODELS, _QUESTION_TOKENS)
+    n_judged = add_judging(given, judge, response)
     return given.stage("evaluate", round(policy.calls) + n_judged, {"policy": policy, "judge": judge})
-
-
-def _plan_judging(given: _Given, judge: Load, response: float) -> int:
-    """Head to head with the base, and readings of answers to red-team prompts; say how many of both."""
-    settings = given.recipe.evaluate
-    n_rows = 0
-    contests: tuple[PromptKind, ...] = ("red_team", "helpful") if settings.head_to_head else ()
-    for kind in contests:
-        standard, prompts = _standards(given)[kind], given.held_out[kind]
-        n = len(prompts) * (_N_MODELS - 1)
-        calls = n * 2 * min(settings.k_principles, len(standard.principles))
-        questions = _questions(standard, prompts)
-        _add_verdicts(given, judge, calls, questions, asking=_asking(given, standard), answers=2 * response)
-        n_rows += n
-    if settings.judge_reading:
-        n = len(given.held_out["red_team"]) * _N_MODELS
-        shown = (reading_question(prompt, "") for prompt in given.held_out["red_team"][:_MAX_RENDERED])
-        _add_verdicts(given, judge, 2 * n, shown, asking=READING, answers=response)
-        n_rows += n
-    return n_rows
-
-
-def _standards(given: _Given) -> dict[PromptKind, Constitution]:
-    return {"red_team": given.constitution, "helpful": given.helpful, "benign_twin": given.helpful}
-
-
-def _questions(standard: Constitution, prompts: Sequence[Prompt]) -> Iterable[Question]:
-    principles = standard.principles
-    for number, prompt in enumerate(prompts[:_MAX_RENDERED]):
-        yield Question(prompt, principles[number % len(principles)].choice_question, "", "")
-
-
-def _thinking(given: _Given, asking: Asking, questions: Sequence[Question]) -> Size:
-    requests: Iterable[Request] = (reasoning_request(asking, question, Sampling()) for question in questions)
-    return given.sizer.mean_request(requests)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,0 +1,83 @@
+"""What the judge is asked: labels for the pairs, and then the evaluation's comparisons and readings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from charter.constitution import Constitution
+from charter.engines.base import Request, Sampling
+from charter.evaluation.judge_reading import ASKING as READING
+from charter.evaluation.judge_reading import reading_question
+from charter.feedback.pairs import PairPlan
+from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
+from charter.planning.sizing import Load, Size
+from charter.planning.stage_plan import FILL, MAX_RENDERED, N_MODELS, Given, StagePlan
+from charter.records import Prompt, PromptKind
+
+
+def plan_label(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
+    """Both orders of each principle, after chains of thought where the recipe wants those (CAI §4.1)."""
+    settings = given.recipe.label
+    response = FILL * given.recipe.pairs.max_tokens
+    load = Load()
+    for kind, standard in _standards(given).items():
+        n_pairs = sum(pair.prompt.kind == kind for pair in pairs)
+        n = n_pairs * 2 * min(settings.k_principles, len(standard.principles))
+        questions = _questions(standard, given.train[kind])
+        _add_verdicts(given, load, n, questions, asking=_asking(given, standard), answers=2 * response)
+    return given.stage("label", len(pairs), {"judge": load})
+
+
+def _add_verdicts(
+    given: Given, load: Load, n: int, questions: Iterable[Question], *, asking: Asking, answers: float
+) -> None:
+    """Add ``n`` verdicts on ``answers`` tokens each: letters, after chains of thought where the recipe wants those."""
+    settings, questions = given.recipe.label, list(questions)
+    letters = given.sizer.mean_request(letter_request(asking, question) for question in questions)
+    if not settings.chains:
+        load.add(n, letters.own + answers, shared=letters.shared)
+        return
+    chain = FILL * settings.max_chain_tokens
+    thought = _thinking(given, asking, questions)
+    load.add(n * settings.chains, thought.own + answers, chain, shared=thought.shared)
+    load.add(n * settings.chains, letters.own + answers + chain)
+
+
+def _asking(given: Given, standard: Constitution) -> Asking:
+    settings = given.recipe.label
+    return make_asking(standard, n_few_shots=settings.n_few_shots, reasoned=settings.chains > 0, seed=given.recipe.seed)
+
+
+def add_judging(given: Given, judge: Load, response: float) -> int:
+    """Head to head with the base, and readings of answers to red-team prompts; say how many of both."""
+    settings = given.recipe.evaluate
+    n_rows = 0
+    contests: tuple[PromptKind, ...] = ("red_team", "helpful") if settings.head_to_head else ()
+    for kind in contests:
+        standard, prompts = _standards(given)[kind], given.held_out[kind]
+        n = len(prompts) * (N_MODELS - 1)
+        calls = n * 2 * min(settings.k_principles, len(standard.principles))
+        questions = _questions(standard, prompts)
+        _add_verdicts(given, judge, calls, questions, asking=_asking(given, standard), answers=2 * response)
+        n_rows += n
+    if settings.judge_reading:
+        n = len(given.held_out["red_team"]) * N_MODELS
+        shown = (reading_question(prompt, "") for prompt in given.held_out["red_team"][:MAX_RENDERED])
+        _add_verdicts(given, judge, 2 * n, shown, asking=READING, answers=response)
+        n_rows += n
+    return n_rows
+
+
+def _standards(given: Given) -> dict[PromptKind, Constitution]:
+    return {"red_team": given.constitution, "helpful": given.helpful, "benign_twin": given.helpful}
+
+
+def _questions(standard: Constitution, prompts: Sequence[Prompt]) -> Iterable[Question]:
+    principles = standard.principles
+    for number, prompt in enumerate(prompts[:MAX_RENDERED]):
+        yield Question(prompt, principles[number % len(principles)].choice_question, "", "")
+
+
+def _thinking(given: Given, asking: Asking, questions: Sequence[Question]) -> Size:
+    requests: Iterable[Request] = (reasoning_request(asking, question, Sampling()) for question in questions)
+    return given.sizer.mean_request(requests)
