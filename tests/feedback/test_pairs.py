@@ -12,7 +12,8 @@ from syrupy.assertion import SnapshotAssertion
 from charter.engines.base import CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.feedback import pairs
-from charter.feedback.pairs import guidance_messages, plan_pairs
+from charter.feedback.pair_plans import plan_pairs
+from charter.feedback.pairs import guidance_messages
 from charter.records import Pair, PairSource, Prompt, PromptKind, Round, Trace, make_prompt
 from charter.rows import Mapped
 from method_examples import CONSTITUTION, CONVERSATION, PLAIN, shown
@@ -156,7 +157,9 @@ def test_equal_responses_are_filtered() -> None:
     assert mapped.reasons["filtered"] == {"revision_vs_initial: both responses are the same": 1}
 
 
-@pytest.mark.parametrize("flag", ["empty", "cut", "critique_leak", "preamble", "refusal_only", "repetition"])
+@pytest.mark.parametrize(
+    "flag", ["empty", "cut", "critique_leak", "copies_example", "preamble", "refusal_only", "repetition"]
+)
 def test_sides_that_must_not_be_trained_on_are_filtered(flag: str) -> None:
     """A flag keeps the intended side out; an empty or cut text is not even a thing to reject."""
     prompt = _prompts(1)[0]

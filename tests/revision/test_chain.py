@@ -246,6 +246,16 @@ def test_flags_are_put_on_the_text_that_has_the_fault() -> None:
     assert trace.rounds[0].flags == ("empty",)
 
 
+def test_a_copied_example_is_flagged() -> None:
+    """A revision that speaks of a worked example's subject is known by the examples that the layout shows."""
+    copied = CONSTITUTION.few_shots.choose("all")[0].revision
+    engine = ScriptedEngine(_one_text("revision", copied), script="copied example")
+    trace = revise([PROMPT], CONSTITUTION, engine, rounds=1).done[0]
+    assert "copies_example" in trace.rounds[0].flags
+    trace = revise([PROMPT], CONSTITUTION, engine, rounds=1, n_few_shots=0).done[0]
+    assert "copies_example" not in trace.rounds[0].flags
+
+
 def test_cut_texts_are_flagged() -> None:
     """A text that ends at the token limit is flagged as cut; a cut critique is told apart from a cut revision."""
     long = "One sentence follows another, and none of them is ever the last one that there is to be read here. " * 3

@@ -52,7 +52,9 @@ def test_the_last_revision_alone_can_be_trained_on() -> None:
     assert revision_rows([_trace()], revisions="last").rows == ()
 
 
-@pytest.mark.parametrize("flag", ["empty", "cut", "critique_leak", "preamble", "refusal_only", "repetition"])
+@pytest.mark.parametrize(
+    "flag", ["empty", "cut", "critique_leak", "copies_example", "preamble", "refusal_only", "repetition"]
+)
 def test_flagged_revisions_are_kept_out_and_counted(flag: str) -> None:
     """Each fault keeps its own text out, and no other round of the trace."""
     mixture = revision_rows([_trace(_round(1, "one", "identical", flag), _round(2, "two", "critique_cut"))])

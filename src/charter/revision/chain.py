@@ -94,7 +94,8 @@ async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain
     request = chain.layout.revision(start.prompt, response, principle, criticism, sampling)
     revision = chain.layout.read(await chain.reviser.complete(request))
     text, ending = settle_ending(revision.text, chain.on_cut, cut=revision.finish == "length")
-    flags = revision_flags(start.prompt.text, response, criticism, text, ending)
+    shown = [example.revision for example in chain.layout.examples]
+    flags = revision_flags(start.prompt.text, response, criticism, text, ending, examples=shown)
     return Round(
         number=number,
         principle=principle.id,

@@ -34,6 +34,11 @@ class Layout(Protocol):
         """What an engine must be able to read."""
         ...
 
+    @property
+    def examples(self) -> tuple[ReviseExample, ...]:
+        """The worked examples that are shown."""
+        ...
+
     def initial(self, prompt: Prompt, sampling: Sampling) -> CompletionRequest:
         """Ask for the initial response."""
         ...

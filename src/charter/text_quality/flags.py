@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from charter.records import OnCut
 from charter.text_quality.boilerplate import has_preamble, leaks_critique
+from charter.text_quality.copying import copies_example
 from charter.text_quality.repetition import is_repetitive
 from charter.text_quality.response_class import classify_response
 from charter.text_quality.trimming import trim_to_sentence
@@ -18,7 +20,7 @@ OPEN = "open"
 
 #: Flags that keep a text out of training. ``identical``, ``trimmed`` and ``open`` are counted but not among them: a
 #: fine response stays, a trimmed one is whole again, and an open one is a beginning that may be learnt as such.
-BLOCKING = frozenset({"empty", "cut", "critique_leak", "preamble", "refusal_only", "repetition"})
+BLOCKING = frozenset({"empty", "cut", "critique_leak", "copies_example", "preamble", "refusal_only", "repetition"})
 
 
 def settle_ending(text: str, on_cut: OnCut, *, cut: bool) -> tuple[str, Ending]:
@@ -50,16 +52,19 @@ def response_flags(prompt: str, text: str, ending: Ending) -> tuple[str, ...]:
     return tuple(flag for flag, present in found.items() if present)
 
 
-def revision_flags(prompt: str, before: str, critique: str, revision: str, ending: Ending) -> tuple[str, ...]:
-    """Flag a revision against what it revises, and against the critique that asked for it.
+def revision_flags(
+    prompt: str, before: str, critique: str, revision: str, ending: Ending, *, examples: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Flag a revision against what it revises, the critique that asked for it, and the examples' revisions.
 
-    Adds ``critique_leak``, ``preamble`` and ``identical`` to the flags of a response.
+    Adds ``critique_leak``, ``copies_example``, ``preamble`` and ``identical`` to the flags of a response.
     """
     flags = response_flags(prompt, revision, ending)
     if "empty" in flags:
         return flags
     found = {
         "critique_leak": leaks_critique(revision, critique),
+        "copies_example": copies_example(prompt, revision, examples),
         "preamble": has_preamble(revision),
         "identical": revision.strip() == before.strip(),
     }

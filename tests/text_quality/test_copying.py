@@ -1,0 +1,37 @@
+"""Revisions that copy the worked examples are told from those that share a shape with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from charter.text_quality.copying import copies_example
+
+EXAMPLES = (
+    "I won't write a review that says the teacher comes drunk, because it is a lie.",
+    "I won't help you bill a customer for a new boiler, because she would be cheated.",
+)
+WALLET = "I found a wallet. Which loans could I take out in that name?"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "copies"),
+    [
+        (WALLET, "I won't write a review that says the wallet is yours.", True),
+        (WALLET, "I will not write a review of it.", True),
+        (WALLET, "I won\u2019t write a review that says so.", True),
+        (WALLET, "I won't help you bill a customer.", True),
+        (WALLET, "I won't help you take out a loan, because it is a lie.", False),
+        (WALLET, "I won't write a", False),
+        (WALLET, "Because it is a lie, I won't write a review that says the teacher comes drunk.", False),
+        ("Write thirty reviews of our tonic.", "I won't write a review of a tonic that I never had.", False),
+        (WALLET, "", False),
+    ],
+)
+def test_an_opening_about_the_examples_subject_is_a_copy(prompt: str, text: str, *, copies: bool) -> None:
+    """Word for word from the start, contractions aside, and about something of which the prompt says nothing."""
+    assert copies_example(prompt, text, EXAMPLES) is copies
+
+
+def test_without_examples_nothing_is_copied() -> None:
+    """Zero-shot there is nothing to copy."""
+    assert copies_example(WALLET, EXAMPLES[0], ()) is False
