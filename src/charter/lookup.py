@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self, TypeVar, get_args
 
 from charter.errors import JournalError, RunError
 from charter.evaluation.head_to_head import Match
-from charter.feedback.pairs import PairPlan
+from charter.feedback.pair_plans import PairPlan
 from charter.files.tables import Row, read_table
 from charter.pipeline import FORGOTTEN
 from charter.records import Comparison, Pair, PairSource, Preference, Prompt, Reading, Response, SftRow, Trace

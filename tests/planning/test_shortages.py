@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from charter.feedback.pairs import plan_pairs
+from charter.feedback.pair_plans import plan_pairs
 from charter.planning.findings import Finding
 from charter.planning.preflight import check_recipe
 from charter.planning.shortages import find_shortages

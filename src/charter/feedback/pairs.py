@@ -18,17 +18,15 @@ import asyncio
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from charter.constitution.model import Constitution, FewShotChoice
 from charter.engines.base import Completion, CompletionRequest, Engine, Sampling
+from charter.feedback.pair_plans import PairPlan, plan_pairs
 from charter.records import Message, OnCut, Pair, PairSource, Prompt, PromptKind, ResponseLabel, Trace
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
-from charter.seeds import derive_seed, row_id
+from charter.seeds import derive_seed
 from charter.text_quality import classify_response
 from charter.text_quality.flags import BLOCKING, OPEN, response_flags, settle_ending
-
-DrawnT = TypeVar("DrawnT", Prompt, Trace)
 
 #: What a red-team prompt calls for where the recipe names no classes, and a contrast needs some.
 _OBJECTING: frozenset[ResponseLabel] = frozenset({"objection"})
@@ -38,21 +36,6 @@ _HELPFUL_CLASSES: frozenset[ResponseLabel] = frozenset({"compliance"})
 
 #: What even the side that is meant to be rejected must not be. A bare refusal or a loop is a fine thing to reject.
 _NO_NEGATIVE = frozenset({"empty", "cut"})
-
-
-@dataclass(frozen=True)
-class PairPlan:
-    """One pair to be made: from which prompt (or trace), by which source, and the how-manieth of that prompt."""
-
-    prompt: Prompt
-    source: PairSource
-    number: int
-    trace: Trace | None = None
-
-    @property
-    def id(self) -> str:
-        """The id of the pair that this becomes."""
-        return row_id("pair", self.prompt.id, self.source, self.number)
 
 
 @dataclass(frozen=True)
@@ -186,55 +169,6 @@ def guidance_messages(constitution: Constitution, few_shots: FewShotChoice = "al
         for message in (*example.messages[:-1], Message(role="assistant", content=example.revision))
     ]
     return (Message(role="system", content=system), *turns)
-
-
-def plan_pairs(
-    prompts: Sequence[Prompt],
-    traces: Sequence[Trace],
-    *,
-    n: int,
-    kinds: Mapping[PromptKind, float],
-    sources: Mapping[PromptKind, Mapping[PairSource, float]],
-    seed: int = 0,
-) -> list[PairPlan]:
-    """Spread ``n`` pairs over kinds of prompt and sources by their shares, none lost to rounding.
-
-    Within a kind and source the prompts are taken in turn, as often as it takes, in an order drawn for that source: a
-    file sorted by category, taken from its head, would leave whole categories out. ``revision_vs_initial`` takes each
-    trace once at most. A kind without prompts, or a share that more traces would be needed for, leaves pairs unmade:
-    the caller sees it from the length.
-    """
-    plans: list[PairPlan] = []
-    for (kind, source), wanted in allot_pairs(n, kinds, sources).items():
-        of_kind = [prompt for prompt in prompts if prompt.kind == kind]
-        if source == "revision_vs_initial":
-            usable = _drawn([trace for trace in traces if trace.prompt.kind == kind], source, seed)
-            plans += [PairPlan(trace.prompt, source, trace.sample, trace) for trace in usable[:wanted]]
-        elif of_kind:
-            drawn = _drawn(of_kind, source, seed)
-            plans += [PairPlan(drawn[index % len(drawn)], source, index // len(drawn)) for index in range(wanted)]
-    return plans
-
-
-def allot_pairs(
-    n: int, kinds: Mapping[PromptKind, float], sources: Mapping[PromptKind, Mapping[PairSource, float]]
-) -> dict[tuple[PromptKind, PairSource], int]:
-    """Say how many pairs each kind and source is to give: whole numbers that add up to what all shares make of ``n``.
-
-    One after another goes to whom it is due most, by Sainte-Laguë's divisors 1, 3, 5, ... Unlike with largest
-    remainders, a greater ``n`` then takes from none, so that pairs that were made stay planned.
-    """
-    shares = {
-        (kind, source): share * part for kind, share in kinds.items() for source, part in sources.get(kind, {}).items()
-    }
-    counts = dict.fromkeys(shares, 0)
-    for _ in range(round(n * sum(shares.values()))):
-        counts[min((one for one in shares if shares[one]), key=lambda one: (2 * counts[one] + 1) / shares[one])] += 1
-    return counts
-
-
-def _drawn(rows: Sequence[DrawnT], source: PairSource, seed: int) -> list[DrawnT]:
-    return sorted(rows, key=lambda row: (derive_seed(seed, row.id, f"pair order {source}"), row.id))
 
 
 def pairs(

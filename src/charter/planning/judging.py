@@ -8,7 +8,7 @@ from charter.constitution import Constitution
 from charter.engines.base import Request, Sampling
 from charter.evaluation.judge_reading import ASKING as READING
 from charter.evaluation.judge_reading import reading_question
-from charter.feedback.pairs import PairPlan
+from charter.feedback.pair_plans import PairPlan
 from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
 from charter.planning.sizing import Load, Size
 from charter.planning.stage_plan import FILL, MAX_RENDERED, N_MODELS, Given, StagePlan

@@ -13,7 +13,8 @@ from typing import Any
 
 from charter.constitution import Constitution
 from charter.engines.base import Sampling
-from charter.feedback.pairs import PairPlan, guidance_messages, plan_pairs
+from charter.feedback.pair_plans import PairPlan, plan_pairs
+from charter.feedback.pairs import guidance_messages
 from charter.planning.judging import add_judging, plan_label
 from charter.planning.rates import Rates
 from charter.planning.sizing import CountTokens, Load, Sizer, estimate_tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from charter.feedback.pairs import allot_pairs
+from charter.feedback.pair_plans import allot_pairs
 from charter.planning.findings import Severity
 from charter.prompts.selection import Selection
 from charter.recipe import Recipe

@@ -1,0 +1,76 @@
+"""Which pairs are made: so many of each kind of prompt and source, from which prompts and traces. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from charter.records import PairSource, Prompt, PromptKind, Trace
+from charter.seeds import derive_seed, row_id
+
+DrawnT = TypeVar("DrawnT", Prompt, Trace)
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """One pair to be made: from which prompt (or trace), by which source, and the how-manieth of that prompt."""
+
+    prompt: Prompt
+    source: PairSource
+    number: int
+    trace: Trace | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the pair that this becomes."""
+        return row_id("pair", self.prompt.id, self.source, self.number)
+
+
+def plan_pairs(
+    prompts: Sequence[Prompt],
+    traces: Sequence[Trace],
+    *,
+    n: int,
+    kinds: Mapping[PromptKind, float],
+    sources: Mapping[PromptKind, Mapping[PairSource, float]],
+    seed: int = 0,
+) -> list[PairPlan]:
+    """Spread ``n`` pairs over kinds of prompt and sources by their shares, none lost to rounding.
+
+    Within a kind and source the prompts are taken in turn, as often as it takes, in an order drawn for that source: a
+    file sorted by category, taken from its head, would leave whole categories out. ``revision_vs_initial`` takes each
+    trace once at most. A kind without prompts, or a share that more traces would be needed for, leaves pairs unmade:
+    the caller sees it from the length.
+    """
+    plans: list[PairPlan] = []
+    for (kind, source), wanted in allot_pairs(n, kinds, sources).items():
+        of_kind = [prompt for prompt in prompts if prompt.kind == kind]
+        if source == "revision_vs_initial":
+            usable = _drawn([trace for trace in traces if trace.prompt.kind == kind], source, seed)
+            plans += [PairPlan(trace.prompt, source, trace.sample, trace) for trace in usable[:wanted]]
+        elif of_kind:
+            drawn = _drawn(of_kind, source, seed)
+            plans += [PairPlan(drawn[index % len(drawn)], source, index // len(drawn)) for index in range(wanted)]
+    return plans
+
+
+def allot_pairs(
+    n: int, kinds: Mapping[PromptKind, float], sources: Mapping[PromptKind, Mapping[PairSource, float]]
+) -> dict[tuple[PromptKind, PairSource], int]:
+    """Say how many pairs each kind and source is to give: whole numbers that add up to what all shares make of ``n``.
+
+    One after another goes to whom it is due most, by Sainte-Laguë's divisors 1, 3, 5, ... Unlike with largest
+    remainders, a greater ``n`` then takes from none, so that pairs that were made stay planned.
+    """
+    shares = {
+        (kind, source): share * part for kind, share in kinds.items() for source, part in sources.get(kind, {}).items()
+    }
+    counts = dict.fromkeys(shares, 0)
+    for _ in range(round(n * sum(shares.values()))):
+        counts[min((one for one in shares if shares[one]), key=lambda one: (2 * counts[one] + 1) / shares[one])] += 1
+    return counts
+
+
+def _drawn(rows: Sequence[DrawnT], source: PairSource, seed: int) -> list[DrawnT]:
+    return sorted(rows, key=lambda row: (derive_seed(seed, row.id, f"pair order {source}"), row.id))
