@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from charter.constitution.model import Constitution
 from charter.engines.base import Engine, Sampling
 from charter.evaluation.behaviour import measure_behaviour
-from charter.evaluation.head_to_head import compare, matches, measure_win_rate
-from charter.evaluation.judge_reading import ASKING, measure_readings, read
-from charter.evaluation.likelihood import (
-    ScoreRow,
-    drift_rows,
-    measure_loss,
-    measure_preference_accuracy,
-    preference_rows,
-    reference_rows,
-    score,
-)
-from charter.evaluation.multiple_choice import (
-    ChoiceAnswer,
-    ChoiceRow,
-    answer,
-    leave_out_seen,
-    load_choices,
-    measure_accuracy,
-    seen_texts,
-)
-from charter.evaluation.responding import respond
-from charter.feedback.judge import Judge, Judging, make_judge
+from charter.evaluation.bench import Bench
+from charter.evaluation.examination import Examined, Tasks, examine, load_unseen, measure_likelihood
+from charter.evaluation.judge_reading import ASKING
+from charter.evaluation.judged import Contest, Judged, compare_with_base, read_answers
+from charter.evaluation.likelihood import preference_rows, reference_rows
+from charter.evaluation.multiple_choice import measure_accuracy, seen_texts
+from charter.feedback.judge import Judging, make_judge
 from charter.prompts.grouping import prompt_groups
-from charter.records import Comparison, Measurement, Preference, Prompt, PromptKind, Reading, Response, Scored
-from charter.rows import Mapped, RowMapper, map_rows
+from charter.records import Comparison, Measurement, Preference, Prompt, Reading, Response
+from charter.rows import RowMapper, map_rows
 
 #: An engine, or what opens one for as long as it is needed and closes it then.
 EngineSource = Engine | Callable[[], AbstractContextManager[Engine]]
-
-_UNREADABLE = "no valid verdict"
 
 
 @dataclass(frozen=True)
@@ -61,68 +42,6 @@ class Evaluation:
     n_done: int
     filtered: dict[str, int]
     failed: dict[str, int]
-
-
-@dataclass
-class _Bench:
-    """What all steps share, the held-out prompts' groups by id among it, and how their rows ended so far."""
-
-    base: str
-    seed: int
-    mapper: RowMapper
-    groups: Mapping[str, str]
-    n_in: int = 0
-    n_done: int = 0
-    filtered: Counter[str] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
-
-    def count(self, step: str, mapped: Mapped[Any], n_unreadable: int = 0) -> None:
-        """Count the rows of a step; of those done some may have no verdict that could be read."""
-        self.n_in += mapped.n_in
-        self.n_done += len(mapped.done) - n_unreadable
-        for counts, reasons in ((self.filtered, mapped.reasons["filtered"]), (self.failed, mapped.reasons["failed"])):
-            counts.update({f"{step}: {reason}": n for reason, n in reasons.items()})
-        self.filtered.update({f"{step}: {_UNREADABLE}": n_unreadable} if n_unreadable else {})
-
-
-@dataclass(frozen=True)
-class _Tasks:
-    """What every model is put to."""
-
-    prompts: Sequence[Prompt]
-    sampling: Sampling
-    references: Sequence[ScoreRow]
-    preferences: Sequence[ScoreRow]
-    choices: Mapping[str, Sequence[ChoiceRow]]
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What one model did."""
-
-    responses: tuple[Response, ...]
-    references: Sequence[Scored]
-    drift: Sequence[Scored]
-    preferences: Sequence[Scored]
-    choices: Mapping[str, Sequence[ChoiceAnswer]]
-
-
-@dataclass(frozen=True)
-class _Contest:
-    """A head to head: what its figure is called, on which prompts, and by whose principles."""
-
-    name: str
-    kind: PromptKind
-    standard: Constitution
-
-
-@dataclass
-class _Judged:
-    """What the judge found so far."""
-
-    measurements: list[Measurement] = field(default_factory=list)
-    comparisons: list[Comparison] = field(default_factory=list)
-    readings: list[Reading] = field(default_factory=list)
 
 
 def evaluate(
@@ -168,36 +87,36 @@ def evaluate(
         seed: of the run.
         mapper: what maps the row functions.
     """
-    bench = _Bench(next(iter(models)), seed, mapper, prompt_groups(prompts))
-    tasks = _Tasks(
+    bench = Bench(next(iter(models)), seed, mapper, prompt_groups(prompts))
+    tasks = Tasks(
         prompts,
         Sampling(temperature=temperature, max_tokens=max_tokens),
         reference_rows(prompts),
         preference_rows(preferences),
-        _load_choices(bench, multiple_choice, seen_texts((constitution, helpful or constitution), trained_on)),
+        load_unseen(bench, multiple_choice, seen_texts((constitution, helpful or constitution), trained_on)),
     )
-    seen: dict[str, _Seen] = {}
+    examined: dict[str, Examined] = {}
     for model, source in models.items():
         with _opened(source) as engine:
-            seen[model] = _examine(bench, model, engine, tasks, seen.get(bench.base))
-    responses = {model: one.responses for model, one in seen.items()}
+            examined[model] = examine(bench, model, engine, tasks, examined.get(bench.base))
+    responses = {model: one.responses for model, one in examined.items()}
     measurements = measure_behaviour(responses, base=bench.base, groups=bench.groups)
-    measurements += _measure_likelihood(bench, seen, preferences)
-    judged = _Judged()
+    measurements += measure_likelihood(bench, examined, preferences)
+    judged = Judged()
     if judge is not None and (head_to_head or judge_reading):
         contests = (
-            _Contest("win_rate_harmless", "red_team", constitution),
-            _Contest("win_rate_helpful", "helpful", helpful or constitution),
+            Contest("win_rate_harmless", "red_team", constitution),
+            Contest("win_rate_helpful", "helpful", helpful or constitution),
         )
         with _opened(judge) as engine:
             ask = partial(make_judge, engine, judging=judging or Judging(), seed=seed)
             for contest in contests if head_to_head else ():
-                _compare(bench, judged, responses, contest, ask(contest.standard), k_principles=k_principles)
+                compare_with_base(bench, judged, responses, contest, ask(contest.standard), k_principles=k_principles)
             if judge_reading:
-                _read(bench, judged, responses, ask(ASKING))
+                read_answers(bench, judged, responses, ask(ASKING))
     measurements += judged.measurements
     for file, rows in tasks.choices.items():
-        answers = {model: one.choices[file] for model, one in seen.items()}
+        answers = {model: one.choices[file] for model, one in examined.items()}
         measurements += measure_accuracy(file, rows, answers, base=bench.base)
     return Evaluation(
         tuple(measurements),
@@ -211,18 +130,6 @@ def evaluate(
     )
 
 
-def _load_choices(
-    bench: _Bench, files: Sequence[str], seen: Mapping[str, Sequence[str]]
-) -> dict[str, Sequence[ChoiceRow]]:
-    """Load multiple-choice files, less the questions whose context was seen before."""
-    choices: dict[str, Sequence[ChoiceRow]] = {}
-    for file in files:
-        choices[file], left_out = leave_out_seen(load_choices(file), seen)
-        bench.n_in += sum(left_out.values())
-        bench.filtered.update({f"multiple choice {file}: {reason}": n for reason, n in left_out.items()})
-    return choices
-
-
 @contextlib.contextmanager
 def _opened(source: EngineSource) -> Iterator[Engine]:
     """Open an engine where it has to be opened; one that was given as it is stays open."""
@@ -231,80 +138,3 @@ def _opened(source: EngineSource) -> Iterator[Engine]:
             yield engine
     else:
         yield source
-
-
-def _examine(bench: _Bench, model: str, engine: Engine, tasks: _Tasks, base: _Seen | None) -> _Seen:
-    """Put one model to everything that needs no judge; ``base`` is what the base did, None for the base itself."""
-    responses = respond(tasks.prompts, model, engine, sampling=tasks.sampling, seed=bench.seed, mapper=bench.mapper)
-    bench.count(f"respond/{model}", responses)
-
-    def scored(rows: Sequence[ScoreRow], purpose: str) -> Sequence[Scored]:
-        if not rows:
-            return ()
-        mapped = score(rows, model, engine, purpose=purpose, mapper=bench.mapper)
-        bench.count(f"{purpose}/{model}", mapped)
-        return mapped.done
-
-    def answered(rows: Sequence[ChoiceRow], file: str) -> Sequence[ChoiceAnswer]:
-        if not rows:
-            return ()
-        mapped = answer(rows, model, engine, file=file, mapper=bench.mapper)
-        bench.count(f"multiple choice {file}/{model}", mapped)
-        return mapped.done
-
-    return _Seen(
-        responses=responses.done,
-        references=scored(tasks.references, "reference loss"),
-        drift=scored(drift_rows(responses.done if base is None else base.responses), "drift"),
-        preferences=scored(tasks.preferences, "preferences"),
-        choices={file: answered(rows, file) for file, rows in tasks.choices.items()},
-    )
-
-
-def _measure_likelihood(
-    bench: _Bench, seen: Mapping[str, _Seen], preferences: Sequence[Preference]
-) -> list[Measurement]:
-    references = {model: one.references for model, one in seen.items()}
-    drift = {model: one.drift for model, one in seen.items()}
-    sides = {model: one.preferences for model, one in seen.items()}
-    names = list(seen)
-    loss = partial(measure_loss, base=bench.base, groups=bench.groups)
-    return [
-        *loss("reference_loss", references, rows="data/prompts.parquet", lower_is_better=True),
-        *loss("drift", drift, rows="data/responses.parquet", lower_is_better=False),
-        *measure_preference_accuracy(preferences, sides, dict(zip(names[1:], names, strict=False))),
-    ]
-
-
-def _compare(
-    bench: _Bench,
-    judged: _Judged,
-    responses: Mapping[str, Sequence[Response]],
-    contest: _Contest,
-    judge: Judge,
-    *,
-    k_principles: int,
-) -> None:
-    """Compare every model with the base on the prompts of one kind."""
-    found: dict[str, tuple[Comparison, ...]] = {}
-    for model, rows in responses.items():
-        met = matches(responses[bench.base], rows, contest.kind) if model != bench.base else []
-        if met:
-            mapped = compare(
-                met, judge, contest.standard, k_principles=k_principles, seed=bench.seed, mapper=bench.mapper
-            )
-            bench.count(f"{contest.name}/{model}", mapped, sum(row.win is None for row in mapped.done))
-            found[model] = mapped.done
-            judged.comparisons += mapped.done
-    judged.measurements += measure_win_rate(contest.name, found, contest.kind, bench.groups)
-
-
-def _read(bench: _Bench, judged: _Judged, responses: Mapping[str, Sequence[Response]], judge: Judge) -> None:
-    """Let the judge read every model's answers to red-team prompts."""
-    found = {}
-    for model, rows in responses.items():
-        mapped = read(rows, model, judge, mapper=bench.mapper)
-        bench.count(f"judge reading/{model}", mapped, sum(row.complied is None for row in mapped.done))
-        found[model] = mapped.done
-        judged.readings += mapped.done
-    judged.measurements += measure_readings(found, base=bench.base, groups=bench.groups)

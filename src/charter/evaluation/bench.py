@@ -1,0 +1,34 @@
+"""What the steps of an evaluation share, and how their rows ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from charter.rows import Mapped, RowMapper
+
+_UNREADABLE = "no valid verdict"
+
+
+@dataclass
+class Bench:
+    """What all steps share, the held-out prompts' groups by id among it, and how their rows ended so far."""
+
+    base: str
+    seed: int
+    mapper: RowMapper
+    groups: Mapping[str, str]
+    n_in: int = 0
+    n_done: int = 0
+    filtered: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+
+    def count(self, step: str, mapped: Mapped[Any], n_unreadable: int = 0) -> None:
+        """Count the rows of a step; of those done some may have no verdict that could be read."""
+        self.n_in += mapped.n_in
+        self.n_done += len(mapped.done) - n_unreadable
+        for counts, reasons in ((self.filtered, mapped.reasons["filtered"]), (self.failed, mapped.reasons["failed"])):
+            counts.update({f"{step}: {reason}": n for reason, n in reasons.items()})
+        self.filtered.update({f"{step}: {_UNREADABLE}": n_unreadable} if n_unreadable else {})

@@ -1,0 +1,65 @@
+"""Everything that a judge is asked about the models' answers: head to head with the base, and readings of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from charter.constitution.model import Constitution
+from charter.evaluation.bench import Bench
+from charter.evaluation.head_to_head import compare, matches, measure_win_rate
+from charter.evaluation.judge_reading import measure_readings, read
+from charter.feedback.judge import Judge
+from charter.records import Comparison, Measurement, PromptKind, Reading, Response
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A head to head: what its figure is called, on which prompts, and by whose principles."""
+
+    name: str
+    kind: PromptKind
+    standard: Constitution
+
+
+@dataclass
+class Judged:
+    """What the judge found so far."""
+
+    measurements: list[Measurement] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+
+
+def compare_with_base(
+    bench: Bench,
+    judged: Judged,
+    responses: Mapping[str, Sequence[Response]],
+    contest: Contest,
+    judge: Judge,
+    *,
+    k_principles: int,
+) -> None:
+    """Compare every model with the base on the prompts of one kind."""
+    found: dict[str, tuple[Comparison, ...]] = {}
+    for model, rows in responses.items():
+        met = matches(responses[bench.base], rows, contest.kind) if model != bench.base else []
+        if met:
+            mapped = compare(
+                met, judge, contest.standard, k_principles=k_principles, seed=bench.seed, mapper=bench.mapper
+            )
+            bench.count(f"{contest.name}/{model}", mapped, sum(row.win is None for row in mapped.done))
+            found[model] = mapped.done
+            judged.comparisons += mapped.done
+    judged.measurements += measure_win_rate(contest.name, found, contest.kind, bench.groups)
+
+
+def read_answers(bench: Bench, judged: Judged, responses: Mapping[str, Sequence[Response]], judge: Judge) -> None:
+    """Let the judge read every model's answers to red-team prompts."""
+    found = {}
+    for model, rows in responses.items():
+        mapped = read(rows, model, judge, mapper=bench.mapper)
+        bench.count(f"judge reading/{model}", mapped, sum(row.complied is None for row in mapped.done))
+        found[model] = mapped.done
+        judged.readings += mapped.done
+    judged.measurements += measure_readings(found, base=bench.base, groups=bench.groups)
