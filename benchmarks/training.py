@@ -13,7 +13,6 @@ after training (DPO: of the chosen responses), computed the same way for both. `
 
 from __future__ import annotations
 
-import random
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,24 +24,19 @@ import torch
 from benchmarks.limits import Machine, ModelSize, measure_machine, size_of, training_limit
 from benchmarks.machine_models import release
 from benchmarks.measuring import Clock, Sample, finish, flags, interleave, median, result, speed_up
+from benchmarks.training_rows import MAX_LENGTH, chosen_row, loss_on, make_rows
 from charter.engines.quiet import quiet_libraries
 from charter.engines.weights import resolve_model
-from charter.records import Preference, SftRow, make_prompt
+from charter.records import Preference, SftRow
 from charter.training.adapters import LoraSettings, load_trainee, save_trained
-from charter.training.data import IGNORED, SftExample, preference_examples, sft_examples
-from charter.training.logprobs import answer_logprobs
+from charter.training.data import preference_examples, sft_examples
 from charter.training.pace import Pace, Watch
 from charter.training.preference_trainer import Objective, dpo_trainer
 from charter.training.sft import sft_trainer
 
 BATCH = 8  # sequences; 4 pairs
 LEARNING_RATE = 2e-4
-MAX_LENGTH = 1024  # TRL's default, and longer than any row here
 _LORA = LoraSettings()
-_WORDS = (  # noqa: SIM905 - a sentence reads better than a list of its words
-    "the model should explain why it objects and offer a safer way to reach what a person wants without preaching "
-    "about it because people ask for many reasons and most of them mean no harm at all"
-).split()
 
 
 @dataclass
@@ -64,7 +58,7 @@ class Bench:
         least = n_tokens / training_limit(self.machine, size, with_reference=dpo)
         notes = {}
         if number == self.rounds - 1:
-            rows = [_chosen(pair) for pair in self.pairs] if dpo else self.rows
+            rows = [chosen_row(pair) for pair in self.pairs] if dpo else self.rows
             notes["loss"] = self.losses[name] = loss_on(rows, trainer.model, trainer.processing_class)
         return Sample(clock.seconds, len(self.pairs if dpo else self.rows), n_tokens, least, notes)
 
@@ -75,47 +69,6 @@ class Bench:
             trainee = load_trainee(self.model, lora=_LORA, seed=0)
             save_trained(trainee.model, trainee.tokenizer, folder, trainee.base)
         return folder
-
-
-def make_rows(n_rows: int) -> tuple[tuple[SftRow, ...], tuple[Preference, ...]]:
-    """Write rows whose lengths are spread like real ones, and half as many pairs."""
-    chance = random.Random(0)  # noqa: S311 - not a secret
-
-    def text(n_words: int) -> str:
-        return " ".join(chance.choice(_WORDS) for _ in range(n_words)).capitalize() + "."
-
-    def question() -> str:
-        return text(chance.randint(5, 40))
-
-    def answer() -> str:
-        return text(int(min(220, max(8, chance.lognormvariate(4.3, 0.6)))))
-
-    rows = tuple(
-        SftRow(id=f"r{i}", prompt=make_prompt(question(), "helpful"), response=answer(), origin="reference")
-        for i in range(n_rows)
-    )
-    pairs = tuple(
-        Preference(
-            id=f"p{i}", prompt=make_prompt(question(), "red_team"), chosen=answer(), rejected=answer(), p_chosen=1.0,
-            source="on_policy", verdicts=(), pair=f"q{i}", chosen_side="a", p_judge=1.0, position_bias=0.0,
-        )
-        for i in range(max(1, n_rows // 2))
-    )  # fmt: skip
-    return rows, pairs
-
-
-def loss_on(rows: Sequence[SftRow], model: Any, tokenizer: Any) -> float:
-    """Take the mean negative log-likelihood per answer token, in nats."""
-    examples = sorted(sft_examples(rows, tokenizer, max_length=MAX_LENGTH).kept, key=lambda example: example.n_tokens)
-    total, count = 0.0, 0
-    model.eval()
-    for start in range(0, len(examples), BATCH):
-        ids, mask, labels = _padded(examples[start : start + BATCH], model.device)
-        with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16):
-            values = answer_logprobs(model, ids, mask, labels, plain_head=True)
-        total -= values.sum().item()
-        count += len(values)
-    return total / count
 
 
 def our_sft(bench: Bench) -> Callable[[int], Sample]:
@@ -270,10 +223,6 @@ def _answered(text: str) -> list[dict[str, str]]:
     return [{"role": "assistant", "content": text}]
 
 
-def _chosen(pair: Preference) -> SftRow:
-    return SftRow(id=pair.id, prompt=pair.prompt, response=pair.chosen, origin="reference")
-
-
 def _base_size(model: Any) -> ModelSize:
     return size_of(model.get_base_model() if hasattr(model, "get_base_model") else model)
 
@@ -293,18 +242,6 @@ def _ended(sample: Sample) -> Sample:
 def _require_all(n_kept: int, n_rows: int) -> None:
     if n_kept != n_rows:
         raise RuntimeError(f"{n_kept} of {n_rows} rows were trained on; both sides must train on the same")
-
-
-def _padded(examples: Sequence[SftExample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    width = max(example.n_tokens for example in examples)
-
-    def pad(values: Sequence[int], fill: int) -> list[int]:
-        return [*values, *[fill] * (width - len(values))]
-
-    ids = [pad(example.input_ids, 0) for example in examples]
-    mask = [pad([1] * example.n_tokens, 0) for example in examples]
-    labels = [pad(example.labels, IGNORED) for example in examples]
-    return tuple(torch.tensor(values, device=device) for values in (ids, mask, labels))  # type: ignore[return-value]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pages import DOCS, ROOT, read
 
 sys.path.append(str(ROOT))  # the benchmarks are no installed package
 
-from benchmarks import generation, labels, overhead, training
+from benchmarks import generation, labels, overhead, training_rows
 from benchmarks.limits import (
     Machine,
     ModelSize,
@@ -258,8 +258,8 @@ def test_padded_batches_are_answered_without_their_prompts(tiny_model: Path) -> 
 
 def test_training_rows_are_the_same_every_time() -> None:
     """Rows come from a fixed seed, fit the length limit, and have half as many pairs."""
-    rows, pairs = training.make_rows(20)
-    assert (rows, pairs) == training.make_rows(20)
+    rows, pairs = training_rows.make_rows(20)
+    assert (rows, pairs) == training_rows.make_rows(20)
     assert (len(rows), len(pairs)) == (20, 10)
     assert all(pair.chosen != pair.rejected for pair in pairs)
 
