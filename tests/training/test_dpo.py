@@ -14,9 +14,10 @@ import torch
 from training_rows import preference, preferences, sft_rows
 
 from charter.engines.quiet import quiet_libraries
-from charter.errors import Interrupted
+from charter.errors import Interrupted, RecipeError
 from charter.records import Preference
 from charter.training.adapters import LoraSettings, load_trainee
+from charter.training.checkpoints import take_back
 from charter.training.data import preference_examples
 from charter.training.dpo import dpo
 from charter.training.losses import LossName
@@ -297,6 +298,30 @@ def test_stopped_and_resumed_is_uninterrupted(sft_adapter: Path, tmp_path: Path,
     assert resumed.notes == (f"went on from checkpoint-{stop_at}",)
     for name in ("loss", "margin", "logprob_chosen"):
         assert [s[name] for s in resumed.steps] == pytest.approx([s[name] for s in whole.steps], abs=1e-6)
+
+
+def test_only_openings_bear_loss(sft_adapter: Path, tmp_path: Path) -> None:
+    """Of both responses as many tokens bear loss as are asked for; another number is another training."""
+    opening = train(sft_adapter, tmp_path / "dpo", opening_tokens=2)
+    assert opening.n_loss_tokens == 2 * 2 * 8
+    assert take_back(tmp_path / "dpo")
+    other = train(sft_adapter, tmp_path / "dpo", opening_tokens=3)
+    assert other.notes == ("the finished model was deleted: it is of another training (opening_tokens)",)
+    assert other.n_loss_tokens == 2 * 3 * 8
+
+
+def test_pairs_that_all_open_alike_are_no_training(sft_adapter: Path, tmp_path: Path) -> None:
+    """Where the opening is what leaves nothing to train on, its value is named with what to do."""
+    alike = [preference(number, chosen="No, thanks.", rejected="No, never.") for number in range(3)]
+    rows = [*alike, preference(3, rejected="")]
+    expected = (
+        r"no row is left to train on \(rejected: empty 1, same_opening 3; max_length is 1024\); most pairs differ only "
+        r"behind their first 1 tokens: raise dpo.opening_tokens, which is 1, or leave it out"
+    )
+    with pytest.raises(RecipeError, match=expected):
+        dpo(rows, sft_adapter, out=tmp_path / "dpo", pace=PACE, opening_tokens=1, **SETTINGS)
+    with pytest.raises(RecipeError, match="give more rows, or raise max_length"):
+        dpo(rows[2:], sft_adapter, out=tmp_path / "dpo", pace=PACE, opening_tokens=1, **SETTINGS)
 
 
 def test_stop_while_the_reference_is_computed(sft_adapter: Path, tmp_path: Path) -> None:

@@ -74,8 +74,32 @@ def test_a_pair_that_opens_alike_is_rejected(tokenizer: Any) -> None:
     judged = preference(0, chosen="The teacher knows.", rejected="The teacher left.")
     n = len(tokenizer("The teacher", add_special_tokens=False)["input_ids"])
     examples = preference_examples([judged], tokenizer, max_length=200, opening_tokens=n)
-    assert [(one.id, one.reason) for one in examples.rejected] == [("preference-0", "equal")]
-    assert f"the first {n} tokens" in examples.rejected[0].detail
+    assert [(one.id, one.reason) for one in examples.rejected] == [("preference-0", "same_opening")]
+    assert examples.rejected[0].detail == f"both responses begin with the same {n} tokens"
+    assert not preference_examples([judged], tokenizer, max_length=200, opening_tokens=n + 2).rejected
+
+
+@pytest.mark.parametrize("opening", [None, 1, 99])
+def test_two_texts_of_the_same_tokens_are_equal(tiny_model: Path, opening: int | None) -> None:
+    """What a tokenizer's normaliser makes one text of is no pair, and no opening is blamed for it."""
+    from tokenizers import normalizers
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    judged = preference(0, chosen="caf\u00e9", rejected="cafe\u0301")
+    examples = preference_examples([judged], tokenizer, max_length=200, opening_tokens=opening)
+    assert [(one.reason, one.detail) for one in examples.rejected] == [
+        ("equal", "both responses are the same tokens, though not the same text")
+    ]
+
+
+def test_length_is_that_of_the_opening(tokenizer: Any) -> None:
+    """A long response is cut to its opening first: the row fits, as it is trained on."""
+    long = row("Who?", "The teacher. " * 50)
+    assert sft_examples([long], tokenizer, max_length=100).kept == ()
+    (example,) = sft_examples([long], tokenizer, max_length=100, opening_tokens=3).kept
+    assert example.n_loss_tokens == 3
 
 
 def test_newline_after_the_end_of_turn_is_left_out(smollm2: Path) -> None:

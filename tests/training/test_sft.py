@@ -20,6 +20,7 @@ from charter.engines.devices import computes_in_bfloat16
 from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted, ModelError, RecipeError, RunError
 from charter.training.adapters import LoraSettings, load_trainee
+from charter.training.checkpoints import take_back
 from charter.training.data import sft_examples
 from charter.training.order import length_buckets
 from charter.training.pace import Pace
@@ -323,6 +324,18 @@ def test_nothing_to_train_on_is_said(tiny_model: Path, tmp_path: Path) -> None:
     """With every row too long, the reasons are counted."""
     with pytest.raises(RecipeError, match="too_long 10; max_length is 16"):
         train(tiny_model, tmp_path / "sft", max_length=16)
+
+
+def test_only_openings_bear_loss(tiny_model: Path, tmp_path: Path) -> None:
+    """The loss falls on as many tokens of each response as are asked for; another number is another training."""
+    whole = train(tiny_model, tmp_path / "whole")
+    opening = train(tiny_model, tmp_path / "sft", opening_tokens=2)
+    assert opening.n_loss_tokens == 2 * 10
+    assert whole.n_loss_tokens - opening.n_loss_tokens == whole.n_tokens - opening.n_tokens > 0
+    assert take_back(tmp_path / "sft")
+    other = train(tiny_model, tmp_path / "sft", opening_tokens=3)
+    assert other.notes == ("the finished model was deleted: it is of another training (opening_tokens)",)
+    assert other.n_loss_tokens == 3 * 10
 
 
 def test_rejected_rows_are_in_the_result(tiny_model: Path, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 A prompt is rendered by the model's own chat template, and the response behind it, by the engine's renderer: a model is
 trained on the tokens that it will be shown. A whole response ends with the template's end-of-turn token; what the
 template writes after that (SmolLM2: a newline) is left out, for it bears no loss and nothing comes after it. A response
-that was left open at a token limit has no end, nor has one of which only the opening is trained on: whether a model
-objects or answers is decided in its first tokens, and a loss that falls on them alone is not drowned by the others.
+that was left open at a token limit has no end. Where only the opening of each response is trained on, nothing behind it
+is read, the end of turn included: whether a model objects or answers is decided in its first tokens, and a loss that
+falls on them alone is not drowned by the others. A response is cut to its opening before its length is looked at.
+
 Text is data: a special token's name inside a row is read as plain text, never as the token.
 """
 
@@ -23,7 +25,7 @@ from charter.records import Message, Preference, SftRow
 
 IGNORED = -100  # the label that bears no loss, as in all of transformers
 
-Reason = Literal["too_long", "empty", "equal", "template"]
+Reason = Literal["too_long", "empty", "equal", "same_opening", "template"]
 
 
 class RejectedRow(NamedTuple):
@@ -32,7 +34,8 @@ class RejectedRow(NamedTuple):
     Attributes:
         id: the row's id.
         reason: ``too_long`` (more than ``max_length`` tokens), ``empty`` (a response without text), ``equal`` (chosen
-            and rejected are the same text, or open alike), ``template`` (the chat template refuses the conversation).
+            and rejected are the same text, or the same tokens), ``same_opening`` (they differ behind the tokens that
+            are trained on), ``template`` (the chat template refuses the conversation).
         detail: the figures or the template's own message.
     """
 
@@ -62,7 +65,7 @@ class SftExample:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceExample:
-    """One prompt and its two responses as token ids, each whole response with its end-of-turn token."""
+    """One prompt and its two responses as token ids, as far as they are trained on."""
 
     id: str
     prompt_ids: tuple[int, ...]
@@ -96,8 +99,7 @@ class Examples(Generic[Example]):
 class _Tokens:
     """A conversation as the engine reads it, and an answer as the engine scores it: trained on is what will be read."""
 
-    def __init__(self, tokenizer: Any, opening_tokens: int | None) -> None:
-        self._opening_tokens = opening_tokens
+    def __init__(self, tokenizer: Any) -> None:
         self._renderer = Renderer(tokenizer)
         if not self._renderer.chats:
             raise ModelError(
@@ -115,32 +117,34 @@ class _Tokens:
         return tuple(self._renderer.render(Request(messages=turns)).ids.tolist())
 
     def answer(self, turns: tuple[Message, ...], prompt: tuple[int, ...], text: str, *, whole: bool) -> tuple[int, ...]:
-        """Tokenise a response behind its prompt, a whole one with the end of turn; of a longer one its opening."""
+        """Tokenise a response behind its prompt, a whole one with the end of turn."""
         request = ScoreRequest(messages=turns, continuation=text, end_turn=whole)
-        return tuple(self._renderer.continuation_ids(request, np.array(prompt))[: self._opening_tokens])
+        return tuple(self._renderer.continuation_ids(request, np.array(prompt)))
 
 
 def sft_examples(
     rows: Sequence[SftRow], tokenizer: Any, *, max_length: int, opening_tokens: int | None = None
 ) -> Examples[SftExample]:
-    """Tokenise rows for supervised fine-tuning: loss falls on the response and its end of turn.
+    """Tokenise rows for supervised fine-tuning: loss falls on the response and its end of turn, or on its opening.
 
     Args:
         rows: the rows, in any order.
         tokenizer: the model's tokenizer, with a chat template.
-        max_length: the most tokens that a row may have; longer ones are rejected, never cut.
-        opening_tokens: train on so many of a response's first tokens; None trains on all.
+        max_length: the most tokens that a row may have, its response cut to its opening; longer ones are rejected,
+            never cut to fit.
+        opening_tokens: train on so many of a response's first tokens, which its end of turn may be among; None trains
+            on all.
 
     Returns:
         The examples in the rows' order, and every row that is not among them with its reason.
     """
-    tokens = _Tokens(tokenizer, opening_tokens)
+    tokens = _Tokens(tokenizer)
 
     def tokenise(row: SftRow) -> SftExample | RejectedRow:
         if not row.response.strip():
             return RejectedRow(row.id, "empty", "the response has no text")
         prompt = tokens.prompt(row.prompt.turns)
-        answer = tokens.answer(row.prompt.turns, prompt, row.response, whole=row.whole)
+        answer = tokens.answer(row.prompt.turns, prompt, row.response, whole=row.whole)[:opening_tokens]
         if len(prompt) + len(answer) > max_length:
             return _too_long(row.id, "the response", prompt, answer, max_length)
         return SftExample(row.id, (*prompt, *answer), (*[IGNORED] * len(prompt), *answer))
@@ -153,9 +157,10 @@ def preference_examples(
 ) -> Examples[PreferenceExample]:
     """Tokenise preferences for DPO; arguments and result as in ``sft_examples``.
 
-    A pair is rejected where either response does not fit with its prompt, or both open alike.
+    A pair is rejected where either response does not fit with its prompt, or both are alike as far as they are trained
+    on.
     """
-    tokens = _Tokens(tokenizer, opening_tokens)
+    tokens = _Tokens(tokenizer)
 
     def tokenise(row: Preference) -> PreferenceExample | RejectedRow:
         if not row.chosen.strip() or not row.rejected.strip():
@@ -166,7 +171,10 @@ def preference_examples(
         chosen = tokens.answer(row.prompt.turns, prompt, row.chosen, whole=row.whole_chosen)
         rejected = tokens.answer(row.prompt.turns, prompt, row.rejected, whole=row.whole_rejected)
         if chosen == rejected:
-            return RejectedRow(row.id, "equal", f"the first {opening_tokens} tokens of both responses are the same")
+            return RejectedRow(row.id, "equal", "both responses are the same tokens, though not the same text")
+        chosen, rejected = chosen[:opening_tokens], rejected[:opening_tokens]
+        if chosen == rejected:
+            return RejectedRow(row.id, "same_opening", f"both responses begin with the same {opening_tokens} tokens")
         for name, answer in (("chosen", chosen), ("rejected", rejected)):
             if len(prompt) + len(answer) > max_length:
                 return _too_long(row.id, name, prompt, answer, max_length)

@@ -58,8 +58,10 @@ def dpo(
         beta: how strongly the policy is held to the reference.
         nll_weight: the weight of the chosen response's negative log-likelihood per token, added to the loss.
         pace: epochs, learning rate, batches (of pairs), and how often a checkpoint is written.
-        max_length: the most tokens of a prompt with either response; other rows are rejected, and reported.
-        opening_tokens: train on so many of each response's first tokens; None trains on all.
+        max_length: the most tokens of a prompt with either response, or its opening; other rows are rejected, and
+            reported.
+        opening_tokens: train on so many of each response's first tokens; a pair whose sides open alike is rejected.
+            None trains on all.
         lora: the adapter to put on a model that has none; None trains the whole model. An adapter that is trained on
             keeps its own shape.
         dtype: the precision of the products (see ``load_trainee``).
@@ -107,7 +109,7 @@ def dpo(
         model, lora=lora, seed=own_seed, dtype=dtype, device=device, trust_remote_code=trust_remote_code
     )
     examples = preference_examples(preferences, trainee.tokenizer, max_length=max_length, opening_tokens=opening_tokens)
-    require_examples(examples, max_length)
+    require_examples(examples, max_length, opening_tokens)
     workplace = open_workplace(out, identity, resume=resume)
     trainer = dpo_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, objective=objective)
     watch = Watch.of(on_step, stop)

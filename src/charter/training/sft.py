@@ -61,7 +61,8 @@ def sft(
         out: the folder to write; it must not exist.
         seed: what the adapter's first weights, the order of the rows and dropout are drawn from.
         pace: epochs, learning rate, batches, and how often a checkpoint is written.
-        max_length: the most tokens of a row; longer rows are rejected, and reported in the result.
+        max_length: the most tokens of a row, of its response the opening; longer rows are rejected, and reported in
+            the result.
         opening_tokens: train on so many of each response's first tokens; None trains on all.
         lora: the new adapter; None trains the whole model.
         dtype: the precision of the products (see ``load_trainee``).

@@ -216,17 +216,25 @@ def use_one_device(arguments: Any, device: torch.device) -> Any:
     return arguments
 
 
-def require_examples(examples: Examples[Any], max_length: int) -> None:
+def require_examples(examples: Examples[Any], max_length: int, opening_tokens: int | None = None) -> None:
     """Refuse to train on nothing.
 
+    Args:
+        examples: what there is to train on.
+        max_length: what rows were held to.
+        opening_tokens: how much of each response of a pair was looked at.
+
     Raises:
-        RecipeError: if no row is left, with the reasons counted.
+        RecipeError: if no row is left, with the reasons counted and what to do about the commonest.
     """
     if examples.kept:
         return
     reasons = [row.reason for row in examples.rejected]
     counted = ", ".join(f"{reason} {reasons.count(reason)}" for reason in sorted(set(reasons))) or "none were given"
-    raise RecipeError(
-        f"no row is left to train on (rejected: {counted}; max_length is {max_length}); give more rows, or raise "
-        "max_length if they are too long"
-    )
+    remedy = "give more rows, or raise max_length if they are too long"
+    if reasons.count("same_opening") * 2 > len(reasons):
+        remedy = (
+            f"most pairs differ only behind their first {opening_tokens} tokens: raise dpo.opening_tokens, which is "
+            f"{opening_tokens}, or leave it out"
+        )
+    raise RecipeError(f"no row is left to train on (rejected: {counted}; max_length is {max_length}); {remedy}")
