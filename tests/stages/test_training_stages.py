@@ -16,7 +16,7 @@ from charter.pipeline import run_stages
 from charter.recipe import load_recipe
 from charter.records import Preference, Prompt, Round, Trace, make_prompt
 from charter.runs.folder import Run, open_run
-from training.training_rows import preferences
+from training.training_rows import preference, preferences
 
 pytestmark = pytest.mark.model
 
@@ -39,11 +39,11 @@ def trace(number: int) -> Trace:
 
 
 @contextmanager
-def opened(folder: Path, model: Path, device: str = "cpu") -> Iterator[Run]:
+def opened(folder: Path, model: Path, *overrides: str, device: str = "cpu") -> Iterator[Run]:
     """Open a run whose rows to train on are there already."""
     text = RECIPE.format(model=model, device=device)
     (folder / "tiny.yaml").write_text(text)
-    with open_run(load_recipe(folder / "tiny.yaml"), folder / "run", recipe_text=text) as run:
+    with open_run(load_recipe(folder / "tiny.yaml", overrides), folder / "run", recipe_text=text) as run:
         traces = [trace(number) for number in range(4)]
         write_table(run.data("prompts"), [one.prompt for one in traces], Prompt)
         write_table(run.data("traces"), traces, Trace)
@@ -105,6 +105,9 @@ def test_a_training_is_told_what_the_recipe_says(
     heard: dict[str, dict[str, Any]] = {}
 
     class Result:
+        n_rows = 4
+        rejected = ()
+
         def to_json(self) -> dict[str, Any]:
             return {}
 
@@ -121,6 +124,32 @@ def test_a_training_is_told_what_the_recipe_says(
         assert settings["lora"] == LoraSettings(r=4, alpha=8)
     assert heard["sft"]["pace"] == Pace(batch_size=2)
     assert heard["dpo"]["pace"] == Pace(batch_size=2, learning_rate=5e-5, warmup=0.5)
+
+
+def test_openings_are_trained_on_where_the_recipe_says_so(tiny_model: Path, tmp_path: Path) -> None:
+    """Each stage's own number of tokens reaches its loss."""
+    with opened(tmp_path, tiny_model, "sft.opening_tokens=2", "dpo.opening_tokens=3") as run:
+        run_stages(run, ["sft", "dpo"])
+        assert told(run, "sft")["n_loss_tokens"] == 2 * 4
+        assert told(run, "dpo")["n_loss_tokens"] == 2 * 3 * 4
+
+
+def test_rows_that_a_training_left_out_are_counted(tiny_model: Path, tmp_path: Path) -> None:
+    """What could not be trained on is filtered by reason, not done: every row that went in is accounted for."""
+    overrides = ("sft.max_length=80", "dpo.opening_tokens=1", "label.held_out=0.3")
+    with opened(tmp_path, tiny_model, *overrides) as run:
+        long = trace(9)
+        long = long.model_copy(update={"rounds": (long.rounds[0].model_copy(update={"revision": "No. " * 90}),)})
+        write_table(run.data("traces"), [*(trace(number) for number in range(4)), long], Trace)
+        alike = [preference(number, chosen="No, thanks.", rejected="No, never.") for number in range(8, 14)]
+        write_table(run.data("preferences"), [*preferences(8), *alike], Preference)
+        run_stages(run, ["sft", "dpo"])
+        sft, dpo = (json.loads(run.summary(stage).read_text("utf-8")) for stage in ("sft", "dpo"))
+    assert (sft["n_in"], sft["n_done"], sft["filtered"]) == (5, 4, {"training: too_long": 1})
+    assert dpo["filtered"].keys() == {"held out", "training: same_opening"}
+    assert dpo["n_in"] == 14 == dpo["n_done"] + sum(dpo["filtered"].values())
+    assert dpo["counts"] == {"trained on": dpo["training"]["n_rows"], "held out": dpo["filtered"]["held out"]}
+    assert dpo["n_done"] == dpo["training"]["n_rows"] > 0
 
 
 def test_a_device_that_is_not_there_is_an_error(tiny_model: Path, tmp_path: Path) -> None:

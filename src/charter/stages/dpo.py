@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from charter.errors import RunError
 from charter.runs.folder import Run
 from charter.stages.label import read_preferences
 from charter.stages.summary import Summary, summarise
-from charter.stages.trained import SKIPPED, training_arguments
+from charter.stages.trained import SKIPPED, training_arguments, untrained
 
 
 def do_dpo(run: Run) -> Summary:
     """Write ``models/dpo``."""
     settings = run.recipe.dpo
     train, held_out = read_preferences(run)
-    counts = {"trained on": len(train), "held out": len(held_out)}
     n_in = len(train) + len(held_out)
-    summary = summarise(n_in, len(train), filtered={"held out": len(held_out)}, counts=counts)
     if run.recipe.models.policy.engine == "scripted":
-        return summary | {"training": SKIPPED}
+        return _summary(n_in, len(train), {"held out": len(held_out)}) | {"training": SKIPPED}
     if not train:
         raise RunError(
             f"{run.data('preferences')}: holds {n_in} preferences and none to train on; stages/pairs.json and "
@@ -34,4 +34,10 @@ def do_dpo(run: Run) -> Summary:
         nll_weight=settings.nll_weight,
         **training_arguments(run, "dpo", settings),
     )
-    return summary | {"training": result.to_json()}
+    left_out = {"held out": len(held_out), **untrained(result)}
+    return _summary(n_in, result.n_rows, left_out) | {"training": result.to_json()}
+
+
+def _summary(n_in: int, n_trained: int, left_out: Mapping[str, int]) -> Summary:
+    counts = {"trained on": n_trained, "held out": left_out["held out"]}
+    return summarise(n_in, n_trained, filtered=left_out, counts=counts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from charter.files.tables import read_table, write_table
 from charter.records import Prompt, PromptKind, SftRow, Trace
@@ -13,8 +14,11 @@ from charter.rows import Mapped
 from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise, tally
-from charter.stages.trained import SKIPPED, base_name, training_arguments
+from charter.stages.trained import SKIPPED, base_name, training_arguments, untrained
 from charter.training.mixture import mixture_order, revision_rows, sampled_rows, shuffled, to_sample
+
+if TYPE_CHECKING:
+    from charter.training.results import TrainingResult
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,12 @@ def do_sft(run: Run) -> Summary:
         "asked for": mixed.asked_for,
         "mixed in": {kind: n_mixed[kind] for kind in mixed.asked_for},  # fewer where answers were left out
     }
-    training = _train_sft(run, mixed.rows)
     n_in = len(mixed.rows) + sum(mixed.left_out.values()) + mixed.failed.total()
-    summary = summarise(n_in, len(mixed.rows), filtered=mixed.left_out, failed=mixed.failed, counts=counts)
-    return summary | {"training": training}
+    result = _train_sft(run, mixed.rows)
+    n_trained = len(mixed.rows) if result is None else result.n_rows
+    left_out = {**mixed.left_out, **(untrained(result) if result else {})}
+    summary = summarise(n_in, n_trained, filtered=left_out, failed=mixed.failed, counts=counts)
+    return summary | {"training": result.to_json() if result else SKIPPED}
 
 
 def mix_rows(run: Run) -> Mixed:
@@ -89,16 +95,15 @@ def _sample(run: Run, kind: PromptKind, prompts: Sequence[Prompt], wanted: int) 
     )
 
 
-def _train_sft(run: Run, rows: Sequence[SftRow]) -> Summary:
+def _train_sft(run: Run, rows: Sequence[SftRow]) -> TrainingResult | None:
     if run.recipe.models.policy.engine == "scripted":
-        return SKIPPED
+        return None
     from charter.training.sft import sft
 
-    result = sft(
+    return sft(
         rows,
         base_name(run),
         out=run.model("sft"),
         seed=run.recipe.seed,
         **training_arguments(run, "sft", run.recipe.sft),
     )
-    return result.to_json()

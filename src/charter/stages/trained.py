@@ -1,16 +1,19 @@
-"""What both training stages share: the arguments that they pass."""
+"""What both training stages share: the arguments that they pass, and which rows a training did without."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charter.recipe.paths import is_path
 from charter.recipe.settings import TrainingSettings
 from charter.runs.folder import Run
-from charter.stages.summary import Summary
+from charter.stages.summary import Summary, tally
+
+if TYPE_CHECKING:
+    from charter.training.results import TrainingResult
 
 SKIPPED: Summary = {"skipped": "the policy is scripted: it has no weights to train"}
 
@@ -50,3 +53,8 @@ def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[
         "on_step": on_step,
         "stop": run.stop.is_set,
     }
+
+
+def untrained(result: TrainingResult) -> dict[str, int]:
+    """Count by reason the rows that a training was given and could not be trained on."""
+    return tally(f"training: {row.reason}" for row in result.rejected)
