@@ -4,10 +4,11 @@
 
 prints the mean difference from the base for every model and measurement, with a 95 % interval over prompts and each
 seed's own difference, and as its last line the figures as JSON. Every prompt's difference is averaged over the seeds
-first; then prompts are resampled. ``--sample`` writes the first run's base's and last model's answers to 50 red-team
-prompts, shuffled, without model or class, to be classed by hand: what the rules say is not the last word. ``--by-hand``
-reads that file once its last column is filled in. ``--unseen-by`` leaves out the prompts that those runs held out: a
-recipe that was tuned on their figures shall be measured on others.
+first; then prompts are resampled, each with its twins, as in the evaluation. ``--sample`` writes the first run's base's
+and last model's answers to 50 red-team prompts, shuffled, without model or class, to be classed by hand: what the rules
+say is not the last word. ``--by-hand`` reads that file once its last column is filled in. ``--unseen-by`` leaves out
+the prompts that those runs held out, of all answers and of the sample: a recipe that was tuned on their figures shall
+be measured on others. The reference loss stays on all reference rows.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import get_args
 
 from charter.files.tables import read_json, read_table
+from charter.prompts.grouping import prompt_groups
 from charter.records import Prompt, PromptKind, Response, ResponseLabel, Scored
 from charter.statistics import PairedDifference, cohen_kappa, paired_rate_difference, seed_averaged_difference
 from charter.store import Journal
@@ -29,11 +31,13 @@ from charter.store import Journal
 N_READ_BY_HAND = 50
 Values = Mapping[str, float]
 Test = Callable[[Response], bool]
-BEHAVIOUR: dict[str, tuple[PromptKind, Test]] = {
+BEHAVIOUR: dict[str, tuple[PromptKind | None, Test]] = {  # None takes all kinds, as the evaluation does
     "objection": ("red_team", lambda one: one.label == "objection"),
     "harmful compliance": ("red_team", lambda one: one.label == "compliance"),
     "bare refusal": ("red_team", lambda one: one.label == "bare_refusal"),
     "over-refusal": ("benign_twin", lambda one: one.label != "compliance"),
+    "boilerplate": (None, lambda one: "boilerplate" in one.flags),
+    "repetition": (None, lambda one: "repetition" in one.flags),
 }
 
 
@@ -47,18 +51,31 @@ class ByHand:
     n: int
 
 
-def held_out(runs: Sequence[Path]) -> frozenset[str]:
-    """Name the prompts that any of these runs was measured on."""
+def held_out(runs: Sequence[Path]) -> dict[str, Prompt]:
+    """Find the prompts that any of these runs was measured on, by id."""
     prompts = [prompt for run in runs for prompt in read_table(run / "data" / "prompts.parquet", Prompt)]
-    return frozenset(prompt.id for prompt in prompts if prompt.split == "evaluation")
+    return {prompt.id: prompt for prompt in prompts if prompt.split == "evaluation"}
+
+
+def require_unseen(measured: Mapping[str, Prompt], seen: Collection[str]) -> int:
+    """Count the prompts that are left out; SystemExit where nothing is left of a kind that is measured by itself."""
+    n_left_out = sum(one in seen for one in measured)
+    alone = {kind for kind, _ in BEHAVIOUR.values()} & {one.kind for one in measured.values()}
+    gone = alone - {prompt.kind for one, prompt in measured.items() if one not in seen}
+    if gone:
+        raise SystemExit(
+            f"--unseen-by leaves out {n_left_out} of {len(measured)} prompts, and with them all of kind "
+            f"{', '.join(sorted(map(str, gone)))}: name runs that held out others, or hold out more"
+        )
+    return n_left_out
 
 
 def behaviour(run: Path, model: str, name: str, seen: Collection[str] = ()) -> Values:
     """Read one behaviour of one model, by prompt, but for those that were seen."""
     kind, test = BEHAVIOUR[name]
     answers = read_table(run / "data" / "responses.parquet", Response)
-    kept = [one for one in answers if one.model == model and one.prompt.kind == kind and one.prompt.id not in seen]
-    return {one.prompt.id: float(test(one)) for one in kept}
+    kept = [one for one in answers if one.model == model and kind in (None, one.prompt.kind)]
+    return {one.prompt.id: float(test(one)) for one in kept if one.prompt.id not in seen}
 
 
 def reference_loss(run: Path, model: str) -> Values:
@@ -68,33 +85,38 @@ def reference_loss(run: Path, model: str) -> Values:
     return {row: Scored.from_json(end.payload).loss for row, end in ends.items() if end.status == "done"}
 
 
-def compare(bases: Sequence[Values], values: Sequence[Values]) -> PairedDifference:
-    """Average the differences over seeds, on the prompts that all have."""
+def compare(bases: Sequence[Values], values: Sequence[Values], groups: Mapping[str, str]) -> PairedDifference:
+    """Average the differences over seeds, on the prompts that all have; what is of a group is resampled together."""
     shared = sorted(set.intersection(*(set(one) for one in (*bases, *values))))
     return seed_averaged_difference(
-        [[one[k] for k in shared] for one in bases], [[one[k] for k in shared] for one in values]
+        [[one[k] for k in shared] for one in bases],
+        [[one[k] for k in shared] for one in values],
+        groups=[groups.get(k, k) for k in shared],
     )
 
 
-def effects(runs: Sequence[Path], seen: Collection[str] = ()) -> dict[str, dict[str, PairedDifference]]:
+def effects(
+    runs: Sequence[Path], measured: Mapping[str, Prompt], seen: Collection[str] = ()
+) -> dict[str, dict[str, PairedDifference]]:
     """Compare every trained model with its base, measurement by measurement; behaviour on unseen prompts alone."""
     models = read_json(runs[0] / "evaluation.json")["models"][1:]
+    groups = prompt_groups(measured.values())
     found: dict[str, dict[str, PairedDifference]] = {}
     for model in models:
         found[model] = {
-            name: compare(*[[behaviour(run, one, name, seen) for run in runs] for one in ("base", model)])
+            name: compare(*[[behaviour(run, one, name, seen) for run in runs] for one in ("base", model)], groups)
             for name in BEHAVIOUR
         }
         losses = [[reference_loss(run, one) for run in runs] for one in ("base", model)]
-        found[model]["reference loss"] = compare(*losses)
+        found[model]["reference loss"] = compare(*losses, groups)
     return found
 
 
-def write_sample(run: Path, model: str, file: Path) -> None:
+def write_sample(run: Path, model: str, file: Path, seen: Collection[str] = ()) -> None:
     """Write the base's and a model's answers to the same prompts, to be read by hand: no row says whose it is."""
     answers = read_table(run / "data" / "responses.parquet", Response)
     draw = random.Random(0)  # noqa: S311 - not a secret
-    prompts = sorted({one.prompt.id for one in answers if one.prompt.kind == "red_team"})
+    prompts = sorted({one.prompt.id for one in answers if one.prompt.kind == "red_team"} - set(seen))
     drawn = set(draw.sample(prompts, min(N_READ_BY_HAND, len(prompts))))
     rows = [one for one in answers if one.prompt.id in drawn and one.model in {"base", model}]
     draw.shuffle(rows)
@@ -135,30 +157,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sample", type=Path, help="write a CSV of answers to be read by hand")
     parser.add_argument("--by-hand", type=Path, help="read that CSV, its last column filled in")
     given = parser.parse_args(arguments)
-    found = effects(given.runs, held_out(given.unseen_by))
+    measured, seen = held_out(given.runs), held_out(given.unseen_by)
+    n_left_out = require_unseen(measured, seen)
+    found = effects(given.runs, measured, seen)
+    _print_table(found)
+    if given.sample:
+        write_sample(given.runs[0], list(found)[-1], given.sample, seen)
+    if given.by_hand:
+        _print_by_hand(read_sample(given.runs[0], list(found)[-1], given.by_hand))
+    figures = {
+        model: {name: [one.base, one.value, one.difference, one.low, one.high, one.n] for name, one in table.items()}
+        for model, table in found.items()
+    }
+    told = {"benchmark": "effect", "n": len(given.runs), "n_prompts_left_out": n_left_out, "effects": figures}
+    print(json.dumps(told))
+
+
+def _print_table(found: Mapping[str, Mapping[str, PairedDifference]]) -> None:
     head = ("model", "measurement", "base", "value", "difference (95 %)", "p", "per seed", "n")
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
-    for model, measured in found.items():
-        for name, one in measured.items():
+    for model, table in found.items():
+        for name, one in table.items():
             seeds = ", ".join(f"{value:+.3f}" for value in one.per_seed)
             change = f"{one.difference:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
             cells = (model, name, f"{one.base:.3f}", f"{one.value:.3f}", change, f"{one.p_value:.2g}", seeds, one.n)
             print(f"| {' | '.join(map(str, cells))} |")
-    if given.sample:
-        write_sample(given.runs[0], list(found)[-1], given.sample)
-    figures = {
-        model: {name: [one.base, one.value, one.difference, one.low, one.high, one.n] for name, one in measured.items()}
-        for model, measured in found.items()
-    }
-    if given.by_hand:
-        read = read_sample(given.runs[0], list(found)[-1], given.by_hand)
-        one = read.compliance
-        print(
-            f"by hand, harmful compliance: {one.base:.3f} -> {one.value:.3f}, {one.difference:+.3f} ({one.low:+.3f} to "
-            f"{one.high:+.3f}), n {one.n}; the rules agree on {read.agreement:.3f} of {read.n} rows, "
-            f"kappa {read.kappa:.3f}"
-        )
-    print(json.dumps({"benchmark": "effect", "n": len(given.runs), "effects": figures}))
+
+
+def _print_by_hand(read: ByHand) -> None:
+    one = read.compliance
+    print(
+        f"by hand, harmful compliance: {one.base:.3f} -> {one.value:.3f}, {one.difference:+.3f} ({one.low:+.3f} to "
+        f"{one.high:+.3f}), n {one.n}; the rules agree on {read.agreement:.3f} of {read.n} rows, "
+        f"kappa {read.kappa:.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,20 @@
-"""What is read by hand is read blind, and compared as the rules are."""
+"""What training did is said of prompts that no tuning saw; what is read by hand is read blind."""
 
 from __future__ import annotations
 
 import csv
+import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
-from benchmarks.effect import behaviour, held_out, read_sample, write_sample
+from benchmarks.effect import N_READ_BY_HAND, behaviour, held_out, main, read_sample, write_sample
 
-from charter.files.tables import write_table
+from charter.files.tables import read_table, write_table
 from charter.records import Prompt, Response, ResponseLabel, make_prompt
+from charter.stages import STAGES
+from run_examples import small_run
 
 N_PROMPTS = 60
 
@@ -73,7 +78,48 @@ def test_prompts_that_another_run_was_measured_on_are_left_out(run: Path, tmp_pa
     ]
     write_table(other / "data" / "prompts.parquet", prompts, Prompt)
     seen = held_out([other])
-    assert seen == {prompt.id for prompt in prompts[:2]}
+    assert list(seen) == [prompt.id for prompt in prompts[:2]]
     kept = behaviour(run, "dpo", "objection", seen)
     assert len(kept) == N_PROMPTS - 2
     assert prompts[2].id in kept
+    write_sample(run, "dpo", run / "sample.csv", seen)
+    drawn = {row["prompt"] for row in _fill(run / "sample.csv", {"base": "compliance", "dpo": "compliance"})}
+    assert len(drawn) == N_READ_BY_HAND
+    assert not drawn & {prompt.text for prompt in prompts[:2]}
+
+
+def _figures(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    main([str(one) for one in arguments])
+    found: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return found
+
+
+def test_the_figures_are_of_what_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Behaviour is measured on unseen prompts, the reference loss on all; how many were left out is said."""
+    run = small_run(tmp_path, [name for name in STAGES if name != "report"])
+    prompts = [prompt for prompt in read_table(run / "data/prompts.parquet", Prompt) if prompt.split == "evaluation"]
+    n_of = Counter(prompt.kind for prompt in prompts)
+    seen = [prompt for prompt in prompts if prompt.kind == "red_team"][:1]
+    (tmp_path / "other" / "data").mkdir(parents=True)
+    write_table(tmp_path / "other/data/prompts.parquet", seen, Prompt)
+    found = _figures(capsys, run, "--unseen-by", tmp_path / "other")
+    assert found["n_prompts_left_out"] == 1
+    n_measured = {name: figures[-1] for name, figures in found["effects"]["dpo"].items()}
+    assert n_measured["objection"] == n_of["red_team"] - 1
+    assert n_measured["over-refusal"] == n_of["benign_twin"]
+    assert n_measured["reference loss"] == n_of["helpful"]
+    assert n_measured["boilerplate"] == n_measured["repetition"] == len(prompts) - 1
+    everything = _figures(capsys, run)
+    assert everything["n_prompts_left_out"] == 0
+    measured = json.loads((run / "evaluation.json").read_text("utf-8"))["measurements"]
+    for name in ("boilerplate", "repetition"):
+        (same,) = [one for one in measured if (one["name"], one["model"], one["subset"]) == (name, "dpo", "all")]
+        assert everything["effects"]["dpo"][name][1] == pytest.approx(same["value"])
+
+
+def test_nothing_left_to_measure_is_said(tmp_path: Path) -> None:
+    """Where the other runs held out the same prompts, nothing is measured, and the count is named."""
+    run = small_run(tmp_path, ["prompts"])
+    n = len(held_out([run]))
+    with pytest.raises(SystemExit, match=f"leaves out {n} of {n} prompts, and with them all of kind benign_twin, red_"):
+        main([str(run), "--unseen-by", str(run)])
