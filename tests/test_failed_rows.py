@@ -163,6 +163,26 @@ def test_the_report_tells_of_tries_in_vain(tmp_path: Path, failing: Failing, nam
     assert (run / "stages/report.json").exists()
 
 
+def test_the_report_is_drawn_once(tmp_path: Path, failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many stages are tried again, the page is drawn once: at the end, or by its own stage."""
+    drawn: list[Path] = []
+    whole = STAGES["report"]
+
+    def draws(run: Run) -> Summary:
+        drawn.append(run.folder)
+        return whole.run(run)
+
+    failing.fails = failing.once_in(20)
+    run = small_run(tmp_path, list(STAGES))
+    assert sum(bool(summary(run, name)["failed_rows"]) for name in WHOLE) > 1
+    monkeypatch.setitem(cast("Any", STAGES), "report", replace(whole, run=draws))
+    small_run(tmp_path, list(STAGES))
+    assert len(drawn) == 1
+    (run / "stages/report.json").unlink()
+    small_run(tmp_path, list(STAGES))
+    assert len(drawn) == 2
+
+
 def test_a_stage_that_is_forgotten_leaves_no_report(tmp_path: Path, failing: Failing) -> None:
     """A stage done from the start on request takes the report with it: no page tells the totals of before."""
     failing.fails = failing.once_in(20)

@@ -25,7 +25,7 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
     A stage that is done is passed over. Of one whose rows failed in part those rows are tried again; where that brought
     any of them to another end, the stage is done anew from what is recorded, and so is every later one that is named:
     what the others wrote is undone, since it rests on rows that have changed. Where it brought none, a report that is
-    there is drawn again, with what the try took.
+    still there at the end is drawn again, with what the tries took.
 
     Args:
         run: the open run.
@@ -39,14 +39,18 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
     """
     if again is not None:
         forget(run, again)
+    in_vain = False  # whether a try brought nothing but time and calls, which the report tells too
     for name in names:
         run.check_stop()
         if not run.summary(name).exists():
             _check_inputs(run, name)
             _forget_later(run, name)
             _do(run, name)
+            in_vain = in_vain and name != "report"  # of which this one tells
         elif retry and failures_before(run, name):
-            _try_failed(run, name)
+            in_vain = not _try_failed(run, name) or in_vain
+    if in_vain and (run.folder / "report.html").exists():
+        STAGES["report"].run(run)
 
 
 def failures_before(run: Run, name: str) -> list[str]:
@@ -114,21 +118,23 @@ def _check_inputs(run: Run, name: str) -> None:
             raise RunError(f"{run.folder / needed}: is missing; stage {name!r} reads it: run the stages before it")
 
 
-def _try_failed(run: Run, name: str) -> None:
-    """Map a stage's rows again, of which the journal gives all but the failed; redo the stage where it has to be."""
+def _try_failed(run: Run, name: str) -> bool:
+    """Map a stage's rows again, of which the journal gives all but the failed; redo the stage where it has to be.
+
+    Returns:
+        Whether it had to be: whether the try brought any of the rows to another end.
+    """
     failed = failures_before(run, name)
     stage = STAGES[name]
     with sitting(run, name):
         (stage.map or stage.run)(run)
     if _failed_rows(run, name) == failed:
-        # Nothing came of it, but it took its time and calls, which the report tells too.
         write_json(run.summary(name), read_json(run.summary(name)) | tally_so_far(run, name).columns())
-        if (run.folder / "report.html").exists():
-            STAGES["report"].run(run)
-        return
+        return False
     _forget_later(run, name)
     run.summary(name).unlink()
     _do(run, name)
+    return True
 
 
 def _failed_rows(run: Run, name: str) -> list[str]:
