@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,17 @@ def test_a_life_is_json(run: Path) -> None:
     assert value["pairs"][0]["id"] == life.pairs[0].id
     assert "prompt" not in value["pairs"][0]
     assert value["prompt"]["id"] == life.prompt.id
+
+
+def test_a_text_that_was_left_open_is_said_to_be(run: Path) -> None:
+    """What stops in the middle of a sentence is not taken for the whole answer, of a training row or of a pair."""
+    life = next(one for row in rows(run, "sft") if (one := find_row(run, row.id)).pairs)
+    (first, *others), pair = life.sft_rows, life.pairs[0]
+    assert "left open" not in view_life(life, colours=False).plain
+    opened = [first.model_copy(update={"whole": False}), *others]
+    changed = replace(life, sft_rows=opened, pairs=[pair.model_copy(update={"whole_b": False}), *life.pairs[1:]])
+    told = [line for line in view_life(changed, colours=False).plain.splitlines() if line.endswith(", left open")]
+    assert told == [f"  {first.origin} ({first.id}), left open", f"  b ({pair.origin_b}), left open"]
 
 
 @pytest.fixture

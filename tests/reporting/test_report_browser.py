@@ -12,7 +12,7 @@ import pytest
 from run_folder import HOSTILE, build
 
 from charter.files.tables import write_table
-from charter.records import Preference
+from charter.records import Pair, Preference, SftRow
 from charter.reporting import RunData, read_run, report
 
 pytestmark = pytest.mark.slow
@@ -212,6 +212,25 @@ def test_an_undecided_judge_is_not_a_missing_intention(chromium: Any, tmp_path: 
         reader.tab("preferences")
         reader.page.locator("select", has_text="judge undecided").select_option("judge undecided")
         assert reader.found.startswith("1 of ")
+        assert reader.problems == []
+
+
+def test_what_was_left_open_is_said_to_be(chromium: Any, tmp_path: Path) -> None:
+    """A row that SFT trained on and a side of a pair, cut at the token limit, do not look finished."""
+    folder = build(tmp_path)
+    run = read_run(folder)
+    pair = run.pairs[0]
+    first = next(one for one in run.sft if one.prompt.id == pair.prompt.id)
+    sft = [one.model_copy(update={"whole": one.id != first.id}) for one in run.sft]
+    write_table(folder / "data/sft.parquet", sft, SftRow)
+    write_table(folder / "data/pairs.parquet", [pair.model_copy(update={"whole_b": False}), *run.pairs[1:]], Pair)
+    report(folder)
+    with Reader(chromium, run, row=f"#row={pair.id}") as reader:
+        sides = reader.dialog.locator(".part.current h4").all_inner_texts()
+        assert sides == ["Response a", "Response b, left open"]
+        trained = reader.dialog.locator(".part", has_text="What SFT trained on").inner_text()
+        assert f"{first.origin}, left open" in trained
+        assert trained.count("left open") == 1
         assert reader.problems == []
 
 

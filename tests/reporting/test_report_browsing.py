@@ -80,6 +80,22 @@ def test_a_pair_without_its_file_is_rebuilt_from_the_preference(data: RunData) -
         assert (rebuilt["texts"][pair["a"]], rebuilt["texts"][pair["b"]]) == (pairs[pair["id"]].a, pairs[pair["id"]].b)
 
 
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_what_was_left_open_is_marked(data: RunData, side: str) -> None:
+    """Training rows and both sides of pairs say whether they have their end, also where the pair is rebuilt."""
+    judged = next(one for one in data.preferences if one.chosen_side == side)
+    row = data.sft[0].model_copy(update={"whole": False})
+    pairs = [one.model_copy(update={"whole_a": one.id != judged.pair}) for one in data.pairs]
+    changed = dataclasses.replace(data, sft=(row, *data.sft[1:]), pairs=tuple(pairs))
+    lives = _gather(changed).payload["lives"]
+    assert sum(not whole for life in lives for _, _, whole in life["sft"]) == 1
+    assert {pair["id"] for life in lives for pair in life["pairs"] if pair["whole"] == [False, True]} == {judged.pair}
+    opened = judged.model_copy(update={"whole_chosen": False})
+    rebuilt = _gather(dataclasses.replace(data, pairs=(), preferences=(opened,))).payload["lives"]
+    (pair,) = [pair for life in rebuilt for pair in life["pairs"]]
+    assert pair["whole"] == [side != "a", side != "b"]
+
+
 def test_numbers_that_json_lacks_become_none(data: RunData) -> None:
     """A log-probability of minus infinity is embedded as null, not as an error."""
     preference = data.preferences[0]

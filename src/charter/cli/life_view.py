@@ -31,7 +31,7 @@ def view_life(life: Life, *, colours: bool) -> Text:
     if life.sft_rows:
         page.heading("trained on in SFT")
         for row in life.sft_rows:
-            page.passage(f"{row.origin} ({row.id})", row.response)
+            page.passage(f"{row.origin} ({row.id}){_open(whole=row.whole)}", row.response)
     labels = {preference.pair: preference for preference in life.preferences}
     for pair in life.pairs:
         _view_pair(page, pair, labels.get(pair.id))
@@ -112,8 +112,8 @@ def _view_round(page: _Page, one: Round, before: str) -> None:
 def _view_pair(page: _Page, pair: Pair, label: Preference | None) -> None:
     intended = f", meant to be better: {pair.intended}" if pair.intended else ""
     page.heading(f"pair {pair.id} ({pair.source}{intended})")
-    page.passage(f"a{_origin(pair.origin_a)}", pair.a)
-    page.passage(f"b{_origin(pair.origin_b)}", pair.b)
+    page.passage(f"a{_origin(pair.origin_a)}{_open(whole=pair.whole_a)}", pair.a)
+    page.passage(f"b{_origin(pair.origin_b)}{_open(whole=pair.whole_b)}", pair.b)
     if label is None:
         page.line("not labelled")
         return
@@ -173,3 +173,7 @@ def _flags(flags: tuple[str, ...]) -> str:
 
 def _origin(origin: str) -> str:
     return f" ({origin})" if origin else ""
+
+
+def _open(*, whole: bool) -> str:
+    return "" if whole else ", left open"

@@ -146,7 +146,11 @@ def _pair_of(preference: Preference) -> Pair:
     """Rebuild the pair that a preference was made from, where the pairs' file lacks it."""
     p = preference
     a, b = (p.chosen, p.rejected) if p.chosen_side == "a" else (p.rejected, p.chosen)
-    return Pair(id=p.pair, prompt=p.prompt, a=a, b=b, source=p.source, intended=p.intended)
+    whole = (p.whole_chosen, p.whole_rejected)
+    whole_a, whole_b = whole if p.chosen_side == "a" else whole[::-1]
+    return Pair(
+        id=p.pair, prompt=p.prompt, a=a, b=b, source=p.source, intended=p.intended, whole_a=whole_a, whole_b=whole_b
+    )
 
 
 def _life(life: _Life, texts: _Texts, classify: Callable[[str, str], str]) -> dict[str, Any]:
@@ -161,7 +165,7 @@ def _life(life: _Life, texts: _Texts, classify: Callable[[str, str], str]) -> di
         "turns": [[turn.role, texts.number(turn.content)] for turn in prompt.turns],
         "reference": None if prompt.reference is None else texts.number(prompt.reference),
         "traces": [_trace(trace, texts, classify) for trace in life.traces],
-        "sft": [[row.origin, texts.number(row.response)] for row in life.sft],
+        "sft": [[row.origin, texts.number(row.response), row.whole] for row in life.sft],
         "pairs": [_pair(pair, preference, texts) for pair, preference in life.pairs],
         "responses": [
             {
@@ -211,6 +215,7 @@ def _pair(pair: Pair, preference: Preference | None, texts: _Texts) -> dict[str,
         "source": pair.source,
         "intended": pair.intended,
         "origins": [pair.origin_a, pair.origin_b],
+        "whole": [pair.whole_a, pair.whole_b],
         "label": None if preference is None else _label(preference, texts),
     }
 

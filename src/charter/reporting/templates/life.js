@@ -55,15 +55,20 @@ function tracePart(life, trace, id) {
   return part(`Trace ${trace.id}${number}`, trace.id === id, steps);
 }
 
+function leftOpen(whole) {
+  return whole ? "" : ", left open";
+}
+
 function trainedPart(life) {
   const shown = new Set(life.traces.flatMap((trace) => [trace.initial, ...trace.rounds.map((round) => round.revision)]));
-  const names = life.sft.filter(([, text]) => shown.has(text)).map(([origin]) => origin);
+  const named = ([origin, , whole]) => origin + leftOpen(whole);
+  const names = life.sft.filter(([, text]) => shown.has(text)).map(named);
   const others = life.sft.filter(([, text]) => !shown.has(text));
   return part(
     "What SFT trained on",
     false,
-    names.length ? make("p", null, `From the trace above: ${names.join(", ")}.`) : null,
-    others.map(([origin, text]) => step(origin, textAt(text))),
+    names.length ? make("p", null, `From the trace above: ${names.join("; ")}.`) : null,
+    others.map((row) => step(named(row), textAt(row[1]))),
   );
 }
 
@@ -75,7 +80,7 @@ function pairPart(pair, id) {
       pair.intended === side ? chip("intended to be better") : null,
       label !== null && label.chosen === side ? chip("chosen", "good") : null,
     ];
-    return step(`Response ${side}`, textAt(pair[side]), { chips, chosen: label !== null && label.chosen === side });
+    return step(`Response ${side}${leftOpen(pair.whole[place])}`, textAt(pair[side]), { chips, chosen: label !== null && label.chosen === side });
   });
   const current = pair.id === id || (label !== null && label.id === id);
   const name = label === null ? `Pair ${pair.id}, not labelled` : `Preference ${label.id}`;
