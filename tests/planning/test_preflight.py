@@ -56,6 +56,15 @@ def test_a_name_that_is_no_dataset_is_no_dataset(tmp_path: Path) -> None:
     assert "attacks" in error.message
 
 
+def test_doubts_are_warnings(tmp_path: Path) -> None:
+    """What is probably not meant is pointed out, and stops nothing."""
+    report = check_recipe(small_recipe(tmp_path, "dpo.opening_tokens=300"), tmp_path)
+    (found,) = [one for one in report.findings if one.about == "dpo.opening_tokens"]
+    assert found.severity == "warning"
+    assert found.message.startswith("is 300, and no sampled side of a pair is longer than pairs.max_tokens, 256: ")
+    assert report.plan is not None
+
+
 @pytest.mark.parametrize("name", ["somebody/prompts", "somebody/prompts-3.1-v2"])
 def test_a_dataset_that_is_not_here_is_planned_by_number(tmp_path: Path, name: str) -> None:
     """A dataset of the hub is not fetched for a check: the recipe's numbers stand in for it, and a note says so."""

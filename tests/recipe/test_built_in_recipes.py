@@ -9,6 +9,7 @@ import pytest
 
 from charter.errors import RecipeError
 from charter.recipe import Recipe, built_in, built_in_recipes, find_recipe, load_recipe
+from charter.recipe.contradictions import doubts
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
@@ -28,6 +29,7 @@ def test_built_in_recipes_name_no_file(name: str, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     report = check_recipe(load_recipe(find_recipe(Path(name))), tmp_path / "run")
     assert not report.errors
+    assert not list(doubts(load_recipe(find_recipe(Path(name)))))
 
 
 def test_a_file_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from charter.errors import RecipeError
 from charter.recipe import Recipe, dump_recipe, load_recipe
+from charter.recipe.contradictions import doubts
 from charter.recipe.settings import (
     DpoSettings,
     EvaluateSettings,
@@ -210,6 +211,30 @@ def test_every_fault_has_its_line(load: Load) -> None:
 def test_contradictions_are_named_with_their_line(load: Load, lines: str, message: str) -> None:
     """Values that are each legal and do not fit together are refused before anything runs."""
     assert _refusal(load, SMALL + lines) == message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "found"),
+    [
+        (("dpo.opening_tokens=256",), {"dpo.opening_tokens": "no sampled side of a pair is longer"}),
+        (("dpo.opening_tokens=255",), {}),
+        (("sft.opening_tokens=64", "sft.max_tokens=32"), {"sft.max_tokens": "raise it to 64, or lower"}),
+        (("sft.opening_tokens=64", "sft.max_tokens=64"), {}),
+        (("sft.opening_tokens=64", "sft.max_tokens=32", "revise.max_tokens=32"), {}),
+        (("sft.opening_tokens=64", "sft.max_tokens=32", "sft.helpful_ratio=0", "sft.twin_ratio=0"), {}),
+        (("revise.max_tokens=15",), {"revise.max_tokens": "revise.on_cut is 'flag': nearly every text is cut"}),
+        (("pairs.max_tokens=8", "pairs.on_cut=trim"), {"pairs.max_tokens": "16 at least, or set pairs.on_cut=open"}),
+        (("pairs.max_tokens=8", "pairs.on_cut=open"), {}),
+        (("sft.max_tokens=8",), {"sft.max_tokens": "is 8, and sft.on_cut is 'flag'"}),
+        (("sft.max_tokens=8", "sft.helpful_ratio=0", "sft.twin_ratio=0"), {}),
+        (("sft.max_tokens=16", "pairs.max_tokens=16", "revise.max_tokens=16"), {}),
+    ],
+)
+def test_what_does_less_than_it_seems_is_doubted(load: Load, overrides: tuple[str, ...], found: dict[str, str]) -> None:
+    """A recipe that can be run and is probably not what was meant is taken, and what is odd about it can be told."""
+    told = {".".join(where): problem for where, problem in doubts(load(SMALL, *overrides))}
+    assert told.keys() == found.keys()
+    assert all(words in told[key] for key, words in found.items())
 
 
 def test_the_shares_that_are_offered_are_taken(load: Load) -> None:

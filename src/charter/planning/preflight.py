@@ -23,6 +23,7 @@ from charter.prompts import load_prompts
 from charter.prompts.selection import Selection, select_prompts
 from charter.prompts.sources import BUILT_IN
 from charter.recipe import Recipe
+from charter.recipe.contradictions import doubts
 from charter.recipe.settings import PromptSource
 from charter.records import Prompt, PromptKind, make_prompt
 from charter.runs.folder import check_place, role_specs
@@ -53,6 +54,8 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
     """
     report = Preflight()
     given = _inspect(report, recipe, STAGE_NAMES)
+    for where, problem in doubts(recipe):
+        report.add("warning", ".".join(where), problem)
     _check_place(report, recipe, folder)
     if report.errors or given.constitution is None or given.helpful is None or given.selection is None:
         return report

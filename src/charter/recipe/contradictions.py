@@ -1,4 +1,7 @@
-"""Which of a recipe's values do not fit together, though each of them is well-formed: where, and what to do."""
+"""Which of a recipe's values do not fit together, though each of them is well-formed: where, and what to do.
+
+Contradictions are refused; doubts, which may be meant, are pointed out.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from charter.recipe.settings import Recipe
+from charter.recipe.settings import PairSettings, Recipe, ReviseSettings, SftSettings
 from charter.records import PromptKind
 
 Where = tuple[str, ...]
+
+_A_SENTENCE = 16  # tokens: a text that is held to fewer mostly ends in the middle of its first sentence
 
 
 def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
@@ -33,6 +38,41 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         if n > 1:
             problem = f"'evaluate.multiple_choice' names {n} files called {name!r}"
             yield ("evaluate", "multiple_choice"), f"{problem}, whose figures nobody could tell apart; rename one"
+
+
+def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    """Find values that do less than they seem to; the place of each, and what is to be said of it, with the remedy."""
+    yield from _openings(recipe)
+    yield from _cut_texts(recipe)
+
+
+def _openings(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    opening, longest = recipe.dpo.opening_tokens, recipe.pairs.max_tokens
+    if opening is not None and opening >= longest:
+        problem = f"is {opening}, and no sampled side of a pair is longer than pairs.max_tokens, {longest}"
+        yield ("dpo", "opening_tokens"), f"{problem}: it does nothing to those pairs; lower it, or take it out"
+    opening, longest = recipe.sft.opening_tokens, recipe.sft.max_tokens
+    if opening is not None and longest < min(opening, recipe.revise.max_tokens) and _samples(recipe):
+        problem = f"is {longest}, and sft.opening_tokens is {opening}"
+        remedy = f"raise it to {opening}, or lower sft.opening_tokens"
+        yield ("sft", "max_tokens"), f"{problem}: sampled answers are trained on shorter than revisions; {remedy}"
+
+
+def _cut_texts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    stages: Mapping[str, ReviseSettings | SftSettings | PairSettings]
+    stages = {"revise": recipe.revise, "sft": recipe.sft, "pairs": recipe.pairs}
+    for name, settings in stages.items():
+        if name == "sft" and not _samples(recipe):
+            continue
+        if settings.max_tokens < _A_SENTENCE and settings.on_cut != "open":
+            problem = f"is {settings.max_tokens}, and {name}.on_cut is {settings.on_cut!r}"
+            remedy = f"raise it to {_A_SENTENCE} at least, or set {name}.on_cut=open"
+            yield (name, "max_tokens"), f"{problem}: nearly every text is cut and left out; {remedy}"
+
+
+def _samples(recipe: Recipe) -> bool:
+    """Whether answers of the base are sampled to be mixed with the revisions."""
+    return recipe.sft.helpful_ratio > 0 or recipe.sft.twin_ratio > 0
 
 
 def _shares(recipe: Recipe) -> Iterator[tuple[Where, str]]:
