@@ -52,10 +52,11 @@ class Trace(PromptRow):
 
 
 class SftRow(PromptRow):
-    """One training example for supervised fine-tuning: loss falls on ``response`` and its end token only.
+    """One training example for supervised fine-tuning: loss falls on ``response`` and its end token, or its opening.
 
     ``origin`` says where the response is from, such as ``revision 2``, ``reference`` or ``sampled``. A response that is
-    not ``whole`` was left open at the token limit: it is trained on without an end.
+    not ``whole`` was left open at the token limit: it is trained on without an end. How much of it is trained on is the
+    training's affair (``opening_tokens``): the row has all of the text.
     """
 
     response: str
