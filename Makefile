@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 demo: install  ## the whole method on a 135M model (14 minutes on 2 cores)
 	$(BIN)/charter run recipes/smollm2-135m.yaml
 
-smoke: install  ## the same in small (meant for 2 minutes)
+smoke: install  ## the same in small (a minute and a half)
 	$(BIN)/charter run recipes/smoke.yaml
 
 test: lint types  ## everything that continuous integration holds
