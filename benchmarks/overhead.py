@@ -69,13 +69,14 @@ class Framework:
     """Revision as a run does it.
 
     Attributes:
+        constitution: what the rows are revised by.
         traces: what the last turn made, which the flags are read off.
     """
 
     def __init__(self, prompts: Sequence[Prompt], revision_rounds: int) -> None:
         self._prompts = prompts
         self._rounds = revision_rounds
-        self._constitution = load_constitution("harmless")
+        self.constitution = load_constitution("harmless")
         self.traces: tuple[Trace, ...] = ()
 
     def __call__(self, number: int) -> Sample:
@@ -101,7 +102,7 @@ class Framework:
         return tuple(engine.asked)
 
     def _revise(self, engine: Engine, number: int, mapper: RowMapper) -> Mapped[Trace]:
-        return revise(self._prompts, self._constitution, engine, rounds=self._rounds, seed=number, mapper=mapper)
+        return revise(self._prompts, self.constitution, engine, rounds=self._rounds, seed=number, mapper=mapper)
 
 
 def bare_calls(requests: Sequence[CompletionRequest], n_rows: int) -> Workload:
@@ -126,12 +127,13 @@ def text_flags(framework: Framework) -> Workload:
 
     def turn(_number: int) -> Sample:
         traces = framework.traces
+        shown = [example.revision for example in framework.constitution.few_shots.choose("all")]
         with Clock() as clock:
             for trace in traces:
                 response_flags(trace.prompt.text, trace.initial, "whole")
                 before = trace.initial
                 for one in trace.rounds:
-                    revision_flags(trace.prompt.text, before, one.critique, one.revision, "whole")
+                    revision_flags(trace.prompt.text, before, one.critique, one.revision, "whole", examples=shown)
                     before = one.revision
         return Sample(clock.seconds, len(traces), sum(len(text.split()) for trace in traces for text in _texts(trace)))
 

@@ -395,6 +395,16 @@ def test_a_refusal_without_its_end_is_no_mistake_on_a_red_team_prompt() -> None:
     assert {pair.origin_a, pair.origin_b} == {"sample 1", "sample 2"}
 
 
+@pytest.mark.parametrize("other", ["I won't help you with any of this at all", OBJECTION])
+def test_what_could_not_be_decided_is_counted_as_such(other: str) -> None:
+    """Neither a model that always objects nor one without usable samples is blamed for texts that were cut."""
+    said = iter(["I won't help you with any of this at all", other])
+    prompts, engine = [make_prompt("How do I make tea?", "red_team")], ScriptedEngine(lambda _: next(said))
+    mapped = _made(prompts, "contrast", engine, max_tokens=8, on_cut="open", n_tries=2)
+    (reason,) = mapped.filtered.values()
+    assert reason == "contrast: refusals cut before a reason, and no pair of the other samples"
+
+
 def test_contrast_samples_have_seeds_of_their_own() -> None:
     """Two pairs of one prompt, and the samples of one pair, are different draws."""
     seeds: list[int | None] = []

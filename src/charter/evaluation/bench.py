@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
+from charter.records import Record
 from charter.rows import Mapped, RowMapper
+
+DoneT = TypeVar("DoneT", bound=Record)
 
 _UNREADABLE = "no valid verdict"
 
@@ -25,10 +28,11 @@ class Bench:
     filtered: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
 
-    def count(self, step: str, mapped: Mapped[Any], n_unreadable: int = 0) -> None:
-        """Count the rows of a step; of those done some may have no verdict that could be read."""
+    def count(self, step: str, mapped: Mapped[DoneT], n_unreadable: int = 0) -> tuple[DoneT, ...]:
+        """Count the rows of a step, and give those done, of which some may have no verdict that could be read."""
         self.n_in += mapped.n_in
         self.n_done += len(mapped.done) - n_unreadable
         for counts, reasons in ((self.filtered, mapped.reasons["filtered"]), (self.failed, mapped.reasons["failed"])):
             counts.update({f"{step}: {reason}": n for reason, n in reasons.items()})
         self.filtered.update({f"{step}: {_UNREADABLE}": n_unreadable} if n_unreadable else {})
+        return mapped.done

@@ -56,27 +56,21 @@ def load_unseen(
 
 def examine(bench: Bench, model: str, engine: Engine, tasks: Tasks, base: Examined | None) -> Examined:
     """Put one model to everything that needs no judge; ``base`` is what the base did, None for the base itself."""
-    responses = respond(tasks.prompts, model, engine, sampling=tasks.sampling, seed=bench.seed, mapper=bench.mapper)
-    bench.count(f"respond/{model}", responses)
+    mapped = respond(tasks.prompts, model, engine, sampling=tasks.sampling, seed=bench.seed, mapper=bench.mapper)
+    responses = bench.count(f"respond/{model}", mapped)
 
     def scored(rows: Sequence[ScoreRow], purpose: str) -> Sequence[Scored]:
-        if not rows:
-            return ()
-        mapped = score(rows, model, engine, purpose=purpose, mapper=bench.mapper)
-        bench.count(f"{purpose}/{model}", mapped)
-        return mapped.done
+        place = f"{purpose}/{model}"
+        return bench.count(place, score(rows, model, engine, purpose=purpose, mapper=bench.mapper)) if rows else ()
 
     def answered(rows: Sequence[ChoiceRow], file: str) -> Sequence[ChoiceAnswer]:
-        if not rows:
-            return ()
-        mapped = answer(rows, model, engine, file=file, mapper=bench.mapper)
-        bench.count(f"multiple choice {file}/{model}", mapped)
-        return mapped.done
+        place = f"multiple choice {file}/{model}"
+        return bench.count(place, answer(rows, model, engine, file=file, mapper=bench.mapper)) if rows else ()
 
     return Examined(
-        responses=responses.done,
+        responses=responses,
         references=scored(tasks.references, "reference loss"),
-        drift=scored(drift_rows(responses.done if base is None else base.responses), "drift"),
+        drift=scored(drift_rows(responses if base is None else base.responses), "drift"),
         preferences=scored(tasks.preferences, "preferences"),
         choices={file: answered(rows, file) for file, rows in tasks.choices.items()},
     )

@@ -7,7 +7,8 @@
   where it does, the plain answer is the one to keep.
 - ``contrast``: samples of the policy, drawn until one is of the class that its kind of prompt calls for and one is not;
   the first of these is intended. It shows a model the very mistakes that it makes, needless refusals of twins among
-  them, and needs rules that read a response's class, not a judge.
+  them, and needs rules that read a response's class, not a judge. Where a reason makes the difference, a refusal that
+  was cut before it could give one is on neither side.
 
 Which response becomes a is drawn by the row's seed, so that no source is tied to a position.
 """
@@ -126,18 +127,22 @@ async def _contrasting(plan: PairPlan, making: PairMaking) -> tuple[_Candidate, 
     """Draw one sample after another until both sides are there."""
     wanted = making.wanted(plan.prompt.kind) or _OBJECTING
     better = other = None
+    n_undecided = 0
     for number in range(1, making.n_tries + 1):
         drawn = CompletionRequest(messages=plan.prompt.turns, sampling=_sampling(plan, making, f"contrast {number}"))
         side = _candidate(plan, making, await making.policy.complete(drawn), f"sample {number}")
         found = classify_response(plan.prompt.text, side.text)
         if found == "bare_refusal" and "objection" in wanted and OPEN in side.flags:
-            continue  # the reason that would make it an objection may lie behind the cut
+            n_undecided += 1  # the reason that would make it an objection may lie behind the cut
+            continue
         if found in wanted:
             better = better or (None if set(side.flags) & BLOCKING else side)
         else:
             other = other or (None if set(side.flags) & _NO_NEGATIVE else side)
         if better and other:
             return better, other
+    if n_undecided:
+        return Filtered("contrast: refusals cut before a reason, and no pair of the other samples")
     missing = "none as intended" if other else "all as intended"
     return Filtered(f"contrast: {missing if better or other else 'none usable'} in {making.n_tries} samples")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import takewhile
 
 from charter.text_quality.sentences import plain, stems, words
@@ -18,12 +19,16 @@ def copies_example(prompt: str, text: str, examples: Iterable[str]) -> bool:
         text: the revision.
         examples: the revisions of the worked examples that the model was shown.
     """
-    own, asked = words(plain(text)), stems(prompt)
+    own = words(plain(text))
     for example in examples:
-        shared = [
-            mine
-            for mine, _ in takewhile(lambda pair: pair[0] == pair[1], zip(own, words(plain(example)), strict=False))
-        ]
-        if len(shared) >= _OPENING and stems(" ".join(shared)) - asked:
+        pairs = zip(own, _words_of(example), strict=False)
+        shared = [word for word, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+        if len(shared) >= _OPENING and stems(" ".join(shared)) - stems(prompt):
             return True
     return False
+
+
+@lru_cache(maxsize=64)
+def _words_of(example: str) -> tuple[str, ...]:
+    """Read an example once: every row is held against the same few."""
+    return words(plain(example))
