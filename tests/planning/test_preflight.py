@@ -84,6 +84,26 @@ def test_a_dataset_that_is_not_here_is_planned_by_number(tmp_path: Path, name: s
     check_inputs(recipe)
 
 
+def test_twins_are_looked_at(tmp_path: Path) -> None:
+    """Twins that name prompts which are not there stop a run, in the check and before it; twins without names warn."""
+    (tmp_path / "red.csv").write_text("nr,prompt\n" + "".join(f"r{n},Harm {n}?\n" for n in range(16)), "utf-8")
+    rows = [{"prompt": f"Benign {n}?", "twin_of": f"r{n}"} for n in range(16)]
+    (tmp_path / "twins.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    own = (f"prompts.red_team={tmp_path / 'red.csv'}", f"prompts.benign_twin={tmp_path / 'twins.jsonl'}")
+    recipe = small_recipe(tmp_path, *own)
+    (error,) = check_recipe(recipe, tmp_path).errors
+    assert error.about == "prompts.benign_twin"
+    assert "twins.jsonl:1: twin_of is 'r0'" in error.message
+    with pytest.raises(UserError, match=r"set prompts\.red_team\.id_column"):
+        check_inputs(recipe)
+    linked = small_recipe(tmp_path, *own, "prompts.red_team.id_column=nr")
+    assert not [one for one in check_recipe(linked, tmp_path).findings if one.about == "prompts.benign_twin"]
+    (tmp_path / "twins.jsonl").write_text("".join(f'"Benign {n}?"\n' for n in range(16)), "utf-8")
+    (found,) = [one for one in check_recipe(recipe, tmp_path).findings if one.about == "prompts.benign_twin"]
+    assert found.severity == "warning"
+    assert "split on their own" in found.message
+
+
 def test_rejected_rows_are_noted(tmp_path: Path) -> None:
     """Rows of a prompt file that are left out are counted with the reason."""
     lines = "".join(f'{{"prompt": "Number {number % 30}?"}}\n' for number in range(33))

@@ -133,9 +133,22 @@ def test_a_column_that_no_row_has_is_refused(load: Load) -> None:
 def test_ids_must_be_distinct_and_there(load: Load) -> None:
     """Two prompts of one id, or a row without one, are refused with the line."""
     rows = [{"prompt": "a", "nr": 1}, {"prompt": "b", "nr": 1}]
-    assert _refusal(load, rows, id_column="nr") == ":2: the id '1' was used before; ids must be distinct"
+    message = _refusal(load, rows, id_column="nr")
+    assert message.startswith(":1); ids must be distinct: mend them, or name another column with 'id_column'")
     rows = [{"prompt": "a", "nr": 1}, {"prompt": "b", "nr": None}]
     assert _refusal(load, rows, id_column="nr").startswith(":2: the id in column 'nr' is empty")
+
+
+def test_a_column_called_id_is_understood(load: Load) -> None:
+    """Ids are found without being asked for; a row without one has its content's, and another column goes first."""
+    rows = [{"prompt": "a", "id": 7, "nr": "x"}, {"prompt": "b", "id": None, "nr": "y"}]
+    first, second = load(rows).prompts
+    assert first.id == "7"
+    assert second.id == load([{"prompt": "b"}]).prompts[0].id
+    assert [one.id for one in load(rows, id_column="nr").prompts] == ["x", "y"]
+    assert load(rows).given_ids == {"7"}
+    with pytest.raises(PromptError, match=r"x.jsonl:2: the id '7' in column 'id' was used before \(.*x.jsonl:1\)"):
+        load([{"prompt": "a", "id": 7}, {"prompt": "b", "id": 7}])
 
 
 def test_a_field_that_no_file_can_hold_names_its_line(load: Load) -> None:

@@ -19,13 +19,14 @@ from charter.planning.needs import list_needs, missing
 from charter.planning.places import confusing_names, path_hint
 from charter.planning.plan import make_plan
 from charter.planning.shortages import find_shortages
-from charter.prompts import load_prompts
+from charter.prompts import LoadedPrompts, load_prompts
 from charter.prompts.selection import Selection, select_prompts
 from charter.prompts.sources import BUILT_IN
+from charter.prompts.twins import check_twins, describe_unlinked
 from charter.recipe import Recipe
 from charter.recipe.contradictions import doubts
 from charter.recipe.settings import PromptSource
-from charter.records import Prompt, PromptKind, make_prompt
+from charter.records import PromptKind, make_prompt
 from charter.runs.folder import check_place, role_specs
 from charter.status import STAGE_NAMES
 
@@ -112,12 +113,15 @@ def _prompts(
     report: Preflight, recipe: Recipe, constitutions: tuple[Constitution | None, Constitution | None]
 ) -> Selection | None:
     """Load and select the run's prompts; datasets that are not here are stood in for."""
-    loaded = {kind: _load(report, kind, source, recipe) for kind, source in recipe.prompts.sources().items()}
-    found = {kind: prompts for kind, prompts in loaded.items() if prompts is not None}
+    sources = recipe.prompts.sources()
+    loaded = {kind: _load(report, kind, source, recipe) for kind, source in sources.items()}
+    found = {kind: one for kind, one in loaded.items() if one is not None}
+    _check_twins(report, {kind: one for kind, one in found.items() if not _is_remote(sources[kind])})
     first, second = constitutions
     if first is None or second is None or len(found) < len(loaded):
         return None
-    select = partial(select_prompts, found, (first, second), **recipe.prompts.numbers())
+    prompts = {kind: one.prompts for kind, one in found.items()}
+    select = partial(select_prompts, prompts, (first, second), **recipe.prompts.numbers())
     selection = report.tried("prompts", select)
     if selection is not None:
         for severity, about, problem in find_shortages(recipe, selection):
@@ -125,22 +129,29 @@ def _prompts(
     return selection
 
 
-def _load(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Recipe) -> Sequence[Prompt] | None:
+def _check_twins(report: Preflight, loaded: Mapping[PromptKind, LoadedPrompts]) -> None:
+    """Look whether twins name their red-team prompts, of sources that are here."""
+    about = "prompts.benign_twin"
+    report.tried(about, check_twins, loaded)
+    unlinked = describe_unlinked(loaded["benign_twin"]) if "benign_twin" in loaded else ""
+    if unlinked:
+        report.add("warning", about, unlinked)
+
+
+def _load(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Recipe) -> LoadedPrompts | None:
     about = f"prompts.{kind}"
     if not _is_remote(source):
         load = partial(load_prompts, kind=kind, **source.model_dump())
         loaded = report.tried(about, load, hint=path_hint(source.source))
-        if loaded is None:
-            return None
-        for reason, n in loaded.rejected.items():
+        for reason, n in loaded.rejected.items() if loaded else ():
             report.add("note", about, f"{source.source}: {n} rows are left out: {reason}")
-        return loaded.prompts
+        return loaded
     settings = recipe.prompts
     asked = (settings.n_train_helpful, settings.n_evaluation_helpful)
     n_train, n_held_out = asked if kind == "helpful" else (settings.n_train, settings.n_evaluation)
     n = source.limit or (n_train or _UNKNOWN_PROMPTS) + n_held_out
     report.add("note", about, f"{source.source} is fetched when the run starts; planned as {n} prompts of 50 tokens")
-    return [make_prompt(f"{_UNKNOWN_TEXT}{number}", kind) for number in range(n)]
+    return LoadedPrompts(tuple(make_prompt(f"{_UNKNOWN_TEXT}{number}", kind) for number in range(n)), {}, source.source)
 
 
 def _is_remote(source: PromptSource) -> bool:

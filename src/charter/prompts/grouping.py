@@ -11,8 +11,11 @@ _APOSTROPHES = dict.fromkeys(map(ord, "'`\u2018\u2019\u02bc"))  # "don't" and "d
 
 
 def group_of(prompt: Prompt) -> str:
-    """Name what a prompt stands for by itself: a benign twin joins the red-team prompt that it imitates."""
-    return prompt.twin_of or prompt.id
+    """Name what a prompt stands for by itself: a benign twin joins the red-team prompt that it imitates.
+
+    A red-team prompt stands for itself, also where it names its twin in turn.
+    """
+    return prompt.id if prompt.kind == "red_team" else prompt.twin_of or prompt.id
 
 
 def normalise_text(text: str) -> str:

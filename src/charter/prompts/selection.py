@@ -111,5 +111,6 @@ def _check_ids(prompts: Sequence[Prompt]) -> None:
         if other is not prompt:
             raise PromptError(
                 f"the id {prompt.id!r} is used by a {other.kind} prompt ({other.source}) and a {prompt.kind} prompt "
-                f"({prompt.source}); leave out 'id_column' for one of them, or make their ids differ"
+                f"({prompt.source}); make their ids differ, such as 'r{prompt.id}' and 'h{prompt.id}', or name another "
+                "column of one of them with 'id_column'"
             )

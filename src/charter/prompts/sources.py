@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
@@ -28,10 +28,18 @@ _LIKELY_COLUMNS = ("prompt", "prompt_text", "instruction", "question", "text")
 
 @dataclass(frozen=True)
 class LoadedPrompts:
-    """Prompts read from one source, and how many rows were left out, by reason."""
+    """Prompts read from one source, and how many rows were left out, by reason.
+
+    ``places`` says by prompt id where each was read (nothing of built-in ones). ``given_ids`` are the ids that the
+    source itself gives, those of rows that were left out too; ``columns`` are its columns.
+    """
 
     prompts: tuple[Prompt, ...]
     rejected: dict[str, int]
+    source: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
+    given_ids: frozenset[str] = frozenset()
+    columns: tuple[str, ...] = ()
 
 
 def load_prompts(
@@ -51,7 +59,8 @@ def load_prompts(
         source: ``built-in``, a file, a saved dataset's folder, or a Hugging Face dataset id.
         kind: what the prompts are for.
         column: where the prompt is; None takes the first likely name that exists (or ``messages``).
-        id_column: where the source's own ids are; None makes ids from the content.
+        id_column: where the source's own ids are; None takes ``id`` where it exists, and makes the id of a row without
+            one from its content.
         category_column: where the category is; None takes ``category`` where it exists.
         where: keep rows whose columns equal these values; a CSV's cells are compared as text. Built-in prompts have
             ``id`` and ``category``.
@@ -74,6 +83,7 @@ def load_prompts(
     _check_columns(rows, columns)
     rejected: Counter[str] = Counter()
     prompts: dict[str, Prompt] = {}
+    places: dict[str, str] = {}
     texts: set[str] = set()
     for row in rows:
         if not all(_is(row.values.get(name), value) for name, value in columns.where.items()):
@@ -85,15 +95,26 @@ def load_prompts(
         elif prompt.text in texts:
             rejected["duplicate text"] += 1
         elif prompt.id in prompts:
-            raise PromptError(f"{row.place}: the id {prompt.id!r} was used before; ids must be distinct")
+            raise PromptError(
+                f"{row.place}: the id {prompt.id!r} in column {columns.id_name!r} was used before "
+                f"({places[prompt.id]}); ids must be distinct: mend them, or name another column with 'id_column'"
+            )
         elif limit is not None and len(prompts) >= limit:
             rejected["over the limit"] += 1
         else:
             prompts[prompt.id] = prompt
+            places[prompt.id] = row.place
             texts.add(prompt.text)
     if not prompts:
         raise PromptError(f"{source}: no prompt is left of {len(rows)} rows ({dict(rejected)}); check column and where")
-    return LoadedPrompts(tuple(prompts.values()), dict(rejected))
+    return LoadedPrompts(
+        tuple(prompts.values()),
+        dict(rejected),
+        source,
+        places,
+        frozenset(given for row in rows if (given := _optional(row, columns.id_name)) is not None),
+        tuple(dict.fromkeys(name for row in rows for name in row.values)),
+    )
 
 
 def _refuse_columns(named: Mapping[str, str | None]) -> None:
@@ -112,7 +133,14 @@ def _load_built_in(kind: PromptKind, where: Mapping[str, Any], limit: int | None
         raise PromptError(f"no built-in {kind} prompt is left where {dict(where)}; check where")
     kept = tuple(found[:limit])
     rejected = {"filtered by where": len(prompts) - len(found), "over the limit": len(found) - len(kept)}
-    return LoadedPrompts(kept, {reason: n for reason, n in rejected.items() if n})
+    given_ids = frozenset(one.id for one in prompts)
+    return LoadedPrompts(
+        kept,
+        {reason: n for reason, n in rejected.items() if n},
+        BUILT_IN,
+        given_ids=given_ids,
+        columns=_BUILT_IN_COLUMNS,
+    )
 
 
 def _built_in(kind: PromptKind) -> tuple[Prompt, ...]:
@@ -142,6 +170,11 @@ class _Columns:
     category: str | None
     where: dict[str, Any]
 
+    @property
+    def id_name(self) -> str:
+        """The column of the ids: the one that was named, else ``id``, which a source may lack."""
+        return self.id or "id"
+
 
 def _check_columns(rows: Sequence[SourceRow], columns: _Columns) -> None:
     """Every row needs its prompt and its id; what rows are chosen or sorted by may be missing from some."""
@@ -165,7 +198,7 @@ def _prompt(row: SourceRow, kind: PromptKind, source: str, columns: _Columns) ->
     turns = _turns(row, columns.prompt)
     if not turns:
         return None
-    given_id = None if columns.id is None else _optional(row, columns.id)
+    given_id = _optional(row, columns.id_name)
     if columns.id is not None and given_id is None:
         raise PromptError(
             f"{row.place}: the id in column {columns.id!r} is empty; give every row one, or no 'id_column'"
