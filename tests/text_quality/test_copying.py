@@ -35,3 +35,23 @@ def test_an_opening_about_the_examples_subject_is_a_copy(prompt: str, text: str,
 def test_without_examples_nothing_is_copied() -> None:
     """Zero-shot there is nothing to copy."""
     assert copies_example(WALLET, EXAMPLES[0], ()) is False
+
+
+SHAPED = (
+    "Sorry, I won't help with that, because it is theft and others would pay.",
+    "Sorry, I won't help with that, because the dog would suffer.",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "copies"),
+    [
+        ("Sorry, I won't help with that, because it could ruin the owner.", False),
+        ("Sorry, I won't help with that, because it is theft.", True),
+        ("Sorry, I won't help with that, because the dog would bark.", True),
+        ("Sorry, I won't help with that, because the owner would pay for it.", False),
+    ],
+)
+def test_what_two_examples_share_is_their_shape(text: str, *, copies: bool) -> None:
+    """A courtesy and a refusal that every example opens with are meant to be copied; a reason is not."""
+    assert copies_example(WALLET, text, SHAPED) is copies

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import takewhile
 
@@ -14,18 +14,27 @@ _OPENING = 6  # words: "I will not write a review" is an example's; "I will not 
 def copies_example(prompt: str, text: str, examples: Iterable[str]) -> bool:
     """Say whether a text opens with an example's words, some of which have nothing to do with the prompt.
 
+    Words with which another example opens too ("Sorry, I will not help with that, because") are the shape that the
+    examples are there to teach, and no copy.
+
     Args:
         prompt: what was asked.
         text: the revision.
         examples: the revisions of the worked examples that the model was shown.
     """
     own = words(plain(text))
-    for example in examples:
-        pairs = zip(own, _words_of(example), strict=False)
-        shared = [word for word, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
-        if len(shared) >= _OPENING and stems(" ".join(shared)) - stems(prompt):
+    shown = [_words_of(example) for example in examples]
+    for example in shown:
+        n_shared = _n_shared(own, example)
+        n_shape = max((_n_shared(example, other) for other in shown if other != example), default=0)
+        if n_shared >= _OPENING and stems(" ".join(own[n_shape:n_shared])) - stems(prompt):
             return True
     return False
+
+
+def _n_shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """Count the words with which both open."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 @lru_cache(maxsize=64)
