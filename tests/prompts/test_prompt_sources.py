@@ -106,7 +106,7 @@ def test_conversations_are_read_up_to_the_last_question(load: Load) -> None:
         (["x"], ":2: not a message ("),
         ({"role": "user", "content": "x"}, ":2: 'messages' is dict; expected a text or a list of messages"),
         (7, ":2: 'messages' is int; expected a text or a list of messages"),
-        ("\ud800", ":2: not a message (content: Value error, the text holds half of a surrogate pair (U+D800)"),
+        ("\ud800", ":2: not a message (content: the text holds half of a surrogate pair (U+D800)"),
     ],
 )
 def test_a_wrong_message_names_its_line(load: Load, value: Any, message: str) -> None:
@@ -119,6 +119,17 @@ def test_a_missing_column_names_its_line(load: Load, options: dict[str, str]) ->
     """The prompt's column, and the id's, must be in every row."""
     rows = [{"prompt": "a", "q": "b"}, {"prompt": "c"}]
     assert _refusal(load, rows, **options) == ":2: there is no column 'q'; the columns are prompt"
+
+
+def test_a_missing_column_of_a_table_is_its_headers(tmp_path: Path) -> None:
+    """A CSV names its columns in the header: its line is named, with the nearest column."""
+    (tmp_path / "x.csv").write_text("nr,promt\n1,a\n", "utf-8")
+    with pytest.raises(PromptError) as caught:
+        load_prompts(str(tmp_path / "x.csv"), "helpful", column="prompt")
+    there = 'the columns are nr, promt; did you mean "promt"?'
+    assert str(caught.value).endswith(f"x.csv:1: there is no column 'prompt'; {there}")
+    with pytest.raises(PromptError, match=r"x.csv:1: which column is the prompt\? Set 'column' to one of: nr, promt"):
+        load_prompts(str(tmp_path / "x.csv"), "helpful")
 
 
 def test_a_column_that_no_row_has_is_refused(load: Load) -> None:
@@ -153,7 +164,7 @@ def test_a_column_called_id_is_understood(load: Load) -> None:
 
 def test_a_field_that_no_file_can_hold_names_its_line(load: Load) -> None:
     """Half a surrogate pair in a category is told with its line and column."""
-    assert _refusal(load, [{"prompt": "a", "category": "\udfff"}]).startswith(":1: category: Value error, the text")
+    assert _refusal(load, [{"prompt": "a", "category": "\udfff"}]).startswith(":1: category: the text")
 
 
 def test_rejected_rows_are_counted(load: Load) -> None:
@@ -170,7 +181,13 @@ def test_rejected_rows_are_counted(load: Load) -> None:
     ]
     loaded = load(rows, where={"lang": "en"}, limit=2)
     assert _texts(loaded) == ["a", "c"]
-    assert loaded.rejected == {"duplicate text": 1, "empty": 3, "filtered by where": 1, "over the limit": 1}
+    assert loaded.rejected == {
+        "duplicate text": 1,
+        "empty": 2,
+        "filtered by where": 1,
+        "over the limit": 1,
+        "without a user's turn": 1,
+    }
 
 
 _ROW = st.fixed_dictionaries(
@@ -211,7 +228,7 @@ def test_conditions_keep_numbers_and_text_apart_in_json(load: Load) -> None:
 def test_nothing_left_is_an_error(load: Load) -> None:
     """A file whose every row is rejected says how many there were, and why."""
     message = _refusal(load, [{"prompt": "", "lang": "en"}, {"prompt": "b", "lang": "de"}], where={"lang": "en"})
-    assert message.startswith(": no prompt is left of 2 rows ({'empty': 1, 'filtered by where': 1}); check column")
+    assert message.startswith(": no prompt is left of 2 rows (1 empty, 1 filtered by where); check 'column'")
 
 
 def test_saved_datasets_are_prompts(tmp_path: Path) -> None:

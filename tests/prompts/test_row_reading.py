@@ -77,6 +77,45 @@ def test_a_byte_order_mark_is_no_text(write: Write, name: str) -> None:
     assert read_rows(str(write(name, "\ufeff" + content)))[0].values == {"prompt": "hi"}
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.csv", "nr;prompt;category\r\n1;Why, then?;a\r\n"),
+        ("x.csv", '"nr";"prompt";"category"\n"1";"Why, then?";"a"\n'),
+        ("x.csv", "nr\tprompt\tcategory\n1\tWhy, then?\ta\n"),
+        ("x.tsv", "nr\tprompt\tcategory\n1\tWhy, then?\ta\n"),
+        ("x.csv", '\nnr,prompt,category\n1,"Why, then?",a\n'),
+    ],
+)
+def test_what_separates_cells_is_told_by_the_header(write: Write, name: str, content: str) -> None:
+    """Spreadsheets of many countries write semicolons or tabs into a CSV; blank lines above a header are none."""
+    (row,) = read_rows(str(write(name, content)))
+    assert row.values == {"nr": "1", "prompt": "Why, then?", "category": "a"}
+    assert row.header.rpartition(":")[2] == ("2" if content.startswith("\n") else "1" if row.header else "")
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("prompt\nWhy; then?\n", ["prompt"]),
+        ("prompt,a;b\nWhy; then?,c\n", ["prompt", "a;b"]),
+        ('prompt,"a;b;c\td"\nWhy,c\n', ["prompt", "a;b;c\td"]),
+    ],
+)
+def test_a_comma_goes_before_other_separators(write: Write, content: str, columns: list[str]) -> None:
+    """Where commas separate a header, or nothing does, semicolons and tabs are text."""
+    (row,) = read_rows(str(write("x.csv", content)))
+    assert list(row.values) == columns
+
+
+def test_the_wrong_number_of_semicolons(write: Write) -> None:
+    """What to check is what separates this file's cells."""
+    message = _refusal(write("x.csv", "a;b\n1;2;3\n"))
+    assert (
+        message == ":2: 3 cells where the header has 2; check the semicolons, and put quotes around cells that hold one"
+    )
+
+
 def test_long_cells_are_read(write: Write) -> None:
     """A cell may be longer than the 131,072 characters where Python's reader stops by default."""
     rows = read_rows(str(write("x.csv", f"prompt\n{'x' * 500_000}\n")))
@@ -97,7 +136,7 @@ def test_long_cells_are_read(write: Write) -> None:
         ),
         ('a,b\n1,"x"y\n', ":2: not CSV ("),
         ('"a,b\n1,2\n', ":1: not CSV (unexpected end of data)"),
-        (b"a,b\n1,caf\xe9\n", ": not UTF-8 at byte 9; save the file as UTF-8"),
+        (b"a,b\n1,caf\xe9\n", ":2: the byte 0xe9 is not UTF-8; save the file as UTF-8"),
     ],
 )
 def test_a_wrong_csv_names_its_line(write: Write, content: str | bytes, message: str) -> None:
@@ -117,12 +156,12 @@ def test_json_lines_are_read(write: Write) -> None:
     ("content", "message"),
     [
         ("\n\n", ": it holds no rows"),
-        ('{"prompt": "a"}\n{"prompt": \n', ":2: not JSON (Expecting value"),
-        ('{"prompt": "a"}\n[1]\n', ":2: expected an object or a string, found list"),
-        ("3\n", ":1: expected an object or a string, found int"),
+        ('{"prompt": "a"}\n{"prompt": \n', ":2: not JSON (expecting value at column 12); expected one object a line"),
+        ('{"prompt": "a"}\n[1]\n', ":2: expected an object or a text, found a list"),
+        ("3\n", ":1: expected an object or a text, found a number"),
         ("1" * 5000, ":1: not JSON (Exceeds the limit"),
         ("[" * 100_000, ":1: not JSON ("),
-        (b'{"prompt": "\xff"}', ": not UTF-8 at byte 12"),
+        (b'{"prompt": "\xff"}', ":1: the byte 0xff is not UTF-8"),
     ],
     ids=["empty", "torn", "list", "number", "long number", "deep", "bytes"],
 )
@@ -144,9 +183,10 @@ def test_json_lists_are_read(write: Write) -> None:
     ("content", "message"),
     [
         ("[]", ": it holds no rows"),
-        ('{"prompt": "a"}', ": expected a list of objects, found dict"),
-        ('[{"prompt": "a"}, 3]', " item 2: expected an object or a string, found int"),
-        ("[", ": not JSON (Expecting value: line 1 column 2"),
+        ('{"prompt": "a"}', ": expected a list of objects, found an object"),
+        ('[{"prompt": "a"}, 3]', " item 2: expected an object or a text, found a number"),
+        ("[", ":1: not JSON (expecting value at column 2); expected a list of objects; a file with one object"),
+        ('[\n "a",\n}\n', ":3: not JSON ("),
     ],
 )
 def test_wrong_json_names_its_item(write: Write, content: str, message: str) -> None:
@@ -173,8 +213,8 @@ def test_a_wrong_parquet_file_is_named(write: Write) -> None:
 
 def test_files_of_other_kinds_are_refused(write: Write) -> None:
     """A file whose kind is unknown names the kinds that are not; a missing one names what could have been."""
-    assert _refusal(write("x.tsv", "a\tb\n")) == (
-        ": unknown kind of file '.tsv'; known: .csv, .json, .jsonl, .ndjson, .parquet"
+    assert _refusal(write("x.tab", "a\tb\n")) == (
+        ": unknown kind of file '.tab'; known: .csv, .json, .jsonl, .ndjson, .parquet, .tsv"
     )
 
 

@@ -1,4 +1,4 @@
-"""Readers of rows: CSV, JSON lines, JSON, Parquet, and Hugging Face datasets, each row with the place it came from."""
+"""Readers of rows: CSV, TSV, JSON lines, JSON, Parquet, Hugging Face datasets; each row with the place it came from."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ from charter.errors import PromptError
 from charter.files.hub_ids import is_dataset_id
 
 _MAX_CELL = 10_000_000  # characters; Python's csv stops at 131,072 by default
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True)
 class SourceRow:
-    """One row as the file has it, and where it stands (``file:line``, or ``file row N``)."""
+    """One row as the file has it, where it stands (``file:line``, or ``file row N``), and where its columns are named.
+
+    ``header`` is empty where each row names its own.
+    """
 
     values: dict[str, Any]
     place: str
+    header: str = ""
 
 
 def read_rows(source: str, *, split: str | None = None) -> list[SourceRow]:
@@ -49,75 +54,113 @@ def _rows(source: str, split: str | None) -> Iterator[SourceRow]:
     if is_dataset_id(source):
         return _hub_dataset(source, split)
     raise PromptError(
-        f"{source}: no such file. Expected a CSV, JSON-lines, JSON or Parquet file, a saved dataset's folder, a "
+        f"{source}: no such file. Expected a CSV, TSV, JSON-lines, JSON or Parquet file, a saved dataset's folder, a "
         "Hugging Face dataset id (owner/name), or 'built-in'."
     )
 
 
 def _text(path: Path) -> str:
+    raw = b""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        raw = path.read_bytes()
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise PromptError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise PromptError(
+            f"{path}:{line}: the byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        ) from error
     except OSError as error:
         raise PromptError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
 def _csv(path: Path) -> Iterator[SourceRow]:
+    text = _text(path)
+    return _separated(path, text, _find_separator(text))
+
+
+def _tsv(path: Path) -> Iterator[SourceRow]:
+    return _separated(path, _text(path), "\t")
+
+
+def _find_separator(text: str) -> str:
+    """Tell by the header what separates cells: where no comma does, spreadsheets write semicolons or tabs."""
+    widths = {}
+    for separator in _SEPARATORS:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        try:
+            widths[separator] = len(next(filter(None, rows), ()))
+        except csv.Error:  # which the reading itself tells with its line
+            return ","
+    return "," if widths[","] > 1 else max(widths, key=lambda separator: widths[separator])
+
+
+def _separated(path: Path, text: str, separator: str) -> Iterator[SourceRow]:
     csv.field_size_limit(_MAX_CELL)
     # Python's csv ends a row at whatever ends a piece of its input: only CR and LF may, no other line separator.
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] | None = None
+    header_place = ""
     line = 1
     try:
         for cells in reader:
-            if header is None:
-                header = _header(cells, path)
-            elif cells:
+            if header is None and cells:
+                header, header_place = _header(cells, f"{path}:{line}"), f"{path}:{line}"
+            elif header is not None and cells:
                 if len(cells) != len(header):
                     raise PromptError(
-                        f"{path}:{line}: {len(cells)} cells where the header has {len(header)}; check the commas, and "
-                        "put quotes around cells that hold one"
+                        f"{path}:{line}: {len(cells)} cells where the header has {len(header)}; check the "
+                        f"{_SEPARATORS[separator]}, and put quotes around cells that hold one"
                     )
-                yield SourceRow(dict(zip(header, cells, strict=True)), f"{path}:{line}")
+                yield SourceRow(dict(zip(header, cells, strict=True)), f"{path}:{line}", header_place)
             line = reader.line_num + 1
     except csv.Error as error:
         raise PromptError(f"{path}:{line}: not CSV ({error}); check the quotes of the row that begins here") from error
 
 
-def _header(cells: list[str], path: Path) -> list[str]:
+def _header(cells: list[str], place: str) -> list[str]:
     twice = [name for name, n in Counter(cells).items() if n > 1]
     if twice:
-        raise PromptError(f"{path}:1: the column name {twice[0]!r} occurs twice; give each column its own name")
+        raise PromptError(f"{place}: the column name {twice[0]!r} occurs twice; give each column its own name")
     return cells
 
 
 def _json_lines(path: Path) -> Iterator[SourceRow]:
     for number, line in enumerate(_text(path).split("\n"), start=1):
         if line.strip():
-            yield SourceRow(_object(_parse(line, f"{path}:{number}"), f"{path}:{number}"), f"{path}:{number}")
+            place = f"{path}:{number}"
+            yield SourceRow(_object(_parse(line, path, number, "expected one object a line"), place), place)
 
 
 def _json(path: Path) -> Iterator[SourceRow]:
-    data = _parse(_text(path), str(path))
+    data = _parse(_text(path), path, 1, "expected a list of objects; a file with one object a line ends in .jsonl")
     if not isinstance(data, list):
-        raise PromptError(f"{path}: expected a list of objects, found {type(data).__name__}")
+        raise PromptError(f"{path}: expected a list of objects, found {_kind_of(data)}")
     for number, value in enumerate(data, start=1):
         yield SourceRow(_object(value, f"{path} item {number}"), f"{path} item {number}")
 
 
-def _parse(text: str, place: str) -> Any:
+def _parse(text: str, path: Path, line: int, expected: str) -> Any:
+    """Read JSON that begins on a line of a file; an error names the line and column in that file."""
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # also for numbers of thousands of digits
-        raise PromptError(f"{place}: not JSON ({error}); expected one object a line, or a list of objects") from error
+    except json.JSONDecodeError as error:
+        place = f"{path}:{line + error.lineno - 1}"
+        problem = f"{error.msg[0].lower()}{error.msg[1:]} at column {error.colno}"
+        raise PromptError(f"{place}: not JSON ({problem}); {expected}") from error
+    except (ValueError, RecursionError) as error:  # for numbers of thousands of digits, and brackets without end
+        raise PromptError(f"{path}:{line}: not JSON ({error}); {expected}") from error
+
+
+def _kind_of(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 def _object(value: Any, place: str) -> dict[str, Any]:
     if isinstance(value, str):
         return {"prompt": value}
     if not isinstance(value, dict):
-        raise PromptError(f"{place}: expected an object or a string, found {type(value).__name__}")
+        raise PromptError(f"{place}: expected an object or a text, found {_kind_of(value)}")
     return value
 
 
@@ -130,7 +173,7 @@ def _parquet(path: Path) -> Iterator[SourceRow]:
     except (pa.ArrowException, OSError) as error:
         raise PromptError(f"{path}: not a Parquet file ({error}); check how it was written") from error
     for number, values in enumerate(table.to_pylist(), start=1):
-        yield SourceRow(values, f"{path} row {number}")
+        yield SourceRow(values, f"{path} row {number}", str(path))
 
 
 def _dataset_folder(path: Path, split: str | None) -> Iterator[SourceRow]:
@@ -171,7 +214,14 @@ def _dataset(loaded: Any, name: str, split: str | None) -> Iterator[SourceRow]:
             raise PromptError(f"{name}: has no split {chosen!r}, only {', '.join(loaded)}")
         loaded = loaded[chosen]
     for number, values in enumerate(loaded, start=1):
-        yield SourceRow(dict(values), f"{name} row {number}")
+        yield SourceRow(dict(values), f"{name} row {number}", name)
 
 
-_READERS = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json, ".parquet": _parquet}
+_READERS = {
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".json": _json,
+    ".parquet": _parquet,
+}

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from charter.errors import PromptError
+from charter.files.yaml_reading import nearest
 from charter.prompts.reading import SourceRow, read_rows
 from charter.records import Message, Prompt, PromptKind, make_prompt
 from charter.seeds import row_id
@@ -90,8 +91,8 @@ def load_prompts(
             rejected["filtered by where"] += 1
             continue
         prompt = _prompt(row, kind, source, columns)
-        if prompt is None:
-            rejected["empty"] += 1
+        if isinstance(prompt, str):
+            rejected[prompt] += 1
         elif prompt.text in texts:
             rejected["duplicate text"] += 1
         elif prompt.id in prompts:
@@ -106,7 +107,8 @@ def load_prompts(
             places[prompt.id] = row.place
             texts.add(prompt.text)
     if not prompts:
-        raise PromptError(f"{source}: no prompt is left of {len(rows)} rows ({dict(rejected)}); check column and where")
+        reasons = ", ".join(f"{n} {reason}" for reason, n in rejected.items())
+        raise PromptError(f"{source}: no prompt is left of {len(rows)} rows ({reasons}); check 'column' and 'where'")
     return LoadedPrompts(
         tuple(prompts.values()),
         dict(rejected),
@@ -181,11 +183,13 @@ def _check_columns(rows: Sequence[SourceRow], columns: _Columns) -> None:
     for name in (columns.prompt, columns.id):
         for row in rows if name is not None else ():
             if name not in row.values:
-                raise PromptError(f"{row.place}: there is no column {name!r}; the columns are {', '.join(row.values)}")
+                there = f"the columns are {', '.join(row.values)}{nearest(str(name), row.values)}"
+                raise PromptError(f"{row.header or row.place}: there is no column {name!r}; {there}")
     known = dict.fromkeys(name for row in rows for name in row.values)
     for name in (columns.category, *columns.where):
         if name is not None and name not in known:
-            raise PromptError(f"{rows[0].place}: no row has a column {name!r}; the columns are {', '.join(known)}")
+            there = f"the columns are {', '.join(known)}{nearest(name, known)}"
+            raise PromptError(f"{rows[0].header or rows[0].place}: no row has a column {name!r}; {there}")
 
 
 def _is(cell: Any, value: Any) -> bool:
@@ -194,10 +198,11 @@ def _is(cell: Any, value: Any) -> bool:
     return bool(cell == value)
 
 
-def _prompt(row: SourceRow, kind: PromptKind, source: str, columns: _Columns) -> Prompt | None:
+def _prompt(row: SourceRow, kind: PromptKind, source: str, columns: _Columns) -> Prompt | str:
+    """Make a row's prompt, or say why it has none."""
     turns = _turns(row, columns.prompt)
-    if not turns:
-        return None
+    if isinstance(turns, str):
+        return turns
     given_id = _optional(row, columns.id_name)
     if columns.id is not None and given_id is None:
         raise PromptError(
@@ -215,7 +220,7 @@ def _prompt(row: SourceRow, kind: PromptKind, source: str, columns: _Columns) ->
         )
     except ValidationError as error:
         first = error.errors()[0]
-        raise PromptError(f"{row.place}: {first['loc'][0]}: {first['msg']}") from error
+        raise PromptError(f"{row.place}: {first['loc'][0]}: {_said(first['msg'])}") from error
 
 
 def _optional(row: SourceRow, name: str) -> str | None:
@@ -223,14 +228,19 @@ def _optional(row: SourceRow, name: str) -> str | None:
     return None if value is None or value == "" else str(value)
 
 
-def _turns(row: SourceRow, column: str | None) -> tuple[Message, ...]:
-    """Read the conversation up to its last user turn: a text, or a list of messages."""
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _turns(row: SourceRow, column: str | None) -> tuple[Message, ...] | str:
+    """Read the conversation up to its last user turn, of a text or a list of messages; or say why there is none."""
     name = column or next((known for known in ("messages", *_LIKELY_COLUMNS) if known in row.values), None)
     if name is None:
-        raise PromptError(f"{row.place}: which column is the prompt? Set 'column' to one of: {', '.join(row.values)}")
+        columns = ", ".join(row.values)
+        raise PromptError(f"{row.header or row.place}: which column is the prompt? Set 'column' to one of: {columns}")
     value = row.values[name]
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return ()
+    if value is None or value == [] or (isinstance(value, str) and not value.strip()):
+        return "empty"
     if isinstance(value, str):
         return (_message(row, {"role": "user", "content": value}),)
     if not isinstance(value, list):
@@ -238,7 +248,7 @@ def _turns(row: SourceRow, column: str | None) -> tuple[Message, ...]:
     turns = [_message(row, turn) for turn in value]
     while turns and turns[-1].role != "user":
         turns.pop()
-    return tuple(turns)
+    return tuple(turns) or "without a user's turn"
 
 
 def _message(row: SourceRow, value: Any) -> Message:
@@ -249,4 +259,6 @@ def _message(row: SourceRow, value: Any) -> Message:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "message"
-        raise PromptError(f"{row.place}: not a message ({where}: {first['msg']}); expected role and content") from error
+        raise PromptError(
+            f"{row.place}: not a message ({where}: {_said(first['msg'])}); expected role and content"
+        ) from error

@@ -20,7 +20,7 @@ from charter.engines.embedded import EMBEDDED
 from charter.files.hub_ids import is_model_id
 
 _BUILT_IN_PROMPTS = "built-in"
-_FILE_ENDINGS = frozenset({".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".yaml", ".yml"})
+_FILE_ENDINGS = frozenset({".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".yaml", ".yml"})
 
 
 @dataclass(frozen=True)
