@@ -118,18 +118,28 @@ def test_a_missing_key_is_named(load: Load, text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("revise:\n  rounds: two\n", "r.yaml:7: 'revise.rounds' is 'two': expected a valid integer, unable to parse"),
+        ("revise:\n  rounds: two\n", "r.yaml:7: 'revise.rounds' is 'two': expected a whole number, without quotes"),
         ("revise:\n  rounds: 9\n", "r.yaml:7: 'revise.rounds' is 9: expected less than or equal to 8"),
-        ("revise:\n  rounds: 1.5\n", "r.yaml:7: 'revise.rounds' is 1.5: expected a valid integer, got a number with"),
+        ("revise:\n  rounds: 1.5\n", "r.yaml:7: 'revise.rounds' is 1.5: expected a whole number"),
         ("revise:\n  layout: chatty\n", "r.yaml:7: 'revise.layout' is 'chatty': expected 'chat' or 'transcript'"),
-        ("revise:\n", "r.yaml:6: 'revise' is None: expected keys inside it, such as rounds, layout, initial_layout"),
+        ("revise:\n", "r.yaml:6: 'revise' is empty (null): expected keys inside it, such as rounds, layout"),
         ("sft: all\n", "r.yaml:6: 'sft' is 'all': expected keys inside it, such as epochs, learning_rate, batch_size"),
         ("sft: {epochs: .inf}\n", "r.yaml:6: 'sft.epochs' is inf: expected a finite number"),
         ("dpo: {beta: .nan}\n", "r.yaml:6: 'dpo.beta' is nan: expected a finite number"),
         (
             "sft: {lora: {targets: 5}}\n",
-            "r.yaml:6: 'sft.lora.targets' is 5: expected a valid string, or expected a list",
+            "r.yaml:6: 'sft.lora.targets' is 5: expected a text; put it in quotes, or expected a list",
         ),
+        ("revise:\n  rounds: true\n", "r.yaml:7: 'revise.rounds' is true: expected a whole number"),
+        ("revise:\n  rounds: '3'\n", "r.yaml:7: 'revise.rounds' is '3': expected a whole number, without quotes"),
+        ("revise:\n  rounds: 2.0\n", "r.yaml:7: 'revise.rounds' is 2.0: expected a whole number"),
+        ("sft:\n  epochs: '2'\n", "r.yaml:7: 'sft.epochs' is '2': expected a number, without quotes"),
+        ("sft:\n  epochs: false\n", "r.yaml:7: 'sft.epochs' is false: expected a number"),
+        ("sft:\n  warmup:\n", "r.yaml:7: 'sft.warmup' is empty (null): expected a number"),
+        ("evaluate:\n  head_to_head: 'no'\n", "r.yaml:7: 'evaluate.head_to_head' is 'no': expected true or false"),
+        ("evaluate:\n  head_to_head: 0\n", "r.yaml:7: 'evaluate.head_to_head' is 0: expected true or false"),
+        ("models: {policy: 7}\n", "r.yaml:5: 'models.policy' is 7: expected keys inside it, such as name"),
+        ("report: [1, null]\n", "r.yaml:6: 'report' is [1, null]: expected keys inside it"),
         ("seed: -1\n", "r.yaml:6: 'seed' is -1: expected greater than or equal to 0"),
         ("label: {prior: {on_policy: 1.0}}\n", "r.yaml:6: 'label.prior.on_policy' is 1.0: expected less than 1"),
         ("label: {clamp: [0.4]}\n", "r.yaml:6: 'label.clamp.1' is missing; add it"),
@@ -141,7 +151,8 @@ def test_a_missing_key_is_named(load: Load, text: str, message: str) -> None:
 )
 def test_a_wrong_value_is_named_with_its_line(load: Load, lines: str, message: str) -> None:
     """A value of the wrong type or out of range is shown, with its line and what was expected."""
-    refusal = _refusal(load, SMALL + lines)
+    text = SMALL if not lines.startswith("models") else SMALL.partition("models:")[0] + "report: {}\n"
+    refusal = _refusal(load, text + lines)
     assert refusal.startswith(message)
     assert "\n" not in refusal
 
@@ -248,10 +259,9 @@ def test_the_shares_that_are_offered_are_taken(load: Load) -> None:
 
 
 def test_overrides_reach_any_depth(load: Load) -> None:
-    """Overrides set keys at any depth, in sections that the file has and in those it leaves out, the last one last."""
+    """Overrides set keys at any depth, in sections that the file has and in those it leaves out."""
     recipe = load(
         SMALL + "revise:\n  rounds: 4\n",
-        "revise.rounds=2",
         "revise.rounds=3",
         "sft.lora.r=4",
         "sft.learning_rate=2e-4",
@@ -293,15 +303,24 @@ def test_overrides_go_into_a_shorthand(load: Load) -> None:
     [
         ("revise.rounds", "override 'revise.rounds': expected key=value, such as revise.rounds=2"),
         ("=1", "override '=1': expected key=value, such as revise.rounds=2"),
-        ("revise.rounds=x", "override 'revise.rounds=x': 'revise.rounds' is 'x': expected a valid integer"),
+        ("revise.rounds=x", "override 'revise.rounds=x': 'revise.rounds' is 'x': expected a whole number"),
         ("revise.roundz=1", "override 'revise.roundz=1': unknown key 'revise.roundz'; did you mean 'rounds'?"),
         ("pairs.kinds={helpful: 2}", "override 'pairs.kinds={helpful: 2}': 'pairs.kinds.helpful' is 2: expected less"),
         ("pairs.kinds.helpful=0.5", "override 'pairs.kinds.helpful=0.5': the shares under 'pairs.kinds' add up to 0.5"),
         ("models.judge.max_rows=8", "override 'models.judge.max_rows=8': 'models.judge.name' is missing; add it"),
         ("name.x=1", "override 'name.x=1': 'name' is 'demo', which has no keys inside it"),
-        ("sft.lora.r.x=1", "override 'sft.lora.r.x=1': 'sft.lora.r' is {'x': 1}: expected a valid integer"),
-        ("seed=[1", "override 'seed=[1':"),
-        ("seed=*all", "override 'seed=*all':1: the alias \"*all\" is not allowed"),
+        ("sft.lora.r.x=1", "override 'sft.lora.r.x=1': 'sft.lora.r' is {\"x\": 1}: expected a whole number"),
+        ("seed=[1", "override 'seed=[1': '[1' is no whole YAML value ("),
+        ("label.prior={contrast:", "override 'label.prior={contrast:': '{contrast:' is no whole YAML value ("),
+        ("0.8}", "override '0.8}': expected key=value, such as revise.rounds=2, without spaces around the '='"),
+        (
+            "revise.max_tokens=8",
+            "override 'revise.max_tokens=8': 'revise.max_tokens' is set twice (first by 'revise.max",
+        ),
+        ("revise.rounds=", "override 'revise.rounds=': 'revise.rounds' is empty (null): expected a whole number"),
+        ("revise.rounds=true", "override 'revise.rounds=true': 'revise.rounds' is true: expected a whole number"),
+        ("name=a b", "override 'name=a b': 'name' is 'a b': expected a letter or digit, then letters, digits"),
+        ("seed=*all", "override 'seed=*all': the alias \"*all\" is not allowed"),
     ],
 )
 def test_a_wrong_override_is_named(load: Load, override: str, message: str) -> None:

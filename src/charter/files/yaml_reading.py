@@ -49,6 +49,8 @@ _INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)")
 _NAN = re.compile(r"\.(?:nan|NaN|NAN)")
 _MAX_DIGITS = 300
 
+_ARGUMENT = "argument"
+
 
 @dataclass(frozen=True)
 class YamlDocument:
@@ -100,6 +102,21 @@ def read_yaml(path: str | Path, *, error: type[UserError] = UserError) -> YamlDo
         byte = raw[problem.start]
         raise error(f"{source}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from problem
     return parse_yaml(text, source, error=error)
+
+
+def parse_argument(text: str, source: str, *, error: type[UserError] = UserError) -> Any:
+    """Read a value that was typed in a shell: errors name ``source`` without a line, and think of shell quotes."""
+    try:
+        return parse_yaml(text, _ARGUMENT, error=error).data
+    except error as problem:
+        said = re.sub(rf"^{_ARGUMENT}(:\d+)?", source, str(problem))
+        if isinstance(problem.__cause__, yaml.YAMLError):
+            what = getattr(problem.__cause__, "problem", None) or str(problem.__cause__)
+            said = (
+                f"{source}: {text!r} is no whole YAML value ({what}); where it holds spaces or braces, put quotes "
+                "around all of KEY=VALUE, since a shell splits at spaces"
+            )
+        raise error(said) from problem
 
 
 def parse_yaml(text: str, source: str, *, error: type[UserError] = UserError) -> YamlDocument:

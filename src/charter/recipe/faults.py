@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,17 @@ from pydantic import BaseModel, ValidationError
 from charter.files.yaml_reading import YamlDocument
 
 Path = tuple[int | str, ...]
+
+_MAX_SHOWN = 200  # characters of a value
+_EXPECTED = {
+    "int_type": "a whole number, without quotes",
+    "float_type": "a number, without quotes",
+    "bool_type": "true or false, without quotes",
+    "string_type": "a text; put it in quotes",
+    "tuple_type": "a list",
+    "dict_type": "keys inside it",
+    "string_pattern_mismatch": "a letter or digit, then letters, digits, '.', '_' and '-' alone: it names a folder",
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,15 @@ def _subject(finding: Any, where: Path) -> str:
         return f"unknown key {dotted!r}; "
     if finding["type"] == "missing":
         return f"{dotted!r} is missing; "
-    return f"{dotted!r} is {finding['input']!r}: "
+    return f"{dotted!r} is {shown(finding['input'])}: "
+
+
+def shown(value: Any) -> str:
+    """Write a value as YAML has it, long ones cut; text in quotes."""
+    if value is None:
+        return "empty (null)"
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list | dict) else repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _expectation(finding: Any, where: Path, model: type[BaseModel]) -> str:
@@ -83,8 +103,8 @@ def _expectation(finding: Any, where: Path, model: type[BaseModel]) -> str:
         return "add it"
     if finding["type"] == "model_type":
         return f"expected keys inside it, such as {', '.join(_keys_at(where, model)[:3])}"
-    if finding["type"] == "tuple_type":
-        return "expected a list"
+    if finding["type"] in _EXPECTED:
+        return f"expected {_EXPECTED[finding['type']]}"
     message: str = finding["msg"]
     expected = message.removeprefix("Input should be ")
     return f"expected {expected}" if expected != message else message[0].lower() + message[1:]

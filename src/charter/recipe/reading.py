@@ -6,6 +6,7 @@ shell (see ``paths``).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from charter.errors import RecipeError
-from charter.files.yaml_reading import parse_yaml, read_yaml
+from charter.files.yaml_reading import parse_argument, read_yaml
 from charter.recipe.contradictions import contradictions
-from charter.recipe.faults import Given, explain
+from charter.recipe.faults import Given, explain, shown
 from charter.recipe.paths import place_paths
 from charter.recipe.settings import Recipe
 
@@ -34,12 +35,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys such as name, constitution and models")
     placed = place_paths(data, path.parent)
+    _refuse_repeated(overrides)
     for override in overrides:
         _apply(data, override)
     place_paths(data, Path(), known=placed)
     given = Given(document, data, tuple(overrides))
     try:
-        recipe = Recipe.model_validate(data)
+        # JSON mode takes a list where a tuple is declared and is strict in all else: "2" and true are no numbers.
+        recipe = Recipe.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise RecipeError(explain(error, Recipe, given)) from error
     for where, problem in contradictions(recipe):
@@ -47,11 +50,27 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
+def _refuse_repeated(overrides: Sequence[str]) -> None:
+    """Refuse a key that is set twice, as in a file."""
+    first: dict[str, str] = {}
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key in first:
+            raise RecipeError(
+                f"override {override!r}: {key!r} is set twice (first by {first[key]!r}); keep one of them. If it was "
+                "given once, a shell took its braces apart: put quotes around all of KEY=VALUE"
+            )
+        first[key] = override
+
+
 def _apply(data: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
-        raise RecipeError(f"override {override!r}: expected key=value, such as revise.rounds=2")
-    value = parse_yaml(text, f"override {override!r}", error=RecipeError).data
+        raise RecipeError(
+            f"override {override!r}: expected key=value, such as revise.rounds=2, without spaces around the '='; put "
+            "quotes around all of KEY=VALUE where a value holds spaces"
+        )
+    value = parse_argument(text, f"override {override!r}", error=RecipeError)
     *parents, last = key.split(".")
     for parent in parents:
         child = data.get(parent)
@@ -60,7 +79,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
         if isinstance(child, str) and parent in _SHORTHANDS:
             child = data[parent] = {_SHORTHANDS[parent]: child}
         if not isinstance(child, dict):
-            raise RecipeError(f"override {override!r}: {parent!r} is {child!r}, which has no keys inside it")
+            raise RecipeError(f"override {override!r}: {parent!r} is {shown(child)}, which has no keys inside it")
         data = child
     data[last] = value
 
