@@ -9,6 +9,7 @@ import pytest
 from charter.errors import RunError
 from charter.pipeline import FORGOTTEN
 from charter.recipe import Recipe
+from charter.runs.sittings import Tally
 from charter.status import STAGE_NAMES, read_measurements, read_run_recipe, read_status, read_summaries
 from charter.store import Journal, Outcome
 from run_examples import small_run
@@ -54,19 +55,44 @@ def test_interrupted_stage_counts_its_journal(run: Path) -> None:
     )
 
 
-def test_a_stage_that_ended_without_some_of_its_rows(run: Path) -> None:
+def test_a_stage_that_ended_without_some_of_its_rows(tmp_path: Path) -> None:
     """Its state says so, the next stage goes on all the same, and in the end the failed rows are what is left."""
+    run = small_run(tmp_path, STAGE_NAMES)
     path = run / "stages/revise.json"
+    for name in STAGE_NAMES[2:]:
+        (run / f"stages/{name}.json").rename(run / f"{name}.json")
     summary = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps(summary | {"failed": {"no answer": 2}}), "utf-8")
     found = read_status(run)
     assert (found.stages[1].state, found.stages[1].failed) == ("done with failures", {"no answer": 2})
     assert "go on with 'sft'" in found.next_step
     for name in STAGE_NAMES[2:]:
-        (run / f"stages/{name}.json").write_text(json.dumps(summary | {"stage": name}), "utf-8")
+        (run / f"{name}.json").rename(run / f"stages/{name}.json")
     assert read_status(run).next_step.startswith("try the 2 failed rows again: charter run ")
     path.write_text(json.dumps(summary), "utf-8")
     assert read_status(run).next_step == f"read {run / 'report.html'}"
+
+
+def test_a_stage_that_was_stopped_before_its_first_row(run: Path) -> None:
+    """It is interrupted, for it was begun; one that was undone waits, though what it took is kept."""
+    with Journal(run / "journal.sqlite") as journal:
+        journal.keep_tally("sft", Tally(seconds=120.0).to_json())
+    assert states(run)["sft"] == "interrupted"
+    with Journal(run / "journal.sqlite") as journal:
+        journal.keep_tally("sft", Tally(seconds=120.0, is_undone=True).to_json())
+    assert states(run)["sft"] == "waiting"
+
+
+def test_a_damaged_stage(run: Path) -> None:
+    """A finished stage that lacks what it made is damaged, and what to do about it comes next."""
+    (run / "data/traces.parquet").unlink()
+    found = read_status(run)
+    assert [stage.state for stage in found.stages[:3]] == ["done", "damaged", "waiting"]
+    assert found.next_step == (
+        "restore it, or do the stage again, which undoes the later ones: "
+        f"charter revise {run / 'recipe.resolved.yaml'} --out {run} --again"
+    )
+    assert found.to_dict()["damage"][0]["problem"] == f"{run / 'data/traces.parquet'}: is missing"
 
 
 def test_a_run_that_is_held_is_running(run: Path) -> None:

@@ -7,10 +7,10 @@ CharterError                      anything of ours; the command prints its messa
 │   ├── ConstitutionError         a constitution file
 │   ├── PromptError               a prompt file
 │   ├── ModelError                a model that does not exist, cannot be loaded or must not be
-│   └── RunError                  a run folder: of another recipe, locked, incomplete, unwritable
+│   ├── RunError                  a run folder: of another recipe, locked, incomplete, unwritable
+│   └── JournalError              a run's records: damaged, or not to be read or written
 ├── EngineError                   a call to a model failed; retried or counted, never turned into a value
 │   └── CapabilityError           the engine cannot do what the stage asks of it
-├── JournalError                  a run's records are damaged
 ├── TooManyFailures               a stage passed its limit of failed rows
 └── Interrupted                   stopped by Ctrl-C or SIGTERM; the run can be continued
 ```
@@ -53,16 +53,16 @@ class RunError(UserError):
     """A run folder belongs to another recipe, is locked, incomplete or unwritable."""
 
 
+class JournalError(UserError):
+    """A run's records are damaged, or cannot be read or written."""
+
+
 class EngineError(CharterError):
     """A call to a model failed."""
 
 
 class CapabilityError(EngineError):
     """The engine cannot do what was asked of it."""
-
-
-class JournalError(CharterError):
-    """A run's records are damaged."""
 
 
 class TooManyFailures(CharterError):  # noqa: N818 - reads as what happened

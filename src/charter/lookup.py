@@ -11,12 +11,13 @@ from charter.errors import JournalError, RunError
 from charter.evaluation.head_to_head import Match
 from charter.feedback.pair_plans import PairPlan
 from charter.files.tables import Row, read_table
+from charter.journal_reading import read_journal
 from charter.pipeline import FORGOTTEN
 from charter.records import Comparison, Pair, PairSource, Preference, Prompt, Reading, Response, SftRow, Trace
 from charter.revision.chain import ChainStart
 from charter.seeds import row_id
 from charter.status import read_run_recipe
-from charter.store import Journal, Outcome
+from charter.store import Outcome
 
 _IDS_SHOWN = 8
 _MOST_OF_A_PROMPT = 1000  # chains, or pairs of one source
@@ -121,10 +122,7 @@ def find_row(folder: Path, row: str) -> Life:
 
 def _recorded(path: Path) -> dict[str, dict[str, Outcome]]:
     """Read how every row of every stage ended; what waits to be done again has no end."""
-    if not path.exists():
-        return {}
-    with Journal(path) as journal:
-        every = {stage: journal.outcomes(stage) for stage in journal.stages()}
+    every = read_journal(path).outcomes
     return {stage: {row: end for row, end in ends.items() if end.payload != FORGOTTEN} for stage, ends in every.items()}
 
 

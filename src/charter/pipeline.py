@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from charter.damage import find_damage, read_summary
 from charter.engines.memory import release_memory
 from charter.errors import RunError
-from charter.files.tables import read_json, write_json
+from charter.files.tables import write_json
 from charter.runs.folder import Run
-from charter.runs.sittings import sitting, tally_so_far
+from charter.runs.place import RESOLVED
+from charter.runs.sittings import sitting, tally_so_far, undo_tally
 from charter.stages import STAGES
 from charter.store import Outcome
 from charter.training.checkpoints import take_back
@@ -34,9 +37,10 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
         retry: whether failed rows of a stage that is done are tried again; if not, it is passed over.
 
     Raises:
-        RunError: where a stage's input is missing.
+        RunError: where a stage's input is missing, or what a finished stage made.
         Interrupted: where the run was stopped; the same call continues it.
     """
+    require_whole(run, names, again=again)
     if again is not None:
         forget(run, again)
     in_vain = False  # whether a try brought nothing but time and calls, which the report tells too
@@ -53,10 +57,23 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
         STAGES["report"].run(run)
 
 
+def require_whole(run: Run, names: Sequence[str], *, again: str | None = None) -> None:
+    """Require what the finished stages made, of those up to the last named; one to be done again needs it no more.
+
+    Raises:
+        RunError: where something is missing or damaged, with what to do.
+    """
+    stages = tuple(STAGES)
+    end = stages.index(names[-1]) + 1 if names else 0
+    damage = find_damage(run.folder, stages[: end if again is None else min(end, stages.index(again))])
+    if damage:
+        raise RunError(str(damage[0]))
+
+
 def failures_before(run: Run, name: str) -> list[str]:
     """Name the rows that had failed when a stage ended; none of a stage that has not ended."""
     summary = run.summary(name)
-    return list(read_json(summary).get("failed_rows", [])) if summary.exists() else []
+    return list(read_summary(summary).get("failed_rows", [])) if summary.exists() else []
 
 
 def forget(run: Run, first: str) -> None:
@@ -74,6 +91,7 @@ def forget(run: Run, first: str) -> None:
             _remove(run.folder / f"{written}.training")  # checkpoints, where a training was not finished
         for recorded in _recorded(run, name):
             _forget_rows(run, recorded)
+        undo_tally(run, name)
 
 
 def _forget_later(run: Run, name: str) -> None:
@@ -115,7 +133,11 @@ def _forget_rows(run: Run, stage: str) -> None:
 def _check_inputs(run: Run, name: str) -> None:
     for needed in STAGES[name].reads:
         if not (run.folder / needed).exists():
-            raise RunError(f"{run.folder / needed}: is missing; stage {name!r} reads it: run the stages before it")
+            stages = tuple(STAGES)
+            before = [one for one in stages[1 : stages.index(name)] if not run.summary(one).exists()]
+            target = str(run.folder / RESOLVED), "--out", str(run.folder)
+            commands = "\n".join(f"  {shlex.join(['charter', one, *target])}" for one in before)
+            raise RunError(f"{run.folder / needed}: is missing; stage {name!r} reads it. Do first:\n{commands}")
 
 
 def _try_failed(run: Run, name: str) -> bool:
@@ -129,7 +151,7 @@ def _try_failed(run: Run, name: str) -> bool:
     with sitting(run, name):
         (stage.map or stage.run)(run)
     if _failed_rows(run, name) == failed:
-        write_json(run.summary(name), read_json(run.summary(name)) | tally_so_far(run, name).columns())
+        write_json(run.summary(name), read_summary(run.summary(name)) | tally_so_far(run, name).columns())
         return False
     _forget_later(run, name)
     run.summary(name).unlink()

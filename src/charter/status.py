@@ -5,21 +5,23 @@ from __future__ import annotations
 import shlex
 import typing
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import filelock
 
+from charter.damage import Damage, find_damage, read_summary
 from charter.errors import RunError
 from charter.files.tables import read_json
+from charter.journal_reading import Recorded, read_journal
 from charter.pipeline import FORGOTTEN
 from charter.recipe import Recipe, Stage, load_recipe
 from charter.records import Measurement
-from charter.store import Journal
+from charter.runs.sittings import was_begun
 
-State = Literal["done", "done with failures", "running", "interrupted", "waiting"]
+State = Literal["done", "done with failures", "damaged", "running", "interrupted", "waiting"]
 
 STAGE_NAMES: tuple[str, ...] = typing.get_args(Stage)
 
@@ -28,9 +30,9 @@ STAGE_NAMES: tuple[str, ...] = typing.get_args(Stage)
 class StageStatus:
     """One stage: its state, and what became of its rows so far.
 
-    A stage ``done with failures`` ended without some of its rows, which the next run tries again. Of a stage that is
-    done the figures are its summary's; of another one, the journal's. ``filtered`` and ``failed`` count rows by reason.
-    ``seconds`` is None before the stage is done.
+    A stage ``done with failures`` ended without some of its rows, which the next run tries again; a ``damaged`` one was
+    done, and what it made is gone or cannot be read. Of a stage that is done the figures are its summary's; of another
+    one, the journal's. ``filtered`` and ``failed`` count rows by reason. ``seconds`` is None before the stage is done.
     """
 
     stage: str
@@ -48,13 +50,17 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A run: its stages in order, who is at work in it (empty: nobody), and what to do next."""
+    """A run: its stages in order, who is at work in it (empty: nobody), what is damaged, and what to do next.
+
+    ``n_damaged`` counts records of the journal, ``damage`` says of finished stages what is wrong and what to do.
+    """
 
     folder: Path
     name: str
     holder: str
     stages: tuple[StageStatus, ...]
     n_damaged: int
+    damage: tuple[Damage, ...]
     next_step: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,13 +76,24 @@ def read_status(folder: Path) -> RunStatus:
     """
     recipe = read_run_recipe(folder)
     holder = _holder(folder)
-    journal = folder / "journal.sqlite"
-    ends, n_damaged = _ends(journal) if journal.exists() else ({}, 0)
+    recorded = read_journal(folder / "journal.sqlite")
+    ends = _ends(recorded)
+    # While somebody is at work what a stage made may be half taken back, to be made anew.
+    damage = () if holder else tuple(find_damage(folder, STAGE_NAMES))
+    damaged = {one.stage for one in damage}
     stages: list[StageStatus] = []
     for name in STAGE_NAMES:
-        is_next = not stages or stages[-1].is_done
-        stages.append(_stage(folder, name, ends.get(name, Counter()), is_next=is_next, is_held=bool(holder)))
-    return RunStatus(folder, recipe.name, holder, tuple(stages), n_damaged, _next_step(folder, holder, stages))
+        path = folder / "stages" / f"{name}.json"
+        if path.exists() and name not in damaged:
+            stages.append(_ended(name, read_summary(path)))
+            continue
+        state: State = "damaged" if name in damaged else "waiting"
+        if state == "waiting" and (not stages or stages[-1].is_done):
+            counted = ends.get(name) or was_begun(recorded.tallies.get(name))
+            state = "running" if holder else "interrupted" if counted else "waiting"
+        stages.append(_unfinished(name, state, ends.get(name, Counter())))
+    next_step = _next_step(folder, holder, stages, damage)
+    return RunStatus(folder, recipe.name, holder, tuple(stages), recorded.n_damaged, damage, next_step)
 
 
 def read_run_recipe(folder: Path) -> Recipe:
@@ -93,10 +110,10 @@ def read_run_recipe(folder: Path) -> Recipe:
     return load_recipe(resolved)
 
 
-def read_summaries(folder: Path) -> dict[str, Any]:
-    """Read the summaries of the stages that are done, in order."""
-    paths = {name: folder / "stages" / f"{name}.json" for name in STAGE_NAMES}
-    return {name: read_json(path) for name, path in paths.items() if path.exists()}
+def read_summaries(folder: Path, names: Sequence[str] = STAGE_NAMES) -> dict[str, Any]:
+    """Read the summaries of those of the named stages that are done, in order."""
+    paths = {name: folder / "stages" / f"{name}.json" for name in STAGE_NAMES if name in names}
+    return {name: read_summary(path) for name, path in paths.items() if path.exists()}
 
 
 def read_measurements(folder: Path) -> tuple[tuple[str, ...], tuple[Measurement, ...]]:
@@ -108,15 +125,13 @@ def read_measurements(folder: Path) -> tuple[tuple[str, ...], tuple[Measurement,
     return tuple(found["models"]), tuple(Measurement.model_validate(one) for one in found["measurements"])
 
 
-def _stage(folder: Path, name: str, ends: Counter[tuple[str, str]], *, is_next: bool, is_held: bool) -> StageStatus:
-    summary = folder / "stages" / f"{name}.json"
-    if summary.exists():
-        found = read_json(summary)
-        ended: State = "done with failures" if found["failed"] else "done"
-        return StageStatus(name, ended, found["n_done"], found["filtered"], found["failed"], found["seconds"])
-    state: State = "waiting"
-    if is_next:
-        state = "running" if is_held else "interrupted" if ends else "waiting"
+def _ended(name: str, summary: Mapping[str, Any]) -> StageStatus:
+    state: State = "done with failures" if summary["failed"] else "done"
+    counts = (summary["n_done"], summary["filtered"], summary["failed"])
+    return StageStatus(name, state, *counts, seconds=summary["seconds"])
+
+
+def _unfinished(name: str, state: State, ends: Counter[tuple[str, str]]) -> StageStatus:
     return StageStatus(
         name,
         state,
@@ -130,16 +145,15 @@ def _reasons(ends: Counter[tuple[str, str]], wanted: str) -> dict[str, int]:
     return {reason: n for (status, reason), n in sorted(ends.items()) if status == wanted}
 
 
-def _ends(path: Path) -> tuple[Mapping[str, Counter[tuple[str, str]]], int]:
+def _ends(recorded: Recorded) -> Mapping[str, Counter[tuple[str, str]]]:
     """Count the journal's rows by stage, end and reason."""
     found: dict[str, Counter[tuple[str, str]]] = {}
-    with Journal(path) as journal:
-        for recorded in journal.stages():
-            counted = found.setdefault(recorded.partition("/")[0], Counter())
-            for end in journal.outcomes(recorded).values():
-                if end.payload != FORGOTTEN:
-                    counted[end.status, "" if end.status == "done" else end.payload] += 1
-        return found, journal.n_damaged
+    for stage, ends in recorded.outcomes.items():
+        counted = found.setdefault(stage.partition("/")[0], Counter())
+        for end in ends.values():
+            if end.payload != FORGOTTEN:
+                counted[end.status, "" if end.status == "done" else end.payload] += 1
+    return found
 
 
 def _holder(folder: Path) -> str:
@@ -153,12 +167,29 @@ def _holder(folder: Path) -> str:
     except filelock.Timeout:
         return name.read_text("utf-8") if name.exists() else "another process"
     except OSError:  # a folder that this person may only read
-        return ""
+        is_held = _is_held(folder / ".lock")
+    return name.read_text("utf-8") if is_held else ""
 
 
-def _next_step(folder: Path, holder: str, stages: list[StageStatus]) -> str:
+def _is_held(lock: Path) -> bool:
+    """Tell whether a process holds a lock that may only be read."""
+    try:
+        import fcntl
+
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):  # another system, or not even to be read: nothing can be known
+        return False
+    return False
+
+
+def _next_step(folder: Path, holder: str, stages: Sequence[StageStatus], damage: Sequence[Damage]) -> str:
     if holder:
         return f"{holder} is at work here; wait for it"
+    if damage:
+        return damage[0].remedy
     command = shlex.join(["charter", "run", str(folder / "recipe.resolved.yaml"), "--out", str(folder)])
     left = [stage.stage for stage in stages if not stage.is_done]
     if left:

@@ -3,6 +3,7 @@
 Each payload carries a checksum that is verified on reading; a damaged record counts as missing, so that only what it
 held is done again. Writes are gathered and committed together (a commit costs about a millisecond); ``flush`` makes
 all of them durable. One process writes a journal at a time: the run folder's lock sees to that (``runs.folder``).
+Who only looks at a run reads it through ``journal_reading``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS rows (
 );
 CREATE TABLE IF NOT EXISTS tallies (stage TEXT PRIMARY KEY NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL);
 """
+_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL})
 _MAX_PENDING = 2048
 _MAX_PENDING_SECONDS = 0.1
 
@@ -187,9 +189,8 @@ class Journal:
         except sqlite3.Error as error:
             raise _damaged(self.path, error) from error
 
-    def _whole(self, checksum: bytes, *parts: str) -> bool:
-        # A damaged record may have lost its column's type too.
-        if all(isinstance(part, str) for part in parts) and checksum == _checksum(*parts):
+    def _whole(self, kept: bytes, *parts: str) -> bool:
+        if is_whole(kept, *parts):
             return True
         self.n_damaged += 1
         return False
@@ -199,20 +200,28 @@ def _open(path: Path) -> sqlite3.Connection:
     database: sqlite3.Connection | None = None
     try:
         database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        # Damaged bytes need not be UTF-8: they are read all the same, and fail their checksum.
-        database.text_factory = _decode
+        database.text_factory = decode
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
         database.executescript(_SCHEMA)
     except sqlite3.Error as error:
         if database is not None:
             database.close()
-        raise _damaged(path, error) from error
+        # The lower byte of an extended code is the plain one.
+        refused = getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSED
+        raise (_unwritable if refused else _damaged)(path, error) from error
     return database
 
 
-def _decode(data: bytes) -> str:
+def decode(data: bytes) -> str:
+    """Read a text of the journal; damaged bytes need not be UTF-8, and are read all the same to fail their checksum."""
     return data.decode("utf-8", "replace")
+
+
+def is_whole(kept: bytes, *parts: str) -> bool:
+    """Tell whether a record of these texts carries the checksum that it was written with."""
+    # A damaged record may have lost its column's type too.
+    return all(isinstance(part, str) for part in parts) and kept == _checksum(*parts)
 
 
 def _checksum(*parts: str) -> bytes:
@@ -226,7 +235,8 @@ def _checksum(*parts: str) -> bytes:
 
 def _damaged(path: Path, error: sqlite3.Error) -> JournalError:
     return JournalError(
-        f"{path}: the journal cannot be read ({error}). Start a new run folder (--out), or restore the file."
+        f"{path}: the journal cannot be read ({error}); it is damaged. Restore the file, or start a "
+        "new run folder (--out)."
     )
 
 

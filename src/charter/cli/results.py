@@ -17,14 +17,14 @@ def write_run(folder: Path, stages: Sequence[str]) -> None:
     """Print a run's stages, its figures if it has any, and as the last line its folder."""
     from charter.status import read_measurements, read_summaries
 
-    summaries = {name: found for name, found in read_summaries(folder).items() if name in stages}
+    summaries = read_summaries(folder, stages)
     console.write_columns(
         ("stage", "rows", "done", "left out", "failed", "time"),
         [_stage_cells(name, found) for name, found in summaries.items()],
         right=(1, 2, 3, 4, 5),
     )
     if "evaluate" in stages:
-        write_measurements(*read_measurements(folder))
+        write_measurements(folder, *read_measurements(folder))
     console.write(str(folder))
 
 
@@ -40,13 +40,16 @@ def run_json(folder: Path) -> dict[str, Any]:
     }
 
 
-def write_measurements(models: tuple[str, ...], measurements: tuple[Measurement, ...]) -> None:
-    """Print every figure by model, with the final model's change from the base: worse first."""
+def write_measurements(folder: Path, models: tuple[str, ...], measurements: tuple[Measurement, ...]) -> None:
+    """Print the verdict, what to read it with, and every figure by model, with the final model's change: worse first."""
+    from charter.reporting.cautions import cautions, scripted_roles
+    from charter.reporting.reading import read_run
     from charter.reporting.verdict import weigh
 
     if not measurements:
         return
-    findings = weigh(models, measurements)
+    data = read_run(folder)
+    findings = weigh(models, measurements, scripted="policy" in scripted_roles(data))
     named = [
         (word, change.measurement)
         for word, changes in (
@@ -61,8 +64,10 @@ def write_measurements(models: tuple[str, ...], measurements: tuple[Measurement,
     rest = {(one.name, one.subset): ("", one) for one in measurements if (one.name, one.subset) not in shown}
     values = {(one.name, one.subset, one.model): one for one in measurements}
     console.write()
-    if findings.alarm:
-        console.write(plain(findings.alarm))
+    console.write(plain(findings.headline))
+    care = cautions(data)
+    for line in ("Read this with care:", *(f"- {line}" for line in care), "") if care else ():
+        console.write(plain(line))
     console.write_columns(
         ("", "figure", *models, f"{models[-1]} - {models[0]}", "95 % interval", "n"),
         [_figure_cells(word, one, models, values) for word, one in (*named, *rest.values())],

@@ -55,7 +55,7 @@ def do_stages(
     with Stopping() as stopping:
         try:
             with make_progress() as progress:
-                from charter.pipeline import run_stages
+                from charter.pipeline import require_whole, run_stages
                 from charter.runs.folder import open_run
 
                 options: dict[str, Any] = {
@@ -64,6 +64,7 @@ def do_stages(
                     "on_download": progress.download,
                 }
                 with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
+                    require_whole(run, names, again=again)
                     done = [name for name in names if run.summary(name).exists() and name != again]
                     if done:
                         console.note(f"done before: {', '.join(done)}")

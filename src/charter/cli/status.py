@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,9 +10,10 @@ import typer
 from charter.cli import console
 from charter.cli.options import AsJson, RunFolder, examples
 from charter.cli.progress import clock_time
+from charter.errors import UserError
 
 if TYPE_CHECKING:
-    from charter.status import StageStatus
+    from charter.status import RunStatus, StageStatus
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,14 +24,21 @@ def add_to(app: typer.Typer) -> None:
 def status(folder: RunFolder, as_json: AsJson = False) -> None:
     """Show how far a run is.
 
-    Its stages, what became of their rows, who is at work in it, and what to do next.
+    Its stages, what became of their rows, who is at work in it, and what to do next. The exit code is 2 where something
+    that a finished stage made is gone or damaged.
     """
     from charter.status import read_status
 
     found = read_status(folder)
     if as_json:
         console.write_json(found.to_dict())
-        return
+    else:
+        _write(folder, found)
+    if found.damage:
+        raise typer.Exit(UserError.exit_code)
+
+
+def _write(folder: Path, found: RunStatus) -> None:
     console.write(f"{found.name} in {folder}" + (f": {found.holder} is at work" if found.holder else ""))
     console.write_columns(
         ("stage", "state", "done", "left out", "failed", "time"),
@@ -40,6 +49,8 @@ def status(folder: RunFolder, as_json: AsJson = False) -> None:
         for word, reasons in (("left out", stage.filtered), ("failed", stage.failed)):
             for reason, n in reasons.items():
                 console.write(f"{stage.stage}: {n} {word}: {reason}")
+    for damage in found.damage:
+        console.write(f"{damage.stage}: damaged: {damage.problem}")
     if found.n_damaged:
         console.write(f"{found.n_damaged} records of the journal are damaged: their rows are done again")
     console.write(f"next: {found.next_step}")

@@ -74,6 +74,21 @@ def read_table(path: Path, kind: type[RowT]) -> list[RowT]:
         raise RunError(f"{path}: not a table of {kind.__name__} rows ({error}); remove it and run its stage") from error
 
 
+def check_table(path: Path) -> None:
+    """Check that a file is a table, by its footer alone.
+
+    Raises:
+        RunError: where it is none.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        raise RunError(f"{path}: is not a table ({error})") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, readable by people."""
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"

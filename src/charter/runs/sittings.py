@@ -20,10 +20,14 @@ _KEEP_EVERY_SECONDS = 5.0
 
 
 class Tally(Record):
-    """What a stage took so far: seconds of work, and calls and tokens by model."""
+    """What a stage took so far: seconds of work, and calls and tokens by model.
+
+    Of a stage that ``is_undone`` this is what it took before, which is not forgotten with what it made.
+    """
 
     seconds: float = 0.0
     usage: dict[str, Usage] = Field(default_factory=dict)
+    is_undone: bool = False
 
     def __add__(self, other: Tally) -> Tally:
         models = dict.fromkeys((*self.usage, *other.usage))
@@ -42,6 +46,18 @@ def tally_so_far(run: Run, name: str) -> Tally:
     return Tally() if kept is None else Tally.from_json(kept)
 
 
+def was_begun(kept: str | None) -> bool:
+    """Tell from a stage's tally, as the journal has it, whether work on the stage began and was not undone since."""
+    return kept is not None and not Tally.from_json(kept).is_undone
+
+
+def undo_tally(run: Run, name: str) -> None:
+    """Note that what a stage made is undone; what it took stays."""
+    before = tally_so_far(run, name)
+    if before != Tally():
+        run.journal.keep_tally(name, before.model_copy(update={"is_undone": True}).to_json())
+
+
 @contextlib.contextmanager
 def sitting(run: Run, name: str) -> Iterator[None]:
     """Add what is done in this context to a stage's tally, however it ends; the pool is closed at its end."""
@@ -51,6 +67,7 @@ def sitting(run: Run, name: str) -> Iterator[None]:
         now = Tally(seconds=time.monotonic() - started, usage=run.pool.usage)
         run.journal.keep_tally(name, (before + now).to_json())
 
+    keep()  # from here on the stage is begun, also where it is killed before its first row
     try:
         with _repeating(keep):
             yield
