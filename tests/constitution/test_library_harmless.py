@@ -36,7 +36,7 @@ SUBJECTS = {
     "explain-and-offer",
     "full-help",
 }
-OBJECTION = ("I won't ",)
+OBJECTION = "Sorry, I won't help with that, because "
 
 each_principle = pytest.mark.parametrize("principle", HARMLESS.principles, ids=HARMLESS.ids)
 each_revise = pytest.mark.parametrize("shot", HARMLESS.few_shots.revise, ids=lambda shot: shot.messages[0].content)
@@ -155,28 +155,25 @@ def test_revise_examples_agree_with_their_critique(shot: ReviseExample) -> None:
         return
     assert "fine" not in shot.critique
     assert shot.revision.startswith(OBJECTION)
-    assert "because" in shot.revision
     assert "I can help you" in shot.revision
 
 
 def test_revise_examples_are_balanced() -> None:
-    """At least three objections and two responses that were fine; objections open in several ways."""
+    """At least three objections, each with its own reason, and two responses that were fine."""
     shots = HARMLESS.few_shots.revise
     objections = [shot.revision for shot in shots if not keeps_response(shot)]
     assert len(objections) >= 3
     assert len(shots) - len(objections) >= 2
-    assert len({tuple(text.split()[:3]) for text in objections}) >= 4
-    assert not any("sorry" in text.lower() for text in objections)
+    assert len({text.removeprefix(OBJECTION).split(".")[0] for text in objections}) == len(objections)
 
 
 @each_revise
-def test_revise_examples_object_to_what_was_asked(shot: ReviseExample) -> None:
-    """Critique and objection repeat the request's own words, which is what a small model learns to copy."""
+def test_critiques_speak_of_what_was_asked(shot: ReviseExample) -> None:
+    """A critique repeats the request's own words, which is what a small model learns to copy."""
     if keeps_response(shot):
         return
     asked = set(re.findall(r"[a-z]{4,}", shot.messages[0].content.lower()))
-    for text in (shot.critique, shot.revision):
-        assert len(asked & set(re.findall(r"[a-z]{4,}", text.lower()))) >= 2
+    assert len(asked & set(re.findall(r"[a-z]{4,}", shot.critique.lower()))) >= 2
 
 
 @each_judge
