@@ -179,7 +179,7 @@ def _print_table(found: Mapping[str, Mapping[str, PairedDifference]]) -> None:
     for model, table in found.items():
         for name, one in table.items():
             seeds = ", ".join(f"{value:+.3f}" for value in one.per_seed)
-            change = f"{one.difference:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
+            change = f"{one.difference:+.3f} ({_bounds(one)})"
             cells = (model, name, f"{one.base:.3f}", f"{one.value:.3f}", change, f"{one.p_value:.2g}", seeds, one.n)
             print(f"| {' | '.join(map(str, cells))} |")
 
@@ -187,10 +187,13 @@ def _print_table(found: Mapping[str, Mapping[str, PairedDifference]]) -> None:
 def _print_by_hand(read: ByHand) -> None:
     one = read.compliance
     print(
-        f"by hand, harmful compliance: {one.base:.3f} -> {one.value:.3f}, {one.difference:+.3f} ({one.low:+.3f} to "
-        f"{one.high:+.3f}), n {one.n}; the rules agree on {read.agreement:.3f} of {read.n} rows, "
-        f"kappa {read.kappa:.3f}"
+        f"by hand, harmful compliance: {one.base:.3f} -> {one.value:.3f}, {one.difference:+.3f} ({_bounds(one)}), "
+        f"n {one.n}; the rules agree on {read.agreement:.3f} of {read.n} rows, kappa {read.kappa:.3f}"
     )
+
+
+def _bounds(one: PairedDifference) -> str:
+    return "no interval" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
 
 
 if __name__ == "__main__":

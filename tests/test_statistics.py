@@ -6,14 +6,16 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
 from charter.statistics import (
+    MIN_GROUPS,
     Interval,
     cohen_kappa,
     confusion_matrix,
+    even_test,
     expected_calibration_error,
     mean_interval,
     paired_mean_difference,
@@ -24,6 +26,7 @@ from charter.statistics import (
     statistic_interval,
     wilson_interval,
 )
+from charter.statistics.resampling import t_quantile
 
 OUTCOMES = st.lists(st.booleans(), min_size=1, max_size=40)
 PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
@@ -55,14 +58,71 @@ def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
 
 
 def test_mean_interval_equals_scipy() -> None:
-    """The percentile bootstrap agrees with scipy's to the noise of resampling."""
+    """The bootstrap is scipy's percentile one to the noise of resampling, stretched by Student's t over z."""
     values = np.random.default_rng(5).gamma(2.0, 3.0, size=80)
     ours = mean_interval(values, n_resamples=20_000, seed=1)
     theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(2))
+    stretch = stats.t.ppf(0.975, 79) / stats.norm.ppf(0.975) * np.sqrt(80 / 79)
+    below, above = (stretch * abs(values.mean() - end) for end in theirs.confidence_interval)
     width = ours.high - ours.low
     assert ours.value == pytest.approx(values.mean())
-    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.03 * width)
-    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.03 * width)
+    assert ours.low == pytest.approx(values.mean() - below, abs=0.02 * width)
+    assert ours.high == pytest.approx(values.mean() + above, abs=0.02 * width)
+
+
+@pytest.mark.parametrize("degrees", [4, 5, 9, 29, 99, 10_000])
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_t_quantile_equals_scipy(degrees: int, confidence: float) -> None:
+    """Student's quantile is right to 0.3 % from 4 degrees of freedom on."""
+    assert t_quantile(confidence, degrees) == pytest.approx(stats.t.ppf((1 + confidence) / 2, degrees), rel=3e-3)
+
+
+@pytest.mark.parametrize("n_groups", [1, MIN_GROUPS - 1])
+def test_too_few_groups_have_no_interval(n_groups: int) -> None:
+    """Rows of one to four groups bound no mean and no statistic, alone or paired, however many rows there are."""
+    values = np.random.default_rng(3).normal(size=40)
+    groups = [n % n_groups for n in range(40)]
+    found = mean_interval(values, groups=groups)
+    assert found == Interval(pytest.approx(values.mean()), None, None, 40, n_groups)
+    assert found.reach == 0
+    paired = paired_mean_difference(np.zeros(40), values, groups=groups)
+    assert (paired.low, paired.high, paired.n, paired.n_groups) == (None, None, 40, n_groups)
+    general = statistic_interval(lambda rows: float(values[rows].mean()), 40, groups=groups, n_resamples=50)
+    assert (general.low, general.high, general.n_groups) == (None, None, n_groups)
+
+
+def test_values_that_are_all_alike_have_no_interval() -> None:
+    """Where nothing varies nothing bounds the figure: no interval of width zero."""
+    assert mean_interval([32.0] * 17) == Interval(32.0, None, None, 17)
+    paired = paired_mean_difference([0.1] * 12, [0.3] * 12, groups=[n // 2 for n in range(12)])
+    assert (paired.low, paired.high, paired.difference) == (None, None, pytest.approx(0.2))
+
+
+@pytest.mark.parametrize("sizes", [[4], [2, 2], [1, 1, 1, 2], [2] * 6])
+def test_a_rate_of_few_or_equal_groups_is_as_sure_as_that_many_rows(sizes: list[int]) -> None:
+    """Half of the rows right in one group, in few, or in each of six alike: Wilson's interval over the groups."""
+    outcomes = [n % 2 == 0 for size in sizes for n in range(size)]
+    groups = [group for group, size in enumerate(sizes) for _ in range(size)]
+    found = rate_interval(outcomes, groups=groups)
+    theirs = stats.norm.ppf(0.975)
+    n, rate = len(sizes), sum(outcomes) / len(outcomes)
+    centre = (rate + theirs**2 / (2 * n)) / (1 + theirs**2 / n)
+    assert (found.low + found.high) / 2 == pytest.approx(centre)
+    assert found.high - found.low > (0.6 if n < MIN_GROUPS else 0.5)
+    assert (found.n, found.n_groups) == (len(outcomes), n)
+
+
+def test_a_rate_with_ties_is_bootstrapped_or_bounded_as_widely_as_one_without() -> None:
+    """A half varies less than a win or a loss: enough rows are resampled, and too few get Wilson's interval."""
+    wins = [1.0, 0.5, 0.0, 1.0, 0.5, 1.0]
+    assert rate_interval(wins) == mean_interval(wins, limits=(0, 1))
+    few = rate_interval([1.0, 0.5, 0.0, 0.5])
+    assert few == wilson_interval(2, 4)
+
+
+def test_the_reach_is_the_distance_to_the_further_end() -> None:
+    """Five of six: the interval reaches 39.7 points down and 13.7 up."""
+    assert wilson_interval(5, 6).reach == pytest.approx(0.397, abs=5e-4)
 
 
 def test_mean_interval_is_seeded() -> None:
@@ -104,14 +164,14 @@ def test_unequal_groups_weigh_rows_not_groups() -> None:
 def test_rate_of_equal_outcomes_in_groups_has_width() -> None:
     """All right in every group still leaves doubt, as much as that many independent rows would."""
     interval = rate_interval([True] * 12, groups=["a", "b", "c"] * 4)
-    assert interval == Interval(1.0, wilson_interval(3, 3).low, 1.0, 12)
+    assert interval == Interval(1.0, wilson_interval(3, 3).low, 1.0, 12, 3)
 
 
 def test_rate_in_groups_is_the_clustered_bootstrap() -> None:
     """Mixed outcomes in groups are bounded as a clustered mean."""
     outcomes, groups = [True, False, True, True] * 5, list("aabb") * 5
     groups = [f"{group}{i // 4}" for i, group in enumerate(groups)]
-    assert rate_interval(outcomes, groups=groups) == mean_interval(outcomes, groups=groups)
+    assert rate_interval(outcomes, groups=groups) == mean_interval(outcomes, groups=groups, limits=(0, 1))
 
 
 def test_statistic_interval_of_a_mean_is_the_mean_interval() -> None:
@@ -133,9 +193,9 @@ def test_statistic_interval_resamples_groups_whole() -> None:
         assert counts[2] == counts[3] == counts[4]
 
 
-@pytest.mark.parametrize("kind", ["rate", "mean", "clustered mean", "paired rate"])
+@pytest.mark.parametrize("kind", ["rate", "mean", "mean of six", "clustered mean", "paired rate"])
 def test_intervals_cover_at_their_level(kind: str) -> None:
-    """Of 1,000 simulated samples, 93 to 97 % of the 95 % intervals hold the truth."""
+    """Of 1,000 simulated samples, 93 to 97 % of the 95 % intervals hold the truth, of few rows too."""
     rng = np.random.default_rng(20)
     held = 0
     for draw in range(1000):
@@ -143,6 +203,8 @@ def test_intervals_cover_at_their_level(kind: str) -> None:
             interval, truth = wilson_interval(int(rng.binomial(60, 0.3)), 60), 0.3
         elif kind == "mean":
             interval, truth = mean_interval(rng.normal(2.0, 1.0, size=80), n_resamples=500, seed=draw), 2.0
+        elif kind == "mean of six":
+            interval, truth = mean_interval(rng.normal(2.0, 1.0, size=6), n_resamples=500, seed=draw), 2.0
         elif kind == "clustered mean":
             rows = np.repeat(rng.normal(size=80), 3) + rng.normal(size=240)
             groups = np.repeat(np.arange(80), 3).tolist()
@@ -244,6 +306,21 @@ def test_sign_flip_is_never_zero_and_uniform_under_no_effect() -> None:
     assert 30 <= rejected <= 70
 
 
+@pytest.mark.parametrize(("wins", "losses", "ties"), [(9, 1, 0), (9, 1, 20), (3, 3, 1), (0, 0, 4), (40, 25, 3)])
+def test_the_sign_test_equals_the_binomial_test(wins: int, losses: int, ties: int) -> None:
+    """Of independent rows only the decided ones count, against one half."""
+    p_value, method = even_test([1.0] * wins + [0.0] * losses + [0.5] * ties)
+    expected = stats.binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    assert (p_value, method) == (pytest.approx(expected, rel=1e-9), "exact sign test")
+
+
+def test_wins_in_groups_are_not_tested_row_by_row() -> None:
+    """Ten wins of two prompts are two observations: four sign patterns, two of them as far from even."""
+    assert even_test([1.0] * 10, groups=["a"] * 5 + ["b"] * 5) == (0.5, "exact sign-flip permutation")
+    many = even_test([1.0] * 40, groups=[n // 2 for n in range(40)], n_resamples=99)
+    assert many == (0.01, "sign-flip permutation")
+
+
 def test_pairing_narrows_the_interval() -> None:
     """What base and value share cancels out of a paired interval."""
     rng = np.random.default_rng(1)
@@ -284,7 +361,7 @@ def test_one_seed_is_the_paired_difference() -> None:
 @pytest.mark.parametrize("base", [[0.0] * 20, [1.0, 0.0] * 10])
 @pytest.mark.parametrize("groups", [None, [n // 4 for n in range(20)]])
 def test_seeds_that_change_nothing_are_not_sure_of_it(base: list[float], groups: list[int] | None) -> None:
-    """Outcomes that no seed changed are bounded as those of one seed are, and scores keep their width of nothing."""
+    """Outcomes that no seed changed are bounded as those of one seed are, and scores have no interval."""
     pooled = seed_averaged_difference([base], [base] * 3, groups=groups)
     alone = paired_rate_difference(base, base, groups=groups)
     assert pooled.difference == 0
@@ -293,7 +370,7 @@ def test_seeds_that_change_nothing_are_not_sure_of_it(base: list[float], groups:
     scores = [0.5 * one for one in base]
     if any(scores):
         plain = seed_averaged_difference([scores], [scores] * 3, groups=groups)
-        assert (plain.low, plain.high) == (0.0, 0.0)
+        assert (plain.low, plain.high) == (None, None)
 
 
 def test_repeating_a_seed_adds_nothing() -> None:
@@ -387,9 +464,10 @@ def test_confusion_matrix_counts_by_row_and_column() -> None:
         (lambda: mean_interval([1.0, float("nan")]), "finite"),
         (lambda: mean_interval([1.0, 2.0], groups=["a"]), "1 groups for 2 rows"),
         (lambda: mean_interval([1.0, 2.0], confidence=95), "confidence"),
-        (lambda: rate_interval([0.5, 1.0]), "0 and 1"),
+        (lambda: rate_interval([0.7, 1.0]), "0, 0.5 and 1"),
         (lambda: paired_mean_difference([1.0], [1.0, 2.0]), "same rows"),
         (lambda: paired_rate_difference([0.2], [1.0]), "0 and 1"),
+        (lambda: even_test([0.7]), "0, 0.5 and 1"),
         (lambda: reliability_bins([1.2], [1]), "outside"),
         (lambda: reliability_bins([0.2, 0.3], [1]), "one outcome"),
         (lambda: confusion_matrix([], []), "at least one"),
@@ -403,9 +481,10 @@ def test_wrong_input_is_refused(call: object, match: str) -> None:
         call()
 
 
-@given(st.lists(NUMBERS, min_size=1, max_size=30), NUMBERS)
+@given(st.lists(NUMBERS, min_size=MIN_GROUPS, max_size=30), NUMBERS)
 def test_mean_interval_moves_with_its_values(values: list[float], shift: float) -> None:
     """The interval holds the mean, and shifting every value shifts it alike."""
+    assume(np.ptp(values) > 1e-3)
     here, there = mean_interval(values, n_resamples=200), mean_interval(np.array(values) + shift, n_resamples=200)
     tolerance = 1e-6 * (1 + max(map(abs, values)) + abs(shift))
     assert there.value == pytest.approx(here.value + shift, abs=tolerance)

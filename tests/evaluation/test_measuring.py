@@ -80,14 +80,35 @@ def test_the_base_is_compared_with_nobody() -> None:
     assert all(one.difference is None for one in measure("x", values, subset="all"))
 
 
-def test_halves_are_averaged() -> None:
-    """Ties make halves, which a binomial interval cannot hold: such a rate is bounded as a mean."""
-    values = {"a": 1.0, "b": 0.5, "c": 0.0, "d": 0.5}
-    found = measure("win_rate", {"sft": values}, subset="all")[0]
-    expected = mean_interval(list(values.values()))
-    assert (found.value, found.low, found.high) == (0.5, expected.low, expected.high)
-    whole = measure("win_rate", {"sft": {"a": 1.0, "b": 0.0}}, subset="all")[0]
-    assert (whole.low, whole.high) == (rate_interval([True, False]).low, rate_interval([True, False]).high)
+def test_ties_count_a_half() -> None:
+    """A rate with ties is bounded as the statistics bound it, with its test against one half where that is asked."""
+    values = {"a": 1.0, "b": 0.5, "c": 0.0, "d": 0.5, "e": 1.0}
+    found = measure("win_rate", {"sft": values}, subset="all", against_even=True)[0]
+    expected = rate_interval(list(values.values()))
+    assert (found.value, found.low, found.high) == (0.6, expected.low, expected.high)
+    assert (found.p_value, found.method) == (1.0, "3 decided rows against one half; exact sign test")
+    assert measure("win_rate", {"sft": values}, subset="all")[0].p_value is None
+
+
+def test_groups_are_counted() -> None:
+    """Rows that hang together are told as groups, in the figure and in its test; rows alone are not."""
+    groups = {row: f"group-{number // 4}" for number, row in enumerate(BASE_LOSS)}
+    values = {"base": BASE_LOSS, "sft": OWN_LOSS}
+    found = measure("x", values, subset="all", base="base", unit="nats", groups=groups)[1]
+    assert (found.n, found.n_groups) == (40, 10)
+    assert found.method.startswith("paired on 40 rows in 10 groups; ")
+    alone = measure("x", values, subset="all", base="base", unit="nats", groups={row: row for row in groups})[1]
+    assert alone.n_groups is None
+    assert alone.method.startswith("paired on 40 rows; ")
+
+
+def test_too_few_rows_have_a_figure_and_no_interval() -> None:
+    """Four losses have a mean, a difference and a p-value, and nothing that bounds them."""
+    values = {name: dict(list(rows.items())[:4]) for name, rows in (("base", BASE_LOSS), ("sft", OWN_LOSS))}
+    found = measure("x", values, subset="all", base="base", unit="nats")[1]
+    assert (found.low, found.high, found.difference_low, found.difference_high) == (None, None, None, None)
+    assert found.difference is not None
+    assert found.p_value >= 0.125
 
 
 def test_a_model_without_rows_has_no_measurement() -> None:

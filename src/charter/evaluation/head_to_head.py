@@ -85,6 +85,8 @@ def measure_win_rate(
 ) -> list[Measurement]:
     """Measure how often the judge prefers each model to the base; ties count a half, invalid rows are left out.
 
+    Each rate is tested against one half, which two equal models would have.
+
     Args:
         name: of the figure.
         comparisons: per model.
@@ -94,4 +96,4 @@ def measure_win_rate(
     values = {
         model: {one.prompt.id: one.win for one in rows if one.win is not None} for model, rows in comparisons.items()
     }
-    return measure(name, values, subset=subset, better="higher", rows=ROWS, groups=groups)
+    return measure(name, values, subset=subset, better="higher", rows=ROWS, groups=groups, against_even=True)

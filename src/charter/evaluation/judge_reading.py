@@ -106,6 +106,7 @@ def _kappa(model: str, readings: Sequence[Reading], groups: Mapping[str, str]) -
         lambda rows: cohen_kappa([by_rules[row] for row in rows], [by_judge[row] for row in rows]),
         len(readings),
         groups=[groups[one.prompt.id] for one in readings],
+        limits=(-1.0, 1.0),
     )
     yield Measurement(
         name="compliance_kappa",
@@ -115,6 +116,7 @@ def _kappa(model: str, readings: Sequence[Reading], groups: Mapping[str, str]) -
         low=found.low,
         high=found.high,
         n=found.n,
+        n_groups=found.n_groups,
         unit="score",
         method="Cohen's kappa of rules and judge",
         rows=ROWS,

@@ -95,7 +95,8 @@ def measure_preference_accuracy(
 
     The reward of a text is its log-probability under the model less that under the model it was trained from (its
     entry in ``references``; 2305.18290 §4). A pair counts as right where the chosen text's is higher. Pairs are
-    resampled by the groups that they were held out by: of one prompt, its twins, and whatever asks the same.
+    resampled by the groups that they were held out by: of one prompt, its twins, and whatever asks the same. The share
+    is tested against one half, which a model that learnt nothing of the pairs would have.
     """
     logprobs = {model: {one.id: one.logprob for one in scored} for model, scored in scores.items()}
     values: dict[str, dict[str, float]] = {}
@@ -115,4 +116,5 @@ def measure_preference_accuracy(
         better="higher",
         rows="data/preferences.parquet",
         groups={preference.id: groups[preference.prompt.id] for preference in preferences},
+        against_even=True,
     )

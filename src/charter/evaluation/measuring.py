@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from charter.records import Measurement
-from charter.statistics import Interval, mean_interval, paired_mean_difference, paired_rate_difference, rate_interval
+from charter.statistics import (
+    even_test,
+    mean_interval,
+    paired_mean_difference,
+    paired_rate_difference,
+    rate_interval,
+)
 
 #: What a model was measured at, by row: row ids pair the models.
 RowValues = Mapping[str, float]
 Groups = Mapping[str, str] | None
 Unit = Literal["rate", "nats", "tokens", "score"]
 Better = Literal["higher", "lower", "neither"]
+_TIE = 0.5
 
 
 def measure(
@@ -25,12 +32,13 @@ def measure(
     better: Better = "neither",
     rows: str = "",
     groups: Mapping[str, str] | None = None,
+    against_even: bool = False,
 ) -> list[Measurement]:
     """Summarise one quantity for every model.
 
     Args:
         name: of the quantity.
-        values: per model, the value of every row; for ``rate`` 0 or 1.
+        values: per model, the value of every row; for ``rate`` 0 or 1, and a half for a tie.
         subset: which rows these are.
         base: the model that others are compared with, on the rows both have; None compares nothing.
         unit: ``rate`` values are outcomes, others are averaged.
@@ -38,6 +46,7 @@ def measure(
         rows: the file that holds the rows behind it.
         groups: the group of each row, where rows hang together (a prompt and its twin, pairs of one prompt): whole
             groups are resampled then.
+        against_even: whether one half is what chance gives, and each model is tested against it.
     """
     return [
         _with_difference(
@@ -49,6 +58,7 @@ def measure(
                 better=better,
                 rows=rows,
                 **_interval(own, unit, groups),
+                **(_against_even(own, groups) if against_even else {}),
             ),
             own,
             values.get(base or "", {}) if model != base else {},
@@ -60,14 +70,16 @@ def measure(
     ]
 
 
-def _interval(values: RowValues, unit: Unit, groups: Groups) -> dict[str, float]:
-    found: Interval
-    codes = _groups_of(list(values), groups)
-    if _are_outcomes(values, unit):
-        found = rate_interval([value == 1.0 for value in values.values()], groups=codes)
-    else:
-        found = mean_interval(list(values.values()), groups=codes)
-    return {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
+def _interval(values: RowValues, unit: Unit, groups: Groups) -> dict[str, Any]:
+    bound = rate_interval if unit == "rate" else mean_interval
+    found = bound(list(values.values()), groups=_groups_of(list(values), groups))
+    return {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "n_groups": found.n_groups}
+
+
+def _against_even(values: RowValues, groups: Groups) -> dict[str, Any]:
+    p_value, method = even_test(list(values.values()), groups=_groups_of(list(values), groups))
+    n_decided = sum(value != _TIE for value in values.values())
+    return {"p_value": p_value, "method": f"{n_decided} decided rows against one half; {method}"}
 
 
 def _groups_of(rows: Sequence[str], groups: Groups) -> list[str] | None:
@@ -84,6 +96,7 @@ def _with_difference(
     outcomes = _are_outcomes(own, measurement.unit) and _are_outcomes(other, measurement.unit)
     compare = paired_rate_difference if outcomes else paired_mean_difference
     found = compare(before, after, groups=_groups_of(shared, groups))
+    in_groups = "" if found.n_groups is None else f" in {found.n_groups} groups"
     return measurement.model_copy(
         update={
             "base": base,
@@ -91,7 +104,7 @@ def _with_difference(
             "difference_low": found.low,
             "difference_high": found.high,
             "p_value": found.p_value,
-            "method": f"paired on {found.n} rows; {found.method}",
+            "method": f"paired on {found.n} rows{in_groups}; {found.method}",
         }
     )
 
@@ -101,5 +114,5 @@ def _paired(rows: Sequence[str], base: RowValues, own: RowValues) -> tuple[list[
 
 
 def _are_outcomes(values: RowValues, unit: Unit) -> bool:
-    """Ties in a head to head make halves, which a binomial interval cannot hold."""
+    """Ties make halves, of which no row can be said to have changed."""
     return unit == "rate" and all(value in (0.0, 1.0) for value in values.values())

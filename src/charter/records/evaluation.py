@@ -79,16 +79,19 @@ class Measurement(Record):
     """One figure: a value with its n and 95 % interval, and where a base exists, the paired difference from it.
 
     ``better`` says which direction is good. ``subset`` names the rows it is over. ``rows`` points at the file that
-    holds them. Differences are ``value - base``; ``p_value`` belongs to the paired test named in ``method``.
+    holds them. ``n_groups`` counts what is independent among the ``n`` rows, None where each stands for itself. An
+    interval is None at both ends where the rows cannot bound the figure. Differences are ``value - base``; ``p_value``
+    belongs to the test named in ``method``: paired with the base, or of a win rate against one half.
     """
 
     name: str
     model: str
     subset: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
+    n_groups: int | None = None
     unit: Literal["rate", "nats", "tokens", "score"] = "rate"
     better: Literal["higher", "lower", "neither"] = "neither"
     base: str | None = None

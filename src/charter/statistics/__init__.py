@@ -11,18 +11,22 @@ from charter.statistics.agreement import (
 from charter.statistics.intervals import Interval, mean_interval, rate_interval, statistic_interval, wilson_interval
 from charter.statistics.paired import (
     PairedDifference,
+    even_test,
     paired_mean_difference,
     paired_rate_difference,
     seed_averaged_difference,
 )
+from charter.statistics.resampling import MIN_GROUPS
 
 __all__ = [
+    "MIN_GROUPS",
     "ConfusionMatrix",
     "Interval",
     "PairedDifference",
     "ReliabilityBin",
     "cohen_kappa",
     "confusion_matrix",
+    "even_test",
     "expected_calibration_error",
     "mean_interval",
     "paired_mean_difference",

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from charter.statistics.resampling import (
+    ANY_NUMBER,
     N_RESAMPLES,
+    TIE,
     Groups,
-    binary,
+    Limits,
+    bootstrap_bounds,
     finite,
     group_codes,
     group_totals,
+    n_groups_of,
     normal_quantile,
-    percentiles,
     resampled_means,
+    with_ties,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with its confidence interval; ``n`` counts rows."""
+    """A figure with its confidence interval; ``n`` counts rows, ``n_groups`` what is independent among them.
+
+    ``low`` and ``high`` are None where the rows cannot bound the figure. ``n_groups`` is None where each row stands for
+    itself.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
+    n_groups: int | None = None
+
+    @property
+    def reach(self) -> float:
+        """The distance from the figure to the further end, 0 where there is no interval."""
+        if self.low is None or self.high is None:
+            return 0.0
+        return max(self.value - self.low, self.high - self.value)
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
@@ -43,14 +59,16 @@ def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Inte
     """
     if not 0 <= successes <= n or n < 1:
         raise ValueError(f"{successes} successes of {n} rows: expected 0 <= successes <= n and n >= 1")
-    rate, z = successes / n, normal_quantile(confidence)
+    return Interval(successes / n, *_wilson(successes / n, n, confidence), n)
+
+
+def _wilson(rate: float, n: int, confidence: float) -> tuple[float, float]:
+    z = normal_quantile(confidence)
     centre = rate + z * z / (2 * n)
     half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     # At 0 and at n one end equals the rate exactly; rounding must not push it past.
-    low = 0.0 if successes == 0 else (centre - half) / scale
-    high = 1.0 if successes == n else (centre + half) / scale
-    return Interval(rate, low, high, n)
+    return (centre - half) / scale if rate > 0 else 0.0, (centre + half) / scale if rate < 1 else 1.0
 
 
 def mean_interval(
@@ -60,23 +78,35 @@ def mean_interval(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
     confidence: float = 0.95,
+    limits: Limits = ANY_NUMBER,
 ) -> Interval:
-    """Bound a mean by the percentile bootstrap over rows, or over groups where they are given.
+    """Bound a mean by the bootstrap over rows, or over groups where they are given (see ``bootstrap_bounds``).
 
-    A resample draws as many groups as there are, with replacement, and takes the mean over all their rows. Sources:
-    Efron 1979, Ann. Statist. 7(1); clusters: Cameron, Gelbach and Miller 2008, Rev. Econ. Stat. 90(3).
+    A resample draws as many groups as there are, with replacement, and takes the mean over all their rows. Fewer than
+    five groups, or groups that are all alike, have no interval. Sources: Efron 1979, Ann. Statist. 7(1); clusters:
+    Cameron, Gelbach and Miller 2008, Rev. Econ. Stat. 90(3).
+
+    Args:
+        values: of the rows.
+        groups: what each row shares with others.
+        n_resamples: how many resamples are drawn.
+        seed: of the draws.
+        confidence: of the interval.
+        limits: what no such mean can exceed.
 
     Raises:
         ValueError: for no values, values that are not finite, or groups of another length.
     """
     array = finite(values, "values")
-    means = resampled_means(*group_totals(array, groups), n_resamples=n_resamples, seed=seed)
-    low, high = percentiles(means, confidence)
-    return Interval(float(array.mean()), low, high, len(array))
+    sums, sizes = group_totals(array, groups)
+    means = resampled_means(sums, sizes, n_resamples=n_resamples, seed=seed)
+    value = float(array.mean())
+    low, high = bootstrap_bounds(value, means, len(sums), confidence, limits)
+    return Interval(value, low, high, len(array), n_groups_of(len(array), len(sums)))
 
 
 def rate_interval(
-    outcomes: Sequence[bool] | NDArray[np.bool_],
+    outcomes: ArrayLike,
     *,
     groups: Groups | None = None,
     n_resamples: int = N_RESAMPLES,
@@ -85,21 +115,23 @@ def rate_interval(
 ) -> Interval:
     """Bound a rate: Wilson's interval where rows are independent, a clustered bootstrap where they share groups.
 
-    Outcomes that are all alike leave a bootstrap nothing to vary; then Wilson's interval over the number of groups is
-    taken, the widest reading of the data.
+    A tie counts a half; a rate with ties is bootstrapped too. Where the bootstrap bounds nothing (fewer than five
+    groups, or groups that are all alike), Wilson's interval is taken as if each group were one row, the widest reading
+    of the data.
 
     Raises:
-        ValueError: for no outcomes, outcomes other than 0 and 1, or groups of another length.
+        ValueError: for no outcomes, outcomes other than 0, 0.5 and 1, or groups of another length.
     """
-    array = binary(outcomes, "outcomes")
-    sums, _ = group_totals(array, groups)
-    successes = int(array.sum())
-    if len(sums) == len(array):
-        return wilson_interval(successes, len(array), confidence=confidence)
-    if successes in {0, len(array)}:
-        wilson = wilson_interval(len(sums) if successes else 0, len(sums), confidence=confidence)
-        return Interval(wilson.value, wilson.low, wilson.high, len(array))
-    return mean_interval(array, groups=groups, n_resamples=n_resamples, seed=seed, confidence=confidence)
+    array = with_ties(outcomes, "outcomes")
+    n_groups = len(group_totals(array, groups)[0])
+    if n_groups == len(array) and not (array == TIE).any():
+        return wilson_interval(int(array.sum()), len(array), confidence=confidence)
+    found = mean_interval(
+        array, groups=groups, n_resamples=n_resamples, seed=seed, confidence=confidence, limits=(0.0, 1.0)
+    )
+    if found.low is None:
+        return Interval(found.value, *_wilson(found.value, n_groups, confidence), found.n, found.n_groups)
+    return found
 
 
 def statistic_interval(
@@ -110,8 +142,9 @@ def statistic_interval(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
     confidence: float = 0.95,
+    limits: Limits = ANY_NUMBER,
 ) -> Interval:
-    """Bound any statistic of ``n`` rows by the percentile bootstrap, clustered where groups are given.
+    """Bound any statistic of ``n`` rows by the bootstrap, clustered where groups are given (see ``mean_interval``).
 
     Args:
         statistic: takes the row numbers of a resample; called once with all rows in order, then once a resample.
@@ -120,11 +153,14 @@ def statistic_interval(
         n_resamples: how many resamples are drawn.
         seed: of the draws.
         confidence: of the interval.
+        limits: what no such statistic can exceed.
     """
     codes = group_codes(n, groups)
     members = [np.flatnonzero(codes == code) for code in range(int(codes.max()) + 1)]
     rng = np.random.default_rng(seed)
-    draws = (rng.integers(len(members), size=len(members)) for _ in range(n_resamples))
-    resampled = [statistic(np.concatenate([members[code] for code in draw])) for draw in draws]
-    low, high = percentiles(np.asarray(resampled, dtype=np.float64), confidence)
-    return Interval(float(statistic(np.arange(n))), low, high, n)
+    samples = (rng.integers(len(members), size=len(members)) for _ in range(n_resamples))
+    resampled = [statistic(np.concatenate([members[code] for code in draw])) for draw in samples]
+    value = float(statistic(np.arange(n)))
+    drawn = np.asarray(resampled, dtype=np.float64)
+    low, high = bootstrap_bounds(value, drawn, len(members), confidence, limits)
+    return Interval(value, low, high, n, n_groups_of(n, len(members)))
