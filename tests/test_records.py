@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from charter.errors import PromptError
 from charter.records import Message, Prompt, Record, Response, SftRow, Trace, make_prompt, transcript
 from row_examples import HOSTILE_TEXTS, RECORDS, TABLES, records_of
 
@@ -74,8 +75,24 @@ def test_unknown_fields_are_refused(kind: type[Record], data: st.DataObject) -> 
 @pytest.mark.parametrize("text", ["\ud800", "before \udfff after", "\udc00\ud800"], ids=ascii)
 def test_half_surrogate_pairs_are_refused_by_name(make: Callable[[str], Record], field: str, text: str) -> None:
     """Half a surrogate pair is no character: the record says which field holds it, long before a file fails."""
-    with pytest.raises(ValidationError, match=field):
+    with pytest.raises((ValidationError, PromptError), match=field):
         make(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"kind": "bad_kind"}, "kind is 'bad_kind'; expected 'red_team', 'helpful' or 'benign_twin'"),
+        ({"kind": "helpful", "categori": "x"}, "there is no field 'categori'; there are id, turns, kind, category"),
+        ({"kind": "helpful", "category": 3}, "category is 3; expected a valid string"),
+        ({"kind": "helpful", "text": None}, "content is None; expected a valid string"),
+    ],
+)
+def test_a_prompt_that_cannot_be_made_is_a_prompt_error(fields: dict[str, Any], said: str) -> None:
+    """Whoever makes prompts in Python catches one kind of error, which names field, value and what was expected."""
+    with pytest.raises(PromptError) as caught:
+        make_prompt(**{"text": "x", **fields})
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -99,11 +99,12 @@ def _repeated_ids(document: YamlDocument) -> Iterator[Fault]:
 
 
 def _extensions(document: YamlDocument) -> Iterator[Fault]:
-    extends = document.data.get("extends")
-    if isinstance(extends, list) and extends:
+    """Refuse whatever ``extends`` names: the key is reserved."""
+    extends = document.data.get("extends", [])
+    if extends != []:
         message = (
-            f"extends names {shown(extends[0])}, but extending another constitution is not supported yet; "
-            "leave extends out and copy the principles into this file"
+            '"extends" is not supported yet: a constitution cannot build on another one; '
+            "take it out, and copy the principles into this file"
         )
         yield document.line_of(("extends",)), message
 
@@ -111,6 +112,8 @@ def _extensions(document: YamlDocument) -> Iterator[Fault]:
 def _said_already(detail: ErrorDetails) -> bool:
     """Leave out what another fault says better."""
     path = detail["loc"]
+    if path[:1] == ("extends",):
+        return True
     match detail["type"]:
         case "missing":  # a request that lacks the text it would follow from
             return path[0] == "principles" and path[-1] in DERIVATIONS

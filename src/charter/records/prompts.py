@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from charter.errors import PromptError
 from charter.records.base import Record
 from charter.seeds import row_id
 
@@ -80,10 +81,30 @@ class PromptRow(Record):
 
 
 def make_prompt(text: str, kind: PromptKind, **fields: Any) -> Prompt:
-    """Make a one-turn prompt from text, with an id from its content unless one is given."""
-    turns = (Message(role="user", content=text),)
-    fields.setdefault("id", row_id("prompt", kind, text))
-    return Prompt(turns=turns, kind=kind, **fields)
+    """Make a one-turn prompt from text, with an id from its content unless one is given.
+
+    Raises:
+        PromptError: for an unknown kind or field, and for values of the wrong type.
+    """
+    try:
+        turns = (Message(role="user", content=text),)
+        return Prompt(turns=turns, kind=kind, **{"id": row_id("prompt", kind, text), **fields})
+    except (ValidationError, TypeError) as error:
+        raise PromptError(f"no prompt can be made of these values: {_faults(error)}") from error
+
+
+def _faults(error: ValidationError | TypeError) -> str:
+    if isinstance(error, TypeError):  # from the hash of what is no text
+        return str(error)
+    return "; ".join(_fault(fault["loc"], fault["type"], fault["msg"], fault["input"]) for fault in error.errors())
+
+
+def _fault(place: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
+    name = ".".join(map(str, place))
+    if kind == "extra_forbidden":
+        return f"there is no field {name!r}; there are {', '.join(Prompt.model_fields)}"
+    expected = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{name} is {value!r}; expected {expected}"
 
 
 def _prompt_columns(prompt: Prompt) -> dict[str, Any]:
