@@ -104,7 +104,8 @@ def read_run_recipe(folder: Path) -> Recipe:
     """
     resolved = folder / "recipe.resolved.yaml"
     if not folder.is_dir():
-        raise RunError(f"{folder}: no such folder; name the folder of a run, which 'charter run' prints last")
+        what = "is a file" if folder.exists() else "no such folder"
+        raise RunError(f"{folder}: {what}; name the folder of a run, which 'charter run' prints last")
     if not resolved.exists():
         raise RunError(f"{folder}: is no run's folder (it has no {resolved.name}); name one that 'charter run' made")
     return load_recipe(resolved)
