@@ -7,6 +7,11 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import typer
+
+from charter.cli.entry import app
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -89,6 +94,35 @@ def shown_commands() -> Iterator[Command]:
             error = output.removeprefix("error: ") if output.startswith("error: ") else ""
             for part in (_INNER.sub("INNER", line), *_INNER.findall(line)):
                 yield from (Command(str(block), words, error) for words in _simple_commands(part))
+
+
+def help_commands() -> Iterator[Command]:
+    """Read the commands in the examples of every command's help."""
+    group: Any = typer.main.get_command(app)
+    yield from _examples("charter", group)
+
+
+def _examples(name: str, command: Any) -> Iterator[Command]:
+    for line in (command.epilog or "").splitlines():
+        if line.startswith("  "):
+            for part in (_INNER.sub("INNER", line), *_INNER.findall(line)):
+                yield from (Command(f"{name} --help", words, "") for words in _simple_commands(part))
+    for verb, inner in getattr(command, "commands", {}).items():
+        yield from _examples(f"{name} {verb}", inner)
+
+
+def parsed(words: tuple[str, ...]) -> dict[str, Any]:
+    """Parse what follows ``charter`` to the end, without doing it."""
+    group: Any = typer.main.get_command(app)
+    try:
+        context = group.make_context("charter", list(words))
+        while hasattr(context.command, "resolve_command"):
+            rest = [*context._protected_args, *context.args]
+            name, command, rest = context.command.resolve_command(context, rest)
+            context = command.make_context(name, rest, parent=context)
+    except typer.Exit:  # help and version end the parsing
+        return {}
+    return dict(context.params)
 
 
 def _simple_commands(line: str) -> list[tuple[str, ...]]:

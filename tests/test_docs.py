@@ -19,8 +19,6 @@ from charter.cli.entry import app
 from charter.constitution import load_constitution
 from charter.errors import RecipeError
 from charter.planning.preflight import check_recipe
-from charter.prompts import load_prompts
-from charter.prompts.selection import select_prompts
 from charter.recipe import Recipe, load_recipe
 from pages import (
     DOCS,
@@ -31,6 +29,7 @@ from pages import (
     Command,
     blocks,
     commands_in_prose,
+    parsed,
     read,
     shown_commands,
     tree_paths,
@@ -102,20 +101,6 @@ def test_shown_commands_parse(command: Command, tmp_path: Path) -> None:
         load_recipe(file, given.get("overrides") or ())
 
 
-def parsed(words: tuple[str, ...]) -> dict[str, Any]:
-    """Parse what follows ``charter`` to the end, without doing it."""
-    group: Any = typer.main.get_command(app)
-    try:
-        context = group.make_context("charter", list(words))
-        while hasattr(context.command, "resolve_command"):
-            rest = [*context._protected_args, *context.args]
-            name, command, rest = context.command.resolve_command(context, rest)
-            context = command.make_context(name, rest, parent=context)
-    except typer.Exit:  # help and version end the parsing
-        return {}
-    return dict(context.params)
-
-
 @pytest.mark.parametrize("words", [("rum", "x.yaml"), ("run", "x.yaml", "--untill", "label"), ("run",), ("show", "x")])
 def test_wrong_commands_do_not_parse(words: tuple[str, ...]) -> None:
     """The parsing that the pages are held to notices a wrong command, option or number of arguments."""
@@ -157,17 +142,6 @@ def test_named_modules_exist(page: Path) -> None:
     named = re.findall(r"`([\w./-]+\.py)`", read(page))
     missing = [name for name in named if not any(path.as_posix().endswith(f"/{name}") for path in there)]
     assert [name for name in missing if "NAME" not in name] == []
-
-
-def test_shown_rows_are_of_the_smoke_run() -> None:
-    """A row that the pages look up in ``runs/smoke`` is one of its prompts."""
-    recipe = load_recipe(ROOT / "recipes" / "smoke.yaml")
-    loaded = {kind: load_prompts("built-in", kind).prompts for kind in ("red_team", "benign_twin", "helpful")}
-    constitutions = (load_constitution("harmless"), load_constitution("helpful"))
-    prompts = select_prompts(loaded, constitutions, **recipe.prompts.numbers()).prompts
-    looked_up = {one.words[3] for one in COMMANDS if one.words[:3] == ("charter", "show", "runs/smoke")}
-    assert looked_up
-    assert looked_up <= {prompt.id for prompt in prompts}
 
 
 def test_tree_of_the_readme_exists() -> None:

@@ -13,6 +13,7 @@ ROOT = Path(charter.__file__).parent
 # From the top down: a room may import the rooms below its own line, and none beside it. The longest name that fits a
 # module is its room, so that a module may live on another line than its package.
 LINES: tuple[tuple[str, ...], ...] = (
+    ("__main__",),
     ("cli",),
     ("planning.preflight", "lookup"),
     ("planning", "status"),

@@ -126,3 +126,39 @@ def test_ctrl_c_outside_a_run_ends_the_command(place: Path) -> None:
     _, err = talk.communicate(timeout=30)
     assert talk.returncode == 130
     assert "Traceback" not in err
+
+
+def test_the_package_is_the_command_too() -> None:
+    """``python -m charter`` does what ``charter`` does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "charter", "--version"], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == f"charter {package.__version__}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("verb", [["prompts", "show", "red_team"], ["--help"], ["--version"]], ids=" ".join)
+def test_output_that_takes_nothing(verb: list[str]) -> None:
+    """A full disk behind the output is one line, and no fault of ours."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *verb], check=False, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the output cannot be written (No space left on device)")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close a stream")
+@pytest.mark.parametrize(
+    ("streams", "code", "said"),
+    [
+        (">&-", 2, "error: the output is closed; give it somewhere to go, such as a file or /dev/null\n"),
+        ("2>&-", 0, ""),
+    ],
+)
+def test_closed_streams(streams: str, code: int, said: str) -> None:
+    """A closed output is said to be; a closed error stream is nobody's business."""
+    command = f"exec {sys.executable} -m charter prompts list {streams}"
+    done = subprocess.run(["/bin/sh", "-c", command], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (code, said)

@@ -224,3 +224,48 @@ def test_chat_goes_on_after_a_question_that_fails(
     assert done.out == plain.out
     assert "error: the request is too long" in done.err
     del place
+
+
+def test_chat_passes_over_a_line_that_is_not_utf8(
+    charter: Command, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is named, and the talk goes on; the command ends with code 1."""
+    import io
+
+    def talk(said: bytes) -> Done:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(said), encoding="ascii"))
+        return charter("chat", "anyone", "--engine", "scripted")
+
+    done = talk(b"h\xe9llo\nHello.\nh\xc3\xa9llo\n")
+    plain = talk(b"Hello.\nh\xc3\xa9llo\n")
+    assert (done.code, plain.code) == (1, 0)
+    assert done.out == plain.out
+    assert done.err.startswith("error: line 1 is not UTF-8\n")
+    assert "fault of Charter" not in done.err
+    del place
+
+
+def test_chat_with_a_run_names_its_model(charter: Command, place: Path, finished: Path) -> None:
+    """Whoever names a run is told what in it there is to talk to."""
+    shutil.copytree(finished, place / "run")
+    assert charter("chat", "run").err.startswith("error: run is a run, and has no trained model")
+    (place / "run/models/sft").mkdir(parents=True)
+    assert charter("chat", "run").err == "error: run is a run: name run/models/sft\n"
+    (place / "run/models/dpo").mkdir()
+    done = charter("chat", "run")
+    assert (done.code, done.err) == (2, "error: run is a run: name run/models/dpo or run/models/sft\n")
+
+
+def test_status_of_a_damaged_run(charter: Command, place: Path, finished: Path) -> None:
+    """What is gone is said with what to do, and the code tells a script."""
+    shutil.copytree(finished, place / "run")
+    (place / "run/data/pairs.parquet").unlink()
+    done = charter("status", "run")
+    assert done.code == 2
+    assert "pairs: damaged: run/data/pairs.parquet: is missing" in done.out
+    assert done.out.splitlines()[-1].endswith("charter pairs run/recipe.resolved.yaml --out run --again")
+    refused = charter("run", "demo.yaml", "--out", "run")
+    assert refused.code == 2
+    assert "run/data/pairs.parquet: is missing; stage 'pairs' had been done" in refused.err
+    assert charter("pairs", "run/recipe.resolved.yaml", "--out", "run", "--again").code == 0
+    assert charter("status", "run").code == 0

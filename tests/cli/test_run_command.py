@@ -215,3 +215,34 @@ def test_stage_names_are_those_of_the_pipeline() -> None:
     from charter.stages import STAGES
 
     assert tuple(one.value for one in StageName) == STAGE_NAMES == tuple(STAGES)
+
+
+def test_a_model_is_said_to_be_loaded_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the first minute of silence the model is named, but not where one JSON value is wanted."""
+    from charter.cli.running import _loading, _loads_first
+    from charter.recipe import load_recipe
+
+    say = _loading(quiet=False)
+    for name in ("one", "two", "one"):
+        say(name)
+    assert capsys.readouterr().err == "loading one\nloading two\n"
+    _loading(quiet=True)("one")
+    assert capsys.readouterr().err == ""
+    scripted = load_recipe(place / "demo.yaml")
+    real = load_recipe(place / "demo.yaml", ["models.policy=smollm2-135m"])
+    (place / "run/stages").mkdir(parents=True)
+    assert _loads_first(real, place / "run", STAGE_NAMES, None)
+    assert not _loads_first(scripted, place / "run", STAGE_NAMES, None)
+    for name in STAGE_NAMES:
+        (place / f"run/stages/{name}.json").touch()
+    assert not _loads_first(real, place / "run", STAGE_NAMES, None)
+    assert _loads_first(real, place / "run", STAGE_NAMES, "sft")
+    assert not _loads_first(real, place / "run", STAGE_NAMES, "label")  # which loads the judge
+
+
+def test_a_stage_in_a_new_folder_names_the_commands_before_it(charter: Command) -> None:
+    """Whoever begins in the middle reads what to type."""
+    done = charter("pairs", "demo.yaml", "--out", "new")
+    assert done.code == 2
+    target = "new/recipe.resolved.yaml --out new"
+    assert done.err.endswith(f"Do first:\n  charter revise {target}\n  charter sft {target}\n")

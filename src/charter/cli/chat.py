@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charter.cli import console
 from charter.cli.options import AsJson, examples
-from charter.errors import EngineError
+from charter.errors import EngineError, ModelError, UserError
 
 if TYPE_CHECKING:
     from charter.cli.conversation import Conversation
@@ -72,10 +74,15 @@ def chat(  # noqa: PLR0917 - the command line names them
     from charter.engines.cache import DictMemory
     from charter.engines.pool import ModelSpec, Pool
 
+    _refuse_run(Path(model))
+    if not _is_unicode(system):
+        raise UserError("--system is not UTF-8")
     opening = _opening(system, constitution)
     spec = ModelSpec(name=model, engine=engine.value)
     with make_progress() as progress:
         pool = Pool({"policy": spec}, DictMemory(), progress.download)
+        if not as_json and engine is EngineName.transformers:
+            console.note(f"loading {model}")
         policy = pool.engine("policy")
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
     try:
@@ -83,6 +90,18 @@ def chat(  # noqa: PLR0917 - the command line names them
     finally:
         pool.close()
     return EngineError.exit_code if n_failed else 0
+
+
+def _refuse_run(folder: Path) -> None:
+    """Name the model to talk to where a run was named."""
+    from charter.runs.place import RESOLVED
+
+    if not (folder / RESOLVED).exists():
+        return
+    trained = [folder / "models" / name for name in ("dpo", "sft") if (folder / "models" / name).is_dir()]
+    if trained:
+        raise ModelError(f"{folder} is a run: name {' or '.join(map(str, trained))}")
+    raise ModelError(f"{folder} is a run, and has no trained model; see 'charter status {folder}'")
 
 
 def _opening(system: str, constitution: str) -> tuple[Message, ...]:
@@ -104,11 +123,14 @@ def _talk(conversation: Conversation, *, as_json: bool) -> int:
     """Ask line by line, and count the questions that could not be answered."""
     n_failed = 0
     with asyncio.Runner() as runner:
-        for line in _lines():
+        for number, line in enumerate(_lines(), start=1):
             said = line.strip()
-            if said == "/quit":
+            if not _is_unicode(said):
+                console.fail(f"line {number} is not UTF-8\n(not said: go on)")
+                n_failed += 1
+            elif said == "/quit":
                 break
-            if said == "/reset":
+            elif said == "/reset":
                 conversation.reset()
                 console.note("begun anew")
             elif said:
@@ -127,8 +149,20 @@ def _talk(conversation: Conversation, *, as_json: bool) -> int:
     return n_failed
 
 
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _lines() -> Iterator[str]:
     """Read lines, with a prompt and the keys of an editor where a person types them."""
+    if sys.stdin is None:  # closed: a talk of no lines
+        return
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     if not sys.stdin.isatty():
         yield from sys.stdin
         return

@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from charter.errors import UserError
+
+_NO_LIMIT = 10_000  # columns
 _CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
 # C0 and C1 controls but newline and tab, and the marks that turn the direction of text around.
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -62,6 +67,11 @@ def _cell(row: Sequence[str], place: int, widths: Sequence[int], right: Sequence
     return row[place].rjust(widths[place]) if place in right else row[place].ljust(widths[place])
 
 
+def width() -> int:
+    """Say how many columns the terminal has that results go to; a file or a pipe has room for all."""
+    return shutil.get_terminal_size((_NO_LIMIT, 24)).columns
+
+
 def note(text: str) -> None:
     """Say something to the person who waits, on stderr."""
     sys.stderr.write(f"{printable(text)}\n")
@@ -101,11 +111,34 @@ def flush() -> None:
     _to_stdout("")
 
 
+def require_output() -> None:
+    """Require somewhere to print results to; what is said to a person who closed the error stream is dropped.
+
+    Raises:
+        UserError: where the output is closed.
+    """
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    if sys.stdout is None:
+        raise UserError("the output is closed; give it somewhere to go, such as a file or /dev/null")
+
+
+def find_lost_output() -> UserError | None:
+    """Give the error of an output that takes no more, which a library may have met; a closed pipe ends the process."""
+    try:
+        flush()
+    except UserError as error:
+        return error
+    return None
+
+
 def _to_stdout(text: str) -> None:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # The interpreter flushes once more when it ends, and must find something that takes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(_CLOSED_PIPE) from None
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(_CLOSED_PIPE) from None
+        raise UserError(f"the output cannot be written ({error.strerror}); what was to be printed is lost") from error

@@ -24,6 +24,7 @@ from charter.cli import (
     stages,
     status,
 )
+from charter.cli.usage import plain
 from charter.errors import CharterError, Interrupted
 
 _DEBUG_VARIABLE = "CHARTER_DEBUG"
@@ -35,7 +36,7 @@ app = typer.Typer(
 A first run, with a model of 135 million parameters:
   charter check recipes/smoke.yaml
   charter run recipes/smoke.yaml
-  charter show runs/smoke rt-privacy-01""",
+  charter show runs/smoke rt-privacy-06""",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -74,14 +75,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: in place of the process's own.
     """
-    console.expect_any_text()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        console.require_output()
+        console.expect_any_text()
         with _without_library_warnings():
             code = _invoke(given or ["--help"])
         console.flush()
     except CharterError as error:
         code = _explain(error)
+    except OSError as error:
+        lost = console.find_lost_output()
+        code = _report(error) if lost is None else _explain(lost)
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, one line and no traceback
         code = _report(error)
     sys.exit(code)
@@ -103,7 +108,7 @@ def _invoke(arguments: list[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "charter"
-        console.fail(f"{error.format_message()}\nSee '{command} --help'.")
+        console.fail(f"{plain(error.format_message())}\nSee '{command} --help'.")
         return error.exit_code
     except typer.Abort:
         return Interrupted.exit_code

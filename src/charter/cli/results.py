@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ def run_json(folder: Path) -> dict[str, Any]:
 
 
 def write_measurements(folder: Path, models: tuple[str, ...], measurements: tuple[Measurement, ...]) -> None:
-    """Print the verdict, what to read it with, and every figure by model, with the final model's change: worse first."""
+    """Print the verdict, what to read it with, and every figure by model with the last one's change: worse first."""
     from charter.reporting.cautions import cautions, scripted_roles
     from charter.reporting.reading import read_run
     from charter.reporting.verdict import weigh
@@ -64,15 +65,38 @@ def write_measurements(folder: Path, models: tuple[str, ...], measurements: tupl
     rest = {(one.name, one.subset): ("", one) for one in measurements if (one.name, one.subset) not in shown}
     values = {(one.name, one.subset, one.model): one for one in measurements}
     console.write()
-    console.write(plain(findings.headline))
+    width = console.width()
     care = cautions(data)
-    for line in ("Read this with care:", *(f"- {line}" for line in care), "") if care else ():
-        console.write(plain(line))
-    console.write_columns(
-        ("", "figure", *models, f"{models[-1]} - {models[0]}", "95 % interval", "n"),
-        [_figure_cells(word, one, models, values) for word, one in (*named, *rest.values())],
-        right=tuple(range(2, 5 + len(models))),
-    )
+    said = ("Read this with care:", *(f"- {line}" for line in care), "") if care else ()
+    for line in (findings.headline, *said):
+        console.write("\n".join(_wrapped(plain(line), width, "  " if line.startswith("- ") else "")))
+    for line in _figure_lines((*named, *rest.values()), models, values, width):
+        console.write(line)
+
+
+def _figure_lines(
+    figures: Sequence[tuple[str, Measurement]],
+    models: Sequence[str],
+    values: Mapping[tuple[str, str, str], Measurement],
+    width: int,
+) -> list[str]:
+    """Lay figures out for a width: a line each with all models, with first and last, or at last two lines each."""
+    outer = models if len(models) == 1 else (models[0], models[-1])
+    for shown in (models, outer):
+        header = ("", "figure", *shown, f"{models[-1]} - {models[0]}", "95 % interval", "n")
+        cells = [_figure_cells(word, one, shown, values) for word, one in figures]
+        lines = console.columns(header, cells, right=tuple(range(2, 5 + len(shown))))
+        if max(map(len, lines)) <= width:
+            return lines
+    first, *numbers = console.columns(header[2:], [row[2:] for row in cells], right=tuple(range(3 + len(outer))))
+    lines = [f"  {first}"]
+    for (word, subject, *_), line in zip(cells, numbers, strict=True):
+        lines += [*_wrapped(f"{word}: {subject}" if word else subject, width, "  "), f"  {line}"]
+    return lines
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
 
 
 def _stage_cells(name: str, summary: Mapping[str, Any]) -> tuple[str, ...]:

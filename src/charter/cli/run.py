@@ -57,7 +57,7 @@ def run(
     """
     names = [name.value for name in StageName]
     chosen = names[: names.index(until.value) + 1]
-    folder = do_stages(recipe, overrides or (), out, chosen)
+    folder = do_stages(recipe, overrides or (), out, chosen, quiet=as_json)
     if as_json:
         console.write_json(results.run_json(folder))
     else:

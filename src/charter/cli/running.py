@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,10 @@ from charter.cli.stopping import Stopping
 from charter.errors import CharterError, Interrupted
 
 if TYPE_CHECKING:
+    from charter.recipe import Recipe
     from charter.runs.folder import Run
 
+_WITHOUT_A_MODEL = frozenset({"prompts", "report"})
 _HOW_TO_RETRY = "which 'charter run' tries again, and --again with the whole stage; either undoes the later stages"
 
 
@@ -31,6 +33,7 @@ def do_stages(
     *,
     again: str | None = None,
     retry: bool = True,
+    quiet: bool = False,
 ) -> Path:
     """Check the inputs, open the run, which fetches its models, and do stages in it.
 
@@ -41,6 +44,7 @@ def do_stages(
         names: the stages.
         again: see ``pipeline.run_stages``.
         retry: see ``pipeline.run_stages``.
+        quiet: whether to leave unsaid which model is loaded.
 
     Returns:
         The run's folder.
@@ -55,6 +59,9 @@ def do_stages(
     with Stopping() as stopping:
         try:
             with make_progress() as progress:
+                say_loading = _loading(quiet=quiet)
+                if _loads_first(recipe, folder, names, again):
+                    say_loading(recipe.models.policy.name)  # libraries, seconds of them, come before the model does
                 from charter.pipeline import require_whole, run_stages
                 from charter.runs.folder import open_run
 
@@ -64,6 +71,7 @@ def do_stages(
                     "on_download": progress.download,
                 }
                 with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
+                    run.pool.on_load = say_loading
                     require_whole(run, names, again=again)
                     done = [name for name in names if run.summary(name).exists() and name != again]
                     if done:
@@ -79,6 +87,25 @@ def do_stages(
             console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
             stopping.end()
     return folder
+
+
+def _loading(*, quiet: bool) -> Callable[[str], None]:
+    """Make what says of each model, once, that it is loaded."""
+    said: set[str] = set()
+
+    def say(name: str) -> None:
+        if name not in said and not quiet:
+            console.note(f"loading {name}")
+        said.add(name)
+
+    return say
+
+
+def _loads_first(recipe: Recipe, folder: Path, names: Sequence[str], again: str | None) -> bool:
+    """Tell whether the policy is what the first stage that is left will load."""
+    left = [name for name in names if name == again or not (folder / "stages" / f"{name}.json").exists()]
+    first = next((name for name in left if name not in _WITHOUT_A_MODEL), None)
+    return first not in {None, "label"} and recipe.models.policy.engine != "scripted"
 
 
 @contextlib.contextmanager

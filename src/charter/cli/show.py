@@ -15,9 +15,8 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "show",
         epilog=examples(
-            "charter show runs/smoke rt-privacy-01",
-            "charter show runs/smoke pair-3f2a",
-            "charter show runs/smoke rt-privacy-01 --json",
+            "charter show runs/smoke rt-privacy-06",
+            "charter show runs/smoke rt-privacy-06 --json",
         ),
     )(show)
 

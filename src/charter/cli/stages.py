@@ -38,7 +38,9 @@ def _verb(name: str) -> Callable[..., None]:
     ) -> None:
         chosen = ("prompts", name)
         # A second try that brings a row back undoes the later stages, which this command does not do: only if asked.
-        folder = do_stages(recipe, overrides or (), out, chosen, again=name if again else None, retry=False)
+        folder = do_stages(
+            recipe, overrides or (), out, chosen, again=name if again else None, retry=False, quiet=as_json
+        )
         if as_json:
             console.write_json(results.run_json(folder))
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -51,6 +51,8 @@ class Pool:
         self._roles = dict(roles)
         self._memory = memory
         self._progress = progress
+        #: Told the name of a model before it is loaded.
+        self.on_load: Callable[[str], None] | None = None
         self._open: dict[ModelSpec, CachedEngine] = {}
         self._used: dict[str, Usage] = {}
 
@@ -82,6 +84,8 @@ class Pool:
     def open(self, spec: ModelSpec) -> Engine:
         """Give the engine of a model."""
         if spec not in self._open:
+            if self.on_load is not None and spec.engine != "scripted":
+                self.on_load(spec.label)
             self._open[spec] = CachedEngine(_load(spec, self._progress), self._memory)
         return self._open[spec]
 
