@@ -156,6 +156,13 @@ def test_run_folder_of_another_recipe(charter: Command) -> None:
     assert done.code == 2
     assert "revise.rounds: was 2, is 3" in done.err
     assert "--out" in done.err
+    checked = charter("check", "demo.yaml", "revise.rounds=3")
+    assert checked.code == 2
+    assert "error: run folder: runs/demo: belongs to another recipe" in checked.out
+    assert "\ntotal" in checked.out  # a variant is planned all the same
+    assert checked.out.endswith("1 error\n")
+    assert charter("check", "demo.yaml").code == 0
+    assert charter("check", "demo.yaml", "revise.rounds=3", "--out", "runs/other").code == 0
 
 
 def test_folder_with_other_files(charter: Command, place: Path) -> None:
@@ -245,6 +252,9 @@ def test_out_that_cannot_be_written(charter: Command, place: Path) -> None:
     done = charter("run", "demo.yaml", "--out", out)
     assert done.code == 2
     assert f"{out}: cannot be written" in done.err
+    checked = charter("check", "demo.yaml", "--out", out)
+    assert checked.code == 2
+    assert f"error: run folder: {out}: cannot be written" in checked.out
 
 
 def test_changed_prompt_file_is_noticed(charter: Command, place: Path) -> None:
@@ -256,7 +266,41 @@ def test_changed_prompt_file_is_noticed(charter: Command, place: Path) -> None:
     (place / "mine.jsonl").write_text(lines.replace("number 3", "no. 3"), "utf-8")
     done = charter(*own)
     assert done.code == 2
-    assert "prompts red_team" in done.err
+    assert "prompts red_team: mine.jsonl has changed since the run began" in done.err
+    checked = charter("check", *own[1:-2])
+    assert checked.code == 2
+    assert "prompts red_team: mine.jsonl has changed since the run began" in checked.out
+
+
+@pytest.mark.parametrize("arguments", [["unknown_key.yaml", "seed=-1"], ["nowhere"], ["demo.yaml", "seed=1", "seed=2"]])
+def test_a_recipe_that_cannot_be_read_is_told_as_json(charter: Command, bad_files: Path, arguments: list[str]) -> None:
+    """Whoever reads findings gets findings, also where there is no recipe to look into."""
+    del bad_files
+    done = charter("check", *arguments, "--json")
+    assert done.code == 2
+    assert done.value["ok"] is False
+    assert done.value["plan"] is None
+    assert {one["severity"] for one in done.value["findings"]} == {"error"}
+    assert done.value.keys() == charter("check", "demo.yaml", "--json").value.keys()
+    if arguments[0] == "unknown_key.yaml":
+        places = {one["message"].partition(": ")[0] for one in done.value["findings"]}
+        assert places == {"unknown_key.yaml:5", "override 'seed=-1'"}
+
+
+def test_a_misspelt_model_is_told_what_was_meant(charter: Command, place: Path) -> None:
+    """Where the hub gives no answer, the embedded name that is near, and that no folder is there, are said."""
+    for verb in ("run", "check"):
+        done = charter(verb, "demo.yaml", "models.policy=smollm2-135")
+        assert done.code == 2
+        assert f"there is no folder {place}/smollm2-135; did you mean 'smollm2-135m'?" in done.out + done.err
+        assert "HF_HUB_OFFLINE" in done.out + done.err
+    done = charter("chat", "nosuchfolder")
+    assert done.code == 2
+    assert f"there is no folder {place}/nosuchfolder" in done.err
+    done = charter("check", "demo.yaml", "models.policy=nosuchfolder")
+    assert done.code == 0
+    assert f"there is no folder {place}/nosuchfolder; a run would be refused unless the hub has it by then" in done.out
+    assert "scaled to 7B, which is a guess: nothing here tells the size of nosuchfolder" in done.out
 
 
 @pytest.mark.parametrize(
@@ -272,6 +316,13 @@ def test_changed_prompt_file_is_noticed(charter: Command, place: Path) -> None:
         (["chat", "./nowhere"], "./nowhere"),
         (["run"], "Missing argument"),
         (["run", "demo.yaml", "--until", "nowhere"], "nowhere"),
+        (["run", "demo.yaml", "--until", "labels"], "'--until': 'labels' is not one of 'prompts', 'revise', 'sft',"),
+        (["run", "demo.yaml", "--until", "labels"], "'report'; did you mean 'label'?"),
+        (
+            ["prompts", "show", "red_teem"],
+            "'red_teem' is not one of 'red_team', 'benign_twin', 'helpful'; did you mean",
+        ),
+        (["status", "demo.yaml"], "demo.yaml: is a file; name the folder of a run"),
         (["run", "demo.yaml", "--nowhere"], "--nowhere"),
         (["rum"], "Did you mean 'run'?"),
         (["prompts"], "Missing command"),

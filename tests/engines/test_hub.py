@@ -269,5 +269,6 @@ def test_a_hub_out_of_reach_answers_nothing(offline: bool) -> None:
 def test_hub_out_of_reach_is_said(offline: bool) -> None:
     """With no hub, or with the hub switched off, the error says so and what to check."""
     error = str(resolve("acme/tiny", "http://127.0.0.1:9", offline=offline)["error"])
-    assert error.startswith("cannot fetch 'acme/tiny' from http://127.0.0.1:9")
+    assert error.startswith("no model 'acme/tiny': it is no embedded model (smollm2-135m), there is no folder /")
+    assert "\ncannot fetch 'acme/tiny' from http://127.0.0.1:9" in error
     assert "HF_HUB_OFFLINE" in error

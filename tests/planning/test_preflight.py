@@ -44,21 +44,21 @@ def test_own_prompts_are_selected_as_in_the_run(tmp_path: Path) -> None:
         "pairs.kinds={red_team: 0.5, helpful: 0.5}",
     )
     run = small_run(tmp_path, ["prompts"], *overrides)
-    plan = check_recipe(small_recipe(tmp_path, *overrides), tmp_path).plan
+    plan = check_recipe(small_recipe(tmp_path, *overrides), tmp_path / "run").plan
     assert plan is not None
     assert plan.stage("prompts").rows == len(read_table(run / "data/prompts.parquet", Prompt)) == 20
 
 
 def test_a_name_that_is_no_dataset_is_no_dataset(tmp_path: Path) -> None:
     """A dataset has an owner: a lone name is a file that is not there, and an error."""
-    report = check_recipe(small_recipe(tmp_path, "prompts.red_team=attacks"), tmp_path)
+    report = check_recipe(small_recipe(tmp_path, "prompts.red_team=attacks"), tmp_path / "run")
     (error,) = [one for one in report.findings if one.severity == "error" and one.about == "prompts.red_team"]
     assert "attacks" in error.message
 
 
 def test_doubts_are_warnings(tmp_path: Path) -> None:
     """What is probably not meant is pointed out, and stops nothing."""
-    report = check_recipe(small_recipe(tmp_path, "dpo.opening_tokens=300"), tmp_path)
+    report = check_recipe(small_recipe(tmp_path, "dpo.opening_tokens=300"), tmp_path / "run")
     (found,) = [one for one in report.findings if one.about == "dpo.opening_tokens"]
     assert found.severity == "warning"
     assert found.message.startswith("is 300, and no sampled side of a pair is longer than pairs.max_tokens, 256: ")
@@ -75,7 +75,7 @@ def test_a_dataset_that_is_not_here_is_planned_by_number(tmp_path: Path, name: s
         "pairs.kinds={red_team: 0.5, helpful: 0.5}",
     )
     recipe = small_recipe(tmp_path, *overrides)
-    report = check_recipe(recipe, tmp_path)
+    report = check_recipe(recipe, tmp_path / "run")
     assert report.plan is not None
     assert report.plan.stage("revise").rows == 6
     assert [one.about for one in report.findings if "fetched when the run starts" in one.message] == [
@@ -91,15 +91,15 @@ def test_twins_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "twins.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     own = (f"prompts.red_team={tmp_path / 'red.csv'}", f"prompts.benign_twin={tmp_path / 'twins.jsonl'}")
     recipe = small_recipe(tmp_path, *own)
-    (error,) = check_recipe(recipe, tmp_path).errors
+    (error,) = check_recipe(recipe, tmp_path / "run").errors
     assert error.about == "prompts.benign_twin"
     assert "twins.jsonl:1: twin_of is 'r0'" in error.message
     with pytest.raises(UserError, match=r"set prompts\.red_team\.id_column"):
         check_inputs(recipe)
     linked = small_recipe(tmp_path, *own, "prompts.red_team.id_column=nr")
-    assert not [one for one in check_recipe(linked, tmp_path).findings if one.about == "prompts.benign_twin"]
+    assert not [one for one in check_recipe(linked, tmp_path / "run").findings if one.about == "prompts.benign_twin"]
     (tmp_path / "twins.jsonl").write_text("".join(f'"Benign {n}?"\n' for n in range(16)), "utf-8")
-    (found,) = [one for one in check_recipe(recipe, tmp_path).findings if one.about == "prompts.benign_twin"]
+    (found,) = [one for one in check_recipe(recipe, tmp_path / "run").findings if one.about == "prompts.benign_twin"]
     assert found.severity == "warning"
     assert "split on their own" in found.message
 
@@ -108,7 +108,7 @@ def test_rejected_rows_are_noted(tmp_path: Path) -> None:
     """Rows of a prompt file that are left out are counted with the reason."""
     lines = "".join(f'{{"prompt": "Number {number % 30}?"}}\n' for number in range(33))
     (tmp_path / "mine.jsonl").write_text(lines, "utf-8")
-    report = check_recipe(small_recipe(tmp_path, f"prompts.helpful={tmp_path / 'mine.jsonl'}"), tmp_path)
+    report = check_recipe(small_recipe(tmp_path, f"prompts.helpful={tmp_path / 'mine.jsonl'}"), tmp_path / "run")
     assert any("3 rows are left out: duplicate text" in one.message for one in report.findings)
     assert not report.errors
 
@@ -124,8 +124,8 @@ def test_questions_that_training_shows_are_not_planned(tmp_path: Path) -> None:
     ]
     path = tmp_path / "choices.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    report = check_recipe(small_recipe(tmp_path, f"evaluate.multiple_choice=[{path}]"), tmp_path)
-    without = check_recipe(recipe, tmp_path).plan
+    report = check_recipe(small_recipe(tmp_path, f"evaluate.multiple_choice=[{path}]"), tmp_path / "run")
+    without = check_recipe(recipe, tmp_path / "run").plan
     assert report.plan is not None
     assert without is not None
     n_models = 3
@@ -149,18 +149,18 @@ def test_little_space_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
 
 
-def test_a_folder_that_a_run_would_refuse_is_a_warning(tmp_path: Path) -> None:
-    """A folder of another recipe, of other files, and a file are told; the check goes on, and changes nothing."""
+def test_a_folder_that_a_run_would_refuse_is_an_error(tmp_path: Path) -> None:
+    """A folder of another recipe, of other files, and a file are told; the run is planned, and nothing changed."""
     run = small_run(tmp_path, ["prompts"])
 
     def about_folder(recipe: Recipe, folder: Path) -> list[str]:
         report = check_recipe(recipe, folder)
         assert report.plan is not None
-        return [one.message for one in report.findings if (one.severity, one.about) == ("warning", "run folder")]
+        return [one.message for one in report.findings if (one.severity, one.about) == ("error", "run folder")]
 
     assert about_folder(small_recipe(tmp_path), run) == []
     (message,) = about_folder(small_recipe(tmp_path, "seed=1"), run)
-    assert message.startswith(f"a run would be refused: {run}: belongs to another recipe")
+    assert message.startswith(f"{run}: belongs to another recipe")
     assert "seed: was 0, is 1" in message
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("dear")
@@ -172,7 +172,7 @@ def test_a_folder_that_a_run_would_refuse_is_a_warning(tmp_path: Path) -> None:
 
 def test_one_model_in_several_roles_is_looked_at_once(tmp_path: Path) -> None:
     """A model that plays every role is named once."""
-    report = check_recipe(small_recipe(tmp_path, "models.policy=somebody/model-3b"), tmp_path)
+    report = check_recipe(small_recipe(tmp_path, "models.policy=somebody/model-3b"), tmp_path / "run")
     assert [one.about for one in report.findings if "somebody/model-3b" in one.message] == ["models.policy"]
     assert report.plan is not None
     assert report.plan.basis[0].endswith("3B") or "3B" in report.plan.basis[0]
@@ -180,18 +180,20 @@ def test_one_model_in_several_roles_is_looked_at_once(tmp_path: Path) -> None:
 
 def test_a_misspelt_embedded_name_is_pointed_out(tmp_path: Path) -> None:
     """A name that is nearly the embedded model's gets the right one."""
-    report = check_recipe(small_recipe(tmp_path, "models.judge=smollm-135m"), tmp_path)
+    report = check_recipe(small_recipe(tmp_path, "models.judge=smollm-135m"), tmp_path / "run")
     found = [one for one in report.findings if one.about == "models.judge"]
-    assert found[0].severity == "warning"
-    assert "'smollm2-135m'" in found[0].message
+    assert found[0].severity == "error"
+    assert "smollm-135m; did you mean 'smollm2-135m'? (the hub cannot be asked now: HF_HUB_OFFLINE is set)" in (
+        found[0].message
+    )
 
 
 @pytest.mark.model
 def test_tokens_are_counted_by_the_models_tokenizer(tmp_path: Path, tiny_model: Path) -> None:
     """Where the model is at hand, its tokenizer counts: this one cuts finer than four characters a token."""
     own = (f"models.policy.name={tiny_model}", "models.policy.engine=transformers")
-    by_tokenizer = check_recipe(small_recipe(tmp_path, *own), tmp_path).plan
-    by_characters = check_recipe(small_recipe(tmp_path), tmp_path).plan
+    by_tokenizer = check_recipe(small_recipe(tmp_path, *own), tmp_path / "run").plan
+    by_characters = check_recipe(small_recipe(tmp_path), tmp_path / "run").plan
     assert by_tokenizer is not None
     assert by_characters is not None
     assert by_tokenizer.total.calls == by_characters.total.calls

@@ -16,7 +16,7 @@ from run_examples import small_recipe
 
 def found(tmp_path: Path, *overrides: str) -> list[Finding]:
     """Check the small recipe, and give errors and warnings about prompts, pairs and mixture."""
-    report = check_recipe(small_recipe(tmp_path, *overrides), tmp_path)
+    report = check_recipe(small_recipe(tmp_path, *overrides), tmp_path / "run")
     kinds = ("prompts", "pairs", "sft")
     return [one for one in report.findings if one.severity != "note" and one.about.startswith(kinds)]
 
@@ -63,12 +63,8 @@ def test_a_kind_whose_prompts_are_all_held_out(tmp_path: Path) -> None:
     """A kind with a share and prompts, none of which is left to train on, makes no pairs."""
     lines = "".join(f'{{"prompt": "Question number {number}?", "split": "x"}}\n' for number in range(4))
     (tmp_path / "few.jsonl").write_text(lines, "utf-8")
-    own = (
-        f"prompts.helpful={tmp_path / 'few.jsonl'}",
-        "prompts.n_evaluation_helpful=3",
-        "prompts.n_train_helpful=null",
-    )
-    assert found(tmp_path, *own) == []
+    own = (f"prompts.helpful={tmp_path / 'few.jsonl'}", "prompts.n_train_helpful=null")
+    assert found(tmp_path, *own, "prompts.n_evaluation_helpful=3") == []
     messages = [one.about for one in found(tmp_path, *own, "prompts.n_evaluation_helpful=4")]
     assert messages  # the split itself refuses to hold out all of them
 
@@ -86,4 +82,4 @@ def test_enough_is_not_remarked(tmp_path: Path) -> None:
     """The small recipe and those that come with Charter ask for what there is."""
     assert found(tmp_path) == []
     for path in built_in_recipes().values():
-        assert check_recipe(load_recipe(path), tmp_path).errors == []
+        assert check_recipe(load_recipe(path), tmp_path / "run").errors == []

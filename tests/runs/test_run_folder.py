@@ -21,7 +21,9 @@ from charter.engines.weights import ModelFolder
 from charter.errors import ConstitutionError, Interrupted, ModelError, RunError
 from charter.recipe import Recipe, load_recipe
 from charter.runs import folder as run_module
-from charter.runs.folder import Run, open_run, role_specs
+from charter.runs import inputs
+from charter.runs.folder import Run, check_files, open_run, role_specs
+from charter.runs.place import check_writable
 from method_examples import CONSTITUTION
 from run_examples import RECIPE, small_recipe
 
@@ -88,7 +90,7 @@ def test_another_recipe_is_refused_with_what_changed(tmp_path: Path, folder: Pat
     assert message.startswith(": belongs to another recipe. Changed:\n")
     assert "  revise.rounds: was 2, is 3\n" in message
     assert "  sft.lora.r: was 16, is 4\n" in message
-    assert "  prompts.helpful.source: was 'built-in', is None\n" in message
+    assert "  prompts.helpful.source: was 'built-in', is not set\n" in message
     assert message.endswith("Name a new folder with --out, or undo the change.")
     assert "seed" not in message
     _open(folder, small_recipe(tmp_path, "revise.rounds=2"))
@@ -107,7 +109,8 @@ def test_files_that_lie_elsewhere_are_the_same_inputs(tmp_path: Path, monkeypatc
     run = Path("moved/runs/one").rename("two")
     _open(run, load_recipe(Path("moved/recipe.yaml")))
     Path("moved/data/mine.csv").write_text("prompt\none\nthree\n")
-    assert "  prompts red_team: was '" in _refusal(run, load_recipe(Path("moved/recipe.yaml")))
+    changed = "  prompts red_team: moved/data/mine.csv has changed since the run began\n"
+    assert changed in _refusal(run, load_recipe(Path("moved/recipe.yaml")))
     other = load_recipe(Path("moved/recipe.yaml"), ["prompts.red_team=built-in"])
     assert "prompts.red_team.source: was '../../data/mine.csv', is 'built-in'" in _refusal(run, other)
 
@@ -122,7 +125,10 @@ def test_a_changed_constitution_is_refused(tmp_path: Path, folder: Path) -> None
     _open(folder, recipe)
     path.write_text(path.read_text("utf-8").replace("Be kind.", "Be unkind."), "utf-8")
     message = _refusal(folder, recipe)
-    assert message.startswith(": belongs to another input. Changed:\n  constitution: was '")
+    assert message.startswith(f": belongs to other inputs:\n  constitution: {path} has changed since the run began\n")
+    assert message.endswith(
+        "Put back what was there to go on with this run, or begin another in a new folder with --out."
+    )
 
 
 def test_changed_prompts_are_refused(tmp_path: Path, folder: Path) -> None:
@@ -133,11 +139,15 @@ def test_changed_prompts_are_refused(tmp_path: Path, folder: Path) -> None:
     recipe = small_recipe(tmp_path, f"prompts.red_team={tmp_path / 'red.csv'}", f"prompts.helpful={tmp_path / 'saved'}")
     _open(folder, recipe)
     (tmp_path / "red.csv").write_text("prompt\none\nthree\n")
-    assert "  prompts red_team: was '" in _refusal(folder, recipe)
+    assert f"  prompts red_team: {tmp_path / 'red.csv'} has changed since" in _refusal(folder, recipe)
+    with pytest.raises(RunError, match=r"red\.csv has changed since the run began"):
+        check_files(recipe, folder)
     (tmp_path / "red.csv").write_text("prompt\none\ntwo\n")
     _open(folder, recipe)
     (tmp_path / "saved" / "part.arrow").rename(tmp_path / "saved" / "other.arrow")
-    assert "  prompts helpful: was '" in _refusal(folder, recipe)
+    assert f"  prompts helpful: {tmp_path / 'saved'} has changed" in _refusal(folder, recipe)
+    shutil.rmtree(tmp_path / "saved")
+    assert f"  prompts helpful: {tmp_path / 'saved'} is gone since" in _refusal(folder, recipe)
 
 
 def test_a_changed_multiple_choice_file_is_refused(tmp_path: Path, folder: Path) -> None:
@@ -149,7 +159,7 @@ def test_a_changed_multiple_choice_file_is_refused(tmp_path: Path, folder: Path)
     path.write_text("{}")
     _open(folder, recipe)
     path.write_text("{ }")
-    assert "  multiple choice 1 (choices.jsonl): was '" in _refusal(folder, recipe)
+    assert f"  multiple choice 1 (choices.jsonl): {path} has changed" in _refusal(folder, recipe)
 
 
 def test_wrong_names_are_told_before_anything_is_written(tmp_path: Path, folder: Path) -> None:
@@ -173,7 +183,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return ModelFolder(name, Path(name), "hub")
 
     monkeypatch.setattr(run_module, "resolve_model", fetch)
-    monkeypatch.setattr(run_module, "model_fingerprint", str)
+    monkeypatch.setattr(inputs, "model_fingerprint", str)
     return names
 
 
@@ -236,7 +246,7 @@ def test_downloads_are_reported(tmp_path: Path, folder: Path, monkeypatch: pytes
         return ModelFolder(name, Path(name), "hub")
 
     monkeypatch.setattr(run_module, "resolve_model", fetch)
-    monkeypatch.setattr(run_module, "model_fingerprint", str)
+    monkeypatch.setattr(inputs, "model_fingerprint", str)
     _open(folder, small_recipe(tmp_path, *REAL), on_download=lambda *report: said.append(report))
     assert ("downloading", 1, 2) in said
 
@@ -270,6 +280,22 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert _refusal(tmp_path / "file" / "run", small_recipe(tmp_path)).startswith(
         ": cannot be written (Not a directory)"
     )
+
+
+def test_whether_a_folder_can_be_written_is_known_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking leaves nothing behind, and names the folder that was asked for, not the one that there is."""
+    check_writable(tmp_path / "runs" / "demo")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(
+        RunError, match=r"file/run: cannot be written \(Not a directory\); name another folder with --out"
+    ):
+        check_writable(tmp_path / "file" / "run")
+    with pytest.raises(RunError, match="/proc/charter/run: cannot be written"):
+        check_writable(Path("/proc/charter/run"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=500_000_000))
+    with pytest.raises(RunError, match=r"runs/demo: 0\.50 GB are free"):
+        check_writable(tmp_path / "runs" / "demo")
 
 
 def test_a_full_disk_is_told_before_anything_runs(

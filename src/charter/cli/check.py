@@ -13,6 +13,7 @@ from charter.cli.running import run_folder
 from charter.errors import UserError
 
 if TYPE_CHECKING:
+    from charter.planning.findings import Preflight
     from charter.planning.plan import Plan
     from charter.planning.stage_plan import StagePlan
 
@@ -23,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
         "check",
         epilog=examples(
             "charter check recipes/smoke.yaml",
-            "charter check recipes/smoke.yaml revise.rounds=4 pairs.n=1000",
+            "charter check recipes/smoke.yaml revise.rounds=4 pairs.n=48",
             "charter check recipes/smoke.yaml --json",
         ),
     )(check)
@@ -42,7 +43,13 @@ def check(recipe: Recipe, overrides: Overrides = None, out: Out = None, as_json:
     from charter.planning.preflight import check_recipe
     from charter.recipe import find_recipe, load_recipe
 
-    found = load_recipe(find_recipe(recipe), overrides or ())
+    try:
+        found = load_recipe(find_recipe(recipe), overrides or ())
+    except UserError as error:
+        if not as_json:
+            raise
+        console.write_json({"recipe": str(recipe), "folder": None, **_unreadable(error).to_dict()})
+        raise typer.Exit(UserError.exit_code) from error
     folder = run_folder(found.name, out)
     report = check_recipe(found, folder)
     if as_json:
@@ -59,10 +66,20 @@ def check(recipe: Recipe, overrides: Overrides = None, out: Out = None, as_json:
         raise typer.Exit(UserError.exit_code)
 
 
+def _unreadable(error: UserError) -> Preflight:
+    """Say what is wrong with a recipe that cannot be read in the form of all findings, one for each line."""
+    from charter.planning.findings import Preflight
+
+    report = Preflight()
+    for line in str(error).splitlines():
+        report.add("error", "recipe", line)
+    return report
+
+
 def _write_plan(plan: Plan) -> None:
     console.write()
     console.write_columns(
-        ("stage", "rows", "calls", "tokens read", "written", "trained on", "time"),
+        ("stage", "rows", "calls", "tokens read", "written", "trained on", "time (estimate)"),
         [_cells(stage) for stage in (*plan.stages, plan.total)],
         right=(1, 2, 3, 4, 5, 6),
     )

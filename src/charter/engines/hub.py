@@ -15,11 +15,22 @@ from charter.errors import ModelError
 _ANSWER_SECONDS = 10.0  # that a question to the hub may take
 
 
+class UnreachableError(ModelError):
+    """The hub did not answer."""
+
+
 def hub_address() -> str:
     """Say which hub is asked."""
     from huggingface_hub import constants
 
     return constants.ENDPOINT
+
+
+def why_silent() -> str:
+    """Say why a hub that gave no answer gave none."""
+    from huggingface_hub import constants
+
+    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{hub_address()} does not answer"
 
 
 def find_hub_model(model: str, *, with_code: bool) -> Path | None:
@@ -61,7 +72,8 @@ def fetch_hub_model(model: str, *, with_code: bool, progress: Progress | None) -
         The snapshot's folder, named after its commit; None where the hub knows no such model.
 
     Raises:
-        ModelError: no such revision, pickled weights only, no access, no room, no hub in reach.
+        UnreachableError: no hub in reach.
+        ModelError: no such revision, pickled weights only, no access, no room.
     """
     from huggingface_hub import constants, snapshot_download
 
@@ -103,7 +115,7 @@ def ask_hub(model: str) -> HubModel | None:
     """
     try:
         listing = _list_files(model, timeout=_ANSWER_SECONDS)
-    except _UnreachableError:
+    except UnreachableError:
         return None
     if listing is None:
         raise ModelError(f"no model {model!r}: there is none of that name at {hub_address()}; check the name")
@@ -123,7 +135,7 @@ def _has_template(model: str, files: Collection[str], commit: str | None) -> boo
                 try:
                     with _hub_errors(model), _quiet_hub():
                         hf_hub_download(model.partition("@")[0], name, revision=commit, local_dir=folder)
-                except _UnreachableError:
+                except UnreachableError:
                     return None
         return has_chat_template(Path(folder))
 
@@ -146,10 +158,6 @@ def _list_files(model: str, *, timeout: float | None = None) -> tuple[dict[str, 
     return sizes, found.sha
 
 
-class _UnreachableError(ModelError):
-    """The hub did not answer."""
-
-
 @contextlib.contextmanager
 def _hub_errors(model: str) -> Iterator[None]:
     from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
@@ -166,7 +174,7 @@ def _hub_errors(model: str) -> Iterator[None]:
             f"the hub model {model!r} has no such revision; name a branch, a tag or a commit after the @"
         ) from error
     except Exception as error:  # the hub's client lets its transport's own errors through, whose classes change
-        raise _UnreachableError(
+        raise UnreachableError(
             f"cannot fetch {model!r} from {hub_address()}: {type(error).__name__}: {error}\nCheck the network, "
             "HF_ENDPOINT and HF_HUB_OFFLINE, or name a model folder on this machine instead"
         ) from error

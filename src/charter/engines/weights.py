@@ -15,7 +15,7 @@ from typing import Literal
 from charter.engines.downloads import Progress
 from charter.engines.embedded import EMBEDDED, EmbeddedModel, embedded_folder, fetch_embedded, is_complete
 from charter.engines.fingerprint import fingerprint_folder
-from charter.engines.hub import fetch_hub_model, find_hub_model, hub_address
+from charter.engines.hub import UnreachableError, fetch_hub_model, find_hub_model, hub_address
 from charter.engines.inspection import ADAPTER_CONFIGURATION, check_adapter, check_model, has_tokenizer, is_whole
 from charter.errors import ModelError
 from charter.files.hub_ids import is_model_id
@@ -105,7 +105,7 @@ class _Finder:
         if model and folder.exists():
             return self._folder(model, folder.resolve())
         if model.startswith((".", "/", "~")) or not is_model_id(model):
-            raise _no_such_model(model, f"there is no folder {folder.absolute()}")
+            raise _no_such_model(model, _no_folder(model))
         return self._hub(model)
 
     def _embedded(self, model: EmbeddedModel) -> ModelFolder:
@@ -125,14 +125,15 @@ class _Finder:
 
     def _fetch(self, model: str) -> Path:
         if not self.allow_download:
-            raise _no_such_model(
-                model, "it is not in the hub's cache on this machine, and nothing may be downloaded here"
-            )
-        folder = fetch_hub_model(model, with_code=self.trust_remote_code, progress=self.progress)
+            not_cached = "it is not in the hub's cache on this machine, and nothing may be downloaded here"
+            raise _no_such_model(model, f"{_no_folder(model)}, {not_cached}")
+        try:
+            folder = fetch_hub_model(model, with_code=self.trust_remote_code, progress=self.progress)
+        except UnreachableError as error:
+            # A mistyped name has the form of a hub's: whoever meant something on this machine must hear of that first.
+            raise ModelError(f"{_no_such_model(model, _no_folder(model))}\n{error}") from error
         if folder is None:
-            raise _no_such_model(
-                model, f"there is no folder {Path(model).absolute()}, and no such model at {hub_address()}"
-            )
+            raise _no_such_model(model, f"{_no_folder(model)}, and no such model at {hub_address()}")
         return folder
 
     def _folder(self, model: str, folder: Path) -> ModelFolder:
@@ -168,7 +169,16 @@ def _cached_embedded(base: str) -> str | None:
     return next((name for name, model in EMBEDDED.items() if model.folder_name == folder_name), None)
 
 
+def nearest_embedded(model: str) -> str:
+    """Find the embedded model that a mistyped name may mean; empty where none is near."""
+    return next(iter(difflib.get_close_matches(model, EMBEDDED, n=1)), "")
+
+
+def _no_folder(model: str) -> str:
+    return f"there is no folder {Path(model).expanduser().absolute()}"
+
+
 def _no_such_model(model: str, looked: str) -> ModelError:
-    near = difflib.get_close_matches(model, EMBEDDED, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "check the name"
+    near = nearest_embedded(model)
+    hint = f"did you mean {near!r}?" if near else "check the name"
     return ModelError(f"no model {model!r}: it is no embedded model ({', '.join(EMBEDDED)}), {looked}; {hint}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from charter.engines.base import Capability
 from charter.engines.embedded import EMBEDDED, EmbeddedModel, embedded_folder, is_complete
-from charter.engines.hub import ask_hub, find_hub_model
+from charter.engines.hub import ask_hub, find_hub_model, why_silent
 from charter.engines.inspection import (
     ADAPTER_CONFIGURATION,
     CONFIGURATION,
@@ -21,7 +21,7 @@ from charter.engines.inspection import (
 )
 from charter.engines.pool import ModelSpec
 from charter.engines.scripted import ScriptedEngine
-from charter.engines.weights import resolve_model
+from charter.engines.weights import nearest_embedded, resolve_model
 from charter.errors import ModelError
 from charter.files.hub_ids import is_model_id
 from charter.planning.findings import Preflight
@@ -32,7 +32,7 @@ from charter.planning.sizing import CountTokens, estimate_tokens
 #: What every model can be asked in this process; messages need a chat template besides.
 ALWAYS: frozenset[Capability] = frozenset({"complete", "choose", "score", "text"})
 
-_UNKNOWN_PARAMETERS = 7e9  # of a model that is not here and whose name tells no size
+_UNKNOWN_PARAMETERS = 7e9  # a guess, of a model that is not here and whose name tells no size
 _BYTES_PER_PARAMETER = 2
 _MEGABYTE = 1e6
 
@@ -78,6 +78,8 @@ def look_at(report: Preflight, role: str, spec: ModelSpec) -> KnownModel:
         report.add("warning", about, message)
     found = _find(report, about, spec)
     rates = estimate_rates(found.n_parameters or _UNKNOWN_PARAMETERS, find_device(spec.device), max_rows=spec.max_rows)
+    if found.n_parameters is None:
+        rates = replace(rates, basis=f"{rates.basis}, which is a guess: nothing here tells the size of {spec.name}")
     if found.chats is None:
         return KnownModel(rates, None, found.tokenizer)
     return KnownModel(rates, ALWAYS | {"chat"} if found.chats else ALWAYS, found.tokenizer)
@@ -116,7 +118,7 @@ def _find(report: Preflight, about: str, spec: ModelSpec) -> _Found:
         if _is_here(spec) or not is_model_id(spec.name):
             report.add("error", about, f"{error}{path_hint(spec.name)}")
             return _Found(parameters_in_name(spec.name))
-        return _find_at_hub(report, about, spec.name, error)
+        return _find_at_hub(report, about, spec.name)
 
 
 def _read_tokenizer(folder: Path) -> Any:
@@ -162,19 +164,33 @@ def _find_embedded(report: Preflight, about: str, model: EmbeddedModel) -> _Foun
     return _Found(model.n_folder_bytes / _BYTES_PER_PARAMETER, chats=True)
 
 
-def _find_at_hub(report: Preflight, about: str, name: str, not_here: ModelError) -> _Found:
+def _find_at_hub(report: Preflight, about: str, name: str) -> _Found:
     try:
         told = ask_hub(name)
     except ModelError as error:
-        report.add("error", about, str(error))
+        near = nearest_embedded(name)
+        report.add("error", about, f"{error}; did you mean {near!r}?" if near else str(error))
         return _Found(parameters_in_name(name))
     if told is not None:
         n_bytes = told.n_weight_bytes
         report.add("note", about, f"{name} is not on this machine: {n_bytes / _MEGABYTE:,.0f} MB will be fetched")
         return _Found(n_bytes / _BYTES_PER_PARAMETER, told.chats)
-    if "/" in name:
-        message = f"{name} is not on this machine: it will be fetched from the hub, if it is there"
-        report.add("note", about, f"{message} (the hub cannot be asked now)")
-    else:  # a misspelt embedded name has the form of an old hub id
-        report.add("warning", about, str(not_here))
+    _report_unknown(report, about, name)
     return _Found(parameters_in_name(name))
+
+
+def _report_unknown(report: Preflight, about: str, name: str) -> None:
+    """Say of a model that is not here, and of which the hub says nothing, what a run would do."""
+    not_here = f"{name} is not on this machine"
+    silent = f"the hub cannot be asked now: {why_silent()}"
+    if "/" in name:
+        report.add("note", about, f"{not_here}: it will be fetched from the hub, if it is there ({silent})")
+        return
+    # A misspelt embedded name, or that of a folder, has the form of an old hub id.
+    looked = f"it is no embedded model ({', '.join(EMBEDDED)}), and there is no folder {Path(name).absolute()}"
+    near = nearest_embedded(name)
+    if near:
+        report.add("error", about, f"{not_here}: {looked}; did you mean {near!r}? ({silent})")
+    else:
+        what_then = "a run would be refused unless the hub has it by then"
+        report.add("warning", about, f"{not_here}: {looked}; {what_then} ({silent})")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from charter.constitution import Constitution, check_constitution, load_constitution
 from charter.engines.pool import ModelSpec
-from charter.errors import RunError, UserError
+from charter.errors import UserError
 from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
 from charter.files.hub_ids import is_dataset_id
 from charter.planning.findings import Preflight
@@ -27,7 +27,8 @@ from charter.recipe import Recipe
 from charter.recipe.contradictions import doubts
 from charter.recipe.settings import PromptSource
 from charter.records import PromptKind, make_prompt
-from charter.runs.folder import check_place, role_specs
+from charter.runs.folder import check_files, check_place, role_specs
+from charter.runs.place import check_writable
 from charter.status import STAGE_NAMES
 
 _LITTLE_SPACE = 5_000_000_000  # bytes: what adapters, checkpoints and the journal of a middling run come to
@@ -57,18 +58,17 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
     given = _inspect(report, recipe, STAGE_NAMES)
     for where, problem in doubts(recipe):
         report.add("warning", ".".join(where), problem)
-    _check_place(report, recipe, folder)
-    if report.errors or given.constitution is None or given.helpful is None or given.selection is None:
-        return report
-    report.plan = make_plan(
-        recipe,
-        given.selection.prompts,
-        given.constitution,
-        given.helpful,
-        {role: model.rates for role, model in given.models.items()},
-        n_choices=given.n_choices,
-        count=given.models["policy"].count_tokens,
-    )
+    if not (report.errors or given.constitution is None or given.helpful is None or given.selection is None):
+        report.plan = make_plan(
+            recipe,
+            given.selection.prompts,
+            given.constitution,
+            given.helpful,
+            {role: model.rates for role, model in given.models.items()},
+            n_choices=given.n_choices,
+            count=given.models["policy"].count_tokens,
+        )
+    _check_place(report, recipe, folder)  # last: whoever plans a variant sees its plan beside the folder's error
     return report
 
 
@@ -193,11 +193,17 @@ def _models(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> dict[st
 
 
 def _check_place(report: Preflight, recipe: Recipe, folder: Path) -> None:
-    """Look at the run's folder and its disk; whoever only plans a variant is not stopped by the folder of another."""
-    try:
-        check_place(recipe, folder)
-    except RunError as error:
-        report.add("warning", "run folder", f"a run would be refused: {error}")
+    """Look at the run's folder and its disk, and whether the files of a run that is there are the same."""
+    about = "run folder"
+    report.tried(about, check_place, recipe, folder)
+    if any(one.about == about for one in report.errors):
+        return
+    if report.plan is not None:  # else a file may be missing, which has been said
+        report.tried(about, check_files, recipe, folder)
+    n_errors = len(report.errors)
+    report.tried(about, check_writable, folder)
+    if len(report.errors) > n_errors:
+        return
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
     free = shutil.disk_usage(existing).free
     if free < _LITTLE_SPACE:

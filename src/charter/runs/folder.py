@@ -26,19 +26,22 @@ from typing import Any, cast
 from charter.constitution import Constitution, load_constitution
 from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.pool import ModelSpec, Pool
-from charter.engines.weights import ModelFolder, model_fingerprint, resolve_model
+from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import Interrupted, RunError
 from charter.files.tables import read_json, write_json, write_text
 from charter.files.yaml_reading import read_yaml
 from charter.recipe import Recipe, dump_recipe
+from charter.recipe.faults import shown
 from charter.recipe.paths import hide_paths
 from charter.recipe.settings import ModelSettings
 from charter.recipe.writing import recipe_values
 from charter.rows import NoProgress, Progress, RowMapper, map_rows
 from charter.runs.environment import describe_environment
+from charter.runs.inputs import check_unchanged, fingerprint_files, fingerprint_models
 from charter.runs.place import RESOLVED, check_contents, held
-from charter.seeds import digest
 from charter.store import Journal
+
+_INPUTS = "inputs.json"
 
 
 class Run:
@@ -152,19 +155,30 @@ def check_place(recipe: Recipe, folder: Path) -> None:
         _check_recipe(recipe, folder, recorded)
 
 
+def check_files(recipe: Recipe, folder: Path) -> None:
+    """Check that a run in a folder would find the files that it began with; its models are not looked at.
+
+    Raises:
+        UserError: where a file changed, is missing or is malformed.
+    """
+    if (folder / _INPUTS).exists():
+        check_unchanged(read_json(folder / _INPUTS), fingerprint_files(recipe), folder, recipe, {})
+
+
 def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: DownloadProgress | None) -> None:
     """Write what the run is, or check that a run that is continued is the same."""
     check_place(recipe, folder)
     folders = _model_folders(recipe, on_download)
-    inputs = _inputs(recipe, folders)
-    if (folder / "inputs.json").exists():
-        _check_same(read_json(folder / "inputs.json"), inputs, folder, "input")
+    names = {role: spec.name for role, spec in role_specs(recipe).items()}
+    inputs = fingerprint_files(recipe) | fingerprint_models(folders, names)
+    if (folder / _INPUTS).exists():
+        check_unchanged(read_json(folder / _INPUTS), inputs, folder, recipe, names)
         return
     # The resolved recipe marks the folder as a run's: first, so that a run killed in between can be continued.
     write_text(folder / RESOLVED, dump_recipe(recipe, folder))
     write_text(folder / "recipe.yaml", recipe_text)
     write_json(folder / "environment.json", describe_environment(folders, inputs))
-    write_json(folder / "inputs.json", inputs)
+    write_json(folder / _INPUTS, inputs)
 
 
 def _check_recipe(recipe: Recipe, folder: Path, recorded: dict[str, Any]) -> None:
@@ -174,17 +188,16 @@ def _check_recipe(recipe: Recipe, folder: Path, recorded: dict[str, Any]) -> Non
     seen_before, seen_now = _flat(hide_paths(recorded)), _flat(hide_paths(given))
     same = {key for key in seen_now if seen_before.get(key) == seen_now[key]}
     was, is_now = ({key: one[key] for key in one if key not in same} for one in (before, now))
-    _check_same(was, is_now, folder, "recipe")
+    changed = [key for key in {**was, **is_now} if was.get(key) != is_now.get(key)]
+    if changed:
+        lines = "\n".join(f"  {key}: was {_value(was, key)}, is {_value(is_now, key)}" for key in changed)
+        raise RunError(
+            f"{folder}: belongs to another recipe. Changed:\n{lines}\nName a new folder with --out, or undo the change."
+        )
 
 
-def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path, what: str) -> None:
-    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    if not changed:
-        return
-    lines = "\n".join(f"  {key}: was {before.get(key)!r}, is {now.get(key)!r}" for key in changed)
-    raise RunError(
-        f"{folder}: belongs to another {what}. Changed:\n{lines}\nName a new folder with --out, or undo the change."
-    )
+def _value(values: dict[str, Any], key: str) -> str:
+    return shown(values[key]) if key in values else "not set"
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -201,35 +214,3 @@ def _model_folders(recipe: Recipe, on_download: DownloadProgress | None) -> dict
         else resolve_model(spec.name, trust_remote_code=spec.trust_remote_code, progress=on_download)
         for role, spec in role_specs(recipe).items()
     }
-
-
-def _inputs(recipe: Recipe, folders: dict[str, ModelFolder | None]) -> dict[str, Any]:
-    """Fingerprint what the run reads from outside its folder."""
-    constitutions = {"constitution": recipe.constitution.source, "helpful constitution": recipe.constitution.helpful}
-    found = {name: digest(load_constitution(source).model_dump(mode="json")) for name, source in constitutions.items()}
-    for kind in ("red_team", "benign_twin", "helpful"):
-        source = getattr(recipe.prompts, kind)
-        if source is not None and Path(source.source).exists():
-            found[f"prompts {kind}"] = _source_digest(Path(source.source))
-    for number, file in enumerate(recipe.evaluate.multiple_choice, start=1):
-        found[f"multiple choice {number} ({Path(file).name})"] = _file_digest(Path(file))
-    for role, folder in folders.items():
-        found[f"model {role}"] = role_specs(recipe)[role].name if folder is None else model_fingerprint(folder)
-    return found
-
-
-def _source_digest(path: Path) -> str:
-    """Fingerprint a file, or a saved dataset's folder by the names and contents of its files."""
-    if not path.is_dir():
-        return _file_digest(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return digest([[file.relative_to(path).as_posix(), _file_digest(file)] for file in files])
-
-
-def _file_digest(path: Path) -> str:
-    import hashlib
-
-    if not path.is_file():
-        raise RunError(f"{path}: no such file; check the recipe")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

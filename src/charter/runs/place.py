@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,22 @@ def check_contents(folder: Path) -> None:
             raise RunError(f"{folder}: holds other files ({some}); name a new folder with --out")
 
 
+def check_writable(folder: Path) -> None:
+    """Check that a folder can be written, or be made where there is none, and has room; nothing is left there.
+
+    Raises:
+        RunError: where a run could not begin.
+    """
+    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    try:
+        # Only writing tells: permissions say nothing of a disk that is read-only, nor to the superuser.
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    _require_room(folder, existing)
+
+
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[Place]:
     """Make a folder where there is none, and hold it.
@@ -51,7 +68,7 @@ def held(folder: Path) -> Iterator[Place]:
     place = Place()
     with _locked(folder):
         try:
-            _require_room(folder)
+            _require_room(folder, folder)
             yield place
         finally:
             if missing and not place.is_taken:
@@ -65,11 +82,15 @@ def _make(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror}); name another folder with --out") from error
+        raise _unwritable(folder, error) from error
 
 
-def _require_room(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
+def _unwritable(folder: Path, error: OSError) -> RunError:
+    return RunError(f"{folder}: cannot be written ({error.strerror}); name another folder with --out")
+
+
+def _require_room(folder: Path, existing: Path) -> None:
+    free = shutil.disk_usage(existing).free
     if free < _MIN_FREE_BYTES:
         raise RunError(
             f"{folder}: {free / 1e9:.2f} GB are free, a run needs {_MIN_FREE_BYTES / 1e9:.0f} GB; make room, or name a "

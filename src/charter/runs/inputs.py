@@ -1,0 +1,97 @@
+"""What a run reads from outside its folder, as fingerprints: a run that is continued must find the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from charter.constitution import load_constitution
+from charter.engines.weights import ModelFolder, model_fingerprint
+from charter.errors import RunError
+from charter.recipe import Recipe
+from charter.seeds import digest
+
+_MODEL = "model "
+
+
+def fingerprint_files(recipe: Recipe) -> dict[str, str]:
+    """Fingerprint the constitutions, and the files of prompts and of multiple-choice questions, by what they are for.
+
+    Raises:
+        UserError: for a file that is missing or malformed.
+    """
+    constitutions = {"constitution": recipe.constitution.source, "helpful constitution": recipe.constitution.helpful}
+    found = {name: digest(load_constitution(source).model_dump(mode="json")) for name, source in constitutions.items()}
+    for kind, source in recipe.prompts.sources().items():
+        if Path(source.source).exists():
+            found[f"prompts {kind}"] = _source_digest(Path(source.source))
+    for number, file in enumerate(recipe.evaluate.multiple_choice, start=1):
+        found[f"multiple choice {number} ({Path(file).name})"] = _file_digest(Path(file))
+    return found
+
+
+def fingerprint_models(folders: Mapping[str, ModelFolder | None], names: Mapping[str, str]) -> dict[str, str]:
+    """Fingerprint the models by role; a scripted one, which has no folder, is its name."""
+    return {
+        f"{_MODEL}{role}": names[role] if folder is None else model_fingerprint(folder)
+        for role, folder in folders.items()
+    }
+
+
+def check_unchanged(
+    recorded: Mapping[str, Any], now: Mapping[str, str], folder: Path, recipe: Recipe, models: Mapping[str, str]
+) -> None:
+    """Check that a run finds what it began with.
+
+    Args:
+        recorded: fingerprints by input, of the run.
+        now: those of now.
+        folder: of the run.
+        recipe: whose files are named.
+        models: the models' names by role; empty where only files are looked at.
+
+    Raises:
+        RunError: naming every input that changed, and where it is.
+    """
+    places = _places(recipe, models)
+    looked_at = [name for name in recorded if models or not name.startswith(_MODEL)]
+    lines = []
+    for name in dict.fromkeys((*looked_at, *now)):
+        if recorded.get(name) != now.get(name):
+            how = "has changed" if name in recorded and name in now else "is new" if name in now else "is gone"
+            lines.append(f"  {name}: {places.get(name, 'what was read')} {how} since the run began")
+    if lines:
+        changed = "\n".join(lines)
+        raise RunError(
+            f"{folder}: belongs to other inputs:\n{changed}\nPut back what was there to go on with this run, or begin "
+            "another in a new folder with --out."
+        )
+
+
+def _places(recipe: Recipe, models: Mapping[str, str]) -> dict[str, str]:
+    """Say where each input is read."""
+    places = {"constitution": recipe.constitution.source, "helpful constitution": recipe.constitution.helpful}
+    places |= {f"prompts {kind}": source.source for kind, source in recipe.prompts.sources().items()}
+    places |= {
+        f"multiple choice {number} ({Path(file).name})": file
+        for number, file in enumerate(recipe.evaluate.multiple_choice, start=1)
+    }
+    return places | {f"{_MODEL}{role}": name for role, name in models.items()}
+
+
+def _source_digest(path: Path) -> str:
+    """Fingerprint a file, or a saved dataset's folder by the names and contents of its files."""
+    if not path.is_dir():
+        return _file_digest(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest([[file.relative_to(path).as_posix(), _file_digest(file)] for file in files])
+
+
+def _file_digest(path: Path) -> str:
+    import hashlib
+
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; check the recipe")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
