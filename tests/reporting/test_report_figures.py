@@ -10,7 +10,7 @@ import pytest
 from run_folder import build, measurements
 
 from charter.reporting import RunData, read_run
-from charter.reporting.charts import Chart, widest_half_interval
+from charter.reporting.charts import Chart, widest_reach
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
 from charter.reporting.label_figures import label_distribution, option_mass, position_bias
 from charter.reporting.reading import Evaluation, Training
@@ -151,6 +151,8 @@ def test_log_lines_without_numbers_are_left_out(data: RunData) -> None:
     assert "loss 0.500 to 0.500" in chart.caption
 
 
-def test_the_widest_interval_bounds_all_shares() -> None:
-    """One of two rows is the least certain share there is here: 9.5 to 90.5 %."""
-    assert widest_half_interval([{"a": 50, "b": 50}, {"a": 1, "b": 1}]) == pytest.approx(40.5, abs=0.1)
+def test_the_reach_of_shares_is_the_widest_distance_from_one() -> None:
+    """Five of six is known to 39.7 points down and 13.7 up: the caption gives the further, not half of both."""
+    assert widest_reach([{"a": 5, "b": 1}]) == pytest.approx(39.7, abs=0.05)
+    assert widest_reach([{"a": 50, "b": 50}, {"a": 1, "b": 1}]) == pytest.approx(40.5, abs=0.1)
+    assert widest_reach([]) == 0

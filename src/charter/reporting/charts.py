@@ -62,15 +62,10 @@ def stacked_shares(axes: Any, rows: Sequence[tuple[str, dict[str, int]]], *, hor
         ends = [end + share for end, share in zip(ends, shares, strict=True)]
 
 
-def widest_half_interval(rows: Sequence[dict[str, int]]) -> float:
-    """Bound how uncertain the shares of a stacked figure are: the widest half of their 95 % intervals, in points."""
-    widths = [0.0]
-    for counts in rows:
-        n = sum(counts.values())
-        for k in counts.values():
-            bound = wilson_interval(k, n)
-            widths.append(50 * (bound.high - bound.low))
-    return max(widths)
+def widest_reach(rows: Sequence[dict[str, int]]) -> float:
+    """Bound how uncertain the shares of a stacked figure are: how far their 95 % intervals reach, in points."""
+    reaches = [wilson_interval(k, sum(counts.values())).reach for counts in rows for k in counts.values()]
+    return 100 * max(reaches, default=0.0)
 
 
 def percent_axis(axis: Any) -> None:
@@ -78,6 +73,6 @@ def percent_axis(axis: Any) -> None:
     axis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
 
 
-def around(value: float, low: float, high: float) -> list[list[float]]:
-    """Give an interval the shape that an error bar takes; a bound that rounding put past the value counts as it."""
-    return [[max(0.0, value - low)], [max(0.0, high - value)]]
+def around(value: float, low: float | None, high: float | None) -> list[list[float]]:
+    """Give an interval the shape that an error bar takes; a bound that is missing or past the value counts as it."""
+    return [[max(0.0, value - (value if low is None else low))], [max(0.0, (value if high is None else high) - value)]]

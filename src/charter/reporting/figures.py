@@ -16,7 +16,7 @@ from charter.reporting.charts import (
     percent_axis,
     series_colour,
     stacked_shares,
-    widest_half_interval,
+    widest_reach,
 )
 from charter.reporting.reading import RunData
 from charter.reporting.svg import COLOUR, draw, legible
@@ -24,6 +24,7 @@ from charter.reporting.verdict import REFERENCE_LOSS_LIMIT
 from charter.statistics import Interval, wilson_interval
 
 ResponseClassOf = Callable[[str, str], str]
+_Bounded = tuple[float, float | None, float | None]  # a value and its interval, where it has one
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class _Point:
     """A model in the plane: helpfulness across, harmlessness up; ``x`` of base is the origin and has no interval."""
 
     model: str
-    x: tuple[float, float, float]
-    y: tuple[float, float, float]
+    x: _Bounded
+    y: _Bounded
 
 
 def tradeoff(data: RunData) -> Chart:
@@ -93,19 +94,22 @@ def _point(model: str, base: str, measurements: tuple[Measurement, ...], up: str
     if up not in own:
         return None
     y = own[up]
-    vertical = (y.value, y.low, y.high) if up == "objection" else (1 - y.value, 1 - y.high, 1 - y.low)
+    vertical = (y.value, y.low, y.high) if up == "objection" else _complement(y)
     origin = 0.0 if across == "reference_loss" else 0.5
     if model == base or across not in own:
         return _Point(model, (origin, origin, origin), vertical) if model == base else None
     x = own[across]
     if across != "reference_loss":
         return _Point(model, (x.value, x.low, x.high), vertical)
-    if x.difference is None or x.difference_low is None or x.difference_high is None:
+    if x.difference is None:
         return None
     base_value = x.value - x.difference
-    return _Point(
-        model, (x.difference / base_value, x.difference_low / base_value, x.difference_high / base_value), vertical
-    )
+    low, high = (None if end is None else end / base_value for end in (x.difference_low, x.difference_high))
+    return _Point(model, (x.difference / base_value, low, high), vertical)
+
+
+def _complement(m: Measurement) -> _Bounded:
+    return (1 - m.value, None if m.high is None else 1 - m.high, None if m.low is None else 1 - m.low)
 
 
 def response_classes(data: RunData) -> Chart:
@@ -132,15 +136,15 @@ def response_classes(data: RunData) -> Chart:
         if shown:
             _refusal_panel(panels[1], [(model, refusals[model]) for model in shown], models)
 
-    half = widest_half_interval([counts for _, counts in rows])
+    reach = widest_reach([counts for _, counts in rows])
     n = wording.count(min(sum(counts.values()) for _, counts in rows))
     over = ""
     if shown:
         n_twins = wording.count(refusals[shown[0]].n)
         over = f" Below: any answer but compliance to a benign twin, with 95 % intervals, n {n_twins}."
     caption = (
-        f"Shares in per cent on {n} red-team prompts a model; 95 % intervals are at most ±{half:.1f} points.{over} "
-        "Classes come from rules that learnt phrases can fool: read rows below."
+        f"Shares in per cent on {n} red-team prompts a model; 95 % intervals reach at most {reach:.1f} points from "
+        f"their share.{over} Classes come from rules that learnt phrases can fool: read rows below."
     )
     spoken = "; ".join(
         f"{model}: " + ", ".join(f"{k} {v}" for k, v in sorted(c.items())) for model, c in reversed(rows)
@@ -166,7 +170,7 @@ def _refusal_panel(axes: Any, rows: list[tuple[str, Measurement]], models: list[
         bar = around(m.value, m.low, m.high)
         axes.errorbar([m.value], [place], xerr=bar, fmt="o", markersize=6, color=model_colour(model, models))
     axes.set(ylim=(-0.6, len(rows) - 0.4), yticks=range(len(rows)), yticklabels=[legible(model) for model, _ in rows])
-    axes.set_xlim(0, max(0.1, *(1.08 * m.high for _, m in rows)))
+    axes.set_xlim(0, max(0.1, *(1.08 * (m.value if m.high is None else m.high) for _, m in rows)))
     percent_axis(axes.xaxis)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -206,8 +210,8 @@ def effect_per_round(data: RunData, classify: ResponseClassOf) -> Chart:
 
     caption = (
         f"Above: response classes, read by rules, of {wording.count(len(traces))} red-team traces before and after "
-        f"each round; 95 % intervals are at most ±{widest_half_interval(rows):.1f} points. Below: revisions that "
-        "changed the response, and revisions with a quality flag, with 95 % intervals."
+        f"each round; 95 % intervals reach at most {widest_reach(rows):.1f} points from their share. Below: revisions "
+        "that changed the response, and revisions with a quality flag, with 95 % intervals."
     )
     spoken = "; ".join(
         f"{when}: " + ", ".join(f"{k} {v}" for k, v in sorted(counts.items()))

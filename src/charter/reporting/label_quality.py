@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from charter.records import Pair, Preference, Verdict
+from charter.records import Comparison, Pair, Preference, Verdict
 from charter.statistics import Interval, rate_interval
 
 _EVEN = 0.5
@@ -93,9 +93,9 @@ def by_principle(preferences: Iterable[Preference]) -> tuple[PrincipleQuality, .
     return tuple(_principle(name, verdicts[name], orders[name]) for name in sorted(verdicts))
 
 
-def both_orders(preferences: Iterable[Preference]) -> tuple[BothOrders, ...]:
-    """Gather every pair and principle that was read in both orders."""
-    return tuple(both for preference in preferences for _, both in _orders_of(preference))
+def both_orders(judged: Iterable[Preference | Comparison]) -> tuple[BothOrders, ...]:
+    """Gather every pair and principle that was read in both orders, of preferences or of a head to head."""
+    return tuple(both for row in judged for _, both in _orders_of(row))
 
 
 def invalid_reasons(preferences: Iterable[Preference]) -> dict[str, int]:
@@ -142,7 +142,7 @@ def _principle(name: str, read: list[tuple[Preference, Verdict]], orders: list[B
     )
 
 
-def _orders_of(preference: Preference) -> list[tuple[str, BothOrders]]:
+def _orders_of(preference: Preference | Comparison) -> list[tuple[str, BothOrders]]:
     read = {(v.principle, v.order): v.p_a for v in preference.verdicts if v.p_a is not None}
     principles = dict.fromkeys(verdict.principle for verdict in preference.verdicts)
     return [

@@ -13,6 +13,7 @@ from pathlib import Path
 from charter.files.tables import write_whole
 from charter.reporting import results_sections, run_sections
 from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, gather
+from charter.reporting.cautions import scripted_roles
 from charter.reporting.charts import Chart
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
 from charter.reporting.label_figures import label_distribution, option_mass, position_bias
@@ -54,7 +55,8 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
         max_bytes: how large their JSON may become.
     """
     evaluation = data.evaluation
-    findings = weigh(evaluation.models, evaluation.measurements) if evaluation else weigh((), ())
+    models, found = (evaluation.models, evaluation.measurements) if evaluation else ((), ())
+    findings = weigh(models, found, scripted="policy" in scripted_roles(data))
     classify = functools.cache(classify_response)  # a figure and the row browser ask about the same texts
     gathered = gather(data, classify=classify, max_rows=max_rows, max_bytes=max_bytes)
     style = _template("page.css")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from charter.records import Measurement
 from charter.reporting import wording
+from charter.reporting.cautions import cautions, cut_sentence
 from charter.reporting.charts import Chart
 from charter.reporting.label_quality import SourceQuality, by_principle, by_source, invalid_reasons
 from charter.reporting.layout import Column, section, table
@@ -15,8 +16,14 @@ from charter.statistics import Interval
 _GROUPS = (
     ("worse", "Got worse", "", "Nothing measured got worse beyond chance."),
     ("better", "Got better", "", "Nothing measured got better beyond chance."),
-    ("unclear", "Unclear", "The interval of the change includes 0.", "No measured change is unclear."),
+    (
+        "unclear",
+        "Unclear",
+        "May be chance: the interval of the change includes 0, there is none, or its test gives p of 0.05 or more.",
+        "No measured change is unclear.",
+    ),
 )
+_DRIFT_OF_BASE = "loss on the base's own sampled answers, which is not 0 for the base either"
 
 
 def header(data: RunData, findings: Findings) -> Markup:
@@ -40,7 +47,10 @@ def verdict(data: RunData, findings: Findings) -> Markup:
     """Write the verdict: what a reader must know first, then worse, better and unclear changes."""
     parts: list[object] = []
     if findings.alarm:
-        parts.append(element("p", wording.tied(findings.alarm), class_="alarm", role="note"))
+        parts.append(element("p", wording.tied(findings.headline), class_="alarm", role="note"))
+    elif findings.n_changes:
+        parts.append(element("p", wording.tied(findings.headline), class_="headline"))
+    parts.append(_care(data))
     parts.append(_incomplete(data))
     if findings.n_changes:
         parts.append(element("div", [_group(findings, *group) for group in _GROUPS], class_="verdict"))
@@ -50,6 +60,14 @@ def verdict(data: RunData, findings: Findings) -> Markup:
         why = "" if data.evaluation else f" {data.why_missing('evaluation.json')}"
         parts.append(element("p", f"No change against a base model was measured.{why}", class_="missing"))
     return section("verdict", "Verdict", *parts)
+
+
+def _care(data: RunData) -> Markup | None:
+    lines = cautions(data)
+    if not lines:
+        return None
+    items = element("ul", [element("li", wording.tied(line)) for line in lines])
+    return element("div", element("h3", "Read this with care"), items, class_="care", role="note")
 
 
 def _incomplete(data: RunData) -> Markup | None:
@@ -78,16 +96,21 @@ def _group(findings: Findings, outcome: str, title: str, meaning: str, nothing: 
 def _neutral(findings: Findings) -> Markup | None:
     if not findings.neutral:
         return None
-    items = [element("li", wording.tied(change.sentence)) for change in findings.neutral]
+    unclear = element("span", "unclear", class_="mark unclear")
+    items = [
+        element("li", wording.tied(change.sentence), None if change.is_clear else [" ", unclear])
+        for change in findings.neutral
+    ]
     return element(
-        "div", element("h3", "Changed, neither good nor bad in itself"), element("ul", items), class_="outcome neutral"
+        "div", element("h3", "Neither good nor bad in itself"), element("ul", items), class_="outcome neutral"
     )
 
 
 def _caution(findings: Findings) -> Markup:
     text = (
-        f"Intervals are 95 %, each for itself: of {findings.n_changes} comparisons about "
-        f"{findings.n_changes / 20:.1f} would leave 0 out by chance alone if nothing had changed."
+        "Worse and better are said only of a change whose 95 % interval leaves 0 out and whose test gives p under "
+        f"0.05, each by itself: of {findings.n_changes} comparisons up to {findings.n_changes / 20:.1f} would by "
+        "chance alone if nothing had changed."
     )
     if findings.uncompared:
         text += f" Measured without a comparison with base: {wording.listing(list(findings.uncompared))}."
@@ -121,7 +144,10 @@ def measurements(data: RunData, findings: Findings) -> Markup:
         "measurements",
         title,
         element(
-            "p", "Each cell: value, its 95 % interval, n; then the difference from base, paired on rows.", class_="lead"
+            "p",
+            "Each cell: value, its 95 % interval, n (and in how many groups, where rows hang together); then the "
+            f"difference from base, paired on rows. {cut_sentence(data)}".rstrip(),
+            class_="lead",
         ),
         table(columns, rows),
         _provenance(found),
@@ -131,7 +157,8 @@ def measurements(data: RunData, findings: Findings) -> Markup:
 def _what(m: Measurement) -> Markup:
     direction = {"higher": "higher is better", "lower": "lower is better"}.get(m.better, "neither is better")
     unit = {"nats": "nats per token, ", "tokens": "tokens, "}.get(m.unit, "")
-    return join(wording.subject(m), element("span", f"{unit}{direction}", class_="under"))
+    aside = f"; {_DRIFT_OF_BASE}" if m.name == "drift" else ""
+    return join(wording.subject(m), element("span", f"{unit}{direction}{aside}", class_="under"))
 
 
 def _no_cell(name: str, model: str, findings: Findings) -> Markup:
@@ -145,11 +172,8 @@ def _cell(m: Measurement, outcome: str | None) -> Markup:
         element("span", _span(m), class_="under"),
     ]
     if m.difference is not None:
-        span = ""
-        if m.difference_low is not None and m.difference_high is not None:
-            low, high = (wording.change(bound, m.unit) for bound in (m.difference_low, m.difference_high))
-            span = f" ({low} to {high})"
-        lines.append(element("span", f"{wording.change(m.difference, m.unit)}{span}", class_="under difference"))
+        span = wording.change_interval(m.difference_low, m.difference_high, m.unit)
+        lines.append(element("span", f"{wording.change(m.difference, m.unit)} ({span})", class_="under difference"))
     if outcome in {"worse", "better", "unclear"}:
         lines.append(element("span", outcome, class_=f"mark {outcome}"))
     return join(*lines)
@@ -161,7 +185,7 @@ def _provenance(found: tuple[Measurement, ...]) -> Markup:
             wording.subject(m),
             m.model,
             m.method or "none",
-            "none" if m.p_value is None else _p_value(m.p_value),
+            "none" if m.p_value is None else wording.p_value(m.p_value),
             element("code", m.rows) if m.rows else "not named",
         ]
         for m in found
@@ -170,10 +194,6 @@ def _provenance(found: tuple[Measurement, ...]) -> Markup:
     return element(
         "details", element("summary", "Tests, p-values and the rows behind each figure"), table(columns, rows)
     )
-
-
-def _p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def figures(charts: list[Chart]) -> Markup:
@@ -268,4 +288,4 @@ def _rate(bound: Interval) -> Markup:
 
 def _span(bound: Measurement | Interval) -> str:
     unit = bound.unit if isinstance(bound, Measurement) else "rate"
-    return wording.tied(f"{wording.interval(bound.low, bound.high, unit)}; n {wording.count(bound.n)}")
+    return wording.tied(wording.span(bound.low, bound.high, unit, bound.n, bound.n_groups))

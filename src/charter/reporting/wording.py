@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from charter.records import Measurement
+from charter.statistics import MIN_GROUPS
 
+NO_INTERVAL = "no interval"
 _TITLES = {
     "harmful_compliance": "Harmful compliance",
     "judged_compliance": "Harmful compliance as the judge reads it",
@@ -67,10 +69,41 @@ def value(number: float, unit: str) -> str:
     return signless(number, 3)
 
 
-def interval(low: float, high: float, unit: str) -> str:
-    """Write an interval of values: ``3.1 to 13.4 %``."""
+def interval(low: float | None, high: float | None, unit: str) -> str:
+    """Write an interval of values: ``3.1 to 13.4 %``; one that is missing, or of no width, is none."""
+    if low is None or high is None or low == high:
+        return NO_INTERVAL
     low_text, high_text = value(low, unit), value(high, unit)
     return f"{low_text.removesuffix(f'{_TIE}%')} to {high_text}"
+
+
+def span(low: float | None, high: float | None, unit: str, n: int, n_groups: int | None) -> str:
+    """Write an interval of values with what it is over, or why there is none: ``3.1 to 13.4 %; n 40 in 12 groups``."""
+    bounds = interval(low, high, unit)
+    if bounds != NO_INTERVAL:
+        return f"{bounds}; {size(n, n_groups)}"
+    few = "too few rows" if n_groups is None else "too few groups"
+    why = few if (n if n_groups is None else n_groups) < MIN_GROUPS else "nothing varies"
+    return f"{bounds}: {why}; {size(n, n_groups)}"
+
+
+def size(n: int, n_groups: int | None) -> str:
+    """Write how many rows a figure is over, and in how many groups where rows hang together."""
+    if n_groups is None:
+        return f"n {count(n)}"
+    return f"n {count(n)} in {count(n_groups)} group{'s' if n_groups != 1 else ''}"
+
+
+def change_interval(low: float | None, high: float | None, unit: str) -> str:
+    """Write an interval of differences: ``+3.1 to +13.4``; one that is missing, or of no width, is none."""
+    if low is None or high is None or low == high:
+        return NO_INTERVAL
+    return f"{change(low, unit)} to {change(high, unit)}"
+
+
+def p_value(p: float) -> str:
+    """Write a p-value with three decimals."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def change(number: float, unit: str) -> str:

@@ -1,0 +1,140 @@
+"""What takes away from a run's figures whatever they say: to be read with the verdict, a line each.
+
+Pure: a run in, sentences out, each with its figure and with what to do.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from charter.records import Response
+from charter.reporting import wording
+from charter.reporting.label_quality import both_orders
+from charter.reporting.reading import RunData
+
+#: A coin thrown for each order names the same position in half of all pairs.
+POSITION_SHARE = 0.5
+#: On average a judge is this sure of the side it prefers, or it can hardly tell the two.
+LEAST_SURE = 0.55
+#: One answer in five that is cut: classes and lengths are then of beginnings.
+CUT_SHARE = 0.2
+#: Wilson's interval of a rate of one half reaches 17 points to either side at 30 rows.
+LEAST_ROWS = 30
+
+_HELD_OUT_BY = {
+    "red_team": "prompts.n_evaluation",
+    "benign_twin": "prompts.n_evaluation",
+    "helpful": "prompts.n_evaluation_helpful",
+    "held-out pairs": "label.held_out",
+}
+
+
+def cautions(data: RunData) -> tuple[str, ...]:
+    """Say what a reader of the figures must know of how they came about; empty where nothing is amiss."""
+    lines = (_scripted(data), _position(data), _unsure(data), _cut(data), _few_rows(data))
+    return tuple(line for line in lines if line)
+
+
+def scripted_roles(data: RunData) -> tuple[str, ...]:
+    """Name the roles that a script played; one that is not named in the recipe is the policy's."""
+    models = data.recipe.get("models")
+    played = models if isinstance(models, dict) else {}
+    return tuple(
+        role for role, model in played.items() if isinstance(model, dict) and model.get("engine") == "scripted"
+    )
+
+
+def cut_shares(data: RunData) -> dict[str, tuple[float, int]]:
+    """Give for each measured model the share of its answers that were cut at the limit, and their number."""
+    answers: dict[str, list[Response]] = defaultdict(list)
+    for response in data.responses:
+        answers[response.model].append(response)
+    order = list(data.evaluation.models) if data.evaluation else []
+    models = sorted(answers, key=lambda model: (order.index(model) if model in order else len(order), model))
+    return {model: (fmean(one.finish == "length" for one in answers[model]), len(answers[model])) for model in models}
+
+
+def cut_sentence(data: RunData) -> str:
+    """Say what share of each model's answers was cut; empty where there are no answers."""
+    shares = cut_shares(data)
+    if not shares:
+        return ""
+    told = [f"{model} {wording.value(share, 'rate')} of {wording.count(n)}" for model, (share, n) in shares.items()]
+    return f"Answers cut at evaluate.max_tokens{_limit(data)}: {wording.listing(told)}."
+
+
+def _limit(data: RunData) -> str:
+    limit = _part(data.recipe, "evaluate").get("max_tokens")
+    return f" ({limit})" if isinstance(limit, int) else ""
+
+
+def _part(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = recipe.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _scripted(data: RunData) -> str:
+    roles = scripted_roles(data)
+    if not roles:
+        return ""
+    keys = wording.listing([f"models.{role}" for role in roles])
+    what = (
+        "its figures say nothing about a model"
+        if "policy" in roles
+        else f"whatever the {wording.listing(list(roles))} said, and what was learnt from it, was written beforehand"
+    )
+    return f"A scripted model took part ({keys}): {what}. Name a model there to measure anything."
+
+
+def _position(data: RunData) -> str:
+    orders = both_orders((*data.preferences, *data.comparisons))
+    follows = sum(both.picks != "response" for both in orders)
+    if not orders or follows / len(orders) < POSITION_SHARE:
+        return ""
+    share = wording.value(follows / len(orders), "rate")
+    return (
+        "The judge follows position: asked in both orders it picked the same place, not the same response, in "
+        f"{share} of {wording.count(len(orders))} pairs of verdicts; a coin would in 50 %. Labels and win rates say "
+        "little: take a stronger judge (models.judge)."
+    )
+
+
+def _unsure(data: RunData) -> str:
+    if not data.preferences:
+        return ""
+    sure = fmean(max(one.p_judge, 1 - one.p_judge) for one in data.preferences)
+    if sure >= LEAST_SURE:
+        return ""
+    return (
+        "The judge can hardly tell responses apart: the mean probability of the side it prefers is "
+        f"{sure:.2f} (0.5: it cannot) over {wording.count(len(data.preferences))} preferences. Its labels carry "
+        "little: take a stronger judge, or pairs that differ more."
+    )
+
+
+def _cut(data: RunData) -> str:
+    if all(share < CUT_SHARE for share, _ in cut_shares(data).values()):
+        return ""
+    return f"{cut_sentence(data)} Classes and lengths are read off beginnings: raise the limit."
+
+
+def _few_rows(data: RunData) -> str:
+    evaluation = data.evaluation
+    if evaluation is None or not evaluation.measurements:
+        return ""
+    found: dict[str, int] = {}
+    for m in evaluation.measurements:
+        if m.subset != "all":
+            found[m.subset] = max(found.get(m.subset, 0), m.n if m.n_groups is None else m.n_groups)
+    few = {subset: n for subset, n in found.items() if n < LEAST_ROWS}
+    if not few:
+        return ""
+    told = wording.listing([f"{wording.count(n)} {wording.subset(subset)}" for subset, n in few.items()])
+    keys = list(dict.fromkeys(_HELD_OUT_BY[subset] for subset in few if subset in _HELD_OUT_BY))
+    return (
+        f"Few rows: {told}. With fewer than {LEAST_ROWS} a rate near one half is known to 17 points at best: hold out "
+        f"more{f' ({wording.listing(keys)})' if keys else ''}."
+    )
