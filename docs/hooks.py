@@ -1,9 +1,10 @@
 # ruff: noqa: INP001 - mkdocs loads this file by its path; it is no package
 """The recipe reference, written from the recipe's own models, so that the page cannot say what the code does not.
 
-A line ``<!-- recipe keys: SECTION -->`` in a page becomes a table of that section's keys: type, default, meaning. What
-a key means is said by the model's field, or else in ``recipe_keys.yaml``; said in neither or in both, it stops the
-build.
+A line ``<!-- recipe keys: SECTION -->`` in a page has a table of that section's keys after it: type, default, meaning.
+What a key means is said by the model's field, or else in ``recipe_keys.yaml``; said in neither or in both, it stops the
+build. The site always has fresh tables; ``python docs/hooks.py`` puts them into the page itself, where they can be read
+without the site, and a test fails while they are stale.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from charter.recipe.settings import ModelSettings, PromptSource
 from charter.records import PairSource, PromptKind, ResponseLabel
 
 MEANINGS = Path(__file__).parent / "recipe_keys.yaml"
+PAGE = Path(__file__).parent / "recipes.md"
 #: Sections that stand at several keys, and the names under which the page shows each once.
 SHARED: Mapping[type[BaseModel], str] = {ModelSettings: "a model", PromptSource: "a source of prompts"}
 #: What is too long to spell out in a table's cell.
@@ -38,7 +40,7 @@ NAMED: Mapping[Any, str] = {
 }
 _PLAIN = {str: "text", int: "integer", float: "number", bool: "`true` or `false`"}
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-_MARK = re.compile(r"^<!-- recipe keys: (?P<section>[\w ]+) -->$", re.MULTILINE)
+_TABLE = re.compile(r"^(?P<mark><!-- recipe keys: (?P<section>[\w ]+) -->)\n(?:\n(?:\|.*\n)+)?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Key:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the tables into a page; mkdocs calls this for every one."""
-    return _MARK.sub(lambda found: table(found["section"]), markdown)
+    """Put fresh tables into a page; mkdocs calls this for every one."""
+    return _TABLE.sub(lambda found: f"{found['mark']}\n\n{table(found['section'])}\n", markdown)
 
 
 def table(section: str) -> str:
@@ -182,3 +184,7 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, BaseModel):
         return "" if type(value) not in SHARED else f"`{next(iter(value.model_dump().values()))}`"
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(on_page_markdown(PAGE.read_text("utf-8")), "utf-8")

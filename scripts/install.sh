@@ -16,14 +16,18 @@ except ImportError:
     sys.exit("Python's venv is missing; on Debian: apt install python3-venv")
 CHECK
 
+if command -v nvidia-smi >/dev/null 2>&1; then gpu=yes size=7; else gpu=no size=2; fi
+echo "installing about $size GB of packages into $venv: some minutes" >&2
+if [ -t 1 ]; then quiet=; else quiet=--quiet; fi  # a terminal shows pip's progress, a log has no use for it
+
 "$python" -m venv "$venv"
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 
 # Without a GPU the CUDA build of torch is several gigabytes of nothing. The CPU build has a version of its own, which
 # some indexes carry beside the ordinary one; PyTorch's own index always does.
-if ! command -v nvidia-smi >/dev/null 2>&1; then
-    pip install --quiet "torch==$torch+cpu" 2>/dev/null ||
-        pip install --quiet --index-url https://download.pytorch.org/whl/cpu "torch==$torch" ||
+if [ "$gpu" = no ]; then
+    pip install $quiet "torch==$torch+cpu" 2>/dev/null ||
+        pip install $quiet --index-url https://download.pytorch.org/whl/cpu "torch==$torch" ||
         echo "No CPU build of torch found; installing the ordinary one." >&2
 fi
-pip install --quiet --constraint constraints.txt --editable ".[dev,docs]"
+pip install $quiet --constraint constraints.txt --editable ".[dev,docs]"

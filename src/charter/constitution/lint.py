@@ -195,10 +195,10 @@ def long_request(principle: Principle) -> Iterator[Remark]:
 
 
 def empty_category(principle: Principle) -> Iterator[Remark]:
-    """Categories are what results are broken down by."""
+    """A category says what a principle is about; people find their way among many by it."""
     if not principle.category.strip():
         yield Remark(
-            "the principle has no category, so that no result can be shown by it",
+            "the principle has no category, by which people find it among others",
             "give it a category that it shares with its like",
         )
 
