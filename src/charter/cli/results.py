@@ -115,9 +115,7 @@ def _figure_cells(
     change, interval = "", ""
     if one.difference is not None:
         change = plain(wording.change(one.difference, one.unit))
-        if one.difference_low is not None and one.difference_high is not None:
-            low, high = (wording.change(edge, one.unit) for edge in (one.difference_low, one.difference_high))
-            interval = plain(f"{low} to {high}")
+        interval = plain(wording.change_interval(one.difference_low, one.difference_high, one.unit))
     else:
         interval = plain(wording.interval(one.low, one.high, one.unit))
     return (word, plain(wording.subject(one)), *cells, change, interval, str(one.n))
