@@ -119,7 +119,7 @@ def test_few_rows_are_told_with_the_key_that_gives_more(data: RunData) -> None:
         measure("multiple_choice:hhh.jsonl", "dpo", 0.5, subset="hhh.jsonl", n=4),
     )
     (line,) = _only(data, evaluation=Evaluation(models=("base", "dpo"), measurements=found))
-    assert line.startswith("Few rows: 29 benign twins, 12 held-out pairs and 4 hhh.jsonl.")
+    assert line.startswith("Few rows: 29 benign twins, 40 held-out pairs in 12 groups and 4 hhh.jsonl.")
     assert line.endswith("hold out more (prompts.n_evaluation and label.held_out).")
 
 

@@ -125,14 +125,15 @@ def _few_rows(data: RunData) -> str:
     evaluation = data.evaluation
     if evaluation is None or not evaluation.measurements:
         return ""
-    found: dict[str, int] = {}
+    found: dict[str, tuple[int, str]] = {}
     for m in evaluation.measurements:
-        if m.subset != "all":
-            found[m.subset] = max(found.get(m.subset, 0), m.n if m.n_groups is None else m.n_groups)
-    few = {subset: n for subset, n in found.items() if n < LEAST_ROWS}
+        n = m.n if m.n_groups is None else m.n_groups
+        if m.subset != "all" and n > found.get(m.subset, (0, ""))[0]:
+            found[m.subset] = (n, wording.rows(m))
+    few = {subset: told for subset, (n, told) in found.items() if n < LEAST_ROWS}
     if not few:
         return ""
-    told = wording.listing([f"{wording.count(n)} {wording.subset(subset)}" for subset, n in few.items()])
+    told = wording.listing(list(few.values()))
     keys = list(dict.fromkeys(_HELD_OUT_BY[subset] for subset in few if subset in _HELD_OUT_BY))
     return (
         f"Few rows: {told}. With fewer than {LEAST_ROWS} a rate near one half is known to 17 points at best: hold out "

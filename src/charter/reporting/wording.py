@@ -89,9 +89,16 @@ def span(low: float | None, high: float | None, unit: str, n: int, n_groups: int
 
 def size(n: int, n_groups: int | None) -> str:
     """Write how many rows a figure is over, and in how many groups where rows hang together."""
-    if n_groups is None:
-        return f"n {count(n)}"
-    return f"n {count(n)} in {count(n_groups)} group{'s' if n_groups != 1 else ''}"
+    return f"n {count(n)}{_in_groups(n_groups)}"
+
+
+def rows(measurement: Measurement) -> str:
+    """Write which rows a figure is over, and how many: ``15 held-out pairs in 10 groups``."""
+    return f"{count(measurement.n)} {subset(measurement.subset)}{_in_groups(measurement.n_groups)}"
+
+
+def _in_groups(n_groups: int | None) -> str:
+    return "" if n_groups is None else f" in {count(n_groups)} group{'s' if n_groups != 1 else ''}"
 
 
 def change_interval(low: float | None, high: float | None, unit: str) -> str:
