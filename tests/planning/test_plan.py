@@ -14,9 +14,10 @@ from charter.pipeline import run_stages
 from charter.planning.plan import Plan, make_plan
 from charter.planning.rates import count_parameters, estimate_rates, find_device, parameters_in_name
 from charter.planning.sizing import Load, Size, Sizer, estimate_tokens
+from charter.planning.stage_plan import answer_tokens
 from charter.prompts import load_prompts
 from charter.prompts.selection import select_prompts
-from charter.recipe import Recipe, load_recipe
+from charter.recipe import Recipe, built_in_recipes, load_recipe
 from charter.records import Message, PromptKind
 from charter.runs.folder import open_run
 
@@ -246,10 +247,48 @@ def test_a_load_without_calls_reads_nothing() -> None:
     assert (load.calls, load.prompt_tokens, load.completion_tokens) == (2, 120, 10)
 
 
+def test_attention_looks_at_all_that_stands_before() -> None:
+    """What rows share is looked at by each of their tokens, which is most of the work behind long examples."""
+    bare, shown = Load(), Load()
+    bare.add(2, 10, 5)
+    shown.add(2, 10, 5, shared=1000)
+    assert bare.attended == 2 * 15 * 7.5
+    assert shown.attended == 2 * 15 * 1007.5 + 1000**2 / 2
+    rates = estimate_rates(135e6, "cpu")
+    read = {"n_read": shown.prompt_tokens, "n_written": 0, "n_rows": 2}
+    assert rates.seconds(**read, attended=shown.attended) > 1.9 * rates.seconds(**read)
+
+
+@pytest.mark.parametrize(("limit", "share"), [(24, 0.97), (80, 0.91), (256, 0.75), (2048, 0.2)])
+def test_short_limits_are_used_up(limit: int, share: float) -> None:
+    """Of a short limit an answer uses nearly all, of a long one what it needs."""
+    assert answer_tokens(limit) / limit == pytest.approx(share, abs=0.015)
+
+
+def test_the_small_recipe_takes_as_long_as_it_was_seen_to() -> None:
+    """A run of ``smoke`` took 85 seconds on two quiet cores, of which the stages took 80."""
+    recipe = load_recipe(built_in_recipes()["smoke"])
+    found = plan(recipe, lead=25.0)
+    measured = {"revise": 19, "sft": 15, "pairs": 7, "evaluate": 26}
+    for stage, seconds in measured.items():
+        assert 0.7 * seconds < found.stage(stage).seconds < 1.6 * seconds, stage
+    assert 65 < found.total.seconds < 110
+
+
+def test_what_a_template_brings_is_read_for_each_row_that_is_trained_on(tmp_path: Path) -> None:
+    """A model's own system text is shared by answers, and not by rows of a training."""
+    bare, led = plan(read(tmp_path)), plan(read(tmp_path), lead=30.0)
+    rows = bare.stage("sft").rows
+    assert led.stage("sft").trained_tokens - bare.stage("sft").trained_tokens == pytest.approx(30 * rows, abs=1)
+    assert led.stage("pairs").prompt_tokens == bare.stage("pairs").prompt_tokens
+
+
 def test_rates_are_the_measured_ones_and_scale() -> None:
     """On a CPU the 135M model's measured rates hold, and twice the parameters halve them."""
     small, large = estimate_rates(135e6, "cpu"), estimate_rates(270e6, "cpu")
-    assert (small.prefill, small.decode, small.training) == (2800.0, 700.0, 900.0)
+    assert (small.prefill, small.decode, small.training) == (2800.0, 700.0, 920.0)
+    assert (large.step, large.attention) == (2 * small.step, pytest.approx(2 ** (2 / 3) * small.attention))
+    assert large.loading > small.loading > 1
     assert small.seconds(2800, 0, n_rows=1) == 1
     assert small.seconds(0, 42, n_rows=1) == pytest.approx(1, rel=0.1)
     assert small.seconds(0, 550, n_rows=64) == small.seconds(0, 550, n_rows=10_000) == pytest.approx(1, rel=0.05)

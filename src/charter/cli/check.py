@@ -85,7 +85,10 @@ def _write_plan(plan: Plan) -> None:
     )
     for basis in plan.basis:
         console.write(f"times are estimates: {basis}")
-    console.write("rows and calls are what there is at most; the loading of models, seconds each, is left out")
+    console.write(
+        "rows and calls are what there is at most, and times are of all of them: what is left out on the way takes "
+        "none (fetching models is not counted)"
+    )
 
 
 def _cells(stage: StagePlan) -> tuple[str, ...]:

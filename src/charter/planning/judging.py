@@ -11,14 +11,14 @@ from charter.evaluation.judge_reading import reading_question
 from charter.feedback.pair_plans import PairPlan
 from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
 from charter.planning.sizing import Load, Size
-from charter.planning.stage_plan import FILL, MAX_RENDERED, N_MODELS, Given, StagePlan
+from charter.planning.stage_plan import MAX_RENDERED, N_MODELS, Given, StagePlan, answer_tokens
 from charter.records import Prompt, PromptKind
 
 
 def plan_label(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
     """Both orders of each principle, after chains of thought where the recipe wants those (CAI §4.1)."""
     settings = given.recipe.label
-    response = FILL * given.recipe.pairs.max_tokens
+    response = answer_tokens(given.recipe.pairs.max_tokens)
     load = Load()
     for kind, standard in _standards(given).items():
         n_pairs = sum(pair.prompt.kind == kind for pair in pairs)
@@ -37,7 +37,7 @@ def _add_verdicts(
     if not settings.chains:
         load.add(n, letters.own + answers, shared=letters.shared)
         return
-    chain = FILL * settings.max_chain_tokens
+    chain = answer_tokens(settings.max_chain_tokens)
     thought = _thinking(given, asking, questions)
     load.add(n * settings.chains, thought.own + answers, chain, shared=thought.shared)
     load.add(n * settings.chains, letters.own + answers + chain)

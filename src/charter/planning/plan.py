@@ -1,14 +1,14 @@
 """What a run would do, before anything is loaded: rows, calls, tokens and time of each stage. Pure.
 
 Rows are counted as if none were filtered, calls as if none were remembered: a real run does at most this. Tokens come
-from the very requests that the stages render, with answers taken to use three quarters of their limit. What rows share
-(system texts, few-shots, the constitution) is read once.
+from the very requests that the stages render, with answers of the lengths that ``answer_tokens`` expects. What rows
+share (system texts, few-shots, the constitution) is read once. Times are estimates of all this (``rates``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from charter.constitution import Constitution
@@ -18,7 +18,7 @@ from charter.feedback.pairs import guidance_messages
 from charter.planning.judging import add_judging, plan_label
 from charter.planning.rates import Rates
 from charter.planning.sizing import CountTokens, Load, Sizer, estimate_tokens
-from charter.planning.stage_plan import FILL, MAX_RENDERED, N_MODELS, Given, StagePlan
+from charter.planning.stage_plan import MAX_RENDERED, N_MODELS, Given, StagePlan, Training, answer_tokens
 from charter.recipe import Recipe
 from charter.recipe.settings import TrainingSettings
 from charter.records import PairSource, Prompt, PromptKind, Trace
@@ -27,7 +27,7 @@ from charter.seeds import row_id
 from charter.training.mixture import to_sample
 
 _QUESTION_TOKENS = 250  # of a multiple-choice row, about
-_WITH_REFERENCE = 4 / 3  # the reference's forward pass, beside a forward and a backward that come to three
+_REFERENCE = 1 / 3  # of a step on the same tokens: a forward pass alone, once for all epochs
 # Answers without the constitution that a pair of each source takes.
 _N_PLAIN: dict[PairSource, int] = {"on_policy": 2, "guided_vs_plain": 1, "revision_vs_initial": 0}
 
@@ -74,6 +74,7 @@ def make_plan(
     *,
     n_choices: int = 0,
     count: CountTokens = estimate_tokens,
+    lead: float = 0.0,
 ) -> Plan:
     """Plan a run.
 
@@ -85,6 +86,7 @@ def make_plan(
         rates: of the models of the roles ``policy``, ``critic``, ``reviser`` and ``judge``.
         n_choices: multiple-choice questions that are asked.
         count: tokens of a text.
+        lead: tokens that the policy's chat template puts before a conversation without a system text.
     """
     kinds: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
     given = Given(
@@ -92,7 +94,7 @@ def make_plan(
         constitution=constitution,
         helpful=helpful,
         rates=rates,
-        sizer=Sizer(count),
+        sizer=Sizer(count, lead),
         train={kind: [one for one in prompts if one.split == "train" and one.kind == kind] for kind in kinds},
         held_out={kind: [one for one in prompts if one.split == "evaluation" and one.kind == kind] for kind in kinds},
     )
@@ -126,13 +128,16 @@ def _plan_revise(given: Given) -> StagePlan:
     first = size(answering.initial(prompt, sampling) for prompt, _ in drawn)
     asked = size(layout.critique(prompt, "", principle, sampling) for prompt, principle in drawn)
     revised = size(layout.revision(prompt, "", principle, "", sampling) for prompt, principle in drawn)
-    response, critique = FILL * settings.max_tokens, FILL * settings.max_critique_tokens
+    response, critique = answer_tokens(settings.max_tokens), answer_tokens(settings.max_critique_tokens)
     policy, critic, reviser = Load(), Load(), Load()
     n_rounds = given.n_traces * settings.rounds
     policy.add(given.n_traces, first.own, response)
     critic.add(n_rounds, asked.own + response, critique, shared=asked.shared)
     reviser.add(n_rounds, revised.own + response + critique, response, shared=revised.shared)
-    return given.stage("revise", given.n_traces, {"policy": policy, "critic": critic, "reviser": reviser})
+    loads = {"policy": policy, "critic": critic, "reviser": reviser}
+    planned = given.stage("revise", given.n_traces, loads)
+    starting = given.rates["policy"].start if given.n_traces else 0.0  # the first stage that needs a model
+    return replace(planned, seconds=planned.seconds + starting)
 
 
 def _plan_sft(given: Given) -> StagePlan:
@@ -140,9 +145,9 @@ def _plan_sft(given: Given) -> StagePlan:
     settings = given.recipe.sft
     n_revisions = given.n_traces * (given.recipe.revise.rounds if settings.revisions == "all" else 1)
     rows = n_revisions
-    revision = _opening(FILL * given.recipe.revise.max_tokens, settings)
-    tokens = n_revisions * (given.plain(given.train["red_team"]) + revision)
-    load, response = Load(), FILL * settings.max_tokens
+    revision = _opening(answer_tokens(given.recipe.revise.max_tokens), settings)
+    tokens = n_revisions * (given.whole(given.train["red_team"]) + revision)
+    load, response = Load(), answer_tokens(settings.max_tokens)
     ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
     for kind, ratio in ratios.items():
         wanted, prompts = round(ratio * n_revisions), given.train[kind]
@@ -151,8 +156,9 @@ def _plan_sft(given: Given) -> StagePlan:
         load.add(n_sampled, given.plain(asked), response)
         n_mixed = min(wanted, n_sampled + sum(bool(prompt.reference) for prompt in prompts))
         rows += n_mixed
-        tokens += n_mixed * (given.plain(prompts) + _opening(response, settings))
-    return given.stage("sft", rows, {"policy": load}, trained=tokens * settings.epochs)
+        tokens += n_mixed * (given.whole(prompts) + _opening(response, settings))
+    training = Training(tokens * settings.epochs, given.n_steps(rows, settings))
+    return given.stage("sft", rows, {"policy": load}, training=training, n_loads=1 if rows else 0)
 
 
 def _opening(response: float, settings: TrainingSettings) -> float:
@@ -176,7 +182,7 @@ def _pair_plans(given: Given) -> list[PairPlan]:
 
 def _plan_pairs(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
     """Two answers a pair; a revision and what it revises are there already, and a contrast may take every try."""
-    response = FILL * given.recipe.pairs.max_tokens
+    response = answer_tokens(given.recipe.pairs.max_tokens)
     n_answers: dict[PairSource, int] = _N_PLAIN | {"contrast": given.recipe.pairs.n_tries}
     load = Load()
     for kind, prompts in given.train.items():
@@ -191,29 +197,35 @@ def _plan_pairs(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
 def _plan_dpo(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
     """Both sides of every pair that is not held out, read by the model and by its reference."""
     kept = 1.0 - given.recipe.label.held_out
-    response = _opening(FILL * given.recipe.pairs.max_tokens, given.recipe.dpo)
-    tokens = kept * sum(2 * (given.sizer.prompt(pair.prompt) + response) for pair in pairs)
-    rows = round(kept * len(pairs))
-    return given.stage("dpo", rows, {}, trained=tokens * given.recipe.dpo.epochs * _WITH_REFERENCE)
+    response = _opening(answer_tokens(given.recipe.pairs.max_tokens), given.recipe.dpo)
+    tokens = kept * sum(2 * (given.sizer.whole(pair.prompt) + response) for pair in pairs)
+    rows, settings = round(kept * len(pairs)), given.recipe.dpo
+    training = Training(tokens * (settings.epochs + _REFERENCE), given.n_steps(rows, settings))
+    return given.stage("dpo", rows, {}, training=training, n_loads=1 if rows else 0)
 
 
 def _plan_evaluate(given: Given, n_pairs: int, n_choices: int) -> StagePlan:
     """Every model's answers, losses, held-out preferences and questions; then whatever the judge is asked."""
-    response = FILL * given.recipe.evaluate.max_tokens
+    response = answer_tokens(given.recipe.evaluate.max_tokens)
     policy, judge = Load(), Load()
     for prompts in given.held_out.values():
         policy.add(len(prompts) * N_MODELS, given.plain(prompts), response)
         referenced = [prompt for prompt in prompts if prompt.reference]
         references = [given.sizer.count(prompt.reference or "") for prompt in referenced]
-        policy.add(len(referenced) * N_MODELS, given.plain(referenced) + _mean(references))
+        policy.add(len(referenced) * N_MODELS, given.whole(referenced) + _mean(references))
     helpful = given.held_out["helpful"]
-    policy.add(len(helpful) * N_MODELS, given.plain(helpful) + response)  # the base's own answers: drift
+    policy.add(len(helpful) * N_MODELS, given.whole(helpful) + response)  # the base's own answers: drift
     n_preferences = round(given.recipe.label.held_out * n_pairs)
-    pair_response = FILL * given.recipe.pairs.max_tokens
-    policy.add(2 * n_preferences * N_MODELS, given.plain(given.train["red_team"]) + pair_response)
+    pair_response = answer_tokens(given.recipe.pairs.max_tokens)
+    policy.add(2 * n_preferences * N_MODELS, given.whole(given.train["red_team"]) + pair_response)
     policy.add(n_choices * N_MODELS, _QUESTION_TOKENS)
     n_judged = add_judging(given, judge, response)
-    return given.stage("evaluate", round(policy.calls) + n_judged, {"policy": policy, "judge": judge})
+    rows, loads = round(policy.calls) + n_judged, {"policy": policy, "judge": judge}
+    n_answered = sum(map(len, given.held_out.values()))  # of one model at a time; the judge comes after all of them
+    n_loads = (N_MODELS if judge.calls else N_MODELS - 1) if policy.calls else 0
+    if judge.calls and given.rates["judge"] is not given.rates["policy"]:
+        n_loads -= 1
+    return given.stage("evaluate", rows, loads, at_once=n_answered, n_loads=n_loads)
 
 
 def _mean(values: Sequence[float]) -> float:

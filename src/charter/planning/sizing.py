@@ -29,17 +29,25 @@ class Size:
 
 @dataclass(frozen=True)
 class Sizer:
-    """Measures conversations and requests with one way to count tokens."""
+    """Measures conversations and requests with one way to count tokens.
+
+    ``lead`` is what the chat template puts before a conversation that has no system text.
+    """
 
     count: CountTokens = estimate_tokens
+    lead: float = 0.0
 
     def messages(self, messages: Sequence[Message]) -> float:
         """Count a conversation with what a chat template puts around its turns."""
         return sum(self.count(message.content) + _TOKENS_PER_TURN for message in messages)
 
     def prompt(self, prompt: Prompt) -> float:
-        """Count a prompt put as it is."""
+        """Count a prompt put as it is, without what all prompts begin with."""
         return self.messages(prompt.turns)
+
+    def whole(self, prompt: Prompt) -> float:
+        """Count a prompt with what all prompts begin with, which is read for each where nothing is shared."""
+        return self.prompt(prompt) + (0.0 if prompt.turns[0].role == "system" else self.lead)
 
     def request(self, request: Request) -> Size:
         """Count a request's shared beginning, and the rest."""
@@ -63,14 +71,22 @@ class Sizer:
 
 @dataclass
 class Load:
-    """What is put on one model, as it adds up: calls, tokens read, tokens written."""
+    """What is put on one model, as it adds up: calls, tokens read, tokens written.
+
+    ``attended`` counts, of every token that is read or written, the tokens before it: attention looks at them all.
+    """
 
     calls: float = 0.0
     prompt_tokens: float = 0.0
     completion_tokens: float = 0.0
+    attended: float = 0.0
 
     def add(self, n: float, read: float, written: float = 0.0, *, shared: float = 0.0) -> None:
         """Add ``n`` calls that read and write so many tokens each; what they share is read once."""
+        if not n:
+            return
+        own = read + written
         self.calls += n
-        self.prompt_tokens += n * read + (shared if n else 0.0)
+        self.prompt_tokens += n * read + shared
         self.completion_tokens += n * written
+        self.attended += n * own * (shared + own / 2) + shared**2 / 2
