@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,21 @@ def test_a_model_of_weights_answers(tiny_model: Path) -> None:
     pool.close()
     assert answer.n_completion_tokens <= 4
     assert pool.take_usage()[str(tiny_model)].complete.n_calls == 1
+
+
+def test_a_model_is_named_once_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is loaded is told before it is, but neither a name that means nothing nor a scripted engine."""
+    told: list[str] = []
+    roles = {"policy": ModelSpec("some-model"), "critic": ModelSpec("one", engine="scripted")}
+    pool = Pool(roles, DictMemory())
+    pool.on_load = told.append
+    pool.engine("critic")
+    monkeypatch.setattr("charter.engines.pool.resolve_model", lambda *_, **__: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        pool.engine("policy")
+    assert told == []
+    monkeypatch.setattr("charter.engines.pool.resolve_model", lambda name, **_: Path(name))
+    monkeypatch.setitem(sys.modules, "charter.engines.transformers", None)  # whose import fails then
+    with pytest.raises(ImportError):
+        pool.engine("policy")
+    assert told == ["some-model"]

@@ -337,6 +337,17 @@ def test_wrong_arguments_of_other_verbs(charter: Command, arguments: list[str], 
     assert done.out == ""
 
 
+@pytest.mark.parametrize("verb", [["status", "run"], ["show", "run", "rt-"], ["run", "demo.yaml", "--out", "run"]])
+def test_damaged_journal(charter: Command, place: Path, finished: Path, verb: list[str]) -> None:
+    """A journal that is none is the person's to mend, as every other file of a run."""
+    shutil.copytree(finished, place / "run")
+    (place / "run/journal.sqlite").write_bytes(b"this is no database, but a text of some length " * 40)
+    done = charter(*verb)
+    assert done.code == 2
+    assert "journal.sqlite: the journal cannot be read" in done.err
+    assert "estore the file" in done.err
+
+
 def test_damaged_run_folder(charter: Command, place: Path, finished: Path) -> None:
     """A damaged table is named, with what to do."""
     shutil.copytree(finished, place / "run")

@@ -52,8 +52,8 @@ def test_signal_stops_and_the_same_command_continues(
         assert (place / "runs/demo" / name).read_bytes() == (finished / name).read_bytes()
 
 
-def test_second_signal_stops_at_once(place: Path, start: Start) -> None:
-    """Where a step cannot be given up, a second signal ends it."""
+def test_second_signal_stops_at_once(charter: Command, place: Path, start: Start) -> None:
+    """Where a step cannot be given up, a second signal ends it; the stage was begun, though no row of it ended."""
     running = start("run", "demo.yaml", wait=STUCK)
     wait_for(lambda: has_journal(place), running)
     time.sleep(0.5)
@@ -64,6 +64,8 @@ def test_second_signal_stops_at_once(place: Path, start: Start) -> None:
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "stopped at once" in err
+    states = {one["stage"]: one["state"] for one in charter("status", "runs/demo", "--json").value["stages"]}
+    assert (states["prompts"], states["revise"], states["sft"]) == ("done", "interrupted", "waiting")
 
 
 @pytest.mark.slow

@@ -81,8 +81,7 @@ def chat(  # noqa: PLR0917 - the command line names them
     spec = ModelSpec(name=model, engine=engine.value)
     with make_progress() as progress:
         pool = Pool({"policy": spec}, DictMemory(), progress.download)
-        if not as_json and engine is EngineName.transformers:
-            console.note(f"loading {model}")
+        pool.on_load = None if as_json else lambda name: console.note(f"loading {name}")
         policy = pool.engine("policy")
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
     try:

@@ -51,7 +51,7 @@ class Pool:
         self._roles = dict(roles)
         self._memory = memory
         self._progress = progress
-        #: Told the name of a model before it is loaded.
+        #: Told the name of a model that was found and is loaded now.
         self.on_load: Callable[[str], None] | None = None
         self._open: dict[ModelSpec, CachedEngine] = {}
         self._used: dict[str, Usage] = {}
@@ -84,9 +84,7 @@ class Pool:
     def open(self, spec: ModelSpec) -> Engine:
         """Give the engine of a model."""
         if spec not in self._open:
-            if self.on_load is not None and spec.engine != "scripted":
-                self.on_load(spec.label)
-            self._open[spec] = CachedEngine(_load(spec, self._progress), self._memory)
+            self._open[spec] = CachedEngine(_load(spec, self._progress, self.on_load), self._memory)
         return self._open[spec]
 
     def close(self) -> None:
@@ -116,12 +114,14 @@ class Pool:
         return used
 
 
-def _load(spec: ModelSpec, progress: Progress | None) -> Engine:
+def _load(spec: ModelSpec, progress: Progress | None, on_load: Callable[[str], None] | None) -> Engine:
     if spec.engine == "scripted":
         from charter.engines.scripted import ScriptedEngine
 
         return ScriptedEngine(script=spec.name)
-    from charter.engines.transformers import TransformersEngine
-
     folder = resolve_model(str(spec.adapter or spec.name), trust_remote_code=spec.trust_remote_code, progress=progress)
+    if on_load is not None:
+        on_load(spec.label)
+    from charter.engines.transformers import TransformersEngine  # which brings torch: seconds of it
+
     return TransformersEngine(folder, dtype=spec.dtype, device=spec.device, max_rows=spec.max_rows)
