@@ -219,7 +219,7 @@ def test_a_file_that_is_no_journal(path: Path, content: bytes) -> None:
 
 def test_a_journal_in_a_missing_folder(tmp_path: Path) -> None:
     """A folder that is not there is an error of the journal, not the database's own."""
-    with pytest.raises(JournalError, match="cannot be written .*permissions"):
+    with pytest.raises(JournalError, match=r"cannot be written .*permissions"):
         Journal(tmp_path / "none" / "journal.sqlite")
 
 
