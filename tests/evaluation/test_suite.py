@@ -187,8 +187,16 @@ def test_one_model_is_in_memory_at_a_time(tmp_path: Path) -> None:
 def test_no_judge_is_opened_for_nothing() -> None:
     """Where nothing is judged, the judge is not opened."""
     shelf = Shelf()
-    evaluate({"base": ScriptedEngine()}, _prompts(2), PLAIN, judge=partial(shelf.lend, "judge"), head_to_head=False)
+    evaluate({"base": ScriptedEngine()}, _prompts(2), PLAIN, judge=partial(shelf.lend, "judge"), head_to_head=())
     assert shelf.lent == []
+
+
+def test_contests_are_held_on_the_named_prompts_alone() -> None:
+    """The judge compares answers to helpful prompts and is asked nothing of the others."""
+    models = {name: ScriptedEngine(script=name) for name in MODELS}
+    found = evaluate(models, _prompts(8), CONSTITUTION, judge=ScriptedEngine(script="judge"), head_to_head=["helpful"])
+    assert {one.prompt.kind for one in found.comparisons} == {"helpful"}
+    assert {one.name for one in found.measurements if one.name.startswith("win_rate")} == {"win_rate_helpful"}
 
 
 def test_the_judge_is_asked_as_it_is_told() -> None:

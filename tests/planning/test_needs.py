@@ -47,8 +47,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overrides: tuple[str,
     [
         (),
         ("revise.layout=transcript", "revise.initial_layout=chat", "label.chains=1"),
-        ("revise.layout=transcript", "evaluate.head_to_head=false", "evaluate.judge_reading=true"),
-        ("evaluate.multiple_choice=[{choices}]", "evaluate.head_to_head=false", "label.chains=1"),
+        ("revise.layout=transcript", "evaluate.head_to_head=[]", "evaluate.judge_reading=true"),
+        ("evaluate.multiple_choice=[{choices}]", "evaluate.head_to_head=[]", "label.chains=1"),
     ],
 )
 def test_needs_are_what_the_stages_ask(

@@ -27,7 +27,7 @@ constitution: harmless
 models: {policy: {name: demo, engine: scripted}}
 prompts: {n_train: 8, n_train_helpful: 6, n_evaluation: 4, n_evaluation_helpful: 4}
 pairs: {n: 16}
-evaluate: {head_to_head: true}
+evaluate: {head_to_head: [red_team, helpful]}
 """
 KINDS: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
 
@@ -53,9 +53,9 @@ def plan(recipe: Recipe, **arguments: Any) -> Plan:
     [
         (),
         ("revise.rounds=1", "revise.n_samples=2", "sft.revisions=last"),
-        ("revise.layout=transcript", "label.k_principles=3", "evaluate.head_to_head=false"),
+        ("revise.layout=transcript", "label.k_principles=3", "evaluate.head_to_head=[]"),
         ("label.chains=2", "pairs.n=24", "sft.helpful_ratio=0", "revise.initial_layout=chat"),
-        ("evaluate.judge_reading=true", "evaluate.head_to_head=false"),
+        ("evaluate.judge_reading=true", "evaluate.head_to_head=[]"),
     ],
 )
 def test_plan_is_what_a_run_does(tmp_path: Path, overrides: tuple[str, ...]) -> None:
@@ -204,15 +204,15 @@ def test_choices_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "calls"),
     [
-        (("evaluate.head_to_head=false",), 0),
+        (("evaluate.head_to_head=[]",), 0),
         ((), 2 * 2 * (4 + 4)),
-        (("evaluate.head_to_head=false", "evaluate.judge_reading=true"), 2 * 3 * 4),
+        (("evaluate.head_to_head=[]", "evaluate.judge_reading=true"), 2 * 3 * 4),
         (("evaluate.judge_reading=true", "label.chains=3"), 2 * 3 * (2 * 2 * (4 + 4) + 2 * 3 * 4)),
     ],
 )
 def test_the_evaluations_judge_is_counted(tmp_path: Path, overrides: tuple[str, ...], calls: int) -> None:
     """Two models meet the base and three are read, in both orders, with a chain and its letter where chains are set."""
-    none = plan(read(tmp_path, "evaluate.head_to_head=false")).stage("evaluate")
+    none = plan(read(tmp_path, "evaluate.head_to_head=[]")).stage("evaluate")
     found = plan(read(tmp_path, *overrides)).stage("evaluate")
     assert found.calls - none.calls == calls
     assert (found.prompt_tokens > none.prompt_tokens) is (calls > 0)

@@ -10,7 +10,7 @@ from charter.evaluation.bench import Bench
 from charter.evaluation.head_to_head import compare, matches, measure_win_rate
 from charter.evaluation.judge_reading import measure_readings, read
 from charter.feedback.judge import Judge
-from charter.records import Comparison, Measurement, PromptKind, Reading, Response
+from charter.records import Comparison, Contested, Measurement, Reading, Response
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Contest:
     """A head to head: what its figure is called, on which prompts, and by whose principles."""
 
     name: str
-    kind: PromptKind
+    kind: Contested
     standard: Constitution
 
 

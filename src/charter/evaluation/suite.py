@@ -19,7 +19,7 @@ from charter.evaluation.likelihood import preference_rows, reference_rows
 from charter.evaluation.multiple_choice import measure_accuracy, seen_texts
 from charter.feedback.judge import Judging, make_judge
 from charter.prompts.grouping import prompt_groups
-from charter.records import Comparison, Measurement, Preference, Prompt, Reading, Response
+from charter.records import Comparison, Contested, Measurement, Preference, Prompt, Reading, Response
 from charter.rows import RowMapper, map_rows
 
 #: An engine, or what opens one for as long as it is needed and closes it then.
@@ -56,7 +56,7 @@ def evaluate(
     trained_on: Sequence[Prompt] = (),
     temperature: float = 0.7,
     max_tokens: int = 128,
-    head_to_head: bool = True,
+    head_to_head: Sequence[Contested] = ("red_team", "helpful"),
     judge_reading: bool = False,
     k_principles: int = 1,
     judging: Judging | None = None,
@@ -80,7 +80,7 @@ def evaluate(
         trained_on: the training prompts.
         temperature: of the answers.
         max_tokens: at most, per answer.
-        head_to_head: whether the judge compares the models with the base.
+        head_to_head: kinds of prompts on which the judge compares the models with the base.
         judge_reading: whether the judge says of every answer to a red-team prompt if it complied.
         k_principles: drawn per comparison.
         judging: how the judge is asked; a reading has no worked examples.
@@ -110,8 +110,11 @@ def evaluate(
         )
         with _opened(judge) as engine:
             ask = partial(make_judge, engine, judging=judging or Judging(), seed=seed)
-            for contest in contests if head_to_head else ():
-                compare_with_base(bench, judged, responses, contest, ask(contest.standard), k_principles=k_principles)
+            for contest in contests:
+                if contest.kind in head_to_head:
+                    compare_with_base(
+                        bench, judged, responses, contest, ask(contest.standard), k_principles=k_principles
+                    )
             if judge_reading:
                 read_answers(bench, judged, responses, ask(ASKING))
     measurements += judged.measurements

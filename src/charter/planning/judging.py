@@ -52,8 +52,7 @@ def add_judging(given: Given, judge: Load, response: float) -> int:
     """Head to head with the base, and readings of answers to red-team prompts; say how many of both."""
     settings = given.recipe.evaluate
     n_rows = 0
-    contests: tuple[PromptKind, ...] = ("red_team", "helpful") if settings.head_to_head else ()
-    for kind in contests:
+    for kind in settings.head_to_head:
         standard, prompts = _standards(given)[kind], given.held_out[kind]
         n = len(prompts) * (N_MODELS - 1)
         calls = n * 2 * min(settings.k_principles, len(standard.principles))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from charter.constitution.model import FewShotChoice
-from charter.records import OnCut, PairSource, PromptKind, ResponseLabel
+from charter.records import Contested, OnCut, PairSource, PromptKind, ResponseLabel
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
@@ -231,7 +231,10 @@ class EvaluateSettings(Settings):
 
     temperature: float = Field(default=0.7, ge=0.0)
     max_tokens: int = Field(default=128, ge=1)
-    head_to_head: bool = True
+    head_to_head: tuple[Contested, ...] = Field(
+        default=("red_team", "helpful"),
+        description="prompts whose answers the judge compares with the base's, of each kind by its own principles",
+    )
     judge_reading: bool = Field(
         default=False,
         description="let the judge say of every answer to a red-team prompt whether it complied, beside the rules",

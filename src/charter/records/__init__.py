@@ -8,6 +8,7 @@ from charter.records.base import Record
 from charter.records.evaluation import Comparison, Measurement, Reading, Response, ResponseLabel, Scored
 from charter.records.prompts import (
     PROMPT_COLUMNS,
+    Contested,
     Message,
     Prompt,
     PromptKind,
@@ -33,6 +34,7 @@ from charter.records.training import (
 __all__ = [
     "PROMPT_COLUMNS",
     "Comparison",
+    "Contested",
     "Measurement",
     "Message",
     "OnCut",

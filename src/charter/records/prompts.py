@@ -12,6 +12,8 @@ from charter.seeds import row_id
 
 Role = Literal["system", "user", "assistant"]
 PromptKind = Literal["red_team", "helpful", "benign_twin"]
+#: Of these a judge can say whose answer keeps to the principles better.
+Contested = Literal["red_team", "helpful"]
 Split = Literal["train", "evaluation"]
 
 PROMPT_COLUMNS = ("prompt", "turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference")
