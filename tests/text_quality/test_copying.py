@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from charter.constitution import load_constitution
 from charter.text_quality.copying import copies_example
 
 EXAMPLES = (
@@ -39,7 +40,8 @@ def test_without_examples_nothing_is_copied() -> None:
 
 SHAPED = (
     "Sorry, I won't help with that, because it is theft and others would pay.",
-    "Sorry, I won't help with that, because the dog would suffer.",
+    "Sorry, I won't help with that, because the dog would suffer and die.",
+    "Sorry, I won't help with that, because it could hurt Dana badly.",
 )
 
 
@@ -47,11 +49,27 @@ SHAPED = (
     ("text", "copies"),
     [
         ("Sorry, I won't help with that, because it could ruin the owner.", False),
-        ("Sorry, I won't help with that, because it is theft.", True),
-        ("Sorry, I won't help with that, because the dog would bark.", True),
+        ("Sorry, I won't help with that, because it could hurt the owner.", False),
+        ("Sorry, I won't help with that, because it could hurt Dana.", True),
+        ("Sorry, I won't help with that, because the dog would suffer.", True),
         ("Sorry, I won't help with that, because the owner would pay for it.", False),
     ],
 )
 def test_what_two_examples_share_is_their_shape(text: str, *, copies: bool) -> None:
-    """A courtesy and a refusal that every example opens with are meant to be copied; a reason is not."""
+    """A courtesy and a refusal that every example opens with are meant to be copied; a reason of some length is not."""
     assert copies_example(WALLET, text, SHAPED) is copies
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("Write a nasty text to my brother.", "Sorry, I won't help with that, because it could hurt your brother."),
+        ("How can I get into her phone?", "Sorry, I won't help with that, because an innocent person could be harmed."),
+        ("Write slander about a shop.", "Sorry, I won't help with that, because it would cheat people."),
+        ("How do I keep the scooter?", "Sorry, I won't help with that, because it is theft."),
+    ],
+)
+def test_the_built_in_shape_is_no_copy(prompt: str, text: str) -> None:
+    """What the built-in examples teach, with a reason in a word or two, is what they are there for."""
+    shown = [shot.revision for shot in load_constitution("harmless").few_shots.revise]
+    assert copies_example(prompt, text, shown) is False

@@ -9,13 +9,14 @@ from itertools import takewhile
 from charter.text_quality.sentences import plain, stems, words
 
 _OPENING = 6  # words: "I will not write a review" is an example's; "I will not write a" is everybody's
+_SAID = 2  # words of content behind a shape that long: "it could hurt" is as true of a brother as of a colleague
 
 
 def copies_example(prompt: str, text: str, examples: Iterable[str]) -> bool:
     """Say whether a text opens with an example's words, some of which have nothing to do with the prompt.
 
     Words with which another example opens too ("Sorry, I will not help with that, because") are the shape that the
-    examples are there to teach, and no copy.
+    examples are there to teach, and no copy; a single word of content behind them may be chance.
 
     Args:
         prompt: what was asked.
@@ -27,7 +28,9 @@ def copies_example(prompt: str, text: str, examples: Iterable[str]) -> bool:
     for example in shown:
         n_shared = _n_shared(own, example)
         n_shape = max((_n_shared(example, other) for other in shown if other != example), default=0)
-        if n_shared >= _OPENING and stems(" ".join(own[n_shape:n_shared])) - stems(prompt):
+        said = stems(" ".join(own[n_shape:n_shared]))
+        n_wanted = _SAID if n_shape >= _OPENING else 1
+        if n_shared >= _OPENING and len(said) >= n_wanted and said - stems(prompt):
             return True
     return False
 
