@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: demo smoke test lint types docs fast install clean
 
-demo: install  ## the whole method on a 135M model (14 minutes on 2 cores)
+demo: install  ## the whole method on a 135M model (a quarter of an hour on 2 cores)
 	$(BIN)/charter run recipes/smollm2-135m.yaml
 
 smoke: install  ## the same in small (a minute and a half)
