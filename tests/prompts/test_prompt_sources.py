@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from charter.errors import PromptError
 from charter.prompts import LoadedPrompts, load_prompts
+from charter.prompts.ids import settle_ids
 from charter.prompts.reading import read_rows
-from charter.records import Message, make_prompt
+from charter.prompts.selection import select_prompts
+from charter.prompts.twins import check_twins
+from charter.records import Message, PromptKind, make_prompt
 from row_examples import HOSTILE_TEXTS
 
 Load = Callable[..., LoadedPrompts]
@@ -151,15 +154,77 @@ def test_ids_must_be_distinct_and_there(load: Load) -> None:
 
 
 def test_a_column_called_id_is_understood(load: Load) -> None:
-    """Ids are found without being asked for; a row without one has its content's, and another column goes first."""
-    rows = [{"prompt": "a", "id": 7, "nr": "x"}, {"prompt": "b", "id": None, "nr": "y"}]
-    first, second = load(rows).prompts
-    assert first.id == "7"
-    assert second.id == load([{"prompt": "b"}]).prompts[0].id
+    """Ids are found without being asked for, also where a row is written twice; another column goes first."""
+    rows = [{"prompt": "a", "id": 7, "nr": "x"}, {"prompt": "b", "id": 8, "nr": "y"}]
+    assert [one.id for one in load([*rows, rows[0]]).prompts] == ["7", "8"]
     assert [one.id for one in load(rows, id_column="nr").prompts] == ["x", "y"]
-    assert load(rows).given_ids == {"7"}
-    with pytest.raises(PromptError, match=r"x.jsonl:2: the id '7' in column 'id' was used before \(.*x.jsonl:1\)"):
-        load([{"prompt": "a", "id": 7}, {"prompt": "b", "id": 7}])
+    assert load(rows, limit=1).given_ids == {"7", "8"}
+
+
+@pytest.mark.parametrize("second", [7, None, ""])
+def test_a_column_called_id_that_is_none(load: Load, second: Any) -> None:
+    """Where it repeats itself or has gaps, nobody asked for it, and ids follow from the content; asked for, it errs."""
+    rows = [{"prompt": "a", "id": 7}, {"prompt": "b", "id": second}]
+    loaded = load(rows)
+    assert [one.id for one in loaded.prompts] == [one.id for one in load([{"prompt": "a"}, {"prompt": "b"}]).prompts]
+    assert not loaded.given_ids
+    message = _refusal(load, rows, id_column="id")
+    assert (
+        "ids must be distinct" in message if second == 7 else message.startswith(":2: the id in column 'id' is empty")
+    )
+
+
+def _numbered(folder: Path, kind: PromptKind, **options: Any) -> LoadedPrompts:
+    path = folder / f"{kind}.csv"
+    path.write_text("id,prompt,twin_of\n" + "".join(f"{n},{kind} {n}?,{n}\n" for n in range(1, 9)), "utf-8")
+    return load_prompts(str(path), kind, **options)
+
+
+def test_files_that_are_each_numbered_from_one(tmp_path: Path) -> None:
+    """Red-team prompts, which twins name, keep their numbers; where nobody asked for the others' they give way."""
+    kinds: tuple[PromptKind, ...] = ("helpful", "benign_twin", "red_team")
+    numbers = {str(n) for n in range(1, 9)}
+    settled = settle_ids({kind: _numbered(tmp_path, kind) for kind in kinds})
+    check_twins(settled)
+    assert {one.id for one in settled["red_team"].prompts} == numbers
+    assert len({one.id for found in settled.values() for one in found.prompts}) == 24
+    assert settled["helpful"].places.keys() == {one.id for one in settled["helpful"].prompts}
+    chosen = select_prompts(
+        {kind: one.prompts for kind, one in settled.items()}, (), n_evaluation=2, n_evaluation_helpful=2
+    )
+    assert len(chosen.prompts) == 24
+    lone = _numbered(tmp_path, "helpful")
+    assert settle_ids({"helpful": lone}) == {"helpful": lone}
+
+
+def test_ids_that_were_asked_for_stay(tmp_path: Path) -> None:
+    """They go before those that were not, whatever the kind, and twins that lose theirs so are told the remedy."""
+    loaded = {"red_team": _numbered(tmp_path, "red_team"), "benign_twin": _numbered(tmp_path, "benign_twin")}
+    settled = settle_ids({**loaded, "helpful": _numbered(tmp_path, "helpful", id_column="id")})  # type: ignore[dict-item]
+    assert [one.id for one in settled["helpful"].prompts] == [str(n) for n in range(1, 9)]
+    with pytest.raises(
+        PromptError, match=r"its column 'id' was not taken unasked.*set prompts.red_team.id_column to 'id'"
+    ):
+        check_twins({**settled, "benign_twin": loaded["benign_twin"]})
+    both = {kind: _numbered(tmp_path, kind, id_column="id") for kind in ("red_team", "helpful")}  # type: ignore[arg-type]
+    with pytest.raises(PromptError, match=r"the id '.' is used by a red_team prompt"):
+        select_prompts(
+            {kind: one.prompts for kind, one in settle_ids(both).items()},  # type: ignore[arg-type]
+            (),
+            n_evaluation=2,
+            n_evaluation_helpful=2,
+        )
+
+
+def test_whole_numbers_that_a_table_made_floats(tmp_path: Path) -> None:
+    """A Parquet column of numbers with gaps is one of floats; its ids are read as the whole numbers that they were."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"prompt": ["a", "b", "c", "d"], "twin_of": pa.array([1.0, None, float("nan"), 1.5], pa.float64())}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    found = load_prompts(str(tmp_path / "x.parquet"), "benign_twin").prompts
+    assert [one.twin_of for one in found] == ["1", None, None, "1.5"]
 
 
 def test_a_field_that_no_file_can_hold_names_its_line(load: Load) -> None:

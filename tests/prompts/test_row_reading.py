@@ -85,13 +85,15 @@ def test_a_byte_order_mark_is_no_text(write: Write, name: str) -> None:
         ("x.csv", "nr\tprompt\tcategory\n1\tWhy, then?\ta\n"),
         ("x.tsv", "nr\tprompt\tcategory\n1\tWhy, then?\ta\n"),
         ("x.csv", '\nnr,prompt,category\n1,"Why, then?",a\n'),
+        ("x.csv", "\ufeffsep=;\r\nnr;prompt;category\r\n1;Why, then?;a\r\n"),
     ],
 )
 def test_what_separates_cells_is_told_by_the_header(write: Write, name: str, content: str) -> None:
     """Spreadsheets of many countries write semicolons or tabs into a CSV; blank lines above a header are none."""
     (row,) = read_rows(str(write(name, content)))
     assert row.values == {"nr": "1", "prompt": "Why, then?", "category": "a"}
-    assert row.header.rpartition(":")[2] == ("2" if content.startswith("\n") else "1" if row.header else "")
+    assert row.header.rpartition(":")[2] == ("2" if content.startswith(("\n", "\ufeff")) else "1")
+    assert _lines([row]) == [str(int(row.header.rpartition(":")[2]) + 1)]
 
 
 @pytest.mark.parametrize(
@@ -99,11 +101,14 @@ def test_what_separates_cells_is_told_by_the_header(write: Write, name: str, con
     [
         ("prompt\nWhy; then?\n", ["prompt"]),
         ("prompt,a;b\nWhy; then?,c\n", ["prompt", "a;b"]),
+        ("prompt;category, detail\nWhy, then, how?;c\n", ["prompt", "category, detail"]),
+        ("sep=;\na,b;c,d\n1,2;3,4\n", ["a,b", "c,d"]),
+        ("a,b;c,d\n1,2;3,4\n", ["a", "b;c", "d"]),
         ('prompt,"a;b;c\td"\nWhy,c\n', ["prompt", "a;b;c\td"]),
     ],
 )
 def test_a_comma_goes_before_other_separators(write: Write, content: str, columns: list[str]) -> None:
-    """Where commas separate a header, or nothing does, semicolons and tabs are text."""
+    """Where rows and header agree by commas, or by nothing, semicolons and tabs are text; else commas are."""
     (row,) = read_rows(str(write("x.csv", content)))
     assert list(row.values) == columns
 
@@ -114,6 +119,21 @@ def test_the_wrong_number_of_semicolons(write: Write) -> None:
     assert (
         message == ":2: 3 cells where the header has 2; check the semicolons, and put quotes around cells that hold one"
     )
+
+
+def test_quotes_in_tsv(write: Write) -> None:
+    """Quotes that cannot be those around a cell are text; where they can be they are read so."""
+    rows = read_rows(str(write("x.tsv", 'prompt\tid\n"Who are you?" he asked\tx\n"Never closed\ty\n')))
+    assert [row.values["prompt"] for row in rows] == ['"Who are you?" he asked', '"Never closed']
+    assert _lines(rows) == ["2", "3"]
+    (row,) = read_rows(str(write("x.tsv", 'prompt\tid\n"one\ttwo\nthree"\tx\n')))
+    assert row.values == {"prompt": "one\ttwo\nthree", "id": "x"}
+
+
+def test_a_wrong_tsv_names_its_line(write: Write) -> None:
+    """Where neither reading works the error is a TSV's."""
+    assert _refusal(write("x.tsv", "a\tb\n1\t2\t3\n")).startswith(":2: 3 cells where the header has 2; check the tabs")
+    assert _refusal(write("x.tsv", 'a\tb\n"1" x\t2\t3\n')).startswith(":2: not TSV (")
 
 
 def test_long_cells_are_read(write: Write) -> None:

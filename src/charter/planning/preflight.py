@@ -20,6 +20,7 @@ from charter.planning.places import confusing_names, path_hint
 from charter.planning.plan import make_plan
 from charter.planning.shortages import find_shortages
 from charter.prompts import LoadedPrompts, load_prompts
+from charter.prompts.ids import settle_ids
 from charter.prompts.selection import Selection, select_prompts
 from charter.prompts.sources import BUILT_IN
 from charter.prompts.twins import check_twins, describe_unlinked
@@ -116,7 +117,7 @@ def _prompts(
     """Load and select the run's prompts; datasets that are not here are stood in for."""
     sources = recipe.prompts.sources()
     loaded = {kind: _load(report, kind, source, recipe) for kind, source in sources.items()}
-    found = {kind: one for kind, one in loaded.items() if one is not None}
+    found = settle_ids({kind: one for kind, one in loaded.items() if one is not None})
     _check_twins(report, {kind: one for kind, one in found.items() if not _is_remote(sources[kind])})
     first, second = constitutions
     if first is None or second is None or len(found) < len(loaded):

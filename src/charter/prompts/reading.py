@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from charter.errors import PromptError
 from charter.files.hub_ids import is_dataset_id
 
 _MAX_CELL = 10_000_000  # characters; Python's csv stops at 131,072 by default
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_NAMED_SEPARATOR = re.compile(r"sep=([,;\t])(?:\r\n|\r|\n|\Z)")  # the first line by which a file tells Excel
+_FIRST_ROWS = 50  # that are looked at to tell what separates cells
 
 
 @dataclass(frozen=True)
@@ -75,32 +80,51 @@ def _text(path: Path) -> str:
 
 def _csv(path: Path) -> Iterator[SourceRow]:
     text = _text(path)
-    return _separated(path, text, _find_separator(text))
+    named = _NAMED_SEPARATOR.match(text)
+    return _separated(path, text, named[1] if named else _find_separator(text))
 
 
 def _tsv(path: Path) -> Iterator[SourceRow]:
-    return _separated(path, _text(path), "\t")
+    """Read cells in quotes as a CSV's, and where that fails as they stand: many writers of TSV know no quotes."""
+    text = _text(path)
+    try:
+        return iter(list(_separated(path, text, "\t")))
+    except PromptError as problem:
+        try:
+            return iter(list(_separated(path, text, "\t", quoting=csv.QUOTE_NONE)))
+        except PromptError:
+            raise problem from None
 
 
 def _find_separator(text: str) -> str:
-    """Tell by the header what separates cells: where no comma does, spreadsheets write semicolons or tabs."""
-    widths = {}
-    for separator in _SEPARATORS:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        try:
-            widths[separator] = len(next(filter(None, rows), ()))
-        except csv.Error:  # which the reading itself tells with its line
-            return ","
-    return "," if widths[","] > 1 else max(widths, key=lambda separator: widths[separator])
+    """Tell what separates cells: by what most of the first rows are as wide as the header, a comma among equals."""
+    csv.field_size_limit(_MAX_CELL)
+    return max(_SEPARATORS, key=lambda separator: _count_agreeing(text, separator))
 
 
-def _separated(path: Path, text: str, separator: str) -> Iterator[SourceRow]:
+def _count_agreeing(text: str, separator: str) -> int:
+    """Count the first rows that are as wide as the header; -1 where that has one cell."""
+    rows = filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    widths: list[int] = []
+    with suppress(csv.Error):  # which the reading itself tells with its line
+        widths.extend(len(cells) for cells in islice(rows, _FIRST_ROWS))
+    return widths[1:].count(widths[0]) if widths and widths[0] > 1 else -1
+
+
+def _separated(
+    path: Path, text: str, separator: str, *, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+) -> Iterator[SourceRow]:
     csv.field_size_limit(_MAX_CELL)
     # Python's csv ends a row at whatever ends a piece of its input: only CR and LF may, no other line separator.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    pieces = io.StringIO(text, newline="")
+    line = 1
+    if path.suffix.lower() == ".csv" and _NAMED_SEPARATOR.match(text):
+        pieces.readline()
+        line = 2
+    reader = csv.reader(pieces, delimiter=separator, strict=True, quoting=quoting)
+    before = line
     header: list[str] | None = None
     header_place = ""
-    line = 1
     try:
         for cells in reader:
             if header is None and cells:
@@ -112,9 +136,12 @@ def _separated(path: Path, text: str, separator: str) -> Iterator[SourceRow]:
                         f"{_SEPARATORS[separator]}, and put quotes around cells that hold one"
                     )
                 yield SourceRow(dict(zip(header, cells, strict=True)), f"{path}:{line}", header_place)
-            line = reader.line_num + 1
+            line = reader.line_num + before
     except csv.Error as error:
-        raise PromptError(f"{path}:{line}: not CSV ({error}); check the quotes of the row that begins here") from error
+        form = path.suffix[1:].upper()
+        raise PromptError(
+            f"{path}:{line}: not {form} ({error}); check the quotes of the row that begins here"
+        ) from error
 
 
 def _header(cells: list[str], place: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,8 @@ class LoadedPrompts:
     """Prompts read from one source, and how many rows were left out, by reason.
 
     ``places`` says by prompt id where each was read (nothing of built-in ones). ``given_ids`` are the ids that the
-    source itself gives, those of rows that were left out too; ``columns`` are its columns.
+    source itself gives, those of rows that were left out too; ``columns`` are its columns. ``ids_unasked`` is true
+    where the ids are those of a column ``id`` that nobody named.
     """
 
     prompts: tuple[Prompt, ...]
@@ -41,6 +43,7 @@ class LoadedPrompts:
     places: Mapping[str, str] = field(default_factory=dict)
     given_ids: frozenset[str] = frozenset()
     columns: tuple[str, ...] = ()
+    ids_unasked: bool = False
 
 
 def load_prompts(
@@ -60,8 +63,8 @@ def load_prompts(
         source: ``built-in``, a file, a saved dataset's folder, or a Hugging Face dataset id.
         kind: what the prompts are for.
         column: where the prompt is; None takes the first likely name that exists (or ``messages``).
-        id_column: where the source's own ids are; None takes ``id`` where it exists, and makes the id of a row without
-            one from its content.
+        id_column: where the source's own ids are; None takes ``id`` where every row has one and no two share it, and
+            else makes ids from the content.
         category_column: where the category is; None takes ``category`` where it exists.
         where: keep rows whose columns equal these values; a CSV's cells are compared as text. Built-in prompts have
             ``id`` and ``category``.
@@ -80,7 +83,8 @@ def load_prompts(
         _refuse_columns(named)
         return _load_built_in(kind, dict(where or {}), limit)
     rows = read_rows(source, split=split)
-    columns = _Columns(column, id_column, category_column, dict(where or {}))
+    ids_unasked = id_column is None and _tells_apart(rows, "id")
+    columns = _Columns(column, "id" if ids_unasked else id_column, category_column, dict(where or {}))
     _check_columns(rows, columns)
     rejected: Counter[str] = Counter()
     prompts: dict[str, Prompt] = {}
@@ -97,7 +101,7 @@ def load_prompts(
             rejected["duplicate text"] += 1
         elif prompt.id in prompts:
             raise PromptError(
-                f"{row.place}: the id {prompt.id!r} in column {columns.id_name!r} was used before "
+                f"{row.place}: the id {prompt.id!r} in column {columns.id!r} was used before "
                 f"({places[prompt.id]}); ids must be distinct: mend them, or name another column with 'id_column'"
             )
         elif limit is not None and len(prompts) >= limit:
@@ -114,9 +118,25 @@ def load_prompts(
         dict(rejected),
         source,
         places,
-        frozenset(given for row in rows if (given := _optional(row, columns.id_name)) is not None),
+        frozenset(given for row in rows if (given := _optional(row, columns.id)) is not None),
         tuple(dict.fromkeys(name for row in rows for name in row.values)),
+        ids_unasked,
     )
+
+
+def _tells_apart(rows: Sequence[SourceRow], name: str) -> bool:
+    """Whether a column can be the ids: every row has one, and rows that share one are the same row written twice."""
+    first: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        given = _optional(row, name)
+        if given is None or first.setdefault(given, row.values) != row.values:
+            return False
+    return True
+
+
+def content_id(kind: PromptKind, turns: Sequence[Message]) -> str:
+    """Make the id of a prompt whose source gives none."""
+    return row_id("prompt", kind, [turn.model_dump() for turn in turns])
 
 
 def _refuse_columns(named: Mapping[str, str | None]) -> None:
@@ -172,11 +192,6 @@ class _Columns:
     category: str | None
     where: dict[str, Any]
 
-    @property
-    def id_name(self) -> str:
-        """The column of the ids: the one that was named, else ``id``, which a source may lack."""
-        return self.id or "id"
-
 
 def _check_columns(rows: Sequence[SourceRow], columns: _Columns) -> None:
     """Every row needs its prompt and its id; what rows are chosen or sorted by may be missing from some."""
@@ -203,14 +218,14 @@ def _prompt(row: SourceRow, kind: PromptKind, source: str, columns: _Columns) ->
     turns = _turns(row, columns.prompt)
     if isinstance(turns, str):
         return turns
-    given_id = _optional(row, columns.id_name)
+    given_id = _optional(row, columns.id)
     if columns.id is not None and given_id is None:
         raise PromptError(
             f"{row.place}: the id in column {columns.id!r} is empty; give every row one, or no 'id_column'"
         )
     try:
         return Prompt(
-            id=given_id or row_id("prompt", kind, [turn.model_dump() for turn in turns]),
+            id=given_id or content_id(kind, turns),
             turns=turns,
             kind=kind,
             category=_optional(row, columns.category or "category") or "",
@@ -223,8 +238,10 @@ def _prompt(row: SourceRow, kind: PromptKind, source: str, columns: _Columns) ->
         raise PromptError(f"{row.place}: {first['loc'][0]}: {_said(first['msg'])}") from error
 
 
-def _optional(row: SourceRow, name: str) -> str | None:
-    value = row.values.get(name)
+def _optional(row: SourceRow, name: str | None) -> str | None:
+    value = None if name is None else row.values.get(name)
+    if isinstance(value, float):  # what tables make of whole numbers where some rows have none
+        value = None if math.isnan(value) else int(value) if value.is_integer() else value
     return None if value is None or value == "" else str(value)
 
 

@@ -36,6 +36,11 @@ def check_twins(loaded: Mapping[PromptKind, LoadedPrompts]) -> None:
 
 
 def _remedy(lost: str, red_team: LoadedPrompts) -> str:
+    if not red_team.given_ids and "id" in red_team.columns:
+        return (
+            "its column 'id' was not taken unasked, because a row has none, or an id occurs twice or in another kind's "
+            "source: set prompts.red_team.id_column to 'id', or to another column that holds the ids"
+        )
     if not red_team.given_ids:
         columns = ", ".join(red_team.columns)
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from charter.files.tables import read_table, write_table
 from charter.prompts import load_prompts
+from charter.prompts.ids import settle_ids
 from charter.prompts.selection import select_prompts
 from charter.prompts.twins import check_twins
 from charter.records import Prompt, PromptKind
@@ -14,7 +15,8 @@ from charter.stages.summary import Summary, summarise, tally
 def do_prompts(run: Run) -> Summary:
     """Write ``data/prompts.parquet``."""
     settings = run.recipe.prompts
-    loaded = {kind: load_prompts(kind=kind, **source.model_dump()) for kind, source in settings.sources().items()}
+    sources = settings.sources().items()
+    loaded = settle_ids({kind: load_prompts(kind=kind, **source.model_dump()) for kind, source in sources})
     check_twins(loaded)
     found = {kind: one.prompts for kind, one in loaded.items()}
     chosen = select_prompts(found, (run.constitution, run.helpful), **settings.numbers())
