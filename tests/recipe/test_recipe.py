@@ -319,6 +319,18 @@ def test_overrides_go_into_a_shorthand(load: Load) -> None:
         ),
         ("revise.rounds=", "override 'revise.rounds=': 'revise.rounds' is empty (null): expected a whole number"),
         ("revise.rounds=true", "override 'revise.rounds=true': 'revise.rounds' is true: expected a whole number"),
+        (
+            "name=2024",
+            (
+                "override 'name=2024': 'name' is 2024: expected a text; put it in quotes that the shell leaves: "
+                "'name=\"2024\"'"
+            ),
+        ),
+        (
+            "sft.lora.targets=[5]",
+            "override 'sft.lora.targets=[5]': 'sft.lora.targets' is [5]: expected a text; put it in double quotes",
+        ),
+        ('name="2024', "override 'name=\"2024': "),
         ("name=a b", "override 'name=a b': 'name' is 'a b': expected a letter or digit, then letters, digits"),
         ("seed=*all", "override 'seed=*all': the alias \"*all\" is not allowed"),
     ],

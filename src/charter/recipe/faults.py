@@ -35,6 +35,11 @@ class Given:
 
     def place(self, where: Path, *, missing: bool = False) -> str:
         """Name the override that set a value, or made what it is missing from; else the file and its line."""
+        override = self.override(where, missing=missing)
+        return self.document.where(where) if override is None else f"override {override!r}"
+
+    def override(self, where: Path, *, missing: bool = False) -> str | None:
+        """Find the override that set a value, or made what it is missing from."""
         target = where[:-1] if missing else where
         depth = next(end for end in range(len(target), -1, -1) if end == 0 or target[:end] in self.document.lines)
         for override in reversed(self.overrides):
@@ -43,8 +48,8 @@ class Given:
             changed = not missing and key[:n_shared] == target[:n_shared]
             made = depth < len(target) and key[: depth + 1] == target[: depth + 1]
             if changed or made:
-                return f"override {override!r}"
-        return self.document.where(where)
+                return override
+        return None
 
     def path(self, where: Path) -> Path:
         """Keep the parts of a place that were given, and a missing key: pydantic adds the types that it tried."""
@@ -64,7 +69,7 @@ def explain(error: ValidationError, model: type[BaseModel], given: Given) -> str
     for finding in error.errors():
         where = given.path(finding["loc"])
         place = given.place(where, missing=finding["type"] == "missing")
-        lines.setdefault(f"{place}: {_subject(finding, where)}", []).append(_expectation(finding, where, model))
+        lines.setdefault(f"{place}: {_subject(finding, where)}", []).append(_expectation(finding, where, model, given))
     return "\n".join(line + ", or ".join(dict.fromkeys(expected)) for line, expected in lines.items())
 
 
@@ -94,7 +99,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
-def _expectation(finding: Any, where: Path, model: type[BaseModel]) -> str:
+def _expectation(finding: Any, where: Path, model: type[BaseModel], given: Given) -> str:
     if finding["type"] == "extra_forbidden":
         known = _keys_at(where[:-1], model)
         nearest = difflib.get_close_matches(str(where[-1]), known, n=1)
@@ -103,11 +108,22 @@ def _expectation(finding: Any, where: Path, model: type[BaseModel]) -> str:
         return "add it"
     if finding["type"] == "model_type":
         return f"expected keys inside it, such as {', '.join(_keys_at(where, model)[:3])}"
+    override = given.override(where)
+    if finding["type"] == "string_type" and override is not None:
+        return f"expected a text; {_quoted(override, where)}"
     if finding["type"] in _EXPECTED:
         return f"expected {_EXPECTED[finding['type']]}"
     message: str = finding["msg"]
     expected = message.removeprefix("Input should be ")
     return f"expected {expected}" if expected != message else message[0].lower() + message[1:]
+
+
+def _quoted(override: str, where: Path) -> str:
+    """Say how a text gets through a shell, which takes the outer quotes away."""
+    key, _, value = override.partition("=")
+    if key == ".".join(map(str, where)) and value[:1] not in ("[", "{") and not set(value) & set("'\"\\"):
+        return f"put it in quotes that the shell leaves: '{key}=\"{value}\"'"
+    return "put it in double quotes, and single quotes around all of KEY=VALUE, so that the shell leaves them"
 
 
 def _keys_at(where: Path, model: type[BaseModel]) -> list[str]:
