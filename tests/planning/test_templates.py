@@ -25,10 +25,19 @@ SYSTEM = "{% if messages[0].role != 'system' %}<system>Be kind.</>{% endif %}"
         ("{% for %}", ""),
         ("{{ strftime_now('%d') }}" + TURNS, "1 Jan"),
         ("nothing", ""),
+        ("{{ 1/0 }}S" + TURNS, ""),
+        ("{{ (1e308 + 1e308) | round(method='ceil') }}S" + TURNS, ""),
+        ("{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}S" + TURNS, ""),
+        ("{{ 9 ** 9 ** 9 }}S" + TURNS, ""),
+        ("{{ 'a' * 99999999999 }}S" + TURNS, ""),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}S" + TURNS, ""),
+        ("{% for a in range(99) %}{% for b in range(99) %}{% endfor %}{% endfor %}S" + TURNS, "S"),
+        ("{% for a in range(101) %}{% for b in range(99) %}{% endfor %}{% endfor %}S" + TURNS, ""),
+        ("{# " + 100_000 * "-" + " #}S" + TURNS, ""),
     ],
 )
 def test_what_a_template_puts_first_is_counted(tmp_path: Path, template: str, lead: str) -> None:
-    """A system text of the model's own, or a first token; a template that renders no plain question says nothing."""
+    """A system text of the model's own, or a first token; one that fails, or does too much, says nothing."""
     (tmp_path / "chat_template.jinja").write_text(template, "utf-8")
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"bos_token": {"content": "BOS"}}), "utf-8")
     assert count_lead(tmp_path, len) == len(lead)
