@@ -41,7 +41,7 @@ def test_a_whole_run_has_no_damage(whole: Path) -> None:
         ("data/comparisons.parquet", "evaluate", "charter evaluate"),
         ("evaluation.json", "evaluate", "charter evaluate"),
         ("stages/sft.json", "sft", "charter sft"),
-        ("stages/report.json", "report", "stages/report.json"),
+        ("stages/report.json", "report", "charter run"),
     ],
 )
 def test_what_is_damaged_is_named_with_its_remedy(run: Path, file: str, stage: str, remedy: str) -> None:
@@ -59,6 +59,21 @@ def test_a_page_that_is_gone_is_written_anew(run: Path) -> None:
     (run / "report.html").unlink()
     (found,) = find_damage(run, STAGE_NAMES)
     assert found.remedy.endswith(f"charter report {run}")
+
+
+@pytest.mark.parametrize("file", ["report.html", "stages/report.json"])
+def test_a_report_that_is_damaged_is_drawn_anew_by_a_run(run: Path, whole: Path, file: str) -> None:
+    """A report rests on all the rest: that it is gone stops no run, and the run draws it from what is there."""
+    before = table_bytes(run)
+    (run / file).rename(run.parent / "elsewhere")
+    (run / "stages/report.json").touch()
+    with open_run(small_recipe(run.parent / "recipe"), run, recipe_text=RECIPE) as opened:
+        run_stages(opened, ["label"])
+        assert find_damage(run, STAGE_NAMES)
+        run_stages(opened, STAGE_NAMES)
+    assert find_damage(run, STAGE_NAMES) == []
+    assert (run / "report.html").stat().st_size == pytest.approx((whole / "report.html").stat().st_size, rel=0.1)
+    assert table_bytes(run) == before
 
 
 def test_weights_are_as_long_as_they_say(run: Path) -> None:

@@ -101,10 +101,11 @@ def _check_weights(folder: Path) -> None:
 
 def _remedy(folder: Path, name: str) -> str:
     recipe = str(folder / RESOLVED)
-    if name == "report" and not (folder / "report.html").exists():
-        return f"write it anew: {shlex.join(['charter', 'report', str(folder)])}"
-    if name in {"prompts", "report"}:  # which have no command of their own that would do them again
-        command = shlex.join(["charter", "run", recipe, "--out", str(folder)])
-        return f"restore it, or remove {folder / 'stages' / name}.json and do what follows again: {command}"
+    run = shlex.join(["charter", "run", recipe, "--out", str(folder)])
+    if name == "report":
+        is_drawn = (folder / "report.html").exists()  # then it is the summary that is damaged
+        return f"write it anew: {run if is_drawn else shlex.join(['charter', 'report', str(folder)])}"
+    if name == "prompts":  # which has no command of its own that would do it again
+        return f"restore it, or remove {folder / 'stages' / name}.json and do what follows again: {run}"
     command = shlex.join(["charter", name, recipe, "--out", str(folder), "--again"])
     return f"restore it, or do the stage again, which undoes the later ones: {command}"

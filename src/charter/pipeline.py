@@ -28,7 +28,7 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
     A stage that is done is passed over. Of one whose rows failed in part those rows are tried again; where that brought
     any of them to another end, the stage is done anew from what is recorded, and so is every later one that is named:
     what the others wrote is undone, since it rests on rows that have changed. Where it brought none, a report that is
-    still there at the end is drawn again, with what the tries took.
+    still there at the end is drawn again, with what the tries took. A report that is missing is drawn anew too.
 
     Args:
         run: the open run.
@@ -46,6 +46,8 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
     in_vain = False  # whether a try brought nothing but time and calls, which the report tells too
     for name in names:
         run.check_stop()
+        if name == "report" and find_damage(run.folder, [name]):
+            run.summary(name).unlink()
         if not run.summary(name).exists():
             _check_inputs(run, name)
             _forget_later(run, name)
@@ -60,12 +62,15 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
 def require_whole(run: Run, names: Sequence[str], *, again: str | None = None) -> None:
     """Require what the finished stages made, of those up to the last named; one to be done again needs it no more.
 
+    The report is not required: it is drawn from all the rest.
+
     Raises:
         RunError: where something is missing or damaged, with what to do.
     """
     stages = tuple(STAGES)
     end = stages.index(names[-1]) + 1 if names else 0
-    damage = find_damage(run.folder, stages[: end if again is None else min(end, stages.index(again))])
+    done = stages[: end if again is None else min(end, stages.index(again))]
+    damage = find_damage(run.folder, [name for name in done if name != "report"])
     if damage:
         raise RunError(str(damage[0]))
 
