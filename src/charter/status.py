@@ -166,10 +166,18 @@ def _holder(folder: Path) -> str:
         with filelock.FileLock(folder / ".lock", timeout=0):
             return ""
     except filelock.Timeout:
-        return name.read_text("utf-8") if name.exists() else "another process"
+        return _named(name)
     except OSError:  # a folder that this person may only read
         is_held = _is_held(folder / ".lock")
-    return name.read_text("utf-8") if is_held else ""
+    return _named(name) if is_held else ""
+
+
+def _named(name: Path) -> str:
+    """Read who holds the folder; a holder that ends in between takes its name along."""
+    try:
+        return name.read_text("utf-8")
+    except OSError:
+        return "another process"
 
 
 def _is_held(lock: Path) -> bool:
