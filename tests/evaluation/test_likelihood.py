@@ -110,7 +110,10 @@ def test_both_sides_of_a_preference_are_scored() -> None:
 
 
 def test_preference_accuracy_is_by_the_gain_over_the_reference() -> None:
-    """A pair is right where training raised the chosen text's log-probability more than the rejected one's."""
+    """A pair is right where training raised the chosen text's log-probability more than the rejected one's.
+
+    Where it raised both alike, the pair is half right.
+    """
     preferences = [_preference(number) for number in range(4)]
 
     def sides(*values: tuple[float, float]) -> dict[str, float]:
@@ -127,9 +130,18 @@ def test_preference_accuracy_is_by_the_gain_over_the_reference() -> None:
     scores = {"base": _scored("base", base), "sft": _scored("sft", sft), "dpo": _scored("dpo", dpo)}
     found = measure_preference_accuracy(preferences, scores, {"sft": "base", "dpo": "sft"})
     values = {one.model: one.value for one in found}
-    assert values == {"sft": 0.5, "dpo": 0.75}  # dpo's gains over sft: 0 = 0, 1 > 0, 2 > -1.5, 1 > -4
+    assert values == {"sft": 0.625, "dpo": 0.875}  # dpo's gains over sft: 0 = 0, 1 > 0, 2 > -1.5, 1 > -4
     assert {one.n for one in found} == {4}
     assert {one.subset for one in found} == {"held-out pairs"}
+
+
+def test_a_model_that_equals_its_reference_is_at_one_half() -> None:
+    """Training that changed nothing is right as often as chance, and no test says otherwise."""
+    preferences = [_preference(number) for number in range(20)]
+    scored = {row.id: -float(n) for n, row in enumerate(preference_rows(preferences))}
+    scores = {model: _scored(model, scored) for model in ("base", "sft")}
+    (found,) = measure_preference_accuracy(preferences, scores, {"sft": "base"})
+    assert (found.value, found.p_value) == (0.5, 1.0)
 
 
 def test_pairs_without_all_their_scores_are_left_out() -> None:
@@ -158,7 +170,7 @@ def test_pairs_are_resampled_by_the_groups_they_were_held_out_by() -> None:
     preferences = [_preference(n).model_copy(update={"prompt": prompt}) for n, prompt in enumerate(prompts)]
     right = [n // 3 < 2 for n in range(18)]
     base = {row.id: -5.0 for row in preference_rows(preferences)}
-    own = base | {row_id(f"pair-{n}", "chosen"): -4.0 for n in range(18) if right[n]}
+    own = base | {row_id(f"pair-{n}", "chosen"): -4.0 if right[n] else -6.0 for n in range(18)}
     scores = {"base": _scored("base", base), "sft": _scored("sft", own)}
     found = measure_preference_accuracy(preferences, scores, {"sft": "base"})[0]
     clustered = rate_interval(right, groups=[n // 3 for n in range(18)])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charter.evaluation.measuring import measure
+from charter.evaluation.measuring import Unit, measure
 from charter.statistics import (
     mean_interval,
     paired_mean_difference,
@@ -39,6 +39,16 @@ def test_a_mean_is_measured_with_its_interval() -> None:
     expected = mean_interval(list(OWN_LOSS.values()))
     assert (found.value, found.low, found.high) == (expected.value, expected.low, expected.high)
     assert (found.unit, found.rows) == ("nats", "data/x.parquet")
+
+
+@pytest.mark.parametrize(("unit", "is_bounded"), [("tokens", True), ("nats", True), ("score", False)])
+def test_no_interval_of_a_length_or_a_loss_reaches_below_zero(unit: Unit, is_bounded: bool) -> None:
+    """One long answer among few empty ones: the stretched bootstrap would reach below what any length can be."""
+    lengths = {f"row-{n}": 90.0 if n == 0 else 0.1 * n for n in range(5)}
+    (found,) = measure("response_length", {"base": lengths}, subset="all", unit=unit)
+    assert found.low is not None
+    assert (found.low == 0.0) is is_bounded
+    assert found.low <= 0.0
 
 
 def test_differences_are_those_of_the_statistics() -> None:

@@ -12,6 +12,8 @@ from charter.records import Measurement, Preference, Prompt, Response, Scored
 from charter.rows import Mapped, RowMapper
 from charter.seeds import row_id
 
+_TIE = 0.5
+
 
 @dataclass(frozen=True)
 class ScoreRow:
@@ -94,9 +96,10 @@ def measure_preference_accuracy(
     """Measure how often the implicit reward sides with the held-out preference.
 
     The reward of a text is its log-probability under the model less that under the model it was trained from (its
-    entry in ``references``; 2305.18290 §4). A pair counts as right where the chosen text's is higher. Pairs are
-    resampled by the groups that they were held out by: of one prompt, its twins, and whatever asks the same. The share
-    is tested against one half, which a model that learnt nothing of the pairs would have.
+    entry in ``references``; 2305.18290 §4). A pair counts as right where the chosen text's is higher, and as
+    a half where both are equal, as all are under a model that did not change. Pairs are resampled by the groups that
+    they were held out by: of one prompt, its twins, and whatever asks the same. The share is tested against one half,
+    which a model that learnt nothing of the pairs would have.
     """
     logprobs = {model: {one.id: one.logprob for one in scored} for model, scored in scores.items()}
     values: dict[str, dict[str, float]] = {}
@@ -107,7 +110,7 @@ def measure_preference_accuracy(
             sides = [row_id(preference.id, side) for side in ("chosen", "rejected")]
             if all(side in own and side in other for side in sides):
                 gain = [own[side] - other[side] for side in sides]
-                values[model][preference.id] = float(gain[0] > gain[1])
+                values[model][preference.id] = _TIE if gain[0] == gain[1] else float(gain[0] > gain[1])
     groups = prompt_groups(preference.prompt for preference in preferences)
     return measure(
         "preference_accuracy",

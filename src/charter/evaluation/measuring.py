@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from charter.statistics import (
     paired_rate_difference,
     rate_interval,
 )
+from charter.statistics.resampling import ANY_NUMBER
 
 #: What a model was measured at, by row: row ids pair the models.
 RowValues = Mapping[str, float]
@@ -20,6 +22,7 @@ Groups = Mapping[str, str] | None
 Unit = Literal["rate", "nats", "tokens", "score"]
 Better = Literal["higher", "lower", "neither"]
 _TIE = 0.5
+_NO_LESS_THAN_ZERO = (0.0, math.inf)
 
 
 def measure(
@@ -71,8 +74,12 @@ def measure(
 
 
 def _interval(values: RowValues, unit: Unit, groups: Groups) -> dict[str, Any]:
-    bound = rate_interval if unit == "rate" else mean_interval
-    found = bound(list(values.values()), groups=_groups_of(list(values), groups))
+    numbers, shared = list(values.values()), _groups_of(list(values), groups)
+    if unit == "rate":
+        found = rate_interval(numbers, groups=shared)
+    else:
+        limits = _NO_LESS_THAN_ZERO if unit in {"nats", "tokens"} else ANY_NUMBER  # a score such as kappa can be less
+        found = mean_interval(numbers, groups=shared, limits=limits)
     return {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "n_groups": found.n_groups}
 
 
