@@ -74,21 +74,29 @@ def test_a_recipe_that_names_no_engine_is_not_scripted(data: RunData, recipe: di
 
 
 def test_a_judge_that_follows_position_is_told(data: RunData) -> None:
-    """As often as a coin is the limit: three of six pairs of verdicts, not two of six."""
+    """It follows where Wilson's interval is above one half; where it holds one half, a coin would do the same."""
     follows, reads = _preference(data, 0.99, 0.1), _preference(data, 0.9, 0.8)
-    (line,) = _only(data, preferences=(*[follows] * 3, *[reads] * 3))
-    assert "50.0\u00a0% of 6 pairs of verdicts" in line
-    assert "models.judge" in line
-    assert _only(data, preferences=(*[follows] * 2, *[reads] * 4)) == ()
+    for n_follows, said in (
+        (15, "The judge follows position:"),
+        (14, "cannot be told from a coin's:"),
+        (10, "coin's:"),
+    ):
+        (line,) = _only(data, preferences=(*[follows] * n_follows, *[reads] * (20 - n_follows)))
+        assert said in line
+        assert f"{5 * n_follows}.0\u00a0% of 20 pairs of verdicts (95 % interval " in line
+        assert "models.judge" in line
+    (line,) = _only(data, preferences=(*[follows] * 6, *[reads] * 14))
+    assert "30.0\u00a0% of 20 pairs of verdicts (95 % interval 14.5 to 51.9\u00a0%)" in line
+    assert _only(data, preferences=(*[follows] * 5, *[reads] * 15)) == ()
 
 
 def test_a_judge_that_cannot_tell_is_told(data: RunData) -> None:
     """The mean probability of the side that it prefers is under 0.55, whatever the label became with a prior."""
     unsure = _preference(data, 0.55, 0.53).model_copy(update={"p_chosen": 0.9})
-    (line,) = _only(data, preferences=(unsure, unsure))
-    assert "prefers is 0.54 (0.5: it cannot) over 2 preferences" in line
+    (line,) = _only(data, preferences=[unsure] * 4)
+    assert "prefers is 0.54 (0.5: it cannot) over 4 preferences" in line
     against_the_label = unsure.model_copy(update={"p_judge": 0.1})
-    assert _only(data, preferences=(against_the_label,)) == ()
+    assert _only(data, preferences=[against_the_label] * 4) == ()
 
 
 def test_cut_answers_are_told_per_model(data: RunData) -> None:

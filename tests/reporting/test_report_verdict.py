@@ -108,6 +108,21 @@ def test_an_alarm_on_an_uncertain_rise_claims_no_loss() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("n", "n_groups", "end"),
+    [
+        (29, None, "too few rows to say."),
+        (30, None, "which may be chance."),
+        (400, None, "which may be chance."),
+        (400, 12, "too few rows to say."),
+    ],
+)
+def test_rows_are_called_few_only_where_they_are(n: int, n_groups: int | None, end: str) -> None:
+    """From 30 rows or groups on, a doubtful rise is one that may be chance."""
+    doubtful = _rise("over_refusal", -0.01, 0.08, 0.17, better="lower", n=n, p_value=0.1)
+    assert (_alarm(doubtful.model_copy(update={"n_groups": n_groups})) or "").endswith(end)
+
+
 def test_a_sure_loss_comes_before_a_doubtful_one() -> None:
     """What was lost is said as lost, and what may have been as that."""
     base = measure("reference_loss", "base", 2.0, unit="nats")

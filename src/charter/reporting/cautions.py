@@ -14,6 +14,7 @@ from charter.records import Response
 from charter.reporting import wording
 from charter.reporting.label_quality import both_orders
 from charter.reporting.reading import RunData
+from charter.statistics import wilson_interval
 
 #: A coin thrown for each order names the same position in half of all pairs.
 POSITION_SHARE = 0.5
@@ -92,13 +93,19 @@ def _scripted(data: RunData) -> str:
 def _position(data: RunData) -> str:
     orders = both_orders((*data.preferences, *data.comparisons))
     follows = sum(both.picks != "response" for both in orders)
-    if not orders or follows / len(orders) < POSITION_SHARE:
+    if not orders:
         return ""
-    share = wording.value(follows / len(orders), "rate")
+    share = wilson_interval(follows, len(orders))
+    low, high = share.low or 0.0, share.high or 0.0
+    if high < POSITION_SHARE:
+        return ""
+    is_sure = low > POSITION_SHARE
+    what = "The judge follows position" if is_sure else "The judge's choice of position cannot be told from a coin's"
+    remedy = "a stronger judge (models.judge)" if is_sure else "a stronger judge (models.judge), or more pairs"
     return (
-        "The judge follows position: asked in both orders it picked the same place, not the same response, in "
-        f"{share} of {wording.count(len(orders))} pairs of verdicts; a coin would in 50 %. Labels and win rates say "
-        "little: take a stronger judge (models.judge)."
+        f"{what}: asked in both orders it picked the same place, not the same response, in "
+        f"{wording.value(share.value, 'rate')} of {wording.count(len(orders))} pairs of verdicts (95 % interval "
+        f"{wording.interval(low, high, 'rate')}); a coin would in 50 %. Labels and win rates say little: take {remedy}."
     )
 
 

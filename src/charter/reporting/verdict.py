@@ -11,6 +11,7 @@ from typing import Literal
 
 from charter.records import Measurement
 from charter.reporting import wording
+from charter.reporting.cautions import LEAST_ROWS
 
 Outcome = Literal["worse", "better", "unclear", "neutral"]
 
@@ -235,7 +236,8 @@ def _doubtful(change: Change, rise: str, limit: str) -> str:
     bounds = wording.change_interval(change.low, change.high, m.unit)
     unit = wording.unit_of_change(m.unit)
     interval = bounds if bounds == wording.NO_INTERVAL else f"95 % interval {bounds} {unit}"
+    is_small = (m.n if m.n_groups is None else m.n_groups) < LEAST_ROWS
     return (
         f"{wording.title(m.name)} may have risen: by {rise} ({limit}; {interval}{_doubt(m, change.low, change.high)}; "
-        f"{wording.size(m.n, m.n_groups)}), too few rows to say."
+        f"{wording.size(m.n, m.n_groups)}), {'too few rows to say' if is_small else 'which may be chance'}."
     )
