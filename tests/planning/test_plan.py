@@ -268,19 +268,11 @@ def test_short_limits_are_used_up(limit: int, share: float) -> None:
 def test_the_small_recipe_takes_as_long_as_it_was_seen_to() -> None:
     """A run of ``smoke`` took 85 seconds on two quiet cores, of which the stages took 80."""
     recipe = load_recipe(built_in_recipes()["smoke"])
-    found = plan(recipe, lead=25.0)
+    found = plan(recipe)
     measured = {"revise": 19, "sft": 15, "pairs": 7, "evaluate": 26}
     for stage, seconds in measured.items():
         assert 0.7 * seconds < found.stage(stage).seconds < 1.6 * seconds, stage
     assert 65 < found.total.seconds < 110
-
-
-def test_what_a_template_brings_is_read_for_each_row_that_is_trained_on(tmp_path: Path) -> None:
-    """A model's own system text is shared by answers, and not by rows of a training."""
-    bare, led = plan(read(tmp_path)), plan(read(tmp_path), lead=30.0)
-    rows = bare.stage("sft").rows
-    assert led.stage("sft").trained_tokens - bare.stage("sft").trained_tokens == pytest.approx(30 * rows, abs=1)
-    assert led.stage("pairs").prompt_tokens == bare.stage("pairs").prompt_tokens
 
 
 def test_rates_are_the_measured_ones_and_scale() -> None:

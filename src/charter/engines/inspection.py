@@ -93,26 +93,13 @@ def has_chat_template(folder: Path) -> bool:
     Raises:
         ModelError: for a tokenizer's configuration that is not a JSON object, or cannot be read.
     """
-    return (folder / _CHAT_TEMPLATE).is_file() or bool(_configured_template(folder))
-
-
-def read_chat_template(folder: Path) -> str:
-    """Read the template that the tokenizer in a folder renders conversations by; empty where it has none.
-
-    Raises:
-        ModelError: as ``has_chat_template``.
-    """
-    file = folder / _CHAT_TEMPLATE
-    return file.read_text("utf-8", "replace") if file.is_file() else _configured_template(folder)
-
-
-def _configured_template(folder: Path) -> str:
+    if (folder / _CHAT_TEMPLATE).is_file():
+        return True
     settings = folder / _TOKENIZER_CONFIGURATION
     template = read_configuration(settings).get("chat_template") if settings.is_file() else None
     if isinstance(template, list):  # several, by name
-        named = (one for one in template if isinstance(one, dict) and one.get("name") == "default")
-        template = next((one.get("template") or "default" for one in named), None)
-    return str(template or "")
+        return any(isinstance(one, dict) and one.get("name") == "default" for one in template)
+    return bool(template)
 
 
 def read_configuration(path: Path) -> dict[str, Any]:

@@ -28,7 +28,6 @@ from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
 from charter.planning.rates import Rates, count_parameters, estimate_rates, find_device, parameters_in_name
 from charter.planning.sizing import CountTokens, estimate_tokens
-from charter.planning.templates import count_lead
 
 #: What every model can be asked in this process; messages need a chat template besides.
 ALWAYS: frozenset[Capability] = frozenset({"complete", "choose", "score", "text"})
@@ -40,20 +39,11 @@ _MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class KnownModel:
-    """What is known: how fast it would be, what it can be asked (None: not before it is here), and its tokenizer.
-
-    ``template`` is the folder of its tokenizer's chat template, where that is here.
-    """
+    """What is known: how fast it would be, what it can be asked (None: not before it is here), and its tokenizer."""
 
     rates: Rates
     capabilities: frozenset[Capability] | None
     tokenizer: Any = None
-    template: Path | None = None
-
-    @property
-    def lead(self) -> float:
-        """Tokens that the chat template puts before a conversation of its own accord; 0 where that is not known."""
-        return 0.0 if self.template is None else count_lead(self.template, self.count_tokens)
 
     @property
     def count_tokens(self) -> CountTokens:
@@ -75,7 +65,6 @@ class _Found:
     n_parameters: float | None
     chats: bool | None = None
     tokenizer: Any = None
-    template: Path | None = None
 
 
 def look_at(report: Preflight, role: str, spec: ModelSpec) -> KnownModel:
@@ -92,8 +81,8 @@ def look_at(report: Preflight, role: str, spec: ModelSpec) -> KnownModel:
     if found.n_parameters is None:
         rates = replace(rates, basis=f"{rates.basis}, which is a guess: nothing here tells the size of {spec.name}")
     if found.chats is None:
-        return KnownModel(rates, None, found.tokenizer, found.template)
-    return KnownModel(rates, ALWAYS | {"chat"} if found.chats else ALWAYS, found.tokenizer, found.template)
+        return KnownModel(rates, None, found.tokenizer)
+    return KnownModel(rates, ALWAYS | {"chat"} if found.chats else ALWAYS, found.tokenizer)
 
 
 def _check_machine(report: Preflight, about: str, spec: ModelSpec) -> None:
@@ -119,8 +108,7 @@ def _find(report: Preflight, about: str, spec: ModelSpec) -> _Found:
         folder = resolve_model(spec.name, allow_download=False, trust_remote_code=spec.trust_remote_code)
         configuration = read_configuration(folder.path / CONFIGURATION)
         n = count_parameters(folder.path, str(configuration.get("dtype") or configuration.get("torch_dtype")))
-        chats = has_chat_template(folder.tokenizer)
-        return _Found(n, chats, _read_tokenizer(folder.tokenizer), folder.tokenizer if chats else None)
+        return _Found(n, has_chat_template(folder.tokenizer), _read_tokenizer(folder.tokenizer))
     except ModelError as error:
         base = _base_to_fetch(spec.name)
         if base is not None:

@@ -74,7 +74,6 @@ def make_plan(
     *,
     n_choices: int = 0,
     count: CountTokens = estimate_tokens,
-    lead: float = 0.0,
 ) -> Plan:
     """Plan a run.
 
@@ -86,7 +85,6 @@ def make_plan(
         rates: of the models of the roles ``policy``, ``critic``, ``reviser`` and ``judge``.
         n_choices: multiple-choice questions that are asked.
         count: tokens of a text.
-        lead: tokens that the policy's chat template puts before a conversation without a system text.
     """
     kinds: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
     given = Given(
@@ -94,7 +92,7 @@ def make_plan(
         constitution=constitution,
         helpful=helpful,
         rates=rates,
-        sizer=Sizer(count, lead),
+        sizer=Sizer(count),
         train={kind: [one for one in prompts if one.split == "train" and one.kind == kind] for kind in kinds},
         held_out={kind: [one for one in prompts if one.split == "evaluation" and one.kind == kind] for kind in kinds},
     )
@@ -146,7 +144,7 @@ def _plan_sft(given: Given) -> StagePlan:
     n_revisions = given.n_traces * (given.recipe.revise.rounds if settings.revisions == "all" else 1)
     rows = n_revisions
     revision = _opening(answer_tokens(given.recipe.revise.max_tokens), settings)
-    tokens = n_revisions * (given.whole(given.train["red_team"]) + revision)
+    tokens = n_revisions * (given.plain(given.train["red_team"]) + revision)
     load, response = Load(), answer_tokens(settings.max_tokens)
     ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
     for kind, ratio in ratios.items():
@@ -156,7 +154,7 @@ def _plan_sft(given: Given) -> StagePlan:
         load.add(n_sampled, given.plain(asked), response)
         n_mixed = min(wanted, n_sampled + sum(bool(prompt.reference) for prompt in prompts))
         rows += n_mixed
-        tokens += n_mixed * (given.whole(prompts) + _opening(response, settings))
+        tokens += n_mixed * (given.plain(prompts) + _opening(response, settings))
     training = Training(tokens * settings.epochs, given.n_steps(rows, settings))
     return given.stage("sft", rows, {"policy": load}, training=training, n_loads=1 if rows else 0)
 
@@ -198,7 +196,7 @@ def _plan_dpo(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
     """Both sides of every pair that is not held out, read by the model and by its reference."""
     kept = 1.0 - given.recipe.label.held_out
     response = _opening(answer_tokens(given.recipe.pairs.max_tokens), given.recipe.dpo)
-    tokens = kept * sum(2 * (given.sizer.whole(pair.prompt) + response) for pair in pairs)
+    tokens = kept * sum(2 * (given.sizer.prompt(pair.prompt) + response) for pair in pairs)
     rows, settings = round(kept * len(pairs)), given.recipe.dpo
     training = Training(tokens * (settings.epochs + _REFERENCE), given.n_steps(rows, settings))
     return given.stage("dpo", rows, {}, training=training, n_loads=1 if rows else 0)
@@ -212,12 +210,12 @@ def _plan_evaluate(given: Given, n_pairs: int, n_choices: int) -> StagePlan:
         policy.add(len(prompts) * N_MODELS, given.plain(prompts), response)
         referenced = [prompt for prompt in prompts if prompt.reference]
         references = [given.sizer.count(prompt.reference or "") for prompt in referenced]
-        policy.add(len(referenced) * N_MODELS, given.whole(referenced) + _mean(references))
+        policy.add(len(referenced) * N_MODELS, given.plain(referenced) + _mean(references))
     helpful = given.held_out["helpful"]
-    policy.add(len(helpful) * N_MODELS, given.whole(helpful) + response)  # the base's own answers: drift
+    policy.add(len(helpful) * N_MODELS, given.plain(helpful) + response)  # the base's own answers: drift
     n_preferences = round(given.recipe.label.held_out * n_pairs)
     pair_response = answer_tokens(given.recipe.pairs.max_tokens)
-    policy.add(2 * n_preferences * N_MODELS, given.whole(given.train["red_team"]) + pair_response)
+    policy.add(2 * n_preferences * N_MODELS, given.plain(given.train["red_team"]) + pair_response)
     policy.add(n_choices * N_MODELS, _QUESTION_TOKENS)
     n_judged = add_judging(given, judge, response)
     rows, loads = round(policy.calls) + n_judged, {"policy": policy, "judge": judge}

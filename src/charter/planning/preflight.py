@@ -68,7 +68,6 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
             {role: model.rates for role, model in given.models.items()},
             n_choices=given.n_choices,
             count=given.models["policy"].count_tokens,
-            lead=given.models["policy"].lead,
         )
     _check_place(report, recipe, folder)  # last: whoever plans a variant sees its plan beside the folder's error
     return report

@@ -31,23 +31,18 @@ class Size:
 class Sizer:
     """Measures conversations and requests with one way to count tokens.
 
-    ``lead`` is what the chat template puts before a conversation that has no system text.
+    A system text that a chat template brings with it is left out: to know it, one would have to run the template.
     """
 
     count: CountTokens = estimate_tokens
-    lead: float = 0.0
 
     def messages(self, messages: Sequence[Message]) -> float:
         """Count a conversation with what a chat template puts around its turns."""
         return sum(self.count(message.content) + _TOKENS_PER_TURN for message in messages)
 
     def prompt(self, prompt: Prompt) -> float:
-        """Count a prompt put as it is, without what all prompts begin with."""
+        """Count a prompt put as it is."""
         return self.messages(prompt.turns)
-
-    def whole(self, prompt: Prompt) -> float:
-        """Count a prompt with what all prompts begin with, which is read for each where nothing is shared."""
-        return self.prompt(prompt) + (0.0 if prompt.turns[0].role == "system" else self.lead)
 
     def request(self, request: Request) -> Size:
         """Count a request's shared beginning, and the rest."""

@@ -70,11 +70,6 @@ class Given:
         """Tokens of a mean prompt, put as it is."""
         return self.sizer.mean_prompt(prompts[:MAX_RENDERED])
 
-    def whole(self, prompts: Sequence[Prompt]) -> float:
-        """Tokens of a mean prompt with what all begin with."""
-        rendered = prompts[:MAX_RENDERED]
-        return sum(map(self.sizer.whole, rendered)) / len(rendered) if rendered else 0.0
-
     def n_steps(self, rows: int, settings: TrainingSettings) -> float:
         """Count an optimiser's steps."""
         return math.ceil(rows / (settings.batch_size * settings.accumulation)) * settings.epochs
