@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from charter.statistics import ConfusionMatrix, confusion_matrix, rate_interval, statistic_interval
+from charter.statistics import ConfusionMatrix, Interval, confusion_matrix, rate_interval, statistic_interval
 from charter.text_quality import RefusalDegree, read_response
 
 LABELS = {
@@ -51,11 +51,16 @@ def measure(rows: Sequence[dict[str, str]]) -> tuple[ConfusionMatrix, dict[str, 
     )
     return matrix, {
         "n": len(rows),
-        "agreement": [round(figure, 4) for figure in (agreement.value, agreement.low, agreement.high)],
-        "kappa": [round(figure, 4) for figure in (kappa.value, kappa.low, kappa.high)],
+        "agreement": _rounded(agreement),
+        "kappa": _rounded(kappa),
         "counts": matrix.counts,
         "classes": dict(Counter(reading.label.value for reading in readings)),
     }
+
+
+def _rounded(found: Interval) -> list[float | None]:
+    """Give a figure and its interval's ends, which too few rows do not have."""
+    return [None if figure is None else round(figure, 4) for figure in (found.value, found.low, found.high)]
 
 
 def table(name: str, matrix: ConfusionMatrix, figures: dict[str, object]) -> str:

@@ -31,7 +31,7 @@ def test_failed_rows_are_failed_in_the_summary(tmp_path: Path, monkeypatch: pyte
             raise EngineError("the server is away")
         return "An answer of some words."
 
-    monkeypatch.setattr("charter.engines.pool._load", lambda spec, _: ScriptedEngine(reply, script=spec.name))
+    monkeypatch.setattr("charter.engines.pool._load", lambda spec, *_: ScriptedEngine(reply, script=spec.name))
     small_run(tmp_path, ["evaluate"])
     found = _summary(run)
     assert found["failed"] == {f"respond/{model}: the server is away": 1 for model in ("base", "sft", "dpo")}
@@ -43,7 +43,9 @@ def test_failed_rows_are_failed_in_the_summary(tmp_path: Path, monkeypatch: pyte
 def test_unreadable_comparisons_are_filtered_in_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison without a verdict stays in its table, and is no row done."""
     run = small_run(tmp_path, BEFORE)
-    monkeypatch.setattr("charter.engines.pool._load", lambda spec, _: ScriptedEngine(script=spec.name, option_mass=0.1))
+    monkeypatch.setattr(
+        "charter.engines.pool._load", lambda spec, *_: ScriptedEngine(script=spec.name, option_mass=0.1)
+    )
     small_run(tmp_path, ["evaluate"])
     found = _summary(run)
     rows = read_table(run / "data/comparisons.parquet", Comparison)
@@ -69,7 +71,7 @@ def test_models_are_loaded_one_at_a_time(tmp_path: Path, monkeypatch: pytest.Mon
             super().close()
             there.remove(self.identity)
 
-    def load(spec: ModelSpec, _: object) -> Engine:
+    def load(spec: ModelSpec, *_: object) -> Engine:
         engine = Counted(script=spec.name)
         there.append(engine.identity)
         loaded.append((spec.name, len(there)))
