@@ -62,5 +62,5 @@ def test_a_run_is_told_within_the_terminal(
     assert max(map(len, lines)) <= (columns or 10_000)
     assert any("Over-refusal on benign twins" in line for line in lines)
     if columns is None:
-        header = next(line for line in lines if "95 % interval" in line)
+        header = next(line for line in lines if line.split()[:1] == ["figure"])
         assert header.split()[:4] == ["figure", *MODELS]
