@@ -81,7 +81,9 @@ def _text(path: Path) -> str:
 def _csv(path: Path) -> Iterator[SourceRow]:
     text = _text(path)
     named = _NAMED_SEPARATOR.match(text)
-    return _separated(path, text, named[1] if named else _find_separator(text))
+    if named is None:
+        return _separated(path, text, _find_separator(text))
+    return _separated(path, text[named.end() :], named[1], first_line=2)
 
 
 def _tsv(path: Path) -> Iterator[SourceRow]:
@@ -112,17 +114,12 @@ def _count_agreeing(text: str, separator: str) -> int:
 
 
 def _separated(
-    path: Path, text: str, separator: str, *, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+    path: Path, text: str, separator: str, *, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL, first_line: int = 1
 ) -> Iterator[SourceRow]:
     csv.field_size_limit(_MAX_CELL)
     # Python's csv ends a row at whatever ends a piece of its input: only CR and LF may, no other line separator.
-    pieces = io.StringIO(text, newline="")
-    line = 1
-    if path.suffix.lower() == ".csv" and _NAMED_SEPARATOR.match(text):
-        pieces.readline()
-        line = 2
-    reader = csv.reader(pieces, delimiter=separator, strict=True, quoting=quoting)
-    before = line
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, quoting=quoting)
+    line = first_line
     header: list[str] | None = None
     header_place = ""
     try:
@@ -136,7 +133,7 @@ def _separated(
                         f"{_SEPARATORS[separator]}, and put quotes around cells that hold one"
                     )
                 yield SourceRow(dict(zip(header, cells, strict=True)), f"{path}:{line}", header_place)
-            line = reader.line_num + before
+            line = reader.line_num + first_line
     except csv.Error as error:
         form = path.suffix[1:].upper()
         raise PromptError(
