@@ -28,7 +28,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("constitution", "engines.embedded"),
     ("files", "engines.downloads"),
     ("records",),
-    ("seeds", "errors", "event_loop"),
+    ("seeds", "errors", "event_loop", "spelling"),
 )
 LEVEL = {room: len(LINES) - line for line, rooms in enumerate(LINES) for room in rooms}
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import charter.files.yaml_reading
 from charter.errors import RecipeError, UserError
-from charter.files.yaml_reading import MAX_BYTES, MAX_DEPTH, nearest, parse_yaml, read_yaml
+from charter.files.yaml_reading import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 
 
 def refusal(text: str, source: str = "my.yaml") -> str:
@@ -233,9 +233,3 @@ def test_json_lines_are_known() -> None:
     document = parse_yaml('{\n\t"a": [\n\t\t1,\n\t\t{"b": 2}\n\t]\n}', "my.json")
     assert document.line_of(("a",)) == 2
     assert document.line_of(("a", 1, "b")) == 4
-
-
-def test_nearest_names_a_likely_key_or_nothing() -> None:
-    """A typo has a nearest key, a stranger none."""
-    assert nearest("principels", ["principles", "name"]) == '; did you mean "principles"?'
-    assert nearest("zebra", ["principles", "name"]) == ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+
+from charter.spelling import nearest
 
 _NOT_ONE_OF = re.compile(r"'(?P<given>[^']*)' is not one of (?P<known>'.*')\.?$")
 
@@ -14,5 +15,5 @@ def plain(message: str) -> str:
     found = _NOT_ONE_OF.search(message)
     if found is None:
         return message
-    near = difflib.get_close_matches(found["given"], re.findall("'([^']*)'", found["known"]), n=1)
-    return f"{message.removesuffix('.')}; did you mean {near[0]!r}?" if near else message
+    near = nearest(found["given"], re.findall("'([^']*)'", found["known"]))
+    return f"{message.removesuffix('.')}; did you mean {near!r}?" if near else message

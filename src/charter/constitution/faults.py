@@ -14,8 +14,9 @@ from charter.constitution.model import (
     ReviseExample,
     SystemTexts,
 )
-from charter.files.yaml_reading import ValuePath, YamlDocument, nearest
+from charter.files.yaml_reading import ValuePath, YamlDocument
 from charter.records import Message, Record
+from charter.spelling import hint
 
 _MAX_SHOWN = 10
 _MAX_SHOWN_CHARACTERS = 60
@@ -84,7 +85,7 @@ def _message(path: ValuePath, detail: ErrorDetails) -> str:
     match kind:
         case "extra_forbidden":
             keys = tuple(_RECORDS[_pattern(path[:-1])].model_fields)
-            message = f"unknown key {subject}{nearest(str(key), keys)} (keys here: {', '.join(keys)})"
+            message = f"unknown key {subject}{hint(str(key), keys)} (keys here: {', '.join(keys)})"
         case "missing":
             message = f"{subject} is missing; {_purpose(path)}"
         case "too_short":

@@ -17,7 +17,8 @@ from charter.constitution.derivation import DERIVATIONS, with_derived_requests
 from charter.constitution.faults import Fault, report, schema_fault, shown
 from charter.constitution.model import Constitution
 from charter.errors import ConstitutionError
-from charter.files.yaml_reading import YamlDocument, nearest, read_yaml
+from charter.files.yaml_reading import YamlDocument, read_yaml
+from charter.spelling import hint
 
 
 def list_constitutions() -> tuple[str, ...]:
@@ -41,9 +42,9 @@ def load_constitution(source: str | Path) -> Constitution:
             return _read(path)
     # Path.exists raises for what is no path at all, such as the text of a constitution
     if not os.path.exists(source):  # noqa: PTH110
-        hint = nearest(Path(source).stem, built_in)
+        near = hint(Path(source).stem, built_in)
         raise ConstitutionError(
-            f"no constitution is found at {shown(str(source))}: it is neither a file nor a built-in{hint} "
+            f"no constitution is found at {shown(str(source))}: it is neither a file nor a built-in{near} "
             f"(built in: {', '.join(built_in)}); check the path, or give a built-in name"
         )
     return _read(Path(source))

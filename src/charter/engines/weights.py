@@ -7,7 +7,6 @@ Models are data: weights are safetensors, and code that a model brings is run on
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,6 +19,7 @@ from charter.engines.inspection import ADAPTER_CONFIGURATION, check_adapter, che
 from charter.errors import ModelError
 from charter.files.hub_ids import is_model_id
 from charter.seeds import digest
+from charter.spelling import nearest
 
 Source = Literal["embedded", "folder", "hub"]
 
@@ -171,7 +171,7 @@ def _cached_embedded(base: str) -> str | None:
 
 def nearest_embedded(model: str) -> str:
     """Find the embedded model that a mistyped name may mean; empty where none is near."""
-    return next(iter(difflib.get_close_matches(model, EMBEDDED, n=1)), "")
+    return nearest(model, EMBEDDED)
 
 
 def _no_folder(model: str) -> str:

@@ -8,9 +8,8 @@ are text, ``2e-4`` is a number. Files that end in ``.json`` are read as JSON, un
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -139,12 +138,6 @@ def parse_yaml(text: str, source: str, *, error: type[UserError] = UserError) ->
     except yaml.YAMLError as problem:
         raise error(_syntax_message(problem, text, source)) from problem
     return YamlDocument(source, data, composer.lines)
-
-
-def nearest(word: str, options: Iterable[str]) -> str:
-    """Say which option a mistyped word is near: ``; did you mean "x"?``, or nothing where none is."""
-    close = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
-    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def plain_scalar(text: str) -> Any:

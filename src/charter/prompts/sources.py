@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from charter.errors import PromptError
-from charter.files.yaml_reading import nearest
 from charter.prompts.reading import SourceRow, read_rows
 from charter.records import Message, Prompt, PromptKind, make_prompt
 from charter.seeds import row_id
+from charter.spelling import hint
 
 BUILT_IN = "built-in"
 _FILES: Mapping[PromptKind, str] = {
@@ -198,12 +198,12 @@ def _check_columns(rows: Sequence[SourceRow], columns: _Columns) -> None:
     for name in (columns.prompt, columns.id):
         for row in rows if name is not None else ():
             if name not in row.values:
-                there = f"the columns are {', '.join(row.values)}{nearest(str(name), row.values)}"
+                there = f"the columns are {', '.join(row.values)}{hint(str(name), row.values)}"
                 raise PromptError(f"{row.header or row.place}: there is no column {name!r}; {there}")
     known = dict.fromkeys(name for row in rows for name in row.values)
     for name in (columns.category, *columns.where):
         if name is not None and name not in known:
-            there = f"the columns are {', '.join(known)}{nearest(name, known)}"
+            there = f"the columns are {', '.join(known)}{hint(name, known)}"
             raise PromptError(f"{rows[0].header or rows[0].place}: no row has a column {name!r}; {there}")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from charter.errors import PromptError
-from charter.files.yaml_reading import nearest
 from charter.prompts.sources import BUILT_IN, LoadedPrompts
 from charter.records import PromptKind
+from charter.spelling import hint
 
 _IDS_SHOWN = 3
 
@@ -50,7 +50,7 @@ def _remedy(lost: str, red_team: LoadedPrompts) -> str:
     ids = sorted(red_team.given_ids)
     more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
     there = f"its ids are {', '.join(map(repr, ids[:_IDS_SHOWN]))}{more}"
-    return f"{there}{nearest(lost, ids)}; mend twin_of, or name the column of other ids with prompts.red_team.id_column"
+    return f"{there}{hint(lost, ids)}; mend twin_of, or name the column of other ids with prompts.red_team.id_column"
 
 
 def describe_unlinked(twins: LoadedPrompts) -> str:

@@ -6,10 +6,10 @@ installation that runs from a checkout reads the folder itself.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from charter.errors import RecipeError
+from charter.spelling import nearest
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -36,8 +36,8 @@ def find_recipe(named: Path) -> Path:
             return here
         if named.name in built_in:
             return built_in[named.name]
-    near = difflib.get_close_matches(named.stem, built_in, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    near = nearest(named.stem, built_in)
+    hint = f" (did you mean {near!r}?)" if near else ""
     what = "is a folder" if named.is_dir() else "no such file"
     raise RecipeError(
         f"{named}: {what}{hint}; name a recipe's YAML file, or one that comes with Charter: {', '.join(built_in)}"

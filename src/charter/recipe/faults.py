@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from charter.files.yaml_reading import YamlDocument
+from charter.spelling import nearest
 
 Path = tuple[int | str, ...]
 
@@ -102,8 +102,8 @@ def shown(value: Any) -> str:
 def _expectation(finding: Any, where: Path, model: type[BaseModel], given: Given) -> str:
     if finding["type"] == "extra_forbidden":
         known = _keys_at(where[:-1], model)
-        nearest = difflib.get_close_matches(str(where[-1]), known, n=1)
-        return f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(known)}"
+        near = nearest(str(where[-1]), known)
+        return f"did you mean {near!r}?" if near else f"known here: {', '.join(known)}"
     if finding["type"] == "missing":
         return "add it"
     if finding["type"] == "model_type":
