@@ -40,7 +40,7 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
         RunError: where a stage's input is missing, or what a finished stage made.
         Interrupted: where the run was stopped; the same call continues it.
     """
-    require_whole(run, names, again=again)
+    _require_whole(run, names, again=again)
     if again is not None:
         forget(run, again)
     in_vain = False  # whether a try brought nothing but time and calls, which the report tells too
@@ -59,7 +59,7 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
         STAGES["report"].run(run)
 
 
-def require_whole(run: Run, names: Sequence[str], *, again: str | None = None) -> None:
+def _require_whole(run: Run, names: Sequence[str], *, again: str | None = None) -> None:
     """Require what the finished stages made, of those up to the last named; one to be done again needs it no more.
 
     The report is not required: it is drawn from all the rest.

@@ -62,7 +62,7 @@ def do_stages(
                 say_loading = _loading(quiet=quiet)
                 if _loads_first(recipe, folder, names, again):
                     say_loading(recipe.models.policy.name)  # libraries, seconds of them, come before the model does
-                from charter.pipeline import require_whole, run_stages
+                from charter.pipeline import run_stages
                 from charter.runs.folder import open_run
 
                 options: dict[str, Any] = {
@@ -72,7 +72,6 @@ def do_stages(
                 }
                 with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
                     run.pool.on_load = say_loading
-                    require_whole(run, names, again=again)
                     done = [name for name in names if run.summary(name).exists() and name != again]
                     if done:
                         console.note(f"done before: {', '.join(done)}")
