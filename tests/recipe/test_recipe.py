@@ -206,6 +206,17 @@ def test_every_fault_has_its_line(load: Load) -> None:
             ),
         ),
         (
+            "dpo:\n  kinds: {red_team: 0.2, benign_twin: 0.7}\n",
+            "r.yaml:7: the shares under 'dpo.kinds' add up to 0.9; make them 1",
+        ),
+        (
+            "pairs:\n  kinds: {red_team: 0.5, helpful: 0.5}\ndpo:\n  kinds: {red_team: 0.2, benign_twin: 0.8}\n",
+            (
+                "r.yaml:9: 'dpo.kinds' gives benign_twin 0.8 of the pairs to train on, and 'pairs.kinds' has none of "
+                "it; give it a share there, or take it out here"
+            ),
+        ),
+        (
             "label:\n  clamp: [0.6, 0.8]\n",
             "r.yaml:7: 'label.clamp' is [0.6, 0.8]; it must hold 0.5, such as [0.4, 0.6]",
         ),

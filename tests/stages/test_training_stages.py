@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from charter.errors import ModelError
+from charter.errors import ModelError, RunError
 from charter.files.tables import write_table
 from charter.pipeline import run_stages
 from charter.recipe import load_recipe
@@ -150,6 +150,24 @@ def test_rows_that_a_training_left_out_are_counted(tiny_model: Path, tmp_path: P
     assert dpo["n_in"] == 14 == dpo["n_done"] + sum(dpo["filtered"].values())
     assert dpo["counts"] == {"trained on": dpo["training"]["n_rows"], "held out": dpo["filtered"]["held out"]}
     assert dpo["n_done"] == dpo["training"]["n_rows"] > 0
+
+
+def test_dpo_keeps_to_its_shares(tiny_model: Path, tmp_path: Path) -> None:
+    """Of a kind that gave more pairs than its share the surplus is left out; a kind that gave none is named."""
+    twins = [
+        row.model_copy(update={"id": f"twin-{number}", "prompt": make_prompt(f"Twin {number}?", "benign_twin")})
+        for number, row in enumerate(preferences(6))
+    ]
+    with opened(tmp_path, tiny_model, "dpo.kinds={red_team: 0.5, benign_twin: 0.5}") as run:
+        run_stages(run, ["sft"])
+        with pytest.raises(RunError, match=r"4 red_team preferences to train on and none of benign_twin.*pairs.kinds"):
+            run_stages(run, ["dpo"])
+        write_table(run.data("preferences"), [*twins, *preferences(4)], Preference)
+        run_stages(run, ["dpo"])
+        summary = json.loads(run.summary("dpo").read_text("utf-8"))
+    assert (summary["n_in"], summary["n_done"]) == (10, 8)
+    assert summary["filtered"] == {"over the shares of dpo.kinds": 2}
+    assert summary["training"]["n_rows"] == 8
 
 
 def test_a_device_that_is_not_there_is_an_error(tiny_model: Path, tmp_path: Path) -> None:

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.records import Prompt, Round, Trace, make_prompt
-from charter.training.mixture import Mixture, mixture_order, revision_rows, sampled_rows, shuffled, to_sample
+from charter.records import Prompt, PromptKind, Round, SftRow, Trace, make_prompt
+from charter.training.mixture import (
+    Mixture,
+    in_shares,
+    mixture_order,
+    revision_rows,
+    sampled_rows,
+    shuffled,
+    to_sample,
+)
 
 
 def _round(number: int, revision: str, *flags: str) -> Round:
@@ -218,3 +226,32 @@ def test_an_open_answer_is_no_whole_row() -> None:
         "Boil the water and": False,
         "Boil the water.": True,
     }
+
+
+def _of_kinds(**numbers: int) -> list[SftRow]:
+    prompts = [make_prompt(f"{kind} {number}", kind) for kind, n in numbers.items() for number in range(n)]  # type: ignore[arg-type]
+    return [SftRow(id=f"of {prompt.id}", prompt=prompt, response="so", origin="x") for prompt in prompts]
+
+
+def test_the_scarcest_kind_says_how_many_there_are() -> None:
+    """Rows are kept in the shares that were asked for, as many as there can be; the others' surplus goes."""
+    rows = _of_kinds(red_team=12, benign_twin=150, helpful=9)
+    shares: dict[PromptKind, float] = {"red_team": 0.125, "benign_twin": 0.875, "helpful": 0.0}
+    kept = in_shares(rows, shares, 3)
+    assert Counter(row.prompt.kind for row in kept) == {"red_team": 12, "benign_twin": 84}
+    assert in_shares(rows, {"helpful": 1.0}, 3) == rows[-9:]
+    assert in_shares(_of_kinds(red_team=3), shares, 3) == []
+    assert in_shares([], shares, 3) == []
+
+
+@given(n_red=st.integers(1, 40), n_twins=st.integers(1, 40), share=st.floats(0.05, 0.95), seed=st.integers(0, 3))
+def test_shares_hold_whatever_there_is(n_red: int, n_twins: int, share: float, seed: int) -> None:
+    """Neither kind is off its share by more than rounding, one of them is whole, and the order of the rows stays."""
+    rows = _of_kinds(red_team=n_red, benign_twin=n_twins)
+    kept = in_shares(rows, {"red_team": share, "benign_twin": 1 - share}, seed)
+    n = Counter(row.prompt.kind for row in kept)
+    assert n["red_team"] == n_red or n["benign_twin"] == n_twins
+    assert abs(n["red_team"] * (1 - share) - n["benign_twin"] * share) <= 0.5 + 1e-9
+    assert [row for row in rows if row in kept] == kept
+    drawn = in_shares(rows[::-1], {"red_team": share, "benign_twin": 1 - share}, seed)
+    assert {row.id for row in drawn} == {row.id for row in kept}

@@ -62,7 +62,6 @@ def do_stages(
                 say_loading = _loading(quiet=quiet)
                 if _loads_first(recipe, folder, names, again):
                     say_loading(recipe.models.policy.name)  # libraries, seconds of them, come before the model does
-                from charter.pipeline import run_stages
                 from charter.runs.folder import open_run
 
                 options: dict[str, Any] = {
@@ -72,20 +71,27 @@ def do_stages(
                 }
                 with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
                     run.pool.on_load = say_loading
-                    done = [name for name in names if run.summary(name).exists() and name != again]
-                    if done:
-                        console.note(f"done before: {', '.join(done)}")
-                    if retry:
-                        _note_failures(run, done, "which are tried again")
-                    with _noting_undone(run):
-                        run_stages(run, names, again=again, retry=retry)
-                    _note_failures(run, names, "which the same command tries again" if retry else _HOW_TO_RETRY)
+                    _do_noting(run, names, again=again, retry=retry)
         except CharterError as error:
             if stopping.received is None:
                 raise
             console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
             stopping.end()
     return folder
+
+
+def _do_noting(run: Run, names: Sequence[str], *, again: str | None, retry: bool) -> None:
+    """Do stages in an open run, and say what was done before, what failed, and what it undid."""
+    from charter.pipeline import run_stages
+
+    done = [name for name in names if run.summary(name).exists() and name != again]
+    if done:
+        console.note(f"done before: {', '.join(done)}")
+    if retry:
+        _note_failures(run, done, "which are tried again")
+    with _noting_undone(run):
+        run_stages(run, names, again=again, retry=retry)
+    _note_failures(run, names, "which the same command tries again" if retry else _HOW_TO_RETRY)
 
 
 def _loading(*, quiet: bool) -> Callable[[str], None]:

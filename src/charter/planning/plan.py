@@ -24,7 +24,7 @@ from charter.recipe.settings import TrainingSettings
 from charter.records import PairSource, Prompt, PromptKind, Trace
 from charter.revision.layouts import make_layout
 from charter.seeds import row_id
-from charter.training.mixture import to_sample
+from charter.training.mixture import in_shares, to_sample
 
 _QUESTION_TOKENS = 250  # of a multiple-choice row, about
 _REFERENCE = 1 / 3  # of a step on the same tokens: a forward pass alone, once for all epochs
@@ -194,7 +194,8 @@ def _plan_pairs(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
 
 def _plan_dpo(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
     """Both sides of every pair that is not held out, read by the model and by its reference."""
-    kept = 1.0 - given.recipe.label.held_out
+    kept, shares = 1.0 - given.recipe.label.held_out, given.recipe.dpo.kinds
+    pairs = pairs if shares is None else in_shares(pairs, shares, given.recipe.seed)
     response = _opening(answer_tokens(given.recipe.pairs.max_tokens), given.recipe.dpo)
     tokens = kept * sum(2 * (given.sizer.prompt(pair.prompt) + response) for pair in pairs)
     rows, settings = round(kept * len(pairs)), given.recipe.dpo

@@ -86,30 +86,7 @@ def load_prompts(
     ids_unasked = id_column is None and _tells_apart(rows, "id")
     columns = _Columns(column, "id" if ids_unasked else id_column, category_column, dict(where or {}))
     _check_columns(rows, columns)
-    rejected: Counter[str] = Counter()
-    prompts: dict[str, Prompt] = {}
-    places: dict[str, str] = {}
-    texts: set[str] = set()
-    for row in rows:
-        if not all(_is(row.values.get(name), value) for name, value in columns.where.items()):
-            rejected["filtered by where"] += 1
-            continue
-        prompt = _prompt(row, kind, source, columns)
-        if isinstance(prompt, str):
-            rejected[prompt] += 1
-        elif prompt.text in texts:
-            rejected["duplicate text"] += 1
-        elif prompt.id in prompts:
-            raise PromptError(
-                f"{row.place}: the id {prompt.id!r} in column {columns.id!r} was used before "
-                f"({places[prompt.id]}); ids must be distinct: mend them, or name another column with 'id_column'"
-            )
-        elif limit is not None and len(prompts) >= limit:
-            rejected["over the limit"] += 1
-        else:
-            prompts[prompt.id] = prompt
-            places[prompt.id] = row.place
-            texts.add(prompt.text)
+    prompts, places, rejected = _sift(rows, kind, source, columns, limit)
     if not prompts:
         reasons = ", ".join(f"{n} {reason}" for reason, n in rejected.items())
         raise PromptError(f"{source}: no prompt is left of {len(rows)} rows ({reasons}); check 'column' and 'where'")
@@ -122,6 +99,37 @@ def load_prompts(
         tuple(dict.fromkeys(name for row in rows for name in row.values)),
         ids_unasked,
     )
+
+
+def _sift(
+    rows: Sequence[SourceRow], kind: PromptKind, source: str, columns: _Columns, limit: int | None
+) -> tuple[dict[str, Prompt], dict[str, str], Counter[str]]:
+    """Make the prompts of the rows that are kept: those, where each was read, both by id, and the others by reason."""
+    kept: dict[str, Prompt] = {}
+    places: dict[str, str] = {}
+    rejected: Counter[str] = Counter()
+    texts: set[str] = set()
+    for row in rows:
+        if not all(_is(row.values.get(name), value) for name, value in columns.where.items()):
+            rejected["filtered by where"] += 1
+            continue
+        prompt = _prompt(row, kind, source, columns)
+        if isinstance(prompt, str):
+            rejected[prompt] += 1
+        elif prompt.text in texts:
+            rejected["duplicate text"] += 1
+        elif prompt.id in kept:
+            raise PromptError(
+                f"{row.place}: the id {prompt.id!r} in column {columns.id!r} was used before "
+                f"({places[prompt.id]}); ids must be distinct: mend them, or name another column with 'id_column'"
+            )
+        elif limit is not None and len(kept) >= limit:
+            rejected["over the limit"] += 1
+        else:
+            kept[prompt.id] = prompt
+            places[prompt.id] = row.place
+            texts.add(prompt.text)
+    return kept, places, rejected
 
 
 def _tells_apart(rows: Sequence[SourceRow], name: str) -> bool:

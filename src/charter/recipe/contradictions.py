@@ -22,6 +22,7 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     """Find values that contradict each other; the place of each, and a sentence with the remedy."""
     yield from _shares(recipe)
     yield from _kinds(recipe)
+    yield from _trained_kinds(recipe)
     low, high = recipe.label.clamp
     if not low <= 0.5 <= high:
         yield ("label", "clamp"), f"'label.clamp' is [{low}, {high}]; it must hold 0.5, such as [0.4, 0.6]"
@@ -77,6 +78,8 @@ def _samples(recipe: Recipe) -> bool:
 
 def _shares(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     groups: dict[Where, Mapping[Any, float]] = {("pairs", "kinds"): recipe.pairs.kinds}
+    if recipe.dpo.kinds is not None:
+        groups[("dpo", "kinds")] = recipe.dpo.kinds
     groups |= {("pairs", "sources", kind): shares for kind, shares in recipe.pairs.sources.items()}
     for where, shares in groups.items():
         if abs(sum(shares.values()) - 1.0) > 1e-6:
@@ -100,6 +103,13 @@ def _kinds(recipe: Recipe) -> Iterator[tuple[Where, str]]:
                 f"'pairs.sources.{kind}' takes pairs from revision_vs_initial, and only red_team prompts are revised"
             )
             yield ("pairs", "sources", kind), f"{problem}; give that share to another source"
+
+
+def _trained_kinds(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    for kind, share in (recipe.dpo.kinds or {}).items():
+        if share and not recipe.pairs.kinds.get(kind):
+            problem = f"'dpo.kinds' gives {kind} {share:g} of the pairs to train on, and 'pairs.kinds' has none of it"
+            yield ("dpo", "kinds", kind), f"{problem}; give it a share there, or take it out here"
 
 
 def _without(recipe: Recipe, kind: PromptKind) -> str:

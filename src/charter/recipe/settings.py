@@ -221,6 +221,10 @@ class LabelSettings(Settings):
 class DpoSettings(TrainingSettings):
     """DPO on soft labels. It trains on with the adapter of SFT, whose shape ``sft.lora`` says."""
 
+    kinds: dict[PromptKind, Share] | None = Field(
+        default=None,
+        description="shares of the kinds of prompt among the pairs trained on, the rest left out; None trains on all",
+    )
     beta: float = Field(default=0.1, gt=0.0)
     nll_weight: float = Field(default=0.0, ge=0.0)
     learning_rate: float = Field(default=5e-5, gt=0.0)

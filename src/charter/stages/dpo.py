@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from charter.errors import RunError
+from charter.records import Preference, PromptKind
 from charter.runs.folder import Run
 from charter.stages.label import read_preferences
-from charter.stages.summary import Summary, summarise
+from charter.stages.summary import Summary, summarise, tally
 from charter.stages.trained import SKIPPED, training_arguments, untrained
+from charter.training.mixture import in_shares
 
 
 def do_dpo(run: Run) -> Summary:
     """Write ``models/dpo``."""
     settings = run.recipe.dpo
-    train, held_out = read_preferences(run)
-    n_in = len(train) + len(held_out)
+    found, held_out = read_preferences(run)
+    train = found if settings.kinds is None else in_shares(found, settings.kinds, run.recipe.seed)
+    n_in = len(found) + len(held_out)
+    left_out = {"held out": len(held_out), "over the shares of dpo.kinds": len(found) - len(train)}
     if run.recipe.models.policy.engine == "scripted":
-        return _summary(n_in, len(train), {"held out": len(held_out)}) | {"training": SKIPPED}
+        return _summary(n_in, len(train), left_out) | {"training": SKIPPED}
     if not train:
-        raise RunError(
-            f"{run.data('preferences')}: holds {n_in} preferences and none to train on; stages/pairs.json and "
-            "stages/label.json say why. Raise pairs.n or pairs.max_tokens, or set pairs.on_cut=trim"
-        )
+        raise RunError(f"{run.data('preferences')}: {_why_none(found, held_out, settings.kinds)}")
     from charter.training.dpo import dpo
 
     result = dpo(
@@ -34,10 +35,27 @@ def do_dpo(run: Run) -> Summary:
         nll_weight=settings.nll_weight,
         **training_arguments(run, "dpo", settings),
     )
-    left_out = {"held out": len(held_out), **untrained(result)}
-    return _summary(n_in, result.n_rows, left_out) | {"training": result.to_json()}
+    return _summary(n_in, result.n_rows, left_out | untrained(result)) | {"training": result.to_json()}
+
+
+def _why_none(
+    found: Sequence[Preference], held_out: Sequence[Preference], shares: Mapping[PromptKind, float] | None
+) -> str:
+    """Say why there is nothing to train on, with the remedy."""
+    there = tally(one.prompt.kind for one in found)
+    wanting = [kind for kind, share in (shares or {}).items() if share and kind not in there]
+    if there and wanting:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in there.items())
+        return (
+            f"there are {kinds} preferences to train on and none of {wanting[0]}, which 'dpo.kinds' gives a share; "
+            "stages/pairs.json says why. Ask for more of them with pairs.kinds and pairs.n, or take dpo.kinds out"
+        )
+    return (
+        f"holds {len(found) + len(held_out)} preferences and none to train on; stages/pairs.json and "
+        "stages/label.json say why. Raise pairs.n or pairs.max_tokens, or set pairs.on_cut=trim"
+    )
 
 
 def _summary(n_in: int, n_trained: int, left_out: Mapping[str, int]) -> Summary:
     counts = {"trained on": n_trained, "held out": left_out["held out"]}
-    return summarise(n_in, n_trained, filtered=left_out, counts=counts)
+    return summarise(n_in, n_trained, filtered={reason: n for reason, n in left_out.items() if n}, counts=counts)

@@ -1,18 +1,36 @@
-"""What supervised fine-tuning is given: revisions, mixed with answers to helpful prompts and twins (CAI §3.2)."""
+"""What training is given: revisions mixed with answers to helpful prompts and twins, preferences by kind of prompt.
+
+The first is for supervised fine-tuning (CAI §3.2), the second for DPO (CAI §4.1).
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
-from charter.records import Prompt, ResponseLabel, SftRow, Trace
+from charter.records import Prompt, PromptKind, ResponseLabel, SftRow, Trace
 from charter.seeds import derive_seed, row_id
 from charter.text_quality import classify_response
 from charter.text_quality.flags import BLOCKING, OPEN
+
+
+class OfPrompt(Protocol):
+    """What has an id and answers a prompt: a preference, or the plan of one."""
+
+    @property
+    def id(self) -> str:
+        """Its own."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """What it answers."""
+
+
+OfPromptT = TypeVar("OfPromptT", bound=OfPrompt)
 
 
 @dataclass(frozen=True)
@@ -107,6 +125,22 @@ def to_sample(prompts: Sequence[Prompt], n_wanted: int) -> tuple[list[Prompt], i
 def shuffled(rows: Sequence[SftRow], seed: int) -> list[SftRow]:
     """Order rows by a hash of the seed: the same for the same rows, whatever order they came in."""
     return sorted(rows, key=lambda row: (derive_seed(seed, row.id, "sft order"), row.id))
+
+
+def in_shares(rows: Sequence[OfPromptT], shares: Mapping[PromptKind, float], seed: int) -> list[OfPromptT]:
+    """Take as many preferences as there are in these shares of the kinds of prompt, in the order in which they came.
+
+    How many pairs a kind gives depends on the model, and a model that learns from pairs of two kinds when to object
+    learns their ratio with it. The kind that is scarcest for its share says how many there are in all; which of the
+    others' go is drawn. A kind without a share has none; a share of a kind without preferences leaves nothing.
+    """
+    of_kind = {kind: [row.id for row in rows if row.prompt.kind == kind] for kind, share in shares.items() if share}
+    scale = min((len(ids) / shares[kind] for kind, ids in of_kind.items()), default=0.0)
+    kept: set[str] = set()
+    for kind, ids in of_kind.items():
+        drawn = sorted(ids, key=lambda name: (derive_seed(seed, name, "dpo mixture"), name))
+        kept |= set(drawn[: round(scale * shares[kind])])
+    return [row for row in rows if row.id in kept]
 
 
 def _row(prompt: Prompt, response: str, origin: str, flags: Collection[str] = ()) -> SftRow:
