@@ -114,6 +114,15 @@ def test_training_on_openings_costs_less(tmp_path: Path, stage: str) -> None:
     assert plan(read(tmp_path, f"{stage}.opening_tokens=100000")).stage(stage) == whole
 
 
+def test_only_the_shares_that_are_trained_on_are_planned(tmp_path: Path) -> None:
+    """Of 8 red-team pairs and 4 of twins, as many as there are twins are trained on; asking costs the same."""
+    whole = plan(read(tmp_path, "label.held_out=0"))
+    part = plan(read(tmp_path, "label.held_out=0", "dpo.kinds={red_team: 0.5, benign_twin: 0.5}"))
+    assert (whole.stage("dpo").rows, part.stage("dpo").rows) == (16, 8)
+    assert part.stage("dpo").trained_tokens < whole.stage("dpo").trained_tokens
+    assert part.stage("pairs") == whole.stage("pairs")
+
+
 def test_shared_beginnings_are_read_once(tmp_path: Path) -> None:
     """Few-shots are read once a stage: eight times the rows do not read them eight times."""
     few = plan(read(tmp_path, "prompts.n_train=8")).stage("revise")
