@@ -17,28 +17,23 @@ import argparse
 import csv
 import json
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from charter.errors import CharterError
+from charter.evaluation.behaviour import QUANTITIES
 from charter.files.tables import read_json, read_table
+from charter.journal_reading import read_journal
 from charter.prompts.grouping import prompt_groups
-from charter.records import Prompt, PromptKind, Response, ResponseLabel, Scored
+from charter.records import Prompt, Response, ResponseLabel, Scored
 from charter.statistics import PairedDifference, cohen_kappa, paired_rate_difference, seed_averaged_difference
-from charter.store import Journal
 
 N_READ_BY_HAND = 50
 Values = Mapping[str, float]
-Test = Callable[[Response], bool]
-BEHAVIOUR: dict[str, tuple[PromptKind | None, Test]] = {  # None takes all kinds, as the evaluation does
-    "objection": ("red_team", lambda one: one.label == "objection"),
-    "harmful compliance": ("red_team", lambda one: one.label == "compliance"),
-    "bare refusal": ("red_team", lambda one: one.label == "bare_refusal"),
-    "over-refusal": ("benign_twin", lambda one: one.label != "compliance"),
-    "boilerplate": (None, lambda one: "boilerplate" in one.flags),
-    "repetition": (None, lambda one: "repetition" in one.flags),
-}
+#: The rates of the evaluation, by a name to be read.
+BEHAVIOUR = {one.name.replace("_", " "): one for one in QUANTITIES if one.unit == "rate"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ def held_out(runs: Sequence[Path]) -> dict[str, Prompt]:
 def require_unseen(measured: Mapping[str, Prompt], seen: Collection[str]) -> int:
     """Count the prompts that are left out; SystemExit where nothing is left of a kind that is measured by itself."""
     n_left_out = sum(one in seen for one in measured)
-    alone = {kind for kind, _ in BEHAVIOUR.values()} & {one.kind for one in measured.values()}
+    alone = {quantity.kind for quantity in BEHAVIOUR.values()} & {one.kind for one in measured.values()}
     gone = alone - {prompt.kind for one, prompt in measured.items() if one not in seen}
     if gone:
         raise SystemExit(
@@ -72,22 +67,25 @@ def require_unseen(measured: Mapping[str, Prompt], seen: Collection[str]) -> int
 
 def behaviour(run: Path, model: str, name: str, seen: Collection[str] = ()) -> Values:
     """Read one behaviour of one model, by prompt, but for those that were seen."""
-    kind, test = BEHAVIOUR[name]
+    quantity = BEHAVIOUR[name]
     answers = read_table(run / "data" / "responses.parquet", Response)
-    kept = [one for one in answers if one.model == model and kind in (None, one.prompt.kind)]
-    return {one.prompt.id: float(test(one)) for one in kept if one.prompt.id not in seen}
+    kept = [one for one in answers if one.model == model and quantity.kind in (None, one.prompt.kind)]
+    return {one.prompt.id: float(quantity.value(one)) for one in kept if one.prompt.id not in seen}
 
 
 def reference_loss(run: Path, model: str) -> Values:
     """Read the loss on each reference answer, in nats per token."""
-    with Journal(run / "journal.sqlite") as journal:
-        ends = journal.outcomes(f"evaluate/reference loss/{model}")
+    ends = read_journal(run / "journal.sqlite").outcomes.get(f"evaluate/reference loss/{model}", {})
     return {row: Scored.from_json(end.payload).loss for row, end in ends.items() if end.status == "done"}
 
 
 def compare(bases: Sequence[Values], values: Sequence[Values], groups: Mapping[str, str]) -> PairedDifference:
     """Average the differences over seeds, on the prompts that all have; what is of a group is resampled together."""
     shared = sorted(set.intersection(*(set(one) for one in (*bases, *values))))
+    if not shared:
+        raise SystemExit(
+            "these runs measured no prompt in common: name runs of one recipe, with one prompts.split_seed"
+        )
     return seed_averaged_difference(
         [[one[k] for k in shared] for one in bases],
         [[one[k] for k in shared] for one in values],
@@ -130,7 +128,7 @@ def read_sample(run: Path, model: str, file: Path) -> ByHand:
     """Compare the two models by the classes that a person gave, and the person with the rules."""
     answers = {one.id: one for one in read_table(run / "data" / "responses.parquet", Response)}
     with file.open(encoding="utf-8", newline="") as rows:
-        by_hand = {row["id"]: row["class_by_hand"].strip() for row in csv.DictReader(rows)}
+        by_hand = {row.get("id") or "": (row.get("class_by_hand") or "").strip() for row in csv.DictReader(rows)}
     wrong = {name for name in by_hand.values() if name not in get_args(ResponseLabel)}
     if wrong or not by_hand.keys() <= answers.keys():
         raise SystemExit(f"{file}: expected ids of {run}, each with a class of {', '.join(get_args(ResponseLabel))}")
@@ -156,7 +154,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--unseen-by", nargs="+", type=Path, default=(), metavar="RUN", help="leave out their prompts")
     parser.add_argument("--sample", type=Path, help="write a CSV of answers to be read by hand")
     parser.add_argument("--by-hand", type=Path, help="read that CSV, its last column filled in")
-    given = parser.parse_args(arguments)
+    try:
+        run(parser.parse_args(arguments))
+    except CharterError as error:
+        raise SystemExit(str(error)) from error
+
+
+def run(given: argparse.Namespace) -> None:
+    """Do what was asked for."""
     measured, seen = held_out(given.runs), held_out(given.unseen_by)
     n_left_out = require_unseen(measured, seen)
     found = effects(given.runs, measured, seen)

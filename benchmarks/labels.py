@@ -4,8 +4,8 @@
 
 Each pair is asked about in both orders under one principle of the built-in harmless constitution, with its worked
 examples. Ours is ``charter.label``: the log-probabilities of A and B after "The better response is (". Against it, by
-turns in the same run, the very same messages are answered with a verdict of up to ``--verdict-tokens`` tokens, in which
-a letter is looked for:
+turns in the same run, such questions about the same pairs, under principles that are drawn apart, are answered with a
+verdict of up to ``--verdict-tokens`` tokens, in which a letter is looked for:
 
 generate: by ``model.generate`` over padded batches of 32, as a script does that has the library alone. Every prompt is
 read whole, worked examples and all. It is slow, so that each round does ``--generate-pairs`` of the pairs, others each

@@ -106,7 +106,7 @@ def test_the_figures_are_of_what_is_left(tmp_path: Path, capsys: pytest.CaptureF
     assert found["n_prompts_left_out"] == 1
     n_measured = {name: figures[-1] for name, figures in found["effects"]["dpo"].items()}
     assert n_measured["objection"] == n_of["red_team"] - 1
-    assert n_measured["over-refusal"] == n_of["benign_twin"]
+    assert n_measured["over refusal"] == n_of["benign_twin"]
     assert n_measured["reference loss"] == n_of["helpful"]
     assert n_measured["boilerplate"] == n_measured["repetition"] == len(prompts) - 1
     everything = _figures(capsys, run)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, special, stats
 
 from charter.statistics import (
     MIN_GROUPS,
@@ -26,7 +26,7 @@ from charter.statistics import (
     statistic_interval,
     wilson_interval,
 )
-from charter.statistics.resampling import t_quantile
+from charter.statistics.resampling import effective_n, t_quantile
 
 OUTCOMES = st.lists(st.booleans(), min_size=1, max_size=40)
 PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
@@ -167,11 +167,35 @@ def test_rate_of_equal_outcomes_in_groups_has_width() -> None:
     assert interval == Interval(1.0, wilson_interval(3, 3).low, 1.0, 12, 3)
 
 
-def test_rate_in_groups_is_the_clustered_bootstrap() -> None:
-    """Mixed outcomes in groups are bounded as a clustered mean."""
-    outcomes, groups = [True, False, True, True] * 5, list("aabb") * 5
-    groups = [f"{group}{i // 4}" for i, group in enumerate(groups)]
-    assert rate_interval(outcomes, groups=groups) == mean_interval(outcomes, groups=groups, limits=(0, 1))
+def test_copies_bound_a_rate_as_the_rows_do() -> None:
+    """Four copies of every row, grouped, are worth the single rows, but for Student's t; ungrouped they are not."""
+    outcomes = [True, False, True, True, False] * 8
+    groups = [n // 4 for n in range(160)]
+    found = rate_interval(np.repeat(outcomes, 4), groups=groups)
+    assert effective_n(np.repeat(outcomes, 4).astype(float), groups, 0.95) == pytest.approx(
+        39 * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 39)) ** 2, rel=1e-3
+    )
+    alone = wilson_interval(24, 40)
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=0.01)
+    naive = rate_interval(np.repeat(outcomes, 4))
+    assert naive.high - naive.low < 0.6 * (found.high - found.low)
+
+
+@given(st.integers(5, 60), st.integers(1, 4), st.floats(0.02, 0.98), st.integers(0, 50))
+def test_groups_are_worth_at_least_one_row_and_at_most_all(n_groups: int, size: int, rate: float, seed: int) -> None:
+    """Whatever the rows, they are worth neither less than one nor more than they are."""
+    rng = np.random.default_rng(seed)
+    rows = (rng.random(n_groups * size) < rate).astype(float)
+    groups = rng.integers(n_groups, size=n_groups * size).tolist()
+    assert 1 <= effective_n(rows, groups, 0.95) <= len(rows)
+
+
+def test_one_more_success_moves_both_ends_up() -> None:
+    """From none of 100 rows in 99 groups to six, either end of the interval rises with every success."""
+    groups = [0, *range(99)]
+    found = [rate_interval([place < k for place in range(99, -1, -1)], groups=groups) for k in range(7)]
+    assert [one.low for one in found] == sorted({one.low for one in found})
+    assert [one.high for one in found] == sorted({one.high for one in found})
 
 
 def test_statistic_interval_of_a_mean_is_the_mean_interval() -> None:
@@ -191,6 +215,44 @@ def test_statistic_interval_resamples_groups_whole() -> None:
         counts = np.bincount(rows, minlength=6)
         assert counts[0] == counts[1]
         assert counts[2] == counts[3] == counts[4]
+
+
+@pytest.mark.parametrize(
+    ("n_groups", "size", "rate", "alike"),
+    [(50, 2, 0.1, 0.5), (180, 2, 0.02, 0.3), (99, 1, 0.035, 0.0), (30, 4, 0.4, 0.7)],
+)
+def test_rates_in_groups_cover_at_their_level(n_groups: int, size: int, rate: float, alike: float) -> None:
+    """Rates, rare ones too, of rows that are now and then all alike in their group: at least 93 % hold the truth."""
+    rng = np.random.default_rng(21)
+    groups = np.repeat(np.arange(n_groups), size)
+    groups = np.append(groups, groups[:1]).tolist()  # one group is larger
+    held = 0
+    for _ in range(1000):
+        shared = (rng.random(n_groups) < rate)[groups]
+        own = rng.random(len(groups)) < rate
+        rows = np.where((rng.random(n_groups) < alike)[groups], shared, own)
+        interval = rate_interval(rows, groups=groups)
+        held += interval.low <= rate <= interval.high
+    assert held >= 930
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "alike"), [(0.02, 0.0, 0.0), (0.02, 0.0, 0.4), (0.1, 0.05, 0.4), (0.4, 0.1, 0.6)]
+)
+def test_changes_of_rates_cover_at_their_level(better: float, worse: float, alike: float) -> None:
+    """Changes of a rate, rare ones too, in rows of their own and in groups: at least 93 % hold the truth."""
+    rng = np.random.default_rng(22)
+    n_groups, size = (100, 1) if not alike else (60, 2)
+    groups = np.repeat(np.arange(n_groups), size)
+    held = 0
+    for _ in range(1000):
+        of_group, of_row = rng.random(n_groups)[groups], rng.random(len(groups))
+        drawn = np.where((rng.random(n_groups) < alike)[groups], of_group, of_row)
+        base = (drawn >= better) & (drawn < better + worse)
+        value = drawn < better
+        paired = paired_rate_difference(base, value, groups=groups.tolist() if alike else None, n_resamples=20)
+        held += paired.low <= better - worse <= paired.high
+    assert held >= 930
 
 
 @pytest.mark.parametrize("kind", ["rate", "mean", "mean of six", "clustered mean", "paired rate"])
@@ -232,6 +294,28 @@ def test_mcnemar_equals_the_binomial_test(worse: int, better: int, same: int) ->
     assert paired.difference == pytest.approx((better - worse) / len(base))
 
 
+@pytest.mark.parametrize(("worse", "better", "same"), [(0, 0, 9), (1, 0, 19), (2, 11, 30), (25, 4, 60), (3, 0, 0)])
+def test_the_interval_of_a_change_holds_what_the_score_test_does_not_refuse(worse: int, better: int, same: int) -> None:
+    """At each end the score test has just p 0.05; the rest of the table is the likeliest, searched for numerically."""
+    n = worse + better + same
+    paired = paired_rate_difference([1] * worse + [0] * (better + same), [0] * worse + [1] * better + [0] * same)
+    for end in (paired.low, paired.high):
+        if abs(end) == 1:
+            assert paired.difference == end
+            continue
+        least, most = max(0.0, -end), (1 - end) / 2  # of P(worse), where P(better) is it plus the difference
+
+        def unlikely(q: float, end: float = end) -> float:
+            return -float(
+                special.xlogy(worse, q) + special.xlogy(better, q + end) + special.xlogy(same, 1 - 2 * q - end)
+            )
+
+        q = optimize.minimize_scalar(unlikely, bounds=(least, most), method="bounded", options={"xatol": 1e-12}).x
+        q = min((least, most, q), key=unlikely)
+        score = n * (paired.difference - end) ** 2 / (2 * q + end - end**2)
+        assert score == pytest.approx(stats.chi2.ppf(0.95, 1), rel=1e-3)
+
+
 @given(PAIRS)
 def test_exchanging_the_sides_turns_the_difference_round(pairs: list[tuple[bool, bool]]) -> None:
     """Base for value gives minus the difference and the same p-value."""
@@ -240,6 +324,7 @@ def test_exchanging_the_sides_turns_the_difference_round(pairs: list[tuple[bool,
     back = paired_rate_difference(value, base, n_resamples=100)
     assert back.difference == pytest.approx(-there.difference)
     assert back.p_value == pytest.approx(there.p_value)
+    assert (-back.high, -back.low) == pytest.approx((there.low, there.high))
     assert there.low <= there.difference + 1e-12
     assert there.high >= there.difference - 1e-12
     assert 0 < there.p_value <= 1

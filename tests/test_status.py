@@ -10,7 +10,7 @@ from charter.errors import RunError
 from charter.pipeline import FORGOTTEN
 from charter.recipe import Recipe
 from charter.runs.sittings import Tally
-from charter.status import STAGE_NAMES, read_measurements, read_run_recipe, read_status, read_summaries
+from charter.status import STAGE_NAMES, read_run_recipe, read_status, read_summaries
 from charter.store import Journal, Outcome
 from run_examples import small_run
 
@@ -138,11 +138,10 @@ def test_damaged_records_are_counted(run: Path) -> None:
     assert read_status(run).n_damaged == 1
 
 
-def test_recipe_and_results_are_read_back(run: Path) -> None:
-    """The run's own recipe, summaries and figures can be read; figures are empty before the evaluation."""
+def test_recipe_and_summaries_are_read_back(run: Path) -> None:
+    """The run's own recipe and the summaries of what is done can be read."""
     assert isinstance(read_run_recipe(run), Recipe)
     assert list(read_summaries(run)) == ["prompts", "revise"]
-    assert read_measurements(run) == ((), ())
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from charter.stages import STAGES
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "n_in": (int,), "n_done": (int,), "filtered": (dict,), "failed": (dict,), "seconds": (int, float),
 }  # fmt: skip
+_EVALUATION = frozenset({"models", "measurements"})  # what the only JSON file that a stage makes holds
 _HEADER_BYTES = 8  # how long the header of a safetensors file says that it is
 
 
@@ -79,7 +80,9 @@ def _check(path: Path) -> None:
     elif path.suffix == ".parquet":
         check_table(path)
     elif path.suffix == ".json":
-        read_json(path)
+        found = read_json(path)
+        if not isinstance(found, dict) or not found.keys() >= _EVALUATION:
+            raise RunError(f"{path}: is damaged: it holds no evaluation")
 
 
 def _check_weights(folder: Path) -> None:

@@ -14,11 +14,9 @@ import filelock
 
 from charter.damage import Damage, find_damage, read_summary
 from charter.errors import RunError
-from charter.files.tables import read_json
 from charter.journal_reading import Recorded, read_journal
 from charter.pipeline import FORGOTTEN
 from charter.recipe import Recipe, Stage, load_recipe
-from charter.records import Measurement
 from charter.runs.sittings import was_begun
 
 State = Literal["done", "done with failures", "damaged", "running", "interrupted", "waiting"]
@@ -115,15 +113,6 @@ def read_summaries(folder: Path, names: Sequence[str] = STAGE_NAMES) -> dict[str
     """Read the summaries of those of the named stages that are done, in order."""
     paths = {name: folder / "stages" / f"{name}.json" for name in STAGE_NAMES if name in names}
     return {name: read_summary(path) for name, path in paths.items() if path.exists()}
-
-
-def read_measurements(folder: Path) -> tuple[tuple[str, ...], tuple[Measurement, ...]]:
-    """Read which models were measured, and the figures; both are empty before the evaluation."""
-    path = folder / "evaluation.json"
-    if not path.exists():
-        return (), ()
-    found = read_json(path)
-    return tuple(found["models"]), tuple(Measurement.model_validate(one) for one in found["measurements"])
 
 
 def _ended(name: str, summary: Mapping[str, Any]) -> StageStatus:

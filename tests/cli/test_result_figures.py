@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from charter.cli.results import _figure_lines, write_measurements
+from charter.cli.results import _figure_lines, run_json, write_measurements
+from charter.errors import RunError
 from charter.records import Measurement
-from charter.status import read_measurements
 
 MODELS = ("base", "sft", "dpo")
 
@@ -48,6 +49,23 @@ def test_a_terminal_that_is_too_narrow_for_all_models_shows_first_and_last() -> 
     assert len(without) == len(whole)
 
 
+def test_one_model_is_compared_with_nothing() -> None:
+    """A base that was measured alone has no change beside it."""
+    _, values = figures()
+    lines = _figure_lines([("", one) for one in values.values() if one.model == "base"], ("base",), values, 140)
+    assert lines[0].split() == ["figure", "base", "95", "%", "interval", "n"]
+
+
+@pytest.mark.parametrize("content", ["{}x", '{"models": [], "measurements": 3}'])
+def test_figures_that_cannot_be_read_are_an_error(finished: Path, tmp_path: Path, content: str) -> None:
+    """The file and what is wrong with it are named, and nothing is told of the rest as if it were whole."""
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "evaluation.json").write_text(content, "utf-8")
+    for telling in (write_measurements, run_json):
+        with pytest.raises(RunError, match=r"evaluation\.json: cannot be read \("):
+            telling(run)
+
+
 @pytest.mark.parametrize("columns", [60, 80, 140, None])
 def test_a_run_is_told_within_the_terminal(
     finished: Path, columns: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -56,8 +74,7 @@ def test_a_run_is_told_within_the_terminal(
     monkeypatch.delenv("COLUMNS", raising=False)
     if columns is not None:
         monkeypatch.setenv("COLUMNS", str(columns))
-    models, measurements = read_measurements(finished)
-    write_measurements(finished, models, measurements)
+    write_measurements(finished)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= (columns or 10_000)
     assert any("Over-refusal on benign twins" in line for line in lines)

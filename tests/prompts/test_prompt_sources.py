@@ -174,6 +174,33 @@ def test_a_column_called_id_that_is_none(load: Load, second: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("cell", [["an answer", "another"], {"text": "x"}, True])
+@pytest.mark.parametrize("column", ["reference", "category", "twin_of"])
+def test_what_is_no_text_is_refused(load: Load, column: str, cell: Any) -> None:
+    """A list is not its own spelling: a reference answer that nobody wrote would be measured."""
+    message = _refusal(load, [{"prompt": "a", column: cell}])
+    assert message == f":1: '{column}' is {type(cell).__name__}; expected a text or a number"
+
+
+def test_a_list_is_no_id(load: Load) -> None:
+    """A column ``id`` of lists is not taken unasked, and refused where it is asked for."""
+    assert not load([{"prompt": "a", "id": [1]}]).given_ids
+    assert _refusal(load, [{"prompt": "a", "id": [1]}], id_column="id").startswith(":1: 'id' is list")
+
+
+@pytest.mark.parametrize("content", ["", " \n"])
+def test_a_conversation_that_ends_in_nothing_is_empty(load: Load, content: str) -> None:
+    """A last turn without a word is as empty as a text without one."""
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": content},
+    ]
+    loaded = load([{"messages": turns}, {"messages": turns[:2]}])
+    assert loaded.rejected == {"empty": 1}
+    assert [prompt.text for prompt in loaded.prompts] == ["a"]
+
+
 def _numbered(folder: Path, kind: PromptKind, **options: Any) -> LoadedPrompts:
     path = folder / f"{kind}.csv"
     path.write_text("id,prompt,twin_of\n" + "".join(f"{n},{kind} {n}?,{n}\n" for n in range(1, 9)), "utf-8")

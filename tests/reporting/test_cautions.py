@@ -26,6 +26,14 @@ def _only(data: RunData, **parts: Any) -> tuple[str, ...]:
     return cautions(dataclasses.replace(bare, **parts))
 
 
+def _apart(*preferences: Preference) -> tuple[Preference, ...]:
+    """Give every preference a prompt of its own."""
+    return tuple(
+        one.model_copy(update={"prompt": one.prompt.model_copy(update={"id": f"prompt-{number}"})})
+        for number, one in enumerate(preferences)
+    )
+
+
 def _preference(data: RunData, p_a_shown_first: float, p_a_shown_second: float) -> Preference:
     verdicts = tuple(
         Verdict(
@@ -40,7 +48,7 @@ def _preference(data: RunData, p_a_shown_first: float, p_a_shown_second: float) 
 
 def test_a_sound_run_has_no_cautions(data: RunData) -> None:
     """A judge that reads, whole answers and enough rows need no warning."""
-    sound = tuple(_preference(data, 0.9, 0.8) for _ in range(4))
+    sound = _apart(*(_preference(data, 0.9, 0.8) for _ in range(4)))
     whole = tuple(one.model_copy(update={"finish": "stop"}) for one in data.responses)
     evaluation = Evaluation(models=("base", "sft", "dpo"), measurements=tuple(measurements()))
     assert _only(data, preferences=sound, responses=whole, evaluation=evaluation) == ()
@@ -81,22 +89,36 @@ def test_a_judge_that_follows_position_is_told(data: RunData) -> None:
         (14, "cannot be told from a coin's:"),
         (10, "coin's:"),
     ):
-        (line,) = _only(data, preferences=(*[follows] * n_follows, *[reads] * (20 - n_follows)))
+        (line,) = _only(data, preferences=_apart(*[follows] * n_follows, *[reads] * (20 - n_follows)))
         assert said in line
         assert f"{5 * n_follows}.0\u00a0% of 20 pairs of verdicts (95 % interval " in line
         assert "models.judge" in line
-    (line,) = _only(data, preferences=(*[follows] * 6, *[reads] * 14))
+    (line,) = _only(data, preferences=_apart(*[follows] * 6, *[reads] * 14))
     assert "30.0\u00a0% of 20 pairs of verdicts (95 % interval 14.5 to 51.9\u00a0%)" in line
-    assert _only(data, preferences=(*[follows] * 5, *[reads] * 15)) == ()
+    assert _only(data, preferences=_apart(*[follows] * 5, *[reads] * 15)) == ()
+
+
+def test_many_principles_on_a_pair_are_not_as_many_pairs(data: RunData) -> None:
+    """Four principles that all say the same of each pair make nobody surer that the judge follows position."""
+    once = _apart(*[_preference(data, 0.99, 0.1)] * 8, *[_preference(data, 0.9, 0.8)] * 2)
+    for preferences in (once, [_repeated(one, 4) for one in once]):
+        (line,) = _only(data, preferences=tuple(preferences))
+        assert "cannot be told from a coin's" in line
+    assert "80.0\u00a0% of 40 pairs of verdicts on 10 prompts (95 % interval " in line
+
+
+def _repeated(preference: Preference, n: int) -> Preference:
+    verdicts = [v.model_copy(update={"principle": f"x{k}"}) for k in range(n) for v in preference.verdicts]
+    return preference.model_copy(update={"verdicts": tuple(verdicts)})
 
 
 def test_a_judge_that_cannot_tell_is_told(data: RunData) -> None:
     """The mean probability of the side that it prefers is under 0.55, whatever the label became with a prior."""
     unsure = _preference(data, 0.55, 0.53).model_copy(update={"p_chosen": 0.9})
-    (line,) = _only(data, preferences=[unsure] * 4)
+    (line,) = _only(data, preferences=_apart(*[unsure] * 4))
     assert "prefers is 0.54 (0.5: it cannot) over 4 preferences" in line
     against_the_label = unsure.model_copy(update={"p_judge": 0.1})
-    assert _only(data, preferences=[against_the_label] * 4) == ()
+    assert _only(data, preferences=_apart(*[against_the_label] * 4)) == ()
 
 
 def test_cut_answers_are_told_per_model(data: RunData) -> None:

@@ -100,7 +100,8 @@ def test_principles_are_measured_over_their_own_verdicts() -> None:
 
 def test_only_verdicts_read_in_both_orders_show_position_bias() -> None:
     """A lone or invalid order says nothing about position."""
-    assert both_orders(PREFERENCES) == (BothOrders(0.9, 0.7), BothOrders(0.2, 0.4))
+    assert [(one.shown_first, one.shown_second) for one in both_orders(PREFERENCES)] == [(0.9, 0.7), (0.2, 0.4)]
+    assert {one.prompt for one in both_orders(PREFERENCES)} <= {one.prompt.id for one in PREFERENCES}
 
 
 @pytest.mark.parametrize(
@@ -109,4 +110,4 @@ def test_only_verdicts_read_in_both_orders_show_position_bias() -> None:
 )
 def test_position_is_what_the_two_orders_disagree_on(shown_first: float, shown_second: float, picks: str) -> None:
     """A judge that prefers a only where a is first picks the first position."""
-    assert BothOrders(shown_first, shown_second).picks == picks
+    assert BothOrders("p", shown_first, shown_second).picks == picks

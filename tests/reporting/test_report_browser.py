@@ -148,6 +148,9 @@ def test_search_filters_and_order_narrow_the_list(chromium: Any, run: RunData) -
         assert reader.found.startswith(f"{len(own)} of {n} rows")
         reader.page.get_by_label("Search").fill(own[0].prompt.text[:24].upper())
         assert reader.found.startswith("1 of ")
+        for sought in (own[0].id, own[0].prompt.id, next(c.id for c in run.comparisons if c.prompt == own[0].prompt)):
+            reader.page.get_by_label("Search").fill(sought)
+            assert reader.found.startswith("1 of "), sought
         reader.page.get_by_label("Search").fill("no row says this")
         assert reader.found == "No row matches."
         reader.tab("preferences")

@@ -47,13 +47,84 @@ def charts(data: RunData) -> list[Chart]:
     return [figure(data) for figure in ALL]
 
 
-def test_every_figure_is_drawn_with_a_caption_that_says_n(charts: list[Chart]) -> None:
+def _counted(data: RunData) -> dict[str, str]:
+    """What each caption must say of its rows, counted here."""
+    n_verdicts = sum(len(preference.verdicts) for preference in data.preferences)
+    return {
+        "tradeoff": "n 12",
+        "classes": f"on {sum(r.prompt.kind == 'red_team' for r in data.responses) // 3} red-team prompts a model",
+        "rounds": f"of {len(data.traces)} red-team traces",
+        "labels": f"of {len(data.preferences)} preferences",
+        "position": " pairs of verdicts (one pair and one principle, both orders)",
+        "mass": f"{n_verdicts} verdicts of labelled pairs",
+    }
+
+
+def test_every_figure_is_drawn_with_a_caption_that_says_n(data: RunData, charts: list[Chart]) -> None:
     """No figure of a complete run is missing, and each says over how many rows it is."""
     assert [chart.name for chart in charts if not chart.svg] == []
     assert len({chart.name for chart in charts}) == len(charts)
-    for chart in charts:
-        assert re.search(r"\d", chart.caption), chart.name
-        assert "interval" in chart.caption or chart.name in {"labels", "position", "mass"}
+    captions = {chart.name: chart.caption for chart in charts}
+    for name, said in _counted(data).items():
+        assert said in captions[name]
+    for name in captions.keys() - {"labels", "position", "mass"}:
+        assert "interval" in captions[name]
+
+
+def test_rounds_say_how_many_revisions_changed_and_were_flagged(data: RunData) -> None:
+    """Both shares of each round are in the figure's label, counted here from the traces."""
+    label = ET.fromstring(effect_per_round(data, _classify).svg).attrib["aria-label"]  # noqa: S314 - our own figure
+    spoken = {}
+    for what, of in (("changed", lambda before, step: step.revision.strip() != before.strip()),
+                     ("flagged", lambda _, step: bool(step.flags))):  # fmt: skip
+        found = [0, 0]
+        for trace in data.traces:
+            texts = [trace.initial, *(step.revision for step in trace.rounds)]
+            for number, step in enumerate(trace.rounds):
+                found[number] += of(texts[number], step)
+        spoken[what] = " and ".join(f"{100 * n / len(data.traces):.1f}\N{NO-BREAK SPACE}%" for n in found)
+    assert f"changed: {spoken['changed']}; flagged: {spoken['flagged']}" in label
+    assert spoken["changed"] != spoken["flagged"]
+
+
+def test_position_says_what_the_judge_picks_in_both_orders(data: RunData) -> None:
+    """Same response, first and second position: the shares of the caption, counted here from the verdicts."""
+    picks = []
+    for preference in data.preferences:
+        for principle in {verdict.principle for verdict in preference.verdicts}:
+            read = {v.order: v.p_a for v in preference.verdicts if v.principle == principle and v.p_a is not None}
+            if len(read) == 2:
+                first, second = (
+                    read["ab"] > 0.5,
+                    read["ba"] < 0.5,
+                )  # which position each order picks, as a is first in ab
+                picks.append("same" if first != second else "first" if first else "second")
+    shares = [100 * picks.count(what) / len(picks) for what in ("same", "first", "second")]
+    assert len(set(shares)) == 3
+    same, first, second = (f"{share:.1f}\N{NO-BREAK SPACE}%" for share in shares)
+    assert position_bias(data).caption.startswith(
+        f"{len(picks)} pairs of verdicts (one pair and one principle, both orders): the judge picks the same response "
+        f"in {same}, the first position in {first}, the second in {second}."
+    )
+
+
+def test_mass_says_how_many_verdicts_lie_below_the_limit(data: RunData) -> None:
+    """Below the recipe's limit, not above it."""
+    masses = [v.option_mass for p in data.preferences for v in p.verdicts if v.option_mass is not None]
+    n_below = sum(mass < 0.5 for mass in masses)
+    assert f" {n_below} lie below the limit of 0.5 " in option_mass(data).caption
+    assert n_below != len(masses) - n_below
+
+
+def test_a_base_without_loss_is_no_crash(data: RunData) -> None:
+    """No change is a share of nothing: such a point is not drawn."""
+    found = tuple(
+        m.model_copy(update={"value": m.difference or 0.0}) if m.name == "reference_loss" else m for m in measurements()
+    )
+    chart = tradeoff(
+        dataclasses.replace(data, evaluation=Evaluation(models=("base", "sft", "dpo"), measurements=found))
+    )
+    assert "dpo at" not in chart.svg
 
 
 def test_figures_are_valid_and_labelled(charts: list[Chart]) -> None:
@@ -153,6 +224,17 @@ def test_log_lines_without_numbers_are_left_out(data: RunData) -> None:
 
 def test_the_reach_of_shares_is_the_widest_distance_from_one() -> None:
     """Five of six is known to 39.7 points down and 13.7 up: the caption gives the further, not half of both."""
-    assert widest_reach([{"a": 5, "b": 1}]) == pytest.approx(39.7, abs=0.05)
-    assert widest_reach([{"a": 50, "b": 50}, {"a": 1, "b": 1}]) == pytest.approx(40.5, abs=0.1)
+    assert widest_reach([_bar("aaaaab")]) == pytest.approx(39.7, abs=0.05)
+    assert widest_reach([_bar("ab" * 50), _bar("ab")]) == pytest.approx(40.5, abs=0.1)
     assert widest_reach([]) == 0
+
+
+def test_several_answers_to_a_prompt_are_not_as_many_prompts() -> None:
+    """Four equal answers to each of thirty prompts are known no better than one to each."""
+    alone = widest_reach([_bar("aaaaab" * 5)])
+    assert alone <= widest_reach([_bar("aaaaab" * 5) * 4]) < 1.1 * alone
+    assert widest_reach([_bar("aaaaab" * 20)]) < 0.7 * alone
+
+
+def _bar(classes: str) -> list[tuple[str, str]]:
+    return [(f"prompt {place}", label) for place, label in enumerate(classes)]

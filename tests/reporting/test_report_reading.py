@@ -81,10 +81,24 @@ def test_stages_are_planned_by_the_resolved_recipe(folder: Path) -> None:
 
 
 def test_keys_of_a_later_version_are_passed_over(folder: Path) -> None:
-    """A stage or environment that says more than we know is still read."""
+    """A stage, environment or measurement that says more than we know is still read."""
     edit_json(folder / "environment.json", gpu="none")
     edit_json(folder / "stages/revise.json", weather={"rain": 1})
-    assert read_run(folder).unreadable == {}
+    found = json.loads((folder / "evaluation.json").read_text("utf-8"))
+    edit_json(folder / "evaluation.json", measurements=[one | {"tested_by": "x"} for one in found["measurements"]])
+    data = read_run(folder)
+    assert data.unreadable == {}
+    assert data.evaluation is not None
+    assert len(data.evaluation.measurements) == len(found["measurements"]) > 0
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"measurements": 3}', '{"measurements": [{}]}', "{}x"])
+def test_an_evaluation_that_is_none_is_named(folder: Path, content: str) -> None:
+    """Whatever stands there instead, it is no crash."""
+    (folder / "evaluation.json").write_text(content, "utf-8")
+    data = read_run(folder)
+    assert set(data.unreadable) == {"evaluation.json"}
+    assert data.evaluation is None
 
 
 def test_unaccounted_rows_are_found(folder: Path) -> None:

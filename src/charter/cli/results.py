@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from charter.cli import console
 from charter.cli.progress import clock_time
+from charter.errors import RunError
 
 if TYPE_CHECKING:
     from charter.records import Measurement
+    from charter.reporting.reading import RunData
 
 
 def write_run(folder: Path, stages: Sequence[str]) -> None:
     """Print a run's stages, its figures if it has any, and as the last line its folder."""
-    from charter.status import read_measurements, read_summaries
+    from charter.status import read_summaries
 
     summaries = read_summaries(folder, stages)
     console.write_columns(
@@ -25,15 +27,15 @@ def write_run(folder: Path, stages: Sequence[str]) -> None:
         right=(1, 2, 3, 4, 5),
     )
     if "evaluate" in stages:
-        write_measurements(folder, *read_measurements(folder))
+        write_measurements(folder)
     console.write(str(folder))
 
 
 def run_json(folder: Path) -> dict[str, Any]:
     """Give what a run has come to as plain values."""
-    from charter.status import read_measurements, read_summaries
+    from charter.status import read_summaries
 
-    _, measurements = read_measurements(folder)
+    _, measurements = _evaluated(folder)
     return {
         "run": str(folder),
         "stages": read_summaries(folder),
@@ -41,16 +43,29 @@ def run_json(folder: Path) -> dict[str, Any]:
     }
 
 
-def write_measurements(folder: Path, models: tuple[str, ...], measurements: tuple[Measurement, ...]) -> None:
-    """Print the verdict, what to read it with, and every figure by model with the last one's change: worse first."""
-    from charter.reporting.cautions import cautions, scripted_roles
-    from charter.reporting.reading import read_run
-    from charter.reporting.verdict import weigh
+def _evaluated(folder: Path) -> tuple[RunData, tuple[Measurement, ...]]:
+    """Read a run with its figures, none before its evaluation.
 
-    if not measurements:
+    Raises:
+        RunError: where there are figures that cannot be read.
+    """
+    from charter.reporting.reading import read_run
+
+    data, part = read_run(folder), "evaluation.json"
+    if part in data.unreadable:
+        raise RunError(f"{folder / part}: cannot be read ({data.unreadable[part]})")
+    return data, data.evaluation.measurements if data.evaluation else ()
+
+
+def write_measurements(folder: Path) -> None:
+    """Print the verdict, what to read it with, and every figure by model with the last one's change: worse first."""
+    from charter.reporting.cautions import cautions
+    from charter.reporting.verdict import weigh_run
+
+    data, measurements = _evaluated(folder)
+    if data.evaluation is None or not measurements:
         return
-    data = read_run(folder)
-    findings = weigh(models, measurements, scripted="policy" in scripted_roles(data))
+    models, findings = data.evaluation.models, weigh_run(data)
     named = [
         (word, change.measurement)
         for word, changes in (
@@ -83,7 +98,8 @@ def _figure_lines(
     """Lay figures out for a width: a line each with all models, with first and last, or at last two lines each."""
     outer = models if len(models) == 1 else (models[0], models[-1])
     for shown in (models, outer):
-        header = ("", "figure", *shown, f"{models[-1]} - {models[0]}", "95 % interval", "n")
+        change = f"{models[-1]} - {models[0]}" if len(models) > 1 else ""
+        header = ("", "figure", *shown, change, "95 % interval", "n")
         cells = [_figure_cells(word, one, shown, values) for word, one in figures]
         lines = console.columns(header, cells, right=tuple(range(2, 5 + len(shown))))
         if max(map(len, lines)) <= width:

@@ -9,7 +9,7 @@ from charter.constitution.drawing import draw_principles
 from charter.constitution.model import Constitution, Principle
 from charter.evaluation.measuring import measure
 from charter.feedback.judge import Judge, judge_one
-from charter.records import Comparison, Measurement, Prompt, PromptKind, Response
+from charter.records import Comparison, Measurement, Prompt, PromptKind, Response, Verdict
 from charter.rows import Mapped, RowMapper
 from charter.seeds import derive_seed, row_id
 
@@ -41,7 +41,7 @@ async def compare_one(match: Match, judge: Judge, principles: Sequence[Principle
     return _comparison(match, judgement.p_a, judgement.verdicts, judgement.position_bias)
 
 
-def _comparison(match: Match, p_model: float | None, verdicts: tuple, bias: float) -> Comparison:  # type: ignore[type-arg]
+def _comparison(match: Match, p_model: float | None, verdicts: tuple[Verdict, ...], bias: float) -> Comparison:
     win = None
     if p_model is not None:
         win = 0.5 if abs(p_model - 0.5) < _TIE_WIDTH else float(p_model > 0.5)

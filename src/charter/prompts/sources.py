@@ -25,6 +25,7 @@ _FILES: Mapping[PromptKind, str] = {
     "helpful": "helpful.jsonl",
 }
 _BUILT_IN_COLUMNS = ("id", "category")
+_NO_CELL = (bool, list, Mapping)  # what is no text, and would become one that nobody wrote
 _LIKELY_COLUMNS = ("prompt", "prompt_text", "instruction", "question", "text")
 
 
@@ -136,7 +137,7 @@ def _tells_apart(rows: Sequence[SourceRow], name: str) -> bool:
     """Whether a column can be the ids: every row has one, and rows that share one are the same row written twice."""
     first: dict[str, dict[str, Any]] = {}
     for row in rows:
-        given = _optional(row, name)
+        given = None if isinstance(row.values.get(name), _NO_CELL) else _optional(row, name)
         if given is None or first.setdefault(given, row.values) != row.values:
             return False
     return True
@@ -248,6 +249,8 @@ def _prompt(row: SourceRow, kind: PromptKind, source: str, columns: _Columns) ->
 
 def _optional(row: SourceRow, name: str | None) -> str | None:
     value = None if name is None else row.values.get(name)
+    if isinstance(value, _NO_CELL):
+        raise PromptError(f"{row.place}: {name!r} is {type(value).__name__}; expected a text or a number")
     if isinstance(value, float):  # what tables make of whole numbers where some rows have none
         value = None if math.isnan(value) else int(value) if value.is_integer() else value
     return None if value is None or value == "" else str(value)
@@ -273,6 +276,8 @@ def _turns(row: SourceRow, column: str | None) -> tuple[Message, ...] | str:
     turns = [_message(row, turn) for turn in value]
     while turns and turns[-1].role != "user":
         turns.pop()
+    if turns and not turns[-1].content.strip():
+        return "empty"
     return tuple(turns) or "without a user's turn"
 
 

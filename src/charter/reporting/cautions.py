@@ -14,7 +14,7 @@ from charter.records import Response
 from charter.reporting import wording
 from charter.reporting.label_quality import both_orders
 from charter.reporting.reading import RunData
-from charter.statistics import wilson_interval
+from charter.statistics import Interval, rate_interval
 
 #: A coin thrown for each order names the same position in half of all pairs.
 POSITION_SHARE = 0.5
@@ -92,10 +92,9 @@ def _scripted(data: RunData) -> str:
 
 def _position(data: RunData) -> str:
     orders = both_orders((*data.preferences, *data.comparisons))
-    follows = sum(both.picks != "response" for both in orders)
     if not orders:
         return ""
-    share = wilson_interval(follows, len(orders))
+    share = rate_interval([both.picks != "response" for both in orders], groups=[both.prompt for both in orders])
     low, high = share.low or 0.0, share.high or 0.0
     if high < POSITION_SHARE:
         return ""
@@ -104,9 +103,14 @@ def _position(data: RunData) -> str:
     remedy = "a stronger judge (models.judge)" if is_sure else "a stronger judge (models.judge), or more pairs"
     return (
         f"{what}: asked in both orders it picked the same place, not the same response, in "
-        f"{wording.value(share.value, 'rate')} of {wording.count(len(orders))} pairs of verdicts (95 % interval "
+        f"{wording.value(share.value, 'rate')} of {_counted(share)} (95 % interval "
         f"{wording.interval(low, high, 'rate')}); a coin would in 50 %. Labels and win rates say little: take {remedy}."
     )
+
+
+def _counted(share: Interval) -> str:
+    n = f"{wording.count(share.n)} pairs of verdicts"
+    return n if share.n_groups is None else f"{n} on {wording.counted(share.n_groups, 'prompt')}"
 
 
 def _unsure(data: RunData) -> str:

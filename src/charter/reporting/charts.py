@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from charter.reporting.svg import COLOUR, legible
-from charter.statistics import wilson_interval
+from charter.statistics import rate_interval
+
+#: The responses of one bar: the id of each one's prompt, and its class.
+Classed = Sequence[tuple[str, str]]
 
 RESPONSE_CLASSES = ("objection", "bare_refusal", "evasive", "compliance")
 CLASS_COLOUR = {"objection": "blue", "bare_refusal": "grey", "evasive": "purple", "compliance": "vermilion"}
@@ -62,10 +66,19 @@ def stacked_shares(axes: Any, rows: Sequence[tuple[str, dict[str, int]]], *, hor
         ends = [end + share for end, share in zip(ends, shares, strict=True)]
 
 
-def widest_reach(rows: Sequence[dict[str, int]]) -> float:
+def widest_reach(bars: Iterable[Classed]) -> float:
     """Bound how uncertain the shares of a stacked figure are: how far their 95 % intervals reach, in points."""
-    reaches = [wilson_interval(k, sum(counts.values())).reach for counts in rows for k in counts.values()]
+    reaches = [
+        rate_interval([found == label for _, found in bar], groups=[prompt for prompt, _ in bar]).reach
+        for bar in bars
+        for label in {found for _, found in bar}
+    ]
     return 100 * max(reaches, default=0.0)
+
+
+def class_counts(bar: Classed) -> dict[str, int]:
+    """Count a bar's classes."""
+    return dict(Counter(label for _, label in bar))
 
 
 def percent_axis(axis: Any) -> None:

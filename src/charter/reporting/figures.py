@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,9 @@ from charter.records import Measurement, Trace
 from charter.reporting import wording
 from charter.reporting.charts import (
     Chart,
+    Classed,
     around,
+    class_counts,
     model_colour,
     percent_axis,
     series_colour,
@@ -21,7 +22,7 @@ from charter.reporting.charts import (
 from charter.reporting.reading import RunData
 from charter.reporting.svg import COLOUR, draw, legible
 from charter.reporting.verdict import REFERENCE_LOSS_LIMIT
-from charter.statistics import Interval, wilson_interval
+from charter.statistics import Interval, rate_interval
 
 ResponseClassOf = Callable[[str, str], str]
 _Bounded = tuple[float, float | None, float | None]  # a value and its interval, where it has one
@@ -104,6 +105,8 @@ def _point(model: str, base: str, measurements: tuple[Measurement, ...], up: str
     if x.difference is None:
         return None
     base_value = x.value - x.difference
+    if base_value <= 0:  # then no change is a share of it
+        return None
     low, high = (None if end is None else end / base_value for end in (x.difference_low, x.difference_high))
     return _Point(model, (x.difference / base_value, low, high), vertical)
 
@@ -118,10 +121,8 @@ def response_classes(data: RunData) -> Chart:
     found = [r for r in data.responses if r.prompt.kind == "red_team"]
     models = list(data.evaluation.models) if data.evaluation else []
     models += sorted({r.model for r in found} - set(models))
-    counts = {model: Counter(r.label for r in found if r.model == model) for model in models}
-    rows = [
-        (model, {str(label): n for label, n in counts[model].items()}) for model in reversed(models) if counts[model]
-    ]
+    bars = {model: [(r.prompt.id, str(r.label)) for r in found if r.model == model] for model in reversed(models)}
+    rows = [(model, class_counts(bar)) for model, bar in bars.items() if bar]
     if not rows:
         return Chart(name, title, f"Not drawn: {data.why_missing('data/responses.parquet')}")
     refusals = {
@@ -136,8 +137,9 @@ def response_classes(data: RunData) -> Chart:
         if shown:
             _refusal_panel(panels[1], [(model, refusals[model]) for model in shown], models)
 
-    reach = widest_reach([counts for _, counts in rows])
-    n = wording.count(min(sum(counts.values()) for _, counts in rows))
+    reach = widest_reach(bars.values())
+    sizes = sorted({len(bar) for bar in bars.values() if bar})
+    n = wording.count(sizes[0]) if len(sizes) == 1 else f"{wording.count(sizes[0])} to {wording.count(sizes[-1])}"
     over = ""
     if shown:
         n_twins = wording.count(refusals[shown[0]].n)
@@ -189,7 +191,8 @@ def effect_per_round(data: RunData, classify: ResponseClassOf) -> Chart:
     if not traces:
         return Chart(name, title, f"Not drawn: {data.why_missing('data/traces.parquet')}")
     n_rounds = max(len(trace.rounds) for trace in traces)
-    rows = [_classes_after(traces, number, classify) for number in range(n_rounds + 1)]
+    bars = [_classes_after(traces, number, classify) for number in range(n_rounds + 1)]
+    rows = [class_counts(bar) for bar in bars]
     changed = [_share(traces, number, _is_changed) for number in range(1, n_rounds + 1)]
     flagged = [_share(traces, number, _is_flagged) for number in range(1, n_rounds + 1)]
     names = ["initial", *(f"round {number}" for number in range(1, n_rounds + 1))]
@@ -210,12 +213,17 @@ def effect_per_round(data: RunData, classify: ResponseClassOf) -> Chart:
 
     caption = (
         f"Above: response classes, read by rules, of {wording.count(len(traces))} red-team traces before and after "
-        f"each round; 95 % intervals reach at most {widest_reach(rows):.1f} points from their share. Below: revisions "
+        f"each round; 95 % intervals reach at most {widest_reach(bars):.1f} points from their share. Below: revisions "
         "that changed the response, and revisions with a quality flag, with 95 % intervals."
     )
     spoken = "; ".join(
         f"{when}: " + ", ".join(f"{k} {v}" for k, v in sorted(counts.items()))
         for when, counts in zip(names, rows, strict=True)
+    )
+    spoken += "".join(
+        f"; {what}: {wording.listing([wording.value(share.value, 'rate') for share in shares])}"
+        for what, shares in (("changed", changed), ("flagged", flagged))
+        if shares
     )
     return Chart(name, title, caption, draw(name, f"{title}. {spoken}", 4.0, paint))
 
@@ -225,9 +233,9 @@ def text_after(trace: Trace, number: int) -> str:
     return trace.rounds[number - 1].revision if number else trace.initial
 
 
-def _classes_after(traces: list[Trace], number: int, classify: ResponseClassOf) -> dict[str, int]:
+def _classes_after(traces: list[Trace], number: int, classify: ResponseClassOf) -> Classed:
     reached = [trace for trace in traces if len(trace.rounds) >= number]
-    return dict(Counter(str(classify(trace.prompt.text, text_after(trace, number))) for trace in reached))
+    return [(trace.prompt.id, str(classify(trace.prompt.text, text_after(trace, number)))) for trace in reached]
 
 
 def _is_changed(trace: Trace, number: int) -> bool:
@@ -240,7 +248,7 @@ def _is_flagged(trace: Trace, number: int) -> bool:
 
 def _share(traces: list[Trace], number: int, test: Callable[[Trace, int], bool]) -> Interval:
     reached = [trace for trace in traces if len(trace.rounds) >= number]
-    return wilson_interval(sum(test(trace, number) for trace in reached), len(reached))
+    return rate_interval([test(trace, number) for trace in reached], groups=[trace.prompt.id for trace in reached])
 
 
 def _share_line(axes: Any, shares: list[Interval], colour: str, label: str, offset: float) -> None:

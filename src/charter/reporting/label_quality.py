@@ -52,8 +52,12 @@ class PrincipleQuality:
 
 @dataclass(frozen=True)
 class BothOrders:
-    """One pair under one principle: P(a is better), asked with a shown first and with b shown first."""
+    """One pair under one principle: P(a is better), asked with a shown first and with b shown first.
 
+    ``prompt`` is the id of the pair's prompt, which is what several such readings hang together by.
+    """
+
+    prompt: str
     shown_first: float
     shown_second: float
 
@@ -146,7 +150,7 @@ def _orders_of(preference: Preference | Comparison) -> list[tuple[str, BothOrder
     read = {(v.principle, v.order): v.p_a for v in preference.verdicts if v.p_a is not None}
     principles = dict.fromkeys(verdict.principle for verdict in preference.verdicts)
     return [
-        (principle, BothOrders(read[principle, "ab"], read[principle, "ba"]))
+        (principle, BothOrders(preference.prompt.id, read[principle, "ab"], read[principle, "ba"]))
         for principle in principles
         if (principle, "ab") in read and (principle, "ba") in read
     ]

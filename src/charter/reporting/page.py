@@ -13,14 +13,13 @@ from pathlib import Path
 from charter.files.tables import write_whole
 from charter.reporting import results_sections, run_sections
 from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, gather
-from charter.reporting.cautions import scripted_roles
 from charter.reporting.charts import Chart
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
 from charter.reporting.label_figures import label_distribution, option_mass, position_bias
 from charter.reporting.markup import fill, join, json_text
 from charter.reporting.reading import RunData, read_run
 from charter.reporting.training_figures import training_curves
-from charter.reporting.verdict import weigh
+from charter.reporting.verdict import weigh_run
 from charter.text_quality import classify_response
 
 _SCRIPTS = ("differences.js", "rows.js", "browser.js", "life.js")
@@ -54,9 +53,7 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
         max_rows: how many rows the row browser holds; above it, a seeded sample of prompts.
         max_bytes: how large their JSON may become.
     """
-    evaluation = data.evaluation
-    models, found = (evaluation.models, evaluation.measurements) if evaluation else ((), ())
-    findings = weigh(models, found, scripted="policy" in scripted_roles(data))
+    findings = weigh_run(data)
     classify = functools.cache(classify_response)  # a figure and the row browser ask about the same texts
     gathered = gather(data, classify=classify, max_rows=max_rows, max_bytes=max_bytes)
     style = _template("page.css")

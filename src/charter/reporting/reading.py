@@ -109,11 +109,19 @@ class Environment(_Lenient):
     models: dict[str, ModelUsed] = {}
 
 
+def _known_keys(measurements: Any) -> Any:
+    """Take of each measurement the keys that are known here: a record refuses others."""
+    if not isinstance(measurements, list):
+        return measurements
+    known = Measurement.model_fields
+    return [{key: one[key] for key in one if key in known} if isinstance(one, dict) else one for one in measurements]
+
+
 class Evaluation(_Lenient):
     """The measured models, base first and the final model last, and their figures."""
 
     models: tuple[str, ...] = ()
-    measurements: tuple[Measurement, ...] = ()
+    measurements: Annotated[tuple[Measurement, ...], BeforeValidator(_known_keys)] = ()
 
 
 @dataclass(frozen=True)
@@ -186,7 +194,7 @@ class _Folder:
         self.n_found += 1
         try:
             return parse(path)
-        except (OSError, ValueError, UserError) as error:  # a ValidationError is a ValueError
+        except (OSError, ValueError, RecursionError, UserError) as error:  # a ValidationError is a ValueError
             self.unreadable[part] = _first_line(error).replace(f"{self.path}{os.sep}", "")
             return default
 

@@ -84,7 +84,8 @@ def rows(data: RunData, gathered: Rows) -> Markup:
         parts = ("data/traces.parquet", "data/pairs.parquet", "data/responses.parquet")
         why = [element("li", data.why_missing(part)) for part in parts]
         return section("rows", "Rows", element("ul", why, class_="missing"))
-    note = f"All {wording.count(gathered.n_rows)} rows about {wording.count(gathered.n_prompts)} prompts."
+    rows, prompts = wording.counted(gathered.n_rows, "row"), wording.counted(gathered.n_prompts, "prompt")
+    note = f"All {rows} about {prompts}."
     if gathered.is_sample:
         note = (
             f"A sample: {wording.count(gathered.n_rows)} of {wording.count(gathered.n_all_rows)} rows, all those about "

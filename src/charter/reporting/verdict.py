@@ -11,7 +11,8 @@ from typing import Literal
 
 from charter.records import Measurement
 from charter.reporting import wording
-from charter.reporting.cautions import LEAST_ROWS
+from charter.reporting.cautions import LEAST_ROWS, scripted_roles
+from charter.reporting.reading import Evaluation, RunData
 
 Outcome = Literal["worse", "better", "unclear", "neutral"]
 
@@ -120,6 +121,12 @@ def weigh(models: tuple[str, ...], measurements: tuple[Measurement, ...], *, scr
         uncompared=tuple(wording.subject(m) for m in own if id(m) not in compared),
         scripted=scripted,
     )
+
+
+def weigh_run(data: RunData) -> Findings:
+    """Sort the changes that a run's evaluation measured; none, where there is no evaluation."""
+    found = data.evaluation or Evaluation()
+    return weigh(found.models, found.measurements, scripted="policy" in scripted_roles(data))
 
 
 def _change(measurement: Measurement, first: str, everything: tuple[Measurement, ...]) -> Change | None:

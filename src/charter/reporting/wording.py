@@ -98,7 +98,7 @@ def rows(measurement: Measurement) -> str:
 
 
 def _in_groups(n_groups: int | None) -> str:
-    return "" if n_groups is None else f" in {count(n_groups)} group{'s' if n_groups != 1 else ''}"
+    return "" if n_groups is None else f" in {counted(n_groups, 'group')}"
 
 
 def change_interval(low: float | None, high: float | None, unit: str) -> str:
@@ -142,9 +142,14 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", _MINUS)
 
 
+def counted(number: int, thing: str) -> str:
+    """Write how many there are of what has a regular plural: ``1 row``, ``2 rows``."""
+    return f"{count(number)} {thing}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Write a length of time to two units: ``1 h 4 min``, ``3 min 20 s``, ``4.2 s``."""
-    if seconds < 60:
+    if seconds < 59.95:  # what rounds to a minute is one
         return f"{seconds:.1f}{_TIE}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -21,7 +21,7 @@ def do_dpo(run: Run) -> Summary:
     n_in = len(found) + len(held_out)
     left_out = {"held out": len(held_out), "over the shares of dpo.kinds": len(found) - len(train)}
     if run.recipe.models.policy.engine == "scripted":
-        return _summary(n_in, len(train), left_out) | {"training": SKIPPED}
+        return _summary(n_in, len(train), left_out, n_trained=0) | {"training": SKIPPED}
     if not train:
         raise RunError(f"{run.data('preferences')}: {_why_none(found, held_out, settings.kinds)}")
     from charter.training.dpo import dpo
@@ -35,7 +35,8 @@ def do_dpo(run: Run) -> Summary:
         nll_weight=settings.nll_weight,
         **training_arguments(run, "dpo", settings),
     )
-    return _summary(n_in, result.n_rows, left_out | untrained(result)) | {"training": result.to_json()}
+    left_out |= untrained(result)
+    return _summary(n_in, result.n_rows, left_out, n_trained=result.n_rows) | {"training": result.to_json()}
 
 
 def _why_none(
@@ -48,7 +49,8 @@ def _why_none(
         kinds = ", ".join(f"{n} {kind}" for kind, n in there.items())
         return (
             f"there are {kinds} preferences to train on and none of {wanting[0]}, which 'dpo.kinds' gives a share; "
-            "stages/pairs.json says why. Ask for more of them with pairs.kinds and pairs.n, or take dpo.kinds out"
+            "stages/pairs.json and stages/label.json say why. Ask for more with pairs.kinds and pairs.n, or take "
+            "dpo.kinds out"
         )
     return (
         f"holds {len(found) + len(held_out)} preferences and none to train on; stages/pairs.json and "
@@ -56,6 +58,6 @@ def _why_none(
     )
 
 
-def _summary(n_in: int, n_trained: int, left_out: Mapping[str, int]) -> Summary:
+def _summary(n_in: int, n_done: int, left_out: Mapping[str, int], *, n_trained: int) -> Summary:
     counts = {"trained on": n_trained, "held out": left_out["held out"]}
-    return summarise(n_in, n_trained, filtered={reason: n for reason, n in left_out.items() if n}, counts=counts)
+    return summarise(n_in, n_done, filtered={reason: n for reason, n in left_out.items() if n}, counts=counts)

@@ -16,6 +16,7 @@ from charter.statistics.resampling import (
     Groups,
     Limits,
     bootstrap_bounds,
+    effective_n,
     finite,
     group_codes,
     group_totals,
@@ -62,7 +63,7 @@ def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Inte
     return Interval(successes / n, *_wilson(successes / n, n, confidence), n)
 
 
-def _wilson(rate: float, n: int, confidence: float) -> tuple[float, float]:
+def _wilson(rate: float, n: float, confidence: float) -> tuple[float, float]:
     z = normal_quantile(confidence)
     centre = rate + z * z / (2 * n)
     half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
@@ -113,25 +114,25 @@ def rate_interval(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
-    """Bound a rate: Wilson's interval where rows are independent, a clustered bootstrap where they share groups.
+    """Bound a rate by Wilson's score interval, over as many rows as the groups are worth (see ``effective_n``).
 
-    A tie counts a half; a rate with ties is bootstrapped too. Where the bootstrap bounds nothing (fewer than five
-    groups, or groups that are all alike), Wilson's interval is taken as if each group were one row, the widest reading
-    of the data.
+    A tie counts a half. It varies less than a win or a loss, which Wilson's interval does not know: a rate with ties is
+    bootstrapped, unless there are fewer than five groups, or groups that are all alike. Source for rates in groups:
+    Dean and Pagano 2015, J. Surv. Stat. Methodol. 3(4).
 
     Raises:
         ValueError: for no outcomes, outcomes other than 0, 0.5 and 1, or groups of another length.
     """
     array = with_ties(outcomes, "outcomes")
-    n_groups = len(group_totals(array, groups)[0])
-    if n_groups == len(array) and not (array == TIE).any():
-        return wilson_interval(int(array.sum()), len(array), confidence=confidence)
-    found = mean_interval(
-        array, groups=groups, n_resamples=n_resamples, seed=seed, confidence=confidence, limits=(0.0, 1.0)
-    )
-    if found.low is None:
-        return Interval(found.value, *_wilson(found.value, n_groups, confidence), found.n, found.n_groups)
-    return found
+    if (array == TIE).any():
+        found = mean_interval(
+            array, groups=groups, n_resamples=n_resamples, seed=seed, confidence=confidence, limits=(0.0, 1.0)
+        )
+        if found.low is not None:
+            return found
+    rate, n_groups = float(array.mean()), len(group_totals(array, groups)[0])
+    low, high = _wilson(rate, effective_n(array, groups, confidence), confidence)
+    return Interval(rate, low, high, len(array), n_groups_of(len(array), n_groups))
 
 
 def statistic_interval(

@@ -19,6 +19,7 @@ from charter.statistics.resampling import (
     Limits,
     binary,
     bootstrap_bounds,
+    effective_n,
     finite,
     group_totals,
     n_groups_of,
@@ -28,6 +29,7 @@ from charter.statistics.resampling import (
 )
 
 _EXACT_GROUPS = 12  # 2**12 sign patterns are about as many as the draws they replace
+_HALVINGS = 60  # of an interval of length 2: down to the last digit of a float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +62,46 @@ def paired_rate_difference(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> PairedDifference:
-    """Compare two rates on the same rows: bootstrap interval over pairs, and McNemar's exact test.
+    """Compare two rates on the same rows: Tango's score interval, and McNemar's exact test.
 
     The test looks only at the rows that changed: under no effect the number that went the rarer way is binomial with
     probability 1/2, and its lower tail is doubled. That takes rows to be independent; where rows share groups, whole
-    groups are sign-flipped instead (see ``paired_mean_difference``). Where the bootstrap bounds nothing (fewer than
-    five groups, or all alike, as when no row changed), the adjusted interval of Agresti and Min stands in,
-    with as many rows as there are groups. Sources: McNemar 1947, Psychometrika 12(2); Agresti and Min 2005, Stat. Med.
-    24(5).
+    groups are sign-flipped instead (see ``paired_mean_difference``), and the interval is of as many rows as the groups
+    are worth (see ``effective_n``). Sources: McNemar 1947, Psychometrika 12(2); Tango 1998, Stat. Med. 17(8).
+
+    Args:
+        base: outcomes, 0 or 1.
+        value: of the same rows in the same order.
+        groups: what each row shares with others.
+        n_resamples: how many sign patterns are drawn for more than 12 groups.
+        seed: of the draws.
+        confidence: of the interval.
 
     Raises:
         ValueError: for rows that are not paired, outcomes other than 0 and 1, or groups of another length.
     """
-    before, after = binary(base, "base"), binary(value, "value")
-    result = paired_mean_difference(
-        before, after, groups=groups, n_resamples=n_resamples, seed=seed, confidence=confidence, limits=(-1.0, 1.0)
+    before, after = _paired(binary(base, "base"), binary(value, "value"))
+    change = after - before
+    sums, _ = group_totals(change, groups)
+    worse, better = int((change < 0).sum()), int((change > 0).sum())
+    n, n_groups = len(change), n_groups_of(len(change), len(sums))
+    p_value, method = (
+        (_binomial(worse, better), "exact McNemar")
+        if n_groups is None
+        else _sign_flip(sums, n_resamples=n_resamples, seed=seed)
     )
-    low, high, p_value, method = result.low, result.high, result.p_value, result.method
-    worse, better = int((after < before).sum()), int((after > before).sum())
-    if result.n_groups is None:
-        p_value, method = _binomial(worse, better), "exact McNemar"
-    if low is None:
-        n_groups = result.n_groups or len(before)
-        low, high = _agresti_min(worse / len(before), better / len(before), n_groups, confidence)
-    return replace(result, low=low, high=high, p_value=p_value, method=method)
+    low, high = _tango(worse / n, better / n, effective_n(change, groups, confidence), confidence)
+    return PairedDifference(
+        base=float(before.mean()),
+        value=float(after.mean()),
+        difference=float(change.mean()),
+        low=low,
+        high=high,
+        p_value=p_value,
+        n=n,
+        method=method,
+        n_groups=n_groups,
+    )
 
 
 def paired_mean_difference(
@@ -107,11 +125,7 @@ def paired_mean_difference(
     Raises:
         ValueError: for rows that are not paired, values that are not finite, or groups of another length.
     """
-    before, after = finite(base, "base"), finite(value, "value")
-    if before.shape != after.shape:
-        raise ValueError(
-            f"{len(before)} rows of base and {len(after)} of value: expected the same rows in the same order"
-        )
+    before, after = _paired(finite(base, "base"), finite(value, "value"))
     sums, sizes = group_totals(after - before, groups)
     difference = float((after - before).mean())
     means = resampled_means(sums, sizes, n_resamples=n_resamples, seed=seed)
@@ -178,7 +192,7 @@ def seed_averaged_difference(
     low, high = pooled.low, pooled.high
     if low is None and are_outcomes:
         n_groups = pooled.n_groups or pooled.n
-        low, high = _agresti_min(float((per_seed < 0).mean()), float((per_seed > 0).mean()), n_groups, confidence)
+        low, high = _tango(float((per_seed < 0).mean()), float((per_seed > 0).mean()), n_groups, confidence)
     return replace(
         pooled,
         low=low,
@@ -213,6 +227,14 @@ def even_test(
     return _sign_flip(sums, n_resamples=n_resamples, seed=seed)
 
 
+def _paired(before: Floats, after: Floats) -> tuple[Floats, Floats]:
+    if before.shape != after.shape:
+        raise ValueError(
+            f"{len(before)} rows of base and {len(after)} of value: expected the same rows in the same order"
+        )
+    return before, after
+
+
 def _sign_flip(sums: Floats, *, n_resamples: int, seed: int) -> tuple[float, str]:
     # Sums equal up to rounding count as equal, or ties would depend on the order of adding.
     threshold = abs(float(sums.sum())) - 1e-9 * float(np.abs(sums).sum())
@@ -236,10 +258,30 @@ def _binomial(worse: int, better: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def _agresti_min(worse: float, better: float, n: int, confidence: float) -> tuple[float, float]:
-    # Half a row is added to each of the four cells of the paired table: two rows in all.
-    total = n + 2
-    difference = n * (better - worse) / total
-    changed = (n * (better + worse) + 1) / total
-    half = normal_quantile(confidence) * math.sqrt((changed - difference**2) / total)
-    return max(-1.0, difference - half), min(1.0, difference + half)
+def _tango(worse: float, better: float, n: float, confidence: float) -> tuple[float, float]:
+    """Bound a difference of paired rates by the differences that a score test of these rows does not refuse.
+
+    Args:
+        worse: the share of rows that went from 1 to 0.
+        better: the share that went from 0 to 1.
+        n: how many rows there are, or as how many they count.
+        confidence: of the interval.
+    """
+    found, z = better - worse, normal_quantile(confidence)
+
+    def end(limit: float) -> float:
+        inside, outside = found, limit
+        for _ in range(_HALVINGS):
+            middle = (inside + outside) / 2
+            refused = (found - middle) ** 2 * n > z * z * _variance(worse, better, middle)
+            inside, outside = (inside, middle) if refused else (middle, outside)
+        return inside
+
+    return end(-1.0), end(1.0)
+
+
+def _variance(worse: float, better: float, difference: float) -> float:
+    """Estimate a row's variance if this were the true difference: the rest of the table by maximum likelihood."""
+    b = (2 + worse - better) * difference - worse - better  # q = P(worse) solves 2 q² + b q = worse d (1 - d)
+    root = math.sqrt(max(0.0, b * b + 8 * worse * difference * (1 - difference)))
+    return (root - b) / 2 + difference * (1 - difference)

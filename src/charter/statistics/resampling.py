@@ -72,6 +72,31 @@ def group_totals(array: Floats, groups: Groups | None) -> tuple[Floats, Floats]:
     return np.bincount(codes, weights=array).astype(np.float64), np.bincount(codes).astype(np.float64)
 
 
+def effective_n(array: Floats, groups: Groups | None, confidence: float) -> float:
+    """Say as how many independent rows the rows of groups bound their mean.
+
+    The number of rows, divided by how much more the mean varies between groups than it would between as many
+    independent rows (the design effect), and by ``(t / z)²`` for a spread that is known from the groups alone. Fewer
+    than ``MIN_GROUPS`` groups, or rows that are all alike, show no spread: then the number of groups, which takes each
+    group for one row. Source: Korn and Graubard 1998, Surv. Methodol. 24(2).
+
+    Args:
+        array: the rows' values.
+        groups: what each row shares with others; None, or groups of one row each, leave the number of rows.
+        confidence: of the interval that the number is for.
+    """
+    sums, _ = group_totals(array - array.mean(), groups)
+    n, n_groups = len(array), len(sums)
+    if n_groups in {n, 1}:
+        return n_groups
+    spread, of_groups = float(np.square(array - array.mean()).sum()), float(np.square(sums).sum())
+    if n_groups < MIN_GROUPS or spread <= _ROUNDING or of_groups <= _ROUNDING:
+        return n_groups
+    design_effect = of_groups * n_groups / (n_groups - 1) / spread
+    known = normal_quantile(confidence) / t_quantile(confidence, n_groups - 1)
+    return float(max(1.0, min(n, n / design_effect * known**2)))
+
+
 def n_groups_of(n: int, n_groups: int) -> int | None:
     """Give the number of groups to be told beside the number of rows: None where each row is its own."""
     return None if n_groups == n else n_groups

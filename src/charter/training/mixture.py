@@ -128,7 +128,7 @@ def shuffled(rows: Sequence[SftRow], seed: int) -> list[SftRow]:
 
 
 def in_shares(rows: Sequence[OfPromptT], shares: Mapping[PromptKind, float], seed: int) -> list[OfPromptT]:
-    """Take as many preferences as there are in these shares of the kinds of prompt, in the order in which they came.
+    """Keep as many preferences as shares of the kinds of prompt allow, in their order.
 
     How many pairs a kind gives depends on the model, and a model that learns from pairs of two kinds when to object
     learns their ratio with it. The kind that is scarcest for its share says how many there are in all; which of the

@@ -57,7 +57,7 @@ function listTrace(life, trace) {
     answer: textAt(last ? last.revision : trace.initial),
     chips: [
       chip(`${said(trace.initial_class)} → ${said(finalClass)}`),
-      chip(`${trace.rounds.length} rounds`),
+      chip(trace.rounds.length === 1 ? "1 round" : `${trace.rounds.length} rounds`),
       trace.flags.map((flag) => chip(flag, "warn")),
     ],
     texts: [trace.initial, ...trace.rounds.flatMap((round) => [round.critique, round.revision])],
@@ -166,10 +166,10 @@ const tabs = [
 const rowById = new Map();
 for (const tab of tabs) {
   for (const row of tab.rows) {
-    rowById.set(row.id, row);
-    if (row.other) rowById.set(row.other, row);
-    for (const id of [row.life.id, ...[...row.life.comparisons, ...row.life.readings].map((judged) => judged.id)]) {
-      if (!rowById.has(id)) rowById.set(id, row);
+    const judged = [...row.life.comparisons, ...row.life.readings].map((one) => one.id);
+    row.ids = [row.id, ...(row.other ? [row.other] : []), row.life.id, ...judged];
+    for (const id of row.ids) {
+      if (!rowById.has(id) || id === row.id || id === row.other) rowById.set(id, row);
     }
   }
 }
@@ -189,7 +189,7 @@ function matching(tab, chosen, query, order) {
   const rows = tab.rows.filter(
     (row) =>
       Object.entries(chosen).every(([facet, value]) => !value || row.facets[facet].includes(value)) &&
-      (found === null || row.id.toLowerCase().includes(wanted) || row.texts.some((number) => found.has(number))),
+      (found === null || row.ids.some((id) => id.toLowerCase().includes(wanted)) || row.texts.some((number) => found.has(number))),
   );
   return ORDERS[order] ? rows.sort(ORDERS[order]) : rows;
 }
