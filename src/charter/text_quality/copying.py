@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import takewhile
 
 from charter.text_quality.sentences import plain, stems, words
 
@@ -27,17 +26,20 @@ def copies_example(prompt: str, text: str, examples: Iterable[str]) -> bool:
     shown = [_words_of(example) for example in examples]
     for example in shown:
         n_shared = _n_shared(own, example)
+        if n_shared < _OPENING:
+            continue
         n_shape = max((_n_shared(example, other) for other in shown if other != example), default=0)
         said = stems(" ".join(own[n_shape:n_shared]))
         n_wanted = _SAID if n_shape >= _OPENING else 1
-        if n_shared >= _OPENING and len(said) >= n_wanted and said - stems(prompt):
+        if len(said) >= n_wanted and said - stems(prompt):
             return True
     return False
 
 
 def _n_shared(one: Sequence[str], other: Sequence[str]) -> int:
     """Count the words with which both open."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    n = min(len(one), len(other))
+    return next((place for place in range(n) if one[place] != other[place]), n)
 
 
 @lru_cache(maxsize=64)
