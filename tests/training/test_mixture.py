@@ -242,6 +242,11 @@ def test_the_scarcest_kind_says_how_many_there_are() -> None:
     assert in_shares(rows, {"helpful": 1.0}, 3) == rows[-9:]
     assert in_shares(_of_kinds(red_team=3), shares, 3) == []
     assert in_shares([], shares, 3) == []
+    few: dict[PromptKind, float] = {"red_team": 0.9, "benign_twin": 0.1}
+    assert Counter(row.prompt.kind for row in in_shares(_of_kinds(red_team=3, benign_twin=40), few, 3)) == {
+        "red_team": 3,
+        "benign_twin": 1,  # no kind that has a share is left out for rounding
+    }
 
 
 @given(n_red=st.integers(1, 40), n_twins=st.integers(1, 40), share=st.floats(0.05, 0.95), seed=st.integers(0, 3))
@@ -251,7 +256,7 @@ def test_shares_hold_whatever_there_is(n_red: int, n_twins: int, share: float, s
     kept = in_shares(rows, {"red_team": share, "benign_twin": 1 - share}, seed)
     n = Counter(row.prompt.kind for row in kept)
     assert n["red_team"] == n_red or n["benign_twin"] == n_twins
-    assert abs(n["red_team"] * (1 - share) - n["benign_twin"] * share) <= 0.5 + 1e-9
+    assert abs(n["red_team"] * (1 - share) - n["benign_twin"] * share) <= max(0.5, 1 - share, share) + 1e-9
     assert [row for row in rows if row in kept] == kept
     drawn = in_shares(rows[::-1], {"red_team": share, "benign_twin": 1 - share}, seed)
     assert {row.id for row in drawn} == {row.id for row in kept}

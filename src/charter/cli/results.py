@@ -49,11 +49,12 @@ def _evaluated(folder: Path) -> tuple[RunData, tuple[Measurement, ...]]:
     Raises:
         RunError: where there are figures that cannot be read.
     """
+    from charter.damage import find_damage
     from charter.reporting.reading import read_run
 
     data, part = read_run(folder), "evaluation.json"
     if part in data.unreadable:
-        raise RunError(f"{folder / part}: cannot be read ({data.unreadable[part]})")
+        raise RunError("\n".join(map(str, find_damage(folder, ["evaluate"]))))
     return data, data.evaluation.measurements if data.evaluation else ()
 
 

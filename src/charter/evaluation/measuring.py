@@ -47,8 +47,8 @@ def measure(
         unit: ``rate`` values are outcomes, others are averaged.
         better: which direction is good.
         rows: the file that holds the rows behind it.
-        groups: the group of each row, where rows hang together (a prompt and its twin, pairs of one prompt): whole
-            groups are resampled then.
+        groups: the group of each row, where rows hang together (a prompt and its twin, pairs of one prompt): they
+            count as the rows that they are worth.
         against_even: whether one half is what chance gives, and each model is tested against it.
     """
     return [

@@ -120,8 +120,8 @@ def _known_keys(measurements: Any) -> Any:
 class Evaluation(_Lenient):
     """The measured models, base first and the final model last, and their figures."""
 
-    models: tuple[str, ...] = ()
-    measurements: Annotated[tuple[Measurement, ...], BeforeValidator(_known_keys)] = ()
+    models: tuple[str, ...]
+    measurements: Annotated[tuple[Measurement, ...], BeforeValidator(_known_keys)]
 
 
 @dataclass(frozen=True)

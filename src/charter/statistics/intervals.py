@@ -16,10 +16,10 @@ from charter.statistics.resampling import (
     Groups,
     Limits,
     bootstrap_bounds,
-    effective_n,
     finite,
     group_codes,
     group_totals,
+    n_effective,
     n_groups_of,
     normal_quantile,
     resampled_means,
@@ -114,7 +114,7 @@ def rate_interval(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
-    """Bound a rate by Wilson's score interval, over as many rows as the groups are worth (see ``effective_n``).
+    """Bound a rate by Wilson's score interval, over as many rows as the groups are worth (see ``n_effective``).
 
     A tie counts a half. It varies less than a win or a loss, which Wilson's interval does not know: a rate with ties is
     bootstrapped, unless there are fewer than five groups, or groups that are all alike. Source for rates in groups:
@@ -131,7 +131,7 @@ def rate_interval(
         if found.low is not None:
             return found
     rate, n_groups = float(array.mean()), len(group_totals(array, groups)[0])
-    low, high = _wilson(rate, effective_n(array, groups, confidence), confidence)
+    low, high = _wilson(rate, n_effective(array, groups, confidence), confidence)
     return Interval(rate, low, high, len(array), n_groups_of(len(array), n_groups))
 
 

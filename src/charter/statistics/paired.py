@@ -19,9 +19,9 @@ from charter.statistics.resampling import (
     Limits,
     binary,
     bootstrap_bounds,
-    effective_n,
     finite,
     group_totals,
+    n_effective,
     n_groups_of,
     normal_quantile,
     resampled_means,
@@ -67,7 +67,7 @@ def paired_rate_difference(
     The test looks only at the rows that changed: under no effect the number that went the rarer way is binomial with
     probability 1/2, and its lower tail is doubled. That takes rows to be independent; where rows share groups, whole
     groups are sign-flipped instead (see ``paired_mean_difference``), and the interval is of as many rows as the groups
-    are worth (see ``effective_n``). Sources: McNemar 1947, Psychometrika 12(2); Tango 1998, Stat. Med. 17(8).
+    are worth (see ``n_effective``). Sources: McNemar 1947, Psychometrika 12(2); Tango 1998, Stat. Med. 17(8).
 
     Args:
         base: outcomes, 0 or 1.
@@ -90,7 +90,7 @@ def paired_rate_difference(
         if n_groups is None
         else _sign_flip(sums, n_resamples=n_resamples, seed=seed)
     )
-    low, high = _tango(worse / n, better / n, effective_n(change, groups, confidence), confidence)
+    low, high = _tango(worse / n, better / n, n_effective(change, groups, confidence), confidence)
     return PairedDifference(
         base=float(before.mean()),
         value=float(after.mean()),
@@ -157,8 +157,8 @@ def seed_averaged_difference(
 
     Every prompt's difference is averaged over the seeds first, and prompts are resampled then, so all seeds share a
     resample. The interval speaks of these seeds on other prompts; how much another seed would differ is what
-    ``per_seed`` shows (three seeds are too few to bootstrap). Where outcomes are 0 and 1 and the bootstrap bounds
-    nothing, the interval is that of ``paired_rate_difference``, of the average shares that changed either way.
+    ``per_seed`` shows (three seeds are too few to bootstrap). Where outcomes are 0 and 1 the interval is that of
+    ``paired_rate_difference``, of the rows of all seeds, those of a prompt in one group; else means are bootstrapped.
 
     Args:
         bases: a row of outcomes for each seed, or a single one where all seeds share a base.
@@ -190,9 +190,10 @@ def seed_averaged_difference(
         limits=(-1.0, 1.0) if are_outcomes else ANY_NUMBER,
     )
     low, high = pooled.low, pooled.high
-    if low is None and are_outcomes:
-        n_groups = pooled.n_groups or pooled.n
-        low, high = _tango(float((per_seed < 0).mean()), float((per_seed > 0).mean()), n_groups, confidence)
+    if are_outcomes:
+        shared = [*(range(pooled.n) if groups is None else groups)] * len(per_seed)
+        n = n_effective(per_seed.ravel(), shared, confidence)
+        low, high = _tango(float((per_seed < 0).mean()), float((per_seed > 0).mean()), n, confidence)
     return replace(
         pooled,
         low=low,

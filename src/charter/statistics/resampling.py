@@ -1,7 +1,8 @@
 """Rows of numbers and their groups: checked, totalled, resampled.
 
-A *group* is what rows share that makes them dependent: a context, a prompt asked twice. Wherever groups are given they
-are resampled or flipped whole, so that a hundred rows of five contexts count as five observations.
+A *group* is what rows share that makes them dependent: a context, a prompt asked twice. Wherever groups are given
+they are resampled or flipped whole, or counted as the rows that they are worth: a hundred rows of five contexts are not
+a hundred observations.
 """
 
 from __future__ import annotations
@@ -72,29 +73,34 @@ def group_totals(array: Floats, groups: Groups | None) -> tuple[Floats, Floats]:
     return np.bincount(codes, weights=array).astype(np.float64), np.bincount(codes).astype(np.float64)
 
 
-def effective_n(array: Floats, groups: Groups | None, confidence: float) -> float:
-    """Say as how many independent rows the rows of groups bound their mean.
+def n_effective(array: Floats, groups: Groups | None, confidence: float) -> float:
+    """Count the independent rows that would bound a rate, or its change, as tightly as these grouped rows do.
 
     The number of rows, divided by how much more the mean varies between groups than it would between as many
-    independent rows (the design effect), and by ``(t / z)²`` for a spread that is known from the groups alone. Fewer
-    than ``MIN_GROUPS`` groups, or rows that are all alike, show no spread: then the number of groups, which takes each
-    group for one row. Source: Korn and Graubard 1998, Surv. Methodol. 24(2).
+    independent rows (the design effect), and by ``(t / z)²``, since that is known from the groups alone: from those
+    that hold a row unlike the most. Where fewer than ``MIN_GROUPS`` hold one, nothing shows how rows of a group hang
+    together, and each group counts as one row at most. Source: Korn and Graubard 1998, Surv. Methodol. 24(2).
 
     Args:
-        array: the rows' values.
+        array: the rows' values, of which there are few different ones.
         groups: what each row shares with others; None, or groups of one row each, leave the number of rows.
         confidence: of the interval that the number is for.
     """
-    sums, _ = group_totals(array - array.mean(), groups)
-    n, n_groups = len(array), len(sums)
-    if n_groups in {n, 1}:
+    codes = group_codes(len(array), groups)
+    n, n_groups = len(array), int(codes.max()) + 1
+    if n_groups == n:
+        return n
+    values, counts = np.unique(array, return_counts=True)
+    n_telling = len(np.unique(codes[array != values[counts.argmax()]]))
+    spread = float(np.square(array - array.mean()).sum())
+    of_groups = float(np.square(np.bincount(codes, weights=array - array.mean())).sum())
+    if n_telling == 0 or of_groups <= _ROUNDING:
         return n_groups
-    spread, of_groups = float(np.square(array - array.mean()).sum()), float(np.square(sums).sum())
-    if n_groups < MIN_GROUPS or spread <= _ROUNDING or of_groups <= _ROUNDING:
-        return n_groups
-    design_effect = of_groups * n_groups / (n_groups - 1) / spread
-    known = normal_quantile(confidence) / t_quantile(confidence, n_groups - 1)
-    return float(max(1.0, min(n, n / design_effect * known**2)))
+    found = n * spread / of_groups * (n_groups - 1) / n_groups
+    if n_telling < MIN_GROUPS:
+        return max(1.0, min(n_groups, found))
+    margin = normal_quantile(confidence) / t_quantile(confidence, n_telling - 1)
+    return max(1.0, min(n, found * margin**2))
 
 
 def n_groups_of(n: int, n_groups: int) -> int | None:

@@ -139,7 +139,7 @@ def in_shares(rows: Sequence[OfPromptT], shares: Mapping[PromptKind, float], see
     kept: set[str] = set()
     for kind, ids in of_kind.items():
         drawn = sorted(ids, key=lambda name: (derive_seed(seed, name, "dpo mixture"), name))
-        kept |= set(drawn[: round(scale * shares[kind])])
+        kept |= set(drawn[: max(1, round(scale * shares[kind]))] if scale else ())
     return [row for row in rows if row.id in kept]
 
 
