@@ -85,23 +85,13 @@ def paired_rate_difference(
     sums, _ = group_totals(change, groups)
     worse, better = int((change < 0).sum()), int((change > 0).sum())
     n, n_groups = len(change), n_groups_of(len(change), len(sums))
-    p_value, method = (
+    test = (
         (_binomial(worse, better), "exact McNemar")
         if n_groups is None
         else _sign_flip(sums, n_resamples=n_resamples, seed=seed)
     )
-    low, high = _tango(worse / n, better / n, n_effective(change, groups, confidence), confidence)
-    return PairedDifference(
-        base=float(before.mean()),
-        value=float(after.mean()),
-        difference=float(change.mean()),
-        low=low,
-        high=high,
-        p_value=p_value,
-        n=n,
-        method=method,
-        n_groups=n_groups,
-    )
+    bounds = _tango(worse / n, better / n, n_effective(change, groups, confidence), confidence)
+    return _difference(before, after, bounds, test, n_groups)
 
 
 def paired_mean_difference(
@@ -129,19 +119,9 @@ def paired_mean_difference(
     sums, sizes = group_totals(after - before, groups)
     difference = float((after - before).mean())
     means = resampled_means(sums, sizes, n_resamples=n_resamples, seed=seed)
-    low, high = bootstrap_bounds(difference, means, len(sums), confidence, limits)
-    p_value, method = _sign_flip(sums, n_resamples=n_resamples, seed=seed)
-    return PairedDifference(
-        base=float(before.mean()),
-        value=float(after.mean()),
-        difference=difference,
-        low=low,
-        high=high,
-        p_value=p_value,
-        n=len(before),
-        method=method,
-        n_groups=n_groups_of(len(before), len(sums)),
-    )
+    bounds = bootstrap_bounds(difference, means, len(sums), confidence, limits)
+    test = _sign_flip(sums, n_resamples=n_resamples, seed=seed)
+    return _difference(before, after, bounds, test, n_groups_of(len(before), len(sums)))
 
 
 def seed_averaged_difference(
@@ -234,6 +214,18 @@ def _paired(before: Floats, after: Floats) -> tuple[Floats, Floats]:
             f"{len(before)} rows of base and {len(after)} of value: expected the same rows in the same order"
         )
     return before, after
+
+
+def _difference(
+    before: Floats,
+    after: Floats,
+    bounds: tuple[float, float] | tuple[None, None],
+    test: tuple[float, str],
+    n_groups: int | None,
+) -> PairedDifference:
+    base, value = float(before.mean()), float(after.mean())
+    difference, (low, high), (p_value, method) = float((after - before).mean()), bounds, test
+    return PairedDifference(base, value, difference, low, high, p_value, len(before), method, n_groups=n_groups)
 
 
 def _sign_flip(sums: Floats, *, n_resamples: int, seed: int) -> tuple[float, str]:
