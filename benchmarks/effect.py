@@ -28,9 +28,11 @@ from charter.evaluation.behaviour import QUANTITIES
 from charter.files.tables import read_json, read_table
 from charter.journal_reading import read_journal
 from charter.prompts.grouping import prompt_groups
+from charter.prompts.reading import read_rows
 from charter.records import Prompt, Response, ResponseLabel, Scored
 from charter.reporting import wording
 from charter.statistics import PairedDifference, cohen_kappa, seed_averaged_difference
+from charter.status import read_run_recipe
 
 N_READ_BY_HAND = 50
 Values = Mapping[str, float]
@@ -57,6 +59,18 @@ def held_out(runs: Sequence[Path]) -> dict[str, Prompt]:
     """Find the prompts that any of these runs was measured on, by id."""
     prompts = [prompt for run in runs for prompt in read_table(run / "data" / "prompts.parquet", Prompt)]
     return {prompt.id: prompt for prompt in prompts if prompt.split == "evaluation"}
+
+
+def require_one_recipe(runs: Sequence[Path]) -> None:
+    """SystemExit unless the runs are of one recipe, each with a seed of its own."""
+    recipes = [read_run_recipe(run).model_dump(mode="json") for run in runs]
+    seeds = [recipe.pop("seed") for recipe in recipes]
+    if len(set(seeds)) < len(runs):
+        raise SystemExit(f"the seeds of these runs are {', '.join(map(str, seeds))}: name each run once")
+    for run, recipe in zip(runs, recipes, strict=True):
+        other = [key for key in recipe if recipe[key] != recipes[0][key]]
+        if other:
+            raise SystemExit(f"{run}: its recipe is not that of {runs[0]} ({', '.join(other)}): only seeds may differ")
 
 
 def require_unseen(measured: Mapping[str, Prompt], seen: Collection[str]) -> int:
@@ -118,27 +132,46 @@ def effects(
 
 
 def write_sample(run: Path, model: str, file: Path, seen: Collection[str] = ()) -> None:
-    """Write the base's and a model's answers to the same prompts, to be read by hand: no row says whose it is."""
+    """Write the base's and a model's answers to the same prompts, to be read by hand: no row says whose it is.
+
+    SystemExit where the file is there already: it may hold what somebody has read.
+    """
     answers = read_table(run / "data" / "responses.parquet", Response)
     draw = random.Random(0)  # noqa: S311 - not a secret
     prompts = sorted({one.prompt.id for one in answers if one.prompt.kind == "red_team"} - set(seen))
     drawn = set(draw.sample(prompts, min(N_READ_BY_HAND, len(prompts))))
     rows = [one for one in answers if one.prompt.id in drawn and one.model in {"base", model}]
     draw.shuffle(rows)
-    with file.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out)
-        writer.writerow(["id", "prompt", "response", "class_by_hand"])
-        writer.writerows([one.id, one.prompt.text, one.text, ""] for one in rows)
+    try:
+        with file.open("x", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(["id", "prompt", "response", "class_by_hand"])
+            writer.writerows([one.id, one.prompt.text, one.text, ""] for one in rows)
+    except OSError as error:  # a FileExistsError is one
+        raise SystemExit(f"{file}: cannot be written anew ({error.strerror}); name another file") from error
 
 
-def read_sample(run: Path, model: str, file: Path) -> ByHand:
+def read_sample(run: Path, model: str, file: Path, seen: Collection[str] = ()) -> ByHand:
     """Read the classes that a person gave to the answers of the base and a model, and compare them with the rules'."""
-    answers = {one.id: one for one in read_table(run / "data" / "responses.parquet", Response)}
-    with file.open(encoding="utf-8", newline="") as rows:
-        by_hand = {row.get("id") or "": (row.get("class_by_hand") or "").strip() for row in csv.DictReader(rows)}
-    wrong = {name for name in by_hand.values() if name not in get_args(ResponseLabel)}
-    if wrong or not by_hand.keys() <= answers.keys():
-        raise SystemExit(f"{file}: expected ids of {run}, each with a class of {', '.join(get_args(ResponseLabel))}")
+    table = read_table(run / "data" / "responses.parquet", Response)
+    answers = {one.id: one for one in table if one.model in {"base", model} and one.prompt.id not in seen}
+    by_hand: dict[str, str] = {}
+    for row in read_rows(str(file)):
+        given = {name: str(row.values.get(name) or "").strip() for name in ("id", "response", "class_by_hand")}
+        answer = answers.get(given["id"])
+        if answer is None or answer.text.strip() != given["response"]:
+            raise SystemExit(
+                f"{row.place}: is no answer of {run} that was to be read; name the files in the runs' order"
+            )
+        if given["id"] in by_hand:
+            raise SystemExit(f"{row.place}: the id {given['id']} was there before")
+        if given["class_by_hand"] not in get_args(ResponseLabel):
+            classes = ", ".join(get_args(ResponseLabel))
+            raise SystemExit(f"{row.place}: class_by_hand is {given['class_by_hand']!r}; expected {classes}")
+        by_hand[given["id"]] = given["class_by_hand"]
+    prompts = {one: {answers[k].prompt.id for k in by_hand if answers[k].model == one} for one in ("base", model)}
+    if prompts["base"] != prompts[model]:
+        raise SystemExit(f"{file}: rows are missing: not every prompt has its two answers here")
     return ByHand(
         {
             name: {
@@ -172,6 +205,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def tell(given: argparse.Namespace) -> None:
     """Measure the runs and print what was found; write the sample to be read, or read it."""
+    require_one_recipe(given.runs)
+    if given.by_hand and len(given.by_hand) != len(given.runs):
+        raise SystemExit(f"--by-hand names {len(given.by_hand)} files for {len(given.runs)} runs: name one for each")
     measured, seen = held_out(given.runs), held_out(given.unseen_by)
     n_left_out = require_unseen(measured, seen)
     found = effects(given.runs, measured, seen)
@@ -179,12 +215,8 @@ def tell(given: argparse.Namespace) -> None:
     if given.sample:
         write_sample(given.runs[0], list(found)[-1], given.sample, seen)
     if given.by_hand:
-        if len(given.by_hand) != len(given.runs):
-            raise SystemExit(
-                f"--by-hand names {len(given.by_hand)} files for {len(given.runs)} runs: name one for each"
-            )
         model = list(found)[-1]
-        read = [read_sample(run, model, file) for run, file in zip(given.runs, given.by_hand, strict=True)]
+        read = [read_sample(run, model, file, seen) for run, file in zip(given.runs, given.by_hand, strict=True)]
         _print_by_hand(read, model, prompt_groups(measured.values()))
     figures = {
         model: {name: [one.base, one.value, one.difference, one.low, one.high, one.n] for name, one in table.items()}

@@ -71,6 +71,47 @@ def test_a_class_that_is_none_is_refused(run: Path) -> None:
         read_sample(run, "dpo", file)
 
 
+def test_a_reading_is_held_to_the_run_it_is_of(run: Path) -> None:
+    """A row of another run's answers, a row twice, rows that are gone: none of them goes into a figure unseen."""
+    file = run / "sample.csv"
+    write_sample(run, "dpo", file)
+    _fill(file, {"base": "compliance", "dpo": "objection"})
+    text = file.read_text("utf-8")
+    lines = text.splitlines()
+    for wrong, said in (
+        (text.replace(",compliance 7,", ",another 7,"), r"sample\.csv:\d+: is no answer of"),
+        ("\n".join([*lines, lines[1]]), r"sample\.csv:102: the id .* was there before"),
+        ("\n".join(lines[:-1]), "not every prompt has its two answers"),
+        (text.replace("class_by_hand", "class"), r"sample\.csv:2: class_by_hand is ''"),
+    ):
+        file.write_text(wrong, "utf-8")
+        with pytest.raises(SystemExit, match=said):
+            read_sample(run, "dpo", file)
+    file.write_text(text.replace(",", ";"), "utf-8-sig")  # as a spreadsheet may save it
+    assert read_sample(run, "dpo", file).n == 100
+    seen = {one.prompt.id for one in read_table(run / "data/responses.parquet", Response) if one.text == "compliance 7"}
+    with pytest.raises(SystemExit, match="is no answer of"):
+        read_sample(run, "dpo", file, seen)
+
+
+def test_what_was_read_is_not_written_over(run: Path) -> None:
+    """A sample does not replace a file, which may hold an afternoon's reading."""
+    (run / "sample.csv").write_text("mine")
+    with pytest.raises(SystemExit, match=r"sample\.csv: cannot be written anew .*name another file"):
+        write_sample(run, "dpo", run / "sample.csv")
+    assert (run / "sample.csv").read_text() == "mine"
+
+
+def test_runs_of_other_recipes_are_refused(tmp_path: Path) -> None:
+    """Seeds are averaged, not settings; and no run counts twice."""
+    one = small_run(tmp_path / "one", ["prompts"])
+    other = small_run(tmp_path / "other", ["prompts"], "dpo.beta=0.5", "seed=9")
+    with pytest.raises(SystemExit, match=r"its recipe is not that of .* \(dpo\): only seeds may differ"):
+        main([str(one), str(other)])
+    with pytest.raises(SystemExit, match="name each run once"):
+        main([str(one), str(one)])
+
+
 def test_prompts_that_another_run_was_measured_on_are_left_out(run: Path, tmp_path: Path) -> None:
     """What settings were chosen on is no measure of them; what that run only trained on is."""
     other = tmp_path / "other"

@@ -20,10 +20,17 @@ def do_dpo(run: Run) -> Summary:
     train = found if settings.kinds is None else in_shares(found, settings.kinds, run.recipe.seed)
     n_in = len(found) + len(held_out)
     left_out = {"held out": len(held_out), "over the shares of dpo.kinds": len(found) - len(train)}
+    wanting = [kind for kind, share in (settings.kinds or {}).items() if share and kind not in _kinds(found)]
+    if found and wanting:
+        raise RunError(f"{run.data('preferences')}: {_without(wanting[0], found)}")
     if run.recipe.models.policy.engine == "scripted":
         return _summary(n_in, len(train), left_out, n_trained=0) | {"training": SKIPPED}
     if not train:
-        raise RunError(f"{run.data('preferences')}: {_why_none(found, held_out, settings.kinds)}")
+        raise RunError(
+            f"{run.data('preferences')}: holds {n_in} preferences and none to train on; stages/pairs.json and "
+            "stages/label.json say why. Raise pairs.n or pairs.max_tokens, or set pairs.on_cut=trim, in a new folder "
+            "(--out)"
+        )
     from charter.training.dpo import dpo
 
     result = dpo(
@@ -39,22 +46,16 @@ def do_dpo(run: Run) -> Summary:
     return _summary(n_in, result.n_rows, left_out, n_trained=result.n_rows) | {"training": result.to_json()}
 
 
-def _why_none(
-    found: Sequence[Preference], held_out: Sequence[Preference], shares: Mapping[PromptKind, float] | None
-) -> str:
-    """Say why there is nothing to train on, with the remedy."""
-    there = tally(one.prompt.kind for one in found)
-    wanting = [kind for kind, share in (shares or {}).items() if share and kind not in there]
-    if there and wanting:
-        kinds = ", ".join(f"{n} {kind}" for kind, n in there.items())
-        return (
-            f"there are {kinds} preferences to train on and none of {wanting[0]}, which 'dpo.kinds' gives a share; "
-            "stages/pairs.json and stages/label.json say why. Ask for more with pairs.kinds and pairs.n, or take "
-            "dpo.kinds out"
-        )
+def _kinds(preferences: Sequence[Preference]) -> dict[str, int]:
+    return tally(one.prompt.kind for one in preferences)
+
+
+def _without(kind: PromptKind, found: Sequence[Preference]) -> str:
+    there = ", ".join(f"{n} {name}" for name, n in _kinds(found).items())
     return (
-        f"holds {len(found) + len(held_out)} preferences and none to train on; stages/pairs.json and "
-        "stages/label.json say why. Raise pairs.n or pairs.max_tokens, or set pairs.on_cut=trim"
+        f"there are {there} preferences to train on and none of {kind}, which 'dpo.kinds' gives a share; "
+        "stages/pairs.json and stages/label.json say why. Ask for more with pairs.kinds and pairs.n, or take dpo.kinds "
+        "out, in a new folder (--out)"
     )
 
 
