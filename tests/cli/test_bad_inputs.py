@@ -266,10 +266,10 @@ def test_changed_prompt_file_is_noticed(charter: Command, place: Path) -> None:
     (place / "mine.jsonl").write_text(lines.replace("number 3", "no. 3"), "utf-8")
     done = charter(*own)
     assert done.code == 2
-    assert "prompts red_team: mine.jsonl has changed since the run began" in done.err
+    assert "prompts red_team: mine.jsonl is not what the run began with" in done.err
     checked = charter("check", *own[1:-2])
     assert checked.code == 2
-    assert "prompts red_team: mine.jsonl has changed since the run began" in checked.out
+    assert "prompts red_team: mine.jsonl is not what the run began with" in checked.out
 
 
 @pytest.mark.parametrize("arguments", [["unknown_key.yaml", "seed=-1"], ["nowhere"], ["demo.yaml", "seed=1", "seed=2"]])

@@ -103,6 +103,10 @@ def test_report_prints_its_path(charter: Command, place: Path, finished: Path) -
     assert charter("report", "run").out == "run/report.html\n"
     assert (place / "run/report.html").stat().st_size > 10_000
     assert charter("report", "run", "--json").value == {"report": "run/report.html"}
+    (place / "run/evaluation.json").write_text("{")
+    done = charter("report", "run")
+    assert (done.code, done.out) == (0, "run/report.html\n")
+    assert "left out of the report: run/evaluation.json: cannot be read" in done.err
 
 
 def test_show_tells_a_prompts_whole_life(charter: Command, finished: Path) -> None:

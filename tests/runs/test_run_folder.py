@@ -109,7 +109,7 @@ def test_files_that_lie_elsewhere_are_the_same_inputs(tmp_path: Path, monkeypatc
     run = Path("moved/runs/one").rename("two")
     _open(run, load_recipe(Path("moved/recipe.yaml")))
     Path("moved/data/mine.csv").write_text("prompt\none\nthree\n")
-    changed = "  prompts red_team: moved/data/mine.csv has changed since the run began\n"
+    changed = "  prompts red_team: moved/data/mine.csv is not what the run began with\n"
     assert changed in _refusal(run, load_recipe(Path("moved/recipe.yaml")))
     other = load_recipe(Path("moved/recipe.yaml"), ["prompts.red_team=built-in"])
     assert "prompts.red_team.source: was '../../data/mine.csv', is 'built-in'" in _refusal(run, other)
@@ -125,7 +125,7 @@ def test_a_changed_constitution_is_refused(tmp_path: Path, folder: Path) -> None
     _open(folder, recipe)
     path.write_text(path.read_text("utf-8").replace("Be kind.", "Be unkind."), "utf-8")
     message = _refusal(folder, recipe)
-    assert message.startswith(f": belongs to other inputs:\n  constitution: {path} has changed since the run began\n")
+    assert message.startswith(f": belongs to other inputs:\n  constitution: {path} is not what the run began with\n")
     assert message.endswith(
         "Put back what was there to go on with this run, or begin another in a new folder with --out."
     )
@@ -139,13 +139,13 @@ def test_changed_prompts_are_refused(tmp_path: Path, folder: Path) -> None:
     recipe = small_recipe(tmp_path, f"prompts.red_team={tmp_path / 'red.csv'}", f"prompts.helpful={tmp_path / 'saved'}")
     _open(folder, recipe)
     (tmp_path / "red.csv").write_text("prompt\none\nthree\n")
-    assert f"  prompts red_team: {tmp_path / 'red.csv'} has changed since" in _refusal(folder, recipe)
-    with pytest.raises(RunError, match=r"red\.csv has changed since the run began"):
+    assert f"  prompts red_team: {tmp_path / 'red.csv'} is not what" in _refusal(folder, recipe)
+    with pytest.raises(RunError, match=r"red\.csv is not what the run began with"):
         check_files(recipe, folder)
     (tmp_path / "red.csv").write_text("prompt\none\ntwo\n")
     _open(folder, recipe)
     (tmp_path / "saved" / "part.arrow").rename(tmp_path / "saved" / "other.arrow")
-    assert f"  prompts helpful: {tmp_path / 'saved'} has changed" in _refusal(folder, recipe)
+    assert f"  prompts helpful: {tmp_path / 'saved'} is not what" in _refusal(folder, recipe)
     shutil.rmtree(tmp_path / "saved")
     assert f"  prompts helpful: {tmp_path / 'saved'} is gone since" in _refusal(folder, recipe)
 
@@ -159,7 +159,7 @@ def test_a_changed_multiple_choice_file_is_refused(tmp_path: Path, folder: Path)
     path.write_text("{}")
     _open(folder, recipe)
     path.write_text("{ }")
-    assert f"  multiple choice 1 (choices.jsonl): {path} has changed" in _refusal(folder, recipe)
+    assert f"  multiple choice 1 (choices.jsonl): {path} is not what" in _refusal(folder, recipe)
 
 
 def test_wrong_names_are_told_before_anything_is_written(tmp_path: Path, folder: Path) -> None:

@@ -16,12 +16,15 @@ def add_to(app: typer.Typer) -> None:
 def report(folder: RunFolder, as_json: AsJson = False) -> None:
     """Write a run's report anew.
 
-    It is made from what the folder holds; the page's path is printed.
+    It is made from what the folder holds; the page's path is printed. What is damaged is named, and left out.
     """
+    from charter.damage import find_damage
     from charter.reporting import report as write_report
-    from charter.status import read_run_recipe
+    from charter.status import STAGE_NAMES, read_run_recipe
 
     read_run_recipe(folder)
+    for damage in find_damage(folder, [name for name in STAGE_NAMES if name != "report"]):
+        console.note(f"left out of the report: {damage}")
     page = write_report(folder)
     if as_json:
         console.write_json({"report": str(page)})

@@ -59,8 +59,9 @@ def check_unchanged(
     lines = []
     for name in dict.fromkeys((*looked_at, *now)):
         if recorded.get(name) != now.get(name):
-            how = "has changed" if name in recorded and name in now else "is new" if name in now else "is gone"
-            lines.append(f"  {name}: {places.get(name, 'what was read')} {how} since the run began")
+            missing = "is gone since the run began" if name in recorded else "is new since the run began"
+            how = "is not what the run began with" if name in recorded and name in now else missing
+            lines.append(f"  {name}: {places.get(name, 'what was read')} {how}")
     if lines:
         changed = "\n".join(lines)
         raise RunError(
