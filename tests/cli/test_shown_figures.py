@@ -8,6 +8,7 @@ import pytest
 from command import Command
 
 from charter.cli.results import write_measurements
+from charter.files.tables import write_json
 from charter.records import Measurement
 
 
@@ -31,7 +32,10 @@ def test_figures_without_an_alarm_have_a_headline(tmp_path: Path, capsys: pytest
     """Nothing worse is said too, and a change of three rows has no interval."""
     changed = {"base": "base", "difference": -0.1, "difference_low": None, "difference_high": None, "p_value": 0.25}
     (tmp_path / "recipe.yaml").write_text("name: x\n", "utf-8")
-    write_measurements(tmp_path, ("base", "dpo"), (_measurement("base", 2.0), _measurement("dpo", 1.9, **changed)))
+    measurements = [_measurement("base", 2.0), _measurement("dpo", 1.9, **changed)]
+    figures_of = {"models": ["base", "dpo"], "measurements": [one.model_dump(mode="json") for one in measurements]}
+    write_json(tmp_path / "evaluation.json", figures_of)
+    write_measurements(tmp_path)
     headline, *figures = capsys.readouterr().out.strip().splitlines()
     assert headline == "Nothing measured got worse beyond chance."
     assert any("-0.100" in line and "no interval" in line for line in figures)

@@ -128,7 +128,7 @@ def test_cut_answers_are_told_per_model(data: RunData) -> None:
         for model, n_cut in (("dpo", 2), ("base", 0))
         for n in range(10)
     )
-    evaluation, recipe = Evaluation(models=("base", "dpo")), {"evaluate": {"max_tokens": 32}}
+    evaluation, recipe = Evaluation(models=("base", "dpo"), measurements=()), {"evaluate": {"max_tokens": 32}}
     (line,) = _only(data, responses=answers, evaluation=evaluation, recipe=recipe)
     told = "Answers cut at evaluate.max_tokens (32): base 0.0\u00a0% of 10 and dpo 20.0\u00a0% of 10."
     assert line.startswith(told)
