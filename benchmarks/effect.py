@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import json
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -23,9 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from charter.damage import read_figures
 from charter.errors import CharterError
 from charter.evaluation.behaviour import QUANTITIES
-from charter.files.tables import read_json, read_table
+from charter.files.tables import read_table
 from charter.journal_reading import read_journal
 from charter.prompts.grouping import prompt_groups
 from charter.prompts.reading import read_rows
@@ -33,6 +35,7 @@ from charter.records import Prompt, Response, ResponseLabel, Scored
 from charter.reporting import wording
 from charter.statistics import PairedDifference, cohen_kappa, seed_averaged_difference
 from charter.status import read_run_recipe
+from charter.store import Outcome
 
 N_READ_BY_HAND = 50
 Values = Mapping[str, float]
@@ -89,19 +92,28 @@ def require_unseen(measured: Mapping[str, Prompt], seen: Collection[str]) -> int
 def behaviour(run: Path, model: str, name: str, seen: Collection[str] = ()) -> Values:
     """Read one behaviour of one model, by prompt, but for those that were seen."""
     quantity = BEHAVIOUR[name]
-    answers = read_table(run / "data" / "responses.parquet", Response)
-    kept = [one for one in answers if one.model == model and quantity.kind in (None, one.prompt.kind)]
+    kept = [one for one in _responses(run) if one.model == model and quantity.kind in (None, one.prompt.kind)]
     return {one.prompt.id: float(quantity.value(one)) for one in kept if one.prompt.id not in seen}
+
+
+@functools.cache
+def _responses(run: Path) -> list[Response]:
+    return read_table(run / "data" / "responses.parquet", Response)
+
+
+@functools.cache
+def _outcomes(run: Path) -> Mapping[str, Mapping[str, Outcome]]:
+    return read_journal(run / "journal.sqlite").outcomes
 
 
 def reference_loss(run: Path, model: str) -> Values:
     """Read the loss on each reference answer, in nats per token."""
-    ends = read_journal(run / "journal.sqlite").outcomes.get(f"evaluate/reference loss/{model}", {})
+    ends = _outcomes(run).get(f"evaluate/reference loss/{model}", {})
     return {row: Scored.from_json(end.payload).loss for row, end in ends.items() if end.status == "done"}
 
 
 def compare(bases: Sequence[Values], values: Sequence[Values], groups: Mapping[str, str]) -> PairedDifference:
-    """Average the differences over seeds, on the prompts that all have; what is of a group is resampled together."""
+    """Average the differences over seeds, on the prompts that all have; what is of a group counts together."""
     shared = sorted(set.intersection(*(set(one) for one in (*bases, *values))))
     if not shared:
         raise SystemExit(
@@ -118,7 +130,7 @@ def effects(
     runs: Sequence[Path], measured: Mapping[str, Prompt], seen: Collection[str] = ()
 ) -> dict[str, dict[str, PairedDifference]]:
     """Compare every trained model with its base, measurement by measurement; behaviour on unseen prompts alone."""
-    models = read_json(runs[0] / "evaluation.json")["models"][1:]
+    models = read_figures(runs[0] / "evaluation.json").models[1:]
     groups = prompt_groups(measured.values())
     found: dict[str, dict[str, PairedDifference]] = {}
     for model in models:
@@ -136,7 +148,7 @@ def write_sample(run: Path, model: str, file: Path, seen: Collection[str] = ()) 
 
     SystemExit where the file is there already: it may hold what somebody has read.
     """
-    answers = read_table(run / "data" / "responses.parquet", Response)
+    answers = _responses(run)
     draw = random.Random(0)  # noqa: S311 - not a secret
     prompts = sorted({one.prompt.id for one in answers if one.prompt.kind == "red_team"} - set(seen))
     drawn = set(draw.sample(prompts, min(N_READ_BY_HAND, len(prompts))))
@@ -153,8 +165,7 @@ def write_sample(run: Path, model: str, file: Path, seen: Collection[str] = ()) 
 
 def read_sample(run: Path, model: str, file: Path, seen: Collection[str] = ()) -> ByHand:
     """Read the classes that a person gave to the answers of the base and a model, and compare them with the rules'."""
-    table = read_table(run / "data" / "responses.parquet", Response)
-    answers = {one.id: one for one in table if one.model in {"base", model} and one.prompt.id not in seen}
+    answers = {one.id: one for one in _responses(run) if one.model in {"base", model} and one.prompt.id not in seen}
     by_hand: dict[str, str] = {}
     for row in read_rows(str(file)):
         given = {name: str(row.values.get(name) or "").strip() for name in ("id", "response", "class_by_hand")}

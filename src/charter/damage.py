@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from charter.errors import RunError
 from charter.files.tables import check_table, read_json
-from charter.reporting.reading import Evaluation
+from charter.records import Figures
 from charter.runs.place import RESOLVED
 from charter.stages import STAGES
 
@@ -60,6 +60,18 @@ def read_summary(path: Path) -> dict[str, Any]:
     return found
 
 
+def read_figures(path: Path) -> Figures:
+    """Read what an evaluation measured.
+
+    Raises:
+        RunError: where it is missing or is no evaluation.
+    """
+    try:
+        return Figures.model_validate(read_json(path))
+    except ValidationError as error:
+        raise RunError(f"{path}: is damaged: it holds no evaluation") from error
+
+
 def _problems(folder: Path, name: str) -> Iterator[str]:
     path = folder / "stages" / f"{name}.json"
     if not path.exists():
@@ -82,10 +94,7 @@ def _check(path: Path) -> None:
     elif path.suffix == ".parquet":
         check_table(path)
     elif path.suffix == ".json":
-        try:
-            Evaluation.model_validate(read_json(path))
-        except ValidationError as error:
-            raise RunError(f"{path}: is damaged: it holds no evaluation") from error
+        read_figures(path)
 
 
 def _check_weights(folder: Path) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from run_folder import build, measure, measurements
 
-from charter.records import Preference, Verdict
+from charter.records import Figures, Preference, Verdict
 from charter.reporting import RunData, read_run, report
 from charter.reporting.cautions import cautions, cut_sentence, cut_shares, scripted_roles
-from charter.reporting.reading import Evaluation
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def test_a_sound_run_has_no_cautions(data: RunData) -> None:
     """A judge that reads, whole answers and enough rows need no warning."""
     sound = _apart(*(_preference(data, 0.9, 0.8) for _ in range(4)))
     whole = tuple(one.model_copy(update={"finish": "stop"}) for one in data.responses)
-    evaluation = Evaluation(models=("base", "sft", "dpo"), measurements=tuple(measurements()))
+    evaluation = Figures(models=("base", "sft", "dpo"), measurements=tuple(measurements()))
     assert _only(data, preferences=sound, responses=whole, evaluation=evaluation) == ()
     assert _only(data) == ()
 
@@ -128,7 +127,7 @@ def test_cut_answers_are_told_per_model(data: RunData) -> None:
         for model, n_cut in (("dpo", 2), ("base", 0))
         for n in range(10)
     )
-    evaluation, recipe = Evaluation(models=("base", "dpo"), measurements=()), {"evaluate": {"max_tokens": 32}}
+    evaluation, recipe = Figures(models=("base", "dpo"), measurements=()), {"evaluate": {"max_tokens": 32}}
     (line,) = _only(data, responses=answers, evaluation=evaluation, recipe=recipe)
     told = "Answers cut at evaluate.max_tokens (32): base 0.0\u00a0% of 10 and dpo 20.0\u00a0% of 10."
     assert line.startswith(told)
@@ -148,7 +147,7 @@ def test_few_rows_are_told_with_the_key_that_gives_more(data: RunData) -> None:
         measure("repetition", "dpo", 0.5, subset="all", n=9),
         measure("multiple_choice:hhh.jsonl", "dpo", 0.5, subset="hhh.jsonl", n=4),
     )
-    (line,) = _only(data, evaluation=Evaluation(models=("base", "dpo"), measurements=found))
+    (line,) = _only(data, evaluation=Figures(models=("base", "dpo"), measurements=found))
     assert line.startswith("Few rows: 29 benign twins, 40 held-out pairs in 12 groups and 4 hhh.jsonl.")
     assert line.endswith("hold out more (prompts.n_evaluation and label.held_out).")
 

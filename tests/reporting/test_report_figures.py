@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from run_folder import build, measurements
 
+from charter.records import Figures
 from charter.reporting import RunData, read_run
 from charter.reporting.charts import Chart, widest_reach
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
 from charter.reporting.label_figures import label_distribution, option_mass, position_bias
-from charter.reporting.reading import Evaluation, Training
+from charter.reporting.reading import Training
 from charter.reporting.svg import COLOUR, draw, legible
 from charter.reporting.training_figures import training_curves
 
@@ -121,9 +122,7 @@ def test_a_base_without_loss_is_no_crash(data: RunData) -> None:
     found = tuple(
         m.model_copy(update={"value": m.difference or 0.0}) if m.name == "reference_loss" else m for m in measurements()
     )
-    chart = tradeoff(
-        dataclasses.replace(data, evaluation=Evaluation(models=("base", "sft", "dpo"), measurements=found))
-    )
+    chart = tradeoff(dataclasses.replace(data, evaluation=Figures(models=("base", "sft", "dpo"), measurements=found)))
     assert "dpo at" not in chart.svg
 
 
@@ -170,9 +169,7 @@ def test_an_empty_run_says_why_a_figure_is_missing(figure: Any, tmp_path: Path) 
 def test_the_tradeoff_falls_back_on_what_was_measured(data: RunData) -> None:
     """Without reference loss the win rate is drawn, without objection the complement of compliance."""
     found = tuple(m for m in measurements() if m.name in {"harmful_compliance", "win_rate_helpful"})
-    chart = tradeoff(
-        dataclasses.replace(data, evaluation=Evaluation(models=("base", "sft", "dpo"), measurements=found))
-    )
+    chart = tradeoff(dataclasses.replace(data, evaluation=Figures(models=("base", "sft", "dpo"), measurements=found)))
     assert "win rate" in chart.caption
     assert "complement" in chart.caption
     assert "base at 50.0% across, 29.0% up" in chart.svg

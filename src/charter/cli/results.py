@@ -12,8 +12,7 @@ from charter.cli.progress import clock_time
 from charter.errors import RunError
 
 if TYPE_CHECKING:
-    from charter.records import Measurement
-    from charter.reporting.reading import RunData
+    from charter.records import Figures, Measurement
 
 
 def write_run(folder: Path, stages: Sequence[str]) -> None:
@@ -35,38 +34,40 @@ def run_json(folder: Path) -> dict[str, Any]:
     """Give what a run has come to as plain values."""
     from charter.status import read_summaries
 
-    _, measurements = _evaluated(folder)
+    figures = _figures(folder)
     return {
         "run": str(folder),
         "stages": read_summaries(folder),
-        "measurements": [one.model_dump(mode="json") for one in measurements],
+        "measurements": figures.model_dump(mode="json")["measurements"] if figures else [],
     }
 
 
-def _evaluated(folder: Path) -> tuple[RunData, tuple[Measurement, ...]]:
-    """Read a run with its figures, none before its evaluation.
+def _figures(folder: Path) -> Figures | None:
+    """Read a run's figures; there are none before its evaluation.
 
     Raises:
         RunError: where there are figures that cannot be read.
     """
-    from charter.damage import find_damage
-    from charter.reporting.reading import read_run
+    from charter.damage import find_damage, read_figures
 
-    data, part = read_run(folder), "evaluation.json"
-    if part in data.unreadable:
-        raise RunError("\n".join(map(str, find_damage(folder, ["evaluate"]))))
-    return data, data.evaluation.measurements if data.evaluation else ()
+    damage = find_damage(folder, ["evaluate"])
+    if damage:
+        raise RunError(str(damage[0]))
+    path = folder / "evaluation.json"
+    return read_figures(path) if path.exists() else None
 
 
 def write_measurements(folder: Path) -> None:
     """Print the verdict, what to read it with, and every figure by model with the last one's change: worse first."""
     from charter.reporting.cautions import cautions
+    from charter.reporting.reading import read_run
     from charter.reporting.verdict import weigh_run
 
-    data, measurements = _evaluated(folder)
-    if data.evaluation is None or not measurements:
+    figures = _figures(folder)
+    if figures is None or not figures.measurements:
         return
-    models, findings = data.evaluation.models, weigh_run(data)
+    data, (models, measurements) = read_run(folder), (figures.models, figures.measurements)
+    findings = weigh_run(data)
     named = [
         (word, change.measurement)
         for word, changes in (

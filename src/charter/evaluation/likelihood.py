@@ -11,8 +11,7 @@ from charter.prompts.grouping import prompt_groups
 from charter.records import Measurement, Preference, Prompt, Response, Scored
 from charter.rows import Mapped, RowMapper
 from charter.seeds import row_id
-
-_TIE = 0.5
+from charter.statistics import TIE
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def measure_preference_accuracy(
             sides = [row_id(preference.id, side) for side in ("chosen", "rejected")]
             if all(side in own and side in other for side in sides):
                 gain = [own[side] - other[side] for side in sides]
-                values[model][preference.id] = _TIE if gain[0] == gain[1] else float(gain[0] > gain[1])
+                values[model][preference.id] = TIE if gain[0] == gain[1] else float(gain[0] > gain[1])
     groups = prompt_groups(preference.prompt for preference in preferences)
     return measure(
         "preference_accuracy",

@@ -8,20 +8,20 @@ from typing import Any, Literal
 
 from charter.records import Measurement
 from charter.statistics import (
+    ANY_NUMBER,
+    TIE,
     even_test,
     mean_interval,
     paired_mean_difference,
     paired_rate_difference,
     rate_interval,
 )
-from charter.statistics.resampling import ANY_NUMBER
 
 #: What a model was measured at, by row: row ids pair the models.
 RowValues = Mapping[str, float]
 Groups = Mapping[str, str] | None
 Unit = Literal["rate", "nats", "tokens", "score"]
 Better = Literal["higher", "lower", "neither"]
-_TIE = 0.5
 _NO_LESS_THAN_ZERO = (0.0, math.inf)
 
 
@@ -85,7 +85,7 @@ def _interval(values: RowValues, unit: Unit, groups: Groups) -> dict[str, Any]:
 
 def _against_even(values: RowValues, groups: Groups) -> dict[str, Any]:
     p_value, method = even_test(list(values.values()), groups=_groups_of(list(values), groups))
-    n_decided = sum(value != _TIE for value in values.values())
+    n_decided = sum(value != TIE for value in values.values())
     return {"p_value": p_value, "method": f"{n_decided} decided rows against one half; {method}"}
 
 

@@ -103,18 +103,16 @@ def evaluate(
     measurements = measure_behaviour(responses, base=bench.base, groups=bench.groups)
     measurements += measure_likelihood(bench, examined, preferences)
     judged = Judged()
-    if judge is not None and (head_to_head or judge_reading):
-        contests = (
-            Contest("win_rate_harmless", "red_team", constitution),
-            Contest("win_rate_helpful", "helpful", helpful or constitution),
-        )
+    contests = (
+        Contest("win_rate_harmless", "red_team", constitution),
+        Contest("win_rate_helpful", "helpful", helpful or constitution),
+    )
+    fought = [contest for contest in contests if contest.kind in head_to_head]
+    if judge is not None and (fought or judge_reading):
         with _opened(judge) as engine:
             ask = partial(make_judge, engine, judging=judging or Judging(), seed=seed)
-            for contest in contests:
-                if contest.kind in head_to_head:
-                    compare_with_base(
-                        bench, judged, responses, contest, ask(contest.standard), k_principles=k_principles
-                    )
+            for contest in fought:
+                compare_with_base(bench, judged, responses, contest, ask(contest.standard), k_principles=k_principles)
             if judge_reading:
                 read_answers(bench, judged, responses, ask(ASKING))
     measurements += judged.measurements

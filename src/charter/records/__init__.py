@@ -5,7 +5,7 @@ A record goes to JSON and back with ``to_json`` and ``from_json`` (the journal),
 """
 
 from charter.records.base import Record
-from charter.records.evaluation import Comparison, Measurement, Reading, Response, ResponseLabel, Scored
+from charter.records.evaluation import Comparison, Figures, Measurement, Reading, Response, ResponseLabel, Scored
 from charter.records.prompts import (
     PROMPT_COLUMNS,
     Contested,
@@ -35,6 +35,7 @@ __all__ = [
     "PROMPT_COLUMNS",
     "Comparison",
     "Contested",
+    "Figures",
     "Measurement",
     "Message",
     "OnCut",

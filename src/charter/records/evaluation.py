@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict
 
 from charter.records.base import Record
 from charter.records.prompts import PromptRow
@@ -101,3 +103,23 @@ class Measurement(Record):
     p_value: float | None = None
     method: str = ""
     rows: str = ""
+
+
+def _known_keys(measurements: Any) -> Any:
+    """Take of each measurement the keys that are known here: a record refuses others."""
+    if not isinstance(measurements, list):
+        return measurements
+    known = Measurement.model_fields
+    return [{key: one[key] for key in one if key in known} if isinstance(one, dict) else one for one in measurements]
+
+
+class Figures(Record):
+    """What ``evaluation.json`` holds: the measured models, base first and the final model last, and their figures.
+
+    Keys that a newer version adds are no reason to refuse the rest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    models: tuple[str, ...]
+    measurements: Annotated[tuple[Measurement, ...], BeforeValidator(_known_keys)]

@@ -22,7 +22,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from charter.errors import RunError, UserError
 from charter.files.tables import RowT, read_table
 from charter.files.yaml_reading import parse_yaml
-from charter.records import Comparison, Measurement, Pair, Preference, Prompt, Reading, Response, SftRow, Trace
+from charter.records import Comparison, Figures, Pair, Preference, Prompt, Reading, Response, SftRow, Trace
 
 STAGES = ("prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate")
 
@@ -109,21 +109,6 @@ class Environment(_Lenient):
     models: dict[str, ModelUsed] = {}
 
 
-def _known_keys(measurements: Any) -> Any:
-    """Take of each measurement the keys that are known here: a record refuses others."""
-    if not isinstance(measurements, list):
-        return measurements
-    known = Measurement.model_fields
-    return [{key: one[key] for key in one if key in known} if isinstance(one, dict) else one for one in measurements]
-
-
-class Evaluation(_Lenient):
-    """The measured models, base first and the final model last, and their figures."""
-
-    models: tuple[str, ...]
-    measurements: Annotated[tuple[Measurement, ...], BeforeValidator(_known_keys)]
-
-
 @dataclass(frozen=True)
 class RunData:
     """Everything that a report is written from.
@@ -138,7 +123,7 @@ class RunData:
     recipe: dict[str, Any] = field(default_factory=dict)
     environment: Environment | None = None
     stages: dict[str, StageResult] = field(default_factory=dict)
-    evaluation: Evaluation | None = None
+    evaluation: Figures | None = None
     prompts: tuple[Prompt, ...] = ()
     traces: tuple[Trace, ...] = ()
     sft: tuple[SftRow, ...] = ()
@@ -235,7 +220,7 @@ def read_run(path: Path) -> RunData:
         recipe=recipe,
         environment=folder.json_part("environment.json", Environment),
         stages={stage: result for stage, result in stages.items() if result is not None},
-        evaluation=folder.json_part("evaluation.json", Evaluation),
+        evaluation=folder.json_part("evaluation.json", Figures),
         prompts=folder.rows("data/prompts.parquet", Prompt),
         traces=folder.rows("data/traces.parquet", Trace),
         sft=folder.rows("data/sft.parquet", SftRow),

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from charter.records import Measurement
+from charter.records import Figures, Measurement
 from charter.reporting import wording
 from charter.reporting.cautions import LEAST_ROWS, scripted_roles
-from charter.reporting.reading import Evaluation, RunData
+from charter.reporting.reading import RunData
 
 Outcome = Literal["worse", "better", "unclear", "neutral"]
 
@@ -125,7 +125,7 @@ def weigh(models: tuple[str, ...], measurements: tuple[Measurement, ...], *, scr
 
 def weigh_run(data: RunData) -> Findings:
     """Sort the changes that a run's evaluation measured; none, where there is no evaluation."""
-    found = data.evaluation or Evaluation(models=(), measurements=())
+    found = data.evaluation or Figures(models=(), measurements=())
     return weigh(found.models, found.measurements, scripted="policy" in scripted_roles(data))
 
 

@@ -9,7 +9,7 @@ from charter.evaluation.suite import EngineSource
 from charter.feedback.judge import Judging
 from charter.files.tables import write_json, write_table
 from charter.recipe.settings import LabelSettings
-from charter.records import Comparison, Reading, Response
+from charter.records import Comparison, Figures, Reading, Response
 from charter.runs.folder import Run
 from charter.stages.label import read_preferences
 from charter.stages.prompts import read_prompts
@@ -40,14 +40,14 @@ def do_evaluate(run: Run) -> Summary:
     write_table(run.data("responses"), found.responses, Response)
     write_table(run.data("comparisons"), found.comparisons, Comparison)
     write_table(run.data("readings"), found.readings, Reading)
-    measurements = [one.model_dump(mode="json") for one in found.measurements]
-    write_json(run.folder / "evaluation.json", {"models": list(models), "measurements": measurements})
+    figures = Figures(models=tuple(models), measurements=found.measurements)
+    write_json(run.folder / "evaluation.json", figures.model_dump(mode="json"))
     return summarise(
         found.n_in,
         found.n_done,
         filtered=found.filtered,
         failed=found.failed,
-        counts={"measurements": len(measurements)},
+        counts={"measurements": len(figures.measurements)},
     )
 
 

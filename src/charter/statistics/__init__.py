@@ -16,10 +16,12 @@ from charter.statistics.paired import (
     paired_rate_difference,
     seed_averaged_difference,
 )
-from charter.statistics.resampling import MIN_GROUPS
+from charter.statistics.resampling import ANY_NUMBER, MIN_GROUPS, TIE
 
 __all__ = [
+    "ANY_NUMBER",
     "MIN_GROUPS",
+    "TIE",
     "ConfusionMatrix",
     "Interval",
     "PairedDifference",

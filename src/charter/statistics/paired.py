@@ -167,7 +167,6 @@ def seed_averaged_difference(
         n_resamples=n_resamples,
         seed=seed,
         confidence=confidence,
-        limits=(-1.0, 1.0) if are_outcomes else ANY_NUMBER,
     )
     low, high = pooled.low, pooled.high
     if are_outcomes:
