@@ -53,10 +53,12 @@ def test_json_is_read_too(tmp_path: Path) -> None:
 
 def test_text_is_verbatim(tmp_path: Path) -> None:
     """Words that other YAML readers turn into booleans or dates stay words."""
-    text = 'name: no\nversion: "1.0"\nprinciples:\n  - id: "1"\n    text: " {x}: 100 %\\r\\n "\n    title: 2026-01-31\n'
+    text = (
+        'name: no\nversion: "1.0.0"\nprinciples:\n  - id: "1"\n    text: " {x}: 100 %\\r\\n "\n    title: 2026-01-31\n'
+    )
     constitution = load(tmp_path, text)
     assert constitution.name == "no"
-    assert constitution.version == "1.0"
+    assert constitution.version == "1.0.0"
     assert constitution.principles[0].text == " {x}: 100 %\r\n "
     assert constitution.principles[0].title == "2026-01-31"
 
@@ -138,7 +140,7 @@ def test_extending_is_refused_in_one_line(tmp_path: Path, extends: str) -> None:
 def test_extending_nothing_is_fine(tmp_path: Path) -> None:
     """An empty list names nothing."""
     (tmp_path / "my.yaml").write_text("name: x\nprinciples:\n  - {id: a, text: b}\nextends: []\n", "utf-8")
-    assert load_constitution(tmp_path / "my.yaml").extends == ()
+    assert load_constitution(tmp_path / "my.yaml").ids == ("a",)
 
 
 def test_faults_in_few_shots_are_placed(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from charter.cli import (
     chat,
     check,
     console,
-    constitution,
-    prompts,
+    constitutions,
+    prompting,
     report,
     run,
     show,
@@ -43,8 +43,8 @@ A first run, with a model of 135 million parameters:
 )
 for verb in (run, check, status, show, report, chat, stages):
     verb.add_to(app)
-app.add_typer(constitution.app, name="constitution")
-app.add_typer(prompts.app, name="prompts")
+app.add_typer(constitutions.app, name="constitution")
+app.add_typer(prompting.app, name="prompts")
 
 
 def _show_version(wanted: bool) -> None:

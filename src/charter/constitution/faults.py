@@ -96,6 +96,8 @@ def _message(path: ValuePath, detail: ErrorDetails) -> str:
             message = (
                 f'id "{value}" is not usable; begin with a letter or digit, then letters, digits, "-", "_" and "."'
             )
+        case "string_pattern_mismatch" if key == "version":
+            message = f'version is {shown(value)}; expected three numbers such as "1.0.0" (semver.org)'
         case "string_pattern_mismatch" | "literal_error":
             allowed = '"A" or "B"' if key == "answer" else detail["ctx"]["expected"].replace("'", '"')
             message = f"{subject} is {shown(value)}; expected {allowed}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from charter.records import Message, Record
 
 FewShotChoice = Literal["all", "changed"]
+Use = Literal["revise", "judge"]
+
+_SEMANTIC_VERSION = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
 
 
 class Principle(Record):
@@ -16,6 +19,11 @@ class Principle(Record):
 
     ``id`` is stable and travels on every row. ``text`` states the principle; ``critique_request`` asks to criticise a
     response by it, ``revision_request`` to rewrite the response by it, ``choice_question`` to choose between two.
+    ``uses`` says what it is drawn for: one that was written as a comparison alone is not asked to criticise by.
+
+    ``source``, ``licence`` and ``source_id`` say where it is from, on what terms, and its name there; ``language`` is
+    given where it is not the constitution's; ``base`` names the constitution that it was taken over from, if one was
+    extended; ``metadata`` keeps whatever else a foreign file says of it.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -26,7 +34,13 @@ class Principle(Record):
     title: str = ""
     category: str = ""
     weight: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    uses: tuple[Use, ...] = Field(default=("revise", "judge"), min_length=1)
+    language: str = ""
     source: str = ""
+    licence: str = ""
+    source_id: str = ""
+    base: str = ""
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class ReviseExample(Record):
@@ -83,17 +97,22 @@ class SystemTexts(Record):
 
 
 class Constitution(Record):
-    """A written constitution: what a model is to follow."""
+    """A written constitution: what a model is to follow.
+
+    ``version`` is semantic (https://semver.org). ``bases`` names the constitutions that it extends, with their
+    versions: what they give is among its principles already. ``metadata`` keeps whatever else a foreign file says.
+    """
 
     name: str = Field(min_length=1)
-    version: str = "0.1.0"
+    version: str = Field(default="0.1.0", pattern=_SEMANTIC_VERSION)
     description: str = ""
     language: str = "en"
     licence: str = ""
-    extends: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
     system: SystemTexts = SystemTexts()
     principles: tuple[Principle, ...] = Field(min_length=1)
     few_shots: FewShots = FewShots()
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
@@ -113,3 +132,7 @@ class Constitution(Record):
     def ids(self) -> tuple[str, ...]:
         """The principles' ids, in order."""
         return tuple(p.id for p in self.principles)
+
+    def used_for(self, use: Use) -> tuple[Principle, ...]:
+        """Give the principles that are drawn for a use, in order."""
+        return tuple(principle for principle in self.principles if use in principle.uses)

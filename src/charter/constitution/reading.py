@@ -75,6 +75,7 @@ def _read(path: Path) -> Constitution:
 
 
 def _validated(data: Mapping[str, Any]) -> Constitution:
+    data = {key: value for key, value in data.items() if key != "extends"}
     principles = data.get("principles")
     if isinstance(principles, list):
         completed = [with_derived_requests(item) if isinstance(item, dict) else item for item in principles]
@@ -113,8 +114,6 @@ def _extensions(document: YamlDocument) -> Iterator[Fault]:
 def _said_already(detail: ErrorDetails) -> bool:
     """Leave out what another fault says better."""
     path = detail["loc"]
-    if path[:1] == ("extends",):
-        return True
     match detail["type"]:
         case "missing":  # a request that lacks the text it would follow from
             return path[0] == "principles" and path[-1] in DERIVATIONS

@@ -23,10 +23,16 @@ _PRINCIPLE_KEYS = (
     "critique_request",
     "revision_request",
     "choice_question",
+    "uses",
+    "language",
     "source",
+    "licence",
+    "source_id",
+    "base",
+    "metadata",
 )
 _ALWAYS_WRITTEN = ("version", "language")  # their defaults may change, a written file must not
-_DEFAULT_WEIGHT = 1.0
+_DEFAULTS: dict[str, Any] = {"weight": 1.0, "uses": ["revise", "judge"]}
 _EMPTY: tuple[Any, ...] = ("", [], {})
 
 # What a block scalar would not give back: CR and the line breaks that YAML has beside LF, and what it cannot print.
@@ -39,13 +45,8 @@ def write_constitution(constitution: Constitution, path: str | Path) -> None:
     The file appears whole or not at all. Empty fields are left out; requests are written even where they were derived.
 
     Raises:
-        ConstitutionError: where the file could not be read back (it extends another constitution), or not be written.
+        ConstitutionError: where the file cannot be written.
     """
-    if constitution.extends:
-        raise ConstitutionError(
-            f'constitution "{constitution.name}" extends {", ".join(constitution.extends)}, which a file cannot say '
-            "yet; copy the principles in and leave extends empty"
-        )
     target = Path(path)
     data = _plain(constitution)
     text = _as_json(data) if target.suffix.lower() == ".json" else _as_yaml(data)
@@ -66,10 +67,11 @@ def _plain(constitution: Constitution) -> dict[str, Any]:
 
 
 def _plain_principle(principle: dict[str, Any]) -> dict[str, Any]:
-    fields = {key: principle[key] for key in _PRINCIPLE_KEYS if principle[key] not in _EMPTY}
-    if fields["weight"] == _DEFAULT_WEIGHT:
-        del fields["weight"]
-    return fields
+    return {
+        key: principle[key]
+        for key in _PRINCIPLE_KEYS
+        if principle[key] not in _EMPTY and principle[key] != _DEFAULTS.get(key)
+    }
 
 
 def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:

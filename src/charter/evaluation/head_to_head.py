@@ -73,7 +73,7 @@ def compare(
     """Judge every match under ``k_principles`` drawn principles."""
 
     async def one(match: Match) -> Comparison:
-        drawn = draw_principles(constitution.principles, k_principles, derive_seed(seed, match.id, "principles"))
+        drawn = draw_principles(constitution.used_for("judge"), k_principles, derive_seed(seed, match.id, "principles"))
         return await compare_one(match, judge, drawn)
 
     stage = f"evaluate/head to head/{rows[0].model if rows else 'none'}/{rows[0].prompt.kind if rows else 'none'}"

@@ -150,7 +150,7 @@ def label(
     judging = Judging(n_few_shots, min_option_mass, chains, clamp, max_chain_tokens)
     labelling = Labelling(
         judges={kind: make_judge(judge, one, judging, seed=seed) for kind, one in by_kind.items()},
-        principles={kind: one.principles for kind, one in by_kind.items()},
+        principles={kind: one.used_for("judge") for kind, one in by_kind.items()},
         k_principles=k_principles,
         prior=prior or {},
         on_disagreement=on_disagreement,

@@ -62,7 +62,9 @@ def make_asking(
     system = (Message(role="system", content=constitution.system.judge),) if constitution.system.judge else ()
     turns: list[Message] = []
     for number, example in enumerate(constitution.few_shots.judge[:n_few_shots]):
-        drawn = draw_principle(constitution.principles, derive_seed(seed, f"judge example {number}", "principle"))
+        drawn = draw_principle(
+            constitution.used_for("judge"), derive_seed(seed, f"judge example {number}", "principle")
+        )
         question = example.question or drawn.choice_question
         turns += _example_turns(example, question, reasoned=reasoned)
     return Asking(shared=(*system, *turns))

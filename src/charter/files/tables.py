@@ -41,6 +41,9 @@ _PROMPT_TYPES: dict[str, Any] = {
     "prompt_id": str,
     "twin_of": str | None,
     "reference": str | None,
+    "principle": str,
+    "setting": str,
+    "source_id": str,
 }
 
 

@@ -22,7 +22,7 @@ def plan_label(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
     load = Load()
     for kind, standard in _standards(given).items():
         n_pairs = sum(pair.prompt.kind == kind for pair in pairs)
-        n = n_pairs * 2 * min(settings.k_principles, len(standard.principles))
+        n = n_pairs * 2 * min(settings.k_principles, len(standard.used_for("judge")))
         questions = _questions(standard, given.train[kind])
         _add_verdicts(given, load, n, questions, asking=_asking(given, standard), answers=2 * response)
     return given.stage("label", len(pairs), {"judge": load})
@@ -55,7 +55,7 @@ def add_judging(given: Given, judge: Load, response: float) -> int:
     for kind in settings.head_to_head:
         standard, prompts = _standards(given)[kind], given.held_out[kind]
         n = len(prompts) * (N_MODELS - 1)
-        calls = n * 2 * min(settings.k_principles, len(standard.principles))
+        calls = n * 2 * min(settings.k_principles, len(standard.used_for("judge")))
         questions = _questions(standard, prompts)
         _add_verdicts(given, judge, calls, questions, asking=_asking(given, standard), answers=2 * response)
         n_rows += n
@@ -72,7 +72,7 @@ def _standards(given: Given) -> dict[PromptKind, Constitution]:
 
 
 def _questions(standard: Constitution, prompts: Sequence[Prompt]) -> Iterable[Question]:
-    principles = standard.principles
+    principles = standard.used_for("judge")
     for number, prompt in enumerate(prompts[:MAX_RENDERED]):
         yield Question(prompt, principles[number % len(principles)].choice_question, "", "")
 

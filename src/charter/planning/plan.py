@@ -116,7 +116,7 @@ def _plan_revise(given: Given) -> StagePlan:
     layout = make_layout(
         settings.layout, given.constitution, few_shots=settings.few_shots, n_few_shots=settings.n_few_shots
     )
-    principles = given.constitution.principles
+    principles = given.constitution.used_for("revise")
     drawn = [
         (prompt, principles[number % len(principles)])
         for number, prompt in enumerate(given.train["red_team"][:MAX_RENDERED])

@@ -16,7 +16,20 @@ PromptKind = Literal["red_team", "helpful", "benign_twin"]
 Contested = Literal["red_team", "helpful"]
 Split = Literal["train", "evaluation"]
 
-PROMPT_COLUMNS = ("prompt", "turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference")
+PROMPT_COLUMNS = (
+    "prompt",
+    "turns",
+    "kind",
+    "category",
+    "split",
+    "prompt_source",
+    "prompt_id",
+    "twin_of",
+    "reference",
+    "principle",
+    "setting",
+    "source_id",
+)
 
 
 class Message(Record):
@@ -38,6 +51,8 @@ class Prompt(Record):
     """What is put to a model: a conversation that ends with a user's turn.
 
     ``twin_of`` names the red-team prompt that a benign twin imitates; ``reference`` is a held-out reference answer.
+    ``principle`` is the id of the principle that it was written to press on, ``setting`` where it is set, where it says
+    so; ``source_id`` is its name in the file that it was read from, where that is not its id.
     """
 
     id: str
@@ -48,6 +63,9 @@ class Prompt(Record):
     split: Split = "train"
     twin_of: str | None = None
     reference: str | None = None
+    principle: str = ""
+    setting: str = ""
+    source_id: str = ""
 
     @property
     def text(self) -> str:
@@ -120,6 +138,9 @@ def _prompt_columns(prompt: Prompt) -> dict[str, Any]:
         "prompt_id": prompt.id,
         "twin_of": prompt.twin_of,
         "reference": prompt.reference,
+        "principle": prompt.principle,
+        "setting": prompt.setting,
+        "source_id": prompt.source_id,
     }
 
 
@@ -133,4 +154,7 @@ def _prompt_fields(row: dict[str, Any]) -> dict[str, Any]:
         "split": row["split"],
         "twin_of": row["twin_of"],
         "reference": row["reference"],
+        "principle": row["principle"],
+        "setting": row["setting"],
+        "source_id": row["source_id"],
     }

@@ -85,7 +85,7 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
 
 async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain, response: str, number: int) -> Round:
     seed = derive_seed(chain.seed, start.id, f"round {number} principle")
-    principle = draw_principle(constitution.principles, seed)
+    principle = draw_principle(constitution.used_for("revise"), seed)
     sampling = _sampling(chain, start, f"round {number} critique", chain.max_critique_tokens)
     request = chain.layout.critique(start.prompt, response, principle, sampling)
     critique = chain.layout.read(await chain.critic.complete(request))

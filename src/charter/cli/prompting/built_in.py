@@ -11,7 +11,11 @@ import typer
 from charter.cli import console
 from charter.cli.options import AsJson, examples
 
-app = typer.Typer(help="The built-in prompts.", rich_markup_mode=None)
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command("list", epilog=examples("charter prompts list", "charter prompts list --json"))(list_kinds)
+    app.command("show", epilog=examples("charter prompts show red_team", "charter prompts show helpful --json"))(show)
 
 
 class Kind(StrEnum):
@@ -22,7 +26,6 @@ class Kind(StrEnum):
     helpful = "helpful"
 
 
-@app.command("list", epilog=examples("charter prompts list", "charter prompts list --json"))
 def list_kinds(as_json: AsJson = False) -> None:
     """Count the built-in prompts by kind and category."""
     from charter.prompts import load_prompts
@@ -40,7 +43,6 @@ def list_kinds(as_json: AsJson = False) -> None:
     console.write_columns(("kind", "category", "prompts"), rows, right=(2,))
 
 
-@app.command("show", epilog=examples("charter prompts show red_team", "charter prompts show helpful --json"))
 def show(
     kind: Annotated[Kind, typer.Argument(metavar="KIND", help="red_team, benign_twin or helpful.")],
     category: Annotated[

@@ -1,21 +1,22 @@
-"""``charter constitution list``, ``show`` and ``check``."""
+"""``charter constitution list`` and ``show``."""
 
 from __future__ import annotations
-
-from typing import Annotated
 
 import typer
 
 from charter.cli import console
+from charter.cli.constitutions.options import Source
 from charter.cli.options import AsJson, examples
-from charter.errors import UserError
-
-app = typer.Typer(help="Constitutions: those that are built in, and your own.", rich_markup_mode=None)
-
-Source = Annotated[str, typer.Argument(metavar="NAME", help="A built-in name, or a file.", show_default=False)]
 
 
-@app.command("list", epilog=examples("charter constitution list"))
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command("list", epilog=examples("charter constitution list"))(list_built_in)
+    app.command("show", epilog=examples("charter constitution show harmless", "charter constitution show mine.yaml"))(
+        show
+    )
+
+
 def list_built_in(as_json: AsJson = False) -> None:
     """List the built-in constitutions."""
     from charter.constitution import list_constitutions, load_constitution
@@ -36,7 +37,6 @@ def list_built_in(as_json: AsJson = False) -> None:
     )
 
 
-@app.command("show", epilog=examples("charter constitution show harmless", "charter constitution show mine.yaml"))
 def show(source: Source, as_json: AsJson = False) -> None:
     """Show a constitution: its principles, each with the three requests that put it to a model."""
     from charter.constitution import load_constitution
@@ -56,24 +56,3 @@ def show(source: Source, as_json: AsJson = False) -> None:
         console.write(f"  choice     {principle.choice_question}")
     shots = constitution.few_shots
     console.write(f"\nfew-shot examples: {len(shots.revise)} of revision, {len(shots.judge)} of judging")
-
-
-@app.command("check", epilog=examples("charter constitution check harmless", "charter constitution check mine.yaml"))
-def check(source: Source, as_json: AsJson = False) -> None:
-    """Check a constitution's file and its wording; the exit code is 2 where an error was found."""
-    from charter.constitution import check_constitution, load_constitution
-
-    constitution = load_constitution(source)
-    findings = check_constitution(constitution)
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if as_json:
-        console.write_json(
-            {"ok": not errors, "name": constitution.name, "findings": [one.model_dump(mode="json") for one in findings]}
-        )
-    else:
-        for finding in findings:
-            place = f"{finding.principle}: " if finding.principle else ""
-            console.write(f"{finding.severity}: {place}{finding.message}; {finding.remedy} [{finding.rule}]")
-        console.write(f"{constitution.name}: {len(constitution.principles)} principles, {len(findings)} findings")
-    if errors:
-        raise typer.Exit(UserError.exit_code)

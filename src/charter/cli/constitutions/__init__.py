@@ -1,0 +1,11 @@
+"""``charter constitution``: one file a verb."""
+
+from __future__ import annotations
+
+import typer
+
+from charter.cli.constitutions import check, reading
+
+app = typer.Typer(help="Constitutions: those that are built in, and your own.", rich_markup_mode=None)
+for verb in (reading, check):
+    verb.add_to(app)
