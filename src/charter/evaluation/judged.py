@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from charter.constitution.model import Constitution
+from charter.evaluation.adherence import measure_adherence, read_adherence
 from charter.evaluation.bench import Bench
 from charter.evaluation.head_to_head import compare, matches, measure_win_rate
 from charter.evaluation.judge_reading import measure_readings, read
 from charter.feedback.judge import Judge
-from charter.records import Comparison, Contested, Measurement, Reading, Response
+from charter.records import Adherence, Comparison, Contested, Measurement, Reading, Response
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Judged:
     measurements: list[Measurement] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
+    adherence: list[Adherence] = field(default_factory=list)
 
 
 def compare_with_base(
@@ -63,3 +65,21 @@ def read_answers(bench: Bench, judged: Judged, responses: Mapping[str, Sequence[
         found[model] = mapped.done
         judged.readings += mapped.done
     judged.measurements += measure_readings(found, base=bench.base, groups=bench.groups)
+
+
+def read_probe_answers(
+    bench: Bench,
+    judged: Judged,
+    responses: Mapping[str, Sequence[Response]],
+    constitution: Constitution,
+    judge: Judge,
+) -> None:
+    """Let the judge read every model's answers to the probes of one constitution."""
+    found = {}
+    for model, rows in responses.items():
+        mapped = read_adherence(rows, constitution, model, judge, mapper=bench.mapper)
+        step = f"adherence to {constitution.name}/{model}"
+        bench.count(step, mapped, sum(row.p_keeps is None for row in mapped.done))
+        found[model] = mapped.done
+        judged.adherence += mapped.done
+    judged.measurements += measure_adherence(constitution.name, found, base=bench.base)

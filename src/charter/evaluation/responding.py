@@ -31,11 +31,18 @@ async def respond_one(prompt: Prompt, model: str, engine: Engine, sampling: Samp
 
 
 def respond(
-    prompts: Sequence[Prompt], model: str, engine: Engine, *, sampling: Sampling, seed: int, mapper: RowMapper
+    prompts: Sequence[Prompt],
+    model: str,
+    engine: Engine,
+    *,
+    sampling: Sampling,
+    seed: int,
+    purpose: str = "respond",
+    mapper: RowMapper,
 ) -> Mapped[Response]:
-    """Answer every prompt with one model."""
+    """Answer every prompt with one model; ``purpose`` names the step under which rows are recorded."""
 
     async def one(prompt: Prompt) -> Response:
         return await respond_one(prompt, model, engine, sampling, seed)
 
-    return mapper(one, prompts, f"evaluate/respond/{model}", result=Response)
+    return mapper(one, prompts, f"evaluate/{purpose}/{model}", result=Response)

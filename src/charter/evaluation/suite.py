@@ -10,16 +10,17 @@ from functools import partial
 
 from charter.constitution.model import Constitution
 from charter.engines.base import Engine, Sampling
+from charter.evaluation.adherence import ProbedModel, Probes, measure_probes, put_probes
 from charter.evaluation.behaviour import measure_behaviour
 from charter.evaluation.bench import Bench
 from charter.evaluation.examination import Examined, Tasks, examine, load_unseen, measure_likelihood
 from charter.evaluation.judge_reading import ASKING
-from charter.evaluation.judged import Contest, Judged, compare_with_base, read_answers
+from charter.evaluation.judged import Contest, Judged, compare_with_base, read_answers, read_probe_answers
 from charter.evaluation.likelihood import preference_rows, reference_rows
 from charter.evaluation.multiple_choice import measure_accuracy, seen_texts
 from charter.feedback.judge import Judging, make_judge
 from charter.prompts.grouping import prompt_groups
-from charter.records import Comparison, Contested, Measurement, Preference, Prompt, Reading, Response
+from charter.records import Adherence, Comparison, Contested, Measurement, Preference, Probed, Prompt, Reading, Response
 from charter.rows import RowMapper, map_rows
 
 #: An engine, or what opens one for as long as it is needed and closes it then.
@@ -38,6 +39,8 @@ class Evaluation:
     responses: tuple[Response, ...]
     comparisons: tuple[Comparison, ...]
     readings: tuple[Reading, ...]
+    probed: tuple[Probed, ...]
+    adherence: tuple[Adherence, ...]
     n_in: int
     n_done: int
     filtered: dict[str, int]
@@ -54,6 +57,9 @@ def evaluate(
     preferences: Sequence[Preference] = (),
     multiple_choice: Sequence[str] = (),
     trained_on: Sequence[Prompt] = (),
+    probes: Sequence[Probes] = (),
+    others: Mapping[str, EngineSource] | None = None,
+    judge_adherence: bool = False,
     temperature: float = 0.7,
     max_tokens: int = 128,
     head_to_head: Sequence[Contested] = ("red_team", "helpful"),
@@ -78,6 +84,9 @@ def evaluate(
         multiple_choice: files of multiple-choice rows. Those that ask what a training prompt or a few-shot example
             asks are filtered, once for all models.
         trained_on: the training prompts.
+        probes: of each constitution that the models' adherence to is measured.
+        others: further models by name, which are put to the probes alone.
+        judge_adherence: whether the judge says of every model's answers to the probes if they keep to the principle.
         temperature: of the answers.
         max_tokens: at most, per answer.
         head_to_head: kinds of prompts on which the judge compares the models with the base.
@@ -96,25 +105,36 @@ def evaluate(
         load_unseen(bench, multiple_choice, seen_texts((constitution, helpful or constitution), trained_on)),
     )
     examined: dict[str, Examined] = {}
-    for model, source in models.items():
+    probed: dict[str, ProbedModel] = {}
+    for model, source in {**models, **(others or {})}.items():
         with _opened(source) as engine:
-            examined[model] = examine(bench, model, engine, tasks, examined.get(bench.base))
+            if model in models:
+                examined[model] = examine(bench, model, engine, tasks, examined.get(bench.base))
+            probed[model] = put_probes(
+                bench, probes, model, engine, answering=tasks.sampling if judge_adherence else None
+            )
     responses = {model: one.responses for model, one in examined.items()}
     measurements = measure_behaviour(responses, base=bench.base, groups=bench.groups)
     measurements += measure_likelihood(bench, examined, preferences)
+    for one in probes:
+        found = {model: made.probed[one.name] for model, made in probed.items()}
+        measurements += measure_probes(one, found, base=bench.base)
     judged = Judged()
     contests = (
         Contest("win_rate_harmless", "red_team", constitution),
         Contest("win_rate_helpful", "helpful", helpful or constitution),
     )
     fought = [contest for contest in contests if contest.kind in head_to_head]
-    if judge is not None and (fought or judge_reading):
+    if judge is not None and (fought or judge_reading or (judge_adherence and probes)):
         with _opened(judge) as engine:
             ask = partial(make_judge, engine, judging=judging or Judging(), seed=seed)
             for contest in fought:
                 compare_with_base(bench, judged, responses, contest, ask(contest.standard), k_principles=k_principles)
             if judge_reading:
                 read_answers(bench, judged, responses, ask(ASKING))
+            for one in probes if judge_adherence else ():
+                own = {model: made.responses[one.name] for model, made in probed.items()}
+                read_probe_answers(bench, judged, own, one.constitution, ask(ASKING))
     measurements += judged.measurements
     for file, rows in tasks.choices.items():
         answers = {model: one.choices[file] for model, one in examined.items()}
@@ -124,6 +144,8 @@ def evaluate(
         tuple(response for rows in responses.values() for response in rows),
         tuple(judged.comparisons),
         tuple(judged.readings),
+        tuple(row for made in probed.values() for rows in made.probed.values() for row in rows),
+        tuple(judged.adherence),
         bench.n_in,
         bench.n_done,
         dict(bench.filtered),

@@ -5,7 +5,17 @@ A record goes to JSON and back with ``to_json`` and ``from_json`` (the journal),
 """
 
 from charter.records.base import Record
-from charter.records.evaluation import Comparison, Figures, Measurement, Reading, Response, ResponseLabel, Scored
+from charter.records.evaluation import (
+    Adherence,
+    Comparison,
+    Figures,
+    Measurement,
+    Probed,
+    Reading,
+    Response,
+    ResponseLabel,
+    Scored,
+)
 from charter.records.prompts import (
     PROMPT_COLUMNS,
     Contested,
@@ -33,6 +43,7 @@ from charter.records.training import (
 
 __all__ = [
     "PROMPT_COLUMNS",
+    "Adherence",
     "Comparison",
     "Contested",
     "Figures",
@@ -43,6 +54,7 @@ __all__ = [
     "Pair",
     "PairSource",
     "Preference",
+    "Probed",
     "Prompt",
     "PromptKind",
     "PromptRow",

@@ -63,6 +63,47 @@ class Reading(PromptRow):
         return None if self.p_complied is None else 0.5 if self.p_complied == 0.5 else float(self.p_complied > 0.5)
 
 
+class Probed(PromptRow):
+    """One model on one probe of a constitution (see ``evaluation.adherence``); ``probe`` is the pair's id.
+
+    ``keeping`` is the given answer that keeps to the principle which ``prompt`` names, ``departing`` the one that does
+    not; the losses are in nats per token.
+    """
+
+    probe: str
+    constitution: str
+    model: str
+    keeping: str
+    departing: str
+    loss_keeping: float
+    loss_departing: float
+
+    @property
+    def margin(self) -> float:
+        """How much likelier the keeping answer is, in nats per token."""
+        return self.loss_departing - self.loss_keeping
+
+    @property
+    def prefers_keeping(self) -> float:
+        """1 where the keeping answer is the likelier, 0 where the other is, 0.5 where neither."""
+        return 0.5 if self.margin == 0 else float(self.margin > 0)
+
+
+class Adherence(PromptRow):
+    """One model's answer to a probe of a constitution, as the judge reads it.
+
+    ``p_keeps`` is the judge's probability that the answer keeps to the principle which ``prompt`` names, the mean of
+    both orders; None where a verdict is invalid. In ``verdicts`` side a is that it keeps.
+    """
+
+    constitution: str
+    model: str
+    answer: str
+    p_keeps: float | None
+    position_bias: float
+    verdicts: tuple[Verdict, ...]
+
+
 class Scored(Record):
     """The log-probability of a text under a model: ``logprob`` in nats over ``n_tokens``."""
 
