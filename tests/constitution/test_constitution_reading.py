@@ -118,23 +118,11 @@ def test_text_is_verbatim(tmp_path: Path) -> None:
             "name: x\nprinciples:\n  - id: a\n    text: b\n    weight: .inf\n",
             'my.yaml:5: principle "a": "weight" is the number inf; expected a finite number',
         ),
-        (
-            "name: x\nprinciples:\n  - {id: a, text: b}\nextends: [harmless]\n",
-            'my.yaml:4: "extends" is not supported yet: a constitution cannot build on another one; take it out',
-        ),
     ],
 )
 def test_faults_are_named(tmp_path: Path, text: str, message: str) -> None:
     """Each fault says file, line, value, what was expected and what to do."""
     assert message in refusal(tmp_path, text)
-
-
-@pytest.mark.parametrize("extends", ["harmless", "[harmless]", "[harmless, 3]", "", "{a: b}"])
-def test_extending_is_refused_in_one_line(tmp_path: Path, extends: str) -> None:
-    """Whatever is written there, it is not the form that is wrong."""
-    found = refusal(tmp_path, f"name: x\nprinciples:\n  - {{id: a, text: b}}\nextends: {extends}\n")
-    assert found.startswith('my.yaml:4: "extends" is not supported yet')
-    assert "\n" not in found
 
 
 def test_extending_nothing_is_fine(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from charter.constitution.extension import Extension
 from charter.constitution.model import (
     Constitution,
     FewShots,
@@ -27,6 +28,7 @@ Fault = tuple[int, str]
 # Which record stands at a place in the file; list positions are written "*".
 _RECORDS: dict[ValuePath, type[Record]] = {
     (): Constitution,
+    ("extends", "*"): Extension,
     ("system",): SystemTexts,
     ("principles", "*"): Principle,
     ("few_shots",): FewShots,
@@ -46,9 +48,9 @@ _EXPECTED = {
 }
 
 
-def schema_fault(document: YamlDocument, detail: ErrorDetails) -> Fault:
-    """Put one finding of the schema's validation into words."""
-    path: ValuePath = detail["loc"]
+def schema_fault(document: YamlDocument, detail: ErrorDetails, under: ValuePath = ()) -> Fault:
+    """Put one finding of the schema's validation into words; ``under`` is the place of what was validated."""
+    path: ValuePath = (*under, *detail["loc"])
     return document.line_of(path), _place(document, path) + _message(path, detail)
 
 
@@ -84,7 +86,7 @@ def _message(path: ValuePath, detail: ErrorDetails) -> str:
     subject = f'"{key}"' if isinstance(key, str) else f"item {key + 1}"
     match kind:
         case "extra_forbidden":
-            keys = tuple(_RECORDS[_pattern(path[:-1])].model_fields)
+            keys = tuple(_RECORDS[_pattern(path[:-1])].model_fields) + (("extends",) if len(path) == 1 else ())
             message = f"unknown key {subject}{hint(str(key), keys)} (keys here: {', '.join(keys)})"
         case "missing":
             message = f"{subject} is missing; {_purpose(path)}"

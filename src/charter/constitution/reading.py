@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from charter.constitution.composition import Lineage, compose, on_bases, read_bases
 from charter.constitution.derivation import DERIVATIONS, with_derived_requests
 from charter.constitution.faults import Fault, report, schema_fault, shown
 from charter.constitution.model import Constitution
@@ -36,25 +37,30 @@ def load_constitution(source: str | Path) -> Constitution:
     Raises:
         ConstitutionError: for a missing file, which lists the built-in names, and for every fault in it, by line.
     """
+    return _load(source, Lineage(), Path())
+
+
+def _load(source: str | Path, lineage: Lineage, folder: Path) -> Constitution:
+    """Read a constitution by its name or by its path from a folder, for those that extend it."""
     built_in = list_constitutions()
     if isinstance(source, str) and source in built_in:
         with as_file(_library() / f"{source}.yaml") as path:
-            return _read(path)
+            return lineage.read(path, _read)
     # Path.exists raises for what is no path at all, such as the text of a constitution
-    if not os.path.exists(source):  # noqa: PTH110
+    if not str(source) or not os.path.exists(folder / source):  # noqa: PTH110
         near = hint(Path(source).stem, built_in)
         raise ConstitutionError(
             f"no constitution is found at {shown(str(source))}: it is neither a file nor a built-in{near} "
             f"(built in: {', '.join(built_in)}); check the path, or give a built-in name"
         )
-    return _read(Path(source))
+    return lineage.read(folder / source, _read)
 
 
 def _library() -> Traversable:
     return files("charter.constitution") / "library"
 
 
-def _read(path: Path) -> Constitution:
+def _read(path: Path, lineage: Lineage) -> Constitution:
     document = read_yaml(path, error=ConstitutionError)
     if document.data is None:
         raise ConstitutionError(f"{document.source}:1: the file is empty; a constitution needs a name and principles")
@@ -63,19 +69,19 @@ def _read(path: Path) -> Constitution:
             f"{document.where(())}: the file holds {shown(document.data)}; expected a mapping with the keys "
             '"name" and "principles"'
         )
-    faults = [*_repeated_ids(document), *_extensions(document)]
+    bases = read_bases(document, path.parent, lineage, _load)
+    faults = [*_repeated_ids(document)]
     constitution = None
     try:
-        constitution = _validated(document.data)
+        constitution = _validated(on_bases(document, path.parent, bases))
     except ValidationError as problem:
         faults += [schema_fault(document, detail) for detail in problem.errors() if not _said_already(detail)]
     if constitution is None or faults:
         raise ConstitutionError(report(document.source, faults))
-    return constitution
+    return compose(document, constitution, bases)
 
 
 def _validated(data: Mapping[str, Any]) -> Constitution:
-    data = {key: value for key, value in data.items() if key != "extends"}
     principles = data.get("principles")
     if isinstance(principles, list):
         completed = [with_derived_requests(item) if isinstance(item, dict) else item for item in principles]
@@ -98,17 +104,6 @@ def _repeated_ids(document: YamlDocument) -> Iterator[Fault]:
                 f'principle id "{name}" is used twice (first on line {first[name]}); give each principle its own id',
             )
         first.setdefault(name, line)
-
-
-def _extensions(document: YamlDocument) -> Iterator[Fault]:
-    """Refuse whatever ``extends`` names: the key is reserved."""
-    extends = document.data.get("extends", [])
-    if extends != []:
-        message = (
-            '"extends" is not supported yet: a constitution cannot build on another one; '
-            "take it out, and copy the principles into this file"
-        )
-        yield document.line_of(("extends",)), message
 
 
 def _said_already(detail: ErrorDetails) -> bool:
