@@ -85,6 +85,15 @@ def read_yaml(path: str | Path, *, error: type[UserError] = UserError) -> YamlDo
     Raises:
         UserError: (or ``error``) for a file that is missing, unreadable, too large, not UTF-8, or not plain YAML.
     """
+    return parse_yaml(read_text(path, error=error), str(path), error=error)
+
+
+def read_text(path: str | Path, *, error: type[UserError] = UserError) -> str:
+    """Read a file's text as it stands, under the limits of ``read_yaml``.
+
+    Raises:
+        UserError: (or ``error``) for a file that is missing, unreadable, too large or not UTF-8.
+    """
     source = str(path)
     try:
         with Path(path).open("rb") as file:
@@ -95,12 +104,11 @@ def read_yaml(path: str | Path, *, error: type[UserError] = UserError) -> YamlDo
     if len(raw) > MAX_BYTES:
         raise error(f"{source}: the file is larger than {MAX_BYTES // 1_000_000} MB; split it or shorten it")
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = raw.count(b"\n", 0, problem.start) + 1
         byte = raw[problem.start]
         raise error(f"{source}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from problem
-    return parse_yaml(text, source, error=error)
 
 
 def parse_argument(text: str, source: str, *, error: type[UserError] = UserError) -> Any:
