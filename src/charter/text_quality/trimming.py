@@ -1,4 +1,4 @@
-"""Ending a text that was cut at the token limit where its last whole sentence ends."""
+"""Where sentences of a text end, and ending one that was cut at the token limit after its last whole one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ def trim_to_sentence(text: str) -> str:
         three tenths.
     """
     text = text.rstrip()
-    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    ends = sentence_ends(text)
     if not ends or ends[-1] < _MIN_SHARE * len(text):
         return ""
     return text[: ends[-1]]
+
+
+def sentence_ends(text: str) -> list[int]:
+    """Find the positions behind which a text could end after a whole sentence, in order."""
+    return [match.end() for match in _SENTENCE_END.finditer(text)]

@@ -1,0 +1,59 @@
+"""What became of the rows of a file: those that are kept, and each of the others with its place and reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from charter.records import Pair, Trace
+
+
+class RejectedRowError(ValueError):
+    """A row cannot be used; the message is the reason, which many rows may share."""
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A row's place, and what is to be said of it."""
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A file that was read: every row is kept, or among those ``left_out``.
+
+    ``layout`` is how it was understood. ``mended`` names kept rows that are not as the file has them, and why;
+    ``doubted`` those that are, and look wrong. ``unused`` are the columns that nothing was taken from. ``places`` says
+    where each kept row was read, by its id.
+    """
+
+    source: str
+    layout: str
+    left_out: tuple[Noted, ...] = ()
+    mended: tuple[Noted, ...] = ()
+    doubted: tuple[Noted, ...] = ()
+    unused: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """How many rows are left out, by reason."""
+        return dict(Counter(one.reason for one in self.left_out))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedTraces(Loaded):
+    """Traces read from one file (see ``Loaded``)."""
+
+    traces: tuple[Trace, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedPairs(Loaded):
+    """Pairs read from one file (see ``Loaded``); ``reasoning`` is what it says for a choice, by the pair's id."""
+
+    pairs: tuple[Pair, ...]
+    reasoning: Mapping[str, str] = field(default_factory=dict)

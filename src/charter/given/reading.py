@@ -1,0 +1,104 @@
+"""Rows as files have them, each with its place and the key that it stands under, and the splits of a folder of tables.
+
+What the columns mean is for ``traces`` and ``pairs``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charter.errors import PromptError
+from charter.files.csv_cells import are_escaped, unescape_cell
+from charter.prompts.reading import SourceRow, read_rows
+from charter.prompts.text_files import file_kind
+
+_SPLIT_FILE = re.compile(r"(?P<split>[\w.]+?)(?:-\d{5}-of-\d{5})?\.parquet")
+
+
+@dataclass(frozen=True)
+class GivenRow:
+    """One row: its values, where it stands, the key that it stands under, and its number there, from 0."""
+
+    values: Mapping[str, Any]
+    place: str
+    key: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class GivenFile:
+    """A file's rows, and the split that its name or the caller says that they are."""
+
+    source: str
+    rows: tuple[GivenRow, ...]
+    split: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that any row has, in the order of their first appearance."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.values))
+
+
+def read_file(source: str | Path, *, split: str | None = None, escaped: bool | None = None) -> GivenFile:
+    """Read every row of a file, a folder of Parquet files, a saved dataset or a Hugging Face dataset id.
+
+    Args:
+        source: where the rows are.
+        split: of a dataset.
+        escaped: whether cells of a CSV are escaped as ours are (see ``files.csv_cells``); None finds out: ours leave no
+            cell that a spreadsheet would run.
+
+    Raises:
+        PromptError: naming the file, the line and what is wrong, or that there is no row.
+    """
+    path = Path(source)
+    if path.is_dir() and (found := sorted({*path.glob("*.parquet"), *path.glob("data/*.parquet")})):
+        path, split = _of_split(path, found, split)
+    if path.is_file():
+        rows = read_rows(str(path))
+        if file_kind(path) == ".csv":
+            rows = _unescaped(rows, escaped)
+        return GivenFile(str(source), tuple(_numbered(rows)), split or _split_named(path))
+    return GivenFile(str(source), tuple(_numbered(read_rows(str(source), split=split))), split or "")
+
+
+def _numbered(rows: Sequence[SourceRow]) -> Iterator[GivenRow]:
+    under: Counter[str] = Counter()
+    for row in rows:
+        yield GivenRow(row.values, row.place, row.key, under[row.key])
+        under[row.key] += 1
+
+
+def _of_split(folder: Path, files: Sequence[Path], split: str | None) -> tuple[Path, str]:
+    """Choose the Parquet file of a split in a folder of them."""
+    named: dict[str, list[Path]] = {}
+    for path in files:
+        named.setdefault(_split_named(path), []).append(path)
+    chosen = next(iter(named)) if split is None and len(named) == 1 else split
+    if chosen is None or chosen not in named:
+        problem = "choose one with 'split'" if chosen is None else f"there is no {chosen!r}"
+        raise PromptError(f"{folder}: has the splits {', '.join(named)}; {problem}")
+    if len(named[chosen]) > 1:
+        raise PromptError(f"{folder}: the split {chosen!r} has {len(named[chosen])} files; name one of them")
+    return named[chosen][0], chosen
+
+
+def _split_named(path: Path) -> str:
+    found = _SPLIT_FILE.fullmatch(path.name)
+    return found["split"] if found else ""
+
+
+def _unescaped(rows: Sequence[SourceRow], escaped: bool | None) -> list[SourceRow]:
+    if escaped is None:
+        escaped = are_escaped(cell for row in rows for cell in row.values.values())
+    if not escaped:
+        return list(rows)
+    return [
+        SourceRow({name: unescape_cell(cell) for name, cell in row.values.items()}, row.place, row.header)
+        for row in rows
+    ]

@@ -1,0 +1,94 @@
+"""Single values of a row: texts, lists of messages, and rows of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from charter.errors import PromptError
+from charter.given.loaded import RejectedRowError
+from charter.given.reading import GivenFile, GivenRow
+from charter.records import Message, PromptRow, Role, Split
+
+RowT = TypeVar("RowT", bound=PromptRow)
+
+# As chat data in circulation names who speaks.
+_ROLES: Mapping[str, Role] = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "system": "system",
+}
+
+
+def has_columns(file: GivenFile, names: Iterable[str]) -> bool:
+    """Tell whether any row has each of these columns."""
+    return set(names) <= set(file.columns)
+
+
+def unknown_layout(file: GivenFile, what: str, known: Mapping[str, Iterable[str]]) -> PromptError:
+    """Make the error for a file that has the columns of no layout."""
+    some = ", ".join(file.columns[:12]) or "none"
+    layouts = "; ".join(f"{name}: {', '.join(columns)}" for name, columns in known.items())
+    return PromptError(
+        f"{file.rows[0].place}: the columns are {some}, as in no layout of {what}; expected those of one ({layouts})"
+    )
+
+
+def text_of(row: GivenRow, *names: str) -> str:
+    """Give the text in the first of these columns that the row has.
+
+    Raises:
+        RejectedRowError: where it has none, or holds no text.
+    """
+    for name in names:
+        value = row.values.get(name)
+        if isinstance(value, str):
+            return value
+        if value is not None:
+            raise RejectedRowError(f"{name} is no text")
+    raise RejectedRowError(f"without {names[0]}")
+
+
+def message_list(value: Any) -> tuple[Message, ...] | None:
+    """Read a list of messages, or one message, with ``role`` and ``content`` or ``from`` and ``value``; else None."""
+    if isinstance(value, Mapping):
+        value = [value]
+    if not isinstance(value, list) or not value:
+        return None
+    messages = [_message(one) for one in value]
+    return None if None in messages else tuple(one for one in messages if one is not None)
+
+
+def _message(value: Any) -> Message | None:
+    if not isinstance(value, Mapping):
+        return None
+    role = value.get("role") or value.get("from")
+    content = value.get("content") if value.get("content") is not None else value.get("value")
+    if not isinstance(role, str) or role.lower() not in _ROLES or not isinstance(content, str):
+        return None
+    return Message(role=_ROLES[role.lower()], content=content)
+
+
+def native_row(row: GivenRow, kind: type[RowT]) -> RowT:
+    """Read a row of ours.
+
+    Raises:
+        RejectedRowError: where it is none.
+    """
+    try:
+        return kind.from_row(dict(row.values))
+    except KeyError as error:
+        raise RejectedRowError(f"without {error.args[0]}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or kind.__name__
+        raise RejectedRowError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def evaluation_split(name: str) -> Split:
+    """Say which side a dataset's split is on: what begins with ``test`` or ``eval`` is held out."""
+    return "evaluation" if name.lower().startswith(("test", "eval", "valid")) else "train"
