@@ -75,7 +75,9 @@ def test_ids_follow_from_the_content(load: Load) -> None:
 @pytest.mark.parametrize("text", [text for text in HOSTILE_TEXTS if text.strip()], ids=lambda text: ascii(text)[:30])
 def test_text_is_taken_verbatim(load: Load, text: str) -> None:
     """A prompt's text is the file's, spaces and newlines included."""
-    assert load([{"prompt": text}]).prompts[0].turns == (Message(role="user", content=text),)
+    found = load([{"prompt": text}, {"prompt": "A plain one, so that the file is none of transcripts."}])
+    assert found.prompts[0].turns == (Message(role="user", content=text),)
+    assert load([{"prompt": text}], layout="rows").prompts[0].turns == found.prompts[0].turns
 
 
 def test_conversations_are_read_up_to_the_last_question(load: Load) -> None:

@@ -193,9 +193,10 @@ def test_wrong_json_lines_name_their_line(write: Write, content: str | bytes, me
 def test_json_lists_are_read(write: Write) -> None:
     """A JSON list of objects or strings is a list of rows."""
     path = write("x.json", json.dumps([{"prompt": "a"}, "b"], indent=1))
+    # the list opens on line 1, and the first object takes lines 2 to 4
     assert [(row.values, row.place) for row in read_rows(str(path))] == [
-        ({"prompt": "a"}, f"{path} item 1"),
-        ({"prompt": "b"}, f"{path} item 2"),
+        ({"prompt": "a"}, f"{path}:2 item 1"),
+        ({"prompt": "b"}, f"{path}:5 item 2"),
     ]
 
 
@@ -203,8 +204,8 @@ def test_json_lists_are_read(write: Write) -> None:
     ("content", "message"),
     [
         ("[]", ": it holds no rows"),
-        ('{"prompt": "a"}', ": expected a list of objects, found an object"),
-        ('[{"prompt": "a"}, 3]', " item 2: expected an object or a text, found a number"),
+        ('{"prompt": "a"}', ":1: expected a list of objects, found an object whose key 'prompt' is no number"),
+        ('[{"prompt": "a"}, 3]', ":1 item 2: expected an object or a text, found a number"),
         ("[", ":1: not JSON (expecting value at column 2); expected a list of objects; a file with one object"),
         ('[\n "a",\n}\n', ":3: not JSON ("),
     ],
@@ -234,7 +235,8 @@ def test_a_wrong_parquet_file_is_named(write: Write) -> None:
 def test_files_of_other_kinds_are_refused(write: Write) -> None:
     """A file whose kind is unknown names the kinds that are not; a missing one names what could have been."""
     assert _refusal(write("x.tab", "a\tb\n")) == (
-        ": unknown kind of file '.tab'; known: .csv, .json, .jsonl, .ndjson, .parquet, .tsv"
+        ": unknown kind of file '.tab'; known: .csv, .json, .jsonl, .ndjson, .parquet, .tsv, and those of text packed "
+        "as .gz"
     )
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 
-from pydantic import ValidationError
-
 from charter.errors import PromptError
-from charter.prompts.reading import SourceRow, read_rows
-from charter.records import Message, Prompt, PromptKind, make_prompt
-from charter.seeds import row_id
-from charter.spelling import hint
+from charter.prompts.layouts import choose_layout
+from charter.prompts.layouts.base import Layout
+from charter.prompts.principles import PrincipleNames
+from charter.prompts.reading import read_rows
+from charter.prompts.row_prompts import (
+    RowReader,
+    check_columns,
+    column_names,
+    content_id,
+    optional_text,
+    tells_apart,
+)
+from charter.prompts.source_rows import SourceRow
+from charter.records import Message, Prompt, PromptKind, PromptLayout, make_prompt
+from charter.seeds import digest
 
 BUILT_IN = "built-in"
 _FILES: Mapping[PromptKind, str] = {
@@ -25,8 +33,7 @@ _FILES: Mapping[PromptKind, str] = {
     "helpful": "helpful.jsonl",
 }
 _BUILT_IN_COLUMNS = ("id", "category")
-_NO_CELL = (bool, list, Mapping)  # what is no text, and would become one that nobody wrote
-_LIKELY_COLUMNS = ("prompt", "prompt_text", "instruction", "question", "text")
+_OTHER_KIND = "of another kind"
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,9 @@ class LoadedPrompts:
 
     ``places`` says by prompt id where each was read (nothing of built-in ones). ``given_ids`` are the ids that the
     source itself gives, those of rows that were left out too; ``columns`` are its columns. ``ids_unasked`` is true
-    where the ids are those of a column ``id`` that nobody named.
+    where the ids are those of a column ``id`` that nobody named. ``layout`` is how the source was read. ``n_rows`` is
+    what was read: as many as ``prompts`` and ``rejected`` together. ``links_within`` is true where ``twin_of`` was
+    found by the layout, and so means prompts of the same source.
     """
 
     prompts: tuple[Prompt, ...]
@@ -45,32 +54,53 @@ class LoadedPrompts:
     given_ids: frozenset[str] = frozenset()
     columns: tuple[str, ...] = ()
     ids_unasked: bool = False
+    layout: PromptLayout = "rows"
+    n_rows: int = 0
+    links_within: bool = False
 
 
 def load_prompts(
     source: str,
     kind: PromptKind,
     *,
+    layout: PromptLayout | None = None,
     column: str | None = None,
     id_column: str | None = None,
     category_column: str | None = None,
+    reference_column: str | None = None,
+    principle_column: str | None = None,
+    setting_column: str | None = None,
+    twin_column: str | None = None,
+    system_column: str | None = None,
+    system: str | None = None,
+    principles: str | None = None,
     where: Mapping[str, Any] | None = None,
     split: str | None = None,
     limit: int | None = None,
+    seed: int | None = None,
 ) -> LoadedPrompts:
     """Read prompts of one kind.
 
     Args:
         source: ``built-in``, a file, a saved dataset's folder, or a Hugging Face dataset id.
-        kind: what the prompts are for.
-        column: where the prompt is; None takes the first likely name that exists (or ``messages``).
-        id_column: where the source's own ids are; None takes ``id`` where every row has one and no two share it, and
-            else makes ids from the content.
-        category_column: where the category is; None takes ``category`` where it exists.
-        where: keep rows whose columns equal these values; a CSV's cells are compared as text. Built-in prompts have
-            ``id`` and ``category``.
+        kind: what the prompts are for. Of a file that says what each row is for, the others are left out and counted.
+        layout: how the source holds its prompts; None recognises it (see ``prompts.layouts``).
+        column: where the prompt is; None takes the layout's, or the first likely name that exists.
+        id_column: where the source's own ids are; None takes the layout's, or ``id``, where every row has one and no
+            two share it, and else makes ids from the content.
+        category_column: where the category is; None takes the layout's, or ``category`` where it exists.
+        reference_column: where a reference answer is, else ``reference``.
+        principle_column: where the principle is that the prompt presses on, else ``principle``.
+        setting_column: where its setting is, else ``setting``.
+        twin_column: where the id of the red-team prompt is that a benign twin imitates, else ``twin_of``.
+        system_column: where a system text is that goes before the conversation, if that has none.
+        system: a system text for every prompt that has none yet.
+        principles: a constitution whose principles' ids the file's names or positions of principles become.
+        where: keep rows whose columns equal these values, or one of a list of them; a CSV's cells are compared as text.
+            Built-in prompts have ``id`` and ``category``.
         split: of a Hugging Face dataset.
-        limit: keep this many, the first.
+        limit: keep this many.
+        seed: of the draw of those that are kept, which does not depend on the rows' order; None keeps the first.
 
     Returns:
         Distinct prompts in the source's order.
@@ -79,98 +109,167 @@ def load_prompts(
         PromptError: where the source is empty, malformed, or nothing is left; where built-in prompts, whose columns
             are known, are given columns or a split.
     """
+    named = {
+        "prompt": column,
+        "id": id_column,
+        "category": category_column,
+        "reference": reference_column,
+        "principle": principle_column,
+        "setting": setting_column,
+        "twin": twin_column,
+        "system": system_column,
+    }
+    asked = {use: name for use, name in named.items() if name is not None}
     if source == BUILT_IN:
-        named = {"column": column, "id_column": id_column, "category_column": category_column, "split": split}
-        _refuse_columns(named)
-        return _load_built_in(kind, dict(where or {}), limit)
+        refused = {"column" if use == "prompt" else f"{use}_column": name for use, name in asked.items()}
+        _refuse({**refused, "split": split, "layout": layout, "principles": principles})
+        return _load_built_in(kind, where or {}, system or "", _Draw(limit, seed))
     rows = read_rows(source, split=split)
-    ids_unasked = id_column is None and _tells_apart(rows, "id")
-    columns = _Columns(column, "id" if ids_unasked else id_column, category_column, dict(where or {}))
-    _check_columns(rows, columns)
-    prompts, places, rejected = _sift(rows, kind, source, columns, limit)
-    if not prompts:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in rejected.items())
-        raise PromptError(f"{source}: no prompt is left of {len(rows)} rows ({reasons}); check 'column' and 'where'")
+    form = choose_layout(rows, layout, column)
+    rows = form.unfold(rows)
+    check_columns(rows, asked, where or {})
+    own_id = form.columns.id or "id"
+    ids_unasked = id_column is None and tells_apart(rows, own_id)
+    columns = replace(form.columns, **{"id": own_id if ids_unasked else None, **asked})
+    names = PrincipleNames(principles or "", is_indexed=form.is_indexed and principle_column is None)
+    unused_id = "" if ids_unasked or id_column is not None else own_id
+    reader = RowReader(kind, source, columns, form.has_transcripts, system or "", names, unused_id)
+    sifted = _sift(rows, form, reader, where or {})
+    kept = _Draw(limit, seed).keep(sifted.prompts, sifted.rejected)
+    if not kept:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in sifted.rejected.items())
+        remedy = (
+            f"its rows say what they are for, and none is for {kind}: read it under the key of another kind, or as "
+            "'layout: rows'"
+            if sifted.rejected[_OTHER_KIND]
+            else "check 'column' and 'where'"
+        )
+        raise PromptError(f"{source}: no prompt is left of {len(rows)} rows ({reasons}); {remedy}")
     return LoadedPrompts(
-        tuple(prompts.values()),
-        dict(rejected),
+        kept,
+        dict(sifted.rejected),
         source,
-        places,
-        frozenset(given for row in rows if (given := _optional(row, columns.id)) is not None),
-        tuple(dict.fromkeys(name for row in rows for name in row.values)),
+        {prompt.id: sifted.places[prompt.id] for prompt in kept},
+        frozenset(given for row in rows if (given := optional_text(row, columns.id)) is not None),
+        column_names(rows),
         ids_unasked,
+        form.name,
+        len(rows),
+        sifted.links_within,
     )
 
 
-def _sift(
-    rows: Sequence[SourceRow], kind: PromptKind, source: str, columns: _Columns, limit: int | None
-) -> tuple[dict[str, Prompt], dict[str, str], Counter[str]]:
-    """Make the prompts of the rows that are kept: those, where each was read, both by id, and the others by reason."""
-    kept: dict[str, Prompt] = {}
-    places: dict[str, str] = {}
-    rejected: Counter[str] = Counter()
-    texts: set[str] = set()
-    for row in rows:
-        if not all(_is(row.values.get(name), value) for name, value in columns.where.items()):
-            rejected["filtered by where"] += 1
+@dataclass(frozen=True)
+class _Draw:
+    """Which prompts are kept where only so many are wanted."""
+
+    limit: int | None
+    seed: int | None
+
+    def keep(self, prompts: Iterable[Prompt], rejected: Counter[str]) -> tuple[Prompt, ...]:
+        """Keep the first, or those that the seed draws, in their order; count the others."""
+        prompts = tuple(prompts)
+        if self.limit is None or len(prompts) <= self.limit:
+            return prompts
+        rejected["over the limit"] += len(prompts) - self.limit
+        if self.seed is None:
+            return prompts[: self.limit]
+        # By the content, so that neither the rows' order nor their numbers count.
+        order = sorted(prompts, key=lambda one: digest([self.seed, "limit", content_id(one.kind, one.turns)]))
+        drawn = {one.id for one in order[: self.limit]}
+        return tuple(one for one in prompts if one.id in drawn)
+
+
+@dataclass
+class _Sifted:
+    """The distinct prompts of a source by id, where each was read, and how many rows hold none of them, by reason."""
+
+    by_id: dict[str, Prompt] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    rejected: Counter[str] = field(default_factory=Counter)
+    links_within: bool = False
+
+    @property
+    def prompts(self) -> Iterable[Prompt]:
+        """The prompts, in their rows' order."""
+        return self.by_id.values()
+
+
+def _sift(rows: Sequence[SourceRow], form: Layout, reader: RowReader, where: Mapping[str, Any]) -> _Sifted:
+    """Make the prompts of the rows that hold one of the kind that is read."""
+    sifted = _Sifted()
+    links = form.links(rows) if reader.kind == "benign_twin" else {}
+    seen: set[tuple[Message, ...]] = set()
+    for position, row in enumerate(rows):
+        reason = _unwanted(row, form, reader.kind, where)
+        if reason:
+            sifted.rejected[reason] += 1
             continue
-        prompt = _prompt(row, kind, source, columns)
+        imitated = reader.id_of(rows[links[position]]) if position in links else None
+        prompt = reader.read(row, imitated)
         if isinstance(prompt, str):
-            rejected[prompt] += 1
-        elif prompt.text in texts:
-            rejected["duplicate text"] += 1
-        elif prompt.id in kept:
+            sifted.rejected[prompt] += 1
+        elif prompt.turns in seen:
+            sifted.rejected["duplicate text"] += 1
+        elif prompt.id in sifted.by_id:
             raise PromptError(
-                f"{row.place}: the id {prompt.id!r} in column {columns.id!r} was used before "
-                f"({places[prompt.id]}); ids must be distinct: mend them, or name another column with 'id_column'"
+                f"{row.place}: the id {prompt.id!r} in column {reader.columns.id!r} was used before "
+                f"({sifted.places[prompt.id]}); ids must be distinct: mend them, or name "
+                "another column with 'id_column'"
             )
-        elif limit is not None and len(kept) >= limit:
-            rejected["over the limit"] += 1
         else:
-            kept[prompt.id] = prompt
-            places[prompt.id] = row.place
-            texts.add(prompt.text)
-    return kept, places, rejected
+            sifted.by_id[prompt.id] = prompt
+            sifted.places[prompt.id] = row.place
+            sifted.links_within |= imitated is not None
+            seen.add(prompt.turns)
+    return sifted
 
 
-def _tells_apart(rows: Sequence[SourceRow], name: str) -> bool:
-    """Whether a column can be the ids: every row has one, and rows that share one are the same row written twice."""
-    first: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        given = None if isinstance(row.values.get(name), _NO_CELL) else _optional(row, name)
-        if given is None or first.setdefault(given, row.values) != row.values:
-            return False
-    return True
+def _unwanted(row: SourceRow, form: Layout, kind: PromptKind, where: Mapping[str, Any]) -> str:
+    """Say why a row is not looked at any further; nothing where it is."""
+    if row.reason:
+        return row.reason
+    if form.kind_of(row) not in {None, kind}:
+        return _OTHER_KIND
+    return "" if all(_is(row.values.get(name), value) for name, value in where.items()) else "filtered by where"
 
 
-def content_id(kind: PromptKind, turns: Sequence[Message]) -> str:
-    """Make the id of a prompt whose source gives none."""
-    return row_id("prompt", kind, [turn.model_dump() for turn in turns])
+def _is(cell: Any, value: Any) -> bool:
+    """Whether a cell is a value, or one of several."""
+    if isinstance(value, list | tuple):
+        return any(_is(cell, one) for one in value)
+    if isinstance(cell, str) and not isinstance(value, str):
+        return cell.strip().lower() == str(value).lower()
+    return bool(cell == value)
 
 
-def _refuse_columns(named: Mapping[str, str | None]) -> None:
-    for name, value in named.items():
+def _refuse(settings: Mapping[str, str | None]) -> None:
+    """Refuse columns for built-in prompts, which have none to choose."""
+    for name, value in settings.items():
         if value is not None:
             raise PromptError(f"{name!r} is {value!r}, and built-in prompts have none to choose; leave it out")
 
 
-def _load_built_in(kind: PromptKind, where: Mapping[str, Any], limit: int | None) -> LoadedPrompts:
+def _load_built_in(kind: PromptKind, where: Mapping[str, Any], system: str, draw: _Draw) -> LoadedPrompts:
     prompts = _built_in(kind)
-    unknown = [name for name in where if name not in _BUILT_IN_COLUMNS]
-    if unknown:
-        raise PromptError(f"built-in prompts have no column {unknown[0]!r}; 'where' takes {list(_BUILT_IN_COLUMNS)}")
+    unknown = next((name for name in where if name not in _BUILT_IN_COLUMNS), None)
+    if unknown is not None:
+        raise PromptError(f"built-in prompts have no column {unknown!r}; 'where' takes {list(_BUILT_IN_COLUMNS)}")
     found = [one for one in prompts if all(_is(getattr(one, name), value) for name, value in where.items())]
     if not found:
         raise PromptError(f"no built-in {kind} prompt is left where {dict(where)}; check where")
-    kept = tuple(found[:limit])
-    rejected = {"filtered by where": len(prompts) - len(found), "over the limit": len(found) - len(kept)}
-    given_ids = frozenset(one.id for one in prompts)
+    rejected = Counter({"filtered by where": len(prompts) - len(found)})
+    kept = draw.keep(found, rejected)
+    if system:
+        opening = Message(role="system", content=system)
+        kept = tuple(one.model_copy(update={"turns": (opening, *one.turns)}) for one in kept)
     return LoadedPrompts(
         kept,
         {reason: n for reason, n in rejected.items() if n},
         BUILT_IN,
-        given_ids=given_ids,
+        given_ids=frozenset(one.id for one in prompts),
         columns=_BUILT_IN_COLUMNS,
+        n_rows=len(prompts),
     )
 
 
@@ -190,105 +289,3 @@ def _built_in(kind: PromptKind) -> tuple[Prompt, ...]:
         )
         for row in rows
     )
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Which columns of a source hold what."""
-
-    prompt: str | None
-    id: str | None
-    category: str | None
-    where: dict[str, Any]
-
-
-def _check_columns(rows: Sequence[SourceRow], columns: _Columns) -> None:
-    """Every row needs its prompt and its id; what rows are chosen or sorted by may be missing from some."""
-    for name in (columns.prompt, columns.id):
-        for row in rows if name is not None else ():
-            if name not in row.values:
-                there = f"the columns are {', '.join(row.values)}{hint(str(name), row.values)}"
-                raise PromptError(f"{row.header or row.place}: there is no column {name!r}; {there}")
-    known = dict.fromkeys(name for row in rows for name in row.values)
-    for name in (columns.category, *columns.where):
-        if name is not None and name not in known:
-            there = f"the columns are {', '.join(known)}{hint(name, known)}"
-            raise PromptError(f"{rows[0].header or rows[0].place}: no row has a column {name!r}; {there}")
-
-
-def _is(cell: Any, value: Any) -> bool:
-    if isinstance(cell, str) and not isinstance(value, str):
-        return cell.strip().lower() == str(value).lower()
-    return bool(cell == value)
-
-
-def _prompt(row: SourceRow, kind: PromptKind, source: str, columns: _Columns) -> Prompt | str:
-    """Make a row's prompt, or say why it has none."""
-    turns = _turns(row, columns.prompt)
-    if isinstance(turns, str):
-        return turns
-    given_id = _optional(row, columns.id)
-    if columns.id is not None and given_id is None:
-        raise PromptError(
-            f"{row.place}: the id in column {columns.id!r} is empty; give every row one, or no 'id_column'"
-        )
-    try:
-        return Prompt(
-            id=given_id or content_id(kind, turns),
-            turns=turns,
-            kind=kind,
-            category=_optional(row, columns.category or "category") or "",
-            source=source,
-            twin_of=_optional(row, "twin_of"),
-            reference=_optional(row, "reference"),
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise PromptError(f"{row.place}: {first['loc'][0]}: {_said(first['msg'])}") from error
-
-
-def _optional(row: SourceRow, name: str | None) -> str | None:
-    value = None if name is None else row.values.get(name)
-    if isinstance(value, _NO_CELL):
-        raise PromptError(f"{row.place}: {name!r} is {type(value).__name__}; expected a text or a number")
-    if isinstance(value, float):  # what tables make of whole numbers where some rows have none
-        value = None if math.isnan(value) else int(value) if value.is_integer() else value
-    return None if value is None or value == "" else str(value)
-
-
-def _said(message: str) -> str:
-    return message.removeprefix("Value error, ")
-
-
-def _turns(row: SourceRow, column: str | None) -> tuple[Message, ...] | str:
-    """Read the conversation up to its last user turn, of a text or a list of messages; or say why there is none."""
-    name = column or next((known for known in ("messages", *_LIKELY_COLUMNS) if known in row.values), None)
-    if name is None:
-        columns = ", ".join(row.values)
-        raise PromptError(f"{row.header or row.place}: which column is the prompt? Set 'column' to one of: {columns}")
-    value = row.values[name]
-    if value is None or value == [] or (isinstance(value, str) and not value.strip()):
-        return "empty"
-    if isinstance(value, str):
-        return (_message(row, {"role": "user", "content": value}),)
-    if not isinstance(value, list):
-        raise PromptError(f"{row.place}: {name!r} is {type(value).__name__}; expected a text or a list of messages")
-    turns = [_message(row, turn) for turn in value]
-    while turns and turns[-1].role != "user":
-        turns.pop()
-    if turns and not turns[-1].content.strip():
-        return "empty"
-    return tuple(turns) or "without a user's turn"
-
-
-def _message(row: SourceRow, value: Any) -> Message:
-    if isinstance(value, Mapping):  # a table gives every message the keys that any of them has
-        value = {name: inner for name, inner in value.items() if inner is not None}
-    try:
-        return Message.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "message"
-        raise PromptError(
-            f"{row.place}: not a message ({where}: {_said(first['msg'])}); expected role and content"
-        ) from error

@@ -16,13 +16,15 @@ def check_twins(loaded: Mapping[PromptKind, LoadedPrompts]) -> None:
     """Check that every ``twin_of`` names a red-team prompt of the source that the run reads.
 
     One that ``where``, ``limit`` or an equal text left out may be named. Built-in twins beside red-team prompts of
-    another source are a set of their own, and imitate none of them.
+    another source are a set of their own, and imitate none of them. Links that a layout found are sound by themselves.
 
     Raises:
         PromptError: naming the twin's place, the id and the remedy.
     """
     red_team, twins = loaded.get("red_team"), loaded.get("benign_twin")
     if red_team is None or twins is None or (twins.source == BUILT_IN != red_team.source):
+        return
+    if twins.links_within:
         return
     there = red_team.given_ids | {prompt.id for prompt in red_team.prompts}
     lost = [twin for twin in twins.prompts if twin.twin_of is not None and twin.twin_of not in there]

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from charter.constitution.model import FewShotChoice
-from charter.records import Contested, OnCut, PairSource, PromptKind, ResponseLabel
+from charter.records import Contested, OnCut, PairSource, PromptKind, PromptLayout, ResponseLabel
 
+Cell = str | int | float | bool  # what a row is chosen by
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
 
@@ -74,13 +75,28 @@ class ConstitutionSettings(Settings):
 class PromptSource(Settings):
     """Where prompts come from."""
 
-    source: str = Field(default="built-in", description="'built-in', a CSV/JSON lines/JSON/Parquet file, a dataset")
+    source: str = Field(
+        default="built-in", description="'built-in', a CSV/TSV/JSON lines/JSON/Parquet file, a saved folder, a dataset"
+    )
+    layout: PromptLayout | None = Field(default=None, description="how it holds them; None recognises it")
     column: str | None = None
     id_column: str | None = None
     category_column: str | None = None
-    where: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    reference_column: str | None = None
+    principle_column: str | None = None
+    setting_column: str | None = None
+    twin_column: str | None = None
+    system_column: str | None = None
+    system: str | None = Field(default=None, description="a system text for every prompt that has none")
+    principles: str | None = Field(
+        default=None, description="a constitution whose ids the file's names or positions of principles become"
+    )
+    where: dict[str, Cell | tuple[Cell, ...]] = Field(default_factory=dict)
     split: str | None = Field(default=None, description="the split of a Hugging Face dataset")
     limit: int | None = Field(default=None, ge=1)
+    seed: int | None = Field(
+        default=None, ge=0, description="of the draw of those that 'limit' keeps; None keeps the first"
+    )
 
 
 Prompts = Annotated[PromptSource, _from_name("source")]

@@ -15,6 +15,19 @@ PromptKind = Literal["red_team", "helpful", "benign_twin"]
 #: Of these a judge can say whose answer keeps to the principles better.
 Contested = Literal["red_team", "helpful"]
 Split = Literal["train", "evaluation"]
+#: How a file of prompts holds them (see ``prompts.layouts``).
+PromptLayout = Literal[
+    "native",
+    "red_team_json",
+    "traits",
+    "self_instruct",
+    "xstest",
+    "ailuminate",
+    "pairs",
+    "messages",
+    "transcripts",
+    "rows",
+]
 
 PROMPT_COLUMNS = (
     "prompt",
