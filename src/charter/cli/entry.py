@@ -17,6 +17,7 @@ from charter.cli import (
     check,
     console,
     constitutions,
+    export,
     prompting,
     report,
     run,
@@ -41,7 +42,7 @@ A first run, with a model of 135 million parameters:
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, check, status, show, report, chat, stages):
+for verb in (run, check, status, show, report, export, chat, stages):
     verb.add_to(app)
 app.add_typer(constitutions.app, name="constitution")
 app.add_typer(prompting.app, name="prompts")
