@@ -69,7 +69,8 @@ def test_text_is_verbatim(tmp_path: Path) -> None:
         ("", "my.yaml:1: the file is empty; a constitution needs a name and principles"),
         (
             "Be nice.\n",
-            'my.yaml:1: the file holds the text "Be nice."; expected a mapping with the keys "name" and "principles"',
+            'my.yaml:1: the file holds the text "Be nice.", and fits no layout of a constitution. Expected one of:\n'
+            "  native: a mapping with name and a list of principles\n",
         ),
         ("name: x\n", 'my.yaml:1: "principles" is missing; list at least one principle'),
         ("name: x\nprinciples: []\n", 'my.yaml:2: "principles" holds 0 items; give it at least 1'),
@@ -221,8 +222,8 @@ def test_a_path_is_never_a_built_in_name(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    """A folder is not a constitution."""
-    with pytest.raises(ConstitutionError, match="cannot be read"):
+    """A folder without files of data is no constitution."""
+    with pytest.raises(ConstitutionError, match="the folder holds no constitution"):
         load_constitution(tmp_path)
 
 
