@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
@@ -116,7 +117,7 @@ class Constitution(Record):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
-        repeated = sorted({name for name in self.ids if self.ids.count(name) > 1})
+        repeated = sorted(name for name, n in Counter(self.ids).items() if n > 1)
         if repeated:
             raise ValueError(f"principle ids are used more than once: {', '.join(repeated)}")
         return self
