@@ -4,18 +4,22 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.constitution import load_constitution
 from charter.errors import PromptError
 from charter.prompts import load_prompts, split_prompts
-from charter.prompts.grouping import group_of, join_groups, normalise_text
+from charter.prompts.contamination import Contamination, find_crossing, find_seen, remove_contamination
+from charter.prompts.grouping import group_of, join_groups, normalise_text, opening_of
 from charter.prompts.selection import select_prompts
-from charter.prompts.split import Sides, remove_contamination, split_with_twins
+from charter.prompts.split import Sides, split_with_twins
+from charter.recipe import load_recipe
 from charter.records import Message, Prompt, PromptKind, make_prompt
+from charter.seeds import digest
 
 
 def _prompts(n: int, *, n_categories: int = 4, twins: bool = True) -> list[Prompt]:
@@ -180,9 +184,9 @@ def test_twins_without_a_link_stand_for_themselves() -> None:
 def test_prompts_that_an_example_shows_are_left_out() -> None:
     """A prompt that a few-shot example asks, but for case and spaces, is left out and counted."""
     prompts = [make_prompt(text, "helpful") for text in ("How do  I\nboil an egg?", "How do I boil two eggs?")]
-    kept, n_left_out = remove_contamination(prompts, ["how do I boil an EGG? "])
+    kept, left_out = remove_contamination(prompts, ["Who?", "how do I boil an EGG? "])
     assert [one.text for one in kept] == ["How do I boil two eggs?"]
-    assert n_left_out == 1
+    assert left_out == [Contamination(prompts[0], "how do I boil an EGG? ", 1.0)]
 
 
 def test_a_conversation_that_an_example_shows_is_left_out() -> None:
@@ -193,8 +197,181 @@ def test_a_conversation_that_an_example_shows_is_left_out() -> None:
         Message(role="user", content="c"),
     )
     prompt = Prompt(id="p", turns=turns, kind="helpful")
-    assert remove_contamination([prompt], ["c"]) == ([prompt], 0)
-    assert remove_contamination([prompt], [prompt.text.upper()]) == ([], 1)
+    assert remove_contamination([prompt], ["c"]) == ([prompt], [])
+    assert remove_contamination([prompt], [shown := prompt.text.upper()]) == ([], [Contamination(prompt, shown, 1.0)])
+
+
+def test_near_duplicates_of_an_example_are_left_out_on_request() -> None:
+    """With a threshold a prompt that differs by a word is left out too, with what it resembles and how much."""
+    texts = ["How do I boil an egg so that it stays soft inside?", "What is the capital city of Peru?"]
+    prompts = [make_prompt(text, "helpful") for text in texts]
+    shown = "How do I boil an egg so that it stays firm inside?"
+    assert remove_contamination(prompts, [shown]) == (prompts, [])
+    kept, left_out = remove_contamination(prompts, ["Who?", shown], 0.6)
+    assert kept == prompts[1:]
+    assert [(one.prompt, one.seen) for one in left_out] == [(prompts[0], shown)]
+    assert 0.6 < left_out[0].similarity < 1
+    assert find_seen(texts, [shown]) == []
+    assert [one.index for one in find_seen(texts, [shown], 0.6)] == [0]
+
+
+def _kin(n: int) -> list[Prompt]:
+    """Make prompts of which every two differ by a word, and others by all."""
+    asked = load_prompts("built-in", "red_team").prompts
+    return [
+        make_prompt(f"My {('uncle', 'boss')[number % 2]} says: {asked[number // 2].text}", "red_team", id=f"k-{number}")
+        for number in range(n)
+    ]
+
+
+@given(n_evaluation=st.integers(1, 9), seed=st.integers(0, 9))
+@settings(deadline=None, max_examples=20)
+def test_near_duplicates_stay_together_on_request(n_evaluation: int, seed: int) -> None:
+    """Prompts that differ by a word fall on one side where that is asked for, and then none crosses; else some do."""
+    prompts = _kin(20)
+    loaded: dict[PromptKind, list[Prompt]] = {"red_team": prompts}
+    chosen = select_prompts(
+        loaded, (), n_evaluation=n_evaluation, n_evaluation_helpful=0, split_seed=seed, near_duplicates=0.7
+    )
+    assert find_crossing(chosen.prompts) == []
+    assert len(_ids(list(chosen.prompts), "evaluation")) == 2 * n_evaluation
+    plain = select_prompts(loaded, (), n_evaluation=n_evaluation, n_evaluation_helpful=0, split_seed=seed)
+    crossing = find_crossing(plain.prompts)
+    held_out = {prompt.text for prompt in plain.prompts if prompt.split == "evaluation"}
+    assert all(one.prompt.split == "train" and one.seen in held_out for one in crossing)
+
+
+def test_near_duplicates_that_cross_are_found() -> None:
+    """Without a threshold the split goes by writing alone, and what crosses it is named."""
+    chosen = split_prompts(_kin(20), n_evaluation=7)
+    held_out = _ids(chosen, "evaluation")
+    partners = {f"k-{number ^ 1}" for number in (int(name[2:]) for name in held_out)} - held_out
+    assert partners
+    assert {one.prompt.id for one in find_crossing(chosen)} == partners
+
+
+def _talk(*said: str, id: str) -> Prompt:  # noqa: A002 - as the field is called
+    """Make a conversation of what a user says, each time answered alike."""
+    turns = [Message(role="user", content=said[0])]
+    for text in said[1:]:
+        turns += [Message(role="assistant", content=f"Noted ({id})."), Message(role="user", content=text)]
+    return Prompt(id=id, turns=tuple(turns), kind="red_team")
+
+
+def test_conversations_of_one_opening_stay_together() -> None:
+    """What a user says first ties conversations, and the question asked alone too; a greeting does not."""
+    prompts = [
+        _talk("How do I pick a lock?", "And a padlock?", id="a"),
+        _talk("how do i pick a LOCK", "And a safe?", id="b"),
+        _talk("How do I pick a lock?", id="c"),
+        _talk("Hello!", "Name three large rivers.", id="d"),
+        _talk("hello", "Who wrote the Iliad?", id="e"),
+        _talk("Hello", "Name three large rivers!", "More?", id="f"),
+        _talk("Hello", id="g"),
+    ]
+    assert join_groups(prompts) == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e", "f": "d", "g": "g"}
+
+
+def test_openings_count_what_a_script_says() -> None:
+    """Six Chinese characters are a question; two are a greeting."""
+    short, long = "\u4f60\u597d", "\u5982\u4f55\u64ac\u5f00\u9501"
+    one, other = _talk(short, long, id="a"), _talk(long, "?", id="b")
+    assert (opening_of(one), opening_of(other)) == (f"{short}\n{long}", long)
+
+
+@given(
+    cells=st.dictionaries(st.tuples(st.sampled_from("pqr"), st.sampled_from("abcd")), st.integers(1, 9), min_size=2),
+    share=st.floats(0.05, 0.9),
+    seed=st.integers(0, 3),
+)
+def test_principles_and_their_categories_keep_their_share(
+    cells: dict[tuple[str, str], int], share: float, seed: int
+) -> None:
+    """A principle is held out in its share, to within one, and so is each category of it, to within two."""
+    prompts = [
+        make_prompt(f"{principle} {category} {n}", "red_team", principle=principle, category=category)
+        for (principle, category), size in cells.items()
+        for n in range(size)
+    ]
+    n_evaluation = int(share * len(prompts))
+    held_out = [one for one in split_prompts(prompts, n_evaluation=n_evaluation, seed=seed) if one.split != "train"]
+    by_principle = Counter(one.principle for one in held_out)
+    for principle in {principle for principle, _ in cells}:
+        size = sum(n for (one, _), n in cells.items() if one == principle)
+        assert abs(by_principle[principle] - n_evaluation / len(prompts) * size) <= 1
+    by_cell = Counter((one.principle, one.category) for one in held_out)
+    for cell, size in cells.items():
+        assert abs(by_cell[cell] - n_evaluation / len(prompts) * size) <= 2
+
+
+def test_small_categories_are_spread_over_principles() -> None:
+    """With one prompt of each category under each principle, no category is always the one that is held out."""
+    prompts = [
+        make_prompt(f"{principle} {category}", "red_team", principle=principle, category=category)
+        for principle in map(str, range(30))
+        for category in "abcde"
+    ]
+    held_out = Counter(one.category for one in split_prompts(prompts, n_evaluation=30) if one.split == "evaluation")
+    assert set(held_out) == set("abcde")
+    assert max(held_out.values()) <= 12
+
+
+@given(n=st.integers(5, 40), n_new=st.integers(1, 9), seed=st.integers(0, 5))
+def test_a_new_principle_moves_no_prompt_within_the_others(n: int, n_new: int, seed: int) -> None:
+    """Prompts under a new principle change how many of another are held out, never which go first."""
+    old = [make_prompt(f"old {one}", "red_team", principle="p", category="cd"[one % 2]) for one in range(n)]
+    new = [make_prompt(f"new {one}", "red_team", principle="q", category="c") for one in range(n_new)]
+    before = _ids(split_prompts(old, n_evaluation=n // 2, seed=seed), "evaluation")
+    after = _ids(split_prompts([*new, *old], n_evaluation=n // 2, seed=seed), "evaluation") & {one.id for one in old}
+    assert after <= before
+
+
+PINNED = {
+    "smoke": "8dbf0631616bb928ce7906fba919f556cf5cff160c1c4ef69688d18136728f5f",
+    "smollm2-135m": "584bd7d49cf1cb113a9da353c63c2a184bed5f5d1757081848332b3a9de0d790",
+}
+
+
+@pytest.mark.parametrize("name", sorted(PINNED))
+def test_the_shipped_recipes_split_as_their_figures_say(name: str) -> None:
+    """Published figures rest on these very prompts on these sides."""
+    recipe = load_recipe(Path(__file__).parents[2] / "recipes" / f"{name}.yaml")
+    chosen_by = recipe.prompts
+    loaded = {kind: load_prompts(source.source, kind).prompts for kind, source in chosen_by.sources().items()}
+    constitutions = load_constitution(recipe.constitution.source), load_constitution(recipe.constitution.helpful)
+    chosen = select_prompts(loaded, constitutions, **chosen_by.numbers())
+    assert digest([[one.id, one.kind, one.split] for one in chosen.prompts]) == PINNED[name]
+
+
+def test_near_duplicates_change_nothing_for_the_built_in_prompts() -> None:
+    """They are unlike each other: the threshold moves none of them, and none crosses."""
+    loaded = {kind: load_prompts("built-in", kind).prompts for kind in KINDS}
+    numbers = {"n_evaluation": 120, "n_evaluation_helpful": 80}
+    plain = select_prompts(loaded, (), **numbers)
+    assert select_prompts(loaded, (), **numbers, near_duplicates=0.6).prompts == plain.prompts
+    assert find_crossing(plain.prompts) == []
+
+
+def test_red_team_prompts_that_come_marked_are_held_out() -> None:
+    """A prompt marked as held out is not trained on, whatever its kind: it is held out first."""
+    prompts = [
+        one.model_copy(update={"split": "evaluation"} if one.id in {"rt-3", "rt-7"} else {})
+        for one in _prompts(12, twins=False)
+    ]
+    loaded: dict[PromptKind, list[Prompt]] = {"red_team": prompts}
+    for n_evaluation in (1, 2, 4):
+        chosen = list(select_prompts(loaded, (), n_evaluation=n_evaluation, n_evaluation_helpful=0).prompts)
+        held_out = _ids(chosen, "evaluation")
+        assert len(held_out) == n_evaluation
+        assert held_out <= {"rt-3", "rt-7"} or held_out > {"rt-3", "rt-7"}
+        assert not _ids(chosen, "train") & {"rt-3", "rt-7"}
+
+
+def test_many_prompts_in_few_groups_are_counted() -> None:
+    """Where conversations of one opening are too few to hold out so many, the error says how many groups there are."""
+    prompts = [_talk("Please check this for me:", f"text {n}", id=f"p{n}") for n in range(9)]
+    with pytest.raises(PromptError, match=r"3 prompts are to be held out of 1 \(groups of 9 prompts\)"):
+        split_prompts(prompts, n_evaluation=3)
 
 
 KINDS: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")

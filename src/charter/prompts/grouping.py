@@ -1,4 +1,7 @@
-"""Groups of prompts that must not be torn apart: a prompt, its twins, and whatever asks the same in another dress."""
+"""Groups of prompts that must not be torn apart.
+
+A prompt, its twins, whatever asks the same in another dress, and conversations that open with the same words.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Iterable
 
 from charter.records import Prompt
 
+_SAYS_ENOUGH = 13  # characters: "good morning" and "what are you" open many conversations that share nothing else
 _APOSTROPHES = dict.fromkeys(map(ord, "'`\u2018\u2019\u02bc"))  # "don't" and "dont" are one word
 
 
@@ -37,11 +41,35 @@ def _spoken(character: str) -> str:
     return " " if category[0] in "PZC" else character
 
 
-def join_groups(prompts: Iterable[Prompt]) -> dict[str, str]:
+def opening_of(prompt: Prompt) -> str:
+    """Give what a conversation opens with: its first user turns, normalised, up to one with which they say enough.
+
+    A greeting says too little: the turns after it count too. The opening of a conversation of one turn is its text.
+    Where all turns of a user together say too little, the whole conversation is its opening.
+    """
+    said: list[str] = []
+    for turn in prompt.turns:
+        if turn.role == "user":
+            said.append(normalise_text(turn.content))
+            if _length(" ".join(said)) >= _SAYS_ENOUGH:
+                return "\n".join(said)
+    return normalise_text(prompt.text)
+
+
+def _length(text: str) -> int:
+    """Count characters; one of Chinese, Japanese or Korean says as much as three."""
+    return sum(3 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def join_groups(prompts: Iterable[Prompt], links: Iterable[tuple[Prompt, Prompt]] = ()) -> dict[str, str]:
     """Find the groups of some prompts, of every kind together.
 
-    Prompts are of one group where one imitates the other, or where their normalised texts are equal, and so are all
-    that hang together by such links.
+    Prompts are of one group where one imitates the other, where their normalised texts are equal, or where they are
+    conversations with the same opening (``opening_of``); and so are all that hang together by such links.
+
+    Args:
+        prompts: of every kind.
+        links: pairs of these prompts that belong together besides (see ``near_duplicates.near_links``).
 
     Returns:
         From ``group_of`` each prompt to its group's name: the first of its members' in alphabetical order, so that
@@ -49,17 +77,24 @@ def join_groups(prompts: Iterable[Prompt]) -> dict[str, str]:
     """
     parents: dict[str, str] = {}
     first_to_say: dict[str, str] = {}
+    first_to_open: dict[str, str] = {}
 
     def name(member: str) -> str:
         while parents[member] != member:
             parents[member] = member = parents[parents[member]]  # halving the way keeps later ones short
         return member
 
+    def join(one: str, other: str) -> None:
+        first, last = sorted((name(one), name(other)))
+        parents[last] = first
+
     for prompt in prompts:
         own = group_of(prompt)
         parents.setdefault(own, own)
-        first, last = sorted((name(own), name(first_to_say.setdefault(normalise_text(prompt.text), own))))
-        parents[last] = first
+        join(own, first_to_say.setdefault(normalise_text(prompt.text), own))
+        join(own, first_to_open.setdefault(opening_of(prompt), own))
+    for one, other in links:
+        join(group_of(one), group_of(other))
     return {member: name(member) for member in parents}
 
 

@@ -13,6 +13,7 @@ full. What is reported does therefore reach the threshold; a pair right at it is
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +21,7 @@ from typing import Any
 
 from charter.errors import PromptError
 from charter.prompts.grouping import normalise_text
+from charter.records import Prompt
 
 #: Of 60 characters one word may differ, of 200 about three.
 DEFAULT_THRESHOLD = 0.7
@@ -135,6 +137,18 @@ def group_near_duplicates(texts: Sequence[str], *, threshold: float = DEFAULT_TH
     return [groups.first_of(place) for place in range(len(texts))]
 
 
+def near_links(prompts: Sequence[Prompt], threshold: float | None) -> list[tuple[Prompt, Prompt]]:
+    """Pair prompts whose texts resemble each other, as ``join_groups`` takes them; none where there is no threshold.
+
+    Raises:
+        PromptError: for a threshold out of bounds.
+    """
+    if threshold is None:
+        return []
+    links = link_near_duplicates([prompt.text for prompt in prompts], threshold=threshold)
+    return [(prompts[link.index], prompts[link.other]) for link in links]
+
+
 def shingles(text: str) -> frozenset[str]:
     """Give a text's shingles: every five characters in a row of its normalised form with a space at either end."""
     return frozenset(_runs(normalise_text(text)))
@@ -178,7 +192,8 @@ class _Index:
         from datasketch import MinHash, MinHashLSH  # loads scipy: not when charter is imported
 
         self._threshold = threshold
-        self._empty = MinHash(num_perm=bands * rows, seed=_SEED)
+        # MinHash mixes what it is given: a checksum serves, in a third of the time of its own SHA-1.
+        self._empty = MinHash(num_perm=bands * rows, seed=_SEED, hashfunc=zlib.crc32)
         self._table = MinHashLSH(params=(bands, rows), num_perm=bands * rows)
         self._texts: list[str] = []
         self._first: dict[str, int] = {}

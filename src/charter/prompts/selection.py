@@ -7,16 +7,21 @@ from dataclasses import dataclass
 
 from charter.constitution.model import Constitution
 from charter.errors import PromptError
-from charter.prompts.split import Sides, remove_contamination, split_prompts, split_with_twins
+from charter.prompts.contamination import Contamination, remove_contamination
+from charter.prompts.split import Sides, split_prompts, split_with_twins
 from charter.records import Prompt, PromptKind
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The prompts of a run, each with its split, and how many others there were, by the reason they were left out."""
+    """The prompts of a run, each with its split, and how many others there were, by the reason they were left out.
+
+    ``shown`` are those that a few-shot shows, each with what it shows.
+    """
 
     prompts: tuple[Prompt, ...]
     left_out: dict[str, int]
+    shown: tuple[Contamination, ...] = ()
 
 
 def select_prompts(
@@ -28,11 +33,13 @@ def select_prompts(
     n_train: int | None = None,
     n_train_helpful: int | None = None,
     split_seed: int = 0,
+    near_duplicates: float | None = None,
 ) -> Selection:
     """Split prompts into training and evaluation, and take as many as were asked for.
 
     Kinds are split one after another, and a group that one kind put on a side stays there for the next: a helpful
-    prompt that asks what a held-out red-team prompt asks is held out too, or else left out.
+    prompt that asks what a held-out red-team prompt asks is held out too, or else left out. Groups with a prompt that
+    comes marked as held out are not trained on.
 
     Args:
         loaded: prompts by kind.
@@ -42,12 +49,16 @@ def select_prompts(
         n_train: red-team prompts trained on, None for all the rest.
         n_train_helpful: helpful prompts trained on, None for all the rest.
         split_seed: of the split.
+        near_duplicates: how much texts must resemble each other to be kept together, and one to be left out for what
+            a few-shot shows; None goes by texts that differ in writing alone.
 
     Raises:
-        PromptError: where more are to be held out than there are, or two prompts share an id.
+        PromptError: where more are to be held out than there are, two prompts share an id, or the threshold is out of
+            bounds.
     """
-    sides = Sides(prompt for prompts in loaded.values() for prompt in prompts)
-    sides.put(map(sides.group, _marked(loaded.get("helpful", ()))), "evaluation")
+    sides = Sides((prompt for prompts in loaded.values() for prompt in prompts), near_duplicates)
+    for prompts in loaded.values():
+        sides.put(map(sides.group, _marked(prompts)), "evaluation")
     harmful, n_stray = split_with_twins(
         loaded["red_team"],
         loaded.get("benign_twin", ()),
@@ -59,15 +70,15 @@ def select_prompts(
     helpful = _split_helpful(
         loaded.get("helpful", ()), sides, n_evaluation=n_evaluation_helpful, n_train=n_train_helpful, seed=split_seed
     )
-    kept, n_shown = remove_contamination([*harmful, *helpful], shown_contexts(constitutions))
+    kept, shown = remove_contamination([*harmful, *helpful], shown_contexts(constitutions), near_duplicates)
     _check_ids(kept)
-    n_over = sum(map(len, loaded.values())) - len(kept) - n_shown - n_stray
+    n_over = sum(map(len, loaded.values())) - len(kept) - len(shown) - n_stray
     left_out = {
         "over the number asked for": n_over,
-        "shown in a few-shot": n_shown,
+        "shown in a few-shot": len(shown),
         "twin of a prompt that is not there": n_stray,
     }
-    return Selection(tuple(kept), {reason: n for reason, n in left_out.items() if n})
+    return Selection(tuple(kept), {reason: n for reason, n in left_out.items() if n}, tuple(shown))
 
 
 def _marked(prompts: Sequence[Prompt]) -> list[Prompt]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from charter.errors import PromptError
-from charter.prompts.grouping import group_of, join_groups, normalise_text
+from charter.prompts.grouping import group_of, join_groups
+from charter.prompts.near_duplicates import near_links
 from charter.records import Prompt, Split
 from charter.seeds import digest
+
+#: What each side holds its share of.
+Stratum = Literal["principle", "category"]
+STRATA: tuple[Stratum, ...] = ("principle", "category")
 
 
 class Sides:
@@ -16,10 +22,13 @@ class Sides:
 
     Args:
         prompts: of every kind: groups reach across kinds (see ``join_groups``).
+        near_duplicates: how much texts must resemble each other to be of one group (see ``near_duplicates``); None
+            joins none for that.
     """
 
-    def __init__(self, prompts: Iterable[Prompt]) -> None:
-        self._names = join_groups(prompts)
+    def __init__(self, prompts: Iterable[Prompt], near_duplicates: float | None = None) -> None:
+        prompts = list(prompts)
+        self._names = join_groups(prompts, near_links(prompts, near_duplicates))
         self._sides: dict[str, Split] = {}
 
     def group(self, prompt: Prompt) -> str:
@@ -42,12 +51,13 @@ def split_prompts(
     n_train: int | None = None,
     seed: int = 0,
     sides: Sides | None = None,
+    by: Sequence[Stratum] = STRATA,
 ) -> list[Prompt]:
-    """Hold out ``n_evaluation`` groups, spread over the categories; the rest is for training.
+    """Hold out ``n_evaluation`` groups, spread over the principles and categories; the rest is for training.
 
-    A group is a prompt with its twins, and with all prompts whose texts differ in writing alone. Which groups are held
-    out follows from the seed and their names alone: adding a prompt moves no other across, save where its category's
-    share changes or it joins a group.
+    A group is a prompt with its twins, with all prompts whose texts differ in writing alone, and with conversations of
+    the same opening (see ``grouping``). Which groups are held out follows from the seed and their names alone: adding
+    a prompt moves no other across, save where its principle's or category's share changes or it joins a group.
 
     Args:
         prompts: of every kind that shares numbers.
@@ -56,6 +66,7 @@ def split_prompts(
         seed: of the run.
         sides: of groups that were split before, which stay where they are and count towards the numbers; what falls
             here is added. None: there are none.
+        by: of what each side holds its share: of the first, and within each of the first of the second.
 
     Raises:
         PromptError: where fewer groups exist than are to be held out.
@@ -64,12 +75,12 @@ def split_prompts(
     leaders: dict[str, Prompt] = {}
     for prompt in sorted(prompts, key=lambda one: (one.kind != "red_team", one.id)):
         leaders.setdefault(sides.group(prompt), prompt)
-    order = _round_robin(leaders, seed)
+    order = _round_robin(leaders.values(), by, seed, sides)
     free = [group for group in order if sides.of(group) != "train"]
     if leaders and n_evaluation > min(len(free), len(leaders) - 1):
-        raise PromptError(
-            f"{n_evaluation} prompts are to be held out of {len(free)}; lower prompts.n_evaluation, or bring more"
-        )
+        joined = f" (groups of {len(prompts)} prompts)" if len(prompts) > 2 * len(leaders) else ""
+        there = f"{n_evaluation} prompts are to be held out of {len(free)}{joined}"
+        raise PromptError(f"{there}; lower prompts.n_evaluation, or bring more")
     held_out = sorted(free, key=lambda group: sides.of(group) is None)[
         :n_evaluation
     ]  # those that are out already first
@@ -91,6 +102,7 @@ def split_with_twins(
     n_train: int | None = None,
     seed: int = 0,
     sides: Sides | None = None,
+    by: Sequence[Stratum] = STRATA,
 ) -> tuple[list[Prompt], int]:
     """Split red-team prompts, each with its twin on the same side; the numbers count red-team prompts.
 
@@ -98,7 +110,7 @@ def split_with_twins(
     half of them at least are left for training. Where others do have their prompt, a twin whose prompt is not there
     is left out: it would count as a red-team prompt of its own.
 
-    ``sides`` is as in ``split_prompts``.
+    ``sides`` and ``by`` are as in ``split_prompts``.
 
     Returns:
         The prompts with their split, and how many twins were left out for want of their prompt.
@@ -111,29 +123,35 @@ def split_with_twins(
     alone = [twin for twin in twins if twin.twin_of is None or not with_prompt]
     sides = Sides((*red_team, *twins)) if sides is None else sides
     linked = (*red_team, *with_prompt)
-    pairs = split_prompts(linked, n_evaluation=n_evaluation, n_train=n_train, seed=seed, sides=sides)
+    pairs = split_prompts(linked, n_evaluation=n_evaluation, n_train=n_train, seed=seed, sides=sides, by=by)
     groups = {sides.group(twin) for twin in alone}
     n_most = min(len(groups) // 2, sum(sides.of(group) != "train" for group in groups))
-    others = split_prompts(alone, n_evaluation=min(n_evaluation, n_most), n_train=n_train, seed=seed, sides=sides)
+    n_alone = min(n_evaluation, n_most)
+    others = split_prompts(alone, n_evaluation=n_alone, n_train=n_train, seed=seed, sides=sides, by=by)
     return [*pairs, *others], len(twins) - len(with_prompt) - len(alone)
 
 
-def _round_robin(leaders: dict[str, Prompt], seed: int) -> list[str]:
-    """Order groups so that every stretch of the order holds each category in its share."""
-    by_category: dict[str, list[str]] = defaultdict(list)
-    for group in sorted(leaders, key=lambda group: digest([seed, "split", group])):
-        by_category[leaders[group].category].append(group)
+def _round_robin(leaders: Iterable[Prompt], by: Sequence[Stratum], seed: int, sides: Sides) -> list[str]:
+    """Order groups so that every stretch of the order holds each stratum in its share."""
+    order = sorted(leaders, key=lambda leader: digest([seed, "split", sides.group(leader)]))
+    return [sides.group(leader) for leader in _interleave(order, by, seed, ())]
+
+
+def _interleave(leaders: Sequence[Prompt], by: Sequence[Stratum], seed: int, within: tuple[str, ...]) -> list[Prompt]:
+    if not by:
+        return list(leaders)
+    strata: dict[str, list[Prompt]] = defaultdict(list)
+    for leader in leaders:
+        strata[getattr(leader, by[0])].append(leader)
+
+    def rank(name: str) -> str:
+        # Strata of one size tie. Were names to decide within each principle, small categories that come early in the
+        # alphabet would all be held out, and late ones trained on.
+        return digest([seed, "strata", *within, name]) if any(within) else name
+
     placed = [
-        ((position + 0.5) / len(groups), category, group)
-        for category, groups in by_category.items()
-        for position, group in enumerate(groups)
+        ((position + 0.5) / len(members), rank(name), position, leader)
+        for name, members in strata.items()
+        for position, leader in enumerate(_interleave(members, by[1:], seed, (*within, name)))
     ]
-    return [group for _, _, group in sorted(placed)]
-
-
-def remove_contamination(prompts: Iterable[Prompt], contexts: Iterable[str]) -> tuple[list[Prompt], int]:
-    """Leave out prompts whose text a few-shot example shows, in whatever dress; returns the rest and how many went."""
-    shown = {normalise_text(context) for context in contexts}
-    prompts = list(prompts)
-    kept = [prompt for prompt in prompts if normalise_text(prompt.text) not in shown]
-    return kept, len(prompts) - len(kept)
+    return [leader for *_, leader in sorted(placed, key=lambda one: one[:3])]
