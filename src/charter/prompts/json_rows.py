@@ -56,9 +56,12 @@ def read_json_lines(path: Path) -> Iterator[SourceRow]:
 def read_json(path: Path) -> Iterator[SourceRow]:
     """Read a list of objects or texts; or an object of such lists, whose keys are numbers as in ``3`` or ``3_7``."""
     text = read_text(path)
+    document = _Document(path, text)
     try:
-        yield from _Document(path, text).rows()
-    except (json.JSONDecodeError, _TwiceError, RecursionError) as error:
+        yield from document.rows()
+    except _TwiceError as error:
+        raise PromptError(f"{path}:{document.line_here()}: not JSON ({error}); keep one of them") from error
+    except (json.JSONDecodeError, RecursionError) as error:
         _parse(text, path, 1, _A_LIST)  # which says what and where as of any other JSON
         raise PromptError(f"{path}: not JSON ({error}); {_A_LIST}") from error
 
@@ -92,7 +95,8 @@ class _Document:
         self._take("{")
         more = self._peek() != "}"
         while more:
-            place = f"{self._path}:{self._line_here()}"
+            self._peek()
+            place = f"{self._path}:{self.line_here()}"
             key = self._value()
             self._take(":")
             if not isinstance(key, str) or not _ROW_KEY.fullmatch(key) or self._peek() != "[":
@@ -116,7 +120,7 @@ class _Document:
         while more:
             number += 1
             self._peek()
-            start, place = self._at, f"{self._path}:{self._line_here()}{under} item {number}"
+            start, place = self._at, f"{self._path}:{self.line_here()}{under} item {number}"
             value = self._value()
             _check_length(self._at - start, place)
             yield SourceRow(_object(_shallow(value, self._text, place, start, self._at), place), place, key=key)
@@ -144,7 +148,8 @@ class _Document:
         self._at = space.end() if space else self._at
         return self._text[self._at : self._at + 1]
 
-    def _line_here(self) -> int:
+    def line_here(self) -> int:
+        """Count the line that is being read; of a value that could not be, the one that it begins on."""
         self._line += self._text.count("\n", self._counted, self._at)
         self._counted = self._at
         return self._line
@@ -156,7 +161,7 @@ def _parse(text: str, path: Path, line: int, expected: str) -> Any:
         return json.loads(text, object_pairs_hook=_distinct)
     except json.JSONDecodeError as error:
         place = f"{path}:{line + error.lineno - 1}"
-        problem = f"{error.msg[0].lower()}{error.msg[1:]} at column {error.colno}"
+        problem = f"{error.msg[0].lower()}{error.msg[1:].removesuffix(' at')} at column {error.colno}"
         raise PromptError(f"{place}: not JSON ({problem}); {expected}") from error
     except RecursionError as error:
         raise PromptError(f"{path}:{line}: not JSON ({_too_deep()}); {expected}") from error
