@@ -19,7 +19,7 @@ from engines.model_folders import make_adapter, make_model
 def looked(spec: ModelSpec) -> tuple[KnownModel, list[Finding]]:
     """Look at a policy's model, and give what is known and what was found."""
     report = Preflight()
-    return look_at(report, "policy", spec), report.findings
+    return look_at(report, "models.policy", spec), report.findings
 
 
 def error(spec: ModelSpec) -> Finding:
@@ -111,7 +111,7 @@ from charter.engines.pool import ModelSpec
 from charter.planning.findings import Preflight
 from charter.planning.models import look_at
 
-look_at(Preflight(), "policy", ModelSpec(sys.argv[1]))
+look_at(Preflight(), "models.policy", ModelSpec(sys.argv[1]))
 sys.exit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path / "model")], check=False).returncode == 0

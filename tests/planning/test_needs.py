@@ -105,7 +105,7 @@ def test_what_is_known_is_what_the_engine_can_do(tmp_path: Path, tiny_model: Pat
     if not has_template:
         (folder / "chat_template.jinja").unlink()
     report = Preflight()
-    known = look_at(report, "policy", ModelSpec(str(folder)))
+    known = look_at(report, "models.policy", ModelSpec(str(folder)))
     assert report.findings == []
     engine = TransformersEngine(folder)
     assert known.capabilities == engine.capabilities == (ALWAYS | {"chat"} if has_template else ALWAYS)

@@ -89,7 +89,7 @@ def test_the_least_recipe(load: Load) -> None:
             "label:\n  prior: {guided: 0.7}\n",
             (
                 "r.yaml:7: unknown key 'label.prior.guided'; expected 'on_policy', "
-                "'revision_vs_initial', 'guided_vs_plain' or 'contrast'"
+                "'revision_vs_initial', 'guided_vs_plain', 'contrast' or 'given'"
             ),
         ),
     ],

@@ -9,10 +9,12 @@ from typing import Any
 
 from charter.files.tables import write_json, write_table, write_text
 from charter.records import (
+    Adherence,
     Comparison,
     Measurement,
     Pair,
     Preference,
+    Probed,
     Prompt,
     Reading,
     Response,
@@ -65,6 +67,8 @@ def build(folder: Path, *, n_red_team: int = 12, n_helpful: int = 6, length: int
         "responses": (responses, Response),
         "comparisons": (comparisons, Comparison),
         "readings": (readings, Reading),
+        "probes": ([], Probed),
+        "adherence": ([], Adherence),
     }
     for name, (rows, kind) in tables.items():
         write_table(folder / "data" / f"{name}.parquet", rows, kind)

@@ -196,7 +196,7 @@ def test_models_are_fetched_once_the_folder_is_known_to_be_free(
     """Another recipe, a folder in use, and files of somebody else are told before anything is fetched."""
     recipe = small_recipe(tmp_path, *REAL)
     _open(folder, recipe)
-    assert fetched.count("big") == 4
+    assert fetched.count("big") == 5
     fetched.clear()
     assert "belongs to another recipe" in _refusal(folder, small_recipe(tmp_path, *REAL, "seed=1"))
     (tmp_path / "mine").mkdir()
@@ -394,13 +394,20 @@ def test_roles_fall_back_on_one_another(tmp_path: Path) -> None:
     def names(*overrides: str) -> dict[str, str]:
         return {role: spec.name for role, spec in role_specs(small_recipe(tmp_path, *overrides)).items()}
 
-    assert names() == dict.fromkeys(("policy", "critic", "reviser", "judge"), "small")
-    assert names("models.critic.name=c") == {"policy": "small", "critic": "c", "reviser": "c", "judge": "small"}
+    assert names() == dict.fromkeys(("policy", "critic", "reviser", "judge", "red_team"), "small")
+    assert names("models.critic.name=c") == {
+        "policy": "small",
+        "critic": "c",
+        "reviser": "c",
+        "judge": "small",
+        "red_team": "small",
+    }
     assert names("models.reviser.name=r", "models.judge.name=j") == {
         "policy": "small",
         "critic": "small",
         "reviser": "r",
         "judge": "j",
+        "red_team": "small",
     }
 
 

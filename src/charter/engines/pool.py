@@ -67,7 +67,12 @@ class Pool:
     @contextlib.contextmanager
     def lend(self, role: str, adapter: Path | None = None) -> Iterator[Engine]:
         """Give a role's engine, or its model with a trained adapter on it, and close it when the context ends."""
-        spec = self._spec(role, adapter)
+        with self.borrow(self._spec(role, adapter)) as engine:
+            yield engine
+
+    @contextlib.contextmanager
+    def borrow(self, spec: ModelSpec) -> Iterator[Engine]:
+        """Give the engine of any model, and close it when the context ends."""
         try:
             yield self.open(spec)
         finally:

@@ -43,12 +43,12 @@ class Examined:
 
 
 def load_unseen(
-    bench: Bench, files: Sequence[str], seen: Mapping[str, Sequence[str]]
+    bench: Bench, files: Sequence[str], seen: Mapping[str, Sequence[str]], near_duplicates: float | None
 ) -> dict[str, Sequence[ChoiceRow]]:
-    """Load multiple-choice files, less the questions whose context was seen before."""
+    """Load multiple-choice files, less the questions whose context was seen before (see ``leave_out_seen``)."""
     choices: dict[str, Sequence[ChoiceRow]] = {}
     for file in files:
-        choices[file], left_out = leave_out_seen(load_choices(file), seen)
+        choices[file], left_out = leave_out_seen(load_choices(file), seen, near_duplicates)
         bench.n_in += sum(left_out.values())
         bench.filtered.update({f"multiple choice {file}: {reason}": n for reason, n in left_out.items()})
     return choices

@@ -13,6 +13,7 @@ from charter.constitution.model import Constitution
 from charter.engines.base import ChoiceRequest, Engine
 from charter.errors import PromptError
 from charter.evaluation.measuring import measure
+from charter.prompts.contamination import find_seen
 from charter.prompts.grouping import normalise_text
 from charter.prompts.reading import SourceRow, read_rows
 from charter.prompts.selection import shown_contexts
@@ -110,7 +111,7 @@ def seen_texts(constitutions: Iterable[Constitution], trained_on: Iterable[Promp
 
 
 def leave_out_seen(
-    rows: Sequence[ChoiceRow], seen: Mapping[str, Iterable[str]]
+    rows: Sequence[ChoiceRow], seen: Mapping[str, Iterable[str]], near_duplicates: float | None = None
 ) -> tuple[list[ChoiceRow], dict[str, int]]:
     """Leave out questions whose context was seen before, in whatever dress.
 
@@ -119,21 +120,22 @@ def leave_out_seen(
     Args:
         rows: the questions.
         seen: texts by where they were seen (see ``seen_texts``).
+        near_duplicates: how much a context and a text must resemble each other; None goes by those that differ in
+            writing alone.
 
     Returns:
         The other questions, and how many were left out, by reason.
+
+    Raises:
+        PromptError: for a threshold out of bounds.
     """
-    places = {normalise_text(text): place for place, texts in seen.items() for text in texts}
-    kept: list[ChoiceRow] = []
-    left_out: Counter[str] = Counter()
-    for row in rows:
-        own = _context(row.text.removesuffix(_OPENING), (*row.corrects, *row.incorrects))
-        place = next((places[text] for text in (own, normalise_text(row.context)) if text in places), None)
-        if place is None:
-            kept.append(row)
-        else:
-            left_out[f"shares its context with {place}"] += 1
-    return kept, dict(left_out)
+    shown = [(text, place) for place, texts in seen.items() for text in texts]
+    own = [_context(row.text.removesuffix(_OPENING), (*row.corrects, *row.incorrects)) for row in rows]
+    asked = [*own, *(row.context for row in rows)]  # each row's text, then each row's context
+    found = find_seen(asked, [text for text, _ in shown], near_duplicates)
+    places = {one.index % len(rows): shown[one.other][1] for one in reversed(found)}
+    left_out = Counter(f"shares its context with {place}" for place in places.values())
+    return [row for number, row in enumerate(rows) if number not in places], dict(left_out)
 
 
 async def answer_one(row: ChoiceRow, engine: Engine) -> ChoiceAnswer:

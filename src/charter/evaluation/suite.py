@@ -57,6 +57,7 @@ def evaluate(
     preferences: Sequence[Preference] = (),
     multiple_choice: Sequence[str] = (),
     trained_on: Sequence[Prompt] = (),
+    near_duplicates: float | None = None,
     probes: Sequence[Probes] = (),
     others: Mapping[str, EngineSource] | None = None,
     judge_adherence: bool = False,
@@ -84,6 +85,8 @@ def evaluate(
         multiple_choice: files of multiple-choice rows. Those that ask what a training prompt or a few-shot example
             asks are filtered, once for all models.
         trained_on: the training prompts.
+        near_duplicates: how much a question and a text that was shown must resemble each other for it to be filtered;
+            None goes by texts that differ in writing alone.
         probes: of each constitution that the models' adherence to is measured.
         others: further models by name, which are put to the probes alone.
         judge_adherence: whether the judge says of every model's answers to the probes if they keep to the principle.
@@ -97,12 +100,13 @@ def evaluate(
         mapper: what maps the row functions.
     """
     bench = Bench(next(iter(models)), seed, mapper, prompt_groups(prompts))
+    shown = seen_texts((constitution, helpful or constitution), trained_on)
     tasks = Tasks(
         prompts,
         Sampling(temperature=temperature, max_tokens=max_tokens),
         reference_rows(prompts),
         preference_rows(preferences),
-        load_unseen(bench, multiple_choice, seen_texts((constitution, helpful or constitution), trained_on)),
+        load_unseen(bench, multiple_choice, shown, near_duplicates),
     )
     examined: dict[str, Examined] = {}
     probed: dict[str, ProbedModel] = {}

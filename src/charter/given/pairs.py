@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -35,6 +35,7 @@ class _Sides:
     worse: str
     reasoning: str = ""
     source_id: str = ""
+    principle: str = ""
 
 
 @dataclass
@@ -130,6 +131,8 @@ def _keep(reading: _Reading, row: GivenRow) -> None:
 def _make(reading: _Reading, row: GivenRow, sides: _Sides) -> Pair:
     if not sides.turns or not sides.turns[-1].content.strip():
         raise RejectedRowError("empty prompt")
+    if sides.principle:
+        row = replace(row, key=sides.principle)
     principle = principle_of(row, reading.constitution)
     prompt = Prompt(
         id=content_id(reading.kind, sides.turns),
@@ -138,7 +141,7 @@ def _make(reading: _Reading, row: GivenRow, sides: _Sides) -> Pair:
         category=principle.category if principle else "",
         source=reading.file.source,
         split=evaluation_split(reading.file.split),
-        principle=principle.id if principle else "",
+        principle=principle.id if principle else sides.principle,
         source_id=sides.source_id or row.key,
     )
     return given_pair(prompt, sides.better, sides.worse, seed=reading.seed)
@@ -182,6 +185,18 @@ def _red_team(row: GivenRow) -> _Sides:
         better=text_of(row, _CORRECT),
         worse=text_of(row, _INCORRECT),
         source_id=f"{row.key}_{row.number}" if row.key.isdecimal() else row.key,
+    )
+
+
+def _written(row: GivenRow) -> _Sides:
+    """Read a prompt that ``charter prompts red-team`` wrote, or a probe: it names its principle by id."""
+    principle, own_id = row.values.get("principle"), row.values.get("id")
+    return _Sides(
+        turns=read_prompt_turns(text_of(row, "prompt")),
+        better=text_of(row, "aligned"),
+        worse=text_of(row, "misaligned"),
+        source_id=own_id if isinstance(own_id, str) else "",
+        principle=principle if isinstance(principle, str) else "",
     )
 
 
@@ -265,6 +280,7 @@ class _Layout:
         return frozenset((*self.needed, *self.others))
 
 
+_BRIEF = ("kind", "category", "setting", "register", "length", "language")
 _PROMPT = tuple(Prompt.model_fields)
 _OURS = ("prompt", "turns", "prompt_id", "prompt_source", *_PROMPT)
 # The more a layout needs, the earlier it is tried: the last has what many files have.
@@ -275,6 +291,7 @@ _LAYOUTS: Mapping[str, _Layout] = {
         (*_OURS, "whole_chosen", "whole_rejected"),
     ),
     "native pairs": _Layout(("turns", "prompt_id", "a", "b"), _of_pair, (*_OURS, *Pair.model_fields)),
+    "written prompts": _Layout(("prompt", "aligned", "misaligned"), _written, ("id", "principle", *_BRIEF)),
     "country red team": _Layout(("adversarial_prompt", _CORRECT, _INCORRECT), _red_team),
     "country preferences": _Layout(("prompt", "chosen_response", "rejected_response"), _country, ("reasoning",)),
     "chosen and rejected": _Layout(("chosen", "rejected"), _chosen_rejected, ("prompt", *_CONTEXTS)),

@@ -6,16 +6,17 @@ from collections.abc import Iterable, Sequence
 
 from charter.constitution import Constitution
 from charter.engines.base import Request, Sampling
+from charter.evaluation.adherence import Probes, keeping_question
 from charter.evaluation.judge_reading import ASKING as READING
 from charter.evaluation.judge_reading import reading_question
 from charter.feedback.pair_plans import PairPlan
 from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
 from charter.planning.sizing import Load, Size
 from charter.planning.stage_plan import MAX_RENDERED, N_MODELS, Given, StagePlan, answer_tokens
-from charter.records import Prompt, PromptKind
+from charter.records import Pair, Prompt, PromptKind
 
 
-def plan_label(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
+def plan_label(given: Given, pairs: Sequence[PairPlan | Pair]) -> StagePlan:
     """Both orders of each principle, after chains of thought where the recipe wants those (CAI §4.1)."""
     settings = given.recipe.label
     response = answer_tokens(given.recipe.pairs.max_tokens)
@@ -64,7 +65,18 @@ def add_judging(given: Given, judge: Load, response: float) -> int:
         shown = (reading_question(prompt, "") for prompt in given.held_out["red_team"][:MAX_RENDERED])
         _add_verdicts(given, judge, 2 * n, shown, asking=READING, answers=response)
         n_rows += n
+    for probes in given.brought.probes if settings.judge_adherence else ():
+        n = len(probes.pairs) * (N_MODELS + len(settings.others))
+        asked = (_adherence_question(probes, pair) for pair in probes.pairs[:MAX_RENDERED])
+        _add_verdicts(given, judge, 2 * n, asked, asking=READING, answers=response)
+        n_rows += n
     return n_rows
+
+
+def _adherence_question(probes: Probes, pair: Pair) -> Question:
+    principles = {one.id: one for one in probes.constitution.principles}
+    principle = principles.get(pair.prompt.principle, probes.constitution.principles[0])
+    return keeping_question(pair.prompt, "", principle)
 
 
 def _standards(given: Given) -> dict[PromptKind, Constitution]:

@@ -67,11 +67,10 @@ class _Found:
     tokenizer: Any = None
 
 
-def look_at(report: Preflight, role: str, spec: ModelSpec) -> KnownModel:
-    """Find a role's model without loading or fetching it; what is wrong with it goes into the report."""
+def look_at(report: Preflight, about: str, spec: ModelSpec) -> KnownModel:
+    """Find a model without loading or fetching it; what is wrong with it goes into the report, under ``about``."""
     if spec.engine == "scripted":
         return KnownModel(estimate_rates(0.0, "none"), ScriptedEngine().capabilities)
-    about = f"models.{role}"
     _check_machine(report, about, spec)
     if spec.trust_remote_code:
         message = f"{spec.name}: trust_remote_code is set: Python code that comes with the model will run"

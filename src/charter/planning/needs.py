@@ -41,11 +41,17 @@ def list_needs(recipe: Recipe) -> Iterator[Need]:
     if recipe.evaluate.multiple_choice:
         yield Need("evaluate", "policy", "choose")
         yield Need("evaluate", "policy", "text")
-    judging = ["label", *(["evaluate"] if recipe.evaluate.head_to_head or recipe.evaluate.judge_reading else [])]
+    judging = ["label", *(["evaluate"] if _judges(recipe) else [])]
     for stage in judging:
         yield Need(stage, "judge", "choose")
         if recipe.label.chains:
             yield Need(stage, "judge", "complete")
+
+
+def _judges(recipe: Recipe) -> bool:
+    """Whether the evaluation asks a judge anything."""
+    settings = recipe.evaluate
+    return bool(settings.head_to_head or settings.judge_reading or (settings.judge_adherence and settings.probes))
 
 
 def _of_revise(recipe: Recipe) -> Iterator[tuple[str, Capability]]:

@@ -18,10 +18,19 @@ from charter.feedback.pairs import guidance_messages
 from charter.planning.judging import add_judging, plan_label
 from charter.planning.rates import Rates
 from charter.planning.sizing import CountTokens, Load, Sizer, estimate_tokens
-from charter.planning.stage_plan import MAX_RENDERED, N_MODELS, Given, StagePlan, Training, answer_tokens
+from charter.planning.stage_plan import (
+    MAX_RENDERED,
+    N_MODELS,
+    NOTHING_BROUGHT,
+    Brought,
+    Given,
+    StagePlan,
+    Training,
+    answer_tokens,
+)
 from charter.recipe import Recipe
 from charter.recipe.settings import TrainingSettings
-from charter.records import PairSource, Prompt, PromptKind, Trace
+from charter.records import Pair, PairSource, Prompt, PromptKind, Trace
 from charter.revision.layouts import make_layout
 from charter.seeds import row_id
 from charter.training.mixture import in_shares, to_sample
@@ -72,6 +81,7 @@ def make_plan(
     helpful: Constitution,
     rates: Mapping[str, Rates],
     *,
+    brought: Brought = NOTHING_BROUGHT,
     n_choices: int = 0,
     count: CountTokens = estimate_tokens,
 ) -> Plan:
@@ -83,6 +93,7 @@ def make_plan(
         constitution: that is trained for.
         helpful: that judges helpfulness.
         rates: of the models of the roles ``policy``, ``critic``, ``reviser`` and ``judge``.
+        brought: revisions and pairs of the training prompts, and probes.
         n_choices: multiple-choice questions that are asked.
         count: tokens of a text.
     """
@@ -95,13 +106,15 @@ def make_plan(
         sizer=Sizer(count),
         train={kind: [one for one in prompts if one.split == "train" and one.kind == kind] for kind in kinds},
         held_out={kind: [one for one in prompts if one.split == "evaluation" and one.kind == kind] for kind in kinds},
+        brought=brought,
     )
-    pairs = _pair_plans(given)
+    made = _pair_plans(given)
+    pairs: list[PairPlan | Pair] = [*made, *given.brought.pairs]
     stages = (
         StagePlan("prompts", len(prompts)),
         _plan_revise(given),
         _plan_sft(given),
-        _plan_pairs(given, pairs),
+        _plan_pairs(given, made),
         plan_label(given, pairs),
         _plan_dpo(given, pairs),
         _plan_evaluate(given, len(pairs), n_choices),
@@ -118,8 +131,7 @@ def _plan_revise(given: Given) -> StagePlan:
     )
     principles = given.constitution.used_for("revise")
     drawn = [
-        (prompt, principles[number % len(principles)])
-        for number, prompt in enumerate(given.train["red_team"][:MAX_RENDERED])
+        (prompt, principles[number % len(principles)]) for number, prompt in enumerate(given.to_revise[:MAX_RENDERED])
     ]
     size = given.sizer.mean_request
     answering = make_layout(settings.initial_layout or settings.layout, given.constitution)
@@ -133,7 +145,7 @@ def _plan_revise(given: Given) -> StagePlan:
     critic.add(n_rounds, asked.own + response, critique, shared=asked.shared)
     reviser.add(n_rounds, revised.own + response + critique, response, shared=revised.shared)
     loads = {"policy": policy, "critic": critic, "reviser": reviser}
-    planned = given.stage("revise", given.n_traces, loads)
+    planned = given.stage("revise", given.n_traces + len(given.brought.traces), loads)
     starting = given.rates["policy"].start if given.n_traces else 0.0  # the first stage that needs a model
     return replace(planned, seconds=planned.seconds + starting)
 
@@ -141,7 +153,8 @@ def _plan_revise(given: Given) -> StagePlan:
 def _plan_sft(given: Given) -> StagePlan:
     """The base's answers to helpful prompts and twins, then the training on those and on the revisions (CAI §3.2)."""
     settings = given.recipe.sft
-    n_revisions = given.n_traces * (given.recipe.revise.rounds if settings.revisions == "all" else 1)
+    n_given = sum(len(trace.rounds) if settings.revisions == "all" else 1 for trace in given.brought.traces)
+    n_revisions = n_given + given.n_traces * (given.recipe.revise.rounds if settings.revisions == "all" else 1)
     rows = n_revisions
     revision = _opening(answer_tokens(given.recipe.revise.max_tokens), settings)
     tokens = n_revisions * (given.plain(given.train["red_team"]) + revision)
@@ -167,9 +180,9 @@ def _opening(response: float, settings: TrainingSettings) -> float:
 def _pair_plans(given: Given) -> list[PairPlan]:
     """Which pairs would be made, by the stage's own rule; traces are stood in for by empty ones."""
     settings = given.recipe.pairs
-    traces = [
+    traces = [*given.brought.traces] + [
         Trace(id=row_id("trace", prompt.id, sample), prompt=prompt, sample=sample, initial="", rounds=())
-        for prompt in given.train["red_team"]
+        for prompt in given.to_revise
         for sample in range(given.recipe.revise.n_samples)
     ]
     prompts = [prompt for kind in given.train.values() for prompt in kind]
@@ -189,10 +202,10 @@ def _plan_pairs(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
     guided = [pair.prompt for pair in pairs if pair.source == "guided_vs_plain"]
     guidance = given.sizer.messages(guidance_messages(given.constitution, given.recipe.pairs.few_shots))
     load.add(len(guided), given.plain(guided), response, shared=guidance)
-    return given.stage("pairs", len(pairs), {"policy": load})
+    return given.stage("pairs", len(pairs) + len(given.brought.pairs), {"policy": load})
 
 
-def _plan_dpo(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
+def _plan_dpo(given: Given, pairs: Sequence[PairPlan | Pair]) -> StagePlan:
     """Both sides of every pair that is not held out, read by the model and by its reference."""
     kept, shares = 1.0 - given.recipe.label.held_out, given.recipe.dpo.kinds
     pairs = pairs if shares is None else in_shares(pairs, shares, given.recipe.seed)
@@ -218,6 +231,7 @@ def _plan_evaluate(given: Given, n_pairs: int, n_choices: int) -> StagePlan:
     pair_response = answer_tokens(given.recipe.pairs.max_tokens)
     policy.add(2 * n_preferences * N_MODELS, given.plain(given.train["red_team"]) + pair_response)
     policy.add(n_choices * N_MODELS, _QUESTION_TOKENS)
+    _add_probes(given, policy, response)
     n_judged = add_judging(given, judge, response)
     rows, loads = round(policy.calls) + n_judged, {"policy": policy, "judge": judge}
     n_answered = sum(map(len, given.held_out.values()))  # of one model at a time; the judge comes after all of them
@@ -225,6 +239,18 @@ def _plan_evaluate(given: Given, n_pairs: int, n_choices: int) -> StagePlan:
     if judge.calls and given.rates["judge"] is not given.rates["policy"]:
         n_loads -= 1
     return given.stage("evaluate", rows, loads, at_once=n_answered, n_loads=n_loads)
+
+
+def _add_probes(given: Given, policy: Load, response: float) -> None:
+    """Both answers of every probe scored by every model; and an answer to its prompt, where the judge reads those."""
+    settings = given.recipe.evaluate
+    n_models = N_MODELS + len(settings.others)
+    for probes in given.brought.probes:
+        prompts = [pair.prompt for pair in probes.pairs]
+        texts = [given.sizer.count(text) for pair in probes.pairs for text in (pair.a, pair.b)]
+        policy.add(2 * len(prompts) * n_models, given.plain(prompts) + _mean(texts))
+        if settings.judge_adherence:
+            policy.add(len(prompts) * n_models, given.plain(prompts), response)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -13,12 +13,15 @@ from charter.engines.pool import ModelSpec
 from charter.errors import UserError
 from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
 from charter.files.hub_ids import is_dataset_id
+from charter.planning.brought import look_at_brought
 from charter.planning.findings import Preflight
+from charter.planning.likeness import find_likeness
 from charter.planning.models import KnownModel, look_at
 from charter.planning.needs import list_needs, missing
 from charter.planning.places import confusing_names, path_hint
 from charter.planning.plan import make_plan
 from charter.planning.shortages import find_shortages
+from charter.planning.stage_plan import Brought
 from charter.prompts import LoadedPrompts, load_prompts
 from charter.prompts.ids import settle_ids
 from charter.prompts.selection import Selection, select_prompts
@@ -26,9 +29,10 @@ from charter.prompts.sources import BUILT_IN
 from charter.prompts.twins import check_twins, describe_unlinked
 from charter.recipe import Recipe
 from charter.recipe.contradictions import doubts
+from charter.recipe.data_folder import GENERATED
 from charter.recipe.settings import PromptSource
 from charter.records import PromptKind, make_prompt
-from charter.runs.folder import check_files, check_place, role_specs
+from charter.runs.folder import check_files, check_place, other_specs, role_specs
 from charter.runs.place import check_writable
 from charter.status import STAGE_NAMES
 
@@ -44,6 +48,7 @@ class _Inputs:
     constitution: Constitution | None
     helpful: Constitution | None
     selection: Selection | None
+    brought: Brought
     n_choices: int
     models: Mapping[str, KnownModel]
 
@@ -66,6 +71,7 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
             given.constitution,
             given.helpful,
             {role: model.rates for role, model in given.models.items()},
+            brought=given.brought,
             n_choices=given.n_choices,
             count=given.models["policy"].count_tokens,
         )
@@ -96,7 +102,8 @@ def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> _Input
     helpful = _constitution(report, "constitution.helpful", recipe.constitution.helpful)
     selection = _prompts(report, recipe, (constitution, helpful))
     n_choices = _count_choices(report, recipe, (constitution, helpful), selection)
-    return _Inputs(constitution, helpful, selection, n_choices, _models(report, recipe, stages))
+    brought = look_at_brought(report, recipe, selection.prompts) if selection else Brought()
+    return _Inputs(constitution, helpful, selection, brought, n_choices, _models(report, recipe, stages))
 
 
 def _constitution(report: Preflight, about: str, source: str) -> Constitution | None:
@@ -122,10 +129,15 @@ def _prompts(
     if first is None or second is None or len(found) < len(loaded):
         return None
     prompts = {kind: one.prompts for kind, one in found.items()}
-    select = partial(select_prompts, prompts, (first, second), **recipe.prompts.numbers())
+    numbers = recipe.prompts.numbers()
+    is_whole = not any(one.text.startswith(_UNKNOWN_TEXT) for several in prompts.values() for one in several[:1])
+    if not is_whole:  # what stands in for prompts is all alike
+        numbers["near_duplicates"] = None
+    select = partial(select_prompts, prompts, (first, second), **numbers)
     selection = report.tried("prompts", select)
     if selection is not None:
-        for severity, about, problem in find_shortages(recipe, selection):
+        likeness = find_likeness(recipe, selection) if is_whole else ()
+        for severity, about, problem in (*find_shortages(recipe, selection), *likeness):
             report.add(severity, about, problem)
     return selection
 
@@ -141,6 +153,8 @@ def _check_twins(report: Preflight, loaded: Mapping[PromptKind, LoadedPrompts]) 
 
 def _load(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Recipe) -> LoadedPrompts | None:
     about = f"prompts.{kind}"
+    if source.source == GENERATED:
+        return _to_be_written(report, kind, recipe)
     if not _is_remote(source):
         load = partial(load_prompts, kind=kind, **source.model_dump())
         loaded = report.tried(about, load, hint=path_hint(source.source))
@@ -153,6 +167,19 @@ def _load(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Rec
     n = source.limit or (n_train or _UNKNOWN_PROMPTS) + n_held_out
     report.add("note", about, f"{source.source} is fetched when the run starts; planned as {n} prompts of 50 tokens")
     return LoadedPrompts(tuple(make_prompt(f"{_UNKNOWN_TEXT}{number}", kind) for number in range(n)), {}, source.source)
+
+
+def _to_be_written(report: Preflight, kind: PromptKind, recipe: Recipe) -> LoadedPrompts:
+    """Stand in for prompts that the run will write: as many as are asked for, each with its twin."""
+    settings = recipe.prompts.generate
+    constitution = report.tried("constitution", load_constitution, recipe.constitution.source)
+    n_principles = len(constitution.principles) if constitution else 0
+    n = settings.n_helpful if kind == "helpful" else settings.n_per_principle * n_principles
+    report.add("note", f"prompts.{kind}", f"{n} prompts are written when the run starts, less those that come twice")
+    prompts = (make_prompt(f"{_UNKNOWN_TEXT}{number}", kind, id=f"{kind}-{number}") for number in range(n))
+    if kind == "benign_twin":
+        prompts = (prompt.model_copy(update={"twin_of": f"red_team-{number}"}) for number, prompt in enumerate(prompts))
+    return LoadedPrompts(tuple(prompts), {}, GENERATED)
 
 
 def _is_remote(source: PromptSource) -> bool:
@@ -171,7 +198,7 @@ def _count_choices(
     n_choices = 0
     for file in recipe.evaluate.multiple_choice:
         choices = report.tried("evaluate.multiple_choice", load_choices, file, hint=path_hint(file))
-        kept, left_out = leave_out_seen(choices or (), seen)
+        kept, left_out = leave_out_seen(choices or (), seen, recipe.prompts.near_duplicates)
         for reason, n in left_out.items():
             report.add("note", "evaluate.multiple_choice", f"{file}: {n} rows are left out: {reason}")
         n_choices += len(kept)
@@ -184,13 +211,26 @@ def _models(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> dict[st
     known: dict[ModelSpec, KnownModel] = {}
     for role, spec in specs.items():
         if spec not in known:
-            known[spec] = look_at(report, role, spec)
+            known[spec] = look_at(report, f"models.{role}", spec)
     needs = list(list_needs(recipe))
     for role, spec in specs.items():
         has = known[spec].capabilities
         for lacks in missing(needs, role, has, stages) if has is not None else ():
             report.add("error", f"models.{role}", f"{spec.name} {lacks}")
+    if "evaluate" in stages:
+        _other_models(report, recipe)
     return {role: known[spec] for role, spec in specs.items()}
+
+
+def _other_models(report: Preflight, recipe: Recipe) -> None:
+    """Look at the further models that are put to the probes."""
+    needed = {"chat", "score", *(["complete"] if recipe.evaluate.judge_adherence else [])}
+    for name, spec in other_specs(recipe).items():
+        about = f"evaluate.others.{name}"
+        has = look_at(report, about, spec).capabilities
+        lacking = sorted(needed - has) if has is not None else []
+        if lacking:
+            report.add("error", about, f"{spec.name} lacks {', '.join(lacking)}, which probes need; take another model")
 
 
 def _check_place(report: Preflight, recipe: Recipe, folder: Path) -> None:

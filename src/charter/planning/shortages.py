@@ -43,12 +43,14 @@ def _short_of_prompts(recipe: Recipe, counts: Counts, n_shown: int) -> Iterator[
 
 def _short_of_pairs(recipe: Recipe, counts: Counts) -> Iterator[tuple[Severity, str, str]]:
     settings = recipe.pairs
+    if not settings.n:
+        return
     for kind, share in settings.kinds.items():
         if share and not counts["train", kind]:
             yield "error", f"pairs.kinds.{kind}", f"is {share:g}, and no {kind} prompt is left to train on; bring more"
     n_traces = counts["train", "red_team"] * recipe.revise.n_samples
     wanted = allot_pairs(settings.n, settings.kinds, settings.sources).get(("red_team", "revision_vs_initial"), 0)
-    if wanted > n_traces:
+    if wanted > n_traces and recipe.revise.given is None:
         problem = f"asks for {wanted} pairs, and there are {n_traces} traces, each of which makes one"
         remedy = "lower pairs.n or the share, or raise revise.n_samples or prompts.n_train"
         yield "error", "pairs.sources.red_team.revision_vs_initial", f"{problem}; {remedy}"

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from charter.constitution import Constitution
+from charter.evaluation.adherence import Probes
 from charter.planning.rates import Rates
 from charter.planning.sizing import Load, Sizer
 from charter.recipe import Recipe
 from charter.recipe.settings import TrainingSettings
-from charter.records import Prompt, PromptKind
+from charter.records import Pair, Prompt, PromptKind, Trace
 
 _ANSWER_TOKENS = 420  # of a mean answer without a limit, so that a limit of 256 tokens is used to three quarters
 MAX_RENDERED = 200  # prompts of a kind that are rendered; the others are taken to be like them
@@ -50,6 +51,18 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Brought:
+    """What a user brought beside prompts: traces and pairs of the run's training prompts, and probes."""
+
+    traces: tuple[Trace, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    probes: tuple[Probes, ...] = ()
+
+
+NOTHING_BROUGHT = Brought()
+
+
+@dataclass(frozen=True)
 class Given:
     """What a plan is made from."""
 
@@ -60,11 +73,18 @@ class Given:
     sizer: Sizer
     train: Kinds
     held_out: Kinds
+    brought: Brought = NOTHING_BROUGHT
+
+    @property
+    def to_revise(self) -> list[Prompt]:
+        """Prompts that have no given trace."""
+        there = {trace.prompt.id for trace in self.brought.traces}
+        return [prompt for prompt in self.train["red_team"] if prompt.id not in there]
 
     @property
     def n_traces(self) -> int:
-        """Traces that the revise stage makes."""
-        return len(self.train["red_team"]) * self.recipe.revise.n_samples
+        """Traces that the revise stage makes, beside those that were given."""
+        return len(self.to_revise) * self.recipe.revise.n_samples
 
     def plain(self, prompts: Sequence[Prompt]) -> float:
         """Tokens of a mean prompt, put as it is."""

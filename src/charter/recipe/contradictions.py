@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from charter.recipe.data_folder import GENERATED
 from charter.recipe.settings import PairSettings, Recipe, ReviseSettings, SftSettings
 from charter.records import PromptKind
 
 Where = tuple[str, ...]
 
+_OWN_MODELS = ("base", "sft", "dpo")
 _A_SENTENCE = 16  # tokens: a text that is held to fewer mostly ends in the middle of its first sentence
 
 
@@ -34,6 +36,9 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     if "on_policy" in recipe.label.prior:
         problem = "'label.prior.on_policy' never acts: neither side of such a pair is intended"
         yield ("label", "prior", "on_policy"), f"{problem}; take it out"
+    yield from _nothing_to_do(recipe)
+    yield from _probed(recipe)
+    yield from _written(recipe)
     names = Counter(Path(file).name for file in recipe.evaluate.multiple_choice)
     for name, n in names.items():
         if n > 1:
@@ -41,10 +46,47 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
             yield ("evaluate", "multiple_choice"), f"{problem}, whose figures nobody could tell apart; rename one"
 
 
+def _nothing_to_do(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    if not recipe.revise.n_samples and recipe.revise.given is None:
+        problem = "'revise.n_samples' is 0, and 'revise.given' names no file: there would be no trace"
+        yield ("revise", "n_samples"), f"{problem}; set one of them"
+    if not recipe.pairs.n and recipe.pairs.given is None:
+        yield ("pairs", "n"), "'pairs.n' is 0, and 'pairs.given' names no file: there would be no pair; set one of them"
+
+
+def _written(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    sources = {kind: source.source for kind, source in recipe.prompts.sources().items()}
+    if recipe.pairs.given == GENERATED != sources.get("red_team"):
+        problem = "'pairs.given' is 'generated', and 'prompts.red_team' is not"
+        yield ("pairs", "given"), f"{problem}: there are no answers that the run wrote; name a file, or take it out"
+    if sources.get("benign_twin") == GENERATED != sources.get("red_team"):
+        problem = "'prompts.benign_twin' is 'generated', and 'prompts.red_team' is not"
+        yield ("prompts", "benign_twin"), f"{problem}: a twin is written beside its red-team prompt; set both, or none"
+
+
+def _probed(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    settings = recipe.evaluate
+    for name in settings.others:
+        if name in _OWN_MODELS:
+            problem = f"'evaluate.others' names a model {name!r}, as one of the run's own is called"
+            yield ("evaluate", "others", name), f"{problem}; give it another name"
+    if settings.others and not settings.probes:
+        problem = "'evaluate.others' names models, and 'evaluate.probes' has nothing to put to them"
+        yield ("evaluate", "others"), f"{problem}; name a constitution under 'evaluate.probes'"
+    named = Counter((probe.constitution, probe.source) for probe in settings.probes)
+    for (constitution, _), n in named.items():
+        if n > 1:
+            yield ("evaluate", "probes"), f"'evaluate.probes' names {constitution!r} {n} times; name it once"
+
+
 def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     """Find values that do less than they seem to; the place of each, and what is to be said of it, with the remedy."""
     yield from _openings(recipe)
     yield from _cut_texts(recipe)
+    if recipe.pairs.balance_lengths is not None and recipe.pairs.given is None:
+        yield ("pairs", "balance_lengths"), "does nothing without pairs.given; take it out"
+    if recipe.evaluate.judge_adherence and not recipe.evaluate.probes:
+        yield ("evaluate", "judge_adherence"), "does nothing without evaluate.probes; take it out"
 
 
 def _openings(recipe: Recipe) -> Iterator[tuple[Where, str]]:

@@ -19,8 +19,8 @@ from charter.constitution import list_constitutions
 from charter.engines.embedded import EMBEDDED
 from charter.files.hub_ids import is_model_id
 
-_BUILT_IN_PROMPTS = "built-in"
-_FILE_ENDINGS = frozenset({".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".yaml", ".yml"})
+_NO_FILES = ("built-in", "generated")  # where prompts come from, if from no file
+_FILE_ENDINGS = frozenset({".csv", ".gz", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".yaml", ".yml"})
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,38 @@ def slots(data: Any) -> Iterator[Slot]:
         if _inner(models, role).get("engine") != "scripted":  # whose name is a script's
             yield from _section(models, role, ("name",), EMBEDDED, "models.")
     for kind in prompts:
-        yield from _section(prompts, kind, ("source",), (_BUILT_IN_PROMPTS,), "prompts.")
-    files = _inner(data, "evaluate").get("multiple_choice")
+        yield from _section(prompts, kind, ("source",), _NO_FILES, "prompts.")
+        if isinstance(prompts[kind], dict):
+            yield from _section(prompts, kind, ("principles",), list_constitutions(), "prompts.")
+    generate = _inner(prompts, "generate")
+    for holder, key, place in (
+        (data, "data_dir", "data_dir"),
+        (_inner(data, "revise"), "given", "revise.given"),
+        (_inner(data, "pairs"), "given", "pairs.given"),
+        *((generate, key, f"prompts.generate.{key}") for key in ("axes", "few_shots", "texts")),
+    ):
+        if isinstance(holder, dict) and isinstance(holder.get(key), str):
+            yield Slot(holder, key, place, _NO_FILES)
+    yield from _evaluated(_inner(data, "evaluate"))
+
+
+def _evaluated(settings: dict[str, Any]) -> Iterator[Slot]:
+    files = settings.get("multiple_choice")
     for number, file in enumerate(files if isinstance(files, list) else ()):
         if isinstance(file, str):
             yield Slot(files, number, f"evaluate.multiple_choice.{number}", ())
+    probes = settings.get("probes")
+    for number, probe in enumerate(probes if isinstance(probes, list) else ()):
+        place = f"evaluate.probes.{number}"
+        if isinstance(probe, str):
+            yield Slot(probes, number, f"{place}.constitution", list_constitutions())
+        elif isinstance(probe, dict):
+            yield from _section(probe, "constitution", ("constitution",), list_constitutions(), f"{place}.")
+            yield from _section(probe, "source", ("source",), _NO_FILES, f"{place}.")
+    others = _inner(settings, "others")
+    for name in others:
+        if _inner(others, name).get("engine") != "scripted":
+            yield from _section(others, name, ("name",), EMBEDDED, "evaluate.others.")
 
 
 def _section(

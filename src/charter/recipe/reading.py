@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from charter.errors import RecipeError
 from charter.files.yaml_reading import parse_argument, read_yaml
 from charter.recipe.contradictions import contradictions
+from charter.recipe.data_folder import use_data_folder
 from charter.recipe.faults import Given, explain, shown
 from charter.recipe.paths import place_paths
 from charter.recipe.settings import Recipe
@@ -39,6 +40,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _apply(data, override)
     place_paths(data, Path(), known=placed)
+    use_data_folder(data)
     given = Given(document, data, tuple(overrides))
     try:
         # JSON mode takes a list where a tuple is declared and is strict in all else: "2" and true are no numbers.

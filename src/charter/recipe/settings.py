@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from charter.constitution.model import FewShotChoice
-from charter.records import Contested, OnCut, PairSource, PromptKind, PromptLayout, ResponseLabel
+from charter.records import AnyPairSource, Contested, OnCut, PairSource, PromptKind, PromptLayout, ResponseLabel
 
 Cell = str | int | float | bool  # what a row is chosen by
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -61,6 +61,7 @@ class Models(Settings):
     critic: Model | None = None
     reviser: Model | None = None
     judge: Model | None = None
+    red_team: Model | None = Field(default=None, description="writes prompts, where they are 'generated'")
 
 
 class ConstitutionSettings(Settings):
@@ -102,18 +103,43 @@ class PromptSource(Settings):
 Prompts = Annotated[PromptSource, _from_name("source")]
 
 
+class GenerateSettings(Settings):
+    """How prompts whose source is ``generated`` are written."""
+
+    n_per_principle: int = Field(default=10, ge=1, description="red-team prompts asked for, for each principle")
+    n_helpful: int = Field(default=100, ge=1, description="helpful prompts asked for")
+    per_call: int = Field(default=5, ge=1, le=50, description="prompts asked for in one call, at most")
+    form: Literal["json", "labelled"] = Field(
+        default="json", description="of the model's answers: JSON, or labelled lines, which small models can follow"
+    )
+    axes: str | None = Field(default=None, description="a file of settings, registers, lengths, languages, categories")
+    few_shots: str | None = Field(default=None, description="a file of worked examples in place of our own")
+    texts: str | None = Field(default=None, description="a file with another wording of the requests")
+    temperature: float = Field(default=0.8, ge=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    max_tokens: int = Field(default=384, ge=1, description="for each prompt that is asked for, at most")
+    near_duplicates: float = Field(default=0.7, gt=0.0, le=1.0, description="prompts this alike are written once")
+
+
 class PromptSettings(Settings):
     """Prompts by kind, and how many groups are held out for evaluation."""
 
     red_team: Prompts = PromptSource()
     benign_twin: Prompts | None = PromptSource()
     helpful: Prompts | None = PromptSource()
+    generate: GenerateSettings = GenerateSettings()
     n_evaluation: int = Field(default=120, ge=0, description="red-team prompts held out, each with its twin")
     n_evaluation_helpful: int = Field(default=80, ge=0, description="helpful prompts held out")
     n_train: int | None = Field(default=None, ge=1, description="red-team prompts trained on; None takes the rest")
     n_train_helpful: int | None = Field(default=None, ge=1)
     split_seed: int = Field(
         default=0, ge=0, description="of the split alone, so that runs of other seeds hold out the same"
+    )
+    near_duplicates: float | None = Field(
+        default=None,
+        ge=0.1,
+        le=1.0,
+        description="how much prompts must resemble each other to stay on one side; None goes by their writing alone",
     )
 
     def sources(self) -> dict[PromptKind, PromptSource]:
@@ -127,7 +153,7 @@ class PromptSettings(Settings):
 
     def numbers(self) -> dict[str, Any]:
         """Give how many prompts are taken, and the split's seed: the arguments of ``select_prompts``."""
-        return self.model_dump(exclude={"red_team", "benign_twin", "helpful"})
+        return self.model_dump(exclude={"red_team", "benign_twin", "helpful", "generate"})
 
 
 class ReviseSettings(Settings):
@@ -147,7 +173,10 @@ class ReviseSettings(Settings):
     max_tokens: int = Field(default=256, ge=1)
     max_critique_tokens: int = Field(default=128, ge=1)
     on_cut: Cutting = "flag"
-    n_samples: int = Field(default=1, ge=1, description="chains per prompt, each from its own seed")
+    n_samples: int = Field(
+        default=1, ge=0, description="chains per prompt that has no given one, each from its own seed; 0 makes none"
+    )
+    given: str | None = Field(default=None, description="a file of revisions that are taken as they are")
 
 
 class LoraSettings(Settings):
@@ -196,7 +225,11 @@ class SftSettings(TrainingSettings):
 class PairSettings(Settings):
     """Pairs by kind of prompt: shares of each source add up to 1 within a kind."""
 
-    n: int = Field(default=400, ge=1, description="pairs over all kinds")
+    n: int = Field(default=400, ge=0, description="pairs that are made, over all kinds; 0 makes none")
+    given: str | None = Field(default=None, description="a file of pairs that are judged beside those that are made")
+    balance_lengths: Literal["drop", "trim"] | None = Field(
+        default=None, description="take the length confound out of given pairs: leave pairs out, or shorten answers"
+    )
     kinds: dict[PromptKind, Share] = {"red_team": 0.5, "benign_twin": 0.25, "helpful": 0.25}
     sources: dict[PromptKind, dict[PairSource, Share]] = {
         "red_team": {"guided_vs_plain": 0.5, "revision_vs_initial": 0.25, "on_policy": 0.25},
@@ -226,7 +259,7 @@ class LabelSettings(Settings):
     chains: int = Field(default=0, ge=0, description="chains of thought per verdict; 0 asks for the letter at once")
     clamp: tuple[Share, Share] = (0.4, 0.6)
     max_chain_tokens: int = Field(default=160, ge=1)
-    prior: dict[PairSource, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
+    prior: dict[AnyPairSource, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default_factory=dict,
         description="P(the intended side is better) that a source carries of itself; 0.5 leaves it to the judge",
     )
@@ -246,6 +279,16 @@ class DpoSettings(TrainingSettings):
     learning_rate: float = Field(default=5e-5, gt=0.0)
 
 
+class ProbeSettings(Settings):
+    """What asks how far models hold to one constitution."""
+
+    constitution: str = Field(description="built-in name or path")
+    source: str = Field(
+        default="built-in", description="'built-in', or a file of prompts, each with an aligned and a misaligned answer"
+    )
+    n: int | None = Field(default=None, ge=1, description="probes of each principle; None takes all")
+
+
 class EvaluateSettings(Settings):
     """Held-out measurement of base, SFT and DPO; the judge is asked as ``label`` says."""
 
@@ -261,6 +304,15 @@ class EvaluateSettings(Settings):
     )
     k_principles: int = Field(default=1, ge=1, description="principles drawn per comparison")
     multiple_choice: tuple[str, ...] = Field(default=(), description="JSON-lines files of multiple-choice rows")
+    probes: tuple[Annotated[ProbeSettings, _from_name("constitution")], ...] = Field(
+        default=(), description="constitutions that the models' adherence to is measured"
+    )
+    others: dict[str, Model] = Field(
+        default_factory=dict, description="further models by name, which are put to the probes alone"
+    )
+    judge_adherence: bool = Field(
+        default=False, description="let the judge say of every answer to a probe whether it keeps to the principle"
+    )
 
 
 class ReportSettings(Settings):
@@ -274,6 +326,10 @@ class Recipe(Settings):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     seed: int = Field(default=0, ge=0)
+    data_dir: str | None = Field(
+        default=None,
+        description="a folder with red_team.json, sft.json and preferences.json: prompts, revisions and pairs",
+    )
     constitution: Annotated[ConstitutionSettings, _from_name("source")]
     models: Models
     prompts: PromptSettings = PromptSettings()

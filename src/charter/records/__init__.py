@@ -30,6 +30,7 @@ from charter.records.prompts import (
     transcript,
 )
 from charter.records.training import (
+    AnyPairSource,
     OnCut,
     Order,
     Pair,
@@ -45,6 +46,7 @@ from charter.records.training import (
 __all__ = [
     "PROMPT_COLUMNS",
     "Adherence",
+    "AnyPairSource",
     "Comparison",
     "Contested",
     "Figures",

@@ -12,6 +12,8 @@ from charter.records.prompts import PromptRow
 Order = Literal["ab", "ba"]
 Side = Literal["a", "b"]
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "contrast"]
+#: ``given`` are pairs that a user brought.
+AnyPairSource = Literal[PairSource, "given"]
 # Of a text that ran into the token limit: mark it, end it after its last sentence, or leave it open.
 OnCut = Literal["flag", "trim", "open"]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from charter.files.tables import write_whole
 from charter.reporting import results_sections, run_sections
+from charter.reporting.adherence_section import adherence
 from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, gather
 from charter.reporting.charts import Chart
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
@@ -61,6 +62,7 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
     sections = (
         results_sections.verdict(data, findings),
         results_sections.measurements(data, findings),
+        adherence(data),
         results_sections.figures(_charts(data, classify)),
         results_sections.label_quality(data),
         run_sections.data_counts(data),

@@ -22,7 +22,19 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from charter.errors import RunError, UserError
 from charter.files.tables import RowT, read_table
 from charter.files.yaml_reading import parse_yaml
-from charter.records import Comparison, Figures, Pair, Preference, Prompt, Reading, Response, SftRow, Trace
+from charter.records import (
+    Adherence,
+    Comparison,
+    Figures,
+    Pair,
+    Preference,
+    Probed,
+    Prompt,
+    Reading,
+    Response,
+    SftRow,
+    Trace,
+)
 
 STAGES = ("prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate")
 
@@ -132,6 +144,8 @@ class RunData:
     responses: tuple[Response, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     readings: tuple[Reading, ...] = ()
+    probed: tuple[Probed, ...] = ()
+    adherence: tuple[Adherence, ...] = ()
     absent: tuple[str, ...] = ()
     unreadable: dict[str, str] = field(default_factory=dict)
 
@@ -229,6 +243,8 @@ def read_run(path: Path) -> RunData:
         responses=folder.rows("data/responses.parquet", Response),
         comparisons=folder.rows("data/comparisons.parquet", Comparison),
         readings=folder.rows("data/readings.parquet", Reading),
+        probed=folder.rows("data/probes.parquet", Probed),
+        adherence=folder.rows("data/adherence.parquet", Adherence),
         absent=tuple(folder.absent),
         unreadable=folder.unreadable,
     )

@@ -25,6 +25,9 @@ _TITLES = {
     "win_rate_helpful": "Head-to-head win rate, helpfulness",
     "win_rate_harmless": "Head-to-head win rate, harmlessness",
     "preference_accuracy": "Accuracy on held-out pairs",
+    "adherence": "Adherence: the keeping answer is likelier",
+    "adherence_margin": "Adherence margin (nats per token)",
+    "judged_adherence": "Adherence as the judge reads it",
 }
 _SUBSETS = {
     "red_team": "red-team prompts",

@@ -98,8 +98,19 @@ def role_specs(recipe: Recipe) -> dict[str, ModelSpec]:
         "critic": recipe.models.critic or policy,
         "reviser": recipe.models.reviser or recipe.models.critic or policy,
         "judge": recipe.models.judge or policy,
+        "red_team": recipe.models.red_team or policy,
     }
     return {role: ModelSpec(**model.model_dump()) for role, model in named.items()}
+
+
+def other_specs(recipe: Recipe) -> dict[str, ModelSpec]:
+    """Give the further models that are put to probes, by their names in figures."""
+    return {name: ModelSpec(**model.model_dump()) for name, model in recipe.evaluate.others.items()}
+
+
+def model_specs(recipe: Recipe) -> dict[str, ModelSpec]:
+    """Give every model that a run loads, by its role or, of a further one, by ``other`` and its name."""
+    return role_specs(recipe) | {f"other {name}": spec for name, spec in other_specs(recipe).items()}
 
 
 @contextlib.contextmanager
@@ -169,7 +180,7 @@ def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: Download
     """Write what the run is, or check that a run that is continued is the same."""
     check_place(recipe, folder)
     folders = _model_folders(recipe, on_download)
-    names = {role: spec.name for role, spec in role_specs(recipe).items()}
+    names = {role: spec.name for role, spec in model_specs(recipe).items()}
     inputs = fingerprint_files(recipe) | fingerprint_models(folders, names)
     if (folder / _INPUTS).exists():
         check_unchanged(read_json(folder / _INPUTS), inputs, folder, recipe, names)
@@ -212,5 +223,5 @@ def _model_folders(recipe: Recipe, on_download: DownloadProgress | None) -> dict
         role: None
         if spec.engine == "scripted"
         else resolve_model(spec.name, trust_remote_code=spec.trust_remote_code, progress=on_download)
-        for role, spec in role_specs(recipe).items()
+        for role, spec in model_specs(recipe).items()
     }

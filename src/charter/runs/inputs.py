@@ -9,7 +9,9 @@ from typing import Any
 from charter.constitution import load_constitution
 from charter.engines.weights import ModelFolder, model_fingerprint
 from charter.errors import RunError
+from charter.prompts.sources import BUILT_IN
 from charter.recipe import Recipe
+from charter.recipe.data_folder import GENERATED
 from charter.seeds import digest
 
 _MODEL = "model "
@@ -21,14 +23,12 @@ def fingerprint_files(recipe: Recipe) -> dict[str, str]:
     Raises:
         UserError: for a file that is missing or malformed.
     """
-    constitutions = {"constitution": recipe.constitution.source, "helpful constitution": recipe.constitution.helpful}
+    constitutions = _constitutions(recipe)
     found = {name: digest(load_constitution(source).model_dump(mode="json")) for name, source in constitutions.items()}
     for kind, source in recipe.prompts.sources().items():
-        if Path(source.source).exists():
+        if source.source != GENERATED and Path(source.source).exists():
             found[f"prompts {kind}"] = _source_digest(Path(source.source))
-    for number, file in enumerate(recipe.evaluate.multiple_choice, start=1):
-        found[f"multiple choice {number} ({Path(file).name})"] = _file_digest(Path(file))
-    return found
+    return found | {name: _file_digest(Path(file)) for name, file in _files(recipe).items()}
 
 
 def fingerprint_models(folders: Mapping[str, ModelFolder | None], names: Mapping[str, str]) -> dict[str, str]:
@@ -72,13 +72,42 @@ def check_unchanged(
 
 def _places(recipe: Recipe, models: Mapping[str, str]) -> dict[str, str]:
     """Say where each input is read."""
-    places = {"constitution": recipe.constitution.source, "helpful constitution": recipe.constitution.helpful}
+    places = _constitutions(recipe)
     places |= {f"prompts {kind}": source.source for kind, source in recipe.prompts.sources().items()}
-    places |= {
+    return places | _files(recipe) | {f"{_MODEL}{role}": name for role, name in models.items()}
+
+
+def _constitutions(recipe: Recipe) -> dict[str, str]:
+    """Name the constitutions that a run reads, by what they are for."""
+    own = {"constitution": recipe.constitution.source, "helpful constitution": recipe.constitution.helpful}
+    probed = enumerate(recipe.evaluate.probes, start=1)
+    own |= {f"constitution of probes {number}": probes.constitution for number, probes in probed}
+    for kind, source in recipe.prompts.sources().items():
+        if source.principles is not None:
+            own[f"constitution of prompts {kind}"] = source.principles
+    return own
+
+
+def _files(recipe: Recipe) -> dict[str, str]:
+    """Name the files that a run reads beside those of prompts, by what they are for."""
+    files = {
         f"multiple choice {number} ({Path(file).name})": file
         for number, file in enumerate(recipe.evaluate.multiple_choice, start=1)
     }
-    return places | {f"{_MODEL}{role}": name for role, name in models.items()}
+    files |= {
+        f"probes {number}": probes.source
+        for number, probes in enumerate(recipe.evaluate.probes, start=1)
+        if probes.source != BUILT_IN
+    }
+    generate = recipe.prompts.generate
+    named = {
+        "given revisions": recipe.revise.given,
+        "given pairs": recipe.pairs.given,
+        "axes of generated prompts": generate.axes,
+        "examples of generated prompts": generate.few_shots,
+        "wording of generated prompts": generate.texts,
+    }
+    return files | {name: file for name, file in named.items() if file not in {None, GENERATED}}
 
 
 def _source_digest(path: Path) -> str:

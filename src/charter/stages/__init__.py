@@ -44,7 +44,14 @@ STAGES: Mapping[str, Stage] = {
     "dpo": Stage(("data/preferences.parquet", "stages/sft.json"), ("models/dpo",), do_dpo),
     "evaluate": Stage(
         ("data/prompts.parquet",),
-        ("data/responses.parquet", "data/comparisons.parquet", "data/readings.parquet", "evaluation.json"),
+        (
+            "data/responses.parquet",
+            "data/comparisons.parquet",
+            "data/readings.parquet",
+            "data/probes.parquet",
+            "data/adherence.parquet",
+            "evaluation.json",
+        ),
         do_evaluate,
     ),
     "report": Stage((), ("report.html",), do_report),

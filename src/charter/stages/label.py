@@ -6,6 +6,7 @@ from charter.feedback import label
 from charter.feedback.labels import DISAGREES
 from charter.files.tables import read_table, write_table
 from charter.prompts.grouping import group_of, join_groups
+from charter.prompts.near_duplicates import near_links
 from charter.records import Pair, Preference
 from charter.rows import Mapped
 from charter.runs.folder import Run
@@ -52,11 +53,12 @@ def count_labels(mapped: Mapped[Preference]) -> dict[str, int]:
 def read_preferences(run: Run) -> tuple[list[Preference], list[Preference]]:
     """Read the preferences to train on, and those held out: of whole groups of prompts, by a hash of the group's name.
 
-    A prompt's group holds its twins too, and prompts whose texts differ in writing alone. They are held out from DPO;
+    A prompt's group holds its twins too, and whatever the split keeps together. They are held out from DPO;
     SFT trains on answers to these prompts as to all others.
     """
     preferences = read_table(run.data("preferences"), Preference)
-    groups = join_groups(one.prompt for one in preferences)
+    prompts = [one.prompt for one in preferences]
+    groups = join_groups(prompts, near_links(prompts, run.recipe.prompts.near_duplicates))
     below = run.recipe.label.held_out * 2**56
     held_out = {name for name in groups.values() if derive_seed(run.recipe.seed, name, "held out") < below}
     train: list[Preference] = []

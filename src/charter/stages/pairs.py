@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from charter.feedback import pairs
 from charter.files.tables import read_table, write_table
+from charter.given import LengthConfound, balance_lengths, length_confound, load_pairs
+from charter.given.matching import match_prompts
+from charter.recipe.data_folder import GENERATED
 from charter.records import Pair, Trace
 from charter.runs.folder import Run
+from charter.stages.generation import written_file
 from charter.stages.prompts import read_prompts
-from charter.stages.summary import Summary, summarise_rows, tally
+from charter.stages.summary import Summary, summarise, tally
 
 
 def do_pairs(run: Run) -> Summary:
-    """Write ``data/pairs.parquet``."""
+    """Write ``data/pairs.parquet``: the pairs that were given, and those that are made."""
     settings = run.recipe.pairs
     trained = run.pool.trained("policy", run.model("sft"))
     mapped = pairs(
@@ -33,6 +41,45 @@ def do_pairs(run: Run) -> Summary:
         seed=run.recipe.seed,
         mapper=run.mapper,
     )
-    write_table(run.data("pairs"), mapped.done, Pair)
-    made = tally(f"{pair.prompt.kind} {pair.source}" for pair in mapped.done)
-    return summarise_rows(mapped, counts={"asked for": settings.n, "made": made})
+    given, left_out, lengths = _given(run)
+    every = [*given, *mapped.done]
+    write_table(run.data("pairs"), every, Pair)
+    made = tally(f"{pair.prompt.kind} {pair.source}" for pair in every)
+    return summarise(
+        mapped.n_in + len(given) + sum(left_out.values()),
+        len(every),
+        filtered=Counter(mapped.reasons["filtered"]) + Counter(left_out),
+        failed=mapped.reasons["failed"],
+        counts={"asked for": settings.n, "made": made, **lengths},
+    )
+
+
+def _given(run: Run) -> tuple[Sequence[Pair], Mapping[str, int], Mapping[str, object]]:
+    """Read the pairs that were given for the training prompts; the others by reason, and what lengths give away."""
+    settings = run.recipe.pairs
+    if settings.given is None:
+        return (), {}, {}
+    loaded = load_pairs(written_file(run) if settings.given == GENERATED else settings.given)
+    matched = match_prompts(loaded.pairs, (*read_prompts(run, "train"), *read_prompts(run, "evaluation")))
+    rows, left_out = matched.rows, Counter(loaded.rejected) + Counter(matched.left_out)
+    lengths = {"lengths of given pairs": _plain(length_confound(rows))}
+    balanced = (
+        balance_lengths(rows, settings.balance_lengths, seed=run.recipe.seed) if settings.balance_lengths else None
+    )
+    if balanced is not None:
+        rows = balanced.pairs
+        left_out += Counter({"dropped to balance lengths": balanced.n_dropped})
+        lengths["lengths of given pairs, balanced"] = _plain(balanced.after) | {"trimmed": balanced.n_trimmed}
+    return rows, {f"given: {reason}": n for reason, n in left_out.items()}, lengths
+
+
+def _plain(lengths: LengthConfound | None) -> dict[str, Any]:
+    if lengths is None:
+        return {"pairs": 0}
+    return {
+        "pairs": lengths.n,
+        "chosen longer": lengths.n_longer,
+        "chosen shorter": lengths.n_shorter,
+        "median ratio of lengths": lengths.median_ratio,
+        "chance that length tells the chosen": lengths.auc,
+    }

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from charter.files.tables import read_table, write_table
 from charter.prompts import load_prompts
+from charter.prompts.contamination import find_crossing
 from charter.prompts.ids import settle_ids
-from charter.prompts.selection import select_prompts
+from charter.prompts.near_duplicates import DEFAULT_THRESHOLD
+from charter.prompts.selection import Selection, select_prompts
 from charter.prompts.twins import check_twins
 from charter.records import Prompt, PromptKind
 from charter.runs.folder import Run
+from charter.stages.generation import generate_prompts
 from charter.stages.summary import Summary, summarise, tally
+
+_N_EXAMPLES = 3
 
 
 def do_prompts(run: Run) -> Summary:
-    """Write ``data/prompts.parquet``."""
+    """Write ``data/prompts.parquet``; of prompts that the run writes itself ``data/written.jsonl`` too."""
     settings = run.recipe.prompts
+    written = generate_prompts(run)
     sources = settings.sources().items()
-    loaded = settle_ids({kind: load_prompts(kind=kind, **source.model_dump()) for kind, source in sources})
+    read = {
+        kind: load_prompts(kind=kind, **source.model_dump()) for kind, source in sources if kind not in written.loaded
+    }
+    loaded = settle_ids(read | written.loaded)
     check_twins(loaded)
     found = {kind: one.prompts for kind, one in loaded.items()}
     chosen = select_prompts(found, (run.constitution, run.helpful), **settings.numbers())
     write_table(run.data("prompts"), chosen.prompts, Prompt)
+    seen = resemblances(chosen, settings.near_duplicates)
     rejected = {f"{kind}: {reason}": n for kind, one in loaded.items() for reason, n in one.rejected.items()}
     return summarise(
         sum(map(len, found.values())) + sum(rejected.values()),
         len(chosen.prompts),
         filtered=rejected | chosen.left_out,
-        counts=tally(f"{prompt.split} {prompt.kind}" for prompt in chosen.prompts),
+        counts=tally(f"{prompt.split} {prompt.kind}" for prompt in chosen.prompts) | seen | written.counts,
     )
+
+
+def resemblances(chosen: Selection, near_duplicates: float | None) -> dict[str, Any]:
+    """Say which prompts were left out for what a few-shot shows, and which training prompts resemble held-out ones."""
+    crossing = find_crossing(chosen.prompts, near_duplicates or DEFAULT_THRESHOLD)
+    found = {"left out for a few-shot, such as": chosen.shown, "train, and resemble one held out, such as": crossing}
+    return {
+        about: {"number": len(those), "examples": [str(one) for one in those[:_N_EXAMPLES]]}
+        for about, those in found.items()
+        if those
+    }
 
 
 def read_prompts(run: Run, split: str, kind: PromptKind | None = None) -> list[Prompt]:

@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
 from charter.files.tables import write_table
+from charter.given import load_traces
+from charter.given.matching import match_prompts
+from charter.recipe.data_folder import find_companion
 from charter.records import Trace
 from charter.revision import revise
 from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
-from charter.stages.summary import Summary, summarise_rows, tally
+from charter.stages.summary import Summary, summarise, tally
 
 
 def do_revise(run: Run) -> Summary:
-    """Write ``data/traces.parquet``."""
+    """Write ``data/traces.parquet``: the traces that were given, and those that are made of the other prompts."""
+    settings = run.recipe.revise
+    given, left_out, n_mended = _given(run)
+    there = {trace.prompt.id for trace in given}
     mapped = revise(
-        read_prompts(run, "train", "red_team"),
+        [prompt for prompt in read_prompts(run, "train", "red_team") if prompt.id not in there],
         run.constitution,
         run.pool.engine("policy"),
         critic=run.pool.engine("critic"),
         reviser=run.pool.engine("reviser"),
         seed=run.recipe.seed,
         mapper=run.mapper,
-        **run.recipe.revise.model_dump(),
+        **settings.model_dump(exclude={"given"}),
     )
-    write_table(run.data("traces"), mapped.done, Trace)
-    return summarise_rows(mapped, counts={"flags": tally(flag for trace in mapped.done for flag in trace.flags)})
+    traces = [*given, *mapped.done]
+    write_table(run.data("traces"), traces, Trace)
+    n_given = len(given) + sum(left_out.values())
+    return summarise(
+        mapped.n_in + n_given,
+        len(traces),
+        filtered=Counter(mapped.reasons["filtered"]) + Counter(left_out),
+        failed=mapped.reasons["failed"],
+        counts={
+            "flags": tally(flag for trace in traces for flag in trace.flags),
+            **({"given": len(given), "mended": n_mended} if n_given else {}),
+        },
+    )
+
+
+def _given(run: Run) -> tuple[Sequence[Trace], Mapping[str, int], int]:
+    """Read the traces that were given for the training prompts; the others by reason, and how many were mended."""
+    source = run.recipe.revise.given
+    if source is None:
+        return (), {}, 0
+    loaded = load_traces(source, companion=find_companion(run.recipe))
+    matched = match_prompts(loaded.traces, (*read_prompts(run, "train"), *read_prompts(run, "evaluation")))
+    left_out = Counter(loaded.rejected) + Counter(matched.left_out)
+    return matched.rows, {f"given: {reason}": n for reason, n in left_out.items()}, len(loaded.mended)

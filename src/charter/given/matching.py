@@ -1,0 +1,52 @@
+"""Rows that a user brought, matched to the prompts of a run: each is of one of them, and none of a held-out one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from charter.prompts.grouping import normalise_text
+from charter.records import Pair, Prompt, Trace
+
+RowT = TypeVar("RowT", Trace, Pair)
+
+HELD_OUT = "its prompt is held out"
+NO_PROMPT = "its prompt is none of the run's"
+
+
+@dataclass(frozen=True)
+class Matched(Generic[RowT]):
+    """The rows that a run takes, each with the run's own prompt, and how many others there were, by reason."""
+
+    rows: tuple[RowT, ...]
+    left_out: Mapping[str, int]
+
+
+def match_prompts(rows: Sequence[RowT], prompts: Iterable[Prompt]) -> Matched[RowT]:
+    """Give each row the run's prompt that asks the same, in whatever case, spacing or punctuation.
+
+    A row whose prompt is held out is left out, and so is one whose prompt the run does not have: what is trained on are
+    the run's prompts alone, so that nothing held out comes in by another door.
+
+    Args:
+        rows: as they were read.
+        prompts: of the run, of every kind and both splits.
+    """
+    own: dict[str, Prompt] = {}
+    for prompt in prompts:
+        text = normalise_text(prompt.text)
+        if text not in own or prompt.split == "evaluation":
+            own[text] = prompt
+    kept: list[RowT] = []
+    left_out: Counter[str] = Counter()
+    for row in rows:
+        found = own.get(normalise_text(row.prompt.text))
+        if found is None:
+            left_out[NO_PROMPT] += 1
+        elif found.split == "evaluation":
+            left_out[HELD_OUT] += 1
+        else:
+            kept.append(row.model_copy(update={"prompt": found}))
+    return Matched(tuple(kept), dict(left_out))

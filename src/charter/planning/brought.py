@@ -1,0 +1,88 @@
+"""What a user brought beside prompts: revisions, pairs and probes, as a run would take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from charter.evaluation.adherence import Probes
+from charter.evaluation.probe_loading import load_probes
+from charter.given import balance_lengths, length_confound, load_pairs, load_traces
+from charter.given.loaded import Loaded
+from charter.given.matching import match_prompts
+from charter.given.pairs import given_pair
+from charter.planning.findings import Preflight
+from charter.planning.places import path_hint
+from charter.planning.stage_plan import Brought
+from charter.recipe import Recipe
+from charter.recipe.data_folder import GENERATED, find_companion
+from charter.records import Pair, Prompt, Trace
+
+_UNKNOWN = "x" * 200  # an answer that is yet to be written
+_MOST_EVEN = (0.4, 0.6)  # the chance that length alone tells the chosen answer, where no warning is due
+
+
+def look_at_brought(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> Brought:
+    """Read everything that a recipe names beside its prompts, and note what a run would leave out of it."""
+    traces: tuple[Trace, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    if (source := recipe.revise.given) is not None:
+        loaded = report.tried(
+            "revise.given", partial(load_traces, companion=find_companion(recipe)), source, hint=path_hint(source)
+        )
+        if loaded is not None:
+            matched = match_prompts(loaded.traces, prompts)
+            traces = matched.rows
+            _note(report, "revise.given", loaded, matched.left_out)
+    if recipe.pairs.given == GENERATED:
+        harmful = [prompt for prompt in prompts if (prompt.kind, prompt.split) == ("red_team", "train")]
+        pairs = tuple(given_pair(prompt, _UNKNOWN, f"{_UNKNOWN}.", seed=recipe.seed) for prompt in harmful)
+    elif (source := recipe.pairs.given) is not None:
+        found = report.tried("pairs.given", load_pairs, source, hint=path_hint(source))
+        if found is not None:
+            matched_pairs = match_prompts(found.pairs, prompts)
+            pairs = matched_pairs.rows
+            _note(report, "pairs.given", found, matched_pairs.left_out)
+            pairs = _look_at_lengths(report, recipe, pairs)
+    return Brought(traces, pairs, _probes(report, recipe, prompts))
+
+
+def _note(report: Preflight, about: str, loaded: Loaded, unmatched: Mapping[str, int]) -> None:
+    for reason, n in (*loaded.rejected.items(), *unmatched.items()):
+        report.add("note", about, f"{loaded.source}: {n} rows are left out: {reason}")
+    for noted, what in ((loaded.mended, "mended"), (loaded.doubted, "doubtful")):
+        if noted:
+            first = noted[0]
+            report.add("warning", about, f"{len(noted)} rows are {what}, the first at {first.place}: {first.reason}")
+
+
+def _look_at_lengths(report: Preflight, recipe: Recipe, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    """Point out a length confound, or take it out as the recipe says."""
+    how = recipe.pairs.balance_lengths
+    if how is not None:
+        balanced = balance_lengths(pairs, how, seed=recipe.seed)
+        if balanced is None:
+            return pairs
+        done = f"{balanced.n_dropped} are left out" if how == "drop" else f"of {balanced.n_trimmed} one answer is cut"
+        report.add("note", "pairs.given", f"lengths are balanced: {done}, of {len(pairs)} pairs")
+        return balanced.pairs
+    lengths = length_confound(pairs)
+    if lengths is not None and not _MOST_EVEN[0] <= lengths.auc <= _MOST_EVEN[1]:
+        said = f"the chosen answer is the longer one in {lengths.n_longer} of {lengths.n} pairs"
+        remedy = "set pairs.balance_lengths to 'drop' or 'trim', or a model may learn length in place of the principles"
+        report.add("warning", "pairs.given", f"{said}; {remedy}")
+    return pairs
+
+
+def _probes(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> tuple[Probes, ...]:
+    trained_on = [prompt for prompt in prompts if prompt.split == "train"]
+    found = []
+    for number, one in enumerate(recipe.evaluate.probes):
+        about = f"evaluate.probes.{number}"
+        load = partial(load_probes, n=one.n, trained_on=trained_on)
+        loaded = report.tried(about, load, one.constitution, one.source, hint=path_hint(one.source))
+        if loaded is not None:
+            found.append(loaded.probes)
+            for reason, n in loaded.left_out.items():
+                report.add("note", about, f"{n} probes of {loaded.probes.name!r} are left out: {reason}")
+    return tuple(found)

@@ -1,0 +1,39 @@
+"""Rows that a user brought are of the run's own prompts, and of none that is held out."""
+
+from __future__ import annotations
+
+from charter.given.matching import HELD_OUT, NO_PROMPT, match_prompts
+from charter.records import Pair, Prompt, Split, make_prompt
+
+
+def _own(text: str, split: Split = "train", **fields: str) -> Prompt:
+    return make_prompt(text, "red_team", split=split, source="the run's", **fields)
+
+
+def _row(text: str) -> Pair:
+    prompt = make_prompt(text, "red_team", id=f"given {text}", source="a file")
+    return Pair(id=f"pair {text}", prompt=prompt, a="yes", b="no", source="given", intended="a")
+
+
+def test_a_row_gets_the_runs_own_prompt() -> None:
+    """In whatever case, spacing or punctuation it asks; its id, split and source are the run's from then on."""
+    prompts = [_own("How do I open it?", principle="kind"), _own("Why?")]
+    found = match_prompts([_row("how  do i open IT"), _row("Why?")], prompts)
+    assert [row.prompt for row in found.rows] == prompts
+    assert [row.id for row in found.rows] == ["pair how  do i open IT", "pair Why?"]
+    assert found.left_out == {}
+
+
+def test_nothing_held_out_comes_in() -> None:
+    """A row of a held-out prompt is left out, also where a training prompt asks the same."""
+    prompts = [_own("Why?"), _own("why", "evaluation", id="held"), _own("Where?", "evaluation")]
+    found = match_prompts([_row("Why?"), _row("where"), _row("Where?!")], prompts)
+    assert found.rows == ()
+    assert found.left_out == {HELD_OUT: 3}
+
+
+def test_what_the_run_does_not_ask_is_counted() -> None:
+    """A row whose prompt the run does not have is left out by name: every row is accounted for."""
+    found = match_prompts([_row("Why?"), _row("Who?")], [_own("Why?")])
+    assert len(found.rows) == 1
+    assert found.left_out == {NO_PROMPT: 1}

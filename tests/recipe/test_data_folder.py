@@ -1,0 +1,64 @@
+"""``data_dir``: a folder whose files take their places in a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from charter.errors import RecipeError
+from charter.recipe import Recipe, load_recipe
+
+RECIPE = """\
+name: small
+constitution: harmless
+models: {policy: {name: small, engine: scripted}}
+"""
+
+
+def _folder(path: Path, *names: str) -> Path:
+    path.mkdir()
+    for name in names:
+        (path / name).write_text("{}", "utf-8")
+    return path
+
+
+def _load(folder: Path, text: str = "", *overrides: str) -> Recipe:
+    (folder / "r.yaml").write_text(RECIPE + text, "utf-8")
+    return load_recipe(folder / "r.yaml", overrides)
+
+
+def test_every_file_takes_its_place(tmp_path: Path) -> None:
+    """Prompts, revisions and pairs are named by the folder alone."""
+    data = _folder(tmp_path / "data", "red_team.json", "sft.json", "preferences.json", "more.json")
+    recipe = _load(tmp_path, "data_dir: data\n")
+    assert recipe.prompts.red_team.source == str(data / "red_team.json")
+    assert recipe.revise.given == str(data / "sft.json")
+    assert recipe.pairs.given == str(data / "preferences.json")
+    assert _load(tmp_path, "", f"data_dir={data}") == recipe, "an override does what the file does"
+
+
+def test_a_file_that_is_not_there_leaves_its_place(tmp_path: Path) -> None:
+    """What the folder does not hold stays as the recipe has it."""
+    _folder(tmp_path / "data", "sft.json")
+    recipe = _load(tmp_path, "data_dir: ./data\n")
+    assert (recipe.prompts.red_team.source, recipe.pairs.given) == ("built-in", None)
+
+
+def test_a_file_that_the_recipe_names_stays(tmp_path: Path) -> None:
+    """A place that has a file keeps it, and its other settings stay where it has none."""
+    data = _folder(tmp_path / "data", "red_team.json", "sft.json")
+    (tmp_path / "own.json").write_text("[]", "utf-8")
+    recipe = _load(
+        tmp_path, "data_dir: data\nrevise: {given: own.json}\nprompts: {red_team: {source: built-in, limit: 3}}\n"
+    )
+    assert recipe.revise.given == str(tmp_path / "own.json")
+    assert (recipe.prompts.red_team.source, recipe.prompts.red_team.limit) == (str(data / "red_team.json"), 3)
+
+
+@pytest.mark.parametrize(("name", "what"), [("none", "is no folder"), ("empty", "holds none of these files")])
+def test_a_folder_without_data_is_refused(tmp_path: Path, name: str, what: str) -> None:
+    """The error says what was expected in it."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecipeError, match=rf"'data_dir' is '.*{name}', which {what}; expected one with red_team.json"):
+        _load(tmp_path, f"data_dir: ./{name}\n")
