@@ -23,7 +23,9 @@ def view_life(life: Life, *, colours: bool) -> Text:
     prompt = life.prompt
     about = ", ".join(part for part in (prompt.kind, prompt.category, prompt.split, prompt.source) if part)
     page.heading(f"prompt {prompt.id} ({about})")
-    page.passage("text", prompt.text)
+    turns = prompt.turns
+    for turn in turns:
+        page.passage("text" if len(turns) == 1 else turn.role, turn.content)
     if prompt.reference:
         page.passage("reference", prompt.reference)
     for trace in life.traces:
