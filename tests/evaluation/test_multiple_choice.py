@@ -227,3 +227,15 @@ def test_a_question_that_was_seen_is_left_out(load: Load, row: dict[str, str]) -
     assert kept == rows[1:]
     assert left_out == {"shares its context with a training prompt": 1}
     assert leave_out_seen(rows, {}) == (rows, {})
+
+
+def test_a_question_nearly_as_seen_is_left_out_on_request(load: Load) -> None:
+    """With a threshold a context that differs by a word is left out too, once, with the nearest place."""
+    asked = "Which of the two towns by the river is older?"
+    rows = load({**ROW, "prompt": f"{asked}\n(A) 4\n(B) 5\nAnswer:"}, {**ROW, "prompt": "Who?\n(A) 4\n(B) 5\nAnswer:"})
+    seen = {
+        "a few-shot example": ["Which of the two villages by the river is older?"],
+        "a training prompt": ["Which of the two towns by the river is old?"],
+    }
+    assert leave_out_seen(rows, seen) == (rows, {})
+    assert leave_out_seen(rows, seen, 0.6) == (rows[1:], {"shares its context with a training prompt": 1})

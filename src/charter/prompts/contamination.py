@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from charter.prompts.grouping import normalise_text
 from charter.prompts.near_duplicates import DEFAULT_THRESHOLD, Resemblance, find_near_duplicates
+from charter.prompts.sources import BUILT_IN
 from charter.records import Prompt
+
+_MOST_SHOWN = 80  # characters
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,10 @@ class Contamination:
     prompt: Prompt
     seen: str
     similarity: float
+
+    def __str__(self) -> str:
+        """Show both texts, long ones cut, and how much they resemble each other."""
+        return f"{_shown(self.prompt.text)} and {_shown(self.seen)} ({self.similarity:.0%} alike)"
 
 
 def find_seen(texts: Sequence[str], seen: Sequence[str], near_duplicates: float | None = None) -> list[Resemblance]:
@@ -65,9 +72,13 @@ def remove_contamination(
 def find_crossing(prompts: Sequence[Prompt], threshold: float = DEFAULT_THRESHOLD) -> list[Contamination]:
     """Find training prompts that resemble one that is held out.
 
+    The built-in prompts alone are not searched: no two of them come near the default threshold.
+
     Raises:
         PromptError: for a threshold out of bounds.
     """
+    if threshold >= DEFAULT_THRESHOLD and all(prompt.source == BUILT_IN for prompt in prompts):
+        return []
     train = [prompt for prompt in prompts if prompt.split == "train"]
     held_out = [prompt.text for prompt in prompts if prompt.split == "evaluation"]
     found = find_seen([prompt.text for prompt in train], held_out, threshold)
@@ -76,3 +87,7 @@ def find_crossing(prompts: Sequence[Prompt], threshold: float = DEFAULT_THRESHOL
 
 def _contamination(found: Resemblance, prompts: Sequence[Prompt], seen: Sequence[str]) -> Contamination:
     return Contamination(prompts[found.index], seen[found.other], found.similarity)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")
