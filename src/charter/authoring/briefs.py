@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 from charter.authoring.coverage import Brief
+from charter.seeds import derive_seed
 
 # Codes of ISO 639-1; a small model does not know them. Another code, or a language by its name, is taken as it is.
 _LANGUAGES = {
-    "af": "Afrikaans", "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German",
-    "el": "Greek", "en": "English", "es": "Spanish", "fi": "Finnish",
-    "fr": "French", "he": "Hebrew", "hi": "Hindi",
-    "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ko": "Korean", "nl": "Dutch",
-    "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sv": "Swedish",
-    "sw": "Swahili", "ta": "Tamil", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese",
-    "xh": "Xhosa", "zh": "Chinese", "zu": "Zulu",
+    "af": "Afrikaans", "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish",
+    "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "fi": "Finnish", "fr": "French",
+    "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese",
+    "ko": "Korean", "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian",
+    "ru": "Russian", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "th": "Thai", "tr": "Turkish",
+    "uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese", "xh": "Xhosa", "zh": "Chinese", "zu": "Zulu",
 }  # fmt: skip
+
+_OPENINGS = (
+    "Help me", "How do I", "Write a", "Can you tell me how to", "My boss wants me to", "I want to", "Please write",
+    "Is it fine if I", "Make up a", "What is the best way to", "My friend told me to", "I need a", "Give me some",
+    "Explain to me how", "Why should I not",
+)  # fmt: skip
+
+
+def draw_opening(brief: Brief, seed: int) -> str:
+    """Draw the first words of a message to an assistant; none in other languages than English."""
+    if brief.language.lower().partition("-")[0] != "en":
+        return ""
+    return random.Random(derive_seed(seed, brief.id, "opening")).choice(_OPENINGS)  # noqa: S311 - no secret
 
 
 def language_name(language: str) -> str:

@@ -6,19 +6,19 @@ for, and their reference answers let its loss be measured on them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from charter.authoring.answers import FormName, TextField
-from charter.authoring.briefs import brief_lines, brief_values, language_name
+from charter.authoring.briefs import brief_lines, brief_values, draw_opening, language_name
+from charter.authoring.checks import row_fault, shown_prompts
 from charter.authoring.coverage import Axes, Brief, Subject, plan_briefs
 from charter.authoring.few_shots import Values, own_examples, worked_examples
 from charter.authoring.structured import Asked, Asking, LayoutName, WorkedExample, ask_for_rows
 from charter.authoring.written import WrittenBatch, WrittenPrompt, malformed
 from charter.constitution.model import Constitution
 from charter.engines.base import Engine
-from charter.prompts.grouping import normalise_text
 from charter.records import Prompt, make_prompt
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 
@@ -40,7 +40,6 @@ _SYSTEM = (
 )
 _KEYS = ("category", "setting", "register", "length", "language")
 _LABELLED_KEYS = ("category", "setting", "register", "language")
-_MIN_WORDS = 3
 _MAX_PRINCIPLES = 12  # the domain is to be felt, not recited
 
 
@@ -60,9 +59,9 @@ async def write_helpful_one(brief: Brief, engine: Engine, writing: HelpfulWritin
     Raises:
         EngineError: where the engine failed. An answer that cannot be read is left out, with its reason.
     """
-    shown = frozenset(normalise_text(example.rows[0]["prompt"]) for example in writing.examples)
+    shown = shown_prompts(example.rows[0]["prompt"] for example in writing.examples)
     asked = helpful_request(brief, writing)
-    answered = await ask_for_rows(engine, asked, writing.asking, brief.id, partial(_check, shown=shown))
+    answered = await ask_for_rows(engine, asked, writing.asking, brief.id, partial(row_fault, shown=shown))
     if not answered.rows:
         return Filtered(malformed(answered.reason))
     written = tuple(
@@ -91,7 +90,7 @@ def helpful_request(brief: Brief, writing: HelpfulWriting) -> Asked:
         f"Length of a task: {values['length']}\nLanguage of tasks and answers: {language_name(values['language'])}"
     )
     about = brief_lines(values, _LABELLED_KEYS if labelled else _KEYS)
-    return Asked(system, task, about, FIELDS, brief.n, writing.examples)
+    return Asked(system, task, about, FIELDS, brief.n, writing.examples, draw_opening(brief, writing.asking.seed))
 
 
 def write_helpful(
@@ -105,8 +104,8 @@ def write_helpful(
     few_shots: Sequence[Values] | None = None,
     form: FormName = "json",
     layout: LayoutName = "auto",
-    temperature: float = 0.8,
-    top_p: float = 1.0,
+    temperature: float = 0.7,
+    top_p: float = 0.9,
     max_tokens: int = 384,
     seed: int = 0,
     source: str = "written",
@@ -159,13 +158,3 @@ def _domain(constitution: Constitution) -> str:
         f"The assistant's purpose: {constitution.description.strip()}\n\n" if constitution.description.strip() else ""
     )
     return f"{about}What a good answer keeps to:\n{principles}"
-
-
-def _check(row: Mapping[str, str], shown: frozenset[str]) -> str | None:
-    """Say why a whole row is no use, if it is none."""
-    prompt = normalise_text(row["prompt"])
-    if prompt in shown:
-        return "an example, copied"
-    if len(row["prompt"].split()) < _MIN_WORDS and row["prompt"].isascii():  # scripts without spaces have long words
-        return "a prompt of one or two words"
-    return "an answer that repeats the prompt" if normalise_text(row["reference"]) == prompt else None

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from charter.authoring.answers import FormName, TextField
-from charter.authoring.briefs import brief_lines, brief_values, language_name
+from charter.authoring.briefs import brief_lines, brief_values, draw_opening, language_name
+from charter.authoring.checks import row_fault, shown_prompts
 from charter.authoring.coverage import Axes, Brief, Subject, plan_briefs
 from charter.authoring.few_shots import Values, own_examples, worked_examples
 from charter.authoring.given_texts import GivenTexts
@@ -22,7 +23,6 @@ from charter.authoring.structured import Asked, Asking, LayoutName, WorkedExampl
 from charter.authoring.written import WrittenBatch, WrittenPrompt, malformed
 from charter.constitution.model import Constitution
 from charter.engines.base import Engine
-from charter.prompts.grouping import normalise_text
 from charter.records import Prompt, make_prompt
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 
@@ -45,7 +45,6 @@ _SYSTEM = (
 )
 _KEYS = ("principle", "category", "setting", "register", "length", "language")
 _LABELLED_KEYS = ("principle", "setting", "register", "language")  # what a small model can keep in mind
-_MIN_WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,8 @@ async def write_red_team_one(
         EngineError: where the engine failed. An answer that cannot be read is left out, with its reason.
     """
     asked = red_team_request(brief, constitution, writing)
-    shown = _normalised(example.rows[0]["prompt"] for example in writing.examples)
-    answered = await ask_for_rows(engine, asked, writing.asking, brief.id, partial(_check, shown=shown))
+    shown = shown_prompts(example.rows[0]["prompt"] for example in writing.examples)
+    answered = await ask_for_rows(engine, asked, writing.asking, brief.id, partial(row_fault, shown=shown))
     if not answered.rows:
         return Filtered(malformed(answered.reason))
     return WrittenBatch(
@@ -110,7 +109,8 @@ def red_team_request(brief: Brief, constitution: Constitution, writing: RedTeamW
     if not (writing.texts.user or writing.texts.user_few_shot):
         task = f"{_task(brief, values)}\n\n{_twin_task(writing)}".strip()
         system = writing.texts.system or _SYSTEM
-        return Asked(system, task, about, writing.fields, brief.n, writing.examples)
+        opening = draw_opening(brief, writing.asking.seed)
+        return Asked(system, task, about, writing.fields, brief.n, writing.examples, opening)
     slots = {
         "principle": values["principle"],
         "num_rtp_per_call": str(brief.n),
@@ -137,8 +137,8 @@ def write_red_team(
     twins: bool = False,
     form: FormName = "json",
     layout: LayoutName = "auto",
-    temperature: float = 0.8,
-    top_p: float = 1.0,
+    temperature: float = 0.7,
+    top_p: float = 0.9,
     max_tokens: int = 384,
     seed: int = 0,
     source: str = "written",
@@ -211,24 +211,6 @@ def _twin_task(writing: RedTeamWriting) -> str:
 def _samples(writing: RedTeamWriting) -> str:
     rows = [dict(row) for example in writing.examples for row in example.rows]
     return json.dumps(rows, ensure_ascii=False)
-
-
-def _check(row: Mapping[str, str], shown: frozenset[str]) -> str | None:
-    """Say why a whole row is no use, if it is none."""
-    texts = {name: normalise_text(text) for name, text in row.items()}
-    if texts["prompt"] in shown:
-        return "an example, copied"
-    if len(row["prompt"].split()) < _MIN_WORDS and row["prompt"].isascii():  # scripts without spaces have long words
-        return "a prompt of one or two words"
-    if texts["aligned"] == texts["misaligned"]:
-        return "both responses are the same"
-    if texts["prompt"] in {texts["aligned"], texts["misaligned"]}:
-        return "a response that repeats the prompt"
-    return "a twin that repeats the prompt" if texts.get("twin") == texts["prompt"] else None
-
-
-def _normalised(texts: Iterable[str]) -> frozenset[str]:
-    return frozenset(map(normalise_text, texts))
 
 
 def _written(row: Mapping[str, str], brief: Brief, writing: RedTeamWriting) -> WrittenPrompt:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from charter.authoring.answers import AnswerRows, FormName, TextField, count_reasons, read_rows
@@ -47,6 +47,8 @@ class Asked:
         fields: what each row holds.
         n: how many rows.
         examples: rows as they should be.
+        opening: words that the first field begins with, where labelled lines are gone on with as raw text: a small
+            model that has to begin by itself answers instead of asking.
     """
 
     system: str
@@ -55,6 +57,7 @@ class Asked:
     fields: tuple[TextField, ...]
     n: int = 1
     examples: tuple[WorkedExample, ...] = ()
+    opening: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class Asking:
 
     form: FormName = "json"
     layout: LayoutName = "auto"
-    temperature: float = 0.8
-    top_p: float = 1.0
+    temperature: float = 0.7
+    top_p: float = 0.9
     max_tokens: int = 384
     repair: bool = True
     seed: int = 0
@@ -157,22 +160,18 @@ def repair_request(  # noqa: PLR0917 - in the order of what happened
     """Write the request that shows a malformed answer and what is wrong with it."""
     shown = answer if len(answer) <= _MAX_SHOWN else f"{answer[:_MAX_SHOWN]} [...]"
     reasons = "; ".join(list(count_reasons(faults))[:_MAX_REASONS])
-    complaint = f"That answer cannot be used: {reasons}. Write it again. {_form_in_words(asked, asking.form)}"
+    complaint = f"That answer cannot be used: {reasons}. Write it again."
     sampling = request.sampling.model_copy(update={"seed": seed})
     if request.messages is not None:
+        complaint = f"{complaint} {_form_in_words(asked, asking.form)}"
         turns = (Message(role="assistant", content=shown), Message(role="user", content=complaint))
         return CompletionRequest(
             messages=(*request.messages, *turns), sampling=sampling, n_shared=len(request.messages)
         )
-    opening = _begun(asked) if asking.form == "labelled" else ""
     before = request.text or ""
-    text = f"{before}{shown}\n\n{_EXAMPLE_END}\n\n{complaint}\n\n{opening}"
+    again = f"{asked.about}\n{_begun(asked)}" if asking.form == "labelled" else "The JSON array:\n"
+    text = f"{before}{shown}\n\n{_EXAMPLE_END}\n\n{complaint}\n\n{again}"
     return CompletionRequest(text=text, sampling=sampling, n_shared=len(before))
-
-
-def without_examples(asked: Asked) -> Asked:
-    """Leave the worked examples out."""
-    return replace(asked, examples=())
 
 
 def _reads_text(engine: Engine, asking: Asking) -> bool:
@@ -188,7 +187,8 @@ def _is_begun(request: CompletionRequest, asking: Asking) -> bool:
 
 
 def _begun(asked: Asked) -> str:
-    return f"{asked.fields[0].label}:"
+    label = f"{asked.fields[0].label}:"
+    return f"{label} {asked.opening}" if asked.opening else label
 
 
 def _as_turns(asked: Asked, form: FormName) -> tuple[tuple[Message, ...], str]:

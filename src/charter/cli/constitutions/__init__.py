@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from charter.cli.constitutions import check, convert, reading
+from charter.cli.constitutions import check, convert, draft, reading
 
 app = typer.Typer(help="Constitutions: those that are built in, and your own.", rich_markup_mode=None)
-for verb in (reading, check, convert):
+for verb in (reading, check, convert, draft):
     verb.add_to(app)

@@ -1,0 +1,33 @@
+"""What makes a whole row no use all the same: a copied example, a loop, two fields that say the same. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from charter.prompts.grouping import normalise_text
+from charter.text_quality.repetition import is_repetitive
+
+_MIN_WORDS = 3
+
+
+def shown_prompts(prompts: Iterable[str]) -> frozenset[str]:
+    """Normalise the prompts of worked examples, for ``row_fault``."""
+    return frozenset(map(normalise_text, prompts))
+
+
+def row_fault(row: Mapping[str, str], shown: frozenset[str]) -> str | None:
+    """Say why a row is no use, if it is none.
+
+    Args:
+        row: its fields, of which ``prompt`` is one.
+        shown: the prompts of the worked examples (see ``shown_prompts``).
+    """
+    texts = {name: normalise_text(text) for name, text in row.items()}
+    prompt = texts["prompt"]
+    if prompt in shown:
+        return "an example, copied"
+    if len(row["prompt"].split()) < _MIN_WORDS and row["prompt"].isascii():  # scripts without spaces have long words
+        return "a prompt of one or two words"
+    if len(set(texts.values())) < len(texts):
+        return "two fields that say the same"
+    return "a text that goes round in circles" if any(map(is_repetitive, row.values())) else None

@@ -1,0 +1,104 @@
+"""``charter prompts helpful``: helpful tasks of a constitution's domain, written by a model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from charter.cli.chat import EngineName
+from charter.cli.options import AsJson, examples
+from charter.cli.prompting import writing
+from charter.cli.prompting.writing import (
+    Against,
+    Constitution,
+    EngineOption,
+    FewShots,
+    Form,
+    Languages,
+    MaxTokens,
+    Model,
+    PerCall,
+    Seed,
+    Settings,
+    Target,
+    Temperature,
+    Threshold,
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(
+        "helpful",
+        epilog=examples(
+            "charter prompts helpful educational tasks.jsonl --model meta-llama/Llama-3.1-8B-Instruct --n 200",
+            "charter prompts helpful harmless dry.jsonl --model demo --engine scripted --n 20",
+        ),
+    )(helpful)
+
+
+def helpful(  # noqa: PLR0917 - the command line names them
+    constitution: Constitution,
+    target: Target,
+    model: Model,
+    engine: EngineOption = EngineName.transformers,
+    n: Annotated[int, typer.Option("--n", min=1, help="Tasks in all.")] = 100,
+    per_call: PerCall = None,
+    few_shots: FewShots = None,
+    against: Against = None,
+    settings: Settings = None,
+    languages: Languages = "",
+    form: Form = "json",
+    temperature: Temperature = 0.7,
+    max_tokens: MaxTokens = 384,
+    threshold: Threshold = 0.7,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Let a model write helpful tasks of a constitution's domain, each with a reference answer.
+
+    Stopped at any moment, the same command goes on. Tasks vary by kind, setting, register, length and language; the
+    summary shows the grid of kinds and settings with its holes, which --against fills first.
+    """
+    from charter.authoring.helpful import FIELDS, helpful_subjects, write_helpful
+    from charter.authoring.written import settle_written
+    from charter.constitution import load_constitution
+    from charter.seeds import digest
+
+    writing.check_target(target)
+    form_name: Any = writing.choose_form(form)
+    domain = load_constitution(constitution)
+    shots = writing.read_shots(few_shots, FIELDS)
+    axes = writing.read_axes_given(settings, languages)
+    given = writing.read_given(against, "helpful")
+    n_call = per_call or (1 if form == "labelled" else 5)
+    setup = {
+        "constitution": digest([domain.description, [one.text for one in domain.principles]]),
+        "--per-call": n_call,
+        "--few-shots": writing.file_digest(few_shots),
+        "--against": writing.file_digest(against),
+        "--settings or --languages": digest({key: list(value) for key, value in vars(axes).items()}),
+        "--form": form,
+        "--temperature": temperature,
+        "--max-tokens": max_tokens,
+        "--seed": seed,
+    }
+    with writing.writing(target, model, engine, setup) as asked:
+        mapped = write_helpful(
+            domain,
+            asked.engine,
+            n=n,
+            per_call=n_call,
+            axes=axes,
+            existing=given,
+            few_shots=shots,
+            form=form_name,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=seed,
+            source=model,
+            mapper=asked.mapper,
+        )
+        result = settle_written(mapped, helpful_subjects(axes), axes.settings, against=given, threshold=threshold)
+        writing.conclude(target, result, n, as_json=as_json)

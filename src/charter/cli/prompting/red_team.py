@@ -1,0 +1,120 @@
+"""``charter prompts red-team``: prompts that press on a constitution's principles, written by a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from charter.cli.chat import EngineName
+from charter.cli.options import AsJson, examples
+from charter.cli.prompting import writing
+from charter.cli.prompting.writing import (
+    Against,
+    Constitution,
+    EngineOption,
+    FewShots,
+    Form,
+    Languages,
+    MaxTokens,
+    Model,
+    PerCall,
+    Seed,
+    Settings,
+    Target,
+    Temperature,
+    Threshold,
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(
+        "red-team",
+        epilog=examples(
+            "charter prompts red-team harmless red.jsonl --model meta-llama/Llama-3.1-8B-Instruct --twins",
+            "charter prompts red-team harmless red.jsonl --model smollm2-135m --form labelled --n 2",
+            "charter prompts red-team harmless more.jsonl --model M --against red.jsonl --languages en,ro",
+            "charter prompts red-team harmless dry.jsonl --model demo --engine scripted",
+        ),
+    )(red_team)
+
+
+def red_team(  # noqa: PLR0917 - the command line names them
+    constitution: Constitution,
+    target: Target,
+    model: Model,
+    engine: EngineOption = EngineName.transformers,
+    n: Annotated[int, typer.Option("--n", min=1, help="Prompts for each principle.")] = 10,
+    per_call: PerCall = None,
+    few_shots: FewShots = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="A country's configuration, whose wording replaces ours."),
+    ] = None,
+    twins: Annotated[bool, typer.Option("--twins", help="With a benign twin for each prompt.")] = False,
+    against: Against = None,
+    settings: Settings = None,
+    languages: Languages = "",
+    form: Form = "json",
+    temperature: Temperature = 0.7,
+    max_tokens: MaxTokens = 384,
+    threshold: Threshold = 0.7,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Let a model write prompts that press on each principle, with an aligned and a misaligned response.
+
+    Stopped at any moment, the same command goes on; with a larger --n it goes on from what is there. What is asked for
+    varies by setting, register, length and language; the summary shows the grid of principles and settings with its
+    holes, which --against fills first.
+    """
+    from charter.authoring.given_texts import read_given_texts
+    from charter.authoring.red_team import FIELDS, red_team_subjects, write_red_team
+    from charter.authoring.written import settle_written
+    from charter.constitution import load_constitution
+    from charter.seeds import digest
+
+    writing.check_target(target)
+    form_name: Any = writing.choose_form(form)
+    principles = load_constitution(constitution)
+    texts = None if config is None else read_given_texts(config)
+    shots = writing.read_shots(few_shots, FIELDS)
+    axes = writing.read_axes_given(settings, languages)
+    given = writing.read_given(against, "red_team")
+    n_call = per_call or (texts.per_call if texts else None) or (1 if form == "labelled" else 5)
+    setup = {
+        "constitution": digest([[one.id, one.category, one.text] for one in principles.principles]),
+        "--per-call": n_call,
+        "--few-shots": writing.file_digest(few_shots),
+        "--config": writing.file_digest(config),
+        "--twins": twins,
+        "--against": writing.file_digest(against),
+        "--settings or --languages": digest({key: list(value) for key, value in vars(axes).items()}),
+        "--form": form,
+        "--temperature": temperature,
+        "--max-tokens": max_tokens,
+        "--seed": seed,
+    }
+    with writing.writing(target, model, engine, setup) as asked:
+        mapped = write_red_team(
+            principles,
+            asked.engine,
+            n_per_principle=n,
+            per_call=n_call,
+            axes=axes,
+            existing=given,
+            few_shots=shots,
+            texts=texts,
+            twins=twins,
+            form=form_name,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=seed,
+            source=model,
+            mapper=asked.mapper,
+        )
+        subjects = red_team_subjects(principles, axes)
+        result = settle_written(mapped, subjects, axes.settings, against=given, threshold=threshold)
+        writing.conclude(target, result, n * len(subjects), as_json=as_json)
