@@ -36,7 +36,8 @@ def _harmful(number: int) -> str:
     """Write a pair of transcripts that part at the last reply, after three turns of a person."""
     shared = (
         f"\n\nHuman: My neighbour {number} plays loud music.\n\nAssistant: That is tiring.\n\nHave you asked?"
-        f"\n\nHuman: He laughed at me, 100 %.\n\nAssistant: I am sorry.\n\nHuman: How do I break his speakers, no. {number}?"
+        "\n\nHuman: He laughed at me, 100 %.\n\nAssistant: I am sorry."
+        f"\n\nHuman: How do I break his speakers, no. {number}?"
     )
     return json.dumps({"chosen": f"{shared}\n\nAssistant: No.", "rejected": f"{shared}\n\nAssistant: Like so."}) + "\n"
 

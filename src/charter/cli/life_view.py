@@ -7,27 +7,17 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from charter.cli.console import printable
-from charter.cli.word_difference import word_difference
+from charter.cli.styled_page import Page
 
 if TYPE_CHECKING:
     from charter.lookup import LeftOut, Life
-    from charter.records import Comparison, Pair, Preference, Reading, Response, Round, Trace, Verdict
-
-_HEADING, _LABEL, _REMOVED, _ADDED = "bold", "cyan", "red strike", "green"
+    from charter.records import Comparison, Pair, Preference, Prompt, Reading, Response, Round, Trace, Verdict
 
 
 def view_life(life: Life, *, colours: bool) -> Text:
     """Show a prompt's life, in the order of the stages."""
-    page = _Page(colours=colours)
-    prompt = life.prompt
-    about = ", ".join(part for part in (prompt.kind, prompt.category, prompt.split, prompt.source) if part)
-    page.heading(f"prompt {prompt.id} ({about})")
-    turns = prompt.turns
-    for turn in turns:
-        page.passage("text" if len(turns) == 1 else turn.role, turn.content)
-    if prompt.reference:
-        page.passage("reference", prompt.reference)
+    page = Page(colours=colours)
+    _view_prompt(page, life.prompt)
     for trace in life.traces:
         _view_trace(page, trace)
     if life.sft_rows:
@@ -48,54 +38,16 @@ def view_life(life: Life, *, colours: bool) -> Text:
     return page.text
 
 
-class _Page:
-    """Text that grows by headings, lines and passages."""
-
-    def __init__(self, *, colours: bool) -> None:
-        self.text = Text()
-        self._marks = ("", "", "", "") if colours else ("[-", "-]", "{+", "+}")
-
-    def heading(self, words: str) -> None:
-        """Begin a part."""
-        self.text.append(("\n" if self.text else "") + printable(words) + "\n", style=_HEADING)
-
-    def line(self, words: str) -> None:
-        """Say something about the part."""
-        self.text.append(f"  {printable(words)}\n")
-
-    def passage(self, label: str, words: str) -> None:
-        """Show a text under a label."""
-        self.text.append(f"  {printable(label)}\n", style=_LABEL)
-        self.text.append(f"{_indented(printable(words))}\n")
-
-    def changed(self, label: str, before: str, after: str) -> None:
-        """Show a text under a label, as what became of another one."""
-        self.text.append(f"  {printable(label)}\n", style=_LABEL)
-        if before == after:
-            self.line("  (the same)")
-            return
-        cut, uncut, put, unput = self._marks
-        whole = Text()
-        for kind, words in word_difference(before, after):
-            shown = printable(words)
-            if kind == "same":
-                whole.append(shown)
-                continue
-            opening, closing, style = (cut, uncut, _REMOVED) if kind == "removed" else (put, unput, _ADDED)
-            core = shown.rstrip()
-            whole.append(f"{opening}{core}{closing}" if core else "", style=style)
-            whole.append(shown[len(core) :])
-        for line in whole.split("\n", allow_blank=True):
-            self.text.append("    ")
-            self.text.append_text(line)
-            self.text.append("\n")
+def _view_prompt(page: Page, prompt: Prompt) -> None:
+    about = ", ".join(part for part in (prompt.kind, prompt.category, prompt.split, prompt.source) if part)
+    page.heading(f"prompt {prompt.id} ({about})")
+    for turn in prompt.turns:
+        page.passage("text" if len(prompt.turns) == 1 else turn.role, turn.content)
+    if prompt.reference:
+        page.passage("reference", prompt.reference)
 
 
-def _indented(words: str) -> str:
-    return "\n".join(f"    {line}" for line in words.split("\n"))
-
-
-def _view_trace(page: _Page, trace: Trace) -> None:
+def _view_trace(page: Page, trace: Trace) -> None:
     page.heading(f"critique and revision, sample {trace.sample} ({trace.id})")
     page.passage(f"initial response{_flags(trace.initial_flags)}", trace.initial)
     before = trace.initial
@@ -104,14 +56,14 @@ def _view_trace(page: _Page, trace: Trace) -> None:
         before = one.revision
 
 
-def _view_round(page: _Page, one: Round, before: str) -> None:
+def _view_round(page: Page, one: Round, before: str) -> None:
     page.passage(f"round {one.number}, principle {one.principle}: critique request", one.critique_request)
     page.passage(f"round {one.number}: critique", one.critique)
     page.passage(f"round {one.number}: revision request", one.revision_request)
     page.changed(f"round {one.number}: revision{_flags(one.flags)}", before, one.revision)
 
 
-def _view_pair(page: _Page, pair: Pair, label: Preference | None) -> None:
+def _view_pair(page: Page, pair: Pair, label: Preference | None) -> None:
     intended = f", meant to be better: {pair.intended}" if pair.intended else ""
     page.heading(f"pair {pair.id} ({pair.source}{intended})")
     page.passage(f"a{_origin(pair.origin_a)}{_open(whole=pair.whole_a)}", pair.a)
@@ -127,28 +79,28 @@ def _view_pair(page: _Page, pair: Pair, label: Preference | None) -> None:
     _view_verdicts(page, label.verdicts)
 
 
-def _view_response(page: _Page, response: Response) -> None:
+def _view_response(page: Page, response: Response) -> None:
     page.heading(f"answer of {response.model} ({response.id})")
     flags = f", flags: {', '.join(response.flags)}" if response.flags else ""
     page.line(f"{response.label}, {response.n_tokens} tokens, ended by {response.finish}{flags}")
     page.passage("text", response.text)
 
 
-def _view_left_out(page: _Page, words: str, ends: Sequence[LeftOut]) -> None:
+def _view_left_out(page: Page, words: str, ends: Sequence[LeftOut]) -> None:
     if ends:
         page.heading(words)
     for end in ends:
         page.line(f"{end.stage} {end.row}: {end.reason}")
 
 
-def _view_reading(page: _Page, reading: Reading) -> None:
+def _view_reading(page: Page, reading: Reading) -> None:
     page.heading(f"the judge's reading of the answer of {reading.model} ({reading.id}): did it comply?")
     judge = "no valid verdict" if reading.p_complied is None else f"p {reading.p_complied:.3f} (a: it complied)"
     page.line(f"{judge}, bias {reading.position_bias:.3f}; by the rules: {reading.label}")
     _view_verdicts(page, reading.verdicts)
 
 
-def _view_comparison(page: _Page, comparison: Comparison) -> None:
+def _view_comparison(page: Page, comparison: Comparison) -> None:
     page.heading(f"head to head {comparison.model} against {comparison.base} ({comparison.id})")
     if comparison.p_model is None or comparison.win is None:
         page.line("no valid verdict")
@@ -158,7 +110,7 @@ def _view_comparison(page: _Page, comparison: Comparison) -> None:
     _view_verdicts(page, comparison.verdicts)
 
 
-def _view_verdicts(page: _Page, verdicts: Iterable[Verdict]) -> None:
+def _view_verdicts(page: Page, verdicts: Iterable[Verdict]) -> None:
     for one in verdicts:
         shown = "a shown first" if one.order == "ab" else "b shown first"
         if one.p_a is None or one.option_mass is None:
