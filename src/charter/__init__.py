@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from charter.evaluation import evaluate
     from charter.feedback import label, pairs
     from charter.files.tables import read_table, write_table
+    from charter.given import balance_lengths, length_confound, load_pairs, load_traces
     from charter.lookup import find_row
     from charter.pipeline import run_stages
     from charter.planning.plan import make_plan
     from charter.prompts import load_prompts, split_prompts
+    from charter.publishing import export_run
     from charter.recipe import Recipe, load_recipe
     from charter.records import (
         Comparison,
@@ -87,10 +89,12 @@ _HOMES = {
     ),
     "charter.evaluation": ("evaluate",),
     "charter.feedback": ("label", "pairs"),
+    "charter.given": ("balance_lengths", "length_confound", "load_pairs", "load_traces"),
     "charter.lookup": ("find_row",),
     "charter.pipeline": ("run_stages",),
     "charter.planning.plan": ("make_plan",),
     "charter.prompts": ("load_prompts", "split_prompts"),
+    "charter.publishing": ("export_run",),
     "charter.recipe": ("Recipe", "load_recipe"),
     "charter.records": (
         "Comparison", "Measurement", "Message", "Pair", "Preference", "Prompt", "Response", "Round", "SftRow", "Trace",
@@ -151,15 +155,20 @@ __all__ = [
     "UserError",
     "Verdict",
     "__version__",
+    "balance_lengths",
     "check_constitution",
     "dpo",
     "evaluate",
+    "export_run",
     "find_row",
     "label",
+    "length_confound",
     "list_constitutions",
     "load_constitution",
+    "load_pairs",
     "load_prompts",
     "load_recipe",
+    "load_traces",
     "make_plan",
     "make_prompt",
     "map_rows",
