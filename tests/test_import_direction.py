@@ -15,7 +15,7 @@ ROOT = Path(charter.__file__).parent
 LINES: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("planning.preflight", "lookup"),
+    ("planning.preflight", "planning.touched", "lookup"),
     ("planning", "status"),
     ("pipeline",),
     ("damage",),

@@ -25,11 +25,6 @@ class Version:
     is_release: bool
     pre: tuple[tuple[bool, int, str], ...] = ()
 
-    @property
-    def text(self) -> str:
-        """Its three numbers, as they are written."""
-        return ".".join(map(str, self.numbers))
-
 
 _COMPARISONS: Mapping[str, Callable[[Version, Version], bool]] = {">=": ge, "<=": le, ">": gt, "<": lt}
 
