@@ -49,7 +49,7 @@ def add_to(app: typer.Typer) -> None:
     )(convert)
 
 
-def convert(
+def convert(  # noqa: PLR0917 - the command line names them
     paths: Annotated[
         list[str],
         typer.Argument(

@@ -19,7 +19,6 @@ _SECTIONS = ("red_team", "sft", "pref", "principles")
 _SOURCE = "src_principles"
 _ROW_KEY = re.compile(r"\d+(?:_\d+)?")
 _FEW_SHOT_KEY = re.compile(r"few.?shot", re.IGNORECASE)
-_ADVERSARIAL = "adversarial_prompt"
 
 NEEDS_CONFIG = f"a mapping with {_SOURCE}, or with prompts under red_team, sft or pref"
 NEEDS_FEW_SHOTS = "a mapping whose keys say few_shot, each with a list of example prompts"
@@ -62,16 +61,8 @@ def recognise_few_shots(source: SourceFile) -> bool:
         return False
     if any(isinstance(item, str) and has_rounds(item) for items in data.values() for item in items):
         return False
-    is_named = any(_FEW_SHOT_KEY.search(key) for key in data) and not is_rows(source)
-    return (
-        is_named
-        and all(isinstance(item, dict | str) for items in data.values() for item in items)
-        and not any(
-            isinstance(item, dict) and ("critique" in item or "task" in item)
-            for items in data.values()
-            for item in items
-        )
-    )
+    is_listed = all(isinstance(item, dict | str) for items in data.values() for item in items)
+    return is_listed and any(_FEW_SHOT_KEY.search(key) for key in data) and not is_rows(source)
 
 
 def read_few_shots(source: SourceFile) -> Part:

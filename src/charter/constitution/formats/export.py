@@ -78,8 +78,8 @@ def _read_back(text: str, target: Path, layout: str, n_principles: int) -> Const
     if len(back.principles) != n_principles:
         raise ConstitutionError(
             f"{target}: {layout} cannot hold this constitution, nothing is written: of {n_principles} principles "
-            f"{len(back.principles)} would be read back, for blank texts or texts that look like the layout's own marks; "
-            "write it in the native layout"
+            f"{len(back.principles)} would be read back, for blank texts or texts that look like the layout's own "
+            "marks; write it in the native layout"
         )
     return back
 

@@ -10,6 +10,7 @@ from typing import Any
 
 _USABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _MAX_LENGTH = 60
+_MAX_READ = 500  # characters
 _N_WORDS = 5
 _N_HASH = 6
 # What nearly every request begins with names none of them.
@@ -43,7 +44,7 @@ def with_ids(principles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def slug(words: Iterable[str]) -> str:
     """Join words as an id: small letters and digits of ASCII, accents taken off, dashes between."""
-    text = unicodedata.normalize("NFKD", " ".join(words)).encode("ascii", "ignore").decode("ascii").lower()
+    text = unicodedata.normalize("NFKD", " ".join(words)[:_MAX_READ]).encode("ascii", "ignore").decode("ascii").lower()
     parts = re.findall(r"[a-z0-9]+", text)
     while len("-".join(parts)) > _MAX_LENGTH and len(parts) > 1:
         parts.pop()
@@ -59,7 +60,7 @@ def _stem(principle: Mapping[str, Any]) -> str:
 
 def _telling(principle: Mapping[str, Any]) -> str:
     text = next((str(principle[key]) for key in _CONTENT if principle.get(key)), "")
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").lower()
+    plain = unicodedata.normalize("NFKD", text[:_MAX_READ]).encode("ascii", "ignore").decode("ascii").lower()
     words = re.findall(r"[a-z0-9]+", plain.replace("'", ""))
     return slug(([word for word in words if word not in _PASSED_OVER] or words)[:_N_WORDS])
 

@@ -98,10 +98,10 @@ def _named(name: str) -> Layout | None:
 
 
 def _gives_way(layout: Layout, source: SourceFile) -> bool:
-    """A list of texts is plain text only where no text in it is marked as something else."""
-    if layout.name != "markdown" or source.text is not None:
-        return False
-    return paper.recognise_few_shots(source) or paper.recognise_comparisons(source)
+    """Tell whether a layout that needs little of a file leaves it to one that needs more."""
+    if layout.name == "markdown" and source.text is None:
+        return paper.recognise_few_shots(source) or paper.recognise_comparisons(source)
+    return layout.name == "country-few-shots" and answer_improvement.recognise(source)
 
 
 def _is_native(data: Any, *, alone: bool) -> bool:

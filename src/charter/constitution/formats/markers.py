@@ -19,18 +19,17 @@ _MARKER = re.compile(
     r"(?:\A\s*|\r?\n[ \t]*\r?\n)(?P<name>Human|Assistant|System|Critique ?Request|Critique|Revision ?Request|Revision)"
     r":(?:[ \t]|(?=\r?\n)|\Z)?"
 )
-_OPTIONS_END = re.compile(r"\s*\bOptions:\s*\Z")
 _BRACKETED = re.compile(
     r"\r?\n[ \t]*\(A\)[ \t]*\[\[\[(?P<a>.*?)\]\]\][ \t]*(?:\r?\n)+[ \t]*\(B\)[ \t]*\[\[\[(?P<b>.*)\]\]\]\s*\Z",
     re.DOTALL,
 )
 _BARE = re.compile(r"\r?\n[ \t]*\(A\)[ \t](?P<a>.*?)(?:\r?\n)+[ \t]*\(B\)[ \t](?P<b>.*?)\s*\Z", re.DOTALL)
-_OPENING = re.compile(r"\A\s*(?:Human:[ \t]*)?[^\n]*\bconversation\b[^\n]*:[ \t]*(?:\r?\n)+")
+# The patterns take time in proportion to a text's length, whatever it holds: files come from anywhere.
+_OPENING = re.compile(r"\A\s*(?:Human:[ \t]*)?[^\n]{0,100}\bconversation\b[^\n]{0,100}:[ \t]*(?:\r?\n)+")
 _TURN = re.compile(r"(?:\A\s*|\n[ \t]*\r?\n[ \t]*)(?P<name>H|A|Human|Assistant):[ \t]?")
 _SLOT = re.compile(r"\s*\{\}\s*")
 _REASONING_OPENING = re.compile(r"\A\s*Let['\u2019]s think step by step[:.]?(?:\r?\n|[ \t])?")
 _ANSWER = re.compile(r"(?:\A|.*[\s:(])\(?(?P<letter>[AB])\)?[.\s]*\Z", re.DOTALL)
-_ANSWER_LINE = re.compile(r"(?:\r?\n)+(?:[ \t]*Human:)?\s*So the answer is:?[ \t]*(?P<answer>\S*)\s*\Z")
 
 _ROLES: dict[str, Role] = {
     "Human": "user",
@@ -40,8 +39,10 @@ _ROLES: dict[str, Role] = {
     "System": "system",
 }
 
+OPTIONS = "Options:"
 REASONING_OPENING = "Let's think step by step:\n"
 ANSWER_OPENING = "So the answer is: "
+_ANSWER_LINE = "So the answer is"
 
 
 class Comparison(NamedTuple):
@@ -56,13 +57,14 @@ class Comparison(NamedTuple):
 def strip_request(text: str, before: str, after: str) -> str:
     """Take the marker before a request and the one that calls for the answer off; text without them stays as it is."""
     text = re.sub(rf"\A\s*{before}:[ \t]?", "", text)
-    return re.sub(rf"(?:\r?\n)*{after}:\s*\Z", "", text)
+    ended = text.rstrip()
+    return ended.removesuffix(f"{after}:").rstrip("\r\n") if ended.endswith(f"{after}:") else text
 
 
 def strip_options(text: str) -> str:
     """Take ``Options:`` off the end of a choice question, and the empty lines around it."""
-    stripped, n = _OPTIONS_END.subn("", text)
-    return stripped.lstrip("\r\n") if n else text
+    ended = text.rstrip()
+    return ended.removesuffix(OPTIONS).strip() if ended.endswith(OPTIONS) else text
 
 
 def has_rounds(text: str) -> bool:
@@ -117,7 +119,8 @@ def read_comparison(text: str) -> Comparison | None:
     options = _BRACKETED.search(text) or _BARE.search(text)
     if options is None:
         return None
-    head = _OPENING.sub("", _OPTIONS_END.sub("", text[: options.start()]))
+    head = text[: options.start()]
+    head = _OPENING.sub("", head.rstrip().removesuffix(OPTIONS).rstrip() if head.rstrip().endswith(OPTIONS) else head)
     talk, question = _split_question(head)
     messages = _read_turns(talk)
     return Comparison(messages, "" if _SLOT.fullmatch(question) else question, options["a"], options["b"])
@@ -126,13 +129,14 @@ def read_comparison(text: str) -> Comparison | None:
 def read_reasoned(text: str) -> tuple[Comparison, str, str] | str:
     """Read a comparison with its chain of thought and its answer's letter; or say what is wrong."""
     task, _, rest = text.rpartition("\n\nAssistant:")
-    answer = _ANSWER_LINE.search(rest)
-    if not task or answer is None:
+    chain, found, answer = rest.rpartition(_ANSWER_LINE)
+    if not task or not found:
         return 'expected the options, then "Assistant:" with the reasoning, then a last line "So the answer is: (A)"'
-    comparison, letter = read_comparison(task), read_letter(answer["answer"])
+    comparison, letter = read_comparison(task), read_letter(answer.strip())
     if comparison is None or not letter:
         return "expected a line that begins with (A), one that begins with (B), and an answer (A) or (B)"
-    return comparison, strip_reasoning(rest[: answer.start()].removeprefix(" ")), letter
+    chain = chain.rstrip().removesuffix("Human:").rstrip()
+    return comparison, strip_reasoning(chain.removeprefix(" ")), letter
 
 
 def strip_reasoning(text: str) -> str:
@@ -169,6 +173,7 @@ def _read_turns(talk: str) -> tuple[Message, ...]:
 
 
 def _between(text: str) -> list[tuple[str, str]]:
+    """Give what stands between markers, each with the name of the marker before it."""
     marks = list(_MARKER.finditer(text))
-    ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    return [(mark["name"].replace(" ", ""), text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
+    ends = [*(mark.start() for mark in marks), len(text)][1:]
+    return [(mark["name"].replace(" ", ""), text[mark.end() : end]) for mark, end in zip(marks, ends, strict=False)]

@@ -24,11 +24,12 @@ PROSE = "prose"
 """In ``Constitution.metadata``: what stands beside the principles, each text with the line that it begins on."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_HEADING = re.compile(r" {0,3}(?P<level>#{1,6})(?:[ \t]+(?P<name>.*?))?(?:[ \t]+#+)?[ \t]*\Z")
+_HEADING = re.compile(r" {0,3}(?P<level>#{1,6})(?P<name>[ \t].*)?\Z")
 _ITEM = re.compile(r"(?P<marker>[ \t]*(?:[-*+\u2022]|\(?\d{1,4}[.)])(?:[ \t]+|\Z))(?P<text>.*)", re.DOTALL)
 _FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})")
+_UNDERLINE = re.compile(r" {0,3}(?:(=)=+|--+)[ \t]*\Z")
 _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,}|={3,})\Z")
-_ASIDE = re.compile(r"[ \t]*[|>]|[ \t]*[-:|]+\|[-:| \t]*\Z")
+_ASIDE = re.compile(r"[ \t]*[|>]|[-:| \t]*\Z")
 _TITLED = re.compile(r"\*\*(?P<title>[^*\n]+?)(?::\*\*|\*\*:)[ \t](?P<text>.*)\Z", re.DOTALL)
 _ASKS_FOR_CHOICE = re.compile(
     r"\s*(?:please\s+)?(?:(?:choose|pick|select|prefer|rank)\b[^.?!]*\b(?:response|answer|option|reply)|"
@@ -123,13 +124,18 @@ class _Lines:
         if line.lstrip().startswith("<!--"):
             return self._comment()
         if item := _ITEM.fullmatch(line) if not _RULE.fullmatch(line) else None:
-            return self._item(len(item["marker"].expandtabs(4)), item["text"])
+            return self._item(_indent(line) + 2, len(item["marker"].expandtabs(4)), item["text"])
         self._at += 1
         if not line.strip() or _RULE.fullmatch(line):
             return None
         if heading := _HEADING.fullmatch(line):
-            return _Block("heading", number, heading["name"] or "", len(heading["level"]))
-        return _Block("aside" if _ASIDE.match(line) else "line", number, line)
+            return _Block("heading", number, _heading_text(heading["name"] or ""), len(heading["level"]))
+        if _ASIDE.match(line):
+            return _Block("aside", number, line)
+        if self._at < len(self._lines) and (under := _UNDERLINE.fullmatch(self._lines[self._at])):
+            self._at += 1
+            return _Block("heading", number, line.strip(), 1 if under[1] == "=" else 2)
+        return _Block("line", number, line)
 
     def _until(self, ends: Any, kind: str) -> _Block:
         start = self._at
@@ -146,19 +152,21 @@ class _Lines:
         self._at += 1
         return _Block("aside", start + 1, "\n".join(self._lines[start : self._at]))
 
-    def _item(self, width: int, first: str) -> _Block:
-        """Take an item with its further lines; what is indented under it keeps its own indentation."""
+    def _item(self, indent: int, width: int, first: str) -> _Block:
+        """Take an item with its further lines, those indented by so much; beyond the marker's width it is kept."""
         start = self._at
         texts = [first]
         self._at += 1
-        indent = min(width, 2) if width < len("10. ") else 2
         while self._at < len(self._lines):
             line = self._lines[self._at]
             if not line.strip():
-                if not self._goes_on(indent):
+                following = self._next_full()
+                if following == len(self._lines) or _indent(self._lines[following]) < indent:
                     break
-                texts.append("")
-            elif _indent(line) >= indent:
+                texts += [""] * (following - self._at)
+                self._at = following
+                continue
+            if _indent(line) >= indent:
                 texts.append(_dedent(line, width))
             elif self._begins_something(line) or texts[-1] == "":
                 break
@@ -167,18 +175,27 @@ class _Lines:
             self._at += 1
         return _Block("item", start + 1, "\n".join(texts))
 
-    def _goes_on(self, indent: int) -> bool:
-        following = next((line for line in self._lines[self._at :] if line.strip()), "")
-        return _indent(following) >= indent
+    def _next_full(self) -> int:
+        """Find the next line that is not blank; the number of lines where there is none."""
+        at = self._at
+        while at < len(self._lines) and not self._lines[at].strip():
+            at += 1
+        return at
 
     def _begins_something(self, line: str) -> bool:
         patterns = (_ITEM, _HEADING, _RULE)
         return any(pattern.fullmatch(line) for pattern in patterns) or bool(_FENCE.match(line) or _ASIDE.match(line))
 
 
+def _heading_text(text: str) -> str:
+    """Take the marks that may close a heading off, and the space around it."""
+    text = text.strip()
+    bare = text.rstrip("#")
+    return bare.rstrip() if bare == "" or bare[-1] in " \t" else text
+
+
 def _indent(line: str) -> int:
-    expanded = line.expandtabs(4)
-    return len(expanded) - len(expanded.lstrip(" "))
+    return len(line[: len(line) - len(line.lstrip(" \t"))].expandtabs(4))
 
 
 def _dedent(line: str, width: int) -> str:
