@@ -6,6 +6,7 @@ answer as it is, or as JSON escapes it; a library that guesses what broken JSON 
 
 from __future__ import annotations
 
+import bisect
 import json
 import re
 from collections import Counter
@@ -21,8 +22,9 @@ FormName = Literal["json", "labelled"]
 CUT, TOO_FEW = "cut at the token limit", "fewer rows than were asked for"
 _NO_ROWS: Mapping[FormName, str] = {"json": "no JSON object", "labelled": "no labelled line"}
 
-_MAX_CHARACTERS = 200_000  # far beyond any token limit; broken JSON is read in quadratic time
-_MAX_MENDED = 20_000  # characters of one object that is handed to the library
+_MAX_CHARACTERS = 100_000  # far beyond any token limit
+_MAX_BROKEN = 200  # objects of one answer that are no JSON; after them nothing is looked for any more
+_MAX_MENDED = 8_000  # characters of one object that is handed to the library, which needs quadratic time
 _DECODER = json.JSONDecoder(strict=False)  # which takes line breaks inside of strings
 # Where an object ends whose strings cannot be trusted: a brace, and then the next object, the array's end or nothing.
 _OBJECT_END = re.compile(r"\}(?=\s*(?:,\s*(?:[{\]]|\Z)|[{\]]|```|\Z))")
@@ -111,32 +113,35 @@ def _fault(name: str, value: Any) -> str | None:
 
 def _read_json(text: str, found: _Found, cut: bool) -> None:
     """Read object after object, wherever they stand: fences, prose and brackets around them do not count."""
+    ends = [ending.end() for ending in _OBJECT_END.finditer(text)]
+    n_broken = 0
     at = text.find("{")
-    while at >= 0:
+    while at >= 0 and n_broken < _MAX_BROKEN:
         try:
             value, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
-            end = _read_broken(text, at, found, cut)
+            n_broken += 1
+            place = bisect.bisect_left(ends, at)
+            end = _read_broken(text, at, ends[place] if place < len(ends) else None, found, cut)
         else:
             for values in _objects(value, found.fields):
                 found.take(values)
         at = text.find("{", end)
 
 
-def _read_broken(text: str, at: int, found: _Found, cut: bool) -> int:
+def _read_broken(text: str, at: int, end: int | None, found: _Found, cut: bool) -> int:
     """Read an object that is no JSON as the library mends it, and say where to read on."""
-    ending = _OBJECT_END.search(text, at)
-    if ending is None or _WRAPPER.match(text, at):
+    if end is None or _WRAPPER.match(text, at):
         if text.find("{", at + 1) < 0 and not cut:
             found.faults.append("an object without an end")
         return at + 1
-    span = text[at : ending.end()]
+    span = text[at:end]
     values = _mended(span)
     if values is None or not all(_stands_in(value, span) for value in values.values() if isinstance(value, str)):
         found.faults.append("not JSON")
     else:
         found.take(values)
-    return ending.end()
+    return end
 
 
 def _mended(span: str) -> dict[str, Any] | None:
@@ -176,7 +181,7 @@ def _read_labelled(text: str, found: _Found, cut: bool) -> None:
     first, last = found.fields[0].name, found.fields[-1].name
     marks = list(_label_pattern(found.fields).finditer(text))
     row: dict[str, str] = {}
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip(marks, [*marks[1:], None], strict=False):
         name = names[mark["label"].casefold()]
         if row and (name == first or name in row):
             found.take(row)
@@ -195,5 +200,5 @@ def _label_pattern(fields: Sequence[TextField]) -> re.Pattern[str]:
     # Models number, list and embolden what they were shown plain.
     return re.compile(
         rf"^[ \t]*(?:[-*#>]+[ \t]*|\d+[.)][ \t]*)?[*_]*(?P<label>{labels})[*_]*(?:[ \t]*\d+)?[ \t]*:[*_]*",
-        re.IGNORECASE | re.MULTILINE,
+        re.IGNORECASE | re.MULTILINE | re.ASCII,  # or a dotless i would be an i here and none below
     )

@@ -40,7 +40,7 @@ def _labels(shown: str, *, begun: bool) -> Sequence[str]:
     """Read which labels a row has: of the form that is described, or of the example before text that is begun."""
     if not begun:
         return tuple(dict.fromkeys(_LABELS.findall(shown)))
-    first = shown.rstrip().rpartition("\n")[2].removesuffix(":")
+    first = shown.rpartition("\n")[2].partition(":")[0]
     examples = shown.split("\n####\n")[:-1]
     labels = _LABELS.findall(examples[-1]) if examples else []
     return labels[labels.index(first) :] if first in labels else (first,)
