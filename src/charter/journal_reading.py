@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from charter.errors import JournalError
@@ -43,6 +44,44 @@ def read_journal(path: Path) -> Recorded:
         with contextlib.suppress(_Changed):
             return _read(path, "immutable=1", at_rest=before)
     return _read(path, "mode=ro")
+
+
+class RecordedAnswers:
+    """The completions that a run's journal holds, by key, read without the right to write. A context that closes it.
+
+    Args:
+        path: the journal.
+
+    Raises:
+        JournalError: where there is none, or it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise JournalError(f"{path}: no such journal; name the folder of a run, whose answers can be taken over")
+        self.path = path
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, check_same_thread=False)
+        self._database.text_factory = decode
+        self.get("")  # so that a file that is none is told at once
+
+    def __enter__(self) -> Self:
+        """Use it as a context that closes the file."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def get(self, key: str) -> str | None:
+        """Recall a payload by its key; None where there is none, or a damaged one."""
+        try:
+            with self._lock:
+                found = self._database.execute(
+                    "SELECT payload, checksum FROM completions WHERE key = ?", (key,)
+                ).fetchone()
+        except sqlite3.Error as error:
+            raise _unreadable(self.path, error) from error
+        return found[0] if found is not None and is_whole(found[1], key, found[0]) else None
 
 
 class _Changed(Exception):  # noqa: N818 - reads as what happened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,31 +34,42 @@ def add_to(app: typer.Typer) -> None:
             "charter run recipes/smoke.yaml",
             "charter run recipes/smoke.yaml revise.rounds=4 seed=1 --out runs/four-rounds",
             "charter run recipes/smoke.yaml --until label",
+            "charter run recipes/smoke.yaml constitution=mine.yaml --out runs/mine --from runs/smoke",
             'RUN="$(charter run recipes/smoke.yaml | tail -n 1)"',
         ),
     )(run)
 
 
-def run(
+def run(  # noqa: PLR0917 - the command line names them
     recipe: Recipe,
     overrides: Overrides = None,
     out: Out = None,
     until: Annotated[
         StageName, typer.Option("--until", metavar="STAGE", help="The last stage to do.", show_default=False)
     ] = StageName.report,
+    answers_of: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="A run whose models' answers are taken over where the same is asked; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Do what a recipe says, from prompts to report.
 
     Stopped at any moment (Ctrl-C, SIGTERM, a power cut), the same command continues: stages and rows that are done are
-    not done again, rows that failed are tried again. Another recipe, or other settings, need another folder.
+    not done again, rows that failed are tried again. Another recipe, other settings or a changed constitution need
+    another folder; with --from the new run asks only what the old one did not.
 
     The figures are printed at the end, what got worse first; the last line is the run's folder and nothing else.
     With --json one object is printed instead: run, stages, measurements.
     """
     names = [name.value for name in StageName]
     chosen = names[: names.index(until.value) + 1]
-    folder = do_stages(recipe, overrides or (), out, chosen, quiet=as_json)
+    folder = do_stages(recipe, overrides or (), out, chosen, answers_of=answers_of or (), quiet=as_json)
     if as_json:
         console.write_json(results.run_json(folder))
     else:

@@ -33,6 +33,7 @@ def do_stages(
     *,
     again: str | None = None,
     retry: bool = True,
+    answers_of: Sequence[Path] = (),
     quiet: bool = False,
 ) -> Path:
     """Check the inputs, open the run, which fetches its models, and do stages in it.
@@ -44,6 +45,7 @@ def do_stages(
         names: the stages.
         again: see ``pipeline.run_stages``.
         retry: see ``pipeline.run_stages``.
+        answers_of: other runs, from which answers are taken over.
         quiet: whether to leave unsaid which model is loaded.
 
     Returns:
@@ -68,10 +70,13 @@ def do_stages(
                     "progress": progress,
                     "stop": stopping.event,
                     "on_download": progress.download,
+                    "answers_of": answers_of,
                 }
                 with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
                     run.pool.on_load = say_loading
                     _do_noting(run, names, again=again, retry=retry)
+                    if answers_of:
+                        console.note(f"answers taken over from other runs: {run.memory.n_borrowed}")
         except CharterError as error:
             if stopping.received is None:
                 raise

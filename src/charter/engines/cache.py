@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -36,6 +36,44 @@ class CompletionMemory(Protocol):
     def put(self, key: str, payload: str) -> None:
         """Remember a payload."""
         ...
+
+
+class Readable(Protocol):
+    """Where answers of another run can be looked up."""
+
+    def get(self, key: str) -> str | None:
+        """Recall a payload; None where there is none."""
+        ...
+
+
+class BorrowingMemory:
+    """A memory that looks elsewhere for what it does not know, and keeps what it finds.
+
+    Keys hold everything that determines an answer: what another run was told to the same question is the answer here.
+
+    Attributes:
+        n_borrowed: how many answers were taken over so far.
+    """
+
+    def __init__(self, own: CompletionMemory, others: Sequence[Readable]) -> None:
+        self._own = own
+        self._others = tuple(others)
+        self.n_borrowed = 0
+
+    def get(self, key: str) -> str | None:
+        """Recall a payload, from elsewhere where it is not known here."""
+        payload = self._own.get(key)
+        if payload is not None or not self._others:
+            return payload
+        payload = next((found for other in self._others if (found := other.get(key)) is not None), None)
+        if payload is not None:
+            self._own.put(key, payload)
+            self.n_borrowed += 1
+        return payload
+
+    def put(self, key: str, payload: str) -> None:
+        """Remember a payload."""
+        self._own.put(key, payload)
 
 
 class DictMemory:

@@ -18,18 +18,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from charter.constitution import Constitution, load_constitution
+from charter.engines.cache import BorrowingMemory
 from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.pool import ModelSpec, Pool
 from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import Interrupted, RunError
 from charter.files.tables import read_json, write_json, write_text
 from charter.files.yaml_reading import read_yaml
+from charter.journal_reading import RecordedAnswers
 from charter.recipe import Recipe, dump_recipe
 from charter.recipe.faults import shown
 from charter.recipe.paths import hide_paths
@@ -53,6 +55,7 @@ class Run:
         journal: completions, and the fate of every row.
         constitution: the constitution that is trained for.
         helpful: the one that judges helpfulness.
+        memory: what models answered, here or in the runs that answers are taken over from.
         pool: the engines by role.
         mapper: ``map_rows`` with this run's journal, progress and stop flag.
         progress: where training shows its steps.
@@ -60,7 +63,14 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, recipe: Recipe, journal: Journal, progress: Progress, stop: threading.Event
+        self,
+        folder: Path,
+        recipe: Recipe,
+        journal: Journal,
+        progress: Progress,
+        stop: threading.Event,
+        *,
+        others: Sequence[RecordedAnswers] = (),
     ) -> None:
         self.folder = folder
         self.recipe = recipe
@@ -69,7 +79,8 @@ class Run:
         self.helpful: Constitution = load_constitution(recipe.constitution.helpful)
         self.progress = progress
         self.stop = stop
-        self.pool = Pool(role_specs(recipe), journal)
+        self.memory = BorrowingMemory(journal, others)
+        self.pool = Pool(role_specs(recipe), self.memory)
         self.mapper = cast("RowMapper", partial(map_rows, journal=journal, progress=progress, stop=stop))
 
     def data(self, name: str) -> Path:
@@ -119,6 +130,7 @@ def open_run(
     folder: Path,
     *,
     recipe_text: str,
+    answers_of: Sequence[Path] = (),
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     on_download: DownloadProgress | None = None,
@@ -131,6 +143,7 @@ def open_run(
         recipe: what is run.
         folder: where.
         recipe_text: the recipe as it was given.
+        answers_of: folders of other runs, from which answers to the same questions are taken over.
         progress: where rows and steps are shown.
         stop: set when the run is to stop.
         on_download: told how far a model's files are.
@@ -143,8 +156,9 @@ def open_run(
     with held(folder) as place:
         _claim(recipe, folder, recipe_text, on_download)
         place.is_taken = True
-        with Journal(folder / "journal.sqlite") as journal:
-            run = Run(folder, recipe, journal, progress or NoProgress(), stop or threading.Event())
+        with Journal(folder / "journal.sqlite") as journal, contextlib.ExitStack() as opened:
+            others = [opened.enter_context(RecordedAnswers(other / "journal.sqlite")) for other in answers_of]
+            run = Run(folder, recipe, journal, progress or NoProgress(), stop or threading.Event(), others=others)
             try:
                 yield run
             finally:
