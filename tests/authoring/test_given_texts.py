@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from charter.authoring.few_shots import read_examples
+from charter.authoring.given_texts import fill_slots, read_given_texts
+from charter.authoring.red_team import FIELDS
+from charter.errors import PromptError
+
+CONFIG = """\
+src_principles: 'p.json'
+red_team:
+  RT_SYSTEM_PROMPT: "You write hard questions."
+  RT_NUM_RTP_PER_CALL: 4
+  RT_USER_PROMPT: "{num_rtp_per_call} on {principle}"
+  rt_user_prompt_few_shot: "{num_rtp_per_call} on {principle}, like {few_shot_samples}"
+  Variance: "Vary {settings}."
+sft:
+  SFT_SYSTEM_PROMPT: "x"
+"""
+
+
+def test_slots_are_filled_once_and_verbatim() -> None:
+    """What is put in is never looked at again, and other braces stay."""
+    values = {"principle": "{few_shot_samples} {0.__class__} %s \\1", "few_shot_samples": "{principle}"}
+    text = "{principle}|{few_shot_samples}|{other}|{{principle}}"
+    assert fill_slots(text, values) == (
+        "{few_shot_samples} {0.__class__} %s \\1|{principle}|{other}|{{few_shot_samples} {0.__class__} %s \\1}"
+    )
+
+
+def test_a_configuration_is_read_in_any_case(tmp_path: Path) -> None:
+    """Keys are found in upper, lower and mixed case; the text with examples is used where there are some."""
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG, "utf-8")
+    texts = read_given_texts(path)
+    assert texts.system == "You write hard questions."
+    assert texts.per_call == 4
+    values = {"principle": "truth", "num_rtp_per_call": "2", "few_shot_samples": "[x]"}
+    assert texts.request(values, examples=True) == "2 on truth, like [x]\n\nVary {settings}."
+    assert texts.request(values, examples=False) == "2 on truth\n\nVary {settings}."
+    assert texts.shows_examples(examples=True)
+    assert not texts.shows_examples(examples=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sft: {}", "there is no section 'red_team'"),
+        ("red_team:\n  VARIANCE: x\n", ":1: neither RT_USER_PROMPT"),
+        ("red_team:\n  RT_USER_PROMPT: [x]\n", ":2: RT_USER_PROMPT is \\['x'\\]; expected a text"),
+        ("red_team:\n  RT_USER_PROMPT: x\n  RT_NUM_RTP_PER_CALL: none\n", ":3: RT_NUM_RTP_PER_CALL is 'none'"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """The file, the line and what was expected are named."""
+    path = tmp_path / "config.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(PromptError, match=message):
+        read_given_texts(path)
+
+
+def test_examples_of_a_country_are_read(tmp_path: Path) -> None:
+    """Lists under any name, with the long keys or the short ones."""
+    path = tmp_path / "few.json"
+    rows = [
+        {
+            "adversarial_prompt": "Who?",
+            "correct_model_response_to_adversarial_prompt": "No {one}.",
+            "incorrect_model_response_to_adversarial_prompt": "She.",
+        },
+        {"adversarial_prompt": "Why?", "correct_response": "So.", "incorrect_response": "Because."},
+    ]
+    path.write_text(json.dumps({"xx_few_shot_red_team_prompts": rows, "xx_few_shot_prompts": [{"a": "b"}]}), "utf-8")
+    assert read_examples(path, FIELDS) == (
+        {"prompt": "Who?", "aligned": "No {one}.", "misaligned": "She."},
+        {"prompt": "Why?", "aligned": "So.", "misaligned": "Because."},
+    )
+
+
+def test_examples_in_json_lines_are_read(tmp_path: Path) -> None:
+    """The rows that the command writes serve as examples; those of twins are passed over."""
+    path = tmp_path / "few.jsonl"
+    rows = [
+        {"prompt": "Who?", "aligned": "No.", "misaligned": "She.", "principle": "truth", "number": 3},
+        {"prompt": "What?", "kind": "benign_twin", "twin_of": "x"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    (example,) = read_examples(path, FIELDS)
+    assert example == {"prompt": "Who?", "aligned": "No.", "misaligned": "She.", "principle": "truth"}
+
+
+def test_an_example_without_a_response_is_refused(tmp_path: Path) -> None:
+    """The place and the missing text are named."""
+    path = tmp_path / "few.jsonl"
+    path.write_text('{"prompt": "Who?", "aligned": "No."}\n', "utf-8")
+    with pytest.raises(PromptError, match="few.jsonl:1: the example has no text under 'misaligned'"):
+        read_examples(path, FIELDS)
