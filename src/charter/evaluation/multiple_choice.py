@@ -102,6 +102,19 @@ def _letter(option: Any, row: SourceRow) -> str:
     return letter
 
 
+def asked_in(path: str) -> list[str]:
+    """Read what the questions of a file ask, without their options: what no training prompt may ask.
+
+    Raises:
+        PromptError: naming the line and what is wrong.
+    """
+    return [_asked(row) for row in load_choices(path)]
+
+
+def _asked(row: ChoiceRow) -> str:
+    return _context(row.text.removesuffix(_OPENING), (*row.corrects, *row.incorrects))
+
+
 def seen_texts(constitutions: Iterable[Constitution], trained_on: Iterable[Prompt]) -> dict[str, list[str]]:
     """Gather what a run has shown already, by where: in the constitutions' few-shot examples, in training prompts."""
     return {
@@ -130,8 +143,7 @@ def leave_out_seen(
         PromptError: for a threshold out of bounds.
     """
     shown = [(text, place) for place, texts in seen.items() for text in texts]
-    own = [_context(row.text.removesuffix(_OPENING), (*row.corrects, *row.incorrects)) for row in rows]
-    asked = [*own, *(row.context for row in rows)]  # each row's text, then each row's context
+    asked = [*map(_asked, rows), *(row.context for row in rows)]  # each row's text, then each row's context
     found = find_seen(asked, [text for text, _ in shown], near_duplicates)
     places = {one.index % len(rows): shown[one.other][1] for one in reversed(found)}
     left_out = Counter(f"shares its context with {place}" for place in places.values())

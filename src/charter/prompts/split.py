@@ -13,7 +13,7 @@ from charter.records import Prompt, Split
 from charter.seeds import digest
 
 #: What each side holds its share of.
-Stratum = Literal["principle", "category"]
+Stratum = Literal["kind", "principle", "category"]
 STRATA: tuple[Stratum, ...] = ("principle", "category")
 
 
