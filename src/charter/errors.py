@@ -5,7 +5,7 @@ CharterError                      anything of ours; the command prints its messa
 ├── UserError                     what was given is wrong and the person can put it right; exit code 2
 │   ├── RecipeError               a recipe: unknown key, wrong value, contradiction
 │   ├── ConstitutionError         a constitution file
-│   ├── PromptError               a prompt file
+│   ├── PromptError               a file of prompts, or of rows that a user brings
 │   ├── ModelError                a model that does not exist, cannot be loaded or must not be
 │   ├── RunError                  a run folder: of another recipe, locked, incomplete, unwritable
 │   └── JournalError              a run's records: damaged, or not to be read or written
@@ -42,7 +42,7 @@ class ConstitutionError(UserError):
 
 
 class PromptError(UserError):
-    """A prompt file is empty or malformed."""
+    """A file of prompts, or of rows that a user brings, is empty or malformed."""
 
 
 class ModelError(UserError):
