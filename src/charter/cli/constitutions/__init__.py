@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from charter.cli.constitutions import check, convert, draft, reading
+from charter.cli.constitutions import check, convert, diff, draft, reading
 
 app = typer.Typer(help="Constitutions: those that are built in, and your own.", rich_markup_mode=None)
-for verb in (reading, check, convert, draft):
+for verb in (reading, check, convert, diff, draft):
     verb.add_to(app)
