@@ -152,7 +152,7 @@ def _type(field: FieldInfo) -> str:
 def _words(hint: Any, bounds: Any = ()) -> str:
     """Say a type in words."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in {Literal, typing.Annotated, types.UnionType, typing.Union, dict, tuple}:
+    if origin in {Literal, typing.Annotated, types.UnionType, typing.Union, dict, tuple, list}:
         return NAMED[hint] if hint in NAMED else _composed(origin, inner, bounds)
     return _PLAIN[hint] + _limits(bounds)
 
@@ -172,8 +172,8 @@ def _composed(origin: Any, inner: tuple[Any, ...], bounds: Any) -> str:
         return _words(inner[0], [limit for one in inner[1:] for limit in getattr(one, "metadata", [one])])
     if origin is dict:
         return f"mapping of {_words(inner[0])} to {_words(inner[1])}"
-    if origin is tuple:
-        return f"list of {'' if inner[1:] == (...,) else f'{len(inner)}: '}{_words(inner[0])}"
+    if origin in {tuple, list}:
+        return f"list of {'' if inner[1:] in {(), (...,)} else f'{len(inner)}: '}{_words(inner[0])}"
     return ", or ".join("`null`" if one is type(None) else _words(one, bounds) for one in inner)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +25,7 @@ from charter.recipe.settings import (
     ReviseSettings,
     SftSettings,
 )
+from charter.records import PromptLayout
 from row_examples import HOSTILE_TEXTS, TEXTS
 
 SMALL = """\
@@ -391,13 +392,18 @@ _PATHS = TEXTS | st.sampled_from(["2e4", "0x1f", "no", "12:30", "null", "1.", "=
 _FILES = st.lists(_PATHS, max_size=2, unique_by=lambda path: Path(path).name)
 _POSITIVE = st.floats(1e-12, 1e12, allow_nan=False)
 _MODELS = st.builds(ModelSettings, name=_PATHS, device=_PATHS)
+_CELLS = _PATHS | st.integers() | st.booleans() | _POSITIVE
 _SOURCES = st.builds(
     PromptSource,
     source=_PATHS,
+    layout=st.none() | st.sampled_from(get_args(PromptLayout)),
+    system=st.none() | _PATHS,
+    principles=st.none() | _PATHS,
+    seed=st.none() | st.integers(0, 2**40),
     column=st.none() | _PATHS,
     id_column=st.none() | _PATHS,
     category_column=st.none(),
-    where=st.dictionaries(_PATHS, _PATHS | st.integers() | st.booleans() | _POSITIVE, max_size=3),
+    where=st.dictionaries(_PATHS, _CELLS | st.lists(_CELLS, max_size=2), max_size=3),
     split=st.none() | _PATHS,
 )
 RECIPES = st.builds(
@@ -447,3 +453,26 @@ def test_a_resolved_recipe_says_everything(load: Load) -> None:
     assert again.sft.lora.model_fields_set == set(LoraSettings.model_fields)
     assert again.prompts.red_team.model_fields_set == set(PromptSource.model_fields)
     assert _sections(again) == _sections(recipe)
+
+
+def test_prompts_are_chosen_by_one_of_several_values(load: Load) -> None:
+    """A condition takes a value or a list of them, typed in the file and in a shell."""
+    recipe = load(SMALL, "prompts.red_team.where={lang: [en, de], n: 3}", "prompts.red_team.layout=xstest")
+    assert recipe.prompts.red_team.where == {"lang": ["en", "de"], "n": 3}
+    assert recipe.prompts.red_team.layout == "xstest"
+    with pytest.raises(RecipeError, match="layout"):
+        load(SMALL, "prompts.red_team.layout=csv")
+
+
+def test_the_constitution_of_prompts_is_a_path_or_a_name(tmp_path: Path) -> None:
+    """A file that principles are looked up in lies beside the recipe; the name of a built-in one stays."""
+    (tmp_path / "own.yaml").write_text("name: own\n")
+    (tmp_path / "r.yaml").write_text(
+        f"{SMALL}prompts:\n  red_team: {{source: red.json, principles: own.yaml}}\n"
+        "  helpful: {source: help.jsonl.gz, principles: helpful}\n"
+    )
+    prompts = load_recipe(tmp_path / "r.yaml").prompts
+    assert prompts.red_team.principles == str(tmp_path / "own.yaml")
+    assert prompts.helpful is not None
+    assert prompts.helpful.principles == "helpful"
+    assert prompts.helpful.source == str(tmp_path / "help.jsonl.gz")

@@ -92,7 +92,7 @@ class PromptSource(Settings):
     principles: str | None = Field(
         default=None, description="a constitution whose ids the file's names or positions of principles become"
     )
-    where: dict[str, Cell | tuple[Cell, ...]] = Field(default_factory=dict)
+    where: dict[str, Cell | list[Cell]] = Field(default_factory=dict)
     split: str | None = Field(default=None, description="the split of a Hugging Face dataset")
     limit: int | None = Field(default=None, ge=1)
     seed: int | None = Field(
