@@ -71,15 +71,24 @@ def votes(label: Preference) -> set[str]:
     return {verdict.principle for verdict in label.verdicts}
 
 
-CHANGES: Mapping[str, Callable[[Constitution], Constitution]] = {
-    "removed": lambda it: it.model_copy(update={"principles": it.principles[:4] + it.principles[5:]}),
-    "added": lambda it: it.model_copy(
-        update={"principles": (*it.principles, it.principles[0].model_copy(update={"id": "new"}))}
-    ),
-    "reweighted": lambda it: changed(it, "privacy", weight=5.0),
-    "reworded": lambda it: changed(it, "privacy", critique_request="Other words, or fine?", choice_question="Which?"),
-    "used": lambda it: changed(it, "violence", uses=("judge",)),
-}
+def less(it: Constitution) -> Constitution:
+    """Take a principle out, and use another one to judge by alone."""
+    shorter = it.model_copy(update={"principles": it.principles[:4] + it.principles[5:]})
+    return changed(shorter, "violence", uses=("judge",))
+
+
+def more(it: Constitution) -> Constitution:
+    """Add a principle."""
+    return it.model_copy(update={"principles": (*it.principles, it.principles[0].model_copy(update={"id": "new"}))})
+
+
+def otherwise(it: Constitution) -> Constitution:
+    """Weigh one principle and word another one otherwise."""
+    heavier = changed(it, "privacy", weight=5.0)
+    return changed(heavier, "weapons", critique_request="Other words, or fine?", choice_question="Which?")
+
+
+CHANGES: Mapping[str, Callable[[Constitution], Constitution]] = {"less": less, "more": more, "otherwise": otherwise}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -201,6 +210,6 @@ def test_a_stage_without_principles_touches_all(run: Path, old: Constitution) ->
 
 def test_values_are_plain(run: Path, old: Constitution) -> None:
     """The answer can be written as JSON."""
-    found: Touched = find_touched(run, old, CHANGES["removed"](old))
+    found: Touched = find_touched(run, old, less(old))
     told = json.loads(json.dumps(found.to_dict()))
     assert len(told["traces"]["rows"]) == len(found.traces.rows)

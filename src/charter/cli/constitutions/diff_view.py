@@ -53,8 +53,9 @@ def view_diff(found: ConstitutionDiff, *, colours: bool) -> Text:
 
 
 def _view_principle(page: Page, change: PrincipleChange) -> None:
-    renamed = (f"renamed {change.renamed_to} (the same text)",) if change.renamed_to else ()
-    page.heading(f"{change.id}: {', '.join((*renamed, *change.kinds))}")
+    renamed = ("renamed (the text is the same)",) if change.renamed_to else ()
+    name = f"{change.id} -> {change.renamed_to}" if renamed else change.id
+    page.heading(f"{name}: {', '.join((*renamed, *change.kinds))}")
     for one in change.fields:
         _view_field(page, one)
 
@@ -88,7 +89,6 @@ def _version(found: ConstitutionDiff) -> str:
 
 def view_touched(touched: Touched) -> Iterator[str]:
     """Say how many rows of a run are touched, why, and by which principle they were made."""
-    yield ""
     yield f"{touched.folder}: OLD is the run's {' and '.join(touched.roles)}"
     tables = (("traces", touched.traces), ("pairs", touched.pairs), ("labels", touched.labels))
     for name, table in tables:
