@@ -2,8 +2,8 @@
 
 Prompts in every file format, constitutions, rendered requests, the journal and each export see the same texts, made
 from one seed of pieces that mean something to some reader: braces, formats, templates, tags, control characters, marks
-that turn the direction of writing, line ends of every kind, a null, very long lines. Halves of surrogate pairs, which no
-file can hold, are refused where they first come in.
+that turn the direction of writing, line ends of every kind, a null, very long lines. Halves of surrogate pairs are
+refused where they first come in: no file can hold one.
 """
 
 from __future__ import annotations
