@@ -171,7 +171,7 @@ def test_json_gives_every_text_back(rows: list[dict[str, str]], ascii_only: bool
     "bomb",
     ["{" * 100_000, "[" * 100_000, '{"prompt":' * 15_000, '{"' * 60_000, "\\" * 150_000, '{"prompt": "' + 'x"' * 90_000,
      '{"prompt": 1' + "0" * 100_000 + "}", ("{" + '"prompt": "a' * 300 + "}, {") * 20, "Prompt:" * 20_000,
-     "\nPrompt: x" * 18_000, ('{"prompt": "' + "x'" * 500 + '}, ') * 150],
+     "\nPrompt: x" * 18_000, ('{"prompt": "' + "x'" * 500 + "}, ") * 150],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["json", "labelled"])
 def test_bombs_are_read_soon(bomb: str, form: FormName) -> None:

@@ -97,5 +97,5 @@ def test_an_example_without_a_response_is_refused(tmp_path: Path) -> None:
     """The place and the missing text are named."""
     path = tmp_path / "few.jsonl"
     path.write_text('{"prompt": "Who?", "aligned": "No."}\n', "utf-8")
-    with pytest.raises(PromptError, match="few.jsonl:1: the example has no text under 'misaligned'"):
+    with pytest.raises(PromptError, match=r"few\.jsonl:1: the example has no text under 'misaligned'"):
         read_examples(path, FIELDS)

@@ -31,39 +31,27 @@ def _writing(form: FormName = "json", **fields: object) -> RedTeamWriting:
     return make_writing(CONSTITUTION, asking=Asking(form=form), few_shots=SHOTS, **fields)  # type: ignore[arg-type]
 
 
-def _asked(case: str) -> tuple[Asked, FormName]:
-    match case:
-        case "red team, json":
-            return red_team_request(BRIEF, CONSTITUTION, _writing()), "json"
-        case "red team, twins":
-            return red_team_request(
-                BRIEF.model_copy(update={"language": "ro"}), CONSTITUTION, _writing(twins=True)
-            ), "json"
-        case "red team, given texts":
-            return red_team_request(BRIEF, CONSTITUTION, _writing(texts=TEXTS)), "json"
-        case "red team, labelled":
-            one = BRIEF.model_copy(update={"n": 1})
-            return red_team_request(one, CONSTITUTION, _writing("labelled")), "labelled"
-        case "helpful":
-            writing = HelpfulWriting(asking=Asking(), domain="The domain {is} this.")
-            return helpful_request(BRIEF.model_copy(update={"principle": "", "category": "plan"}), writing), "json"
-        case "requests":
-            return requests_request(CONSTITUTION.principles[0], CONSTITUTION), "json"
-        case _:
-            return principles_request(Passage("A guest is asked in.\n\nThe river is all of ours.", 10), 3), "json"
-
-
-CASES = (
-    "red team, json", "red team, twins", "red team, given texts", "red team, labelled", "helpful", "requests",
-    "principles",
-)  # fmt: skip
+ONE = BRIEF.model_copy(update={"n": 1})
+ROMANIAN = BRIEF.model_copy(update={"language": "ro"})
+PLAN = BRIEF.model_copy(update={"principle": "", "category": "plan"})
+PASSAGE = Passage("A guest is asked in.\n\nThe river is all of ours.", 10)
+DOMAIN = HelpfulWriting(asking=Asking(), domain="The domain {is} this.")
+CASES: dict[str, tuple[Asked, FormName]] = {
+    "red team, json": (red_team_request(BRIEF, CONSTITUTION, _writing()), "json"),
+    "red team, twins": (red_team_request(ROMANIAN, CONSTITUTION, _writing(twins=True)), "json"),
+    "red team, given texts": (red_team_request(BRIEF, CONSTITUTION, _writing(texts=TEXTS)), "json"),
+    "red team, labelled": (red_team_request(ONE, CONSTITUTION, _writing("labelled")), "labelled"),
+    "helpful": (helpful_request(PLAN, DOMAIN), "json"),
+    "requests": (requests_request(CONSTITUTION.principles[0], CONSTITUTION), "json"),
+    "principles": (principles_request(PASSAGE, 3), "json"),
+}
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("layout", ["chat", "text"])
 def test_what_a_writer_is_shown(case: str, layout: LayoutName, snapshot: SnapshotAssertion) -> None:
     """Every request, to the letter."""
-    asked, form = _asked(case)
+    asked, form = CASES[case]
     assert shown(rows_request(ScriptedEngine(), asked, Asking(form=form, layout=layout), 7)) == snapshot
 
 
@@ -100,7 +88,7 @@ def test_a_principle_s_id_in_an_example_becomes_its_text() -> None:
 
 def test_a_model_without_a_template_is_asked_in_text() -> None:
     """JSON goes through the template where there is one, labelled lines go as raw text where that can be read."""
-    asked = _asked("red team, json")[0]
+    asked = CASES["red team, json"][0]
     assert rows_request(WithoutTemplate(), asked, Asking(), 0).text is not None
     assert rows_request(ScriptedEngine(), asked, Asking(), 0).messages is not None
     assert rows_request(ScriptedEngine(), asked, Asking(form="labelled"), 0).text is not None
@@ -119,7 +107,7 @@ def _answers(*answers: str) -> tuple[ScriptedEngine, list[CompletionRequest]]:
 def test_an_answer_without_a_row_is_asked_for_again_once() -> None:
     """The second request shows the first answer and its fault, under a seed of its own."""
     engine, seen = _answers("Sorry, what?", rows_json(1, 2))
-    answered = run(ask_for_rows(engine, _asked("red team, json")[0], Asking(), "row"))
+    answered = run(ask_for_rows(engine, CASES["red team, json"][0], Asking(), "row"))
     assert answered.repaired
     assert answered.rows == (row(1), row(2))
     assert len(seen) == 2
@@ -134,7 +122,7 @@ def test_an_answer_without_a_row_is_asked_for_again_once() -> None:
 def test_what_cannot_be_repaired_is_counted() -> None:
     """Two bad answers give no row and the second's reasons; nobody asks a third time."""
     engine, seen = _answers("no", '[{"prompt": "x"}]')
-    answered = run(ask_for_rows(engine, _asked("red team, json")[0], Asking(), "row"))
+    answered = run(ask_for_rows(engine, CASES["red team, json"][0], Asking(), "row"))
     assert answered.rows == ()
     assert answered.lost == {"no 'aligned'": 1, "fewer rows than were asked for": 1}
     assert answered.reason == "no 'aligned'"
@@ -144,7 +132,7 @@ def test_what_cannot_be_repaired_is_counted() -> None:
 def test_some_whole_rows_need_no_repair() -> None:
     """What is whole is kept, the rest is counted, and no call is spent on it."""
     engine, seen = _answers(json.dumps([row(1), {"prompt": "x"}]))
-    answered = run(ask_for_rows(engine, _asked("red team, json")[0], Asking(), "row"))
+    answered = run(ask_for_rows(engine, CASES["red team, json"][0], Asking(), "row"))
     assert answered.rows == (row(1),)
     assert answered.lost == {"no 'aligned'": 1}
     assert len(seen) == 1
@@ -153,7 +141,7 @@ def test_some_whole_rows_need_no_repair() -> None:
 def test_without_repair_nobody_asks_again() -> None:
     """A repair can be switched off."""
     engine, seen = _answers("no")
-    assert run(ask_for_rows(engine, _asked("red team, json")[0], Asking(repair=False), "row")).rows == ()
+    assert run(ask_for_rows(engine, CASES["red team, json"][0], Asking(repair=False), "row")).rows == ()
     assert len(seen) == 1
 
 
@@ -161,7 +149,7 @@ def test_rows_that_a_check_refuses_are_repaired_too() -> None:
     """The reason of the check is what the repair shows."""
     engine, seen = _answers(rows_json(1), rows_json(2))
     refused = row(1)["prompt"]
-    asked = _asked("red team, json")[0]
+    asked = CASES["red team, json"][0]
     answered = run(
         ask_for_rows(engine, asked, Asking(), "row", lambda one: "too dull" if one["prompt"] == refused else None)
     )
@@ -172,7 +160,7 @@ def test_rows_that_a_check_refuses_are_repaired_too() -> None:
 
 def test_labelled_text_goes_on_from_its_opening() -> None:
     """The first label and the opening words stand in the request, and belong to the row."""
-    asked = _asked("red team, labelled")[0]
+    asked = CASES["red team, labelled"][0]
     engine = writer(" find out who lives there.\nAligned: No.\nMisaligned: She does.")
     answered = run(ask_for_rows(engine, asked, Asking(form="labelled"), "row"))
     assert asked.opening
@@ -188,5 +176,5 @@ def test_an_answer_at_the_token_limit_is_known_to_be_cut() -> None:
             return done.model_copy(update={"finish": "length"})
 
     engine = Cutting(lambda _: rows_json(1)[:-20], script="cut")
-    answered = run(ask_for_rows(engine, _asked("red team, json")[0], Asking(), "row"))
+    answered = run(ask_for_rows(engine, CASES["red team, json"][0], Asking(), "row"))
     assert answered.lost == {"cut at the token limit": 2}

@@ -162,9 +162,10 @@ def plan_briefs(
     """Plan the calls: holes first, then evenly, so that whatever part of the plan is done is as even as it can be.
 
     Subjects take turns. Each turn goes to the subject's cell with the fewest prompts, then to the setting with the
-    fewest over all; register, length and language are those that were used least, and least together with that subject
-    and setting. What is equal in all this is drawn by the seed. A plan for more prompts begins as the plan for fewer,
-    up to a subject's last call, which may ask for less than ``per_call``.
+    fewest over all, then to the subject's category with the fewest; register, length and language are those that were
+    used least, and least together with that subject and setting. What is equal in all this is drawn by the seed. A plan
+    for more prompts begins as the plan for fewer, up to a subject's last call, which may ask for less than
+    ``per_call``.
 
     Args:
         subjects: what prompts are about.
@@ -204,6 +205,7 @@ class _Planner:
         # Whole calls are counted, also where one asks for less: so a longer plan begins as a shorter one.
         self.cells[cell] += per_call
         self.settings[cell[2]] += 1
+        self.used["category", *cell[:2]] += 1
         choices = {
             name: self._least_used(name, values, cell, number)
             for name, values in (
@@ -217,7 +219,12 @@ class _Planner:
 
     def _cell_rank(self, purpose: str) -> Callable[[Cell], tuple[Any, ...]]:
         draw = random.Random(derive_seed(self.seed, "plan", purpose))  # noqa: S311 - no secret
-        return lambda cell: (self.cells[cell], self.settings[cell[2]], draw.random())
+        return lambda cell: (
+            self.cells[cell],
+            self.settings[cell[2]],
+            self.used["category", *cell[:2]],
+            draw.random(),
+        )
 
     def _least_used(self, name: str, values: Sequence[str], cell: Cell, number: int) -> str:
         principle, _, setting = cell

@@ -12,7 +12,7 @@ from charter.seeds import digest
 
 _KEYS = re.compile(r'^- "(\w+)": ', re.MULTILINE)
 _LABELS = re.compile(r"^([A-Z][a-z]+(?: [a-z]+)?): ", re.MULTILINE)
-_HOW_MANY = re.compile(r"^Write (\d+) (?:objects|rows)\.$", re.MULTILINE)
+_HOW_MANY = re.compile(r"^Write (?:up to )?(\d+) (?:objects|rows)\b", re.MULTILINE)
 _PASSAGE = re.compile(r"The passage:\n\n(.*?[.!?](?=\s)|.*)")
 
 

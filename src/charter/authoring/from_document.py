@@ -96,7 +96,7 @@ async def draft_principles_one(
 
     asked = principles_request(passage, n, examples)
     answered = await ask_for_rows(engine, asked, asking, passage.id, check)
-    if not answered.rows:
+    if not answered.rows and answered.lost:
         return Filtered(malformed(answered.reason))
     drafted = tuple(_drafted(row, document, passage) for row in answered.rows)
     return PassageDraft(passage=passage.id, principles=drafted, lost=answered.lost, repaired=answered.repaired)
@@ -104,8 +104,10 @@ async def draft_principles_one(
 
 def principles_request(passage: Passage, n: int, examples: tuple[WorkedExample, ...] = ()) -> Asked:
     """Say what is asked for, before it takes a form."""
-    task = f"The passage:\n\n{passage.text}\n\nDraft up to {n} principles from it, the most important first."
-    return Asked(_SYSTEM, task, f"Passage: {' '.join(passage.text.split())}", FIELDS, n, examples)
+    task = (
+        f"The passage:\n\n{passage.text}\n\nDraft the principles that it holds, {n} at most, the most important first."
+    )
+    return Asked(_SYSTEM, task, f"Passage: {' '.join(passage.text.split())}", FIELDS, n, examples, at_most=True)
 
 
 def draft_principles(

@@ -19,7 +19,7 @@ from charter.authoring.checks import row_fault, shown_prompts
 from charter.authoring.coverage import Axes, Brief, Subject, plan_briefs
 from charter.authoring.few_shots import Values, own_examples, worked_examples
 from charter.authoring.given_texts import GivenTexts
-from charter.authoring.structured import Asked, Asking, LayoutName, WorkedExample, ask_for_rows
+from charter.authoring.structured import Asked, Asking, LayoutName, WorkedExample, ask_for_rows, labelled_rows
 from charter.authoring.written import WrittenBatch, WrittenPrompt, malformed
 from charter.constitution.model import Constitution
 from charter.engines.base import Engine
@@ -210,7 +210,9 @@ def _twin_task(writing: RedTeamWriting) -> str:
 
 def _samples(writing: RedTeamWriting) -> str:
     rows = [dict(row) for example in writing.examples for row in example.rows]
-    return json.dumps(rows, ensure_ascii=False)
+    return (
+        json.dumps(rows, ensure_ascii=False) if writing.asking.form == "json" else labelled_rows(rows, writing.fields)
+    )
 
 
 def _written(row: Mapping[str, str], brief: Brief, writing: RedTeamWriting) -> WrittenPrompt:

@@ -11,11 +11,12 @@ them once. There is no constrained decoding: answers are read tolerantly (``answ
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from charter.authoring.answers import AnswerRows, FormName, TextField, count_reasons, read_rows
+from charter.authoring.answers import TOO_FEW, AnswerRows, FormName, TextField, count_reasons, read_rows
 from charter.engines.base import CompletionRequest, Engine, Sampling
 from charter.records import Message
 from charter.seeds import derive_seed
@@ -26,6 +27,7 @@ Check = Callable[[Mapping[str, str]], "str | None"]
 _EXAMPLE_END = "####"
 _MAX_SHOWN = 4_000  # characters of a malformed answer that are shown when it is to be repaired
 _MAX_REASONS = 3
+_EMPTY_ARRAY = re.compile(r"\[\s*\]")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Asked:
         about: the same in a few labelled lines, as the worked examples have them.
         fields: what each row holds.
         n: how many rows.
+        at_most: whether fewer rows, or none, are a whole answer too.
         examples: rows as they should be.
         opening: words that the first field begins with, where labelled lines are gone on with as raw text: a small
             model that has to begin by itself answers instead of asking.
@@ -58,6 +61,7 @@ class Asked:
     n: int = 1
     examples: tuple[WorkedExample, ...] = ()
     opening: str = ""
+    at_most: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ async def ask_for_rows(engine: Engine, asked: Asked, asking: Asking, row: str, c
     """
     request = rows_request(engine, asked, asking, derive_seed(asking.seed, row, "rows"))
     read, answer = await _answer(engine, request, asked, asking, check)
-    if read.rows or not asking.repair:
+    if read.rows or not read.faults or not asking.repair:
         return Answered(read.rows, count_reasons(read.faults))
     again = repair_request(request, asked, asking, answer, read.faults, derive_seed(asking.seed, row, "repair"))
     read, _ = await _answer(engine, again, asked, asking, check)
@@ -128,7 +132,16 @@ async def _answer(
     if _is_begun(request, asking):
         text = _begun(asked) + text
     read = read_rows(text, asked.fields, asking.form, n=asked.n, cut=completion.finish == "length")
+    if asked.at_most:
+        read = _no_fewer(read, text)
     return (read if check is None else _checked(read, check)), completion.text
+
+
+def _no_fewer(read: AnswerRows, text: str) -> AnswerRows:
+    """Count no rows as missing that need not be there; an empty array is the answer that there is none."""
+    if not read.rows and _EMPTY_ARRAY.search(text):
+        return AnswerRows()
+    return AnswerRows(read.rows, tuple(fault for fault in read.faults if fault != TOO_FEW))
 
 
 def _checked(read: AnswerRows, check: Check) -> AnswerRows:
@@ -199,7 +212,7 @@ def _as_turns(asked: Asked, form: FormName) -> tuple[tuple[Message, ...], str]:
     turns = [Message(role="system", content=f"{asked.system}\n\n{_form_in_words(asked, form)}")]
     for example in asked.examples:
         turns.append(Message(role="user", content=example.about))
-        turns.append(Message(role="assistant", content=_labelled_rows(example.rows, asked.fields)))
+        turns.append(Message(role="assistant", content=labelled_rows(example.rows, asked.fields)))
     return tuple(turns), asked.about if asked.n == 1 else f"{asked.about}\n\n{_how_many(asked, 'rows')}"
 
 
@@ -209,13 +222,19 @@ def _as_text(asked: Asked, form: FormName) -> tuple[str, str]:
         shared = f"{asked.system}\n\n{_form_in_words(asked, form)}{_json_examples(asked)}\n\n"
         return shared, f"{asked.task}\n\n{_how_many(asked, 'objects')}\n\nThe JSON array:\n"
     examples = "".join(
-        f"{example.about}\n{_labelled_rows(example.rows, asked.fields)}\n\n{_EXAMPLE_END}\n\n"
+        f"{example.about}\n{labelled_rows(example.rows, asked.fields)}\n\n{_EXAMPLE_END}\n\n"
         for example in asked.examples
     )
     return f"{asked.system}\n\n{examples}", f"{asked.about}\n{_begun(asked)}"
 
 
 def _how_many(asked: Asked, what: str) -> str:
+    if asked.at_most:
+        return (
+            f"Write up to {asked.n} {what}, or an empty array."
+            if what == "objects"
+            else f"Write up to {asked.n} {what}."
+        )
     return f"Write {asked.n} {what}." if asked.n > 1 else f"Write one {what.removesuffix('s')}."
 
 
@@ -242,5 +261,6 @@ def _json_examples(asked: Asked) -> str:
     return f"\n\nExamples of such objects, for other requests (copy none of them):\n{written}"
 
 
-def _labelled_rows(rows: Sequence[Mapping[str, str]], fields: Sequence[TextField]) -> str:
+def labelled_rows(rows: Sequence[Mapping[str, str]], fields: Sequence[TextField]) -> str:
+    """Write rows as labelled lines, a blank line between them."""
     return "\n\n".join("\n".join(f"{one.label}: {row.get(one.name, '')}" for one in fields) for row in rows)

@@ -38,7 +38,7 @@ class WrittenPrompt(Record):
         return self.prompt.id
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Write the prompt as a row, and its twin as another; both read as prompts, the first as a pair too."""
+        """Write the prompt as a native row, and its twin as another; the first holds a pair of responses too."""
         row = _row(self.prompt, self.brief)
         if self.prompt.kind == "red_team":
             row |= {"aligned": self.aligned, "misaligned": self.misaligned}
@@ -130,6 +130,7 @@ def _row(prompt: Prompt, brief: Brief) -> dict[str, Any]:
     row = {
         "id": prompt.id,
         "prompt": prompt.text,
+        "turns": [turn.model_dump() for turn in prompt.turns],
         "kind": prompt.kind,
         "principle": prompt.principle,
         "category": prompt.category,
