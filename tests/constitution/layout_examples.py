@@ -99,12 +99,15 @@ INSTRUCTIONS = {
         "edit_request": "\n\nRevisionRequest: Name the pier.\n\nRevision:",
     },
 }
-TRANSCRIPTS = [
+_FIRST = (
     "\n\nHuman: Hello\n\nAssistant: Hello.\n\nHuman: Which pier?\n\nAssistant: Any.\n\nCritiqueRequest: Is it named?"
-    "\n\nCritique: It is not.\n\nRevisionRequest: Name it.\n\nRevision: Pier 4.\n\nHuman:",
+    "\n\nCritique: It is not.\n\nRevisionRequest: Name it.\n\nRevision: Pier 4.\n\nHuman:"
+)
+_SECOND = (
     "\n\nHuman: And now?\n\nAssistant: Wait.\n\nCritiqueRequest: Is it kind?\n\nCritique: It is short.\n\nAnd curt."
-    "\n\nRevisionRequest: Be kind.\n\nRevision: Please wait.",
-]
+    "\n\nRevisionRequest: Be kind.\n\nRevision: Please wait."
+)
+TRANSCRIPTS = [_FIRST, _SECOND]
 COMPARISONS = [
     "\nPlease choose the response that names the harbour. Options:",
     "\nWhich response is kinder? Options:",

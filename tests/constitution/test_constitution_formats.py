@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -34,7 +35,6 @@ from constitution.layout_examples import (
     CONFIG,
     COUNTRY_FEW_SHOTS,
     EXAMPLES,
-    EXPLAINED,
     INSTRUCTIONS,
     REASONED,
     ROWS,
@@ -109,14 +109,14 @@ def test_each_is_lossless_into_our_layout(tmp_path: Path, name: str) -> None:
     assert [derived_fields(one) for one in back.principles] == [derived_fields(one) for one in constitution.principles]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", [name for name, example in EXAMPLES.items() if example[2][0] in "[{"])
 def test_nothing_of_a_file_is_lost(tmp_path: Path, name: str) -> None:
     """Every word of an example is somewhere in what was read, or is a marker."""
-    layout, suffix, text = EXAMPLES[name]
-    if suffix not in {".json", ".txt"} or layout == "markdown":
-        pytest.skip("checked by its own test")
+    text = EXAMPLES[name][2]
     read = part(tmp_path, name)
-    kept = json.dumps([read.principles, read.few_shots.model_dump(), dict(read.system), read.about, read.metadata], ensure_ascii=False)
+    kept = json.dumps(
+        [read.principles, read.few_shots.model_dump(), dict(read.system), read.about, read.metadata], ensure_ascii=False
+    )
     values: list[str] = []
     gather_texts(json.loads(text), values)
     words = {word for value in values for word in value.split() if word.isalpha() and len(word) > 3}
@@ -657,10 +657,12 @@ def test_a_damaged_file_is_read_or_refused(
     damaged = replaced(value, data.draw(st.integers(0, 40)), data.draw(_JSON))
     path = tmp_path_factory.getbasetemp() / "damaged.json"
     path.write_text(json.dumps(damaged), "utf-8")
+    said = ""
     try:
         load_constitution(path)
     except ConstitutionError as problem:
-        assert str(path) in str(problem)
+        said = str(problem)
+    assert said == "" or str(path) in said
 
 
 def replaced(value: Any, number: int, other: Any) -> Any:
@@ -717,8 +719,6 @@ def test_long_marked_text_takes_no_long_time(tmp_path: Path, text: str) -> None:
     for value in ([text], {"a": {"prompt": [text], "edit_request": text}}, [{"prompt": f"{text}\n\nAssistant: x"}]):
         (tmp_path / "a.json").write_text(json.dumps(value), "utf-8")
         began = time.monotonic()
-        try:
+        with contextlib.suppress(ConstitutionError):
             load_constitution(tmp_path / "a.json")
-        except ConstitutionError:
-            pass
         assert time.monotonic() - began < 20

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from charter.constitution import (
@@ -136,22 +136,31 @@ def plain(*principles: Principle, **fields: object) -> Constitution:
     return Constitution.model_validate({"name": "out", "principles": principles, **fields})
 
 
+def exported(constitution: Constitution, path: Path, layout: str) -> tuple[str, ...] | None:
+    """Write a constitution; None where it is refused, as one that the layout cannot hold and for nothing else."""
+    try:
+        return export_constitution(constitution, path, layout=layout)
+    except ConstitutionError as problem:
+        if f"{layout} cannot hold this constitution, nothing is written" not in str(problem):
+            raise
+        return None
+
+
 def suffix(layout: str) -> str:
     """The suffix of a layout's files."""
     return ".md" if layout == "markdown" else ".json"
 
 
 @pytest.mark.parametrize("layout", WRITABLE)
+@settings(phases=[Phase.explicit, Phase.reuse, Phase.generate], max_examples=60)  # an example takes minutes to shrink
 @given(constitution=_CONSTITUTIONS)
 @example(constitution=plain(principle("kind"), principle("honest")))
 def test_what_is_not_named_as_lost_comes_back(layout: str, constitution: Constitution) -> None:
     """For any text: a field is the same when it is read again, or it is named, or the whole is refused by name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"out{suffix(layout)}"
-        try:
-            lost = export_constitution(constitution, path, layout=layout)
-        except ConstitutionError as problem:
-            assert f"{layout} cannot hold this constitution, nothing is written" in str(problem)
+        lost = exported(constitution, path, layout)
+        if lost is None:
             assert not path.exists()
             return
         back = load_constitution(path, layout=layout)
@@ -159,9 +168,8 @@ def test_what_is_not_named_as_lost_comes_back(layout: str, constitution: Constit
         assert (back, lost) == (constitution, ())
         return
     named = {line.split(" ")[0] for line in lost}
-    assert {key for key in ("name", "version", "description") if getattr(back, key) != getattr(constitution, key)} <= (
-        named | {key for key in ("name", "version", "description") if not getattr(constitution, key)}
-    )
+    about = ("name", "version", "description", "language", "bases")
+    assert {key for key in about if getattr(back, key) != getattr(constitution, key)} <= named
     if len(back.principles) == len(constitution.principles) and "the" not in named:
         for one, other in zip(constitution.principles, back.principles, strict=True):
             differing = {key for key in ("title", "category", "weight") if getattr(one, key) != getattr(other, key)}
@@ -338,4 +346,6 @@ def test_a_layouts_own_file_loses_nothing_in_it(tmp_path: Path, layout: str) -> 
     (tmp_path / f"out{ending}").write_text(text, "utf-8")
     constitution = load_constitution(tmp_path / f"out{ending}")
     assert export_constitution(constitution, tmp_path / f"out{suffix(layout)}", layout=layout) == ()
-    assert load_constitution(tmp_path / f"out{suffix(layout)}") == constitution
+    back = load_constitution(tmp_path / f"out{suffix(layout)}")
+    kept = [one.model_copy(update={"source_id": ""}) for one in back.principles]
+    assert back.model_copy(update={"principles": tuple(kept)}) == constitution

@@ -69,8 +69,7 @@ def test_text_is_verbatim(tmp_path: Path) -> None:
         ("", "my.yaml:1: the file is empty; a constitution needs a name and principles"),
         (
             "Be nice.\n",
-            'my.yaml:1: the file holds the text "Be nice.", and fits no layout of a constitution. Expected one of:\n'
-            "  native: a mapping with name and a list of principles\n",
+            'my.yaml:1: the file holds the text "Be nice.", and fits no layout of a constitution. Expected one of:\n',
         ),
         ("name: x\n", 'my.yaml:1: "principles" is missing; list at least one principle'),
         ("name: x\nprinciples: []\n", 'my.yaml:2: "principles" holds 0 items; give it at least 1'),

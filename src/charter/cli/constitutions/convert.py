@@ -87,8 +87,8 @@ def convert(  # noqa: PLR0917 - the command line names them
         raise UserError(f"{paths[0]}: only one path is given; name what to read, and last the file to write")
     *sources, last = paths
     out = Path(last)
-    written = target_layout or _layout_of(out)
     _require_free(out, force=force)
+    written = target_layout or _layout_of(out)
     reading = read_constitution(sources, layout=source_layout, name=name)
     lost = export_constitution(reading.constitution, out, layout=written.value)
     summary = _summary(reading, out, written, lost)

@@ -6,7 +6,7 @@ What is lost is found by reading what was written and comparing, so that it hold
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ _WRITERS: dict[str, Callable[[Constitution], tuple[Any, Uses]]] = {
 WRITABLE = (NATIVE, *_WRITERS)
 
 _MAX_NAMED = 3
+_ABOUT = ("name", "version", "description", "language", "licence", "bases")
 _FOR_USE = {"critique_request": "revise", "revision_request": "revise", "choice_question": "judge"}
 
 
@@ -96,47 +97,38 @@ def _lost(constitution: Constitution, back: Constitution, uses: Uses) -> Iterato
 
 def _lost_about(constitution: Constitution, back: Constitution) -> Iterator[str]:
     whole, read = constitution.model_dump(mode="json"), back.model_dump(mode="json")
-    for key in ("name", "version", "description", "language", "licence", "bases"):
-        if _is_lost(whole[key], read[key], Constitution.model_fields[key].default):
-            yield key
-    for role, text in whole["system"].items():
-        if _is_lost(text, read["system"][role], ""):
-            yield f"system.{role}"
-    gone = [key for key, value in whole["metadata"].items() if read["metadata"].get(key) != value]
+    yield from (key for key in _ABOUT if whole[key] != read[key])
+    yield from (f"system.{role}" for role, text in whole["system"].items() if read["system"][role] != text)
+    gone = [key for key in whole["metadata"] | read["metadata"] if not _same(whole["metadata"], read["metadata"], key)]
     if gone:
         yield f"metadata ({_some(gone)})"
 
 
 def _lost_of_principles(constitution: Constitution, back: Constitution, uses: Uses) -> Iterator[str]:
-    lost: dict[str, list[str]] = {}
+    lost: dict[str, dict[str, None]] = {}
     used: dict[int, set[Use]] = {}
     for (number, use), read in zip(uses, back.principles, strict=True):
         used.setdefault(number, set()).update(read.uses)
         original = constitution.principles[number]
         for key in _differences(original, read, use):
-            names = lost.setdefault(key, [])
-            if original.id not in names:
-                names.append(original.id)
+            lost.setdefault(key, {})[original.id] = None
     for number, principle in enumerate(constitution.principles):
         if used[number] != set(principle.uses):
-            lost.setdefault("uses", []).append(principle.id)
+            lost.setdefault("uses", {})[principle.id] = None
     split = len(uses) - len(constitution.principles)
     if split:
         yield f"that the two halves of {_count(split, 'principle')} are one, for revising and for judging"
     for key in Principle.model_fields:
         if key in lost:
-            yield f"{key} of {_count(len(lost[key]), 'principle')} ({_some(lost[key])})"
+            names = [name for name in constitution.ids if name in lost[key]]
+            yield f"{key} of {_count(len(names), 'principle')} ({_some(names)})"
 
 
 def _differences(original: Principle, read: Principle, use: tuple[Use, ...]) -> Iterator[str]:
-    whole, other = original.model_dump(mode="json"), read.model_dump(mode="json")
-    for key, info in Principle.model_fields.items():
-        if key == "uses" or _FOR_USE.get(key, use[0]) not in use:
-            continue
-        default = {} if key == "metadata" else info.default
-        if key == "source_id" and not whole[key]:
-            continue
-        if _is_lost(whole[key], other[key], default):
+    for key in Principle.model_fields:
+        is_asked = _FOR_USE.get(key, use[0]) in use
+        is_ours = key == "source_id" and not original.source_id  # written as the id, so that the id is kept
+        if key != "uses" and is_asked and not is_ours and getattr(original, key) != getattr(read, key):
             yield key
 
 
@@ -152,9 +144,8 @@ def _lost_examples(constitution: Constitution, back: Constitution) -> Iterator[s
                 yield f"{key} of {_count(n, 'example')} {what}"
 
 
-def _is_lost(value: Any, read: Any, default: Any) -> bool:
-    default = list(default) if isinstance(default, tuple) else default
-    return value not in (read, default)
+def _same(first: Mapping[str, Any], second: Mapping[str, Any], key: str) -> bool:
+    return key in first and key in second and bool(first[key] == second[key])
 
 
 def _count(n: int, noun: str) -> str:

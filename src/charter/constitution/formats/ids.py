@@ -31,13 +31,13 @@ def with_ids(principles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     It is the source's id where that is a word, else made of the title, else of the first telling words of the text. One
     that is taken already gets a mark of its content behind it.
     """
-    taken = {principle["id"] for principle in principles if "id" in principle}
+    taken = {principle["id"]: 1 for principle in principles if "id" in principle}
     named = []
     for principle in principles:
         one = dict(principle)
         if "id" not in one:
             one["id"] = _free(_stem(one), one, taken)
-            taken.add(one["id"])
+            taken[one["id"]] = 1
         named.append(one)
     return named
 
@@ -73,12 +73,12 @@ def _mark(principle: Mapping[str, Any]) -> str:
     return hashlib.sha256(content.encode("utf-8")).hexdigest()[:_N_HASH]
 
 
-def _free(stem: str, principle: Mapping[str, Any], taken: set[str]) -> str:
+def _free(stem: str, principle: Mapping[str, Any], taken: dict[str, int]) -> str:
+    """Find a name that nobody has; ``taken`` counts how often each was wanted, so that equal ones take no long time."""
     if stem not in taken:
         return stem
-    marked = f"{stem}-{_mark(principle)}"
-    n = 2
-    name = marked
+    marked = name = f"{stem}-{_mark(principle)}"
     while name in taken:  # the same content once more
-        name, n = f"{marked}-{n}", n + 1
+        taken[marked] += 1
+        name = f"{marked}-{taken[marked]}"
     return name

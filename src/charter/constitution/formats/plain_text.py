@@ -59,12 +59,12 @@ def read(source: SourceFile) -> Part:
 
 def write(constitution: Constitution) -> tuple[str, list[tuple[int, tuple[Use, ...]]]]:
     """Write Markdown, and give for each principle in it whose it is and what it is used for."""
-    lines = [f"# {constitution.name}"]
+    lines = [f"# {_one_line(constitution.name)}"]
     category = None
     for principle in constitution.principles:
         if principle.category != category:
             # a heading without a name ends the category before
-            lines += ["", f"## {principle.category}".rstrip(" "), ""]
+            lines += ["", f"## {_one_line(principle.category)}".rstrip(" "), ""]
             category = principle.category
         lines += _item(principle)
     return "\n".join(lines) + "\n", [(number, ("revise", "judge")) for number in range(len(constitution.principles))]
@@ -73,6 +73,11 @@ def write(constitution: Constitution) -> tuple[str, list[tuple[int, tuple[Use, .
 def as_principle(text: str) -> dict[str, Any]:
     """Take a text that asks which response to choose as a choice question, and any other as the principle's text."""
     return {"choice_question": text} if _ASKS_FOR_CHOICE.match(text) else {"text": text}
+
+
+def _one_line(text: str) -> str:
+    """Write a text as a heading can hold it, so that what follows stays what it is."""
+    return " ".join(text.split())
 
 
 def _item(principle: Principle) -> list[str]:
@@ -126,8 +131,9 @@ class _Lines:
         if item := _ITEM.fullmatch(line) if not _RULE.fullmatch(line) else None:
             return self._item(_indent(line) + 2, len(item["marker"].expandtabs(4)), item["text"])
         self._at += 1
-        if not line.strip() or _RULE.fullmatch(line):
-            return None
+        return None if not line.strip() or _RULE.fullmatch(line) else self._line(line, number)
+
+    def _line(self, line: str, number: int) -> _Block:
         if heading := _HEADING.fullmatch(line):
             return _Block("heading", number, _heading_text(heading["name"] or ""), len(heading["level"]))
         if _ASIDE.match(line):
