@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Constitution,
         Principle,
         check_constitution,
+        diff_constitutions,
         list_constitutions,
         load_constitution,
         write_constitution,
@@ -75,8 +76,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "charter.constitution": (
-        "Constitution", "Principle", "check_constitution", "list_constitutions", "load_constitution",
-        "write_constitution",
+        "Constitution", "Principle", "check_constitution", "diff_constitutions", "list_constitutions",
+        "load_constitution", "write_constitution",
     ),
     "charter.engines.base": ("ChoiceRequest", "CompletionRequest", "Engine", "Sampling", "ScoreRequest"),
     "charter.engines.cache": ("CachedEngine",),
@@ -157,6 +158,7 @@ __all__ = [
     "__version__",
     "balance_lengths",
     "check_constitution",
+    "diff_constitutions",
     "dpo",
     "evaluate",
     "export_run",
