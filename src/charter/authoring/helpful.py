@@ -102,6 +102,7 @@ def write_helpful(
     axes: Axes | None = None,
     existing: Iterable[Prompt] = (),
     few_shots: Sequence[Values] | None = None,
+    n_few_shots: int = 5,
     form: FormName = "json",
     layout: LayoutName = "auto",
     temperature: float = 0.7,
@@ -122,6 +123,7 @@ def write_helpful(
         axes: what tasks vary by; without categories these are ``TASKS``.
         existing: prompts that are there already; cells of the grid that they leave empty are filled first.
         few_shots: worked examples (see ``few_shots.read_examples``); None shows our own.
+        n_few_shots: worked examples shown, the first.
         form: ``json``, or ``labelled`` for small models, which are not shown the domain.
         layout: ``chat``, ``text``, or ``auto`` (see ``structured.Asking``).
         temperature: of every completion.
@@ -139,7 +141,10 @@ def write_helpful(
     keys = _LABELLED_KEYS if form == "labelled" else _KEYS
     values = own_examples("helpful") if few_shots is None else few_shots
     writing = HelpfulWriting(
-        asking=asking, examples=worked_examples(values, FIELDS, keys, {}), domain=_domain(constitution), source=source
+        asking=asking,
+        examples=worked_examples(values, FIELDS, keys, {})[:n_few_shots],
+        domain=_domain(constitution),
+        source=source,
     )
     axes = axes or Axes()
     briefs = plan_briefs(helpful_subjects(axes), axes, n=n, per_call=per_call, existing=existing, seed=seed)

@@ -68,6 +68,7 @@ def make_writing(
     *,
     asking: Asking,
     few_shots: Sequence[Values] | None = None,
+    n_few_shots: int = 5,
     twins: bool = False,
     texts: GivenTexts | None = None,
     source: str = "written",
@@ -77,7 +78,7 @@ def make_writing(
     principles = {principle.id: principle.text for principle in constitution.principles}
     keys = _keys(asking.form)
     values = own_examples("red_team") if few_shots is None else few_shots
-    return replace(writing, examples=worked_examples(values, writing.fields, keys, principles))
+    return replace(writing, examples=worked_examples(values, writing.fields, keys, principles)[:n_few_shots])
 
 
 async def write_red_team_one(
@@ -133,6 +134,7 @@ def write_red_team(
     axes: Axes | None = None,
     existing: Iterable[Prompt] = (),
     few_shots: Sequence[Values] | None = None,
+    n_few_shots: int = 5,
     texts: GivenTexts | None = None,
     twins: bool = False,
     form: FormName = "json",
@@ -155,6 +157,7 @@ def write_red_team(
         axes: what prompts vary by; None takes the settings, registers and lengths of ``coverage``, in English.
         existing: prompts that are there already; cells of the grid that they leave empty are filled first.
         few_shots: worked examples (see ``few_shots.read_examples``); None shows our own.
+        n_few_shots: worked examples shown, the first.
         texts: a country's own wording in place of ours.
         twins: whether each prompt gets a benign twin.
         form: ``json``, or ``labelled`` for small models.
@@ -171,7 +174,15 @@ def write_red_team(
         A batch per call. ``written.settle_written`` leaves near-duplicates out and gives the summary.
     """
     asking = Asking(form=form, layout=layout, temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
-    writing = make_writing(constitution, asking=asking, few_shots=few_shots, twins=twins, texts=texts, source=source)
+    writing = make_writing(
+        constitution,
+        asking=asking,
+        few_shots=few_shots,
+        n_few_shots=n_few_shots,
+        twins=twins,
+        texts=texts,
+        source=source,
+    )
     axes = axes or Axes()
     briefs = plan_briefs(
         red_team_subjects(constitution, axes), axes, n=n_per_principle, per_call=per_call, existing=existing, seed=seed

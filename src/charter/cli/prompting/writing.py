@@ -52,6 +52,7 @@ PerCall = Annotated[
 FewShots = Annotated[
     Path | None, typer.Option("--few-shots", metavar="FILE", help="Worked examples instead of our own.")
 ]
+NFewShots = Annotated[int, typer.Option("--n-few-shots", min=0, help="Worked examples shown, the first.")]
 Against = Annotated[
     Path | None,
     typer.Option("--against", metavar="FILE", help="Prompts that no new one may resemble; their holes go first."),
