@@ -54,6 +54,15 @@ def test_prompts_and_the_context_are_looked_at_where_given(charter: Command, pla
     assert charter(*check, "--context", "0").code == 2
 
 
+def test_contradictions_are_looked_for_where_that_is_asked(charter: Command) -> None:
+    """The model's findings stand among the others, by their rule; a script's are made up."""
+    check = ["constitution", "check", "harmless", "--contradictions", "demo", "--engine", "scripted", "--json"]
+    done = charter(*check)
+    assert done.code == 0
+    assert {one["rule"] for one in done.value["findings"]} == {"contradiction"}
+    assert charter(*check, "--ignore", "contradiction").value["findings"] == []
+
+
 @pytest.mark.model
 def test_the_context_is_a_models_own(charter: Command, tiny_model: Path) -> None:
     """Its tokenizer counts."""

@@ -320,6 +320,14 @@ def test_what_leaves_a_conversation_no_room() -> None:
     assert "The assistant is kind to everyone." in asked
 
 
+def test_a_constitution_without_categories_is_told_once() -> None:
+    """Where one of several lacks its own, that one is named; where all do, the whole."""
+    first, second = principle(id="a", text="Be kind."), principle(id="b", text="Name sources.", category="")
+    assert findings(constitution(first, second)) == [("empty-category", "note", "b")]
+    bare = first.model_copy(update={"category": " "})
+    assert findings(constitution(bare, second)) == [("empty-category", "note", "")]
+
+
 def test_a_stage_without_principles() -> None:
     """A constitution to judge by alone is told so."""
     assert findings(constitution(principle(uses=["judge"]))) == [("unused", "warning", "")]

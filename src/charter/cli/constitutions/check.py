@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charter.cli import console
+from charter.cli.chat import EngineName
 from charter.cli.options import AsJson, examples
+from charter.cli.prompting.writing import EngineOption
 from charter.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,6 +54,14 @@ Model = Annotated[
     str | None,
     typer.Option("--model", metavar="MODEL", help="A model on this machine: its context, counted by its tokenizer."),
 ]
+Asked = Annotated[
+    str | None,
+    typer.Option(
+        "--contradictions",
+        metavar="MODEL",
+        help="Let a model look for principles that contradict each other: two calls for each pair, of 300 at most.",
+    ),
+]
 
 
 def check(  # noqa: PLR0917 - options are given by name
@@ -62,11 +72,13 @@ def check(  # noqa: PLR0917 - options are given by name
     prompts: PromptFile = None,
     context: Context = None,
     model: Model = None,
+    contradictions: Asked = None,
+    engine: EngineOption = EngineName.transformers,
     as_json: AsJson = False,
 ) -> None:
     """Check a constitution's file and its wording; the exit code is 2 where an error was found.
 
-    Rules about prompts and about the model's context are passed over unless these are given.
+    Rules about prompts, about the model's context and about contradictions are passed over unless these are given.
     """
     from charter.constitution import check_constitution, load_constitution
 
@@ -86,8 +98,13 @@ def check(  # noqa: PLR0917 - options are given by name
         from charter.prompts import load_prompts
 
         given = load_prompts(prompts, "red_team").prompts
+    found = None
+    if contradictions is not None:
+        from charter.cli.constitutions.contradictions import ask_model
+
+        found = ask_model(constitution, contradictions, engine.value)
     findings = check_constitution(
-        constitution, prompts=given, count=count, context=context or found_context, ignore=ignore or ()
+        constitution, prompts=given, count=count, context=context or found_context, found=found, ignore=ignore or ()
     )
     failing = {"error", "warning"} if strict else {"error"}
     ok = not any(finding.severity in failing for finding in findings)
@@ -114,7 +131,7 @@ def _list_rules(*, as_json: bool) -> None:
     if as_json:
         console.write_json([rule.to_dict() for rule in RULES])
         return
-    needs = {"model": ", where a model looked for them", "prompts": ", with --prompts", "context": ", with --context"}
+    needs = {"model": ", with --contradictions", "prompts": ", with --prompts", "context": ", with --context"}
     for rule in RULES:
         console.write(f"{rule.name} ({rule.severity}{needs.get(rule.needs or '', '')}): {rule.finds}")
         console.write(f"  why: {rule.reason}")

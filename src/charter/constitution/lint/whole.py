@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from charter.constitution.lint.rules import Grounds, Remark, Rule, of_each
+from charter.constitution.lint.rules import Grounds, Remark, Rule
 from charter.constitution.model import Constitution, Principle, Use
 
 _ROOM = 1024  # for a prompt, a response, its critique and revision; or a prompt and two responses
@@ -12,9 +12,16 @@ _PER_TURN = 4  # what a chat template puts around a turn
 _CHARACTERS_PER_TOKEN = 4  # of English text, about
 
 
-def _empty_category(principle: Principle) -> Iterator[Remark]:
-    if not principle.category.strip():
-        yield Remark("the principle has no category, by which people find it among others")
+def _empty_category(grounds: Grounds) -> Iterator[Remark]:
+    principles = grounds.constitution.principles
+    without = [one.id for one in principles if not one.category.strip()]
+    if len(without) == len(principles) > 1:
+        yield Remark(
+            f"none of the {len(principles)} principles has a category, by which people find their way among them"
+        )
+        return
+    for name in without:
+        yield Remark("the principle has no category, by which people find it among others", principle=name)
 
 
 def _two_system_texts(grounds: Grounds) -> Iterator[Remark]:
@@ -141,8 +148,8 @@ RULES = (
         "note",
         "a principle that does not say what it is about",
         "People find their way among many principles by their categories, and coverage by prompts is counted by them.",
-        "give it a category that it shares with its like",
-        of_each(_empty_category),
+        "give each a category that it shares with its like",
+        _empty_category,
     ),
     Rule(
         "two-system-texts",
