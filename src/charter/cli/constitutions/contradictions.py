@@ -1,0 +1,48 @@
+"""What ``check --contradictions`` asks a model: which principles contradict each other."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from charter.cli import console
+from charter.cli.progress import make_progress
+from charter.cli.stopping import Stopping
+from charter.errors import CharterError, Interrupted
+
+if TYPE_CHECKING:
+    from charter.constitution import Constitution
+    from charter.constitution.lint import Finding
+    from charter.rows import RowMapper
+
+
+def ask_model(constitution: Constitution, model: str, engine: str) -> tuple[Finding, ...]:
+    """Ask a model about pairs of principles; what it answers is kept for as long as that takes.
+
+    Args:
+        constitution: whose principles.
+        model: an embedded name, a folder, or a hub id.
+        engine: how it is reached.
+    """
+    from charter.authoring.contradictions import find_contradictions
+    from charter.engines.pool import ModelSpec, Pool
+    from charter.rows import map_rows
+    from charter.store import Journal
+
+    with tempfile.TemporaryDirectory() as folder, Stopping() as stopping:
+        try:
+            with Journal(Path(folder) / "journal.sqlite") as journal, make_progress() as progress:
+                pool = Pool({"judge": ModelSpec(name=model, engine=cast("Any", engine))}, journal, progress.download)
+                pool.on_load = lambda name: console.note(f"loading {name}")
+                mapper = cast("RowMapper", partial(map_rows, journal=journal, progress=progress, stop=stopping.event))
+                try:
+                    return find_contradictions(constitution, pool.engine("judge"), mapper=mapper)
+                finally:
+                    pool.close()
+        except CharterError as error:
+            if stopping.received is not None:
+                console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
+                stopping.end()
+            raise
