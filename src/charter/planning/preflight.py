@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from charter.constitution import Constitution, check_constitution, load_constitution
+from charter.constitution.model import Use
 from charter.engines.pool import ModelSpec
 from charter.errors import UserError
 from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
@@ -98,18 +99,24 @@ def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
 def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> _Inputs:
     for about, problem in confusing_names(recipe):
         report.add("error", about, problem)
-    constitution = _constitution(report, "constitution", recipe.constitution.source)
-    helpful = _constitution(report, "constitution.helpful", recipe.constitution.helpful)
+    revises: tuple[Use, ...] = ("revise",) if "revise" in stages and recipe.revise.n_samples else ()
+    constitution = _constitution(report, "constitution", recipe.constitution.source, (*revises, "judge"))
+    helpful = _constitution(report, "constitution.helpful", recipe.constitution.helpful, ("judge",))
     selection = _prompts(report, recipe, (constitution, helpful))
     n_choices = _count_choices(report, recipe, (constitution, helpful), selection)
     brought = look_at_brought(report, recipe, selection.prompts) if selection else Brought()
     return _Inputs(constitution, helpful, selection, brought, n_choices, _models(report, recipe, stages))
 
 
-def _constitution(report: Preflight, about: str, source: str) -> Constitution | None:
+def _constitution(report: Preflight, about: str, source: str, uses: Sequence[Use]) -> Constitution | None:
+    """Read a constitution and check its wording, and that it has principles for what the run uses it for."""
     constitution = report.tried(about, load_constitution, source, hint=path_hint(source))
     if constitution is not None:
-        for finding in check_constitution(constitution):
+        for use in uses:
+            if not constitution.used_for(use):
+                problem = f'none of its principles is used to {use}; add "{use}" to the uses of those that are to be'
+                report.add("error", about, problem)
+        for finding in check_constitution(constitution, ignore=["unused"]):
             if about == "constitution.helpful" and "few_shots.revise" in finding.message:
                 continue  # it judges, and revises nothing
             place = f"principle {finding.principle}: " if finding.principle else ""
