@@ -204,3 +204,74 @@ def test_inputs_are_refused_before_the_run(tmp_path: Path) -> None:
     """What only a late stage reads is looked at first."""
     with pytest.raises(UserError, match="nowhere"):
         check_inputs(small_recipe(tmp_path, "evaluate.multiple_choice=[nowhere.jsonl]"))
+
+
+KIN = "".join(
+    json.dumps({"prompt": f"What should my {who} do on {day} about the {thing} of the {place}?"}) + "\n"
+    for thing, place in (("garden", "school"), ("broken window", "library"), ("money", "football club"))
+    for day in ("Monday", "Friday")
+    for who in ("uncle", "boss")
+)
+
+
+def own_prompts(tmp_path: Path, *overrides: str) -> Recipe:
+    """Give a recipe of red-team prompts that are near-duplicates of each other."""
+    (tmp_path / "kin.jsonl").write_text(KIN, "utf-8")
+    own = (f"prompts.red_team={tmp_path / 'kin.jsonl'}", "prompts.benign_twin=null", "prompts.n_train=null")
+    kinds = "pairs.kinds={red_team: 0.5, helpful: 0.5}"
+    return small_recipe(tmp_path, *own, kinds, "prompts.n_evaluation=1", *overrides)
+
+
+def test_near_duplicates_across_the_split_are_noted(tmp_path: Path) -> None:
+    """Training prompts that resemble a held-out one are counted with the nearest; with the key there are none."""
+    report = check_recipe(own_prompts(tmp_path), tmp_path / "run")
+    (found,) = [one for one in report.findings if one.about == "prompts.near_duplicates"]
+    assert found.severity == "note"
+    assert "resemble one that is held out, such as 'What should my" in found.message
+    assert found.message.endswith("% alike); set it to 0.7 to keep near-duplicates on one side")
+    kept = check_recipe(own_prompts(tmp_path, "prompts.near_duplicates=0.6"), tmp_path / "run")
+    assert [one for one in kept.findings if one.about == "prompts.near_duplicates"] == []
+    assert not kept.errors
+
+
+def test_prompts_that_are_not_here_yet_resemble_nothing(tmp_path: Path) -> None:
+    """What stands in for a dataset is planned as prompts that are unlike each other."""
+    overrides = ("prompts.red_team=somebody/prompts", "prompts.benign_twin=null", "prompts.near_duplicates=0.7")
+    kinds = "pairs.kinds={red_team: 0.5, helpful: 0.5}"
+    report = check_recipe(small_recipe(tmp_path, *overrides, kinds), tmp_path / "run")
+    assert not report.errors
+    assert report.plan is not None
+
+
+def test_questions_that_resemble_training_are_not_planned_on_request(tmp_path: Path) -> None:
+    """The key holds for multiple-choice questions too."""
+    trained = next(prompt for prompt in selected(small_recipe(tmp_path)) if prompt.split == "train")
+    path = tmp_path / "choices.jsonl"
+    row = {"prompt": f"{trained.text} now\n(A) one\n(B) two", "corrects": [" (A)"], "incorrects": [" (B)"]}
+    path.write_text(json.dumps(row), "utf-8")
+    for key, n in (("null", 0), ("0.7", 1)):
+        overrides = (f"evaluate.multiple_choice=[{path}]", f"prompts.near_duplicates={key}")
+        report = check_recipe(small_recipe(tmp_path, *overrides), tmp_path / "run")
+        assert len([one for one in report.findings if one.about == "evaluate.multiple_choice"]) == n
+
+
+@pytest.mark.parametrize(("key", "crosses"), [("null", True), ("0.6", False)])
+def test_the_prompts_stage_tells_what_crosses(tmp_path: Path, key: str, *, crosses: bool) -> None:
+    """A run counts by itself what resembles what, with examples, in its summary."""
+    (tmp_path / "kin.jsonl").write_text(KIN, "utf-8")
+    run = small_run(
+        tmp_path,
+        ["prompts"],
+        f"prompts.red_team={tmp_path / 'kin.jsonl'}",
+        "prompts.benign_twin=null",
+        "prompts.n_train=null",
+        "prompts.n_evaluation=1",
+        "pairs.kinds={red_team: 0.5, helpful: 0.5}",
+        f"prompts.near_duplicates={key}",
+    )
+    counts = json.loads((run / "stages/prompts.json").read_text("utf-8"))["counts"]
+    found = counts.get("train, and resemble one held out, such as")
+    assert (found is not None) is crosses
+    if crosses:
+        assert found["number"] >= len(found["examples"]) >= 1
+        assert found["examples"][0].endswith("alike)")
