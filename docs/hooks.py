@@ -25,18 +25,23 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from charter.recipe import Recipe
-from charter.recipe.settings import ModelSettings, PromptSource
-from charter.records import PairSource, PromptKind, ResponseLabel
+from charter.recipe.settings import ModelSettings, ProbeSettings, PromptSource
+from charter.records import AnyPairSource, PairSource, PromptKind, ResponseLabel
 
 MEANINGS = Path(__file__).parent / "recipe_keys.yaml"
 PAGE = Path(__file__).parent / "recipes.md"
 #: Sections that stand at several keys, and the names under which the page shows each once.
-SHARED: Mapping[type[BaseModel], str] = {ModelSettings: "a model", PromptSource: "a source of prompts"}
+SHARED: Mapping[type[BaseModel], str] = {
+    ModelSettings: "a model",
+    PromptSource: "a source of prompts",
+    ProbeSettings: "probes",
+}
 #: What is too long to spell out in a table's cell.
 NAMED: Mapping[Any, str] = {
     PromptKind: "kind of prompt",
     ResponseLabel: "response class",
     PairSource: "source",
+    AnyPairSource: "source, or `given`",
 }
 _PLAIN = {str: "text", int: "integer", float: "number", bool: "`true` or `false`"}
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
@@ -152,6 +157,9 @@ def _type(field: FieldInfo) -> str:
 def _words(hint: Any, bounds: Any = ()) -> str:
     """Say a type in words."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    section = _inner(hint)
+    if section is not None:
+        return SHARED[section]
     if origin in {Literal, typing.Annotated, types.UnionType, typing.Union, dict, tuple, list}:
         return NAMED[hint] if hint in NAMED else _composed(origin, inner, bounds)
     return _PLAIN[hint] + _limits(bounds)

@@ -19,10 +19,12 @@ from charter.planning import rates
 from charter.prompts import load_prompts
 from charter.recipe import Recipe
 from charter.records import (
+    Adherence,
     Comparison,
     Message,
     Pair,
     Preference,
+    Probed,
     Prompt,
     Reading,
     Response,
@@ -52,7 +54,7 @@ HOOKS = load_hooks()
 def test_recipe_page_has_a_table_for_every_section() -> None:
     """Each section of a recipe, and each that several keys share, has its place on the page."""
     marked = re.findall(r"^<!-- recipe keys: (.*) -->$", read(DOCS / "recipes.md"), re.MULTILINE)
-    assert set(marked) == {"recipe", *Recipe.model_fields, *HOOKS.SHARED.values()} - {"name", "seed"}
+    assert set(marked) == {"recipe", *Recipe.model_fields, *HOOKS.SHARED.values()} - {"name", "seed", "data_dir"}
 
 
 def test_recipe_page_holds_fresh_tables() -> None:
@@ -122,6 +124,8 @@ def long_options(command: Any) -> set[str]:
         ("responses", Response),
         ("comparisons", Comparison),
         ("readings", Reading),
+        ("probes", Probed),
+        ("adherence", Adherence),
     ],
 )
 def test_run_folder_page_tells_every_column(heading: str, kind: Any) -> None:
