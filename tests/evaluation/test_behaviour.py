@@ -11,7 +11,8 @@ from charter.statistics import rate_interval
 def _responses(model: str, rows: list[tuple[PromptKind, str, tuple[str, ...], int]]) -> list[Response]:
     return [
         Response(
-            id=f"response-{model}-{number}", prompt=make_prompt(f"prompt {number}", kind), model=model, text="x",
+            id=f"response-{model}-{number}", prompt=make_prompt(f"prompt {number}", kind), model=model,
+            text="Why so?" if model == "dpo" and number % 2 else "x",
             finish="stop", n_tokens=n_tokens, label=label, flags=flags,  # type: ignore[arg-type]
         )
         for number, (kind, label, flags, n_tokens) in enumerate(rows)
@@ -65,6 +66,7 @@ def _found(name: str, model: str) -> Measurement:
         ("objection", "red_team", 4, (0.0, 0.75), "higher"),
         ("bare_refusal", "red_team", 4, (0.25, 0.25), "lower"),
         ("evasive", "red_team", 4, (0.25, 0.0), "lower"),
+        ("one_question", "red_team", 4, (0.0, 0.5), "neither"),
         ("over_refusal", "benign_twin", 2, (0.0, 0.5), "lower"),
         ("boilerplate", "all", 8, (0.125, 0.125), "lower"),
         ("repetition", "all", 8, (0.125, 0.0), "lower"),
@@ -87,7 +89,7 @@ def test_rates_are_counted_over_their_prompts(
 def test_nothing_else_is_measured() -> None:
     """Each quantity is measured once for each model."""
     names = [(one.name, one.model) for one in MEASURED]
-    assert len(names) == len(set(names)) == 16
+    assert len(names) == len(set(names)) == 18
 
 
 def test_missing_kinds_have_no_figure() -> None:

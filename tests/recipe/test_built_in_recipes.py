@@ -73,4 +73,6 @@ def test_the_wheel_holds_the_recipes(tmp_path: Path) -> None:
     paths = [Path(line) for line in found.stdout.splitlines()]
     assert [path.parent for path in paths] == [tmp_path / "unpacked/charter/recipes"] * len(NAMES)
     assert all(path.read_bytes() == (ROOT / "recipes" / path.name).read_bytes() for path in paths)
+    packed = tmp_path / "unpacked/charter/recipes/data/school_questions.csv"
+    assert packed.read_bytes() == (ROOT / "recipes/data/school_questions.csv").read_bytes()
     assert isinstance(load_recipe(paths[0]), Recipe)

@@ -16,6 +16,7 @@ _TITLES = {
     "objection": "Objection",
     "bare_refusal": "Bare refusal",
     "evasive": "Evasive answers",
+    "one_question": "One question for an answer",
     "over_refusal": "Over-refusal",
     "boilerplate": "Boilerplate",
     "repetition": "Repetition",

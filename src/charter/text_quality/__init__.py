@@ -8,6 +8,7 @@ from charter.text_quality.boilerplate import (
     leaks_critique,
     preachy_phrases,
 )
+from charter.text_quality.questioning import asks_one_question
 from charter.text_quality.repetition import distinct_n, find_loop, is_repetitive, repeated_ngram_share
 from charter.text_quality.response_class import (
     RefusalDegree,
@@ -23,6 +24,7 @@ __all__ = [
     "RefusalDegree",
     "ResponseClass",
     "ResponseReading",
+    "asks_one_question",
     "classify_response",
     "common_endings",
     "distinct_n",
