@@ -79,7 +79,7 @@ def test_what_is_lost_and_kept_is_named(folder: Path, capsys: pytest.CaptureFixt
     put(folder, "shots.json", json.loads(EXAMPLES["answer-improvement"][2]))
     done = convert(capsys, "shots.json", "rules.md", "out.json", "--to", "principle-list")
     assert "note: shots.json:1: example 2 of revision has no" in done.out
-    assert "kept as metadata: prose\n" in done.out
+    assert "read as metadata: prose\n" in done.out
     assert "not held by principle-list: metadata (prose)\n" in done.out
     assert "not held by principle-list: system.respond\n" in done.out
     assert "not held by principle-list: 2 examples of revision\n" in done.out

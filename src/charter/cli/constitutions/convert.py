@@ -150,6 +150,6 @@ def _show(summary: dict[str, Any]) -> None:
     for field, n in summary["derived"].items():
         console.write(f"derived by rule: {field} of {n} of {summary['principles']} principles")
     if summary["metadata"]:
-        console.write(f"kept as metadata: {', '.join(summary['metadata'])}")
+        console.write(f"read as metadata: {', '.join(summary['metadata'])}")
     for one in summary["lost"]:
         console.write(f"not held by {summary['layout']}: {one}")
