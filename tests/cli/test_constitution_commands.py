@@ -92,6 +92,8 @@ def test_what_changed_is_shown_word_by_word(charter: Command, place: Path) -> No
     value = charter("constitution", "diff", "old.yaml", "new.yaml", "--json").value
     assert [one["id"] for one in value["added"]] == ["brief"]
     assert "touched" not in value
+    (place / "next.yaml").write_text((place / "new.yaml").read_text("utf-8") + "version: 0.2.0\n", "utf-8")
+    assert "0.1.0 -> 0.2.0 is enough for a major" in charter("constitution", "diff", "old.yaml", "next.yaml").out
     same = charter("constitution", "diff", "old.yaml", "old.yaml").out
     assert "nothing changed that asks for another one" in same
 
@@ -121,9 +123,20 @@ def test_every_part_of_a_change_is_shown() -> None:
         "about: bases",
         "bases: none -> harmless 1.0.0",
         "[-harmless-]{+mine+}",
-        "1.0.0 -> 2.0.0 is enough for a major change",
+        "1.0.0 -> 2.0.0, of another name: no step is asked for",
     ):
         assert words in told
+
+
+def test_one_note_on_many_principles_is_shown_once() -> None:
+    """A licence that all of them get is one change; a principle of which more changed stands alone."""
+    old = load_constitution("helpful")
+    noted = [one.model_copy(update={"licence": "CC0-1.0"}) for one in old.principles]
+    noted[0] = noted[0].model_copy(update={"weight": 2.0})
+    told = view_diff(diff_constitutions(old, old.model_copy(update={"principles": tuple(noted)})), colours=False).plain
+    assert told.count("{+CC0-1.0+}") == 2
+    assert f"{', '.join(old.ids[1:])}: other notes" in told
+    assert f"{old.ids[0]}: reweighted, other notes" in told
 
 
 def test_a_runs_touched_rows_are_counted(charter: Command, place: Path, finished: Path) -> None:

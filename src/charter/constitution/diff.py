@@ -60,7 +60,8 @@ class ExamplesChange(Record):
 class VersionAdvice(Record):
     """Which step of the version the change asks for (https://semver.org), why, and whether it was taken.
 
-    ``step`` is None where nothing changed. ``least`` is the lowest version that would do.
+    ``step`` is None where nothing changed. ``least`` is the lowest version that would do. A constitution of another name has
+    versions of its own, of which any is enough.
     """
 
     old: str
@@ -124,7 +125,7 @@ def diff_constitutions(old: Constitution, new: Constitution) -> ConstitutionDiff
         system=system,
         few_shots=few_shots,
         about=about,
-        version=_advice(old.version, new.version, step, reason),
+        version=_advice(old, new, step, reason),
     )
 
 
@@ -206,9 +207,10 @@ def _part_of(change: PrincipleChange, kind: Kind) -> tuple[Part, str]:
     return ("major", f"no longer used to {lost[0]}") if lost else ("minor", "used for more")
 
 
-def _advice(old: str, new: str, step: Part | None, reason: str) -> VersionAdvice:
-    least = old if step is None else next_version(old, step)
-    given, needed = parse_version(new), parse_version(least)
+def _advice(old: Constitution, new: Constitution, step: Part | None, reason: str) -> VersionAdvice:
+    least = old.version if step is None else next_version(old.version, step)
+    given, needed = parse_version(new.version), parse_version(least)
     # 2.0.0-rc.1 comes before 2.0.0, and is on its way there.
-    enough = given >= parse_version(old) if step is None else given.numbers >= needed.numbers
-    return VersionAdvice(old=old, new=new, step=step, reason=reason, least=least, enough=enough)
+    enough = given >= needed if step is None else given.numbers >= needed.numbers
+    enough = enough or old.name != new.name
+    return VersionAdvice(old=old.version, new=new.version, step=step, reason=reason, least=least, enough=enough)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from charter.cli.console import columns
 from charter.cli.styled_page import Page
@@ -33,8 +33,8 @@ def view_diff(found: ConstitutionDiff, *, colours: bool) -> Text:
     for one in found.added:
         page.heading(f"added: {one.id}{f' (of {one.base})' if one.base else ''}")
         page.changed("text", "", one.text)
-    for change in found.changed:
-        _view_principle(page, change)
+    for changes in _alike(found.changed):
+        _view_principles(page, changes)
     if found.reordered:
         page.heading("order: the principles stand in another one")
     for shots in found.few_shots:
@@ -52,9 +52,20 @@ def view_diff(found: ConstitutionDiff, *, colours: bool) -> Text:
     return page.text
 
 
-def _view_principle(page: Page, change: PrincipleChange) -> None:
+def _alike(changes: Sequence[PrincipleChange]) -> list[list[PrincipleChange]]:
+    """Put together principles of which the same notes were taken, such as a licence; any other change stands alone."""
+    groups: dict[Any, list[PrincipleChange]] = {}
+    for one in changes:
+        is_note = not one.renamed_to and one.kinds == ("other notes",)
+        key = tuple((field.field, repr(field.old), repr(field.new)) for field in one.fields) if is_note else one.id
+        groups.setdefault(key, []).append(one)
+    return list(groups.values())
+
+
+def _view_principles(page: Page, changes: Sequence[PrincipleChange]) -> None:
+    change = changes[0]
     renamed = ("renamed (the text is the same)",) if change.renamed_to else ()
-    name = f"{change.id} -> {change.renamed_to}" if renamed else change.id
+    name = f"{change.id} -> {change.renamed_to}" if renamed else ", ".join(one.id for one in changes)
     page.heading(f"{name}: {', '.join((*renamed, *change.kinds))}")
     for one in change.fields:
         _view_field(page, one)
@@ -79,6 +90,8 @@ def _places(places: tuple[int, ...]) -> str:
 
 def _version(found: ConstitutionDiff) -> str:
     advice = found.version
+    if any(one.field == "name" for one in found.about):
+        return f"{advice.old} -> {advice.new}, of another name: no step is asked for"
     if advice.step is None:
         return f"{advice.old} -> {advice.new}; nothing changed that asks for another one"
     if advice.enough:
