@@ -162,3 +162,20 @@ def test_the_page_says_it_under_the_verdict_and_blames_no_model_for_a_script(tmp
     page = report(folder).read_text("utf-8")
     assert "Harmlessness was bought" not in page
     assert page.index("A scripted model answered: no figure") < page.index("A scripted model took part")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "said"),
+    [
+        ("long answer " * 9, "short", "it is the longer one in 40 of 40 preferences, and by length alone one would be"),
+        ("short", "long answer " * 9, "it is the shorter one in 40 of 40 preferences"),
+        ("even", "same", ""),
+    ],
+)
+def test_length_that_tells_the_chosen_answer(data: RunData, chosen: str, rejected: str, said: str) -> None:
+    """A model that can learn the choice from length may have learnt nothing else; equal lengths tell nothing."""
+    one = _preference(data, 0.9, 0.8).model_copy(update={"chosen": chosen, "rejected": rejected})
+    found = [line for line in _only(data, preferences=_apart(*[one] * 40)) if line.startswith("Length tells")]
+    assert len(found) == bool(said)
+    assert all(said in line and "in 100.0 % of draws" in line for line in found)
+    assert not any(line.startswith("Length tells") for line in _only(data, preferences=_apart(*[one] * 20)))

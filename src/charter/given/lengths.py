@@ -62,7 +62,11 @@ def length_confound(pairs: Iterable[Pair], *, unit: Unit = "characters") -> Leng
         pairs: of any source.
         unit: what is counted. Words are what stands between white space: languages that put none have none.
     """
-    lengths = [_lengths(pair, unit) for pair in pairs if pair.intended is not None]
+    return compare_lengths([_lengths(pair, unit) for pair in pairs if pair.intended is not None], unit)
+
+
+def compare_lengths(lengths: Sequence[tuple[int, int]], unit: Unit = "characters") -> LengthConfound | None:
+    """Measure the same from the lengths of chosen and rejected answers; None where there are none."""
     if not lengths:
         return None
     n_longer = sum(chosen > rejected for chosen, rejected in lengths)

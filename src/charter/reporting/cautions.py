@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
+from charter.given.lengths import compare_lengths
 from charter.records import Response
 from charter.reporting import wording
 from charter.reporting.label_quality import both_orders
@@ -22,6 +23,8 @@ POSITION_SHARE = 0.5
 LEAST_SURE = 0.55
 #: One answer in five that is cut: classes and lengths are then of beginnings.
 CUT_SHARE = 0.2
+#: By length alone one would be right this much more or less often than by a coin.
+LENGTH_TELLS = 0.1
 #: Wilson's interval of a rate of one half reaches 17 points to either side at 30 rows.
 LEAST_ROWS = 30
 
@@ -35,7 +38,7 @@ _HELD_OUT_BY = {
 
 def cautions(data: RunData) -> tuple[str, ...]:
     """Say what a reader of the figures must know of how they came about; empty where nothing is amiss."""
-    lines = (_scripted(data), _position(data), _unsure(data), _cut(data), _few_rows(data))
+    lines = (_scripted(data), _position(data), _unsure(data), _lengths(data), _cut(data), _few_rows(data))
     return tuple(line for line in lines if line)
 
 
@@ -123,6 +126,18 @@ def _unsure(data: RunData) -> str:
         "The judge can hardly tell responses apart: the mean probability of the side it prefers is "
         f"{sure:.2f} (0.5: it cannot) over {wording.count(len(data.preferences))} preferences. Its labels carry "
         "little: take a stronger judge, or pairs that differ more."
+    )
+
+
+def _lengths(data: RunData) -> str:
+    found = compare_lengths([(len(one.chosen), len(one.rejected)) for one in data.preferences])
+    if found is None or found.n < LEAST_ROWS or abs(found.auc - 0.5) <= LENGTH_TELLS:
+        return ""
+    which, n = ("longer", found.n_longer) if found.auc > 0.5 else ("shorter", found.n_shorter)
+    return (
+        f"Length tells the chosen answer: it is the {which} one in {wording.count(n)} of {wording.count(found.n)} "
+        f"preferences, and by length alone one would be right in {wording.value(max(found.auc, 1 - found.auc), 'rate')} of draws (50 % if it "
+        "told nothing). What was learnt may be length: balance given pairs (pairs.balance_lengths), or bring others."
     )
 
 
