@@ -167,7 +167,7 @@ def test_the_page_says_it_under_the_verdict_and_blames_no_model_for_a_script(tmp
 @pytest.mark.parametrize(
     ("chosen", "rejected", "said"),
     [
-        ("long answer " * 9, "short", "it is the longer one in 40 of 40 preferences, and by length alone one would be"),
+        ("long answer " * 9, "short", "it is the longer one in 40 of 40 preferences"),
         ("short", "long answer " * 9, "it is the shorter one in 40 of 40 preferences"),
         ("even", "same", ""),
     ],
@@ -177,5 +177,5 @@ def test_length_that_tells_the_chosen_answer(data: RunData, chosen: str, rejecte
     one = _preference(data, 0.9, 0.8).model_copy(update={"chosen": chosen, "rejected": rejected})
     found = [line for line in _only(data, preferences=_apart(*[one] * 40)) if line.startswith("Length tells")]
     assert len(found) == bool(said)
-    assert all(said in line and "in 100.0 % of draws" in line for line in found)
+    assert all(said in line and "by length alone one would be right in 100.0" in line for line in found)
     assert not any(line.startswith("Length tells") for line in _only(data, preferences=_apart(*[one] * 20)))

@@ -24,7 +24,7 @@ LEAST_SURE = 0.55
 #: One answer in five that is cut: classes and lengths are then of beginnings.
 CUT_SHARE = 0.2
 #: By length alone one would be right this much more or less often than by a coin.
-LENGTH_TELLS = 0.1
+LENGTH_TELLS, EVEN = 0.1, 0.5
 #: Wilson's interval of a rate of one half reaches 17 points to either side at 30 rows.
 LEAST_ROWS = 30
 
@@ -131,13 +131,14 @@ def _unsure(data: RunData) -> str:
 
 def _lengths(data: RunData) -> str:
     found = compare_lengths([(len(one.chosen), len(one.rejected)) for one in data.preferences])
-    if found is None or found.n < LEAST_ROWS or abs(found.auc - 0.5) <= LENGTH_TELLS:
+    if found is None or found.n < LEAST_ROWS or abs(found.auc - EVEN) <= LENGTH_TELLS:
         return ""
-    which, n = ("longer", found.n_longer) if found.auc > 0.5 else ("shorter", found.n_shorter)
+    which, n = ("longer", found.n_longer) if found.auc > EVEN else ("shorter", found.n_shorter)
+    right = wording.value(max(found.auc, 1 - found.auc), "rate")
     return (
         f"Length tells the chosen answer: it is the {which} one in {wording.count(n)} of {wording.count(found.n)} "
-        f"preferences, and by length alone one would be right in {wording.value(max(found.auc, 1 - found.auc), 'rate')} of draws (50 % if it "
-        "told nothing). What was learnt may be length: balance given pairs (pairs.balance_lengths), or bring others."
+        f"preferences, and by length alone one would be right in {right} of draws (50 % if it told nothing). What was "
+        "learnt may be length: balance given pairs (pairs.balance_lengths), or bring others."
     )
 
 
