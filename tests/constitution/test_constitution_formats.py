@@ -25,6 +25,7 @@ from charter.constitution.formats import (
     principle_questions,
     read_source,
 )
+from charter.constitution.formats.markers import read_comparison
 from charter.constitution.formats.plain_text import PROSE
 from charter.constitution.formats.registry import semantic_version
 from charter.constitution.reading import read_constitution
@@ -166,6 +167,25 @@ def test_answer_improvement_examples(tmp_path: Path) -> None:
     assert judged.question == "Which response names the wind?"
     assert (judged.a, judged.b) == ("Yes.", "Yes, the wind is low.\n\nMind the tide.")
     assert (judged.reasoning, judged.answer) == ("Only (B) names it.", "B")
+
+
+@pytest.mark.parametrize(
+    ("before", "messages", "question"),
+    [
+        ("H: a\n\nA: b\n\nH: c", ["a", "b", "c"], ""),
+        ("H: a\n\nmore of a\n\nWhich one?", ["a\n\nmore of a"], "Which one?"),
+        ("H: a\n\nWhich one?\n\nOptions:", ["a"], "Which one?"),
+        ("H: a\n{}", ["a"], ""),
+        ("No turns\n\nWhich one?", ["No turns"], "Which one?"),
+    ],
+)
+@pytest.mark.parametrize("options", ["\n(A) [[[x]]]\n(B) [[[y]]]", "\n (A) x\n (B) y\n"])
+def test_comparisons_are_taken_apart(before: str, messages: list[str], question: str, options: str) -> None:
+    """The last paragraph that is no turn is the question; brackets around options may be missing."""
+    found = read_comparison(f"The following conversation:\n\n{before}{options}")
+    assert found
+    assert ([one.content for one in found.messages], found.question) == (messages, question)
+    assert (found.a, found.b) == ("x", "y")
 
 
 def test_a_principle_list_with_titles(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ _PASSED_OVER = frozenset(
     re.findall(
         r"\w+",
         "a an and any are as assistant assistants at be by choose compare critique discuss does explain for from given "
-        "human i identify if in is it its last make me my of on one or please prefer preceding revise rewrite say select "
-        "so response responses s than that the their them these this those to was way ways what where whether which "
-        "who will with you your",
+        "human i identify if in is it its last make me my of on one or please prefer preceding revise rewrite say "
+        "select so response responses s than that the their them these this those to was way ways what where whether "
+        "which who will with you your",
     )
 )
 

@@ -234,7 +234,7 @@ class _Outline:
         category = ""
         for block in self.blocks:
             if block.kind == "heading":
-                category = "" if block is title else block.text
+                category = block.text  # no principle stands under the title
             elif block.kind == kind and block.text.strip():
                 principles.append({**_titled(block.text), "category": category})
             elif block.text.strip():
