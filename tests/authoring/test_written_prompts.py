@@ -10,7 +10,7 @@ import pytest
 from authoring_examples import AXES, CONSTITUTION, row, rows_json, writer
 from charter.authoring.coverage import Axes
 from charter.authoring.helpful import TASKS, helpful_subjects, write_helpful
-from charter.authoring.red_team import red_team_subjects, write_red_team
+from charter.authoring.red_team import FIELDS, red_team_subjects, write_red_team
 from charter.authoring.written import WrittenBatch, WrittenPrompt, settle_written, write_rows
 from charter.engines.base import CompletionRequest
 from charter.engines.scripted import ScriptedEngine
@@ -90,6 +90,7 @@ def test_hostile_answers_are_counted_and_stop_nothing() -> None:
     ("fields", "reason"),
     [
         ({"prompt": "Who?"}, "a prompt of one or two words"),
+        ({"aligned": f"{FIELDS[1].about.capitalize()}."}, "the request, copied"),
         ({"aligned": "She does.", "misaligned": "she does"}, "two fields that say the same"),
         ({"misaligned": "No no no no no no. " * 30}, "a text that goes round in circles"),
     ],

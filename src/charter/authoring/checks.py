@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from charter.authoring.answers import TextField
 from charter.prompts.grouping import normalise_text
 from charter.text_quality.repetition import is_repetitive
 
@@ -15,17 +16,20 @@ def shown_prompts(prompts: Iterable[str]) -> frozenset[str]:
     return frozenset(map(normalise_text, prompts))
 
 
-def row_fault(row: Mapping[str, str], shown: frozenset[str]) -> str | None:
+def row_fault(row: Mapping[str, str], shown: frozenset[str], fields: Sequence[TextField]) -> str | None:
     """Say why a row is no use, if it is none.
 
     Args:
         row: its fields, of which ``prompt`` is one.
         shown: the prompts of the worked examples (see ``shown_prompts``).
+        fields: what the model was told of each field, which small models give back.
     """
     texts = {name: normalise_text(text) for name, text in row.items()}
     prompt = texts["prompt"]
     if prompt in shown:
         return "an example, copied"
+    if any(normalise_text(one.about) in texts[one.name] for one in fields):
+        return "the request, copied"
     if len(row["prompt"].split()) < _MIN_WORDS and row["prompt"].isascii():  # scripts without spaces have long words
         return "a prompt of one or two words"
     if len(set(texts.values())) < len(texts):

@@ -61,7 +61,9 @@ async def write_helpful_one(brief: Brief, engine: Engine, writing: HelpfulWritin
     """
     shown = shown_prompts(example.rows[0]["prompt"] for example in writing.examples)
     asked = helpful_request(brief, writing)
-    answered = await ask_for_rows(engine, asked, writing.asking, brief.id, partial(row_fault, shown=shown))
+    answered = await ask_for_rows(
+        engine, asked, writing.asking, brief.id, partial(row_fault, shown=shown, fields=FIELDS)
+    )
     if not answered.rows:
         return Filtered(malformed(answered.reason))
     written = tuple(

@@ -91,7 +91,9 @@ async def write_red_team_one(
     """
     asked = red_team_request(brief, constitution, writing)
     shown = shown_prompts(example.rows[0]["prompt"] for example in writing.examples)
-    answered = await ask_for_rows(engine, asked, writing.asking, brief.id, partial(row_fault, shown=shown))
+    answered = await ask_for_rows(
+        engine, asked, writing.asking, brief.id, partial(row_fault, shown=shown, fields=writing.fields)
+    )
     if not answered.rows:
         return Filtered(malformed(answered.reason))
     return WrittenBatch(
