@@ -60,8 +60,8 @@ class ExamplesChange(Record):
 class VersionAdvice(Record):
     """Which step of the version the change asks for (https://semver.org), why, and whether it was taken.
 
-    ``step`` is None where nothing changed. ``least`` is the lowest version that would do. A constitution of another name
-    has versions of its own, of which any is enough.
+    ``step`` is None where nothing changed. ``least`` is the lowest version that would do. A constitution of another
+    name has versions of its own, of which any is enough.
     """
 
     old: str
