@@ -83,8 +83,6 @@ def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     """Find values that do less than they seem to; the place of each, and what is to be said of it, with the remedy."""
     yield from _openings(recipe)
     yield from _cut_texts(recipe)
-    if recipe.pairs.balance_lengths is not None and recipe.pairs.given is None:
-        yield ("pairs", "balance_lengths"), "does nothing without pairs.given; take it out"
     if recipe.evaluate.judge_adherence and not recipe.evaluate.probes:
         yield ("evaluate", "judge_adherence"), "does nothing without evaluate.probes; take it out"
 

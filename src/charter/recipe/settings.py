@@ -115,8 +115,8 @@ class GenerateSettings(Settings):
     axes: str | None = Field(default=None, description="a file of settings, registers, lengths, languages, categories")
     few_shots: str | None = Field(default=None, description="a file of worked examples in place of our own")
     texts: str | None = Field(default=None, description="a file with another wording of the requests")
-    temperature: float = Field(default=0.8, ge=0.0)
-    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    temperature: float = Field(default=0.7, ge=0.0)
+    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
     max_tokens: int = Field(default=384, ge=1, description="for each prompt that is asked for, at most")
     near_duplicates: float = Field(default=0.7, gt=0.0, le=1.0, description="prompts this alike are written once")
 
