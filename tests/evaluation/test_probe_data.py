@@ -16,7 +16,7 @@ from charter.evaluation.probe_loading import load_probes
 from charter.prompts.grouping import normalise_text
 from charter.prompts.near_duplicates import find_near_duplicates
 
-EACH_PRINCIPLE_HAS = {"south_africa": 3, "romania": 3, "educational": 2}
+EACH_PRINCIPLE_HAS = {"south_africa": 3, "romania": 3, "educational": 2, "wellbeing": 1, "honest": 1}
 # A tutor's answer is one short question, so that its probes are short.
 ANSWER_WORDS = {"educational": (9, 35)}
 REFUSALS = re.compile(
@@ -66,8 +66,9 @@ def first_word(text: str) -> list[str]:
 
 def few_shot_turns(constitution: Constitution) -> list[str]:
     """Gather what the users of a constitution's examples say."""
-    shots = (*constitution.few_shots.revise, *constitution.few_shots.judge)
-    return [turn.content for shot in shots for turn in shot.messages if turn.role == "user"]
+    shots = constitution.few_shots
+    shown = (*(one.messages for one in shots.revise), *(one.messages for one in shots.judge))
+    return [turn.content for turns in shown for turn in turns if turn.role == "user"]
 
 
 def test_all_files_are_looked_at() -> None:
@@ -132,6 +133,8 @@ def test_words_tell_little(name: str) -> None:
     rows = PROBES[name]
     # Whoever asks says "what" more often: the tutor's answers are told from others by their form as well.
     allowed = 0.5 if name == "educational" else 0.25
+    if len(rows) < 30:
+        allowed += 0.15  # a word or two weigh more among few
     for words, share in ((words_of, allowed), (first_word, 0.6 * allowed)):
         aligned = Counter(chain.from_iterable(words(row.aligned) for row in rows))
         misaligned = Counter(chain.from_iterable(words(row.misaligned) for row in rows))
