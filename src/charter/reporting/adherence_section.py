@@ -10,7 +10,6 @@ from charter.reporting import wording
 from charter.reporting.layout import Column, section, table
 from charter.reporting.markup import Markup, element, join
 from charter.reporting.reading import RunData
-from charter.statistics import ANY_NUMBER, mean_interval
 
 _FIGURES = ("adherence", "adherence_margin", "judged_adherence")
 _LEAD = (
@@ -69,28 +68,30 @@ def _principles(data: RunData, constitution: str, models: Sequence[str]) -> Mark
     if not probed:
         return None
     principles = list(dict.fromkeys(row.prompt.principle for row in probed))
-    rows = [
-        [
-            element("code", principle or "no principle named"),
-            *(
-                _principle([row for row in probed if (row.prompt.principle, row.model) == (principle, model)])
-                for model in models
-            ),
-        ]
-        for principle in principles
-    ]
+    rows: list[list[object]] = []
+    for principle in principles:
+        of_model = {
+            model: [row for row in probed if (row.prompt.principle, row.model) == (principle, model)]
+            for model in models
+        }
+        base = of_model[models[0]]
+        name = element("code", principle) if principle else "no principle named"
+        rows.append([name, *(_principle(found, base) for found in of_model.values())])
     columns = [Column("Principle"), *(Column(model, numeric=True) for model in models)]
-    return element("details", element("summary", f"Each principle of {constitution}"), table(columns, rows))
+    few = (
+        f"A few probes of a principle bound nothing: look at them in data/probes.parquet. Changes are from {models[0]}."
+    )
+    summary = element("summary", f"Each principle of {constitution}")
+    return element("details", summary, element("p", few, class_="small"), table(columns, rows))
 
 
-def _principle(rows: Sequence[Probed]) -> object:
+def _principle(rows: Sequence[Probed], base: Sequence[Probed]) -> object:
+    """Say in how many probes a model keeps to a principle, by what margin, and how far that is from the base's."""
     if not rows:
         return "not measured"
     n_kept = sum(row.prefers_keeping == 1.0 for row in rows)
-    margins = [row.margin for row in rows]
-    bound = mean_interval(margins, limits=ANY_NUMBER)
-    span = wording.interval(bound.low, bound.high, "score")
-    return join(
-        f"{n_kept} of {len(rows)}",
-        element("span", f"margin {wording.value(fmean(margins), 'score')} ({span})", class_="under"),
-    )
+    margin = fmean(row.margin for row in rows)
+    told = f"margin {wording.value(margin, 'score')}"
+    if rows is not base and {row.probe for row in rows} == {row.probe for row in base}:
+        told += f" ({wording.change(margin - fmean(row.margin for row in base), 'score')})"
+    return join(f"{n_kept} of {len(rows)}", element("span", told, class_="under"))
