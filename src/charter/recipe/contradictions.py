@@ -128,7 +128,7 @@ def _shares(recipe: Recipe) -> Iterator[tuple[Where, str]]:
 
 def _kinds(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     there = recipe.prompts.sources()
-    for kind, share in recipe.pairs.kinds.items():
+    for kind, share in recipe.pairs.kinds.items() if recipe.pairs.n else ():
         sources = recipe.pairs.sources.get(kind)
         if not share:
             continue
@@ -147,7 +147,7 @@ def _kinds(recipe: Recipe) -> Iterator[tuple[Where, str]]:
 
 def _trained_kinds(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     for kind, share in (recipe.dpo.kinds or {}).items():
-        if share and not recipe.pairs.kinds.get(kind):
+        if share and not recipe.pairs.kinds.get(kind) and recipe.pairs.given is None:
             problem = f"'dpo.kinds' gives {kind} {share:g} of the pairs to train on, and 'pairs.kinds' has none of it"
             yield ("dpo", "kinds", kind), f"{problem}; give it a share there, or take it out here"
 
