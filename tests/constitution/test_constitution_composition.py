@@ -209,6 +209,10 @@ def test_depth_and_number_are_bounded(tmp_path: Path) -> None:
             '"kin" is no id or category of the base (categories: manner, form); did',
         ),
         ("[{source: base.yaml, without: [x]}]", 'extends[1].without: "x" is no id or category of the base'),
+        (
+            "[{source: base.yaml, without: [kind, brief]}]",
+            "what is taken over holds no principle, and the file has none",
+        ),
         ("[base.yaml, base.yaml]", 'extends: "base.yaml" is listed twice'),
         ("[{source: base.yaml, weight: 1.0e-324}]", '"weight" is the number 0.0; expected a number above 0'),
         ("[{source: base.yaml, weight: 1.7e308}]", 'weight 1.7e+308 makes the weight of "brief" inf; expected above 0'),

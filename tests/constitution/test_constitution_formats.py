@@ -533,6 +533,31 @@ def test_several_layouts_are_asked_about(tmp_path: Path) -> None:
     assert "(native, registry)" in refusal(tmp_path, native)
 
 
+@pytest.mark.parametrize("layout", ["native", *(layout.name for layout in LAYOUTS)])
+@pytest.mark.parametrize(
+    "text", ["null", "5", '"x"', "true", "[]", "{}", "[5]", '{"a": 5}', '{"criteria": 5}', "# Rules\n\n- Be kind."]
+)
+def test_a_named_layout_that_cannot_be_is_refused_by_name(tmp_path: Path, layout: str, text: str) -> None:
+    """Whatever the file holds, it is read or refused with its name; it is not taken for what it is not."""
+    path = tmp_path / ("my.md" if text.startswith("#") else "my.json")
+    path.write_text(text, "utf-8")
+    if (layout, path.suffix) == ("markdown", ".md"):
+        assert load_constitution(path, layout=layout).ids == ("kind",)
+        return
+    with pytest.raises(ConstitutionError, match=r"my\.(json|md)"):
+        load_constitution(path, layout=layout)
+
+
+def test_a_named_layout_says_what_it_needs(tmp_path: Path) -> None:
+    """The keys of a mapping are no principles, and text is no mapping."""
+    (tmp_path / "my.json").write_text('{"Be kind.": 1}', "utf-8")
+    with pytest.raises(ConstitutionError, match=r"my\.json:1: the file holds a mapping, and markdown needs plain text"):
+        load_constitution(tmp_path / "my.json", layout="markdown")
+    (tmp_path / "my.md").write_text("- Be kind.", "utf-8")
+    with pytest.raises(ConstitutionError, match=r"my\.md:1: the file holds plain text, and native needs a mapping"):
+        load_constitution(tmp_path / "my.md", layout="native")
+
+
 def test_no_layout_lists_what_each_needs(tmp_path: Path) -> None:
     """A file that fits none is told of all."""
     found = refusal(tmp_path, '{"colour": "red"}')

@@ -324,6 +324,38 @@ def test_what_no_text_can_hold_is_refused_by_name(tmp_path: Path) -> None:
     assert path.read_text("utf-8") == "before"
 
 
+@pytest.mark.parametrize(
+    ("layout", "name", "taken"),
+    [
+        ("native", "out.md", "it would be read as markdown"),
+        ("markdown", "out.json", "out.json:1: expected a value"),
+        ("answer-improvement", "out.md", "it would be read as markdown"),
+    ],
+)
+def test_a_name_that_says_another_layout_is_refused(tmp_path: Path, layout: str, name: str, taken: str) -> None:
+    """What is written is recognised again by its file's name and content, or is not written."""
+    with pytest.raises(ConstitutionError, match=f"no file of this name can hold {layout}.*{taken}"):
+        export_constitution(plain(principle("kind")), tmp_path / name, layout=layout)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_that_would_make_a_file_ambiguous_are_refused(tmp_path: Path) -> None:
+    """Metadata is written under its own keys, and one of them may be another layout's mark."""
+    constitution = plain(principle("kind"), metadata={"criteria": ["Which is kinder?"]})
+    with pytest.raises(ConstitutionError, match=r"several ways \(answer-improvement, registry\)"):
+        export_constitution(constitution, tmp_path / "out.json", layout="answer-improvement")
+
+
+@pytest.mark.parametrize("layout", WRITABLE)
+def test_a_file_too_large_to_be_read_again_is_not_written(tmp_path: Path, layout: str) -> None:
+    """A constitution grows as it is written: its requests are spelt out."""
+    with pytest.raises(ConstitutionError, match="would be larger than 5 MB"):
+        export_constitution(
+            plain(principle("kind", text="x" * 5_000_001)), tmp_path / f"out{suffix(layout)}", layout=layout
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_layout_is_refused(tmp_path: Path) -> None:
     """Layouts that are read alone are not written."""
     with pytest.raises(

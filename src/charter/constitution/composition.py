@@ -166,8 +166,8 @@ def on_bases(document: YamlDocument, folder: Path, bases: Sequence[Base]) -> dic
     A file with no principles of its own has those that it inherits.
 
     Raises:
-        ConstitutionError: where bases disagree on a principle that the file does not give itself, and where one without
-            a text has an id that no base gives.
+        ConstitutionError: where bases disagree on a principle that the file does not give itself, where one without a
+            text has an id that no base gives, and where there is no principle at all.
     """
     data = {key: value for key, value in document.data.items() if key != "extends"}
     items = data.get("principles", [] if bases else None)
@@ -180,6 +180,9 @@ def on_bases(document: YamlDocument, folder: Path, bases: Sequence[Base]) -> dic
             message = f'principle "{item["id"]}" has no text, and no base gives one of that id'
             remedy = f"; write its text, or take an id that is inherited{hint(item['id'], inherited)}"
             faults.append((document.line_of(("principles", position)), message + remedy))
+    if bases and not items and not inherited:
+        message = "what is taken over holds no principle, and the file has none; take more over, or write some"
+        faults.append((document.line_of(("extends",)), message))
     if faults:
         raise ConstitutionError(report(document.source, faults))
     completed = [_completed(item, inherited) for item in items]

@@ -12,7 +12,7 @@ import yaml
 from charter.constitution.model import Constitution
 from charter.errors import ConstitutionError
 from charter.files.writing import replace_whole
-from charter.files.yaml_reading import plain_scalar
+from charter.files.yaml_reading import MAX_BYTES, plain_scalar
 
 _PRINCIPLE_KEYS = (
     "id",
@@ -45,13 +45,32 @@ def write_constitution(constitution: Constitution, path: str | Path) -> None:
     The file appears whole or not at all. Empty fields are left out; requests are written even where they were derived.
 
     Raises:
-        ConstitutionError: where the file cannot be written.
+        ConstitutionError: where the file cannot be written, or would be too large to be read again.
     """
     target = Path(path)
+    save_text(native_text(constitution, target), target)
+
+
+def native_text(constitution: Constitution, target: Path) -> str:
+    """Give what a native file of this name holds."""
     data = _plain(constitution)
-    text = _as_json(data) if target.suffix.lower() == ".json" else _as_yaml(data)
+    return _as_json(data) if target.suffix.lower() == ".json" else _as_yaml(data)
+
+
+def save_text(text: str, target: Path) -> None:
+    """Write a constitution's text whole or not at all.
+
+    Raises:
+        ConstitutionError: as ``write_constitution`` does.
+    """
+    content = text.encode("utf-8")
+    if len(content) > MAX_BYTES:
+        raise ConstitutionError(
+            f"{target}: would be larger than {MAX_BYTES // 1_000_000} MB and could not be read again, nothing is "
+            "written; make several constitutions of it"
+        )
     try:
-        replace_whole(target, lambda temporary: temporary.write_bytes(text.encode("utf-8")), shared=True)
+        replace_whole(target, lambda temporary: temporary.write_bytes(content), shared=True)
     except OSError as problem:
         reason = problem.strerror or str(problem)
         raise ConstitutionError(f"{target}: cannot be written ({reason}); check the folder") from problem

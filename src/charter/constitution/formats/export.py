@@ -15,9 +15,8 @@ from charter.constitution.formats.layouts import NATIVE, find_layout
 from charter.constitution.formats.merging import merge
 from charter.constitution.formats.source import parse_source
 from charter.constitution.model import Constitution, Principle, Use
-from charter.constitution.writing import write_constitution
+from charter.constitution.writing import native_text, save_text
 from charter.errors import ConstitutionError
-from charter.files.writing import replace_whole
 
 Uses = Sequence[tuple[int, tuple[Use, ...]]]
 
@@ -27,6 +26,7 @@ _WRITERS: dict[str, Callable[[Constitution], tuple[Any, Uses]]] = {
     "markdown": plain_text.write,
 }
 WRITABLE = (NATIVE, *_WRITERS)
+_SUFFIXES = {NATIVE: ".yaml or .json", "answer-improvement": ".json", "principle-list": ".json", "markdown": ".md"}
 
 _MAX_NAMED = 3
 _ABOUT = ("name", "version", "description", "language", "licence", "bases")
@@ -45,23 +45,38 @@ def export_constitution(constitution: Constitution, path: str | Path, *, layout:
         what is lost, such as ``weight of 2 principles (a, b)``; nothing for the native layout.
 
     Raises:
-        ConstitutionError: where the file cannot be written, or the layout cannot hold the principles at all.
+        ConstitutionError: where the file cannot be written, the layout cannot hold the principles at all, or a file of
+            this name would be read as another layout.
     """
     target = Path(path)
     if layout == NATIVE:
-        write_constitution(constitution, target)
+        text = native_text(constitution, target)
+        _require_recognised(text, target, layout)
+        save_text(text, target)
         return ()
     if layout not in _WRITERS:
         raise ConstitutionError(f'no layout that can be written is called "{layout}" (there are {", ".join(WRITABLE)})')
     data, uses = _WRITERS[layout](constitution)
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, indent=2) + "\n"
     back = _read_back(text, target, layout, len(uses))
-    try:
-        replace_whole(target, lambda temporary: temporary.write_bytes(text.encode("utf-8")), shared=True)
-    except OSError as problem:
-        reason = problem.strerror or str(problem)
-        raise ConstitutionError(f"{target}: cannot be written ({reason}); check the folder") from problem
+    _require_recognised(text, target, layout)
+    save_text(text, target)
     return tuple(_lost(constitution, back, uses))
+
+
+def _require_recognised(text: str, target: Path, layout: str) -> None:
+    """Refuse a file that would be taken for another layout, for its name's end or for keys that it was given."""
+    try:
+        found = find_layout(parse_source(text, target))
+        taken = f"it would be read as {found.name if found else NATIVE}"
+        is_told = (found.name if found else NATIVE) == layout
+    except ConstitutionError as problem:
+        taken, is_told = str(problem), False
+    if not is_told:
+        raise ConstitutionError(
+            f"{target}: no file of this name can hold {layout}, nothing is written: {taken}; end its name in "
+            f"{_SUFFIXES[layout]}, or write another layout"
+        )
 
 
 def _read_back(text: str, target: Path, layout: str, n_principles: int) -> Constitution:

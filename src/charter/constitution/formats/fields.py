@@ -55,9 +55,20 @@ class Fields:
             return ""
         return "" if value is None else str(value)
 
+    def items(self, values: Mapping[str, Any], key: str, path: ValuePath = ()) -> Iterator[tuple[ValuePath, Any]]:
+        """Take a list out, each item with its place; nothing where the key is missing or has no value."""
+        found = values.get(key)
+        if found is None:
+            return
+        if not isinstance(found, list):
+            self.fault((*path, key), f'"{key}" is {shown(found)}; expected a list')
+            return
+        for number, item in enumerate(found):
+            yield (*path, key, number), item
+
     def texts(self, values: Mapping[str, Any], key: str, path: ValuePath = ()) -> Iterator[tuple[ValuePath, str]]:
         """Take a list of texts out, each with its place; nothing where the key is missing or has no value."""
-        for place, item in self._items(values, key, path):
+        for place, item in self.items(values, key, path):
             if isinstance(item, str) and item.strip():
                 yield place, item
             else:
@@ -68,7 +79,7 @@ class Fields:
         self, values: Mapping[str, Any], key: str, path: ValuePath = ()
     ) -> Iterator[tuple[ValuePath, dict[str, Any]]]:
         """Take a list of mappings out, each with its place; nothing where the key is missing or has no value."""
-        yield from self._mappings(self._items(values, key, path))
+        yield from self._mappings(self.items(values, key, path))
 
     def listed(self, data: list[Any]) -> Iterator[tuple[ValuePath, dict[str, Any]]]:
         """Give the mappings of a document that is a list."""
@@ -87,16 +98,6 @@ class Fields:
                 yield place, item
             else:
                 self.fault(place, f"{_step(place)} is {shown(item)}; expected a mapping of keys to values")
-
-    def _items(self, values: Mapping[str, Any], key: str, path: ValuePath) -> Iterator[tuple[ValuePath, Any]]:
-        found = values.get(key)
-        if found is None:
-            return
-        if not isinstance(found, list):
-            self.fault((*path, key), f'"{key}" is {shown(found)}; expected a list')
-            return
-        for number, item in enumerate(found):
-            yield (*path, key, number), item
 
     def _require_finite(self, value: Any, path: ValuePath) -> None:
         if isinstance(value, float) and not math.isfinite(value):

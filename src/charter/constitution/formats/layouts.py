@@ -32,33 +32,50 @@ __all__ = ["LAYOUTS", "NATIVE", "Layout", "find_layout", "is_rows"]
 
 @dataclass(frozen=True)
 class Layout:
-    """A foreign layout: what a file of it needs, what recognises one, and what reads it."""
+    """A foreign layout: what a file of it needs and may hold at all, what recognises one, and what reads it."""
 
     name: str
     needs: str
     recognise: Callable[[SourceFile], bool]
     read: Callable[[SourceFile], Part]
+    takes: tuple[type, ...]
+    takes_text: bool = False
 
+
+_MAPPING, _LIST = (dict,), (list,)
 
 LAYOUTS: tuple[Layout, ...] = (
-    Layout("answer-improvement", answer_improvement.NEEDS, answer_improvement.recognise, answer_improvement.read),
-    Layout("principle-list", principle_list.NEEDS, principle_list.recognise, principle_list.read),
-    Layout("country-config", country.NEEDS_CONFIG, country.recognise_config, country.read_config),
-    Layout("country-few-shots", country.NEEDS_FEW_SHOTS, country.recognise_few_shots, country.read_few_shots),
-    Layout("paper-instructions", paper.NEEDS_INSTRUCTIONS, paper.recognise_instructions, paper.read_instructions),
-    Layout("paper-few-shots", paper.NEEDS_FEW_SHOTS, paper.recognise_few_shots, paper.read_few_shots),
-    Layout("paper-comparisons", paper.NEEDS_COMPARISONS, paper.recognise_comparisons, paper.read_comparisons),
+    Layout(
+        "answer-improvement",
+        answer_improvement.NEEDS,
+        answer_improvement.recognise,
+        answer_improvement.read,
+        _MAPPING,
+    ),
+    Layout("principle-list", principle_list.NEEDS, principle_list.recognise, principle_list.read, _LIST),
+    Layout("country-config", country.NEEDS_CONFIG, country.recognise_config, country.read_config, _MAPPING),
+    Layout("country-few-shots", country.NEEDS_FEW_SHOTS, country.recognise_few_shots, country.read_few_shots, _MAPPING),
+    Layout(
+        "paper-instructions",
+        paper.NEEDS_INSTRUCTIONS,
+        paper.recognise_instructions,
+        paper.read_instructions,
+        _MAPPING,
+    ),
+    Layout("paper-few-shots", paper.NEEDS_FEW_SHOTS, paper.recognise_few_shots, paper.read_few_shots, _LIST + _MAPPING),
+    Layout("paper-comparisons", paper.NEEDS_COMPARISONS, paper.recognise_comparisons, paper.read_comparisons, _LIST),
     Layout(
         "paper-comparison-few-shots",
         paper.NEEDS_COMPARISON_SHOTS,
         paper.recognise_comparison_shots,
         paper.read_comparison_shots,
+        _LIST,
     ),
-    Layout("paper-chain-of-thought", paper.NEEDS_REASONED, paper.recognise_reasoned, paper.read_reasoned_shots),
-    Layout("recipe-style", recipe_style.NEEDS, recipe_style.recognise, recipe_style.read),
-    Layout("markdown", plain_text.NEEDS, plain_text.recognise, plain_text.read),
-    Layout("registry", registry.NEEDS, registry.recognise, registry.read),
-    Layout("traits", traits.NEEDS, traits.recognise, traits.read),
+    Layout("paper-chain-of-thought", paper.NEEDS_REASONED, paper.recognise_reasoned, paper.read_reasoned_shots, _LIST),
+    Layout("recipe-style", recipe_style.NEEDS, recipe_style.recognise, recipe_style.read, _MAPPING),
+    Layout("markdown", plain_text.NEEDS, plain_text.recognise, plain_text.read, _LIST, takes_text=True),
+    Layout("registry", registry.NEEDS, registry.recognise, registry.read, _MAPPING),
+    Layout("traits", traits.NEEDS, traits.recognise, traits.read, _LIST),
 )
 _BY_NAME = {layout.name: layout for layout in LAYOUTS}
 
@@ -67,10 +84,12 @@ def find_layout(source: SourceFile, name: str | None = None) -> Layout | None:
     """Find a file's layout, or take the named one; None stands for our own.
 
     Raises:
-        ConstitutionError: where no layout fits, several do, or none has the name.
+        ConstitutionError: where no layout fits, several do, none has the name, or the file cannot be of the named one.
     """
     if name is not None:
-        return _named(name)
+        layout = _named(name)
+        _require_possible(layout, source)
+        return layout
     if source.data is None and source.text is None:
         return None  # an empty file, which our own reader has the words for
     found = [layout for layout in LAYOUTS if layout.recognise(source) and not _gives_way(layout, source)]
@@ -95,6 +114,22 @@ def _named(name: str) -> Layout | None:
         known = (NATIVE, *_BY_NAME)
         raise ConstitutionError(f'no layout is called "{name}"{hint(name, known)} (there are {", ".join(known)})')
     return _BY_NAME[name]
+
+
+def _require_possible(layout: Layout | None, source: SourceFile) -> None:
+    """Refuse a layout that was named for a file which holds something else from the ground up."""
+    is_text = source.text is not None
+    if layout is None:  # of data our own reader says itself what is wrong with it
+        is_possible = not is_text
+    else:
+        is_possible = layout.takes_text if is_text else isinstance(source.data, layout.takes)
+    if not is_possible:
+        name, needs = (layout.name, layout.needs) if layout else (NATIVE, _NATIVE_NEEDS)
+        held = "plain text" if is_text else shown(source.data)
+        raise ConstitutionError(
+            f"{source.document.where(())}: the file holds {held}, and {name} needs {needs}; name the layout that it "
+            "has, or none"
+        )
 
 
 def _gives_way(layout: Layout, source: SourceFile) -> bool:

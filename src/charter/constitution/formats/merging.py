@@ -27,7 +27,7 @@ def merge(parts: Sequence[Part], name: str, *, renamed: bool = False) -> Constit
     """
     sources = ", ".join(part.source for part in parts)
     if not any(part.principles for part in parts):
-        raise ConstitutionError(f"{sources}: no principles are there, only {_held(parts)}; add a file that holds them")
+        raise ConstitutionError(f"{sources}: no principles are there{_held(parts)}; add a file that holds them")
     _require_own_ids(parts)
     principles = with_ids([principle for part in parts for principle in part.principles])
     passed_over = {"name"} if renamed else set()
@@ -66,13 +66,15 @@ def part_of(constitution: Constitution, source: str) -> Part:
 
 
 def _held(parts: Sequence[Part]) -> str:
+    """Name what is there beside principles."""
     held = {
         "examples of revision": any(part.few_shots.revise for part in parts),
         "examples of judging": any(part.few_shots.judge for part in parts),
         "system texts": any(_full(part.system) for part in parts),
     }
     keys = dict.fromkeys(key for part in parts for key in part.metadata)
-    return ", ".join([*(name for name, is_there in held.items() if is_there), *keys]) or "nothing"
+    names = ", ".join([*(name for name, is_there in held.items() if is_there), *keys])
+    return f", only {names}" if names else ""
 
 
 def _require_own_ids(parts: Sequence[Part]) -> None:

@@ -14,6 +14,7 @@ from charter.constitution.formats.fields import Fields
 from charter.constitution.formats.keys import QUESTIONS
 from charter.constitution.formats.part import Part
 from charter.constitution.formats.source import SourceFile
+from charter.files.yaml_reading import ValuePath
 
 _CRITERIA, _QUESTION, _SCENARIOS = "criteria", "comparative", "scenarios"
 _VERSION = re.compile(
@@ -31,7 +32,7 @@ def recognise(source: SourceFile) -> bool:
 def read(source: SourceFile) -> Part:
     """Read a file of the layout."""
     fields, data = Fields(source.document), source.data
-    principles = [_principle(fields, item, number) for number, item in enumerate(data[_CRITERIA])]
+    principles = [_principle(fields, item, path) for path, item in fields.items(data, _CRITERIA)]
     raw = data.get("version")
     version = semantic_version(raw)
     about = {
@@ -58,8 +59,7 @@ def semantic_version(raw: Any) -> str:
     return ".".join(str(int(part or 0)) for part in found.groups()[:3]) + found[4]
 
 
-def _principle(fields: Fields, item: Any, number: int) -> dict[str, Any]:
-    path = (_CRITERIA, number)
+def _principle(fields: Fields, item: Any, path: ValuePath) -> dict[str, Any]:
     if isinstance(item, dict):
         metadata = fields.rest(item, (_QUESTION, _SCENARIOS), path)
         scenarios = [text for _, text in fields.texts(item, _SCENARIOS, path)]
@@ -68,5 +68,5 @@ def _principle(fields: Fields, item: Any, number: int) -> dict[str, Any]:
             "metadata": {**metadata, **({QUESTIONS: scenarios} if scenarios else {})},
         }
     if not isinstance(item, str) or not item.strip():
-        fields.fault(path, f"criterion {number + 1} is {shown(item)}; expected a text that says what to prefer")
+        fields.fault(path, f"criterion {int(path[-1]) + 1} is {shown(item)}; expected a text that says what to prefer")
     return {"choice_question": item}
