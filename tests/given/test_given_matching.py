@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from charter.given.matching import HELD_OUT, NO_PROMPT, match_prompts
-from charter.records import Pair, Prompt, Split, make_prompt
+from charter.records import Pair, Prompt, Round, Split, Trace, make_prompt
 
 
 def _own(text: str, split: Split = "train", **fields: str) -> Prompt:
@@ -37,3 +37,17 @@ def test_what_the_run_does_not_ask_is_counted() -> None:
     found = match_prompts([_row("Why?"), _row("Who?")], [_own("Why?")])
     assert len(found.rows) == 1
     assert found.left_out == {NO_PROMPT: 1}
+
+
+def test_traces_of_one_prompt_are_numbered_anew() -> None:
+    """Samples of several files, or of prompts that differ in writing alone, are told apart by their numbers."""
+    told = Round(number=1, principle="p", critique_request="", critique="", revision_request="", revision="Kindly.")
+    texts = ("Why?", "why", "Where?", "WHY!")
+    traces = [
+        Trace(id=text, prompt=make_prompt(text, "red_team"), sample=0, initial="Because.", rounds=(told,))
+        for text in texts
+    ]
+    found = match_prompts(traces, [_own("Why?"), _own("Where?")])
+    assert [(row.prompt.text, row.sample) for row in found.rows] == [
+        ("Why?", 0), ("Why?", 1), ("Where?", 0), ("Why?", 2),
+    ]  # fmt: skip

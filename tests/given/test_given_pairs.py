@@ -160,3 +160,16 @@ def test_half_a_surrogate_is_rejected_by_name(tmp_path: Path) -> None:
     loaded = load_pairs(path)
     assert len(loaded.pairs) == 1
     assert "surrogate" in next(iter(loaded.rejected))
+
+
+def test_own_pairs_are_named_by_what_they_hold(tmp_path: Path) -> None:
+    """Two runs number their pairs alike: those of both are read, and none bears the number of a pair that is made."""
+    prompt = make_prompt("Hi?", "helpful")
+    numbered = [
+        Pair(id="pair-1", prompt=prompt, a=a, b="No.", source="on_policy", intended=None) for a in ("Yes.", "Yes!")
+    ]
+    write_table(tmp_path / "pairs.parquet", [*numbered, numbered[0]], Pair)
+    loaded = load_pairs(tmp_path / "pairs.parquet")
+    assert [pair.a for pair in loaded.pairs] == ["Yes.", "Yes!"]
+    assert loaded.rejected == {"exact duplicate": 1}
+    assert len({pair.id for pair in loaded.pairs} | {"pair-1"}) == 3

@@ -191,3 +191,14 @@ def test_own_tables_are_read_as_they_are(tmp_path: Path) -> None:
     write_table(tmp_path / "traces.parquet", [trace], Trace)
     loaded = load_traces(tmp_path / "traces.parquet")
     assert (loaded.layout, loaded.traces) == ("native", (trace,))
+
+
+def test_own_traces_of_two_seeds_are_read(tmp_path: Path) -> None:
+    """Runs of two seeds number their traces alike, and both are kept; one without a round is left out by name."""
+    one = read(tmp_path, {"0": [row("One?")]}).traces[0].model_copy(update={"id": "trace-1"})
+    other = one.model_copy(update={"initial": "Rinse them."})
+    write_table(tmp_path / "traces.parquet", [one, other, one, one.model_copy(update={"rounds": ()})], Trace)
+    loaded = load_traces(tmp_path / "traces.parquet")
+    assert [trace.initial for trace in loaded.traces] == [one.initial, other.initial]
+    assert loaded.traces[0].id == "trace-1" != loaded.traces[1].id
+    assert loaded.rejected == {"exact duplicate": 1, "without a round": 1}

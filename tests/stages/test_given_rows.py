@@ -183,3 +183,22 @@ def test_a_given_file_that_changed_is_noticed(tmp_path: Path, name: str) -> None
     path.write_text(path.read_text("utf-8").replace("number 1", "number one"), "utf-8")
     with pytest.raises(RunError, match=name.replace(".", r"\.")):
         _run(tmp_path)
+
+
+def test_what_a_run_made_can_be_given_to_a_like_run(tmp_path: Path) -> None:
+    """Its pairs and traces stand beside those that are made of the same prompts, each under a name of its own."""
+    made = ("data_dir=null", "revise.n_samples=2", "pairs.n=12", "pairs.kinds={red_team: 0.5, helpful: 0.5}")
+    first = _run(tmp_path / "first", *made)
+    folder = tmp_path / "second"
+    second = _run(
+        folder, *made, f"pairs.given={first / 'data/pairs.parquet'}", f"revise.given={first / 'data/traces.parquet'}"
+    )
+    before, after = (read_table(run / "data/pairs.parquet", Pair) for run in (first, second))
+    assert len({one.id for one in after}) == len(after) > len(before)
+    assert [(one.prompt, one.a, one.b) for one in after if one.source == "given"] == [
+        (one.prompt, one.a, one.b) for one in before
+    ]
+    traces = [read_table(run / "data/traces.parquet", Trace) for run in (first, second)]
+    assert [one.sample for one in traces[0]] == [one.sample for one in traces[1]]
+    preferences = read_table(second / "data/preferences.parquet", Preference)
+    assert {one.pair for one in preferences} == {one.id for one in after}

@@ -28,7 +28,8 @@ def match_prompts(rows: Sequence[RowT], prompts: Iterable[Prompt]) -> Matched[Ro
     """Give each row the run's prompt that asks the same, in whatever case, spacing or punctuation.
 
     A row whose prompt is held out is left out, and so is one whose prompt the run does not have: what is trained on are
-    the run's prompts alone, so that nothing held out comes in by another door.
+    the run's prompts alone, so that nothing held out comes in by another door. Traces of one prompt are numbered anew:
+    they may come from several runs, or from prompts that differ in writing.
 
     Args:
         rows: as they were read.
@@ -41,6 +42,7 @@ def match_prompts(rows: Sequence[RowT], prompts: Iterable[Prompt]) -> Matched[Ro
             own[text] = prompt
     kept: list[RowT] = []
     left_out: Counter[str] = Counter()
+    n_of: Counter[str] = Counter()
     for row in rows:
         found = own.get(normalise_text(row.prompt.text))
         if found is None:
@@ -48,5 +50,7 @@ def match_prompts(rows: Sequence[RowT], prompts: Iterable[Prompt]) -> Matched[Ro
         elif found.split == "evaluation":
             left_out[HELD_OUT] += 1
         else:
-            kept.append(row.model_copy(update={"prompt": found}))
+            number = {"sample": n_of[found.id]} if isinstance(row, Trace) else {}
+            kept.append(row.model_copy(update={"prompt": found, **number}))
+            n_of[found.id] += 1
     return Matched(tuple(kept), dict(left_out))

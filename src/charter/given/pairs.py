@@ -250,7 +250,7 @@ def _of_preference(row: GivenRow) -> Pair:
     a, b = ("chosen", "rejected") if one.chosen_side == "a" else ("rejected", "chosen")
     sides = {"chosen": (one.chosen, one.whole_chosen), "rejected": (one.rejected, one.whole_rejected)}
     return Pair(
-        id=one.pair,
+        id=_own_id(one.prompt, sides[a][0], sides[b][0]),
         prompt=one.prompt,
         a=sides[a][0],
         b=sides[b][0],
@@ -264,7 +264,13 @@ def _of_preference(row: GivenRow) -> Pair:
 
 
 def _of_pair(row: GivenRow) -> Pair:
-    return native_row(row, Pair).model_copy(update={"source": GIVEN})
+    one = native_row(row, Pair)
+    return one.model_copy(update={"id": _own_id(one.prompt, one.a, one.b), "source": GIVEN})
+
+
+def _own_id(prompt: Prompt, a: str, b: str) -> str:
+    """Name a pair by what it holds: the run that made it numbered it, as the run that takes it numbers its own."""
+    return row_id("pair", prompt.id, GIVEN, "ours", a, b)
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def _keep(reading: _Reading, row: GivenRow) -> None:
     """Make a row's trace and keep it, or say why it is left out."""
     note = ""
     if reading.layout == "native":
-        trace = native_row(row, Trace)
+        trace = _native(row, reading.kept)
     else:
         try:
             trace, note = _make(reading, row)
@@ -168,6 +168,17 @@ def _keep(reading: _Reading, row: GivenRow) -> None:
     reading.n_of_prompt[trace.prompt.id] += 1
     if note:
         (reading.doubted if note == DIFFERS else reading.mended).append(Noted(row.place, note))
+
+
+def _native(row: GivenRow, kept: Mapping[str, Trace]) -> Trace:
+    """Read a trace of ours; one whose id another trace has, as in tables of two seeds, is named by what it holds."""
+    trace = native_row(row, Trace)
+    if not trace.rounds:
+        raise RejectedRowError("without a round")
+    if kept.get(trace.id, trace) == trace:
+        return trace
+    told = [one.model_dump(mode="json") for one in trace.rounds]
+    return trace.model_copy(update={"id": row_id("trace", trace.prompt.id, trace.initial, told)})
 
 
 def _reason(error: ValidationError) -> str:
