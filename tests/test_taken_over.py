@@ -84,3 +84,10 @@ def test_a_file_that_is_no_journal_is_named(tmp_path: Path, content: bytes | Non
         (tmp_path / "journal.sqlite").write_bytes(content)
     with pytest.raises(JournalError, match=r"journal\.sqlite"):
         RecordedAnswers(tmp_path / "journal.sqlite")
+
+
+def test_a_run_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A mistyped name is told before the new run has a folder."""
+    with pytest.raises(JournalError, match="nowhere"):
+        _run(tmp_path / "two", answers_of=[tmp_path / "nowhere"])
+    assert [one.name for one in (tmp_path / "two").iterdir()] == ["small.yaml"]

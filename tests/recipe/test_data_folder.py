@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from charter.errors import RecipeError
-from charter.recipe import Recipe, load_recipe
+from charter.recipe import Recipe, dump_recipe, load_recipe
 
 RECIPE = """\
 name: small
@@ -62,3 +62,18 @@ def test_a_folder_without_data_is_refused(tmp_path: Path, name: str, what: str) 
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecipeError, match=rf"'data_dir' is '.*{name}', which {what}; expected one with red_team.json"):
         _load(tmp_path, f"data_dir: ./{name}\n")
+
+
+def test_what_a_run_keeps_needs_the_folder_no_more(tmp_path: Path) -> None:
+    """The resolved recipe names the files: it is read when the folder is gone, and a file that is new there is none."""
+    data = _folder(tmp_path / "data", "sft.json")
+    recipe = _load(tmp_path, "data_dir: data\n")
+    (tmp_path / "run").mkdir()
+    resolved = tmp_path / "run" / "resolved.yaml"
+    resolved.write_text(dump_recipe(recipe, tmp_path / "run"), "utf-8")
+    (data / "preferences.json").write_text("{}", "utf-8")
+    again = load_recipe(resolved)
+    assert again.pairs.given is None
+    assert Path(str(again.revise.given)).samefile(data / "sft.json")
+    data.rename(tmp_path / "elsewhere")
+    assert load_recipe(resolved) == again

@@ -21,7 +21,9 @@ _PLACES = {
 
 
 def use_data_folder(data: dict[str, Any]) -> None:
-    """Put the files of ``data_dir`` into a recipe's values, which are changed.
+    """Put the files of ``data_dir`` into a recipe's values, which are changed, and take it out.
+
+    So what a run keeps of its recipe names the files, and can be read when the folder is elsewhere, or has other files.
 
     Raises:
         RecipeError: where the folder is none, or holds none of the files.
@@ -39,6 +41,7 @@ def use_data_folder(data: dict[str, Any]) -> None:
         if isinstance(inner, dict) and _is_free(inner.get(key)):
             file = str(Path(folder) / name)
             inner[key] = {**inner[key], "source": file} if isinstance(inner.get(key), dict) else file
+    del data["data_dir"]
 
 
 def _is_free(value: Any) -> bool:

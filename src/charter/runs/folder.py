@@ -151,13 +151,14 @@ def open_run(
     Raises:
         RunError: where another process runs on the folder, it belongs to another recipe or other inputs, or the disk
             is full.
+        JournalError: where another run's answers cannot be read.
         ModelError: where a model does not exist, cannot be fetched or must not be loaded.
     """
-    with held(folder) as place:
+    with held(folder) as place, contextlib.ExitStack() as opened:
+        others = [opened.enter_context(RecordedAnswers(other / "journal.sqlite")) for other in answers_of]
         _claim(recipe, folder, recipe_text, on_download)
         place.is_taken = True
-        with Journal(folder / "journal.sqlite") as journal, contextlib.ExitStack() as opened:
-            others = [opened.enter_context(RecordedAnswers(other / "journal.sqlite")) for other in answers_of]
+        with Journal(folder / "journal.sqlite") as journal:
             run = Run(folder, recipe, journal, progress or NoProgress(), stop or threading.Event(), others=others)
             try:
                 yield run

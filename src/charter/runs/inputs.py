@@ -9,6 +9,7 @@ from typing import Any
 from charter.constitution import load_constitution
 from charter.engines.weights import ModelFolder, model_fingerprint
 from charter.errors import RunError
+from charter.files.hub_ids import is_dataset_id
 from charter.prompts.sources import BUILT_IN
 from charter.recipe import Recipe
 from charter.recipe.data_folder import GENERATED
@@ -18,7 +19,9 @@ _MODEL = "model "
 
 
 def fingerprint_files(recipe: Recipe) -> dict[str, str]:
-    """Fingerprint the constitutions, and the files of prompts and of multiple-choice questions, by what they are for.
+    """Fingerprint the constitutions and every file and folder that a run reads, by what they are for.
+
+    Datasets of the hub, which are no file here, have none.
 
     Raises:
         UserError: for a file that is missing or malformed.
@@ -28,7 +31,11 @@ def fingerprint_files(recipe: Recipe) -> dict[str, str]:
     for kind, source in recipe.prompts.sources().items():
         if source.source != GENERATED and Path(source.source).exists():
             found[f"prompts {kind}"] = _source_digest(Path(source.source))
-    return found | {name: _file_digest(Path(file)) for name, file in _files(recipe).items()}
+    return found | {
+        name: _source_digest(Path(file))
+        for name, file in _files(recipe).items()
+        if Path(file).exists() or not is_dataset_id(file)
+    }
 
 
 def fingerprint_models(folders: Mapping[str, ModelFolder | None], names: Mapping[str, str]) -> dict[str, str]:
