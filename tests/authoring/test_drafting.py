@@ -8,7 +8,7 @@ from authoring_examples import CONSTITUTION, writer
 from charter.authoring.draft import Proposal, accept, derived_requests, draft_requests, propose_requests
 from charter.authoring.from_document import draft_principles, merge_principles
 from charter.constitution import Constitution, Principle
-from charter.constitution.derivation import with_derived_requests
+from charter.constitution.derivation import with_derived_fields, with_derived_requests
 from charter.engines.base import CompletionRequest
 
 REQUESTS = {
@@ -39,6 +39,17 @@ def test_only_derived_requests_are_drafted() -> None:
     assert proposals[1].after.choice_question == REQUESTS["choice_question"]
     assert [name for name, _, _ in proposals[1].changed] == ["revision_request", "choice_question"]
     assert derived_requests(proposals[0].after) == ()
+
+
+def test_requests_that_were_derived_from_a_question_are_drafted() -> None:
+    """A layout of questions alone has its requests made of the question; they are as derived as those of a text."""
+    asked = Principle.model_validate(
+        with_derived_fields({"id": "kind", "choice_question": "Which response is kinder?"})
+    )
+    assert derived_requests(asked) == ("critique_request", "revision_request")
+    mapped = draft_requests(Constitution(name="x", principles=(asked,)), writer(json.dumps(REQUESTS)))
+    assert mapped.done[0].critique_request == REQUESTS["critique_request"]
+    assert mapped.done[0].choice_question == ""
 
 
 @pytest.mark.parametrize(

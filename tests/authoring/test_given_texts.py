@@ -46,9 +46,17 @@ def test_a_configuration_is_read_in_any_case(tmp_path: Path) -> None:
     assert not texts.shows_examples(examples=False)
 
 
+def test_the_section_is_found_in_any_case(tmp_path: Path) -> None:
+    """As whoever reads the file for its principles finds it."""
+    path = tmp_path / "config.yaml"
+    path.write_text("Red_Team:\n  Rt_User_Prompt: On {principle}\n", "utf-8")
+    assert read_given_texts(path).user == "On {principle}"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("red_team:\n  VARIANCE: x\n  Variance: y\n", ":3: 'Variance' is there twice, in different case"),
         ("sft: {}", "there is no section 'red_team'"),
         ("red_team:\n  VARIANCE: x\n", ":1: neither RT_USER_PROMPT"),
         ("red_team:\n  RT_USER_PROMPT: [x]\n", ":2: RT_USER_PROMPT is \\['x'\\]; expected a text"),

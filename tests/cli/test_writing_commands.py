@@ -88,7 +88,8 @@ def test_a_country_s_configuration_is_taken(charter: Command, small: Path, place
         (("--form", "xml"), "--form is 'xml'; expected json"),
         (("--few-shots", "none.jsonl"), "none.jsonl: no such file"),
         (("--config", "none.yaml"), "none.yaml: cannot be read"),
-        (("--threshold", "7"), "threshold of near-duplicates is 7"),
+        (("--threshold", "7"), "'--threshold': Input should be less than or equal to 1"),
+        (("--temperature", "inf"), "'--temperature': Input should be less than or equal to 10"),
     ],
 )
 def test_wrong_arguments_are_named(charter: Command, small: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -96,6 +97,7 @@ def test_wrong_arguments_are_named(charter: Command, small: Path, arguments: tup
     done = charter("prompts", "red-team", small, "red.jsonl", *DRY, *arguments)
     assert done.code == 2
     assert message in done.err
+    assert "red_team:" not in done.err  # before the first call
 
 
 def test_targets_that_are_not_ours_are_left_alone(charter: Command, small: Path, place: Path) -> None:
@@ -202,6 +204,47 @@ def test_on_a_terminal_each_change_is_asked_about(  # noqa: PLR0917 - fixtures
     assert (after.principle("privacy").critique_request == "Is it? Or not?") == (typed[0] == "e")
 
 
+def test_what_was_edited_is_told_as_accepted(charter: Command, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON holds the text that was typed, and says that it was taken."""
+    answers = iter(("e", "", "Is it? Or not?", "", "", "n"))
+    monkeypatch.setattr("charter.cli.constitutions.draft._is_terminal", lambda: True)
+    monkeypatch.setattr("charter.cli.console.ask", lambda _: next(answers))
+    done = charter("constitution", "draft", small, "new.yaml", *DRY, "--json")
+    told = json.loads(done.out.splitlines()[-1])["proposals"]
+    assert [one["accepted"] for one in told] == [True, False]
+    assert [after for name, _, after in told[0]["changed"] if name == "critique_request"] == ["Is it? Or not?"]
+
+
+def test_another_merging_does_not_go_on(charter: Command, place: Path) -> None:
+    """Requests are recorded by id, and ids follow from what was merged."""
+    (place / "village.md").write_text("Nobody eats alone here.\n\nThe river is ours.\n", "utf-8")
+    command = ("constitution", "draft", "new", "village.yaml", "--from-document", "village.md", *DRY, "--yes")
+    assert charter(*command).code == 0
+    again = charter(*command, "--threshold", "0.3")
+    assert (again.code, "was begun with another --threshold" in again.err) == (2, True)
+
+
+def test_rows_that_a_passage_lost_are_counted(charter: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their reason; those of all passages together."""
+    row = {"title": "River", "text": "The assistant keeps it clean.", "category": "water", "quotation": "The river is"}
+    answer = json.dumps([row, {**row, "text": ""}, {**row, "quotation": "Not said"}])
+    monkeypatch.setattr("charter.authoring.dry_run.dry_answer", lambda _: answer)
+    (place / "village.md").write_text("The river is ours.\n\nThe river is old.\n", "utf-8")
+    done = charter(
+        "constitution",
+        "draft",
+        "new",
+        "village.yaml",
+        "--from-document",
+        "village.md",
+        "--passage",
+        "200",
+        *DRY,
+        "--yes",
+    )
+    assert "left out: 1 a quotation that is not in the document; 1 'text' is empty" in done.out
+
+
 def test_principles_are_drafted_from_a_document(charter: Command, place: Path) -> None:
     """Each names the document and the words that it comes from."""
     document = "Nobody eats alone here.\n\nThe river is ours.\n"
@@ -228,7 +271,7 @@ def test_principles_are_drafted_from_a_document(charter: Command, place: Path) -
         (("small.yaml", "x.txt"), "expected .yaml or .yml or .json"),
         (("small.yaml", "x.yaml", "--from-document", "none.md"), "none.md: cannot be read"),
         (("small.yaml", "x.yaml", "--from-document", "empty.md"), "empty.md: is empty"),
-        (("small.yaml", "x.yaml", "--from-document", "binary.md"), "binary.md: is not UTF-8"),
+        (("small.yaml", "x.yaml", "--from-document", "binary.md"), "binary.md:1: byte 0xff is not UTF-8"),
     ],
 )
 def test_wrong_drafts_are_named(

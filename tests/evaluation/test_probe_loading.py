@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from charter.constitution import load_constitution
+from charter.constitution import load_constitution, write_constitution
 from charter.errors import ConstitutionError, PromptError
 from charter.evaluation.probe_loading import load_probes
 from charter.files.tables import write_table
@@ -120,6 +120,20 @@ def test_pairs_without_a_better_side_are_left_out(kitchen: str, tmp_path: Path) 
     loaded = load_probes(kitchen, str(source))
     assert [pair.id for pair in loaded.probes.pairs] == ["told"]
     assert loaded.left_out == {"neither answer is meant to be the better": 1}
+
+
+def test_probes_of_no_principle_are_left_out(kitchen: str, tmp_path: Path) -> None:
+    """A constitution that took a built-in's name and few of its principles is asked after those alone."""
+    own = tmp_path / "own.yaml"
+    educational = load_constitution("educational")
+    write_constitution(educational.model_copy(update={"principles": educational.principles[:2]}), own)
+    loaded = load_probes(str(own))
+    assert {pair.prompt.principle for pair in loaded.probes.pairs} == set(educational.ids[:2])
+    assert loaded.left_out == {"of no principle that the constitution has": 36}
+    unnamed = {key: value for key, value in _row(2).items() if key != "principle"}
+    assert load_probes(kitchen, _write(tmp_path, _row(1), unnamed)).left_out == {
+        "of no principle that the constitution has": 1
+    }
 
 
 def test_no_probe_left(kitchen: str, tmp_path: Path) -> None:

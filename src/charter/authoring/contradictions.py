@@ -7,8 +7,8 @@ and said so.
 
 from __future__ import annotations
 
+import heapq
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from itertools import combinations
 
 from charter.constitution import Constitution, Principle
 from charter.constitution.lint import Finding
+from charter.constitution.lint.wording import content_words, shared
 from charter.engines.base import Choice, ChoiceRequest, Engine
 from charter.errors import CapabilityError, EngineError
 from charter.records import Message, Record
@@ -135,19 +136,16 @@ def select_pairs(principles: Sequence[Principle], max_pairs: int) -> tuple[Princ
 
     Two principles can only contradict each other where they speak of the same: one category, or words in common.
     """
-    pairs = [PrinciplePair(first, second) for first, second in combinations(principles, 2)]
-    if len(pairs) <= max_pairs:
-        return tuple(pairs)
-    words = {principle.id: _words(principle.text) for principle in principles}
+    words = [content_words(principle.text) for principle in principles]
 
-    def nearness(place: int) -> tuple[bool, float, int]:
-        first, second = pairs[place].first, pairs[place].second
-        either = words[first.id] | words[second.id]
-        shared = len(words[first.id] & words[second.id]) / len(either) if either else 0.0
-        return bool(first.category) and first.category == second.category, shared, -place
+    def nearness(places: tuple[int, int]) -> tuple[bool, float]:
+        first, second = (principles[place] for place in places)
+        share = shared(words[places[0]], words[places[1]])
+        return bool(first.category) and first.category == second.category, share
 
-    nearest = sorted(range(len(pairs)), key=nearness, reverse=True)[:max_pairs]
-    return tuple(pairs[place] for place in sorted(nearest))
+    # A constitution of thousands has millions of pairs: never all of them are held at once.
+    nearest = heapq.nlargest(max_pairs, combinations(range(len(principles)), 2), key=nearness)
+    return tuple(PrinciplePair(principles[first], principles[second]) for first, second in sorted(nearest))
 
 
 def _finding(one: Contradiction) -> Finding:
@@ -181,7 +179,3 @@ def _p_first(reading: Choice, min_option_mass: float) -> float | None:
     if math.isnan(margin):
         raise EngineError(f"the log-probabilities {reading.logprobs} cannot be compared")
     return 1.0 / (1.0 + math.exp(min(margin, 700.0)))  # exp overflows past 709
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(word for word in re.findall(r"\w+", text.casefold()) if len(word) > 3)

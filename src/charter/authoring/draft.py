@@ -17,7 +17,7 @@ from charter.authoring.few_shots import own_examples, worked_examples
 from charter.authoring.structured import Asked, Asking, LayoutName, WorkedExample, ask_for_rows
 from charter.authoring.written import malformed
 from charter.constitution import Constitution, Principle, check_constitution
-from charter.constitution.derivation import DERIVATIONS
+from charter.constitution.derivation import DERIVATIONS, derived_fields
 from charter.engines.base import Engine
 from charter.records import Record
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
@@ -142,8 +142,8 @@ def draft_requests(
 
 
 def derived_requests(principle: Principle) -> tuple[str, ...]:
-    """Name the requests of a principle that are those derived from its text by rule."""
-    return tuple(name for name, derive in DERIVATIONS.items() if getattr(principle, name) == derive(principle.text))
+    """Name the requests of a principle that a rule made, of its text or of another request."""
+    return tuple(name for name in derived_fields(principle) if name in DERIVATIONS)
 
 
 def propose_requests(constitution: Constitution, drafted: Iterable[DraftedRequests]) -> tuple[Proposal, ...]:

@@ -7,8 +7,6 @@ say nearly the same are merged, and keep every passage.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from charter.authoring.structured import Asked, Asking, LayoutName, WorkedExampl
 from charter.authoring.written import malformed
 from charter.constitution import Principle
 from charter.constitution.derivation import with_derived_requests
+from charter.constitution.formats.ids import slug
 from charter.engines.base import Engine
 from charter.prompts.near_duplicates import DEFAULT_THRESHOLD, find_near_duplicates
 from charter.records import Record
@@ -50,7 +49,6 @@ _SYSTEM = (
 )
 _PASSAGE = "passage"
 _NOT_THERE = "a quotation that is not in the document"
-_ID_LENGTH = 40
 
 
 class DraftedPrinciple(Record):
@@ -197,8 +195,7 @@ class _Ids:
         self._taken = Counter(taken)
 
     def make(self, title: str) -> str:
-        plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode("ascii").lower()
-        name = re.sub(r"[^a-z0-9]+", "-", plain)[:_ID_LENGTH].strip("-") or "principle"
+        name = slug([title]) or "principle"
         number, free = 1, name
         while free in self._taken:
             number += 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import PromptError
-from charter.files.yaml_reading import YamlDocument, read_yaml
+from charter.files.yaml_reading import ValuePath, YamlDocument, read_yaml
 
 _SECTION = "red_team"
 _SLOTS = ("principle", "num_rtp_per_call", "few_shot_samples")
@@ -51,18 +51,19 @@ def read_given_texts(path: Path) -> GivenTexts:
     """Read the section ``red_team`` of a country's configuration.
 
     The keys are ``RT_SYSTEM_PROMPT``, ``RT_USER_PROMPT``, ``RT_USER_PROMPT_FEW_SHOT``, ``VARIANCE`` and
-    ``RT_NUM_RTP_PER_CALL``, in any case; any may be missing or empty, but one of the two user prompts.
+    ``RT_NUM_RTP_PER_CALL``, in any case, as the section's is; any may be missing or empty, but one of the two user
+    prompts.
 
     Raises:
         PromptError: naming the file, the line and what is wrong.
     """
     document = read_yaml(path, error=PromptError)
-    section = document.data.get(_SECTION) if isinstance(document.data, dict) else None
+    place, section = _in_any_case(document, document.data, ()).get(_SECTION.upper(), ((_SECTION,), None))
     if not isinstance(section, dict):
         raise PromptError(
             f"{path}:1: there is no section '{_SECTION}'; expected RT_SYSTEM_PROMPT, RT_USER_PROMPT ... in it"
         )
-    given = {key.upper(): (key, value) for key, value in section.items()}
+    given = _in_any_case(document, section, place)
     texts = GivenTexts(
         system=_text(document, given, "RT_SYSTEM_PROMPT"),
         user=_text(document, given, "RT_USER_PROMPT"),
@@ -72,25 +73,34 @@ def read_given_texts(path: Path) -> GivenTexts:
     )
     if not (texts.user or texts.user_few_shot):
         raise PromptError(
-            f"{document.where((_SECTION,))}: neither RT_USER_PROMPT nor RT_USER_PROMPT_FEW_SHOT has a text; give one, "
+            f"{document.where(place)}: neither RT_USER_PROMPT nor RT_USER_PROMPT_FEW_SHOT has a text; give one, "
             f"with the slots {', '.join('{' + slot + '}' for slot in _SLOTS)}, or leave out --config"
         )
     return texts
 
 
-def _text(document: YamlDocument, given: Mapping[str, tuple[str, Any]], name: str) -> str:
-    key, value = given.get(name, (name, None))
+def _in_any_case(document: YamlDocument, values: Any, path: ValuePath) -> dict[str, tuple[ValuePath, Any]]:
+    """Give a mapping's values and their places by their keys in capitals; nothing of what is no mapping."""
+    found: dict[str, tuple[ValuePath, Any]] = {}
+    for key, value in values.items() if isinstance(values, dict) else ():
+        place = (*path, key)
+        if key.upper() in found:
+            raise PromptError(f"{document.where(place)}: {key!r} is there twice, in different case; keep one of them")
+        found[key.upper()] = (place, value)
+    return found
+
+
+def _text(document: YamlDocument, given: Mapping[str, tuple[ValuePath, Any]], name: str) -> str:
+    place, value = given.get(name, ((), None))
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise PromptError(f"{document.where((_SECTION, key))}: {key} is {value!r}; expected a text, or nothing")
+        raise PromptError(f"{document.where(place)}: {place[-1]} is {value!r}; expected a text, or nothing")
     return value
 
 
-def _number(document: YamlDocument, given: Mapping[str, tuple[str, Any]], name: str) -> int | None:
-    key, value = given.get(name, (name, None))
+def _number(document: YamlDocument, given: Mapping[str, tuple[ValuePath, Any]], name: str) -> int | None:
+    place, value = given.get(name, ((), None))
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise PromptError(
-            f"{document.where((_SECTION, key))}: {key} is {value!r}; expected a whole number of at least 1"
-        )
+        raise PromptError(f"{document.where(place)}: {place[-1]} is {value!r}; expected a whole number of at least 1")
     return value

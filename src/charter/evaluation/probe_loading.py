@@ -46,7 +46,7 @@ def load_probes(
     kept: list[Pair] = []
     of_principle: Counter[str] = Counter()
     for pair in pairs:
-        reason = _why_not(pair, seen)
+        reason = _why_not(pair, standard, seen)
         if not reason and n is not None and of_principle[pair.prompt.principle] >= n:
             reason = "over the number asked for"
         if reason:
@@ -80,7 +80,9 @@ def _shipped() -> Traversable:
     return resources.files("charter.evaluation") / "probes"
 
 
-def _why_not(pair: Pair, seen: set[str]) -> str:
+def _why_not(pair: Pair, standard: Constitution, seen: set[str]) -> str:
+    if pair.prompt.principle not in standard.ids:
+        return "of no principle that the constitution has"
     if pair.intended is None:
         return "neither answer is meant to be the better"
     return "asks what a training prompt asks" if normalise_text(pair.prompt.text) in seen else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,15 @@ from charter.cli import console
 from charter.cli.chat import EngineName
 from charter.cli.options import AsJson, examples
 from charter.cli.prompting import writing
-from charter.cli.prompting.writing import EngineOption, Form, Model, Seed
+from charter.cli.prompting.held_file import check_target, hold
+from charter.cli.prompting.writing import EngineOption, Form, Model, Seed, Threshold
 from charter.cli.word_difference import word_difference
 from charter.errors import ConstitutionError, EngineError
+from charter.files.yaml_reading import read_text
 
 if TYPE_CHECKING:
     from charter.authoring.draft import Proposal
-    from charter.cli.prompting.writing import Writing
+    from charter.cli.prompting.held_file import Writing
     from charter.constitution import Constitution
 
 _NEW = "new"
@@ -60,7 +63,7 @@ def draft(  # noqa: PLR0917 - the command line names them
     n_per_passage: Annotated[int, typer.Option("--per-passage", min=1, help="Principles of a passage, at most.")] = 3,
     passage: Annotated[int, typer.Option("--passage", min=200, help="Characters of a passage, at most.")] = 3_000,
     form: Form = "json",
-    threshold: Annotated[float, typer.Option("--threshold", help="Principles as similar as this are merged.")] = 0.7,
+    threshold: Threshold = 0.7,
     seed: Seed = 0,
     yes: Annotated[bool, typer.Option("--yes", help="Accept everything.")] = False,
     as_json: AsJson = False,
@@ -74,17 +77,18 @@ def draft(  # noqa: PLR0917 - the command line names them
     from charter.constitution import write_constitution
 
     base = _read_base(source, from_document)
-    writing.check_target(target, (".yaml", ".yml", ".json"))
+    check_target(target, (".yaml", ".yml", ".json"))
     document = "" if from_document is None else _read_document(from_document)
     asking: dict[str, Any] = {"form": writing.choose_form(form), "seed": seed}
     reading: dict[str, Any] = {"n_per_passage": n_per_passage, "max_characters": passage}
     setup = {
         "constitution": "" if base is None else writing.text_digest(base.to_json()),
         "document": writing.text_digest(document),
-        **{f"--{name}".replace("_", "-"): value for name, value in (asking | reading).items()},
+        # Requests are recorded under the principles' ids, and these follow from what is merged.
+        **writing.named_as_options(asking | reading | {"threshold": threshold}),
     }
     begun = {} if base is not None else {"name": target.stem, "description": f"Drafted from {from_document}."}
-    with writing.writing(target, model, engine, setup) as asked:
+    with hold(target, model, engine, setup) as asked:
         drafting = _Drafting(asked, asking, base, begun)
         if from_document is not None:
             drafting.read(document, from_document.name, reading, threshold)
@@ -124,9 +128,11 @@ class _Drafting:
             f"{merged.n_known} known already"
         )
         self._tell_lost("passages without one", mapped.reasons)
-        lost = [f"{n} {reason}" for draft in mapped.done for reason, n in draft.lost.items() if "quotation" in reason]
+        lost = Counter[str]()
+        for draft in mapped.done:
+            lost.update(draft.lost)
         if lost:
-            self.told.append(f"left out: {'; '.join(lost)}")
+            self.told.append(f"left out: {'; '.join(f'{n} {reason}' for reason, n in lost.most_common())}")
 
     def write_requests(self) -> None:
         """Draft the requests that were derived by rule."""
@@ -171,12 +177,7 @@ def _read_base(source: str, from_document: Path | None) -> Constitution | None:
 
 
 def _read_document(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConstitutionError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise ConstitutionError(f"{path}: is not UTF-8 text (byte {error.start}); save it as text first") from error
+    text = read_text(path, error=ConstitutionError)
     if not text.strip():
         raise ConstitutionError(f"{path}: is empty; give a text to draft principles from")
     return text
@@ -241,9 +242,16 @@ def _tell(
     as_json: bool,
 ) -> None:
     if as_json:
+        accepted = {one.after.id: one for one in chosen}  # which may have been edited
+        told = [accepted.get(one.after.id, one) for one in proposals]
         changes = [
-            {"id": one.after.id, "new": one.before is None, "accepted": one in chosen, "changed": list(one.changed)}
-            for one in proposals
+            {
+                "id": one.after.id,
+                "new": one.before is None,
+                "accepted": one.after.id in accepted,
+                "changed": list(one.changed),
+            }
+            for one in told
         ]
         file = str(place) if chosen else None
         console.write_json({"file": file, "accepted": place == target, "account": account, "proposals": changes})

@@ -9,6 +9,7 @@ import typer
 from charter.cli.chat import EngineName
 from charter.cli.options import AsJson, examples
 from charter.cli.prompting import writing
+from charter.cli.prompting.held_file import check_target, hold
 from charter.cli.prompting.writing import (
     Against,
     Constitution,
@@ -68,39 +69,35 @@ def helpful(  # noqa: PLR0917 - the command line names them
     from charter.constitution import load_constitution
     from charter.seeds import digest
 
-    writing.check_target(target)
-    form_name: Any = writing.choose_form(form)
+    check_target(target)
     domain = load_constitution(constitution)
     shots = writing.read_shots(few_shots, FIELDS)
     axes = writing.read_axes_given(settings, languages)
     given = writing.read_given(against, "helpful")
-    n_call = per_call or (1 if form == "labelled" else 5)
+    asking: dict[str, Any] = {
+        "per_call": per_call or (1 if form == "labelled" else 5),
+        "n_few_shots": n_few_shots,
+        "form": writing.choose_form(form),
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "seed": seed,
+    }
     setup = {
         "constitution": digest([domain.description, [one.text for one in domain.principles]]),
-        "--per-call": n_call,
         "--few-shots": writing.file_digest(few_shots),
-        "--n-few-shots": n_few_shots,
         "--against": writing.file_digest(against),
         "--settings or --languages": digest({key: list(value) for key, value in vars(axes).items()}),
-        "--form": form,
-        "--temperature": temperature,
-        "--max-tokens": max_tokens,
-        "--seed": seed,
+        **writing.named_as_options(asking),
     }
-    with writing.writing(target, model, engine, setup) as asked:
+    with hold(target, model, engine, setup) as asked:
         mapped = write_helpful(
             domain,
             asked.engine,
             n=n,
-            per_call=n_call,
             axes=axes,
             existing=given,
             few_shots=shots,
-            n_few_shots=n_few_shots,
-            form=form_name,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            seed=seed,
+            **asking,
             source=model,
             mapper=asked.mapper,
         )

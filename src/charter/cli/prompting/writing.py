@@ -1,39 +1,22 @@
-"""What the verbs share that have a model write: the model, a journal beside the output, progress, and how it ends."""
+"""What the verbs share that have a model write: their options, what these name, and the account of what was written."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charter.cli import console
 from charter.cli.chat import EngineName
-from charter.cli.progress import make_progress
-from charter.cli.stopping import Stopping
-from charter.errors import CharterError, EngineError, Interrupted, PromptError, RunError
+from charter.errors import EngineError, PromptError
 
 if TYPE_CHECKING:
     from charter.authoring.coverage import Axes
     from charter.authoring.few_shots import Values
     from charter.authoring.written import WrittenSet
-    from charter.engines.base import (
-        Capability,
-        Choice,
-        ChoiceRequest,
-        Completion,
-        CompletionRequest,
-        Engine,
-        Score,
-        ScoreRequest,
-    )
     from charter.records import Prompt, PromptKind
-    from charter.rows import RowMapper
 
 Constitution = Annotated[
     str, typer.Argument(metavar="CONSTITUTION", help="A built-in name, or a file.", show_default=False)
@@ -65,78 +48,12 @@ Settings = Annotated[
 ]
 Languages = Annotated[str, typer.Option("--languages", metavar="L,L", help="Such as en,ro.")]
 Form = Annotated[str, typer.Option("--form", help="json, or labelled: lines that a small model can follow.")]
-Temperature = Annotated[float, typer.Option("--temperature", min=0.0, help="Of every answer.")]
+Temperature = Annotated[float, typer.Option("--temperature", min=0.0, max=10.0, help="Of every answer.")]
 MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="For each prompt that is asked for.")]
 Threshold = Annotated[
-    float, typer.Option("--threshold", help="The least similarity (0.1 to 1) of prompts that count as one.")
+    float, typer.Option("--threshold", min=0.1, max=1.0, help="The least similarity of texts that count as one.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="What the plan and the answers are drawn from.")]
-
-_SETUP = "setup"
-
-
-@dataclass(frozen=True)
-class Writing:
-    """A model to ask, and what maps rows with a journal, progress and the stop flag."""
-
-    engine: Engine
-    mapper: RowMapper
-
-
-@contextlib.contextmanager
-def writing(target: Path, model: str, engine: EngineName, setup: Mapping[str, Any]) -> Iterator[Writing]:
-    """Hold a file that is to be written, with the journal beside it.
-
-    The model is loaded when it is first asked, so that a file which is done is made anew without it.
-
-    Args:
-        target: the file; its journal has the same name with ``.journal`` behind.
-        model: who writes.
-        engine: how it is reached.
-        setup: what determines the answers, by names that a person knows; a journal of another setup is refused.
-
-    Raises:
-        RunError: where the journal is of another setup, or is held by another process.
-    """
-    from charter.store import Journal
-
-    beside = journal_of(target)
-    with _held(target), Stopping() as stopping:
-        try:
-            with Journal(beside) as journal, make_progress() as progress:
-                _check_setup(journal, target, {"model": model, "engine": engine.value, **setup})
-                late = _LateEngine(lambda: _load(model, engine, journal, progress.download))
-                try:
-                    yield Writing(late, _mapper(journal, progress, stopping))
-                finally:
-                    late.close()
-        except CharterError as error:
-            if stopping.received is None:
-                raise
-            console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
-            stopping.end()
-
-
-def journal_of(target: Path) -> Path:
-    """Name the journal beside a file."""
-    return target.with_name(f"{target.name}.journal")
-
-
-def check_target(target: Path, suffixes: Sequence[str] = (".jsonl",)) -> None:
-    """Refuse a file that cannot be written, or that was not written by such a command.
-
-    Raises:
-        RunError: naming the file and what to do.
-    """
-    if target.suffix.lower() not in suffixes:
-        raise RunError(f"{target}: its name ends in {target.suffix!r}; expected {' or '.join(suffixes)}")
-    if not target.parent.is_dir():
-        raise RunError(f"{target}: there is no folder {target.parent}; make it first")
-    if target.exists() and not journal_of(target).exists():
-        raise RunError(
-            f"{target}: is there, and no journal ({journal_of(target).name}) says that this command wrote it; name "
-            "another file, or remove it"
-        )
 
 
 def choose_form(form: str) -> str:
@@ -178,6 +95,18 @@ def text_digest(text: str) -> str:
     from charter.seeds import digest_text
 
     return digest_text(text)
+
+
+def read_shots(path: Path | None, fields: Any) -> tuple[Values, ...] | None:
+    """Read worked examples; None takes our own."""
+    from charter.authoring.few_shots import read_examples
+
+    return None if path is None else read_examples(path, fields)
+
+
+def named_as_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give settings under the names of their options, as a setup tells them."""
+    return {f"--{name.replace('_', '-')}": value for name, value in values.items()}
 
 
 def conclude(target: Path, result: WrittenSet, asked: int, *, as_json: bool) -> None:
@@ -244,99 +173,3 @@ def _and_twins(summary: Mapping[str, Any]) -> str:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 100 else f"{line[:97]}..."
-
-
-def _mapper(journal: Any, progress: Any, stopping: Stopping) -> RowMapper:
-    from charter.rows import map_rows
-
-    return cast("RowMapper", partial(map_rows, journal=journal, progress=progress, stop=stopping.event))
-
-
-def _load(model: str, engine: EngineName, journal: Any, on_download: Any) -> Engine:
-    if engine is EngineName.scripted:
-        from charter.authoring.dry_run import dry_answer
-        from charter.engines.cache import CachedEngine
-        from charter.engines.scripted import ScriptedEngine
-
-        return CachedEngine(ScriptedEngine(dry_answer, script=model), journal)
-    from charter.engines.pool import ModelSpec, Pool
-
-    pool = Pool({"writer": ModelSpec(name=model, engine=cast("Any", engine.value))}, journal, on_download)
-    pool.on_load = lambda name: console.note(f"loading {name}")
-    return pool.engine("writer")
-
-
-class _LateEngine:
-    """An engine that is made when it is first asked something."""
-
-    def __init__(self, make: Callable[[], Engine]) -> None:
-        self._make = make
-        self._made: Engine | None = None
-
-    @property
-    def _engine(self) -> Engine:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
-
-    @property
-    def identity(self) -> str:
-        return self._engine.identity
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        return self._engine.capabilities
-
-    async def complete(self, request: CompletionRequest) -> Completion:
-        return await self._engine.complete(request)
-
-    async def choose(self, request: ChoiceRequest) -> Choice:
-        return await self._engine.choose(request)
-
-    async def score(self, request: ScoreRequest) -> Score:
-        return await self._engine.score(request)
-
-    def close(self) -> None:
-        if self._made is not None:
-            self._made.close()
-
-
-@contextlib.contextmanager
-def _held(target: Path) -> Iterator[None]:
-    import filelock
-
-    path = target.with_name(f".{target.name}.lock")
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise RunError(f"{target}: another process is writing this file; wait for it, or name another") from error
-    except OSError as error:
-        raise RunError(f"{target}: cannot be written ({error.strerror}); name a file in another folder") from error
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        lock.release()
-
-
-def _check_setup(journal: Any, target: Path, setup: Mapping[str, Any]) -> None:
-    """Refuse to go on with rows that other settings gave."""
-    kept = journal.tally(_SETUP)
-    if kept is None:
-        journal.keep_tally(_SETUP, json.dumps(setup, sort_keys=True))
-        return
-    before = json.loads(kept)
-    changed = sorted(name for name in {*before, *setup} if before.get(name) != setup.get(name))
-    if changed:
-        raise RunError(
-            f"{target}: was begun with another {' and another '.join(changed)}; name another file, give the same "
-            f"again, or remove {journal_of(target).name} to begin anew"
-        )
-
-
-def read_shots(path: Path | None, fields: Any) -> tuple[Values, ...] | None:
-    """Read worked examples; None takes our own."""
-    from charter.authoring.few_shots import read_examples
-
-    return None if path is None else read_examples(path, fields)

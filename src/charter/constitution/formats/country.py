@@ -14,6 +14,7 @@ from charter.constitution.formats.keys import FEW_SHOT_PROMPTS, GENERATION
 from charter.constitution.formats.markers import has_rounds
 from charter.constitution.formats.part import Part
 from charter.constitution.formats.source import SourceFile
+from charter.files.yaml_reading import ValuePath
 
 _SECTIONS = ("red_team", "sft", "pref", "principles")
 _SOURCE = "src_principles"
@@ -43,9 +44,13 @@ def read_config(source: SourceFile) -> Part:
         if key.lower() in _SECTIONS and not isinstance(value, dict | None):
             fields.fault((key,), f'"{key}" is no mapping; expected keys such as RT_USER_PROMPT with a text each')
     followed = fields.text(data, _SOURCE, (), default="")
+    generation = {
+        key.lower(): _lowered(fields, value, (key,))
+        for key, value in source.data.items()
+        if key.lower() in _SECTIONS and isinstance(value, dict)
+    }
     fields.rest(source.data, ())
     fields.finish()
-    generation = {name: _lowered(data[name]) for name in _SECTIONS if isinstance(data.get(name), dict)}
     others = {key: value for key, value in source.data.items() if key.lower() not in (_SOURCE, *_SECTIONS)}
     return Part(
         source=source.document.source,
@@ -83,7 +88,11 @@ def is_rows(source: SourceFile) -> bool:
     )
 
 
-def _lowered(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key.lower(): _lowered(item) for key, item in value.items()}
-    return value
+def _lowered(fields: Fields, values: dict[str, Any], path: ValuePath) -> dict[str, Any]:
+    """Write the keys of a mapping, and of those in it, in small letters; two that then are one are a fault."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if key.lower() in found:
+            fields.fault((*path, key), f'"{key}" is there twice, in different case; keep one of them')
+        found[key.lower()] = _lowered(fields, value, (*path, key)) if isinstance(value, dict) else value
+    return found

@@ -73,13 +73,14 @@ def most_alike(sets: Sequence[Collection[str]], least: float) -> Iterator[tuple[
         rarest = sorted(words, key=lambda word: (frequency[word], word))
         rarest = rarest[: len(rarest) - math.ceil(least * len(rarest)) + 1]
         candidates = sorted({earlier for word in rarest for earlier in seen[word]})
-        found = max(((_shared(sets[earlier], words), -earlier) for earlier in candidates), default=(0.0, 0))
+        found = max(((shared(sets[earlier], words), -earlier) for earlier in candidates), default=(0.0, 0))
         if words and found[0] >= least:
             yield -found[1], place, found[0]
         for word in rarest:
             seen[word].append(place)
 
 
-def _shared(first: Collection[str], second: Collection[str]) -> float:
+def shared(first: Collection[str], second: Collection[str]) -> float:
+    """Give the share of the words of both that both have; 0 where there are none."""
     one, other = set(first), set(second)
-    return len(one & other) / len(one | other)
+    return len(one & other) / len(one | other) if one or other else 0.0
