@@ -118,7 +118,7 @@ def test_pairs_without_a_better_side_are_left_out(kitchen: str, tmp_path: Path) 
     source = tmp_path / "pairs.parquet"
     write_table(source, pairs, Pair)
     loaded = load_probes(kitchen, str(source))
-    assert [pair.id for pair in loaded.probes.pairs] == ["told"]
+    assert [(pair.a, pair.b) for pair in loaded.probes.pairs] == [("Boil it.", "Well, well.")]
     assert loaded.left_out == {"neither answer is meant to be the better": 1}
 
 
