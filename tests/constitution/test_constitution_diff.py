@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -154,3 +155,13 @@ def test_it_is_written_and_read() -> None:
     """The answer is a record."""
     found = compare(principle("a", text="Say a.", weight=2.0), principle("d"))
     assert ConstitutionDiff.from_json(found.to_json()) == found
+
+
+def test_many_principles_take_no_long_time() -> None:
+    """Time grows with their number, and not with its square."""
+    old = constitution(*(principle(f"p{n}") for n in range(10_000)))
+    new = constitution(*(principle(f"p{n}") for n in range(5_000, 15_000)))
+    begun = time.perf_counter()
+    found = diff_constitutions(old, new)
+    assert time.perf_counter() - begun < 10
+    assert (len(found.added), len(found.removed)) == (5_000, 5_000)

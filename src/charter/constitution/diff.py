@@ -105,8 +105,9 @@ def diff_constitutions(old: Constitution, new: Constitution) -> ConstitutionDiff
         examples and what is said about the whole; and the step of the version that this asks for.
     """
     renamed = _renamed(old, new)
-    added = tuple(one for one in new.principles if one.id not in {*old.ids, *renamed.values()})
-    removed = tuple(one for one in old.principles if one.id not in {*new.ids, *renamed})
+    there_before, there_after = {*old.ids, *renamed.values()}, {*new.ids, *renamed}
+    added = tuple(one for one in new.principles if one.id not in there_before)
+    removed = tuple(one for one in old.principles if one.id not in there_after)
     changed = tuple(_changed(old, new, renamed))
     system = tuple(_field_changes(old.system, new.system, SystemTexts.model_fields))
     few_shots = tuple(_examples(old.few_shots, new.few_shots))
@@ -131,11 +132,12 @@ def diff_constitutions(old: Constitution, new: Constitution) -> ConstitutionDiff
 
 def _renamed(old: Constitution, new: Constitution) -> dict[str, str]:
     """Pair the ids that are gone with new ones that have the very same text."""
+    before, after = set(old.ids), set(new.ids)
     fresh: dict[str, list[str]] = {}
     for one in new.principles:
-        if one.id not in old.ids:
+        if one.id not in before:
             fresh.setdefault(_bare(one.text), []).append(one.id)
-    gone = [one for one in old.principles if one.id not in new.ids]
+    gone = [one for one in old.principles if one.id not in after]
     return {one.id: fresh[_bare(one.text)].pop(0) for one in gone if fresh.get(_bare(one.text))}
 
 
