@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import time
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,3 +35,18 @@ def test_both_texts_can_be_put_together_again(before: str, after: str) -> None:
 def test_equal_texts_have_no_difference(text: str) -> None:
     """A text against itself is the same all through."""
     assert all(kind == "same" for kind, _ in word_difference(text, text))
+
+
+@pytest.mark.parametrize(("before", "after"), [("x y z", "x Y z"), ("y", "Y"), ("x y", "x"), ("", "Y"), ("x", "x")])
+def test_very_long_texts_take_no_long_time(before: str, after: str) -> None:
+    """They are compared from both ends, and still come back to the character."""
+    words = " ".join(f"w{n % 7}" for n in range(20_000))
+    first, second = (text.replace("x", f"{words} x").replace("z", f"z {words}") for text in (before, after))
+    if "x" not in before:
+        first, second = f"{first} {words}", f"{words} {second}"
+    begun = time.perf_counter()
+    told = list(word_difference(first, second))
+    assert time.perf_counter() - begun < 5
+    assert "".join(text for change, text in told if change != "added") == first
+    assert "".join(text for change, text in told if change != "removed") == second
+    assert all(text for _, text in told)
