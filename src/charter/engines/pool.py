@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from charter.engines.base import Engine
+from charter.engines.base import CompletionRequest, Engine
 from charter.engines.cache import CachedEngine, CompletionMemory
 from charter.engines.downloads import Progress
 from charter.engines.memory import release_memory
@@ -56,9 +56,17 @@ class Pool:
         self._open: dict[ModelSpec, CachedEngine] = {}
         self._used: dict[str, Usage] = {}
 
-    def engine(self, role: str) -> Engine:
-        """Give a role its engine, loading it where it is not there yet."""
-        return self.open(self._roles[role])
+    def engine(self, role: str, reply: Callable[[CompletionRequest], str] | None = None) -> Engine:
+        """Give a role its engine, loading it where it is not there yet; a scripted one writes by ``reply`` if given."""
+        spec = self._roles[role]
+        if reply is None or spec.engine != "scripted":
+            return self.open(spec)
+        spec = replace(spec, name=f"{spec.name}+{reply.__name__}")
+        if spec not in self._open:
+            from charter.engines.scripted import ScriptedEngine
+
+            self._open[spec] = CachedEngine(ScriptedEngine(reply, script=spec.name), self._memory)
+        return self._open[spec]
 
     def trained(self, role: str, adapter: Path) -> Engine:
         """Give a role's model with a trained adapter on it; a scripted model stands for itself, under a new name."""

@@ -50,7 +50,9 @@ def match_prompts(rows: Sequence[RowT], prompts: Iterable[Prompt]) -> Matched[Ro
         elif found.split == "evaluation":
             left_out[HELD_OUT] += 1
         else:
-            number = {"sample": n_of[found.id]} if isinstance(row, Trace) else {}
-            kept.append(row.model_copy(update={"prompt": found, **number}))
+            update: dict[str, object] = {"prompt": found}
+            if isinstance(row, Trace):
+                update["sample"] = n_of[found.id]
+            kept.append(row.model_copy(update=update))
             n_of[found.id] += 1
     return Matched(tuple(kept), dict(left_out))

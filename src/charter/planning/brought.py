@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from charter.evaluation.adherence import Probes
 from charter.evaluation.probe_loading import load_probes
 from charter.given import balance_lengths, length_confound, load_pairs, load_traces
 from charter.given.loaded import Loaded
-from charter.given.matching import match_prompts
+from charter.given.matching import Matched, match_prompts
 from charter.given.pairs import given_pair
 from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
 from charter.planning.stage_plan import Brought
+from charter.planning.unknown import UNKNOWN_TEXT, is_unknown
 from charter.recipe import Recipe
 from charter.recipe.data_folder import GENERATED, find_companion
 from charter.records import Pair, Prompt, Trace
 
-_UNKNOWN = "x" * 200  # an answer that is yet to be written
 _MOST_EVEN = (0.4, 0.6)  # the chance that length alone tells the chosen answer, where no warning is due
 
 
@@ -33,27 +33,44 @@ def look_at_brought(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]
         if loaded is not None:
             matched = match_prompts(loaded.traces, prompts)
             traces = matched.rows
-            _note(report, "revise.given", loaded, matched.left_out)
+            _note(report, "revise.given", loaded, matched, prompts, is_needed=not recipe.revise.n_samples)
     if recipe.pairs.given == GENERATED:
         harmful = [prompt for prompt in prompts if (prompt.kind, prompt.split) == ("red_team", "train")]
-        pairs = tuple(given_pair(prompt, _UNKNOWN, f"{_UNKNOWN}.", seed=recipe.seed) for prompt in harmful)
+        pairs = tuple(given_pair(prompt, UNKNOWN_TEXT, f"{UNKNOWN_TEXT}.", seed=recipe.seed) for prompt in harmful)
     elif (source := recipe.pairs.given) is not None:
         found = report.tried("pairs.given", load_pairs, source, hint=path_hint(source))
         if found is not None:
             matched_pairs = match_prompts(found.pairs, prompts)
             pairs = matched_pairs.rows
-            _note(report, "pairs.given", found, matched_pairs.left_out)
+            _note(report, "pairs.given", found, matched_pairs, prompts, is_needed=not recipe.pairs.n)
             pairs = _look_at_lengths(report, recipe, pairs)
     return Brought(traces, pairs, _probes(report, recipe, prompts))
 
 
-def _note(report: Preflight, about: str, loaded: Loaded, unmatched: Mapping[str, int]) -> None:
-    for reason, n in (*loaded.rejected.items(), *unmatched.items()):
+def _note(
+    report: Preflight,
+    about: str,
+    loaded: Loaded,
+    matched: Matched[Trace] | Matched[Pair],
+    prompts: Sequence[Prompt],
+    *,
+    is_needed: bool,
+) -> None:
+    """Note what a file's rows come to; one of which nothing is used is refused where the run has nothing else."""
+    is_known = not any(is_unknown(prompt) for prompt in prompts if prompt.kind == "red_team")
+    for reason, n in (*loaded.rejected.items(), *(matched.left_out.items() if is_known else ())):
         report.add("note", about, f"{loaded.source}: {n} rows are left out: {reason}")
     for noted, what in ((loaded.mended, "mended"), (loaded.doubted, "doubtful")):
         if noted:
             first = noted[0]
             report.add("warning", about, f"{len(noted)} rows are {what}, the first at {first.place}: {first.reason}")
+    if not is_known:
+        report.add("note", about, "which rows are of the run's prompts is not known before those are there")
+    elif not matched.rows:
+        what = "nothing is left for the stage to do" if is_needed else "the file does nothing"
+        remedy = "name the prompts that its rows are of under 'prompts', or another file"
+        problem = f"no row is of a training prompt of the run, so that {what}; {remedy}"
+        report.add("error" if is_needed else "warning", about, problem)
 
 
 def _look_at_lengths(report: Preflight, recipe: Recipe, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
@@ -76,13 +93,17 @@ def _look_at_lengths(report: Preflight, recipe: Recipe, pairs: tuple[Pair, ...])
 
 def _probes(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> tuple[Probes, ...]:
     trained_on = [prompt for prompt in prompts if prompt.split == "train"]
-    found = []
+    found: list[Probes] = []
     for number, one in enumerate(recipe.evaluate.probes):
         about = f"evaluate.probes.{number}"
         load = partial(load_probes, n=one.n, trained_on=trained_on)
         loaded = report.tried(about, load, one.constitution, one.source, hint=path_hint(one.source))
         if loaded is not None:
-            found.append(loaded.probes)
             for reason, n in loaded.left_out.items():
                 report.add("note", about, f"{n} probes of {loaded.probes.name!r} are left out: {reason}")
+            if any(one.name == loaded.probes.name for one in found):
+                problem = f"the constitution is called {loaded.probes.name!r}, as that of earlier probes is"
+                remedy = "put the rows of both into one file, or give it another name"
+                report.add("error", about, f"{problem}: nobody could tell their figures apart; {remedy}")
+            found.append(loaded.probes)
     return tuple(found)

@@ -28,6 +28,7 @@ from charter.planning.stage_plan import (
     Training,
     answer_tokens,
 )
+from charter.planning.writing import writing_load
 from charter.recipe import Recipe
 from charter.recipe.settings import TrainingSettings
 from charter.records import Pair, PairSource, Prompt, PromptKind, Trace
@@ -92,8 +93,9 @@ def make_plan(
         prompts: for training and evaluation, split already.
         constitution: that is trained for.
         helpful: that judges helpfulness.
-        rates: of the models of the roles ``policy``, ``critic``, ``reviser`` and ``judge``.
-        brought: revisions and pairs of the training prompts, and probes.
+        rates: of the models of the roles ``policy``, ``critic``, ``reviser`` and ``judge``, and of ``red_team`` where
+            prompts are written.
+        brought: revisions and pairs of the training prompts, probes, and what is asked to write prompts.
         n_choices: multiple-choice questions that are asked.
         count: tokens of a text.
     """
@@ -111,7 +113,7 @@ def make_plan(
     made = _pair_plans(given)
     pairs: list[PairPlan | Pair] = [*made, *given.brought.pairs]
     stages = (
-        StagePlan("prompts", len(prompts)),
+        _plan_prompts(given, len(prompts)),
         _plan_revise(given),
         _plan_sft(given),
         _plan_pairs(given, made),
@@ -121,6 +123,13 @@ def make_plan(
         StagePlan("report", 0),
     )
     return Plan(stages, tuple(dict.fromkeys(one.basis for one in rates.values())))
+
+
+def _plan_prompts(given: Given, n_prompts: int) -> StagePlan:
+    """Prompts that are there cost nothing; others are written by a model."""
+    load = writing_load(given.brought.written, given.sizer)
+    n_at_once = sum(one.n for one in given.brought.written)
+    return given.stage("prompts", n_prompts, {"red_team": load} if load.calls else {}, at_once=n_at_once)
 
 
 def _plan_revise(given: Given) -> StagePlan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from charter.files.hub_ids import is_dataset_id
 from charter.planning.brought import look_at_brought
 from charter.planning.findings import Preflight
 from charter.planning.likeness import find_likeness
-from charter.planning.models import KnownModel, look_at
+from charter.planning.models import ALWAYS, KnownModel, look_at
 from charter.planning.needs import list_needs, missing
 from charter.planning.places import confusing_names, path_hint
 from charter.planning.plan import make_plan
 from charter.planning.shortages import find_shortages
 from charter.planning.stage_plan import Brought
+from charter.planning.unknown import is_unknown, unknown_prompt
+from charter.planning.writing import look_at_writing
 from charter.prompts import LoadedPrompts, load_prompts
 from charter.prompts.ids import settle_ids
 from charter.prompts.selection import Selection, select_prompts
@@ -32,14 +34,13 @@ from charter.recipe import Recipe
 from charter.recipe.contradictions import doubts
 from charter.recipe.data_folder import GENERATED
 from charter.recipe.settings import PromptSource
-from charter.records import PromptKind, make_prompt
+from charter.records import PromptKind
 from charter.runs.folder import check_files, check_place, other_specs, role_specs
 from charter.runs.place import check_writable
 from charter.status import STAGE_NAMES
 
 _LITTLE_SPACE = 5_000_000_000  # bytes: what adapters, checkpoints and the journal of a middling run come to
 _UNKNOWN_PROMPTS = 1_000  # of a dataset that is not here, where the recipe sets no number
-_UNKNOWN_TEXT = "x" * 200
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,11 @@ def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> _Input
     selection = _prompts(report, recipe, (constitution, helpful))
     n_choices = _count_choices(report, recipe, (constitution, helpful), selection)
     brought = look_at_brought(report, recipe, selection.prompts) if selection else Brought()
-    return _Inputs(constitution, helpful, selection, brought, n_choices, _models(report, recipe, stages))
+    models = _models(report, recipe, stages)
+    if constitution is not None:
+        look = partial(look_at_writing, recipe, constitution, models["red_team"].capabilities or ALWAYS)
+        brought = replace(brought, written=report.tried("prompts.generate", look) or ())
+    return _Inputs(constitution, helpful, selection, brought, n_choices, models)
 
 
 def _constitution(report: Preflight, about: str, source: str, uses: Sequence[Use]) -> Constitution | None:
@@ -137,7 +142,7 @@ def _prompts(
         return None
     prompts = {kind: one.prompts for kind, one in found.items()}
     numbers = recipe.prompts.numbers()
-    is_whole = not any(one.text.startswith(_UNKNOWN_TEXT) for several in prompts.values() for one in several[:1])
+    is_whole = not any(map(is_unknown, (one for several in prompts.values() for one in several[:1])))
     if not is_whole:  # what stands in for prompts is all alike
         numbers["near_duplicates"] = None
     select = partial(select_prompts, prompts, (first, second), **numbers)
@@ -173,7 +178,7 @@ def _load(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Rec
     n_train, n_held_out = asked if kind == "helpful" else (settings.n_train, settings.n_evaluation)
     n = source.limit or (n_train or _UNKNOWN_PROMPTS) + n_held_out
     report.add("note", about, f"{source.source} is fetched when the run starts; planned as {n} prompts of 50 tokens")
-    return LoadedPrompts(tuple(make_prompt(f"{_UNKNOWN_TEXT}{number}", kind) for number in range(n)), {}, source.source)
+    return LoadedPrompts(tuple(unknown_prompt(kind, number) for number in range(n)), {}, source.source)
 
 
 def _to_be_written(report: Preflight, kind: PromptKind, recipe: Recipe) -> LoadedPrompts:
@@ -183,9 +188,10 @@ def _to_be_written(report: Preflight, kind: PromptKind, recipe: Recipe) -> Loade
     n_principles = len(constitution.principles) if constitution else 0
     n = settings.n_helpful if kind == "helpful" else settings.n_per_principle * n_principles
     report.add("note", f"prompts.{kind}", f"{n} prompts are written when the run starts, less those that come twice")
-    prompts = (make_prompt(f"{_UNKNOWN_TEXT}{number}", kind, id=f"{kind}-{number}") for number in range(n))
+    prompts = [unknown_prompt(kind, number) for number in range(n)]
     if kind == "benign_twin":
-        prompts = (prompt.model_copy(update={"twin_of": f"red_team-{number}"}) for number, prompt in enumerate(prompts))
+        imitated = [unknown_prompt("red_team", number).id for number in range(n)]
+        prompts = [prompt.model_copy(update={"twin_of": imitated[number]}) for number, prompt in enumerate(prompts)]
     return LoadedPrompts(tuple(prompts), {}, GENERATED)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from charter.constitution import Constitution
+from charter.engines.base import CompletionRequest
 from charter.evaluation.adherence import Probes
 from charter.planning.rates import Rates
 from charter.planning.sizing import Load, Sizer
@@ -51,12 +52,22 @@ class Training:
 
 
 @dataclass(frozen=True)
+class ToWrite:
+    """Calls by which prompts of a kind are written: their number, the requests of some, and how each is repaired."""
+
+    n: int
+    requests: tuple[CompletionRequest, ...]
+    repairs: tuple[CompletionRequest, ...]
+
+
+@dataclass(frozen=True)
 class Brought:
-    """What a user brought beside prompts: traces and pairs of the run's training prompts, and probes."""
+    """What a run has beside prompts that are there: traces, pairs and probes that a user brought, prompts to write."""
 
     traces: tuple[Trace, ...] = ()
     pairs: tuple[Pair, ...] = ()
     probes: tuple[Probes, ...] = ()
+    written: tuple[ToWrite, ...] = ()
 
 
 NOTHING_BROUGHT = Brought()

@@ -56,6 +56,11 @@ def _nothing_to_do(recipe: Recipe) -> Iterator[tuple[Where, str]]:
 
 def _written(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     sources = {kind: source.source for kind, source in recipe.prompts.sources().items()}
+    for kind, source in recipe.prompts.sources().items():
+        idle = source.model_dump(exclude={"source"}, exclude_defaults=True) if source.source == GENERATED else {}
+        for key in idle:
+            problem = f"'prompts.{kind}.{key}' says how a file is read, and these prompts are 'generated'"
+            yield ("prompts", kind, key), f"{problem}; take it out ('prompts.generate' says how they are written)"
     if recipe.pairs.given == GENERATED != sources.get("red_team"):
         problem = "'pairs.given' is 'generated', and 'prompts.red_team' is not"
         yield ("pairs", "given"), f"{problem}: there are no answers that the run wrote; name a file, or take it out"

@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from charter.authoring.coverage import Axes, read_axes
+from charter.authoring.dry_run import dry_answer
 from charter.authoring.few_shots import read_examples
 from charter.authoring.given_texts import read_given_texts
 from charter.authoring.helpful import FIELDS as HELPFUL_FIELDS
 from charter.authoring.helpful import helpful_subjects, write_helpful
 from charter.authoring.red_team import FIELDS as RED_TEAM_FIELDS
 from charter.authoring.red_team import red_team_subjects, write_red_team
-from charter.authoring.written import WrittenPrompt, WrittenSet, settle_written, write_rows
+from charter.authoring.written import WrittenBatch, WrittenPrompt, WrittenSet, settle_written, write_rows
+from charter.constitution import Constitution
+from charter.engines.base import Engine
 from charter.prompts import LoadedPrompts
+from charter.recipe import Recipe
 from charter.recipe.data_folder import GENERATED
 from charter.records import Prompt, PromptKind
+from charter.rows import Mapped, RowMapper
 from charter.runs.folder import Run
 
 
@@ -30,11 +35,11 @@ class Generated:
 
 def generate_prompts(run: Run) -> Generated:
     """Write the prompts whose source is ``generated``, and ``data/written.jsonl`` with what was written beside them."""
-    kinds = [kind for kind, source in run.recipe.prompts.sources().items() if source.source == GENERATED]
+    kinds = generated_kinds(run.recipe)
     found = Generated()
     written: list[WrittenPrompt] = []
-    if "red_team" in kinds or "benign_twin" in kinds:
-        made = _write_red_team(run, twins="benign_twin" in kinds)
+    if "red_team" in kinds:
+        made = _write_red_team(run)
         written += made.written
         for kind, prompts in (("red_team", made.prompts), ("benign_twin", made.twins)):
             if kind in kinds:
@@ -50,59 +55,80 @@ def generate_prompts(run: Run) -> Generated:
     return found
 
 
+def generated_kinds(recipe: Recipe) -> list[PromptKind]:
+    """Name the kinds of prompts that a run writes itself."""
+    return [kind for kind, source in recipe.prompts.sources().items() if source.source == GENERATED]
+
+
 def written_file(run: Run) -> Path:
     """Name the file of what the run wrote: prompts, and the aligned and the misaligned answers that came with them."""
     return run.folder / "data" / "written.jsonl"
 
 
-def _write_red_team(run: Run, *, twins: bool) -> WrittenSet:
-    settings, axes = run.recipe.prompts.generate, _axes(run)
+def ask_red_team(recipe: Recipe, constitution: Constitution, engine: Engine, mapper: RowMapper) -> Mapped[WrittenBatch]:
+    """Have a model write the red-team prompts that a recipe wants, with their twins where those are to be written.
+
+    Raises:
+        UserError: where a file that the recipe names for it cannot be read.
+    """
+    settings = recipe.prompts.generate
     few_shots = None if settings.few_shots is None else read_examples(Path(settings.few_shots), RED_TEAM_FIELDS)
-    mapped = write_red_team(
-        run.constitution,
-        run.pool.engine("red_team"),
+    return write_red_team(
+        constitution,
+        engine,
         n_per_principle=settings.n_per_principle,
         few_shots=few_shots,
         texts=None if settings.texts is None else read_given_texts(Path(settings.texts)),
-        twins=twins,
+        twins="benign_twin" in generated_kinds(recipe),
         stage="prompts/red_team",
-        **_shared(run, axes),
+        mapper=mapper,
+        **_shared(recipe),
     )
-    subjects = red_team_subjects(run.constitution, axes)
-    return settle_written(mapped, subjects, axes.settings, threshold=settings.near_duplicates)
 
 
-def _write_helpful(run: Run) -> WrittenSet:
-    settings, axes = run.recipe.prompts.generate, _axes(run)
+def ask_helpful(recipe: Recipe, constitution: Constitution, engine: Engine, mapper: RowMapper) -> Mapped[WrittenBatch]:
+    """Have a model write the helpful prompts that a recipe wants; raises as ``ask_red_team`` does."""
+    settings = recipe.prompts.generate
     few_shots = None if settings.few_shots is None else read_examples(Path(settings.few_shots), HELPFUL_FIELDS)
-    mapped = write_helpful(
-        run.constitution,
-        run.pool.engine("red_team"),
+    return write_helpful(
+        constitution,
+        engine,
         n=settings.n_helpful,
         few_shots=few_shots,
         stage="prompts/helpful",
-        **_shared(run, axes),
+        mapper=mapper,
+        **_shared(recipe),
     )
-    return settle_written(mapped, helpful_subjects(axes), axes.settings, threshold=settings.near_duplicates)
 
 
-def _axes(run: Run) -> Axes:
-    file = run.recipe.prompts.generate.axes
+def _write_red_team(run: Run) -> WrittenSet:
+    axes, threshold = _axes(run.recipe), run.recipe.prompts.generate.near_duplicates
+    mapped = ask_red_team(run.recipe, run.constitution, run.pool.engine("red_team", dry_answer), run.mapper)
+    return settle_written(mapped, red_team_subjects(run.constitution, axes), axes.settings, threshold=threshold)
+
+
+def _write_helpful(run: Run) -> WrittenSet:
+    axes, threshold = _axes(run.recipe), run.recipe.prompts.generate.near_duplicates
+    mapped = ask_helpful(run.recipe, run.constitution, run.pool.engine("red_team", dry_answer), run.mapper)
+    return settle_written(mapped, helpful_subjects(axes), axes.settings, threshold=threshold)
+
+
+def _axes(recipe: Recipe) -> Axes:
+    file = recipe.prompts.generate.axes
     return Axes() if file is None else read_axes(Path(file))
 
 
-def _shared(run: Run, axes: Axes) -> dict[str, Any]:
-    settings = run.recipe.prompts.generate
+def _shared(recipe: Recipe) -> dict[str, Any]:
+    settings = recipe.prompts.generate
     return {
         "per_call": settings.per_call,
-        "axes": axes,
+        "axes": _axes(recipe),
         "form": settings.form,
         "temperature": settings.temperature,
         "top_p": settings.top_p,
         "max_tokens": settings.max_tokens,
-        "seed": run.recipe.seed,
+        "seed": recipe.seed,
         "source": GENERATED,
-        "mapper": run.mapper,
     }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from charter.errors import PromptError
 from charter.files.tables import read_table, write_table
-from charter.prompts import load_prompts
+from charter.prompts import LoadedPrompts, load_prompts
 from charter.prompts.contamination import find_crossing
 from charter.prompts.ids import settle_ids
 from charter.prompts.near_duplicates import DEFAULT_THRESHOLD
@@ -31,6 +33,8 @@ def do_prompts(run: Run) -> Summary:
     check_twins(loaded)
     found = {kind: one.prompts for kind, one in loaded.items()}
     chosen = select_prompts(found, (run.constitution, run.helpful), **settings.numbers())
+    if written.loaded:
+        _require_training(chosen, loaded)
     write_table(run.data("prompts"), chosen.prompts, Prompt)
     seen = resemblances(chosen, settings.near_duplicates)
     rejected = {f"{kind}: {reason}": n for kind, one in loaded.items() for reason, n in one.rejected.items()}
@@ -40,6 +44,20 @@ def do_prompts(run: Run) -> Summary:
         filtered=rejected | chosen.left_out,
         counts=tally(f"{prompt.split} {prompt.kind}" for prompt in chosen.prompts) | seen | written.counts,
     )
+
+
+def _require_training(chosen: Selection, loaded: Mapping[PromptKind, LoadedPrompts]) -> None:
+    """Require what every run trains on: how much a model would write, no check could know before.
+
+    Raises:
+        PromptError: where no red-team prompt is left to train on.
+    """
+    if not any((prompt.kind, prompt.split) == ("red_team", "train") for prompt in chosen.prompts):
+        n = len(loaded["red_team"].prompts)
+        raise PromptError(
+            f"of {n} red-team prompts that were written none is left to train on; in a new folder (--out) ask for more "
+            "(prompts.generate), hold out fewer (prompts.n_evaluation), or take a larger model (models.red_team)"
+        )
 
 
 def resemblances(chosen: Selection, near_duplicates: float | None) -> dict[str, Any]:
