@@ -44,9 +44,9 @@ def test_very_long_texts_take_no_long_time(before: str, after: str) -> None:
     first, second = (text.replace("x", f"{words} x").replace("z", f"z {words}") for text in (before, after))
     if "x" not in before:
         first, second = f"{first} {words}", f"{words} {second}"
-    begun = time.perf_counter()
+    begun = time.process_time()
     told = list(word_difference(first, second))
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
     assert "".join(text for change, text in told if change != "added") == first
     assert "".join(text for change, text in told if change != "removed") == second
     assert all(text for _, text in told)

@@ -161,7 +161,7 @@ def test_many_principles_take_no_long_time() -> None:
     """Time grows with their number, and not with its square."""
     old = constitution(*(principle(f"p{n}") for n in range(10_000)))
     new = constitution(*(principle(f"p{n}") for n in range(5_000, 15_000)))
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = diff_constitutions(old, new)
-    assert time.perf_counter() - begun < 10
+    assert time.process_time() - begun < 10
     assert (len(found.added), len(found.removed)) == (5_000, 5_000)

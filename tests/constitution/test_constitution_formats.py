@@ -743,9 +743,9 @@ def replaced(value: Any, number: int, other: Any) -> Any:
 def test_long_text_takes_no_long_time(tmp_path: Path, text: str) -> None:
     """No pattern goes back and forth over a long line."""
     (tmp_path / "rules.md").write_text(text, "utf-8")
-    began = time.monotonic()
+    began = time.process_time()
     load_constitution(tmp_path / "rules.md")
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
 
 
 @pytest.mark.parametrize(
@@ -756,14 +756,21 @@ def test_long_text_takes_no_long_time(tmp_path: Path, text: str) -> None:
         " " * 1_000_000 + "x Options:",
         "CritiqueRequest: " + "Critique: " * 100_000,
         "\n(A) [[[" * 100_000 + "Options:",
+        "\n(A) x" * 100_000 + "\n" * 100_000,
+        "\n(A) x\n(B) y" + " " * 500_000 + "z",
     ],
-    ids=range(5),
+    ids=range(7),
 )
 def test_long_marked_text_takes_no_long_time(tmp_path: Path, text: str) -> None:
     """Nor do those that look for markers."""
-    for value in ([text], {"a": {"prompt": [text], "edit_request": text}}, [{"prompt": f"{text}\n\nAssistant: x"}]):
+    for value in (
+        [text],
+        {"a": {"prompt": [text], "edit_request": text}},
+        [{"prompt": f"{text}\n\nAssistant: x\nSo the answer is: (A)"}],
+        {"comparison_few_shots": [{"task": text, "selected_answer": text}]},
+    ):
         (tmp_path / "a.json").write_text(json.dumps(value), "utf-8")
-        began = time.monotonic()
+        began = time.process_time()
         with contextlib.suppress(ConstitutionError):
             load_constitution(tmp_path / "a.json")
-        assert time.monotonic() - began < 20
+        assert time.process_time() - began < 20

@@ -19,12 +19,12 @@ _MARKER = re.compile(
     r"(?:\A\s*|\r?\n[ \t]*\r?\n)(?P<name>Human|Assistant|System|Critique ?Request|Critique|Revision ?Request|Revision)"
     r":(?:[ \t]|(?=\r?\n)|\Z)?"
 )
-_BRACKETED = re.compile(
-    r"\r?\n[ \t]*\(A\)[ \t]*\[\[\[(?P<a>.*?)\]\]\][ \t]*(?:\r?\n)+[ \t]*\(B\)[ \t]*\[\[\[(?P<b>.*)\]\]\]\s*\Z",
-    re.DOTALL,
-)
-_BARE = re.compile(r"\r?\n[ \t]*\(A\)[ \t](?P<a>.*?)(?:\r?\n)+[ \t]*\(B\)[ \t](?P<b>.*?)\s*\Z", re.DOTALL)
-# The patterns take time in proportion to a text's length, whatever it holds: files come from anywhere.
+# The patterns take time in proportion to a text's length, whatever it holds: files come from anywhere. So options are
+# found by where each begins, and no pattern reaches over what is between.
+_BRACKETED_A = re.compile(r"\r?\n[ \t]*\(A\)[ \t]*\[\[\[")
+_BRACKETED_B = re.compile(r"\]\]\][ \t]*(?:\r?\n)+[ \t]*\(B\)[ \t]*\[\[\[")
+_BRACKETED_END = "]]]"
+_BARE_A, _BARE_B = re.compile(r"\r?\n[ \t]*\(A\)[ \t]"), re.compile(r"\r?\n[ \t]*\(B\)[ \t]")
 _OPENING = re.compile(r"\A\s*(?:Human:[ \t]*)?[^\n]{0,100}\bconversation\b[^\n]{0,100}:[ \t]*(?:\r?\n)+")
 _TURN = re.compile(r"(?:\A\s*|\n[ \t]*\r?\n[ \t]*)(?P<name>H|A|Human|Assistant):[ \t]?")
 _SLOT = re.compile(r"\s*\{\}\s*")
@@ -116,14 +116,14 @@ def read_conversation(text: str) -> tuple[Message, ...]:
 
 def read_comparison(text: str) -> Comparison | None:
     """Read a question about two options, ``(A) [[[...]]]`` and ``(B) [[[...]]]``; None where they are not there."""
-    options = _BRACKETED.search(text) or _BARE.search(text)
+    options = _bracketed_options(text) or _bare_options(text)
     if options is None:
         return None
-    head = text[: options.start()]
+    head, a, b = options
     head = _OPENING.sub("", head.rstrip().removesuffix(OPTIONS).rstrip() if head.rstrip().endswith(OPTIONS) else head)
     talk, question = _split_question(head)
     messages = _read_turns(talk)
-    return Comparison(messages, "" if _SLOT.fullmatch(question) else question, options["a"], options["b"])
+    return Comparison(messages, "" if _SLOT.fullmatch(question) else question, a, b)
 
 
 def read_reasoned(text: str) -> tuple[Comparison, str, str] | str:
@@ -148,6 +148,28 @@ def read_letter(text: str) -> str:
     """Find the letter that an answer ends with; empty where there is none."""
     found = _ANSWER.match(text)
     return found["letter"] if found else ""
+
+
+def _bracketed_options(text: str) -> tuple[str, str, str] | None:
+    """Give what stands before two options in brackets, and the options; what fails for the first (A) fails for all."""
+    first = _BRACKETED_A.search(text)
+    second = _BRACKETED_B.search(text, first.end()) if first else None
+    end = len(text.rstrip()) - len(_BRACKETED_END)
+    if first is None or second is None or end < second.end() or not text.startswith(_BRACKETED_END, end):
+        return None
+    return text[: first.start()], text[first.end() : second.start()], text[second.end() : end]
+
+
+def _bare_options(text: str) -> tuple[str, str, str] | None:
+    """Give what stands before two options without brackets, and the options, without the line breaks behind them."""
+    first = _BARE_A.search(text)
+    second = _BARE_B.search(text, first.end()) if first else None
+    if first is None or second is None:
+        return None
+    end = second.start()
+    while end > first.end() and text[end - 1] == "\n":
+        end -= 1 + (end - 2 >= first.end() and text[end - 2] == "\r")
+    return text[: first.start()], text[first.end() : end], text[second.end() :].rstrip()
 
 
 def _split_question(head: str) -> tuple[str, str]:
