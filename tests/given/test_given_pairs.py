@@ -72,8 +72,16 @@ def test_red_team_answers_are_pairs(tmp_path: Path) -> None:
             "chosen": "\n\nHuman: My hands?\n\nAssistant: Wash them.",
             "rejected": "\n\nHuman: My hands?\n\nAssistant: Why bother?",
         },
+        {
+            "chosen": "Human: My hands?\n\nAssistant: Wash them.",
+            "rejected": "Human: My hands?\n\nAssistant: Why bother?",
+        },
+        {
+            "chosen": "\nHuman:My hands?\n\nAssistant:Wash them.",
+            "rejected": "\nHuman:My hands?\n\nAssistant:Why bother?",
+        },
     ],
-    ids=["text", "messages", "implicit", "text-and-messages", "axolotl", "sharegpt", "transcript"],
+    ids=["text", "messages", "implicit", "text-and-messages", "axolotl", "sharegpt", "transcript", "bare", "close"],
 )
 def test_chosen_and_rejected_in_all_their_forms(tmp_path: Path, row: dict[str, Any]) -> None:
     """Texts, lists of messages and transcripts say the same pair, with the same ids."""

@@ -190,6 +190,8 @@ def _red_team(row: GivenRow) -> _Sides:
 
 def _written(row: GivenRow) -> _Sides:
     """Read a prompt that ``charter prompts red-team`` wrote, or a probe: it names its principle by id."""
+    if row.values.get("kind") in {"benign_twin", "helpful"} and "aligned" not in row.values:
+        raise RejectedRowError("a prompt that came without two answers")
     principle, own_id = row.values.get("principle"), row.values.get("id")
     return _Sides(
         turns=read_prompt_turns(text_of(row, "prompt")),

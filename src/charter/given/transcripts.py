@@ -1,33 +1,27 @@
-r"""Conversations written as text, ``\n\nHuman: ...\n\nAssistant: ...``: read back into turns."""
+r"""Conversations written as text, ``\n\nHuman: ...\n\nAssistant: ...``: read back into turns, as prompts are."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
-from charter.records import Message, Role, transcript
+from charter.prompts.layouts.conversations import is_transcript, read_transcript
+from charter.records import Message, transcript
 
-_NAMED: Mapping[str, Role] = {"Human": "user", "Assistant": "assistant", "System": "system"}
-# The last turn may be without its text, and then often without the space behind the colon.
-_TURN = re.compile(r"\n\n(Human|Assistant|System):(?: |(?=\n)|\Z)")
+_OURS = re.compile(r"\n\n(?:Human|Assistant|System):")
 
 
 def read_turns(text: str) -> tuple[Message, ...] | None:
     """Read a transcript; None where the text does not begin as one."""
-    if _TURN.match(text) is None:
-        return None
-    parts = _TURN.split(text)[1:]  # what was before the first turn is empty
-    return tuple(
-        Message(role=_NAMED[name], content=content) for name, content in zip(parts[::2], parts[1::2], strict=True)
-    )
+    return tuple(read_transcript(text)) if is_transcript(text) else None
 
 
 def read_prompt_turns(text: str) -> tuple[Message, ...]:
     """Read what is put to a model: the turns of a transcript that ends with a person's turn, else a turn of the text.
 
-    A lone turn of the assistant's without a text behind them is where the answer goes.
+    A prompt is a transcript where it begins with an empty line and a speaker: without that line it may be a question
+    about one. A lone turn of the assistant's without a text behind them is where the answer goes.
     """
-    turns = read_turns(text)
+    turns = read_turns(text) if _OURS.match(text) else None
     if turns and turns[-1].role == "assistant" and not turns[-1].content:
         turns = turns[:-1]
     if not turns or turns[-1].role != "user":

@@ -52,11 +52,9 @@ def gather_prompts(
     seen: set[tuple[Any, ...]] = set()
     rejected: dict[str, Counter[str]] = {}
     for source in sources:
-        several = [
-            load_prompts(source, one, layout=layout, column=column, **options)
-            for one in _kinds(source, kind, layout, column)
-        ]
-        rejected[source] = _rejected(several)
+        kinds, unfit = _look_at(source, kind, layout, column)
+        several = [load_prompts(source, one, layout=layout, column=column, **options) for one in kinds]
+        rejected[source] = _rejected(several, unfit)
         for prompt in _distinct(several, by_id):
             if (prompt.kind, prompt.turns) in seen:
                 rejected[source][_OF_ANOTHER_FILE] += 1
@@ -71,19 +69,22 @@ def gather_prompts(
     return Gathered(tuple(by_id.values()), {source: dict(reasons) for source, reasons in rejected.items()})
 
 
-def _kinds(source: str, kind: PromptKind, layout: PromptLayout | None, column: str | None) -> list[PromptKind]:
-    """Say which kinds of prompts a file holds."""
+def _look_at(
+    source: str, kind: PromptKind, layout: PromptLayout | None, column: str | None
+) -> tuple[list[PromptKind], Counter[str]]:
+    """Say which kinds of prompts a file holds, and why its layout finds no prompt in some rows, of whatever kind."""
     if source == BUILT_IN:
-        return list(_KINDS)
+        return list(_KINDS), Counter()
     rows = read_rows(source)
     form = choose_layout(rows, layout, column)
-    said = {form.kind_of(row) for row in form.unfold(rows) if not row.reason}
-    return [one for one in _KINDS if one in said] or [kind]
+    unfolded = form.unfold(rows)
+    said = {form.kind_of(row) for row in unfolded if not row.reason}
+    return [one for one in _KINDS if one in said] or [kind], Counter(row.reason for row in unfolded if row.reason)
 
 
-def _rejected(several: Sequence[LoadedPrompts]) -> Counter[str]:
-    """Add up what was left out, but for rows of a kind that was read too."""
-    reasons = sum((Counter(one.rejected) for one in several), Counter[str]())
+def _rejected(several: Sequence[LoadedPrompts], unfit: Counter[str]) -> Counter[str]:
+    """Add up what was left out: rows of a kind that was read too are not, and those of no kind are counted once."""
+    reasons = unfit + sum((Counter(one.rejected) - unfit for one in several), Counter[str]())
     if len(several) > 1:
         reasons.pop("of another kind", None)
     return reasons

@@ -12,6 +12,7 @@ from charter.given import LengthConfound, balance_lengths, length_confound, load
 from charter.given.matching import match_prompts
 from charter.recipe.data_folder import GENERATED
 from charter.records import Pair, Trace
+from charter.rows import Mapped
 from charter.runs.folder import Run
 from charter.stages.generation import written_file
 from charter.stages.prompts import read_prompts
@@ -20,9 +21,26 @@ from charter.stages.summary import Summary, summarise, tally
 
 def do_pairs(run: Run) -> Summary:
     """Write ``data/pairs.parquet``: the pairs that were given, and those that are made."""
+    mapped = _make(run)
+    given, left_out, lengths = _given(run)
+    every = [*given, *mapped.done]
+    write_table(run.data("pairs"), every, Pair)
+    made = tally(f"{pair.prompt.kind} {pair.source}" for pair in every)
+    return summarise(
+        mapped.n_in + len(given) + sum(left_out.values()),
+        len(every),
+        filtered=Counter(mapped.reasons["filtered"]) + Counter(left_out),
+        failed=mapped.reasons["failed"],
+        counts={"asked for": run.recipe.pairs.n, "made": made, **lengths},
+    )
+
+
+def _make(run: Run) -> Mapped[Pair]:
     settings = run.recipe.pairs
+    if not settings.n:  # no model is loaded for nothing
+        return Mapped((), {}, {})
     trained = run.pool.trained("policy", run.model("sft"))
-    mapped = pairs(
+    return pairs(
         read_prompts(run, "train"),
         read_table(run.data("traces"), Trace),
         run.constitution,
@@ -40,17 +58,6 @@ def do_pairs(run: Run) -> Summary:
         max_tokens=settings.max_tokens,
         seed=run.recipe.seed,
         mapper=run.mapper,
-    )
-    given, left_out, lengths = _given(run)
-    every = [*given, *mapped.done]
-    write_table(run.data("pairs"), every, Pair)
-    made = tally(f"{pair.prompt.kind} {pair.source}" for pair in every)
-    return summarise(
-        mapped.n_in + len(given) + sum(left_out.values()),
-        len(every),
-        filtered=Counter(mapped.reasons["filtered"]) + Counter(left_out),
-        failed=mapped.reasons["failed"],
-        counts={"asked for": settings.n, "made": made, **lengths},
     )
 
 

@@ -9,8 +9,9 @@ from charter.files.tables import write_table
 from charter.given import load_traces
 from charter.given.matching import match_prompts
 from charter.recipe.data_folder import find_companion
-from charter.records import Trace
+from charter.records import Prompt, Trace
 from charter.revision import revise
+from charter.rows import Mapped
 from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise, tally
@@ -18,19 +19,9 @@ from charter.stages.summary import Summary, summarise, tally
 
 def do_revise(run: Run) -> Summary:
     """Write ``data/traces.parquet``: the traces that were given, and those that are made of the other prompts."""
-    settings = run.recipe.revise
     given, left_out, n_mended = _given(run)
     there = {trace.prompt.id for trace in given}
-    mapped = revise(
-        [prompt for prompt in read_prompts(run, "train", "red_team") if prompt.id not in there],
-        run.constitution,
-        run.pool.engine("policy"),
-        critic=run.pool.engine("critic"),
-        reviser=run.pool.engine("reviser"),
-        seed=run.recipe.seed,
-        mapper=run.mapper,
-        **settings.model_dump(exclude={"given"}),
-    )
+    mapped = _revise(run, [prompt for prompt in read_prompts(run, "train", "red_team") if prompt.id not in there])
     traces = [*given, *mapped.done]
     write_table(run.data("traces"), traces, Trace)
     n_given = len(given) + sum(left_out.values())
@@ -43,6 +34,22 @@ def do_revise(run: Run) -> Summary:
             "flags": tally(flag for trace in traces for flag in trace.flags),
             **({"given": len(given), "mended": n_mended} if n_given else {}),
         },
+    )
+
+
+def _revise(run: Run, prompts: Sequence[Prompt]) -> Mapped[Trace]:
+    settings = run.recipe.revise
+    if not prompts or not settings.n_samples:  # no model is loaded for nothing
+        return Mapped((), {}, {})
+    return revise(
+        prompts,
+        run.constitution,
+        run.pool.engine("policy"),
+        critic=run.pool.engine("critic"),
+        reviser=run.pool.engine("reviser"),
+        seed=run.recipe.seed,
+        mapper=run.mapper,
+        **settings.model_dump(exclude={"given"}),
     )
 
 

@@ -20,7 +20,12 @@ def _kind(row: SourceRow) -> PromptKind | None:
 def _unfold(rows: Sequence[SourceRow]) -> list[SourceRow]:
     """Name rows that carry a prompt beside something else (traces, pairs) by the prompt's id."""
     return [
-        replace(row, values={**row.values, "id": row.values.get("prompt_id", row.values.get("id"))}) for row in rows
+        replace(
+            row,
+            values={**row.values, "id": row.values.get("prompt_id", row.values.get("id"))},
+            reason="" if _kind(row) else "of a kind that is not known",
+        )
+        for row in rows
     ]
 
 
