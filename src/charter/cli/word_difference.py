@@ -32,7 +32,7 @@ def word_difference(before: str, after: str) -> Iterator[tuple[Change, str]]:
     yield from _changed(removed, added)
 
 
-def _operations(first: Sequence[str], second: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
+def _operations(first: Sequence[str], second: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
     if len(first) * len(second) <= _MAX_COMPARISONS:
         return difflib.SequenceMatcher(a=first, b=second, autojunk=False).get_opcodes()
     shorter = min(len(first), len(second))
