@@ -10,16 +10,15 @@ from pydantic import ValidationError
 
 from charter.constitution.model import Constitution
 from charter.given.loaded import LoadedPairs, Noted, RejectedRowError
+from charter.given.own_pairs import GIVEN, given_again, pair_of_preference
 from charter.given.principles import principle_of
 from charter.given.reading import GivenFile, GivenRow, read_file
 from charter.given.traces import require_rows
 from charter.given.transcripts import read_prompt_turns, read_turns
-from charter.given.values import evaluation_split, has_columns, message_list, native_row, text_of, unknown_layout
+from charter.given.values import evaluation_split, first_fault, has_columns, message_list, text_of, unknown_layout
 from charter.prompts.row_prompts import content_id
-from charter.records import Message, Pair, Preference, Prompt, PromptKind
+from charter.records import Message, Pair, Prompt, PromptKind
 from charter.seeds import derive_seed, row_id
-
-GIVEN = "given"
 
 _CORRECT = "correct_model_response_to_adversarial_prompt"
 _INCORRECT = "incorrect_model_response_to_adversarial_prompt"
@@ -92,8 +91,7 @@ def load_pairs(
         except RejectedRowError as problem:
             reading.left_out.append(Noted(row.place, str(problem)))
         except ValidationError as error:
-            reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ").split(" (", 1)[0]
-            reading.left_out.append(Noted(row.place, reason))
+            reading.left_out.append(Noted(row.place, first_fault(error)))
     loaded = LoadedPairs(
         pairs=tuple(reading.kept.values()),
         reasoning=reading.reasoning,
@@ -247,34 +245,6 @@ def _context(row: GivenRow) -> tuple[Message, ...] | None:
     return None
 
 
-def _of_preference(row: GivenRow) -> Pair:
-    one = native_row(row, Preference)
-    a, b = ("chosen", "rejected") if one.chosen_side == "a" else ("rejected", "chosen")
-    sides = {"chosen": (one.chosen, one.whole_chosen), "rejected": (one.rejected, one.whole_rejected)}
-    return Pair(
-        id=_own_id(one.prompt, sides[a][0], sides[b][0]),
-        prompt=one.prompt,
-        a=sides[a][0],
-        b=sides[b][0],
-        source=GIVEN,
-        intended=one.chosen_side,
-        origin_a=a,
-        origin_b=b,
-        whole_a=sides[a][1],
-        whole_b=sides[b][1],
-    )
-
-
-def _of_pair(row: GivenRow) -> Pair:
-    one = native_row(row, Pair)
-    return one.model_copy(update={"id": _own_id(one.prompt, one.a, one.b), "source": GIVEN})
-
-
-def _own_id(prompt: Prompt, a: str, b: str) -> str:
-    """Name a pair by what it holds: the run that made it numbered it, as the run that takes it numbers its own."""
-    return row_id("pair", prompt.id, GIVEN, "ours", a, b)
-
-
 @dataclass(frozen=True)
 class _Layout:
     """The columns that a layout needs, how a row of it is read, and which columns are read beside those it needs."""
@@ -295,10 +265,10 @@ _OURS = ("prompt", "turns", "prompt_id", "prompt_source", *_PROMPT)
 _LAYOUTS: Mapping[str, _Layout] = {
     "native preferences": _Layout(
         ("turns", "prompt_id", "chosen", "rejected", "chosen_side", "pair"),
-        _of_preference,
+        pair_of_preference,
         (*_OURS, "whole_chosen", "whole_rejected"),
     ),
-    "native pairs": _Layout(("turns", "prompt_id", "a", "b"), _of_pair, (*_OURS, *Pair.model_fields)),
+    "native pairs": _Layout(("turns", "prompt_id", "a", "b"), given_again, (*_OURS, *Pair.model_fields)),
     "written prompts": _Layout(("prompt", "aligned", "misaligned"), _written, ("id", "principle", *_BRIEF)),
     "country red team": _Layout(("adversarial_prompt", _CORRECT, _INCORRECT), _red_team),
     "country preferences": _Layout(("prompt", "chosen_response", "rejected_response"), _country, ("reasoning",)),

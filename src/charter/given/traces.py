@@ -17,7 +17,15 @@ from charter.given.mending import DIFFERS, Companion, mend_prompt, read_companio
 from charter.given.principles import principle_of
 from charter.given.reading import GivenFile, GivenRow, read_file
 from charter.given.transcripts import read_prompt_turns
-from charter.given.values import evaluation_split, has_columns, message_list, native_row, text_of, unknown_layout
+from charter.given.values import (
+    evaluation_split,
+    first_fault,
+    has_columns,
+    message_list,
+    native_row,
+    text_of,
+    unknown_layout,
+)
 from charter.prompts.row_prompts import content_id
 from charter.records import Message, Prompt, PromptKind, Round, Trace
 from charter.seeds import row_id
@@ -160,7 +168,7 @@ def _keep(reading: _Reading, row: GivenRow) -> None:
         try:
             trace, note = _make(reading, row)
         except ValidationError as error:
-            raise RejectedRowError(_reason(error)) from error
+            raise RejectedRowError(first_fault(error)) from error
     if trace.id in reading.kept:
         raise RejectedRowError("exact duplicate")
     reading.kept[trace.id] = trace
@@ -179,11 +187,6 @@ def _native(row: GivenRow, kept: Mapping[str, Trace]) -> Trace:
         return trace
     told = [one.model_dump(mode="json") for one in trace.rounds]
     return trace.model_copy(update={"id": row_id("trace", trace.prompt.id, trace.initial, told)})
-
-
-def _reason(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return str(first["msg"]).removeprefix("Value error, ").split(" (", 1)[0]
 
 
 def _make(reading: _Reading, row: GivenRow) -> tuple[Trace, str]:

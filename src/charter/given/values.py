@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from charter.errors import PromptError
 from charter.given.loaded import RejectedRowError
 from charter.given.reading import GivenFile, GivenRow
+from charter.prompts.layouts.conversations import fault
 from charter.records import Message, PromptRow, Role, Split
 
 RowT = TypeVar("RowT", bound=PromptRow)
@@ -84,9 +85,13 @@ def native_row(row: GivenRow, kind: type[RowT]) -> RowT:
     except KeyError as error:
         raise RejectedRowError(f"without {error.args[0]}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or kind.__name__
-        raise RejectedRowError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
+        place = ".".join(map(str, error.errors()[0]["loc"])) or kind.__name__
+        raise RejectedRowError(f"{place}: {fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """Say what is wrong with a row first, in words that many rows may share."""
+    return fault(error).split(" (", 1)[0]
 
 
 def evaluation_split(name: str) -> Split:
