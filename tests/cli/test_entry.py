@@ -15,7 +15,9 @@ PROGRAM = [sys.executable, "-c", "from charter.cli import main; main()"]
 VERBS = [
     [], ["run"], ["check"], ["status"], ["show"], ["report"], ["chat"], ["revise"], ["sft"], ["pairs"], ["label"],
     ["dpo"], ["evaluate"], ["constitution"], ["constitution", "list"], ["constitution", "show"],
-    ["constitution", "check"], ["prompts"], ["prompts", "list"], ["prompts", "show"],
+    ["constitution", "check"], ["constitution", "convert"], ["constitution", "diff"], ["constitution", "draft"],
+    ["prompts"], ["prompts", "list"], ["prompts", "show"], ["prompts", "read"], ["prompts", "red-team"],
+    ["prompts", "helpful"], ["prompts", "split"], ["export"],
 ]  # fmt: skip
 
 
