@@ -12,7 +12,7 @@ Recipe = Annotated[
     typer.Argument(
         metavar="RECIPE",
         help="The recipe: a YAML file, or the name of one in the folder recipes/ here, or of one that comes with "
-        "Charter: smoke, smollm2-135m.",
+        "Charter: educational, romania, smoke, smollm2-135m, south-africa.",
         show_default=False,
     ),
 ]

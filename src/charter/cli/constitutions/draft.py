@@ -20,7 +20,6 @@ from charter.cli.prompting.held_file import check_target, hold
 from charter.cli.prompting.writing import EngineOption, Form, Model, Seed, Threshold
 from charter.cli.word_difference import word_difference
 from charter.errors import ConstitutionError, EngineError
-from charter.files.yaml_reading import read_text
 
 if TYPE_CHECKING:
     from charter.authoring.draft import Proposal
@@ -177,6 +176,8 @@ def _read_base(source: str, from_document: Path | None) -> Constitution | None:
 
 
 def _read_document(path: Path) -> str:
+    from charter.files.yaml_reading import read_text  # which brings YAML, and help is to be there at once
+
     text = read_text(path, error=ConstitutionError)
     if not text.strip():
         raise ConstitutionError(f"{path}: is empty; give a text to draft principles from")
