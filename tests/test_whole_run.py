@@ -14,7 +14,10 @@ from charter.stages import STAGES
 from run_examples import small_run, table_bytes
 
 STAGE_NAMES = tuple(name for name in STAGES if name != "report")
-PROMPT_COLUMNS = ["turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference"]
+PROMPT_COLUMNS = [
+    "turns", "kind", "category", "split", "prompt_source", "prompt_id", "twin_of", "reference", "principle", "setting",
+    "source_id",
+]  # fmt: skip
 OWN_COLUMNS: dict[str, tuple[Any, list[str]]] = {
     "prompts": (Prompt, ["id", "prompt"]),
     "traces": (Trace, ["id", "prompt", "sample", "initial", "initial_flags", "rounds", "flags"]),
@@ -60,8 +63,9 @@ def test_tables_have_the_promised_columns(finished: Path, name: str) -> None:
 
 
 def test_no_other_table_is_written(finished: Path) -> None:
-    """A run's data are these tables, the readings that it did not ask for, and no more."""
-    assert {path.stem for path in (finished / "data").iterdir()} == {*OWN_COLUMNS, "readings"}
+    """A run's data are these tables, those that it did not ask for, and no more."""
+    unasked = {"readings", "probes", "adherence"}
+    assert {path.stem for path in (finished / "data").iterdir()} == {*OWN_COLUMNS, *unasked}
 
 
 @pytest.mark.parametrize("stage", STAGE_NAMES)
