@@ -7,6 +7,7 @@ import pytest
 from authoring_examples import principle
 from charter.authoring.coverage import Axes
 from charter.authoring.red_team import red_team_subjects, write_red_team
+from charter.authoring.structured import Asking
 from charter.authoring.written import settle_written
 from charter.constitution import Constitution
 from charter.engines.transformers import TransformersEngine
@@ -29,7 +30,12 @@ def test_the_embedded_model_writes_labelled_rows(smollm2: Path) -> None:
     engine = TransformersEngine(smollm2)
     try:
         mapped = write_red_team(
-            CONSTITUTION, engine, n_per_principle=3, per_call=1, axes=axes, form="labelled", max_tokens=100
+            CONSTITUTION,
+            engine,
+            n_per_principle=3,
+            per_call=1,
+            axes=axes,
+            asking=Asking(form="labelled", max_tokens=100),
         )
     finally:
         engine.close()

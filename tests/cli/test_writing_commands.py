@@ -85,7 +85,7 @@ def test_a_country_s_configuration_is_taken(charter: Command, small: Path, place
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--form", "xml"), "--form is 'xml'; expected json"),
+        (("--form", "xml"), "Invalid value for '--form': 'xml' is not one of 'json', 'labelled'"),
         (("--few-shots", "none.jsonl"), "none.jsonl: no such file"),
         (("--config", "none.yaml"), "none.yaml: cannot be read"),
         (("--threshold", "7"), "'--threshold': Input should be less than or equal to 1"),

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from charter.authoring.answers import FormName, TextField
+from charter.authoring.answers import TextField
 from charter.authoring.briefs import brief_lines, language_name
 from charter.authoring.few_shots import own_examples, worked_examples
-from charter.authoring.structured import Asked, Asking, LayoutName, WorkedExample, ask_for_rows
+from charter.authoring.structured import DRAFTING, Asked, Asking, WorkedExample, ask_for_rows
 from charter.authoring.written import malformed
 from charter.constitution import Constitution, Principle, check_constitution
 from charter.constitution.derivation import DERIVATIONS, derived_fields
@@ -108,11 +108,7 @@ def draft_requests(
     constitution: Constitution,
     engine: Engine,
     *,
-    form: FormName = "json",
-    layout: LayoutName = "auto",
-    temperature: float = 0.3,
-    max_tokens: int = 384,
-    seed: int = 0,
+    asking: Asking = DRAFTING,
     stage: str = STAGE,
     mapper: RowMapper = map_rows,
 ) -> Mapped[DraftedRequests]:
@@ -121,11 +117,7 @@ def draft_requests(
     Args:
         constitution: whose principles.
         engine: who writes.
-        form: ``json``, or ``labelled`` for small models.
-        layout: ``chat``, ``text``, or ``auto`` (see ``structured.Asking``).
-        temperature: of every completion.
-        max_tokens: at most, for all three.
-        seed: of the run; each principle derives its own.
+        asking: the form of the answers, and how they are drawn.
         stage: the name under which rows are recorded.
         mapper: what maps the row function.
     """
@@ -135,7 +127,7 @@ def draft_requests(
         draft_requests_one,
         constitution=constitution,
         engine=engine,
-        asking=Asking(form=form, layout=layout, temperature=temperature, max_tokens=max_tokens, seed=seed),
+        asking=asking,
         examples=examples,
     )
     return mapper(one, lacking, stage, result=DraftedRequests)

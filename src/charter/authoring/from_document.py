@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from charter.authoring.answers import FormName, TextField
+from charter.authoring.answers import TextField
 from charter.authoring.draft import Proposal
 from charter.authoring.few_shots import own_examples, worked_examples
 from charter.authoring.passages import Passage, find_quotation, split_passages
-from charter.authoring.structured import Asked, Asking, LayoutName, WorkedExample, ask_for_rows
+from charter.authoring.structured import DRAFTING, Asked, Asking, WorkedExample, ask_for_rows
 from charter.authoring.written import malformed
 from charter.constitution import Principle
 from charter.constitution.derivation import with_derived_requests
@@ -114,11 +114,7 @@ def draft_principles(
     *,
     n_per_passage: int = 3,
     max_characters: int = 3_000,
-    form: FormName = "json",
-    layout: LayoutName = "auto",
-    temperature: float = 0.3,
-    max_tokens: int = 256,
-    seed: int = 0,
+    asking: Asking = DRAFTING,
     stage: str = STAGE,
     mapper: RowMapper = map_rows,
 ) -> Mapped[PassageDraft]:
@@ -129,11 +125,7 @@ def draft_principles(
         engine: who reads and writes.
         n_per_passage: principles asked for, for each passage, at most.
         max_characters: of a passage, at most; a token has about four. With the request it must fit the model's context.
-        form: ``json``, or ``labelled`` for small models.
-        layout: ``chat``, ``text``, or ``auto`` (see ``structured.Asking``).
-        temperature: of every completion.
-        max_tokens: at most, for each principle.
-        seed: of the run; each passage derives its own.
+        asking: the form of the answers, and how they are drawn.
         stage: the name under which rows are recorded.
         mapper: what maps the row function.
     """
@@ -142,7 +134,7 @@ def draft_principles(
         draft_principles_one,
         document=document,
         engine=engine,
-        asking=Asking(form=form, layout=layout, temperature=temperature, max_tokens=max_tokens, seed=seed),
+        asking=asking,
         n=n_per_passage,
         examples=examples,
     )

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from charter.authoring.answers import FormName, TextField
+from charter.authoring.answers import TextField
 from charter.authoring.briefs import brief_lines, brief_values, draw_opening, language_name
 from charter.authoring.checks import row_fault, shown_prompts
 from charter.authoring.coverage import Axes, Brief, Subject, plan_briefs
 from charter.authoring.few_shots import Values, own_examples, worked_examples
-from charter.authoring.structured import Asked, Asking, LayoutName, WorkedExample, ask_for_rows
+from charter.authoring.structured import Asked, Asking, WorkedExample, ask_for_rows
 from charter.authoring.written import WrittenBatch, WrittenPrompt, malformed
 from charter.constitution.model import Constitution
 from charter.engines.base import Engine
@@ -105,12 +105,7 @@ def write_helpful(
     existing: Iterable[Prompt] = (),
     few_shots: Sequence[Values] | None = None,
     n_few_shots: int = 5,
-    form: FormName = "json",
-    layout: LayoutName = "auto",
-    temperature: float = 0.7,
-    top_p: float = 0.9,
-    max_tokens: int = 384,
-    seed: int = 0,
+    asking: Asking | None = None,
     source: str = "written",
     stage: str = STAGE,
     mapper: RowMapper = map_rows,
@@ -126,12 +121,8 @@ def write_helpful(
         existing: prompts that are there already; cells of the grid that they leave empty are filled first.
         few_shots: worked examples (see ``few_shots.read_examples``); None shows our own.
         n_few_shots: worked examples shown, the first.
-        form: ``json``, or ``labelled`` for small models, which are not shown the domain.
-        layout: ``chat``, ``text``, or ``auto`` (see ``structured.Asking``).
-        temperature: of every completion.
-        top_p: nucleus kept at each token.
-        max_tokens: at most, for each task that is asked for.
-        seed: of the run; the plan and each call derive their own.
+        asking: the form of the answers, how they are drawn, and the seed, which the plan follows too. In labelled lines,
+            which are for small models, the domain is not shown.
         source: what the prompts name as their source, such as the model.
         stage: the name under which rows are recorded.
         mapper: what maps the row function.
@@ -139,8 +130,8 @@ def write_helpful(
     Returns:
         A batch per call. ``written.settle_written`` leaves near-duplicates out and gives the summary.
     """
-    asking = Asking(form=form, layout=layout, temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
-    keys = _LABELLED_KEYS if form == "labelled" else _KEYS
+    asking = asking or Asking()
+    keys = _LABELLED_KEYS if asking.form == "labelled" else _KEYS
     values = own_examples("helpful") if few_shots is None else few_shots
     writing = HelpfulWriting(
         asking=asking,
@@ -149,7 +140,7 @@ def write_helpful(
         source=source,
     )
     axes = axes or Axes()
-    briefs = plan_briefs(helpful_subjects(axes), axes, n=n, per_call=per_call, existing=existing, seed=seed)
+    briefs = plan_briefs(helpful_subjects(axes), axes, n=n, per_call=per_call, existing=existing, seed=asking.seed)
     return mapper(partial(write_helpful_one, engine=engine, writing=writing), briefs, stage, result=WrittenBatch)
 
 

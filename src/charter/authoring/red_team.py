@@ -19,7 +19,7 @@ from charter.authoring.checks import row_fault, shown_prompts
 from charter.authoring.coverage import Axes, Brief, Subject, plan_briefs
 from charter.authoring.few_shots import Values, own_examples, worked_examples
 from charter.authoring.given_texts import GivenTexts
-from charter.authoring.structured import Asked, Asking, LayoutName, WorkedExample, ask_for_rows, labelled_rows
+from charter.authoring.structured import Asked, Asking, WorkedExample, ask_for_rows, labelled_rows
 from charter.authoring.written import WrittenBatch, WrittenPrompt, malformed
 from charter.constitution.model import Constitution
 from charter.engines.base import Engine
@@ -139,12 +139,7 @@ def write_red_team(
     n_few_shots: int = 5,
     texts: GivenTexts | None = None,
     twins: bool = False,
-    form: FormName = "json",
-    layout: LayoutName = "auto",
-    temperature: float = 0.7,
-    top_p: float = 0.9,
-    max_tokens: int = 384,
-    seed: int = 0,
+    asking: Asking | None = None,
     source: str = "written",
     stage: str = STAGE,
     mapper: RowMapper = map_rows,
@@ -162,12 +157,7 @@ def write_red_team(
         n_few_shots: worked examples shown, the first.
         texts: a country's own wording in place of ours.
         twins: whether each prompt gets a benign twin.
-        form: ``json``, or ``labelled`` for small models.
-        layout: ``chat``, ``text``, or ``auto`` (see ``structured.Asking``).
-        temperature: of every completion.
-        top_p: nucleus kept at each token.
-        max_tokens: at most, for each prompt that is asked for.
-        seed: of the run; the plan and each call derive their own.
+        asking: the form of the answers, how they are drawn, and the seed, which the plan follows too.
         source: what the prompts name as their source, such as the model.
         stage: the name under which rows are recorded.
         mapper: what maps the row function.
@@ -175,7 +165,7 @@ def write_red_team(
     Returns:
         A batch per call. ``written.settle_written`` leaves near-duplicates out and gives the summary.
     """
-    asking = Asking(form=form, layout=layout, temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
+    asking = asking or Asking()
     writing = make_writing(
         constitution,
         asking=asking,
@@ -187,7 +177,12 @@ def write_red_team(
     )
     axes = axes or Axes()
     briefs = plan_briefs(
-        red_team_subjects(constitution, axes), axes, n=n_per_principle, per_call=per_call, existing=existing, seed=seed
+        red_team_subjects(constitution, axes),
+        axes,
+        n=n_per_principle,
+        per_call=per_call,
+        existing=existing,
+        seed=asking.seed,
     )
     one = partial(write_red_team_one, constitution=constitution, engine=engine, writing=writing)
     return mapper(one, briefs, stage, result=WrittenBatch)

@@ -88,6 +88,10 @@ class Asking:
     seed: int = 0
 
 
+#: What stands in a constitution is not to vary much.
+DRAFTING = Asking(temperature=0.3)
+
+
 @dataclass(frozen=True)
 class Answered:
     """What came of one request: whole rows, the reasons of those that are missing, and whether it took a repair."""

@@ -14,6 +14,7 @@ from charter.authoring.helpful import FIELDS as HELPFUL_FIELDS
 from charter.authoring.helpful import helpful_subjects, write_helpful
 from charter.authoring.red_team import FIELDS as RED_TEAM_FIELDS
 from charter.authoring.red_team import red_team_subjects, write_red_team
+from charter.authoring.structured import Asking
 from charter.authoring.written import WrittenBatch, WrittenPrompt, WrittenSet, settle_written, write_rows
 from charter.constitution import Constitution
 from charter.engines.base import Engine
@@ -123,11 +124,13 @@ def _shared(recipe: Recipe) -> dict[str, Any]:
     return {
         "per_call": settings.per_call,
         "axes": _axes(recipe),
-        "form": settings.form,
-        "temperature": settings.temperature,
-        "top_p": settings.top_p,
-        "max_tokens": settings.max_tokens,
-        "seed": recipe.seed,
+        "asking": Asking(
+            form=settings.form,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            max_tokens=settings.max_tokens,
+            seed=recipe.seed,
+        ),
         "source": GENERATED,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +23,7 @@ from charter.errors import ConstitutionError, EngineError
 
 if TYPE_CHECKING:
     from charter.authoring.draft import Proposal
+    from charter.authoring.structured import Asking
     from charter.cli.prompting.held_file import Writing
     from charter.constitution import Constitution
 
@@ -78,7 +79,7 @@ def draft(  # noqa: PLR0917 - the command line names them
     base = _read_base(source, from_document)
     check_target(target, (".yaml", ".yml", ".json"))
     document = "" if from_document is None else _read_document(from_document)
-    asking: dict[str, Any] = {"form": writing.choose_form(form), "seed": seed}
+    asking: dict[str, Any] = {"form": form, "seed": seed}
     reading: dict[str, Any] = {"n_per_passage": n_per_passage, "max_characters": passage}
     setup = {
         "constitution": "" if base is None else writing.text_digest(base.to_json()),
@@ -118,7 +119,9 @@ class _Drafting:
         """Draft principles from a document."""
         from charter.authoring.from_document import draft_principles, merge_principles
 
-        mapped = draft_principles(document, self.asked.engine, **self.asking, **reading, mapper=self.asked.mapper)
+        mapped = draft_principles(
+            document, self.asked.engine, **reading, asking=_asking(self.asking), mapper=self.asked.mapper
+        )
         known = () if self.base is None else self.base.principles
         merged = merge_principles(mapped.done, source=name, known=known, threshold=threshold)
         self.new = merged.proposals
@@ -140,7 +143,7 @@ class _Drafting:
         if self.base is None and not self.new:
             return
         whole = accept(self.base, self.new, **self.begun)
-        mapped = draft_requests(whole, self.asked.engine, **self.asking, mapper=self.asked.mapper)
+        mapped = draft_requests(whole, self.asked.engine, asking=_asking(self.asking), mapper=self.asked.mapper)
         self.rewritten = propose_requests(whole, mapped.done)
         self.told.append(f"requests drafted for {len(mapped.done)} of {mapped.n_in} principles that lack some")
         self._tell_lost("principles left with derived requests", mapped.reasons)
@@ -163,6 +166,12 @@ class _Drafting:
         told = [f"{n} {reason}" for counts in reasons.values() for reason, n in counts.items()]
         if told:
             self.told.append(f"{what}: {'; '.join(told)}")
+
+
+def _asking(told: dict[str, Any]) -> Asking:
+    from charter.authoring.structured import DRAFTING
+
+    return replace(DRAFTING, **told)
 
 
 def _read_base(source: str, from_document: Path | None) -> Constitution | None:

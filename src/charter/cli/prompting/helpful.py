@@ -10,23 +10,6 @@ from charter.cli.chat import EngineName
 from charter.cli.options import AsJson, examples
 from charter.cli.prompting import writing
 from charter.cli.prompting.held_file import check_target, hold
-from charter.cli.prompting.writing import (
-    Against,
-    Constitution,
-    EngineOption,
-    FewShots,
-    Form,
-    Languages,
-    MaxTokens,
-    Model,
-    NFewShots,
-    PerCall,
-    Seed,
-    Settings,
-    Target,
-    Temperature,
-    Threshold,
-)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,22 +24,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def helpful(  # noqa: PLR0917 - the command line names them
-    constitution: Constitution,
-    target: Target,
-    model: Model,
-    engine: EngineOption = EngineName.transformers,
+    constitution: writing.Constitution,
+    target: writing.Target,
+    model: writing.Model,
+    engine: writing.EngineOption = EngineName.transformers,
     n: Annotated[int, typer.Option("--n", min=1, help="Tasks in all.")] = 100,
-    per_call: PerCall = None,
-    few_shots: FewShots = None,
-    n_few_shots: NFewShots = 5,
-    against: Against = None,
-    settings: Settings = None,
-    languages: Languages = "",
-    form: Form = "json",
-    temperature: Temperature = 0.7,
-    max_tokens: MaxTokens = 384,
-    threshold: Threshold = 0.7,
-    seed: Seed = 0,
+    per_call: writing.PerCall = None,
+    few_shots: writing.FewShots = None,
+    n_few_shots: writing.NFewShots = 5,
+    against: writing.Against = None,
+    settings: writing.Settings = None,
+    languages: writing.Languages = "",
+    form: writing.Form = "json",
+    temperature: writing.Temperature = 0.7,
+    max_tokens: writing.MaxTokens = 384,
+    threshold: writing.Threshold = 0.7,
+    seed: writing.Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Let a model write helpful tasks of a constitution's domain, each with a reference answer.
@@ -65,40 +48,34 @@ def helpful(  # noqa: PLR0917 - the command line names them
     summary shows the grid of kinds and settings with its holes, which --against fills first.
     """
     from charter.authoring.helpful import FIELDS, helpful_subjects, write_helpful
+    from charter.authoring.structured import Asking
     from charter.authoring.written import settle_written
     from charter.constitution import load_constitution
     from charter.seeds import digest
 
     check_target(target)
     domain = load_constitution(constitution)
-    shots = writing.read_shots(few_shots, FIELDS)
     axes = writing.read_axes_given(settings, languages)
     given = writing.read_given(against, "helpful")
-    asking: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "per_call": per_call or (1 if form == "labelled" else 5),
         "n_few_shots": n_few_shots,
-        "form": writing.choose_form(form),
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "seed": seed,
+        "asking": Asking(form=form, temperature=temperature, max_tokens=max_tokens, seed=seed),
+        "axes": axes,
+        "existing": given,
+        "few_shots": writing.read_shots(few_shots, FIELDS),
+        "source": model,
     }
     setup = {
         "constitution": digest([domain.description, [one.text for one in domain.principles]]),
-        "--few-shots": writing.file_digest(few_shots),
-        "--against": writing.file_digest(against),
-        "--settings or --languages": digest({key: list(value) for key, value in vars(axes).items()}),
-        **writing.named_as_options(asking),
+        **writing.shared_setup(arguments, few_shots=few_shots, against=against),
     }
     with hold(target, model, engine, setup) as asked:
         mapped = write_helpful(
             domain,
             asked.engine,
             n=n,
-            axes=axes,
-            existing=given,
-            few_shots=shots,
-            **asking,
-            source=model,
+            **arguments,
             mapper=asked.mapper,
         )
         result = settle_written(mapped, helpful_subjects(axes), axes.settings, against=given, threshold=threshold)

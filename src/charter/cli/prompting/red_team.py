@@ -11,23 +11,6 @@ from charter.cli.chat import EngineName
 from charter.cli.options import AsJson, examples
 from charter.cli.prompting import writing
 from charter.cli.prompting.held_file import check_target, hold
-from charter.cli.prompting.writing import (
-    Against,
-    Constitution,
-    EngineOption,
-    FewShots,
-    Form,
-    Languages,
-    MaxTokens,
-    Model,
-    NFewShots,
-    PerCall,
-    Seed,
-    Settings,
-    Target,
-    Temperature,
-    Threshold,
-)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,27 +27,27 @@ def add_to(app: typer.Typer) -> None:
 
 
 def red_team(  # noqa: PLR0917 - the command line names them
-    constitution: Constitution,
-    target: Target,
-    model: Model,
-    engine: EngineOption = EngineName.transformers,
+    constitution: writing.Constitution,
+    target: writing.Target,
+    model: writing.Model,
+    engine: writing.EngineOption = EngineName.transformers,
     n: Annotated[int, typer.Option("--n", min=1, help="Prompts for each principle.")] = 10,
-    per_call: PerCall = None,
-    few_shots: FewShots = None,
-    n_few_shots: NFewShots = 5,
+    per_call: writing.PerCall = None,
+    few_shots: writing.FewShots = None,
+    n_few_shots: writing.NFewShots = 5,
     config: Annotated[
         Path | None,
         typer.Option("--config", metavar="FILE", help="A country's configuration, whose wording replaces ours."),
     ] = None,
     twins: Annotated[bool, typer.Option("--twins", help="With a benign twin for each prompt.")] = False,
-    against: Against = None,
-    settings: Settings = None,
-    languages: Languages = "",
-    form: Form = "json",
-    temperature: Temperature = 0.7,
-    max_tokens: MaxTokens = 384,
-    threshold: Threshold = 0.7,
-    seed: Seed = 0,
+    against: writing.Against = None,
+    settings: writing.Settings = None,
+    languages: writing.Languages = "",
+    form: writing.Form = "json",
+    temperature: writing.Temperature = 0.7,
+    max_tokens: writing.MaxTokens = 384,
+    threshold: writing.Threshold = 0.7,
+    seed: writing.Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Let a model write prompts that press on each principle, with an aligned and a misaligned response.
@@ -75,6 +58,7 @@ def red_team(  # noqa: PLR0917 - the command line names them
     """
     from charter.authoring.given_texts import read_given_texts
     from charter.authoring.red_team import FIELDS, red_team_subjects, write_red_team
+    from charter.authoring.structured import Asking
     from charter.authoring.written import settle_written
     from charter.constitution import load_constitution
     from charter.seeds import digest
@@ -82,37 +66,30 @@ def red_team(  # noqa: PLR0917 - the command line names them
     check_target(target)
     principles = load_constitution(constitution)
     texts = None if config is None else read_given_texts(config)
-    shots = writing.read_shots(few_shots, FIELDS)
     axes = writing.read_axes_given(settings, languages)
     given = writing.read_given(against, "red_team")
-    asking: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "per_call": per_call or (texts.per_call if texts else None) or (1 if form == "labelled" else 5),
         "n_few_shots": n_few_shots,
         "twins": twins,
-        "form": writing.choose_form(form),
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "seed": seed,
+        "asking": Asking(form=form, temperature=temperature, max_tokens=max_tokens, seed=seed),
+        "axes": axes,
+        "existing": given,
+        "few_shots": writing.read_shots(few_shots, FIELDS),
+        "source": model,
     }
     setup = {
         "constitution": digest([[one.id, one.category, one.text] for one in principles.principles]),
-        "--few-shots": writing.file_digest(few_shots),
         "--config": writing.file_digest(config),
-        "--against": writing.file_digest(against),
-        "--settings or --languages": digest({key: list(value) for key, value in vars(axes).items()}),
-        **writing.named_as_options(asking),
+        **writing.shared_setup(arguments, few_shots=few_shots, against=against),
     }
     with hold(target, model, engine, setup) as asked:
         mapped = write_red_team(
             principles,
             asked.engine,
             n_per_principle=n,
-            axes=axes,
-            existing=given,
-            few_shots=shots,
             texts=texts,
-            **asking,
-            source=model,
+            **arguments,
             mapper=asked.mapper,
         )
         subjects = red_team_subjects(principles, axes)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from charter.cli import console
 from charter.cli.chat import EngineName
-from charter.errors import EngineError, PromptError
+from charter.errors import EngineError
 
 if TYPE_CHECKING:
     from charter.authoring.coverage import Axes
     from charter.authoring.few_shots import Values
     from charter.authoring.written import WrittenSet
     from charter.records import Prompt, PromptKind
+
+_ASKED_BY_OPTION = ("form", "temperature", "max_tokens", "seed")
 
 Constitution = Annotated[
     str, typer.Argument(metavar="CONSTITUTION", help="A built-in name, or a file.", show_default=False)
@@ -47,24 +49,15 @@ Settings = Annotated[
     ),
 ]
 Languages = Annotated[str, typer.Option("--languages", metavar="L,L", help="Such as en,ro.")]
-Form = Annotated[str, typer.Option("--form", help="json, or labelled: lines that a small model can follow.")]
+Form = Annotated[
+    Literal["json", "labelled"], typer.Option("--form", help="json, or labelled: lines that a small model can follow.")
+]
 Temperature = Annotated[float, typer.Option("--temperature", min=0.0, max=10.0, help="Of every answer.")]
 MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="For each prompt that is asked for.")]
 Threshold = Annotated[
     float, typer.Option("--threshold", min=0.1, max=1.0, help="The least similarity of texts that count as one.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="What the plan and the answers are drawn from.")]
-
-
-def choose_form(form: str) -> str:
-    """Check a form's name.
-
-    Raises:
-        PromptError: where there is no such form.
-    """
-    if form not in {"json", "labelled"}:
-        raise PromptError(f"--form is {form!r}; expected json, or labelled for small models")
-    return form
 
 
 def read_axes_given(settings: Path | None, languages: str) -> Axes:
@@ -102,6 +95,21 @@ def read_shots(path: Path | None, fields: Any) -> tuple[Values, ...] | None:
     from charter.authoring.few_shots import read_examples
 
     return None if path is None else read_examples(path, fields)
+
+
+def shared_setup(arguments: Mapping[str, Any], *, few_shots: Path | None, against: Path | None) -> dict[str, Any]:
+    """Tell what determines the answers, of what both kinds of prompts are written by: a changed one is named."""
+    from charter.seeds import digest
+
+    axes = {name: list(values) for name, values in vars(arguments["axes"]).items()}
+    asking = {name: value for name, value in vars(arguments["asking"]).items() if name in _ASKED_BY_OPTION}
+    own = {name: arguments[name] for name in ("per_call", "n_few_shots", "twins") if name in arguments}
+    return {
+        "--few-shots": file_digest(few_shots),
+        "--against": file_digest(against),
+        "--settings or --languages": digest(axes),
+        **named_as_options(own | asking),
+    }
 
 
 def named_as_options(values: Mapping[str, Any]) -> dict[str, Any]:
