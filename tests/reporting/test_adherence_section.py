@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from run_folder import build
 
-from charter.evaluation.adherence import Probes, measure_probes
+from charter.evaluation.adherence import ProbedModel, Probes, measure_probes
 from charter.files.tables import write_json, write_table
 from charter.records import Figures, Pair, Probed, make_prompt
 from charter.reporting.adherence_section import adherence
@@ -37,7 +37,11 @@ def probed(tmp_path: Path) -> RunData:
     margins = {"base": [0.5, -0.5, -0.5], "dpo": [0.5, 0.25, 0.75], "elsewhere": [-1.0, -1.0, -1.0]}
     rows = {model: [_probed(model, number, of[number % 3]) for number in range(12)] for model, of in margins.items()}
     write_table(folder / "data" / "probes.parquet", [row for each in rows.values() for row in each], Probed)
-    found = measure_probes(Probes(CONSTITUTION, _pairs()), rows, base="base")
+    found = measure_probes(
+        Probes(CONSTITUTION, _pairs()),
+        {model: ProbedModel({"small": tuple(each)}, {}) for model, each in rows.items()},
+        base="base",
+    )
     figures = Figures(models=("base", "dpo"), measurements=tuple(found))
     write_json(folder / "evaluation.json", figures.model_dump(mode="json"))
     return read_run(folder)

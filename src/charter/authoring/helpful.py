@@ -121,8 +121,8 @@ def write_helpful(
         existing: prompts that are there already; cells of the grid that they leave empty are filled first.
         few_shots: worked examples (see ``few_shots.read_examples``); None shows our own.
         n_few_shots: worked examples shown, the first.
-        asking: the form of the answers, how they are drawn, and the seed, which the plan follows too. In labelled lines,
-            which are for small models, the domain is not shown.
+        asking: the form of the answers, how they are drawn, and the seed, which the plan follows too. The domain is not
+            shown to small models, which labelled lines are for.
         source: what the prompts name as their source, such as the model.
         stage: the name under which rows are recorded.
         mapper: what maps the row function.

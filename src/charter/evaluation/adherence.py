@@ -99,11 +99,12 @@ def probe(probes: Probes, model: str, engine: Engine, *, mapper: RowMapper) -> M
     return mapper(one, probes.pairs, f"evaluate/probe {probes.name}/{model}", result=Probed)
 
 
-def measure_probes(probes: Probes, found: Mapping[str, Sequence[Probed]], *, base: str) -> list[Measurement]:
+def measure_probes(probes: Probes, models: Mapping[str, ProbedModel], *, base: str) -> list[Measurement]:
     """Measure in how many probes the keeping answer is the likelier, and by how much, in nats per token.
 
     Probes of one principle hang together: they are resampled together.
     """
+    found = {model: made.probed[probes.name] for model, made in models.items()}
     shared = {
         "subset": f"probes of {probes.name}",
         "base": base,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,14 @@ from charter.evaluation.likelihood import (
     measure_preference_accuracy,
     score,
 )
-from charter.evaluation.multiple_choice import ChoiceAnswer, ChoiceRow, answer, leave_out_seen, load_choices
+from charter.evaluation.multiple_choice import (
+    ChoiceAnswer,
+    ChoiceRow,
+    answer,
+    leave_out_seen,
+    load_choices,
+    measure_accuracy,
+)
 from charter.evaluation.responding import respond
 from charter.records import Measurement, Preference, Prompt, Response, Scored
 
@@ -74,6 +81,13 @@ def examine(bench: Bench, model: str, engine: Engine, tasks: Tasks, base: Examin
         preferences=scored(tasks.preferences, "preferences"),
         choices={file: answered(rows, file) for file, rows in tasks.choices.items()},
     )
+
+
+def measure_choices(bench: Bench, tasks: Tasks, examined: Mapping[str, Examined]) -> Iterator[Measurement]:
+    """Measure each model's share of right answers, file by file."""
+    for file, rows in tasks.choices.items():
+        answers = {model: one.choices[file] for model, one in examined.items()}
+        yield from measure_accuracy(file, rows, answers, base=bench.base)
 
 
 def measure_likelihood(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from charter.constitution.model import Constitution
 from charter.evaluation.adherence import measure_adherence, read_adherence
 from charter.evaluation.bench import Bench
 from charter.evaluation.head_to_head import compare, matches, measure_win_rate
-from charter.evaluation.judge_reading import measure_readings, read
+from charter.evaluation.judge_reading import ASKING, measure_readings, read
 from charter.feedback.judge import Judge
+from charter.feedback.questions import Asking
 from charter.records import Adherence, Comparison, Contested, Measurement, Reading, Response
 
 
@@ -31,6 +32,39 @@ class Judged:
     comparisons: list[Comparison] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
     adherence: list[Adherence] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Everything that the judge is to be asked, and what the models answered.
+
+    ``responses`` are those to the held-out prompts, by model; ``to_probes`` those to the prompts of probes, by
+    constitution and model.
+    """
+
+    contests: tuple[Contest, ...]
+    responses: Mapping[str, Sequence[Response]]
+    to_probes: Sequence[tuple[Constitution, Mapping[str, Sequence[Response]]]] = ()
+    k_principles: int = 1
+    reads_answers: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to ask."""
+        return bool(self.contests or self.reads_answers or self.to_probes)
+
+
+def ask_judge(bench: Bench, questions: Questions, make: Callable[[Constitution | Asking], Judge]) -> Judged:
+    """Ask everything; ``make`` makes the judge that has a constitution's examples, or none."""
+    judged = Judged()
+    for contest in questions.contests:
+        judge = make(contest.standard)
+        compare_with_base(bench, judged, questions.responses, contest, judge, k_principles=questions.k_principles)
+    if questions.reads_answers:
+        read_answers(bench, judged, questions.responses, make(ASKING))
+    for constitution, responses in questions.to_probes:
+        read_probe_answers(bench, judged, responses, constitution, make(ASKING))
+    return judged
 
 
 def compare_with_base(

@@ -13,11 +13,17 @@ from charter.engines.base import Engine, Sampling
 from charter.evaluation.adherence import ProbedModel, Probes, measure_probes, put_probes
 from charter.evaluation.behaviour import measure_behaviour
 from charter.evaluation.bench import Bench
-from charter.evaluation.examination import Examined, Tasks, examine, load_unseen, measure_likelihood
-from charter.evaluation.judge_reading import ASKING
-from charter.evaluation.judged import Contest, Judged, compare_with_base, read_answers, read_probe_answers
+from charter.evaluation.examination import (
+    Examined,
+    Tasks,
+    examine,
+    load_unseen,
+    measure_choices,
+    measure_likelihood,
+)
+from charter.evaluation.judged import Contest, Judged, Questions, ask_judge
 from charter.evaluation.likelihood import preference_rows, reference_rows
-from charter.evaluation.multiple_choice import measure_accuracy, seen_texts
+from charter.evaluation.multiple_choice import seen_texts
 from charter.feedback.judge import Judging, make_judge
 from charter.prompts.grouping import prompt_groups
 from charter.records import Adherence, Comparison, Contested, Measurement, Preference, Probed, Prompt, Reading, Response
@@ -108,44 +114,42 @@ def evaluate(
         preference_rows(preferences),
         load_unseen(bench, multiple_choice, shown, near_duplicates),
     )
+    answering = tasks.sampling if judge_adherence else None
     examined: dict[str, Examined] = {}
     probed: dict[str, ProbedModel] = {}
     for model, source in {**models, **(others or {})}.items():
         with _opened(source) as engine:
             if model in models:
                 examined[model] = examine(bench, model, engine, tasks, examined.get(bench.base))
-            probed[model] = put_probes(
-                bench, probes, model, engine, answering=tasks.sampling if judge_adherence else None
-            )
-    responses = {model: one.responses for model, one in examined.items()}
-    measurements = measure_behaviour(responses, base=bench.base, groups=bench.groups)
-    measurements += measure_likelihood(bench, examined, preferences)
-    for one in probes:
-        found = {model: made.probed[one.name] for model, made in probed.items()}
-        measurements += measure_probes(one, found, base=bench.base)
-    judged = Judged()
+            probed[model] = put_probes(bench, probes, model, engine, answering=answering)
     contests = (
         Contest("win_rate_harmless", "red_team", constitution),
         Contest("win_rate_helpful", "helpful", helpful or constitution),
     )
-    fought = [contest for contest in contests if contest.kind in head_to_head]
-    if judge is not None and (fought or judge_reading or (judge_adherence and probes)):
+    questions = Questions(
+        tuple(contest for contest in contests if contest.kind in head_to_head),
+        {model: one.responses for model, one in examined.items()},
+        [
+            (one.constitution, {model: made.responses[one.name] for model, made in probed.items()})
+            for one in probes
+            if judge_adherence
+        ],
+        k_principles=k_principles,
+        reads_answers=judge_reading,
+    )
+    judged = Judged()
+    if judge is not None and questions.any:
         with _opened(judge) as engine:
-            ask = partial(make_judge, engine, judging=judging or Judging(), seed=seed)
-            for contest in fought:
-                compare_with_base(bench, judged, responses, contest, ask(contest.standard), k_principles=k_principles)
-            if judge_reading:
-                read_answers(bench, judged, responses, ask(ASKING))
-            for one in probes if judge_adherence else ():
-                own = {model: made.responses[one.name] for model, made in probed.items()}
-                read_probe_answers(bench, judged, own, one.constitution, ask(ASKING))
-    measurements += judged.measurements
-    for file, rows in tasks.choices.items():
-        answers = {model: one.choices[file] for model, one in examined.items()}
-        measurements += measure_accuracy(file, rows, answers, base=bench.base)
+            judged = ask_judge(bench, questions, partial(make_judge, engine, judging=judging or Judging(), seed=seed))
     return Evaluation(
-        tuple(measurements),
-        tuple(response for rows in responses.values() for response in rows),
+        (
+            *measure_behaviour(questions.responses, base=bench.base, groups=bench.groups),
+            *measure_likelihood(bench, examined, preferences),
+            *(figure for one in probes for figure in measure_probes(one, probed, base=bench.base)),
+            *judged.measurements,
+            *measure_choices(bench, tasks, examined),
+        ),
+        tuple(response for rows in questions.responses.values() for response in rows),
         tuple(judged.comparisons),
         tuple(judged.readings),
         tuple(row for made in probed.values() for rows in made.probed.values() for row in rows),
