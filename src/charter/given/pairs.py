@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from charter.constitution.model import Constitution
-from charter.given.loaded import LoadedPairs, Noted, RejectedRowError
+from charter.given.loaded import LoadedPairs, RejectedRowError
 from charter.given.own_pairs import GIVEN, given_again, pair_of_preference
 from charter.given.principles import principle_of
 from charter.given.reading import GivenFile, GivenRow, read_file
-from charter.given.traces import require_rows
+from charter.given.sifting import require_rows, sift_rows
 from charter.given.transcripts import read_prompt_turns, read_turns
-from charter.given.values import evaluation_split, first_fault, has_columns, message_list, text_of, unknown_layout
+from charter.given.values import evaluation_split, has_columns, message_list, text_of, unknown_layout
 from charter.prompts.row_prompts import content_id
 from charter.records import Message, Pair, Prompt, PromptKind
 from charter.seeds import derive_seed, row_id
@@ -49,7 +48,6 @@ class _Reading:
     kept: dict[str, Pair] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     reasoning: dict[str, str] = field(default_factory=dict)
-    left_out: list[Noted] = field(default_factory=list)
 
 
 def load_pairs(
@@ -85,19 +83,13 @@ def load_pairs(
     """
     file = read_file(source, split=split, escaped=escaped)
     reading = _Reading(file=file, layout=_find_layout(file), kind=kind, constitution=constitution, seed=seed)
-    for row in file.rows:
-        try:
-            _keep(reading, row)
-        except RejectedRowError as problem:
-            reading.left_out.append(Noted(row.place, str(problem)))
-        except ValidationError as error:
-            reading.left_out.append(Noted(row.place, first_fault(error)))
+    left_out = sift_rows(file, partial(_keep, reading))
     loaded = LoadedPairs(
         pairs=tuple(reading.kept.values()),
         reasoning=reading.reasoning,
         source=file.source,
         layout=reading.layout,
-        left_out=tuple(reading.left_out),
+        left_out=left_out,
         unused=tuple(name for name in file.columns if name not in _LAYOUTS[reading.layout].used),
         places=reading.places,
     )

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from charter.constitution.model import Constitution
-from charter.errors import PromptError
-from charter.given.loaded import Loaded, LoadedTraces, Noted, RejectedRowError
+from charter.given.loaded import LoadedTraces, Noted, RejectedRowError
 from charter.given.mending import DIFFERS, Companion, mend_prompt, read_companion
 from charter.given.principles import principle_of
 from charter.given.reading import GivenFile, GivenRow, read_file
+from charter.given.sifting import require_rows, sift_rows
 from charter.given.transcripts import read_prompt_turns
 from charter.given.values import (
     evaluation_split,
-    first_fault,
     has_columns,
     message_list,
     native_row,
@@ -72,7 +70,6 @@ class _Reading:
     companion: Companion
     kept: dict[str, Trace] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
-    left_out: list[Noted] = field(default_factory=list)
     mended: list[Noted] = field(default_factory=list)
     doubted: list[Noted] = field(default_factory=list)
     n_of_prompt: Counter[str] = field(default_factory=Counter)
@@ -113,16 +110,12 @@ def load_traces(
         constitution=constitution,
         companion=read_companion(companion) if companion is not None else Companion(),
     )
-    for row in file.rows:
-        try:
-            _keep(reading, row)
-        except RejectedRowError as problem:
-            reading.left_out.append(Noted(row.place, str(problem)))
+    left_out = sift_rows(file, partial(_keep, reading))
     loaded = LoadedTraces(
         traces=tuple(reading.kept.values()),
         source=file.source,
         layout=reading.layout,
-        left_out=tuple(reading.left_out),
+        left_out=left_out,
         mended=tuple(reading.mended),
         doubted=tuple(reading.doubted),
         unused=_unused(file, reading.layout),
@@ -130,17 +123,6 @@ def load_traces(
     )
     require_rows(loaded, len(loaded.traces))
     return loaded
-
-
-def require_rows(loaded: Loaded, n_kept: int) -> None:
-    """Raise PromptError where no row is left."""
-    if not n_kept:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in loaded.rejected.items())
-        first = loaded.left_out[0]
-        raise PromptError(
-            f"{first.place}: {first.reason}; no row of {loaded.source} is left ({reasons}), read in layout "
-            f"{loaded.layout!r}"
-        )
 
 
 def _find_layout(file: GivenFile) -> str:
@@ -165,10 +147,7 @@ def _keep(reading: _Reading, row: GivenRow) -> None:
     if reading.layout == "native":
         trace = _native(row, reading.kept)
     else:
-        try:
-            trace, note = _make(reading, row)
-        except ValidationError as error:
-            raise RejectedRowError(first_fault(error)) from error
+        trace, note = _make(reading, row)
     if trace.id in reading.kept:
         raise RejectedRowError("exact duplicate")
     reading.kept[trace.id] = trace
