@@ -13,8 +13,7 @@ from charter.errors import PromptError
 from charter.evaluation.adherence import Probes
 from charter.given import load_pairs
 from charter.prompts.grouping import normalise_text
-from charter.prompts.sources import BUILT_IN
-from charter.records import Pair, Prompt
+from charter.records import BUILT_IN, Pair, Prompt
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from charter.planning.places import path_hint
 from charter.planning.stage_plan import Brought
 from charter.planning.unknown import UNKNOWN_TEXT, is_unknown
 from charter.recipe import Recipe
-from charter.recipe.data_folder import GENERATED, find_companion
-from charter.records import Pair, Prompt, Trace
+from charter.recipe.data_folder import find_companion
+from charter.records import GENERATED, Pair, Prompt, Trace
 
 _MOST_EVEN = (0.4, 0.6)  # the chance that length alone tells the chosen answer, where no warning is due
 

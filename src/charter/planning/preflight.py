@@ -28,13 +28,11 @@ from charter.planning.writing import look_at_writing
 from charter.prompts import LoadedPrompts, load_prompts
 from charter.prompts.ids import settle_ids
 from charter.prompts.selection import Selection, select_prompts
-from charter.prompts.sources import BUILT_IN
 from charter.prompts.twins import check_twins, describe_unlinked
 from charter.recipe import Recipe
 from charter.recipe.contradictions import doubts
-from charter.recipe.data_folder import GENERATED
 from charter.recipe.settings import PromptSource
-from charter.records import PromptKind
+from charter.records import BUILT_IN, GENERATED, PromptKind
 from charter.runs.folder import check_files, check_place, other_specs, role_specs
 from charter.runs.place import check_writable
 from charter.status import STAGE_NAMES

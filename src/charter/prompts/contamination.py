@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from charter.prompts.grouping import normalise_text
 from charter.prompts.near_duplicates import DEFAULT_THRESHOLD, Resemblance, find_near_duplicates
-from charter.prompts.sources import BUILT_IN
-from charter.records import Prompt
+from charter.records import BUILT_IN, Prompt
 
 _MOST_SHOWN = 80  # characters
 

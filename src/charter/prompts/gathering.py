@@ -11,8 +11,8 @@ from charter.errors import PromptError
 from charter.prompts.layouts import choose_layout
 from charter.prompts.reading import read_rows
 from charter.prompts.row_prompts import content_id
-from charter.prompts.sources import BUILT_IN, LoadedPrompts, load_prompts
-from charter.records import Prompt, PromptKind, PromptLayout
+from charter.prompts.sources import LoadedPrompts, load_prompts
+from charter.records import BUILT_IN, Prompt, PromptKind, PromptLayout
 
 _KINDS: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
 _OF_ANOTHER_FILE = "duplicate text of another file"

@@ -23,10 +23,9 @@ from charter.prompts.row_prompts import (
     tells_apart,
 )
 from charter.prompts.source_rows import SourceRow
-from charter.records import Message, Prompt, PromptKind, PromptLayout, make_prompt
+from charter.records import BUILT_IN, Message, Prompt, PromptKind, PromptLayout, make_prompt
 from charter.seeds import digest
 
-BUILT_IN = "built-in"
 _FILES: Mapping[PromptKind, str] = {
     "red_team": "red_team.jsonl",
     "benign_twin": "benign_twins.jsonl",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from charter.errors import PromptError
-from charter.prompts.sources import BUILT_IN, LoadedPrompts
-from charter.records import PromptKind
+from charter.prompts.sources import LoadedPrompts
+from charter.records import BUILT_IN, PromptKind
 from charter.spelling import hint
 
 _IDS_SHOWN = 3

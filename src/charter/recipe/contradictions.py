@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from charter.recipe.data_folder import GENERATED
 from charter.recipe.settings import PairSettings, Recipe, ReviseSettings, SftSettings
-from charter.records import PromptKind
+from charter.records import GENERATED, PromptKind
 
 Where = tuple[str, ...]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from charter.errors import RecipeError
 from charter.recipe.settings import Recipe
+from charter.records import BUILT_IN, GENERATED
 
-GENERATED = "generated"
 _PLACES = {
     "red_team.json": ("prompts", "red_team"),
     "sft.json": ("revise", "given"),
@@ -47,7 +47,7 @@ def use_data_folder(data: dict[str, Any]) -> None:
 def _is_free(value: Any) -> bool:
     """Whether a place holds no file: nothing, or what the run would write itself."""
     source = value.get("source") if isinstance(value, dict) else value
-    return source is None or source in {GENERATED, "built-in"}
+    return source is None or source in {GENERATED, BUILT_IN}
 
 
 def find_companion(recipe: Recipe) -> str | None:

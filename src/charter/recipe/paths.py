@@ -18,8 +18,9 @@ from typing import Any
 from charter.constitution import list_constitutions
 from charter.engines.embedded import EMBEDDED
 from charter.files.hub_ids import is_model_id
+from charter.records import BUILT_IN, GENERATED
 
-_NO_FILES = ("built-in", "generated")  # where prompts come from, if from no file
+_NO_FILES = (BUILT_IN, GENERATED)
 _FILE_ENDINGS = frozenset({".csv", ".gz", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".yaml", ".yml"})
 
 

@@ -17,6 +17,8 @@ from charter.records.evaluation import (
     Scored,
 )
 from charter.records.prompts import (
+    BUILT_IN,
+    GENERATED,
     PROMPT_COLUMNS,
     Contested,
     Message,
@@ -44,6 +46,8 @@ from charter.records.training import (
 )
 
 __all__ = [
+    "BUILT_IN",
+    "GENERATED",
     "PROMPT_COLUMNS",
     "Adherence",
     "AnyPairSource",

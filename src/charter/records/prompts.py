@@ -29,6 +29,9 @@ PromptLayout = Literal[
     "rows",
 ]
 
+#: Where prompts come from, if from no file: they come with Charter, or the run writes them.
+BUILT_IN, GENERATED = "built-in", "generated"
+
 PROMPT_COLUMNS = (
     "prompt",
     "turns",

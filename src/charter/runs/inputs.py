@@ -10,9 +10,8 @@ from charter.constitution import load_constitution
 from charter.engines.weights import ModelFolder, model_fingerprint
 from charter.errors import RunError
 from charter.files.hub_ids import is_dataset_id
-from charter.prompts.sources import BUILT_IN
 from charter.recipe import Recipe
-from charter.recipe.data_folder import GENERATED
+from charter.records import BUILT_IN, GENERATED
 from charter.seeds import digest
 
 _MODEL = "model "

@@ -20,8 +20,7 @@ from charter.constitution import Constitution
 from charter.engines.base import Engine
 from charter.prompts import LoadedPrompts
 from charter.recipe import Recipe
-from charter.recipe.data_folder import GENERATED
-from charter.records import Prompt, PromptKind
+from charter.records import GENERATED, Prompt, PromptKind
 from charter.rows import Mapped, RowMapper
 from charter.runs.folder import Run
 

@@ -10,8 +10,7 @@ from charter.feedback import pairs
 from charter.files.tables import read_table, write_table
 from charter.given import LengthConfound, balance_lengths, length_confound, load_pairs
 from charter.given.matching import match_prompts
-from charter.recipe.data_folder import GENERATED
-from charter.records import Pair, Trace
+from charter.records import GENERATED, Pair, Trace
 from charter.rows import Mapped
 from charter.runs.folder import Run
 from charter.stages.generation import written_file
