@@ -12,7 +12,6 @@ from charter.constitution import (
     JudgeExample,
     Principle,
     ReviseExample,
-    check_constitution,
     load_constitution,
 )
 from pages import code_in, sections, table_rows
@@ -89,20 +88,6 @@ each_judge = pytest.mark.parametrize(
 def n_words(*texts: str) -> int:
     """Count words."""
     return sum(len(text.split()) for text in texts)
-
-
-@each_country
-def test_countries_have_no_finding_at_all(country: Constitution) -> None:
-    """They are examples to follow."""
-    assert check_constitution(country) == ()
-
-
-@each_country
-def test_head(country: Constitution) -> None:
-    """Name, version, language and licence as published."""
-    assert (country.version, country.language, country.licence) == ("1.0.0", "en", "Apache-2.0")
-    assert country.name in SUBJECTS
-    assert country.description
 
 
 @each_country

@@ -13,16 +13,19 @@ from pages import code_in, sections, table_rows
 WRITTEN = tuple(load_constitution(name) for name in ("educational", "wellbeing", "honest"))
 PAGES = (*WRITTEN, load_constitution("harmless"), load_constitution("helpful"))
 
+COUNTRIES = (load_constitution("south_africa"), load_constitution("romania"))
+
 each = pytest.mark.parametrize("constitution", WRITTEN, ids=lambda one: one.name)
+each_of_all = pytest.mark.parametrize("constitution", [*WRITTEN, *COUNTRIES], ids=lambda one: one.name)
 
 
-@each
+@each_of_all
 def test_no_finding_at_all(constitution: Constitution) -> None:
     """What ships is an example to follow."""
     assert check_constitution(constitution) == ()
 
 
-@each
+@each_of_all
 def test_heads(constitution: Constitution) -> None:
     """Version, language and licence as published, and a sentence on what it is for."""
     assert (constitution.version, constitution.language, constitution.licence) == ("1.0.0", "en", "Apache-2.0")
