@@ -22,13 +22,12 @@ class Record(BaseModel):
     @field_validator("*")
     @classmethod
     def _text_is_whole(cls, value: Any) -> Any:
-        # Nearly every value is a text, and every turn of every row comes through here.
-        for text in (value,) if isinstance(value, str) else _texts(value):
-            if not text.isascii() and (half := _HALF_SURROGATE.search(text)):
-                raise ValueError(
-                    f"the text holds half of a surrogate pair (U+{ord(half.group()):04X}), which no file can hold; "
-                    "write the character itself"
-                )
+        # Every field of every row comes through here, and a request has a hundred turns: records have looked at theirs.
+        if isinstance(value, str):
+            _refuse_halves(value)
+        elif isinstance(value, tuple | list | dict) and value and not isinstance(next(iter(value)), Record):
+            for text in _texts(value):
+                _refuse_halves(text)
         return value
 
     def to_json(self) -> str:
@@ -41,14 +40,22 @@ class Record(BaseModel):
         return cls.model_validate(json.loads(text))
 
 
+def _refuse_halves(text: str) -> None:
+    if not text.isascii() and (half := _HALF_SURROGATE.search(text)):
+        raise ValueError(
+            f"the text holds half of a surrogate pair (U+{ord(half.group()):04X}), which no file can hold; "
+            "write the character itself"
+        )
+
+
 def _texts(value: Any) -> Iterator[str]:
     """Give every text in a JSON value, its keys too; records in it have looked at their own."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _texts(key)
-            yield from _texts(item)
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, tuple | list):
+            waiting.extend(one)
+        elif isinstance(one, dict):
+            waiting.extend((*one, *one.values()))
