@@ -8,8 +8,9 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from charter.seeds import canonical_json, derive_seed, digest, row_id
+from charter.seeds import canonical_json, derive_seed, derive_unit, digest, row_id
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -19,10 +20,11 @@ JSON_VALUES = st.recursive(
 
 IDENTITIES = """
 from charter.records import make_prompt
-from charter.seeds import derive_seed, digest, row_id
+from charter.seeds import derive_seed, derive_unit, digest, row_id
 print(row_id("pair", "a prompt", 3, {"b": [1, None], "a": "\\u05d0"}))
 print(digest({"z": 1, "a": 0.1}))
 print(derive_seed(7, "trace-1", "round 2 principle"))
+print(derive_unit(7, "principle"))
 print(make_prompt("How do locks work?", "helpful").id)
 """
 
@@ -46,6 +48,7 @@ def test_identities_are_pinned() -> None:
     assert digest({"z": 1, "a": 0.1}) == "6118f131514258c2aeca77d6b192c59b572934396c245b13f96f4738dea97587"
     assert row_id("trace", "prompt-1", 0) == "trace-9f0a8a709cf4c401"
     assert derive_seed(0, "trace-1", "initial") == 14470681786772111
+    assert derive_unit(0, "honest") == 0.4305152337604442
 
 
 @given(JSON_VALUES)
@@ -105,3 +108,12 @@ def test_row_ids_name_their_kind_and_differ_by_it() -> None:
 def test_half_a_surrogate_pair_has_a_digest_too() -> None:
     """Text that no file can hold still has an identity, so that an error can name its row."""
     assert len(digest("\ud800")) == 64
+
+
+def test_units_are_drawn_evenly() -> None:
+    """Over seeds and over names alike, and those of two names have nothing to do with each other."""
+    of_one, of_other = ([derive_unit(seed, name) for seed in range(4000)] for name in ("one", "other"))
+    for found in (of_one, of_other, [derive_unit(1, f"name {n}") for n in range(4000)]):
+        assert 0.0 < min(found) < max(found) < 1.0
+        assert stats.kstest(found, "uniform").pvalue > 1e-4
+    assert stats.spearmanr(of_one, of_other).pvalue > 1e-4

@@ -9,6 +9,7 @@ from typing import Any
 _ID_HEX_DIGITS = 16
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _SEED_BYTES = 7  # 56 bits: exact as a JSON number in most readers' int64, and as a torch seed
+_UNIT_HEX_DIGITS = 13  # 52 bits: with one half added still exact as a float, and so never 0 or 1
 
 
 def canonical_json(value: Any) -> str:
@@ -52,3 +53,14 @@ def derive_seed(run_seed: int, row: str, purpose: str) -> int:
         purpose: what the seed is for, such as ``initial`` or ``round 2 principle``.
     """
     return int(digest([run_seed, row, purpose])[: 2 * _SEED_BYTES], 16)
+
+
+def derive_unit(seed: int, name: str) -> float:
+    """Give a name its own number under a seed, as if drawn evenly from the open interval (0, 1).
+
+    Args:
+        seed: of the row, for one purpose.
+        name: of one of those that take part in a draw; each has its number whoever else takes part.
+    """
+    drawn = int(digest_text(f"{seed} {name}")[:_UNIT_HEX_DIGITS], 16)
+    return (drawn + 0.5) / float(16**_UNIT_HEX_DIGITS)

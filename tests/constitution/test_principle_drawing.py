@@ -88,3 +88,30 @@ def test_any_two_can_be_drawn_together() -> None:
     assert len(together) == 15
     neighbours = [together[frozenset((one.id, other.id))] for one, other in pairwise(principles)]
     assert sum(neighbours) / N == pytest.approx(5 / 15, abs=0.05)
+
+
+@given(weights=st.lists(st.floats(0.01, 100.0), min_size=2, max_size=8), seed=st.integers(0, 2**56 - 1))
+def test_one_more_principle_takes_rows_and_moves_no_others(weights: list[float], seed: int) -> None:
+    """With another principle in a constitution, wherever it stands, each draw is as before or is that principle."""
+    *before, added = _weighted(*weights)
+    was, now = draw_principle(before, seed), draw_principle([added, *before], seed)
+    assert now in (was, added)
+
+
+@given(n=st.integers(1, 8), k=st.integers(1, 4), seed=st.integers(0, 2**56 - 1))
+def test_one_more_of_the_same_weight_takes_one_place_at_most(n: int, k: int, seed: int) -> None:
+    """Of several drawn at once, one makes way for the principle that was added, and only where that one is drawn."""
+    *before, added = _weighted(*[1.0] * (n + 1))
+    was, now = draw_principles(before, k, seed), draw_principles([added, *before], k, seed)
+    kept = tuple(one for one in now if one != added)
+    assert kept == was[: len(kept)]
+    assert len(kept) == len(was) - (added in now and len(was) == k)
+
+
+def test_the_order_in_the_file_decides_nothing() -> None:
+    """A constitution that is sorted anew draws what it drew."""
+    for weights in ((1.0, 1.0, 1.0, 1.0, 1.0), (1.0, 3.0, 2.0, 1.5, 2.5)):
+        principles = _weighted(*weights)
+        for seed in range(50):
+            assert draw_principle(principles, seed) == draw_principle(principles[::-1], seed)
+            assert draw_principles(principles, 2, seed) == draw_principles(principles[::-1], 2, seed)

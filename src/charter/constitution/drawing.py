@@ -1,19 +1,27 @@
-"""Which principles are asked about, by their weights: one at a time, or several different ones at once."""
+"""Which principles are asked about, by their weights: one at a time, or several different ones at once.
+
+A principle's place in a draw is a hash of the row's seed and its own id, and the others have no part in it. So a
+principle that is added to a constitution takes from the others just those rows that fall to it, and the order in the
+file decides nothing (rendezvous hashing: Thaler and Ravishankar 1998).
+"""
 
 from __future__ import annotations
 
-import random
+import math
 from bisect import bisect
 from collections.abc import Sequence
 from itertools import accumulate
 
 from charter.constitution.model import Principle
+from charter.seeds import derive_unit
 
 
 def draw_principle(principles: Sequence[Principle], seed: int) -> Principle:
-    """Draw one principle, each as often as its weight is of all weights."""
-    draw = random.Random(seed)  # noqa: S311 - not a secret
-    return draw.choices(principles, [principle.weight for principle in principles])[0]
+    """Draw one principle, each as often as its weight is of all weights.
+
+    Each has to wait an exponential time whose rate is its weight, and the first comes (Efraimidis and Spirakis 2006).
+    """
+    return min(principles, key=lambda one: -math.log(derive_unit(seed, one.id)) / one.weight)
 
 
 def draw_principles(principles: Sequence[Principle], k: int, seed: int) -> tuple[Principle, ...]:
@@ -24,18 +32,21 @@ def draw_principles(principles: Sequence[Principle], k: int, seed: int) -> tuple
     instead. Where all are drawn, the weights act on the votes alone. In every case the weighted mean of the drawn
     votes is, in expectation, the weighted mean of the votes under all principles (Horvitz and Thompson 1952).
 
+    Among principles of the same weight, one more takes the place of one drawn, or of none. Where weights differ it may
+    move others too: all of them share one line.
+
     Args:
         principles: what is drawn from.
         k: how many; all of them where there are no more.
         seed: of the row.
     """
-    draw = random.Random(seed)  # noqa: S311 - not a secret
+    in_turn = sorted(principles, key=lambda one: derive_unit(seed, one.id))
     if k >= len(principles) or len({principle.weight for principle in principles}) == 1:
-        return tuple(draw.sample(principles, min(k, len(principles))))
-    always, rest = _split(draw.sample(principles, len(principles)), k)  # in any order: neighbours are no company
+        return tuple(in_turn[:k])
+    always, rest = _split(in_turn, k)  # in any order: neighbours are no company
     ends = list(accumulate(principle.weight for principle in rest))
     step = ends[-1] / max(k - len(always), 1)
-    start = draw.random()
+    start = derive_unit(seed, "start")
     # Systematic sampling: points one step apart on a line on which each principle is as long as its weight.
     places = [bisect(ends, (start + n) * step, hi=len(rest) - 1) for n in range(k - len(always))]
     return (*always, *(rest[place].model_copy(update={"weight": step}) for place in places))

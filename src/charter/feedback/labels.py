@@ -46,8 +46,8 @@ class Labelling:
 
 async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
     """Judge one pair and turn the verdicts into a soft preference."""
-    seed = derive_seed(labelling.seed, pair.id, "judge principles")
-    principles = draw_principles(labelling.principles[pair.prompt.kind], labelling.k_principles, seed)
+    every = labelling.principles[pair.prompt.kind]
+    principles = principles_of_pair(every, pair.id, k=labelling.k_principles, seed=labelling.seed)
     judgement = await judge_one(labelling.judges[pair.prompt.kind], pair.id, pair.prompt, pair.a, pair.b, principles)
     if judgement.p_a is None:
         return Filtered("no valid verdict")
@@ -58,6 +58,11 @@ async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
     if pair.intended is not None and labelling.on_disagreement == "keep":
         p_a = max(p_a, 0.5) if pair.intended == "a" else min(p_a, 0.5)
     return _preference(pair, judgement, judgement.p_a, p_a, agrees=agrees, keep=labelling.on_disagreement == "keep")
+
+
+def principles_of_pair(principles: Sequence[Principle], pair: str, *, k: int, seed: int) -> tuple[Principle, ...]:
+    """Draw the ``k`` principles that a pair is judged by, from its id and the run's ``seed`` alone."""
+    return draw_principles(principles, k, derive_seed(seed, pair, "judge principles"))
 
 
 def _agrees(p_a: float, intended: Side | None) -> bool | None:

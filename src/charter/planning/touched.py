@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from charter.constitution import Constitution, Principle
-from charter.constitution.drawing import draw_principle, draw_principles
 from charter.errors import RunError
+from charter.feedback.labels import principles_of_pair
 from charter.feedback.pair_plans import PairPlan
 from charter.feedback.pairs import guidance_messages
 from charter.feedback.questions import Asking, make_asking
@@ -24,8 +24,9 @@ from charter.journal_reading import read_journal
 from charter.prompts.selection import shown_contexts
 from charter.recipe import Recipe
 from charter.records import Pair, Preference, Trace
+from charter.revision.chain import principle_of_round
 from charter.revision.layouts import make_layout
-from charter.seeds import derive_seed, digest
+from charter.seeds import digest
 from charter.status import read_run_recipe
 
 Why = Literal["principle", "request", "weight", "shown", "responses"]
@@ -149,7 +150,7 @@ def _touched_traces(change: _Change, traces: Sequence[Trace]) -> TouchedTable:
     rows: list[TouchedRow] = []
     recorded: dict[str, list[str]] = {}
     for trace in traces:
-        was, now = (_round_draws(trace, one.used_for("revise"), change.recipe.seed) for one in (change.old, change.new))
+        was, now = (_round_draws(trace, one, change.recipe.seed) for one in (change.old, change.new))
         if was != [(one.principle, one.critique_request, one.revision_request) for one in trace.rounds]:
             continue
         before, after = ([name for name, _, _ in draws] for draws in (was, now))
@@ -165,13 +166,11 @@ def _touched_traces(change: _Change, traces: Sequence[Trace]) -> TouchedTable:
     return TouchedTable(len(traces), tuple(rows), len(traces) - len(recorded), _count(recorded, rows))
 
 
-def _round_draws(trace: Trace, principles: Sequence[Principle], seed: int) -> list[tuple[str, str, str]]:
-    """Draw for every round as the chain does; nothing where there is nothing to draw."""
-    if not principles:
+def _round_draws(trace: Trace, constitution: Constitution, seed: int) -> list[tuple[str, str, str]]:
+    """Draw for every round; nothing where there is nothing to draw."""
+    if not constitution.used_for("revise"):
         return []
-    drawn = [
-        draw_principle(principles, derive_seed(seed, trace.id, f"round {one.number} principle")) for one in trace.rounds
-    ]
+    drawn = [principle_of_round(constitution, trace.id, one.number, seed) for one in trace.rounds]
     return [(one.id, one.critique_request, one.revision_request) for one in drawn]
 
 
@@ -205,8 +204,10 @@ def _touched_labels(change: _Change, labels: Sequence[Preference], pairs: Touche
         before: tuple[str, ...] = tuple(dict.fromkeys(verdict.principle for verdict in label.verdicts))
         after = before
         if ("constitution" if label.prompt.kind == "red_team" else "helpful constitution") in change.roles:
-            of_row = derive_seed(seed, label.pair, "judge principles")
-            was, now = (draw_principles(one.used_for("judge"), settings.k_principles, of_row) for one in sides)
+            was, now = (
+                principles_of_pair(one.used_for("judge"), label.pair, k=settings.k_principles, seed=seed)
+                for one in sides
+            )
             if {one.id for one in was} == set(before):
                 recorded[label.id] = before
                 after = tuple(one.id for one in now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from charter.constitution.drawing import draw_principle
-from charter.constitution.model import Constitution, FewShotChoice
+from charter.constitution.model import Constitution, FewShotChoice, Principle
 from charter.engines.base import Capability, Engine, Sampling
 from charter.errors import CapabilityError
 from charter.records import OnCut, Prompt, Round, Trace
@@ -84,8 +84,7 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
 
 
 async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain, response: str, number: int) -> Round:
-    seed = derive_seed(chain.seed, start.id, f"round {number} principle")
-    principle = draw_principle(constitution.used_for("revise"), seed)
+    principle = principle_of_round(constitution, start.id, number, chain.seed)
     sampling = _sampling(chain, start, f"round {number} critique", chain.max_critique_tokens)
     request = chain.layout.critique(start.prompt, response, principle, sampling)
     critique = chain.layout.read(await chain.critic.complete(request))
@@ -105,6 +104,11 @@ async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain
         revision=text,
         flags=(*flags, "critique_cut") if critique.finish == "length" else flags,
     )
+
+
+def principle_of_round(constitution: Constitution, trace: str, number: int, seed: int) -> Principle:
+    """Draw the principle of a round, from the trace's id and the run's ``seed`` alone; rounds count from 1."""
+    return draw_principle(constitution.used_for("revise"), derive_seed(seed, trace, f"round {number} principle"))
 
 
 def _sampling(chain: Chain, start: ChainStart, purpose: str, max_tokens: int | None = None) -> Sampling:
