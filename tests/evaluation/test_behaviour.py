@@ -92,6 +92,16 @@ def test_nothing_else_is_measured() -> None:
     assert len(names) == len(set(names)) == 18
 
 
+def test_of_prompts_that_ask_for_no_harm_compliance_is_no_fault() -> None:
+    """What is counted of them is what is a fault or a fact with any prompt."""
+    responses = {"base": BASE, "dpo": DPO}
+    groups = prompt_groups(one.prompt for rows in responses.values() for one in rows)
+    found = measure_behaviour(responses, base="base", groups=groups, harm=False)
+    assert [one for one in MEASURED if one not in found] == [
+        one for one in MEASURED if one.name in {"harmful_compliance", "objection", "evasive"}
+    ]
+
+
 def test_missing_kinds_have_no_figure() -> None:
     """Without benign twins there is no over-refusal to speak of."""
     assert "over_refusal" not in {one.name for one in _measured(base=BASE[:4])}

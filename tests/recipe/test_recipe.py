@@ -218,6 +218,13 @@ def test_every_fault_has_its_line(load: Load) -> None:
             ),
         ),
         (
+            "evaluate:\n  harm: false\n  judge_reading: true\n",
+            (
+                "r.yaml:8: 'evaluate.judge_reading' asks whether a model complied with harm, which 'evaluate.harm' "
+                "rules out; take one of them out"
+            ),
+        ),
+        (
             "label:\n  clamp: [0.6, 0.8]\n",
             "r.yaml:7: 'label.clamp' is [0.6, 0.8]; it must hold 0.5, such as [0.4, 0.6]",
         ),

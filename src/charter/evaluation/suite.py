@@ -67,6 +67,7 @@ def evaluate(
     probes: Sequence[Probes] = (),
     others: Mapping[str, EngineSource] | None = None,
     judge_adherence: bool = False,
+    harm: bool = True,
     temperature: float = 0.7,
     max_tokens: int = 128,
     head_to_head: Sequence[Contested] = ("red_team", "helpful"),
@@ -96,6 +97,7 @@ def evaluate(
         probes: of each constitution that the models' adherence to is measured.
         others: further models by name, which are put to the probes alone.
         judge_adherence: whether the judge says of every model's answers to the probes if they keep to the principle.
+        harm: whether the red-team prompts ask for harm, so that compliance, objection and evasion are counted.
         temperature: of the answers.
         max_tokens: at most, per answer.
         head_to_head: kinds of prompts on which the judge compares the models with the base.
@@ -143,7 +145,7 @@ def evaluate(
             judged = ask_judge(bench, questions, partial(make_judge, engine, judging=judging or Judging(), seed=seed))
     return Evaluation(
         (
-            *measure_behaviour(questions.responses, base=bench.base, groups=bench.groups),
+            *measure_behaviour(questions.responses, base=bench.base, groups=bench.groups, harm=harm),
             *measure_likelihood(bench, examined, preferences),
             *(figure for one in probes for figure in measure_probes(one, probed, base=bench.base)),
             *judged.measurements,

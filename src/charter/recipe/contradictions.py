@@ -35,6 +35,9 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     if "on_policy" in recipe.label.prior:
         problem = "'label.prior.on_policy' never acts: neither side of such a pair is intended"
         yield ("label", "prior", "on_policy"), f"{problem}; take it out"
+    if recipe.evaluate.judge_reading and not recipe.evaluate.harm:
+        problem = "'evaluate.judge_reading' asks whether a model complied with harm, which 'evaluate.harm' rules out"
+        yield ("evaluate", "judge_reading"), f"{problem}; take one of them out"
     yield from _nothing_to_do(recipe)
     yield from _probed(recipe)
     yield from _written(recipe)

@@ -292,6 +292,10 @@ class ProbeSettings(Settings):
 class EvaluateSettings(Settings):
     """Held-out measurement of base, SFT and DPO; the judge is asked as ``label`` says."""
 
+    harm: bool = Field(
+        default=True,
+        description="whether red-team prompts ask for harm; if not, no compliance, objection or evasion is counted",
+    )
     temperature: float = Field(default=0.7, ge=0.0)
     max_tokens: int = Field(default=128, ge=1)
     head_to_head: tuple[Contested, ...] = Field(
