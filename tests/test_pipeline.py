@@ -77,6 +77,7 @@ def test_every_file_of_a_stage_is_named(tmp_path: Path) -> None:
     written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     named = {path for name in names for path in (*STAGES[name].writes, f"stages/{name}.json")}
     own = {"recipe.yaml", "recipe.resolved.yaml", "inputs.json", "environment.json", ".lock"}
+    own |= {"constitution.yaml", "constitution.helpful.yaml"}
     assert {path for path in written - named - own if not path.startswith("journal.sqlite")} == set()
 
 

@@ -190,9 +190,17 @@ def test_the_constitution_for_helpfulness_judges_other_labels(run: Path) -> None
     assert ids(found.labels) == {one.id for one in labels(run) if one.prompt.kind != "red_team"}
 
 
+def test_the_runs_own_copy_is_what_it_was_begun_with(run: Path) -> None:
+    """Whatever became of the file, the change can be told from the copy in the run's folder; of both constitutions."""
+    for name, role in (("constitution.yaml", "constitution"), ("constitution.helpful.yaml", "helpful constitution")):
+        kept = load_constitution(str(run / name))
+        assert find_touched(run, kept, kept).roles == (role,)
+
+
 def test_another_constitution_than_the_runs_is_refused(run: Path, old: Constitution, tmp_path: Path) -> None:
     """What was drawn then cannot be told from another one."""
-    with pytest.raises(RunError, match=r"was begun with another constitution than harmless 1\.0\.0 as it is given"):
+    named = r"was begun with another constitution than harmless 1\.0\.0 as it is given .*old/.*/constitution\.yaml$"
+    with pytest.raises(RunError, match=named):
         find_touched(run, changed(old, "privacy", weight=2.0), old)
     with pytest.raises(RunError, match="is no run's folder"):
         find_touched(tmp_path, old, old)

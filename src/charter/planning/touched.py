@@ -26,6 +26,7 @@ from charter.recipe import Recipe
 from charter.records import Pair, Preference, Trace
 from charter.revision.chain import principle_of_round
 from charter.revision.layouts import make_layout
+from charter.runs.inputs import CONSTITUTION_COPIES
 from charter.seeds import digest
 from charter.status import read_run_recipe
 
@@ -98,7 +99,8 @@ class _Change:
 def find_touched(folder: Path, old: Constitution, new: Constitution) -> Touched:
     """Find the rows of a run that a change of its constitution touches.
 
-    What is trained on touched rows, and all that comes after it, changes with them and is not counted here.
+    What is trained on touched rows, and all that comes after it, changes with them and is not counted here; nor are
+    rows that ended without a trace or a label, which a run with the change would ask for as well.
 
     Args:
         folder: of the run.
@@ -125,7 +127,7 @@ def _roles(folder: Path, old: Constitution) -> tuple[Role, ...]:
     if not roles:
         raise RunError(
             f"{folder}: the run was begun with another constitution than {old.name} {old.version} as it is given "
-            "first; give the file as it was then"
+            f"first; the run keeps a copy of each, such as {folder / CONSTITUTION_COPIES[_ROLES[0]]}"
         )
     return roles
 
@@ -199,6 +201,7 @@ def _touched_labels(change: _Change, labels: Sequence[Preference], pairs: Touche
     other_responses = {row.id for row in pairs.rows}
     rows: list[TouchedRow] = []
     recorded: dict[str, tuple[str, ...]] = {}
+    n_brought = 0
     for label in labels:
         why: list[Why] = ["responses"] if label.pair in other_responses else []
         before: tuple[str, ...] = tuple(dict.fromkeys(verdict.principle for verdict in label.verdicts))
@@ -208,7 +211,9 @@ def _touched_labels(change: _Change, labels: Sequence[Preference], pairs: Touche
                 principles_of_pair(one.used_for("judge"), label.pair, k=settings.k_principles, seed=seed)
                 for one in sides
             )
-            if {one.id for one in was} == set(before):
+            if {one.id for one in was} != set(before):
+                n_brought += 1
+            else:
                 recorded[label.id] = before
                 after = tuple(one.id for one in now)
                 why += _why_judged(was, now)
@@ -216,7 +221,7 @@ def _touched_labels(change: _Change, labels: Sequence[Preference], pairs: Touche
                     why.append("shown")
         if why:
             rows.append(TouchedRow(label.id, label.prompt.id, tuple(why), before, after))
-    return TouchedTable(len(labels), tuple(rows), by_principle=_count(recorded, rows))
+    return TouchedTable(len(labels), tuple(rows), n_brought, by_principle=_count(recorded, rows))
 
 
 def _judge_shown(recipe: Recipe, constitution: Constitution) -> Asking | None:

@@ -4,6 +4,7 @@
 RUN/
   recipe.yaml            as it was given
   recipe.resolved.yaml   with overrides and every default
+  constitution.yaml      what is trained for, and constitution.helpful.yaml beside it: copies, with what they extend
   inputs.json            fingerprints of constitution, prompt files and models: a resumed run must find the same
   environment.json       versions and machine
   journal.sqlite         completions and the fate of every row
@@ -39,7 +40,7 @@ from charter.recipe.settings import ModelSettings
 from charter.recipe.writing import recipe_values
 from charter.rows import NoProgress, Progress, RowMapper, map_rows
 from charter.runs.environment import describe_environment
-from charter.runs.inputs import check_unchanged, fingerprint_files, fingerprint_models
+from charter.runs.inputs import check_unchanged, copy_constitutions, fingerprint_files, fingerprint_models
 from charter.runs.place import RESOLVED, check_contents, held
 from charter.store import Journal
 
@@ -204,6 +205,7 @@ def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: Download
     write_text(folder / RESOLVED, dump_recipe(recipe, folder))
     write_text(folder / "recipe.yaml", recipe_text)
     write_json(folder / "environment.json", describe_environment(folders, inputs))
+    copy_constitutions(recipe, folder)
     write_json(folder / _INPUTS, inputs)
 
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from charter.constitution import load_constitution
+from charter.constitution import load_constitution, write_constitution
 from charter.engines.weights import ModelFolder, model_fingerprint
 from charter.errors import RunError
 from charter.files.hub_ids import is_dataset_id
 from charter.recipe import Recipe
 from charter.records import BUILT_IN, GENERATED
 from charter.seeds import digest
+
+#: The copies of constitutions that a run keeps in its folder, as they were composed and derived, by what they are for.
+CONSTITUTION_COPIES = {"constitution": "constitution.yaml", "helpful constitution": "constitution.helpful.yaml"}
 
 _MODEL = "model "
 
@@ -43,6 +46,17 @@ def fingerprint_models(folders: Mapping[str, ModelFolder | None], names: Mapping
         f"{_MODEL}{role}": names[role] if folder is None else model_fingerprint(folder)
         for role, folder in folders.items()
     }
+
+
+def copy_constitutions(recipe: Recipe, folder: Path) -> None:
+    """Copy the constitutions that are trained for into a run's folder, each whole: what it extends is part of it.
+
+    Raises:
+        UserError: for a file that is missing or malformed, or cannot be written.
+    """
+    sources = _constitutions(recipe)
+    for name, copy in CONSTITUTION_COPIES.items():
+        write_constitution(load_constitution(sources[name]), folder / copy)
 
 
 def check_unchanged(

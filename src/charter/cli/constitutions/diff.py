@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
         "diff",
         epilog=examples(
             "charter constitution diff harmless mine.yaml",
-            "charter constitution diff old.yaml new.yaml --run runs/smoke",
+            "charter constitution diff runs/smoke/constitution.yaml new.yaml --run runs/smoke",
             "charter constitution diff old.yaml new.yaml --json",
         ),
     )(diff)
