@@ -106,6 +106,23 @@ def test_principles_name_the_words_that_they_come_from() -> None:
     assert mapped.done[1].principles[0].quotation == "who takes\nfrom it leaves it clean"
 
 
+@pytest.mark.parametrize(
+    ("document", "quotation", "is_kept"),
+    [
+        ("The river is everyone's.", "river", False),
+        ("The river is everyone's.", "The river", False),
+        ("The river is everyone's.", "The river is", True),
+        ("Dignity first.", "Dignity first.", True),  # the whole passage
+        ("凡人皆有尊严凡人皆有权利凡人皆当相助凡人皆可发言。", "凡人皆有尊严凡人皆有权利凡人皆当相助凡人", True),
+    ],
+)
+def test_a_quotation_of_a_word_or_two_shows_nothing(document: str, quotation: str, *, is_kept: bool) -> None:
+    """Any document holds "the": a principle must come from words that say something."""
+    row = {"title": "T", "text": "Say so.", "category": "C", "quotation": quotation}
+    batch = draft_principles(document, writer(lambda _: json.dumps([row]))).done
+    assert [len(one.principles) for one in batch] == ([1] if is_kept else [])
+
+
 def test_principles_that_say_the_same_are_merged() -> None:
     """The first stays, with both passages; ids are made of titles; requests are derived until they are drafted."""
     merged = merge_principles(draft_principles(DOCUMENT, writer(drafted), max_characters=70).done, source="village.md")

@@ -56,6 +56,19 @@ def test_a_file_that_the_recipe_names_stays(tmp_path: Path) -> None:
     assert (recipe.prompts.red_team.source, recipe.prompts.red_team.limit) == (str(data / "red_team.json"), 3)
 
 
+@pytest.mark.parametrize("in_file", [True, False])
+def test_an_override_says_more_than_the_folder(tmp_path: Path, *, in_file: bool) -> None:
+    """Whoever names a place by hand means it, also where that is what the recipe has without the folder."""
+    data = _folder(tmp_path / "data", "red_team.json", "sft.json", "preferences.json")
+    overrides = ("prompts.red_team=built-in", "pairs.given=null", "revise.given=own.json")
+    folder = ("data_dir: data\n",) if in_file else ("", f"data_dir={data}")
+    recipe = _load(tmp_path, *folder, *overrides)
+    assert recipe.prompts.red_team.source == "built-in"
+    assert (recipe.pairs.given, recipe.revise.given) == (None, "own.json")
+    fewer = _load(tmp_path, *folder, "prompts.red_team.limit=3")
+    assert (fewer.prompts.red_team.source, fewer.prompts.red_team.limit) == (str(data / "red_team.json"), 3)
+
+
 @pytest.mark.parametrize(("name", "what"), [("none", "is no folder"), ("empty", "holds none of these files")])
 def test_a_folder_without_data_is_refused(tmp_path: Path, name: str, what: str) -> None:
     """The error says what was expected in it."""

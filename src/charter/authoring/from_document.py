@@ -49,6 +49,8 @@ _SYSTEM = (
 )
 _PASSAGE = "passage"
 _NOT_THERE = "a quotation that is not in the document"
+_TOO_SHORT = "a quotation of a word or two, which shows nothing"
+_LEAST_WORDS, _LEAST_CHARACTERS = 3, 20  # either is enough: some scripts put no space between words
 
 
 class DraftedPrinciple(Record):
@@ -90,7 +92,11 @@ async def draft_principles_one(
     """
 
     def check(row: Mapping[str, str]) -> str | None:
-        return None if find_quotation(row["quotation"], document, near=passage) else _NOT_THERE
+        quotation = find_quotation(row["quotation"], document, near=passage)
+        if quotation is None:
+            return _NOT_THERE
+        is_long = len(quotation.text.split()) >= _LEAST_WORDS or len(quotation.text) >= _LEAST_CHARACTERS
+        return None if is_long or quotation.text == passage.text else _TOO_SHORT
 
     asked = principles_request(passage, n, examples)
     answered = await ask_for_rows(engine, asked, asking, passage.id, check)

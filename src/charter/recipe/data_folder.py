@@ -1,7 +1,7 @@
 """A folder of data that a user brings: its files take the places that they have a name for.
 
 ``data_dir`` is short for naming each file where it belongs. A file that is not there leaves its place as the recipe has
-it; a place that the recipe gives a file of its own keeps that.
+it; a place that the recipe gives a file of its own keeps that, and an override of a place has the last word.
 """
 
 from __future__ import annotations

@@ -37,10 +37,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: a recipe is a mapping of keys such as name, constitution and models")
     placed = place_paths(data, path.parent)
     _refuse_repeated(overrides)
-    for override in overrides:
-        _apply(data, override)
-    place_paths(data, Path(), known=placed)
+    of_folder = [override for override in overrides if override.startswith("data_dir=")]
+    others = [override for override in overrides if override not in of_folder]
+    # The folder first: an override of a place that it fills says more.
+    _apply_all(data, of_folder, placed)
     use_data_folder(data)
+    _apply_all(data, others, placed)
     given = Given(document, data, tuple(overrides))
     try:
         # JSON mode takes a list where a tuple is declared and is strict in all else: "2" and true are no numbers.
@@ -63,6 +65,13 @@ def _refuse_repeated(overrides: Sequence[str]) -> None:
                 "given once, a shell took its braces apart: put quotes around all of KEY=VALUE"
             )
         first[key] = override
+
+
+def _apply_all(data: dict[str, Any], overrides: Sequence[str], placed: dict[str, str]) -> None:
+    """Apply overrides, and let the paths in them hold from where the process stands; ``placed`` are those that do."""
+    for override in overrides:
+        _apply(data, override)
+    placed.update(place_paths(data, Path(), known=placed))
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
