@@ -92,6 +92,7 @@ def test_every_row_is_kept_or_left_out_by_name(tmp_path: Path) -> None:
         row("Two?", revision_response=...),
         row("Three?", initial_response=7),
         row(" \n"),
+        row("Four?", revision_response=" "),
     ]
     loaded = read(tmp_path, {"0": rows})
     assert loaded.rejected == {
@@ -99,6 +100,7 @@ def test_every_row_is_kept_or_left_out_by_name(tmp_path: Path) -> None:
         "without revision_response": 1,
         "initial_response is no text": 1,
         "empty prompt": 1,
+        "without a revision": 1,
     }
     assert len(loaded.traces) + len(loaded.left_out) == len(rows)
     assert all(str(tmp_path) in noted.place for noted in loaded.left_out)

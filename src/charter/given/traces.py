@@ -176,6 +176,8 @@ def _make(reading: _Reading, row: GivenRow) -> tuple[Trace, str]:
         "revision_request": (columns.revision_request,),
         "revision": (columns.revision,),
     }.items()}  # fmt: skip
+    if not texts["revision"].strip():  # as in the splits for preferences of cai-conversation
+        raise RejectedRowError("without a revision")
     initial = text_of(row, columns.initial)
     prompt_text, note = mend_prompt(text_of(row, columns.prompt), row.key, reading.companion)
     turns = _turns(row, prompt_text)
