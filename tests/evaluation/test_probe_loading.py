@@ -100,6 +100,16 @@ def test_what_a_model_was_trained_on_is_left_out(kitchen: str, tmp_path: Path) -
     assert loaded.left_out == {"asks what a training prompt asks": 1, "over the number asked for": 1}
 
 
+def test_what_resembles_a_training_prompt_is_left_out_on_request(kitchen: str, tmp_path: Path) -> None:
+    """A word more makes another prompt by its writing, and the same one by its likeness."""
+    source = _write(tmp_path, _row(1), _row(2, prompt="What is a good name for a grey cat?"))
+    trained_on = [make_prompt(_row(1)["prompt"] + " Please.", "helpful")]
+    assert not load_probes(kitchen, source, trained_on=trained_on).left_out
+    loaded = load_probes(kitchen, source, trained_on=trained_on, near_duplicates=0.6)
+    assert loaded.left_out == {"asks what a training prompt asks": 1}
+    assert [pair.prompt.text for pair in loaded.probes.pairs] == ["What is a good name for a grey cat?"]
+
+
 def test_rows_that_cannot_be_used_are_counted(kitchen: str, tmp_path: Path) -> None:
     """An empty answer, equal answers and a repeated row leave the others alone."""
     rows = (_row(1), _row(2, aligned=" "), _row(3, misaligned=_row(3)["aligned"]), _row(1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -12,7 +12,7 @@ from charter.constitution import Constitution, load_constitution
 from charter.errors import PromptError
 from charter.evaluation.adherence import Probes
 from charter.given import load_pairs
-from charter.prompts.grouping import normalise_text
+from charter.prompts.contamination import find_seen
 from charter.records import BUILT_IN, Pair, Prompt
 
 
@@ -25,7 +25,12 @@ class LoadedProbes:
 
 
 def load_probes(
-    constitution: str, source: str = BUILT_IN, *, n: int | None = None, trained_on: Iterable[Prompt] = ()
+    constitution: str,
+    source: str = BUILT_IN,
+    *,
+    n: int | None = None,
+    trained_on: Iterable[Prompt] = (),
+    near_duplicates: float | None = None,
 ) -> LoadedProbes:
     """Read the probes of one constitution.
 
@@ -34,6 +39,7 @@ def load_probes(
         source: ``built-in``, or a file of prompts, each with an aligned and a misaligned answer.
         n: probes of each principle, the first in the file; None takes all.
         trained_on: prompts that a model was trained on; a probe that asks what one of them asks is left out.
+        near_duplicates: how much a probe must resemble one for that; None goes by texts that differ in writing alone.
 
     Raises:
         ConstitutionError: where the constitution cannot be read.
@@ -41,11 +47,12 @@ def load_probes(
     """
     standard = load_constitution(constitution)
     pairs, left_out = _read(standard, source)
-    seen = {normalise_text(prompt.text) for prompt in trained_on}
+    found = find_seen([pair.prompt.text for pair in pairs], [one.text for one in trained_on], near_duplicates)
+    seen = {one.index for one in found}
     kept: list[Pair] = []
     of_principle: Counter[str] = Counter()
-    for pair in pairs:
-        reason = _why_not(pair, standard, seen)
+    for place, pair in enumerate(pairs):
+        reason = _why_not(pair, standard, is_seen=place in seen)
         if not reason and n is not None and of_principle[pair.prompt.principle] >= n:
             reason = "over the number asked for"
         if reason:
@@ -59,7 +66,7 @@ def load_probes(
     return LoadedProbes(Probes(standard, tuple(kept)), dict(left_out))
 
 
-def _read(standard: Constitution, source: str) -> tuple[Iterable[Pair], Counter[str]]:
+def _read(standard: Constitution, source: str) -> tuple[Sequence[Pair], Counter[str]]:
     if source != BUILT_IN:
         loaded = load_pairs(source, constitution=standard)
         return loaded.pairs, Counter(loaded.rejected)
@@ -79,9 +86,9 @@ def _shipped() -> Traversable:
     return resources.files("charter.evaluation") / "probes"
 
 
-def _why_not(pair: Pair, standard: Constitution, seen: set[str]) -> str:
+def _why_not(pair: Pair, standard: Constitution, *, is_seen: bool) -> str:
     if pair.prompt.principle not in standard.ids:
         return "of no principle that the constitution has"
     if pair.intended is None:
         return "neither answer is meant to be the better"
-    return "asks what a training prompt asks" if normalise_text(pair.prompt.text) in seen else ""
+    return "asks what a training prompt asks" if is_seen else ""

@@ -66,7 +66,13 @@ def _probes(run: Run, trained_on: Sequence[Prompt]) -> tuple[list[Probes], Count
     """Read the probes of every constitution that is asked about, and count those left out by reason."""
     probes, left_out = [], Counter[str]()
     for one in run.recipe.evaluate.probes:
-        loaded = load_probes(one.constitution, one.source, n=one.n, trained_on=trained_on)
+        loaded = load_probes(
+            one.constitution,
+            one.source,
+            n=one.n,
+            trained_on=trained_on,
+            near_duplicates=run.recipe.prompts.near_duplicates,
+        )
         probes.append(loaded.probes)
         left_out.update({f"probes of {loaded.probes.name}: {reason}": n for reason, n in loaded.left_out.items()})
     return probes, left_out

@@ -153,6 +153,8 @@ def _write(folder: Path, division: Division) -> None:
     def lines(prompts: Sequence[Prompt]) -> str:
         return "".join(f"{canonical_json(prompt.model_dump(mode='json'))}\n" for prompt in prompts)
 
+    # Cut off in between, it must not leave the new training prompts beside those that were held out before.
+    (folder / _FILES["evaluation"]).unlink(missing_ok=True)
     write_text(folder / _FILES["train"], lines(division.side("train")))
     write_text(folder / _FILES["evaluation"], lines(division.side("evaluation")))
 
