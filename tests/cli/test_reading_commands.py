@@ -103,6 +103,10 @@ def test_report_prints_its_path(charter: Command, place: Path, finished: Path) -
     assert charter("report", "run").out == "run/report.html\n"
     assert (place / "run/report.html").stat().st_size > 10_000
     assert charter("report", "run", "--json").value == {"report": "run/report.html"}
+    whole = (place / "run/report.html").read_bytes()
+    assert charter("report", "run", "--out", "small.html", "--max-rows", "1").out == "small.html\n"
+    assert 10_000 < (place / "small.html").stat().st_size < len(whole)
+    assert (place / "run/report.html").read_bytes() == whole
     (place / "run/evaluation.json").write_text("{")
     done = charter("report", "run")
     assert (done.code, done.out) == (0, "run/report.html\n")

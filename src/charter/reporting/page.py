@@ -26,11 +26,13 @@ from charter.text_quality import classify_response
 _SCRIPTS = ("differences.js", "rows.js", "browser.js", "life.js")
 
 
-def report(run: Path) -> Path:
-    """Write ``report.html`` into a run folder, from what the folder holds and nothing else.
+def report(run: Path, out: Path | None = None, *, max_rows: int | None = None) -> Path:
+    """Write a run's report, from what the folder holds and nothing else.
 
     Args:
         run: a run folder; parts that are missing are named in the page.
+        out: the page; None writes ``report.html`` into the folder.
+        max_rows: how many rows it lets look at; None holds to the run's recipe.
 
     Returns:
         The page's path. An earlier page is replaced in one step.
@@ -39,8 +41,8 @@ def report(run: Path) -> Path:
         RunError: if ``run`` is no run folder.
     """
     data = read_run(run)
-    path = run / "report.html"
-    page = render(data, max_rows=_max_rows(data))
+    path = out or run / "report.html"
+    page = render(data, max_rows=max_rows or _max_rows(data))
     # A lone surrogate in a row's text has no UTF-8; its escape is what JSON calls it.
     write_whole(path, lambda temporary: temporary.write_bytes(page.encode("utf-8", "backslashreplace")))
     return path
