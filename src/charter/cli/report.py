@@ -13,7 +13,8 @@ from charter.cli.options import AsJson, RunFolder, examples
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("report", epilog=examples("charter report runs/smoke", "charter report runs/smoke --out page.html --max-rows 200"))(report)
+    shown = examples("charter report runs/smoke", "charter report runs/smoke --out page.html --max-rows 200")
+    app.command("report", epilog=shown)(report)
 
 
 Out = Annotated[
