@@ -1,0 +1,155 @@
+"""One call to one of several servers: tried again within bounds, never more at once than they take."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from charter.engines.http.bodies import Body
+from charter.engines.http.failures import Passing, judge_failure, pause
+from charter.engines.http.pressure import Pressure
+from charter.errors import EngineError
+from charter.seeds import derive_unit
+
+AnswerT = TypeVar("AnswerT")
+
+MOST_TRIES = 8
+_NO_KEY = "none"  # the client wants one also where the server does not
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long and how often a call is tried.
+
+    Args:
+        most_at_once: calls under way to each server.
+        call_seconds: of one try.
+        deadline_seconds: of all tries of a call and the pauses between them, from the first on.
+    """
+
+    most_at_once: int = 64
+    call_seconds: float = 120.0
+    deadline_seconds: float = 900.0
+
+
+@dataclass
+class _Place:
+    """One address, and how many calls it takes."""
+
+    url: str
+    client: Any
+    pressure: Pressure
+
+
+@dataclass
+class Tried:
+    """What calls met on their way: tries, and by its reason every one that failed."""
+
+    n_calls: int = 0
+    n_tries: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+
+class Caller:
+    """Puts bodies to servers that serve the same model, each row's to the one that has its beginning in memory.
+
+    It lives in the event loop that it was made in.
+
+    Args:
+        urls: the servers' addresses.
+        key: sent to each of them; None sends none.
+        key_name: the environment variable of the key, for messages.
+        limits: of tries, time and calls at once.
+    """
+
+    def __init__(self, urls: Sequence[str], key: str | None, key_name: str, limits: Limits) -> None:
+        import openai
+
+        self._key_name = key_name
+        self._secrets = (key,) if key else ()
+        self._limits = limits
+        self._places = [
+            # How often is tried again is ours to say.
+            _Place(
+                url,
+                openai.AsyncOpenAI(base_url=url, api_key=key or _NO_KEY, max_retries=0),
+                Pressure(limits.most_at_once),
+            )
+            for url in urls
+        ]
+        self.tried = Tried()
+
+    async def put(self, body: Body, row: str, read: Callable[[str], AnswerT]) -> AnswerT:
+        """Put a body to a server until there is an answer that can be read.
+
+        Args:
+            body: what is sent.
+            row: what the calls of one row have in common.
+            read: reads the answer, or raises ``MalformedAnswerError``.
+
+        Raises:
+            EngineError: where this call failed for good, by its own fault or at the end of its tries.
+            ModelError: where every call would.
+        """
+        self.tried.n_calls += 1
+        places = self._ranked(row)
+        failure, n_tried, begun = Passing("nothing was tried"), 0, 0.0
+        while n_tried < MOST_TRIES:
+            place = next((one for one in places if one.pressure.is_free), places[0])
+            async with place.pressure.passage():
+                begun = begun or time.monotonic()  # waiting for a turn is no trying
+                n_tried += 1
+                ended = await self._try(place, body, read)
+            if not isinstance(ended, Passing):
+                return ended
+            failure = ended
+            self.tried.failures[failure.reason] += 1
+            wait = pause(n_tried, failure)
+            if n_tried == MOST_TRIES or time.monotonic() + wait >= begun + self._limits.deadline_seconds:
+                break
+            places = [*places[1:], places[0]]  # where one server fails another may not
+            await asyncio.sleep(wait)
+        raise EngineError(f"gave up after {n_tried} tries; the last: {failure.reason}")
+
+    async def read_models(self) -> list[dict[str, Any]]:
+        """List the first server's models; empty where it tells none."""
+        import openai
+
+        try:
+            listed = await self._places[0].client.get("/models", cast_to=object)
+        except openai.APIError:
+            return []
+        found = listed.get("data") if isinstance(listed, dict) else None
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.gather(*(place.client.close() for place in self._places), return_exceptions=True)
+
+    async def _try(self, place: _Place, body: Body, read: Callable[[str], AnswerT]) -> AnswerT | Passing:
+        self.tried.n_tries += 1
+        try:
+            async with asyncio.timeout(self._limits.call_seconds):  # the client's own begins anew with each piece
+                text = await place.client.post(body.path, cast_to=str, body=body.value)
+            answer = read(text)
+        except EngineError:
+            raise
+        except Exception as error:  # every other failure of a try is judged in one place
+            judged = judge_failure(error, url=place.url, key_name=self._key_name, secrets=self._secrets)
+            if not isinstance(judged, Passing):
+                raise judged from error
+            if judged.pushes_back:
+                place.pressure.pushed_back(judged.wait)
+            return judged
+        place.pressure.answered()
+        return answer
+
+    def _ranked(self, row: str) -> list[_Place]:
+        """Order the servers for a row: always the same first one, and each first for its share of the rows."""
+        if len(self._places) == 1:
+            return self._places
+        return sorted(self._places, key=lambda place: derive_unit(0, f"{place.url} {row}"))

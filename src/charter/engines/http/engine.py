@@ -1,0 +1,152 @@
+"""The engine: any OpenAI-compatible server, or several of the same model, behind the one protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from charter.engines.base import (
+    Capability,
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Request,
+    Score,
+    ScoreRequest,
+)
+from charter.engines.http.answers import n_cached_tokens, read_answer, read_choice, read_completion
+from charter.engines.http.bodies import Abilities, Body, begins_anew, choice_body, completion_body, row_key
+from charter.engines.http.calls import Caller, Limits, Tried
+from charter.engines.http.keys import find_key
+from charter.engines.http.probing import probe
+from charter.engines.http.servers import find_server
+from charter.engines.http.thread import LoopThread
+from charter.errors import CapabilityError, EngineError
+from charter.seeds import canonical_json
+
+AnswerT = TypeVar("AnswerT", Completion, Choice)
+
+
+@dataclass
+class PrefixCount:
+    """How many prompt tokens servers had in memory, as far as they tell."""
+
+    n_from_cache: int = 0
+
+
+class HttpEngine:
+    """A model behind an OpenAI-compatible server.
+
+    What the server can do is found out when the engine is made, by a handful of the smallest calls.
+
+    Args:
+        model: as the server calls it.
+        server: a name (``servers.SERVERS``), or addresses of servers that serve this model.
+        key_name: the environment variable that holds the key; None takes the usual one of the server. A file ``.env``
+            in the working directory is read besides.
+        limits: of tries, time and calls at once.
+
+    Raises:
+        ModelError: where there is no such server, key or model.
+        EngineError: where the server gives no answer.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        server: str | Sequence[str],
+        *,
+        key_name: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._model = model
+        named = find_server(server if isinstance(server, str) else tuple(server))
+        name, key = find_key(named, key_name)
+        self.prefix_statistics = PrefixCount()
+        self._is_closed = False
+        self._thread = LoopThread()
+        try:
+            self._caller = self._thread.run_blocking(_make_caller(named.base_urls, key, name, limits or Limits()))
+            self._server, self._able = self._thread.run_blocking(probe(self._caller, model, named))
+        except BaseException:
+            self._thread.close()
+            raise
+
+    @property
+    def identity(self) -> str:
+        """The model and where it is served."""
+        return canonical_json(["http", self._model, sorted(self._server.base_urls)])
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the server was found to do."""
+        found: set[Capability] = {"complete", "chat"}
+        if self._able.n_top:
+            found.add("choose")
+        if self._able.reads_text:
+            found.add("text")
+        return frozenset(found)
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the server was found to do, in detail."""
+        return self._able
+
+    @property
+    def tried(self) -> Tried:
+        """How often calls were tried, and why again."""
+        return self._caller.tried
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Draw a text."""
+        body = completion_body(request, self._model, self._server, self._able)
+        repeated = request.prefill if self._able.repeats_prefill or begins_anew(request, self._able) else ""
+
+        def read(answer: dict[str, Any]) -> Completion:
+            return read_completion(answer, prefill=repeated, stops=request.sampling.stop)
+
+        return await self._put(body, request, read)
+
+    async def choose(self, request: ChoiceRequest) -> Choice:
+        """Read the options' log-probabilities off the likeliest tokens."""
+        body = choice_body(request, self._model, self._server, self._able)
+        anywhere = begins_anew(request, self._able)
+        return await self._put(body, request, lambda answer: read_choice(answer, request.options, anywhere=anywhere))
+
+    async def score(self, request: ScoreRequest) -> Score:  # noqa: ARG002 - the protocol's
+        """Refuse: such servers tell the log-probabilities of what they draw alone.
+
+        Raises:
+            CapabilityError: always.
+        """
+        self._lacks("tells no log-probabilities of given texts; take a local engine for what is trained and measured")
+
+    def close(self) -> None:
+        """Close the connections and end the thread; calls after this raise."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._thread.run_blocking(self._caller.close())
+            self._thread.close()
+
+    async def _put(self, body: Body, request: Request, read: Callable[[dict[str, Any]], AnswerT]) -> AnswerT:
+        if self._is_closed:
+            raise EngineError(f"the engine of {self._model!r} is closed; make a new one")
+
+        def read_text(text: str) -> AnswerT:
+            answer = read_answer(text, self._able)
+            found = read(answer)
+            self.prefix_statistics.n_from_cache += n_cached_tokens(answer)
+            return found
+
+        return await self._thread.run(self._caller.put(body, row_key(request), read_text))
+
+    def _lacks(self, what: str) -> NoReturn:
+        raise CapabilityError(f"the server of {self._model!r} {what}")
+
+
+async def _make_caller(urls: Sequence[str], key: str | None, key_name: str, limits: Limits) -> Caller:
+    await asyncio.sleep(0)  # made in the loop that it lives in
+    return Caller(urls, key, key_name, limits)

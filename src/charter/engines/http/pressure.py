@@ -1,0 +1,92 @@
+"""How many calls one server gets at once: more for as long as it takes them, fewer when it pushes back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+
+_FIRST = 8.0
+#: What an answered call adds to the limit, and what a refused one takes. At one refusal in five the two are even: odd
+#: refusals, as every server has them, do not bring the calls to a stand, and a server at its limit refuses few.
+_GAIN, _LOSS = 0.5, 2.0
+_REMEMBERED = 16
+
+
+class Pressure:
+    """Lets calls through, in the order in which they came.
+
+    Args:
+        most: calls at once, whatever the server takes.
+
+    Attributes:
+        n_running: calls that are under way.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = float(most)
+        self._limit = min(_FIRST, self._most)
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._ends: deque[bool] = deque(maxlen=_REMEMBERED)
+        self._held_until = 0.0
+        self.n_running = 0
+
+    @property
+    def limit(self) -> int:
+        """How many calls may run at once now."""
+        return max(1, int(self._limit))
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a call would begin at once."""
+        return self.n_running < self.limit and not self._waiting and time.monotonic() >= self._held_until
+
+    @contextlib.asynccontextmanager
+    async def passage(self) -> AsyncIterator[None]:
+        """Wait until a call may begin, and count it until the context ends."""
+        await self._enter()
+        try:
+            wait = self._held_until - time.monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            yield
+        finally:
+            self.n_running -= 1
+            self._let_in()
+
+    def answered(self) -> None:
+        """Note that the server took a call."""
+        self._ends.append(True)
+        self._limit = min(self._limit + _GAIN, self._most)
+        self._let_in()
+
+    def pushed_back(self, wait: float | None) -> None:
+        """Note that the server refused a call or left it lying; ``wait`` are the seconds that it asked for."""
+        self._ends.append(False)
+        self._limit = max(self._limit - _LOSS, 1.0)
+        # One refusal is the call's own; where most are refused the server means everybody.
+        if wait is not None and 2 * sum(not taken for taken in self._ends) > _REMEMBERED:
+            self._held_until = max(self._held_until, time.monotonic() + wait)
+
+    async def _enter(self) -> None:
+        if self.n_running < self.limit and not self._waiting:
+            self.n_running += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it was let in while it was called off: the place is free again
+                self.n_running -= 1
+                self._let_in()
+            raise
+
+    def _let_in(self) -> None:
+        while self._waiting and self.n_running < self.limit:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.n_running += 1
+                turn.set_result(None)

@@ -1,0 +1,111 @@
+"""What is known of a kind of server before it is asked: where it is, whose key it takes, and what it must be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from charter.errors import ModelError
+from charter.spelling import hint
+
+
+@dataclass(frozen=True)
+class Server:
+    """A kind of OpenAI-compatible server.
+
+    Args:
+        name: how recipes call it.
+        base_urls: where it is; several share the load.
+        key_names: environment variables that may hold its key, the first that is set counts.
+        needs_key: whether it answers nobody without one.
+        limit_key: how it calls the most tokens that it may draw.
+        n_top: the likeliest tokens that it tells at most.
+        n_stops: the stop strings that it takes at most.
+        untruncated: what keeps it from cutting the distribution by defaults of its own, such as a ``top_k``.
+        owners: what it calls itself in its list of models.
+    """
+
+    name: str
+    base_urls: tuple[str, ...] = ()
+    key_names: tuple[str, ...] = ("OPENAI_API_KEY",)
+    needs_key: bool = False
+    limit_key: str = "max_tokens"
+    n_top: int = 20
+    n_stops: int = 4
+    untruncated: Mapping[str, Any] = field(default_factory=dict)
+    owners: frozenset[str] = frozenset()
+
+
+_ANY = Server("compatible")
+_KNOWN = (
+    Server(
+        "openai",
+        ("https://api.openai.com/v1",),
+        needs_key=True,
+        limit_key="max_completion_tokens",
+        owners=frozenset({"openai", "openai-internal", "system"}),
+    ),
+    Server("huggingface", ("https://router.huggingface.co/v1",), ("HF_TOKEN",), needs_key=True),
+    Server(
+        "vllm",
+        ("http://localhost:8000/v1",),
+        ("VLLM_API_KEY",),
+        n_stops=64,
+        untruncated={"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
+        owners=frozenset({"vllm"}),
+    ),
+    Server(
+        "llama-server",
+        ("http://localhost:8080/v1",),
+        ("LLAMA_API_KEY",),
+        n_top=100,
+        n_stops=64,
+        untruncated={"top_k": 0, "min_p": 0.0, "typical_p": 1.0, "repeat_penalty": 1.0},
+        owners=frozenset({"llamacpp"}),
+    ),
+    Server("ollama", ("http://localhost:11434/v1",), ("OLLAMA_API_KEY",), owners=frozenset({"library"})),
+)
+SERVERS: Mapping[str, Server] = {server.name: server for server in _KNOWN}
+
+
+def find_server(where: str | tuple[str, ...]) -> Server:
+    """Find a server by its name, or make one of the addresses at which it answers.
+
+    Raises:
+        ModelError: for a name that is none, or an address that is none.
+    """
+    places = (where,) if isinstance(where, str) else where
+    if len(places) == 1 and places[0] in SERVERS:
+        return SERVERS[places[0]]
+    return replace(_ANY, base_urls=tuple(_checked(place) for place in places))
+
+
+def recognise(server: Server, owner: str) -> Server:
+    """Take a server for the kind that it says it is, where it was named by its address alone."""
+    if server.name != _ANY.name:
+        return server
+    known = next((one for one in _KNOWN if owner in one.owners), None)
+    return server if known is None else replace(known, base_urls=server.base_urls, needs_key=False)
+
+
+def is_local(url: str) -> bool:
+    """Tell whether an address is one of this machine."""
+    return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        near = hint(url, list(SERVERS))
+        raise ModelError(
+            f"{url!r} is no server: expected one of {', '.join(SERVERS)}, or the address of an OpenAI-compatible one, "
+            f"such as http://localhost:8000/v1{near}"
+        )
+    if parts.username or parts.password:
+        raise ModelError(
+            f"the address of {parts.hostname!r} holds a name or a password, which would be written into the run; put "
+            "the key into an environment variable (api_key_env)"
+        )
+    return url.rstrip("/")
