@@ -69,7 +69,7 @@ def test_the_environment_names_versions_and_no_person(tmp_path: Path, folder: Pa
     assert environment["python"] == platform.python_version()
     assert environment["packages"]["charter"]
     assert environment["n_cpus"] >= 1
-    assert environment["models"]["policy"]["name"] == "scripted"
+    assert environment["models"]["policy"]["name"] == "small"
     for private in (f"{tmp_path}", f"{Path.home()}/", f'"{platform.node()}"', f'"{getpass.getuser()}"'):
         assert private not in text
 

@@ -7,13 +7,13 @@ import contextlib
 import io
 import sys
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charter.cli import console
+from charter.cli.model_options import IN_PROCESS, Engine, model_spec
 from charter.cli.options import AsJson, examples
 from charter.errors import EngineError, ModelError, UserError
 
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from charter.records import Message
 
 _YOU = "> "
-
-
-class EngineName(StrEnum):
-    """What answers."""
-
-    transformers = "transformers"
-    scripted = "scripted"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -57,9 +50,7 @@ def chat(  # noqa: PLR0917 - the command line names them
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token every time.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer.")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="What the answers are drawn from.")] = 0,
-    engine: Annotated[
-        EngineName, typer.Option(help="'scripted' answers made-up prose without a model, to try the command.")
-    ] = EngineName.transformers,
+    engine: Engine = IN_PROCESS,
     as_json: AsJson = False,
 ) -> int:
     """Talk to a model, before or after training.
@@ -72,13 +63,13 @@ def chat(  # noqa: PLR0917 - the command line names them
     from charter.cli.progress import make_progress
     from charter.engines.base import Sampling
     from charter.engines.cache import DictMemory
-    from charter.engines.pool import ModelSpec, Pool
+    from charter.engines.pool import Pool
 
     _refuse_run(Path(model))
     if not _is_unicode(system):
         raise UserError("--system is not UTF-8")
     opening = _opening(system, constitution)
-    spec = ModelSpec(name=model, engine=engine.value)
+    spec = model_spec(model, engine)
     with make_progress() as progress:
         pool = Pool({"policy": spec}, DictMemory(), progress.download)
         pool.on_load = None if as_json else lambda name: console.note(f"loading {name}")

@@ -15,15 +15,20 @@ from charter.engines.memory import release_memory
 from charter.engines.usage import Usage
 from charter.engines.weights import resolve_model
 
-EngineName = Literal["transformers", "scripted"]
+EngineName = Literal["transformers", "http", "scripted"]
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as a recipe names it: what is loaded, and how."""
+    """A model as a recipe names it: what is loaded, and how; or who serves it, and how it is asked."""
 
     name: str
     engine: EngineName = "transformers"
+    server: str | tuple[str, ...] | None = None
+    key_name: str | None = None
+    max_at_once: int = 64
+    call_seconds: float = 120.0
+    deadline_seconds: float = 900.0
     dtype: str = "auto"
     device: str = "auto"
     max_rows: int = 64
@@ -132,9 +137,18 @@ def _load(spec: ModelSpec, progress: Progress | None, on_load: Callable[[str], N
         from charter.engines.scripted import ScriptedEngine
 
         return ScriptedEngine(script=spec.name)
+    if spec.engine == "http":
+        return _connect(spec)
     folder = resolve_model(str(spec.adapter or spec.name), trust_remote_code=spec.trust_remote_code, progress=progress)
     if on_load is not None:
         on_load(spec.label)
     from charter.engines.transformers import TransformersEngine  # which brings torch: seconds of it
 
     return TransformersEngine(folder, dtype=spec.dtype, device=spec.device, max_rows=spec.max_rows)
+
+
+def _connect(spec: ModelSpec) -> Engine:
+    from charter.engines.http import HttpEngine, Limits
+
+    limits = Limits(spec.max_at_once, spec.call_seconds, spec.deadline_seconds)
+    return HttpEngine(spec.name, spec.server or (), key_name=spec.key_name, limits=limits)

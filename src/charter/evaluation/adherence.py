@@ -57,8 +57,9 @@ def put_probes(
     probed: dict[str, tuple[Probed, ...]] = {}
     responses: dict[str, tuple[Response, ...]] = {}
     for one in probes:
-        found = probe(one, model, engine, mapper=bench.mapper)
-        probed[one.name] = bench.count(f"probes of {one.name}/{model}", found)
+        if "score" in engine.capabilities:
+            found = probe(one, model, engine, mapper=bench.mapper)
+            probed[one.name] = bench.count(f"probes of {one.name}/{model}", found)
         if answering is None:
             continue
         asked = list({pair.prompt.id: pair.prompt for pair in one.pairs}.values())
@@ -104,7 +105,7 @@ def measure_probes(probes: Probes, models: Mapping[str, ProbedModel], *, base: s
 
     Probes of one principle hang together: they are resampled together.
     """
-    found = {model: made.probed[probes.name] for model, made in models.items()}
+    found = {model: made.probed[probes.name] for model, made in models.items() if probes.name in made.probed}
     shared = {
         "subset": f"probes of {probes.name}",
         "base": base,

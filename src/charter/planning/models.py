@@ -26,7 +26,15 @@ from charter.errors import ModelError
 from charter.files.hub_ids import is_model_id
 from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
-from charter.planning.rates import Rates, count_parameters, estimate_rates, find_device, parameters_in_name
+from charter.planning.rates import (
+    Rates,
+    count_parameters,
+    estimate_rates,
+    find_device,
+    parameters_in_name,
+    served_rates,
+)
+from charter.planning.served import look_at_server
 from charter.planning.sizing import CountTokens, estimate_tokens
 
 #: What every model can be asked in this process; messages need a chat template besides.
@@ -71,6 +79,9 @@ def look_at(report: Preflight, about: str, spec: ModelSpec) -> KnownModel:
     """Find a model without loading or fetching it; what is wrong with it goes into the report, under ``about``."""
     if spec.engine == "scripted":
         return KnownModel(estimate_rates(0.0, "none"), ScriptedEngine().capabilities)
+    if spec.engine == "http":
+        look_at_server(report, about, spec)
+        return KnownModel(served_rates(spec.max_at_once), None)
     _check_machine(report, about, spec)
     if spec.trust_remote_code:
         message = f"{spec.name}: trust_remote_code is set: Python code that comes with the model will run"

@@ -239,6 +239,9 @@ def _other_models(report: Preflight, recipe: Recipe) -> None:
     for name, spec in other_specs(recipe).items():
         about = f"evaluate.others.{name}"
         has = look_at(report, about, spec).capabilities
+        if spec.engine == "http" and not recipe.evaluate.judge_adherence:
+            problem = "tells no log-probabilities of given answers: set evaluate.judge_adherence to true, and the judge"
+            report.add("error", about, f"{spec.name} {problem} reads what it answers itself")
         lacking = sorted(needed - has) if has is not None else []
         if lacking:
             report.add("error", about, f"{spec.name} lacks {', '.join(lacking)}, which probes need; take another model")

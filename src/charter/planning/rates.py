@@ -27,6 +27,8 @@ _GPU_FLOPS = 130e12
 _GPU_STEP_SECONDS = 0.04
 _GPU_BYTES_PER_SECOND = 2e12
 
+_SERVED_PREFILL, _SERVED_DECODE_ALONE = 20_000.0, 50.0  # not measured: they differ tenfold between servers
+
 _SIZE_IN_NAME = re.compile(r"(?<![0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z])", re.IGNORECASE)
 _BYTES_PER_PARAMETER = {"float32": 4, "float64": 8}  # others are 2: bfloat16 and float16
 
@@ -92,6 +94,15 @@ def estimate_rates(n_parameters: float, device: Device, *, max_rows: int = 64) -
     basis = f"a rough figure for a data-centre GPU and {size} parameters, not measured"
     # Attention is left out: at a thousand tokens it is some hundredths of the layers' operations.
     return Rates(prefill, prefill, 1 / step, prefill / 3, max_rows, basis, loading=loading, start=_START_SECONDS)
+
+
+def served_rates(max_at_once: int) -> Rates:
+    """Guess the rates of a model behind a server, of which nothing is known before it is asked."""
+    decode = _SERVED_DECODE_ALONE * max_at_once
+    basis = (
+        f"a guess at a server: {_SERVED_DECODE_ALONE:.0f} tokens a second for each call, {max_at_once} calls at once"
+    )
+    return Rates(_SERVED_PREFILL, decode, _SERVED_DECODE_ALONE, decode, max_at_once, basis)
 
 
 def count_parameters(folder: Path, dtype: str) -> float:

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from charter.recipe.settings import PairSettings, Recipe, ReviseSettings, SftSettings
+from charter.recipe.settings import ModelSettings, PairSettings, Recipe, ReviseSettings, SftSettings
 from charter.records import GENERATED, PromptKind
 
 Where = tuple[str, ...]
 
+_OF_WEIGHTS = ("dtype", "device", "max_rows", "trust_remote_code")
+_OF_SERVERS = ("server", "key_name", "max_at_once", "call_seconds", "deadline_seconds")
 _OWN_MODELS = ("base", "sft", "dpo")
 _A_SENTENCE = 16  # tokens: a text that is held to fewer mostly ends in the middle of its first sentence
 
@@ -38,6 +40,7 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     if recipe.evaluate.judge_reading and not recipe.evaluate.harm:
         problem = "'evaluate.judge_reading' asks whether a model complied with harm, which 'evaluate.harm' rules out"
         yield ("evaluate", "judge_reading"), f"{problem}; take one of them out"
+    yield from _served(recipe)
     yield from _nothing_to_do(recipe)
     yield from _probed(recipe)
     yield from _written(recipe)
@@ -46,6 +49,29 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         if n > 1:
             problem = f"'evaluate.multiple_choice' names {n} files called {name!r}"
             yield ("evaluate", "multiple_choice"), f"{problem}, whose figures nobody could tell apart; rename one"
+
+
+def _served(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    """Find what does not fit a model behind a server, or one that is none."""
+    models: dict[Where, ModelSettings | None] = {
+        ("models", role): getattr(recipe.models, role) for role in type(recipe.models).model_fields
+    }
+    models |= {("evaluate", "others", name): model for name, model in recipe.evaluate.others.items()}
+    if recipe.models.policy.engine == "http":
+        problem = "'models.policy' is trained, and a server gives no weights to train; name a folder or a Hugging Face"
+        yield ("models", "policy", "engine"), f"{problem} id (critic, reviser, judge and red_team may be served)"
+    for where, model in models.items():
+        if model is None:
+            continue
+        place = ".".join(where)
+        given = model.model_dump(exclude_defaults=True)
+        if model.engine == "http" and model.server is None:
+            problem = f"'{place}.engine' is 'http', and '{place}.server' does not say which server"
+            yield (*where, "engine"), f"{problem}; name one, such as openai or http://localhost:8000/v1"
+        idle = _OF_WEIGHTS if model.engine == "http" else _OF_SERVERS
+        for key in (key for key in given if key in idle):
+            problem = f"'{place}.{key}' says nothing of engine '{model.engine}'"
+            yield (*where, key), f"{problem}; take it out"
 
 
 def _nothing_to_do(recipe: Recipe) -> Iterator[tuple[Where, str]]:

@@ -95,7 +95,7 @@ def slots(data: Any) -> Iterator[Slot]:
     yield from _section(data, "constitution", ("source", "helpful"), list_constitutions())
     models, prompts = _inner(data, "models"), _inner(data, "prompts")
     for role in models:
-        if _inner(models, role).get("engine") != "scripted":  # whose name is a script's
+        if _names_weights(_inner(models, role)):
             yield from _section(models, role, ("name",), EMBEDDED, "models.")
     for kind in prompts:
         yield from _section(prompts, kind, ("source",), _NO_FILES, "prompts.")
@@ -128,8 +128,13 @@ def _evaluated(settings: dict[str, Any]) -> Iterator[Slot]:
             yield from _section(probe, "source", ("source",), _NO_FILES, f"{place}.")
     others = _inner(settings, "others")
     for name in others:
-        if _inner(others, name).get("engine") != "scripted":
+        if _names_weights(_inner(others, name)):
             yield from _section(others, name, ("name",), EMBEDDED, "evaluate.others.")
+
+
+def _names_weights(model: dict[str, Any]) -> bool:
+    """Whether a model's name is one of weights: another engine's is a script's, or what a server calls it."""
+    return bool(model.get("engine", "transformers") == "transformers")
 
 
 def _section(

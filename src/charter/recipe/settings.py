@@ -41,8 +41,19 @@ def _from_name(key: str) -> BeforeValidator:
 class ModelSettings(Settings):
     """A model and the engine that runs it."""
 
-    name: str = Field(description="embedded name, folder, adapter folder or Hugging Face id")
-    engine: Literal["transformers", "scripted"] = "transformers"
+    name: str = Field(description="embedded name, folder, adapter folder or Hugging Face id; of a server, its own name")
+    engine: Literal["transformers", "http", "scripted"] = "transformers"
+    server: str | tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="of engine http: openai, huggingface, vllm, llama-server, ollama, or addresses that share the load",
+    )
+    key_name: str | None = Field(
+        default=None, description="the environment variable with the server's key; None takes the server's usual one"
+    )
+    max_at_once: int = Field(default=64, ge=1, description="calls under way to each server, at most")
+    call_seconds: float = Field(default=120.0, gt=0.0, description="of one try of a call to a server")
+    deadline_seconds: float = Field(default=900.0, gt=0.0, description="of all tries of a call to a server")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: str = "auto"
     max_rows: int = Field(default=64, ge=1, description="rows that one forward pass serves")

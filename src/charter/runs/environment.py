@@ -29,16 +29,16 @@ def describe_environment(models: Mapping[str, ModelFolder | None], inputs: Mappi
         "n_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "models": {
-            role: {"name": _model_name(folder), "fingerprint": inputs[f"model {role}"]}
+            role: {"name": _model_name(folder) or inputs[f"model {role}"], "fingerprint": inputs[f"model {role}"]}
             for role, folder in models.items()
         },
     }
 
 
 def _model_name(folder: ModelFolder | None) -> str:
-    """Name a model without saying where it lies on this machine."""
+    """Name a model without saying where it lies on this machine; empty where it does not lie here."""
     if folder is None:
-        return "scripted"
+        return ""
     return folder.path.name if folder.source == "folder" else folder.name
 
 

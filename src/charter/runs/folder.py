@@ -235,10 +235,10 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _model_folders(recipe: Recipe, on_download: DownloadProgress | None) -> dict[str, ModelFolder | None]:
-    """Find every role's model on this machine, fetching what is missing; scripted ones have no files."""
+    """Find every role's model on this machine, fetching what is missing; scripted and served ones have no files."""
     return {
         role: None
-        if spec.engine == "scripted"
+        if spec.engine != "transformers"
         else resolve_model(spec.name, trust_remote_code=spec.trust_remote_code, progress=on_download)
         for role, spec in model_specs(recipe).items()
     }

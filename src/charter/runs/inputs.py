@@ -41,7 +41,7 @@ def fingerprint_files(recipe: Recipe) -> dict[str, str]:
 
 
 def fingerprint_models(folders: Mapping[str, ModelFolder | None], names: Mapping[str, str]) -> dict[str, str]:
-    """Fingerprint the models by role; a scripted one, which has no folder, is its name."""
+    """Fingerprint the models by role; one without a folder, scripted or served, is its name."""
     return {
         f"{_MODEL}{role}": names[role] if folder is None else model_fingerprint(folder)
         for role, folder in folders.items()

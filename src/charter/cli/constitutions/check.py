@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charter.cli import console
-from charter.cli.chat import EngineName
+from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
-from charter.cli.prompting.writing import EngineOption
 from charter.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def check(  # noqa: PLR0917 - options are given by name
     context: Context = None,
     model: Model = None,
     contradictions: Asked = None,
-    engine: EngineOption = EngineName.transformers,
+    engine: Engine = IN_PROCESS,
     as_json: AsJson = False,
 ) -> None:
     """Check a constitution's file and its wording; the exit code is 2 where an error was found.
@@ -102,7 +101,7 @@ def check(  # noqa: PLR0917 - options are given by name
     if contradictions is not None:
         from charter.cli.constitutions.contradictions import ask_model
 
-        found = ask_model(constitution, contradictions, engine.value)
+        found = ask_model(constitution, contradictions, engine)
     findings = check_constitution(
         constitution, prompts=given, count=count, context=context or found_context, found=found, ignore=ignore or ()
     )

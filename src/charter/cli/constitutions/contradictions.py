@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from charter.cli import console
+from charter.cli.model_options import model_spec
 from charter.cli.progress import make_progress
 from charter.cli.stopping import Stopping
 from charter.errors import CharterError, Interrupted
@@ -27,14 +28,14 @@ def ask_model(constitution: Constitution, model: str, engine: str) -> tuple[Find
         engine: how it is reached.
     """
     from charter.authoring.contradictions import find_contradictions
-    from charter.engines.pool import ModelSpec, Pool
+    from charter.engines.pool import Pool
     from charter.rows import map_rows
     from charter.store import Journal
 
     with tempfile.TemporaryDirectory() as folder, Stopping() as stopping:
         try:
             with Journal(Path(folder) / "journal.sqlite") as journal, make_progress() as progress:
-                pool = Pool({"judge": ModelSpec(name=model, engine=cast("Any", engine))}, journal, progress.download)
+                pool = Pool({"judge": model_spec(model, engine)}, journal, progress.download)
                 pool.on_load = lambda name: console.note(f"loading {name}")
                 mapper = cast("RowMapper", partial(map_rows, journal=journal, progress=progress, stop=stopping.event))
                 try:

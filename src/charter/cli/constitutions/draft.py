@@ -13,11 +13,11 @@ import typer
 from rich.text import Text
 
 from charter.cli import console
-from charter.cli.chat import EngineName
+from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
 from charter.cli.prompting import writing
 from charter.cli.prompting.held_file import check_target, hold
-from charter.cli.prompting.writing import EngineOption, Form, Model, Seed, Threshold
+from charter.cli.prompting.writing import Form, Model, Seed, Threshold
 from charter.cli.word_difference import word_difference
 from charter.errors import ConstitutionError, EngineError
 
@@ -55,7 +55,7 @@ def draft(  # noqa: PLR0917 - the command line names them
         Path, typer.Argument(metavar="OUT", help="Where the constitution goes: .yaml or .json.", show_default=False)
     ],
     model: Model,
-    engine: EngineOption = EngineName.transformers,
+    engine: Engine = IN_PROCESS,
     from_document: Annotated[
         Path | None,
         typer.Option("--from-document", metavar="FILE", help="A text from which principles are drafted first."),

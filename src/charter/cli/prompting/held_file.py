@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from charter.cli import console
-from charter.cli.chat import EngineName
+from charter.cli.model_options import SCRIPTED, model_spec
 from charter.cli.progress import make_progress
 from charter.cli.stopping import Stopping
 from charter.errors import CharterError, Interrupted, RunError
@@ -41,7 +41,7 @@ class Writing:
 
 
 @contextlib.contextmanager
-def hold(target: Path, model: str, engine: EngineName, setup: Mapping[str, Any]) -> Iterator[Writing]:
+def hold(target: Path, model: str, engine: str, setup: Mapping[str, Any]) -> Iterator[Writing]:
     """Hold a file that is to be written, with the journal beside it.
 
     The model is loaded when it is first asked, so that a file which is done is made anew without it.
@@ -61,7 +61,7 @@ def hold(target: Path, model: str, engine: EngineName, setup: Mapping[str, Any])
     with _held(target), Stopping() as stopping:
         try:
             with Journal(beside) as journal, make_progress() as progress:
-                _check_setup(journal, target, {"model": model, "engine": engine.value, **setup})
+                _check_setup(journal, target, {"model": model, "engine": engine, **setup})
                 late = _LateEngine(lambda: _load(model, engine, journal, progress.download))
                 try:
                     yield Writing(late, _mapper(journal, progress, stopping))
@@ -102,16 +102,16 @@ def _mapper(journal: Any, progress: Any, stopping: Stopping) -> RowMapper:
     return cast("RowMapper", partial(map_rows, journal=journal, progress=progress, stop=stopping.event))
 
 
-def _load(model: str, engine: EngineName, journal: Any, on_download: Any) -> Engine:
-    if engine is EngineName.scripted:
+def _load(model: str, engine: str, journal: Any, on_download: Any) -> Engine:
+    if engine == SCRIPTED:
         from charter.authoring.dry_run import dry_answer
         from charter.engines.cache import CachedEngine
         from charter.engines.scripted import ScriptedEngine
 
         return CachedEngine(ScriptedEngine(dry_answer, script=model), journal)
-    from charter.engines.pool import ModelSpec, Pool
+    from charter.engines.pool import Pool
 
-    pool = Pool({"writer": ModelSpec(name=model, engine=cast("Any", engine.value))}, journal, on_download)
+    pool = Pool({"writer": model_spec(model, engine)}, journal, on_download)
     pool.on_load = lambda name: console.note(f"loading {name}")
     return pool.engine("writer")
 

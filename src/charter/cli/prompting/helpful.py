@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charter.cli.chat import EngineName
+from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
 from charter.cli.prompting import writing
 from charter.cli.prompting.held_file import check_target, hold
@@ -27,7 +27,7 @@ def helpful(  # noqa: PLR0917 - the command line names them
     constitution: writing.Constitution,
     target: writing.Target,
     model: writing.Model,
-    engine: writing.EngineOption = EngineName.transformers,
+    engine: Engine = IN_PROCESS,
     n: Annotated[int, typer.Option("--n", min=1, help="Tasks in all.")] = 100,
     per_call: writing.PerCall = None,
     few_shots: writing.FewShots = None,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charter.cli import console
-from charter.cli.chat import EngineName
 from charter.errors import EngineError
 
 if TYPE_CHECKING:
@@ -27,9 +26,6 @@ Target = Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="Where the pro
 Model = Annotated[
     str,
     typer.Option("--model", metavar="M", help="An embedded name, a model's or adapter's folder, or a hub id."),
-]
-EngineOption = Annotated[
-    EngineName, typer.Option("--engine", help="'scripted' writes made-up prose without a model, to try the command.")
 ]
 PerCall = Annotated[
     int | None, typer.Option("--per-call", min=1, help="Asked for in one call, at most: 5, labelled 1.")

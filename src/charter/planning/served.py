@@ -1,0 +1,41 @@
+"""What is known of a model behind a server before it is asked anything: whether both and the key are there."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from charter.engines.http.catalogue import list_models
+from charter.engines.http.keys import find_key
+from charter.engines.http.servers import Server, find_server, is_local
+from charter.engines.pool import ModelSpec
+from charter.errors import EngineError
+from charter.planning.findings import Preflight
+from charter.spelling import hint
+
+
+def look_at_server(report: Preflight, about: str, spec: ModelSpec) -> None:
+    """Look for a model's server, key and name; what is wrong goes into the report, under ``about``."""
+    server = report.tried(f"{about}.server", find_server, spec.server or ())
+    if server is None:
+        return
+    found = report.tried(about, find_key, server, spec.key_name)
+    if found is None:
+        return
+    key_name, key = found
+    open_to_all = [url for url in server.base_urls if url.startswith("http://") and not is_local(url)]
+    if key and open_to_all:
+        problem = f"the key in {key_name} would go to {open_to_all[0]} unencrypted; take https"
+        report.add("warning", f"{about}.server", problem)
+    try:
+        models = report.tried(about, partial(list_models, server, key, key_name))
+    except EngineError as error:
+        report.add("warning", f"{about}.server", f"{error}; it must answer when the run begins")
+        return
+    _check_listed(report, about, spec, server, models or [])
+
+
+def _check_listed(report: Preflight, about: str, spec: ModelSpec, server: Server, models: list[str]) -> None:
+    if models and spec.name not in models:
+        some = ", ".join(models[:5]) + (f" and {len(models) - 5} more" if len(models) > 5 else "")
+        problem = f"{server.base_urls[0]} lists no model {spec.name!r} ({some}){hint(spec.name, models)}"
+        report.add("warning", about, f"{problem}; some servers answer to other names as well")
