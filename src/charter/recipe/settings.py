@@ -38,12 +38,16 @@ def _from_name(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
+# Behind a short form a section is no JSON any more, and strict models take no list for a tuple.
+_LIST_TO_TUPLE = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+
+
 class ModelSettings(Settings):
     """A model and the engine that runs it."""
 
     name: str = Field(description="embedded name, folder, adapter folder or Hugging Face id; of a server, its own name")
     engine: Literal["transformers", "http", "scripted"] = "transformers"
-    server: str | tuple[str, ...] | None = Field(
+    server: Annotated[str | tuple[str, ...] | None, _LIST_TO_TUPLE] = Field(
         default=None,
         min_length=1,
         description="of engine http: openai, huggingface, vllm, llama-server, ollama, or addresses that share the load",
