@@ -164,6 +164,17 @@ def test_every_fault_has_its_line(load: Load) -> None:
     assert [line.partition(": ")[0] for line in refusal.splitlines()] == ["r.yaml:7", "r.yaml:8", "r.yaml:10"]
 
 
+def test_a_policy_cannot_be_served(load: Load) -> None:
+    """It is trained, and a server gives no weights; several addresses are a list."""
+    served = "models: {policy: {name: x, engine: http, server: [http://a/v1, http://b/v1]}}\n"
+    refusal = _refusal(load, f"name: x\nconstitution: harmless\n{served}")
+    assert refusal.startswith("r.yaml:3: 'models.policy' is trained, and a server gives no weights to train")
+    judge = "models: {policy: x, judge: {name: y, engine: http, server: [http://a/v1, http://b/v1]}}\n"
+    found = load(f"name: x\nconstitution: harmless\n{judge}").models.judge
+    assert found is not None
+    assert found.server == ("http://a/v1", "http://b/v1")
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -216,6 +227,21 @@ def test_every_fault_has_its_line(load: Load) -> None:
                 "r.yaml:9: 'dpo.kinds' gives benign_twin 0.8 of the pairs to train on, and 'pairs.kinds' has none of "
                 "it; give it a share there, or take it out here"
             ),
+        ),
+        (
+            "evaluate:\n  others: {api: {name: x, engine: http}}\n",
+            (
+                "r.yaml:7: 'evaluate.others.api.engine' is 'http', and 'evaluate.others.api.server' does not say which "
+                "server; name one, such as openai or http://localhost:8000/v1"
+            ),
+        ),
+        (
+            "evaluate:\n  others: {api: {name: x, engine: http, server: openai, dtype: float32}}\n",
+            "r.yaml:7: 'evaluate.others.api.dtype' says nothing of engine 'http'; take it out",
+        ),
+        (
+            "evaluate:\n  others: {own: {name: x, server: openai}}\n",
+            "r.yaml:7: 'evaluate.others.own.server' says nothing of engine 'transformers'; take it out",
         ),
         (
             "evaluate:\n  harm: false\n  judge_reading: true\n",
