@@ -20,7 +20,12 @@ from charter.constitution import (
     check_constitution,
     load_constitution,
 )
-from charter.constitution.derivation import with_derived_requests
+from charter.constitution.derivation import (
+    derive_choice_question,
+    derive_critique_request,
+    derive_revision_request,
+    with_derived_requests,
+)
 from charter.constitution.lint import RULES, Finding
 from charter.constitution.lint.wording import most_alike
 from charter.errors import UserError
@@ -82,6 +87,9 @@ def test_a_sound_constitution_has_no_findings() -> None:
         ({"choice_question": "Make the response better."}, "no-choice"),
         ({"critique_request": "Identify specific ways in which the response is cruel."}, "presumes-harm"),
         ({"critique_request": "Explain why the last response does damage."}, "presumes-harm"),
+        ({"critique_request": derive_critique_request("Be brief.")}, "outdated-request"),
+        ({"revision_request": derive_revision_request("Be brief.")}, "outdated-request"),
+        ({"choice_question": derive_choice_question("Be brief.")}, "outdated-request"),
         ({"critique_request": "Point out the parts that hurt."}, "presumes-harm"),
         ({"revision_request": "be kind " * 61}, "long-request"),
         ({"category": " "}, "empty-category"),

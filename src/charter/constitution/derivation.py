@@ -11,7 +11,7 @@ requests quotes the revision. What was derived is the very words of a rule, so t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from charter.constitution.model import Principle
@@ -119,6 +119,28 @@ def derived_fields(principle: Principle) -> tuple[str, ...]:
         rules[name].add(derive(principle.choice_question))
     rules["choice_question"].add(derive_choice_question_from_request(principle.revision_request))
     return tuple(name for name, made in rules.items() if getattr(principle, name) in made)
+
+
+def outdated_fields(principle: Principle) -> tuple[str, ...]:
+    """Name the requests that say what a rule made of a text or request that the principle no longer has."""
+    current = derived_fields(principle)
+    return tuple(
+        name
+        for name, rules in _RULES.items()
+        if name not in current and any(_is_made_by(rule, getattr(principle, name)) for rule in rules)
+    )
+
+
+_RULES: Mapping[str, tuple[Callable[[str], str], ...]] = {
+    "critique_request": (derive_critique_request, derive_critique_request_from_question),
+    "revision_request": (derive_revision_request, derive_revision_request_from_question),
+    "choice_question": (derive_choice_question, derive_choice_question_from_request),
+}
+
+
+def _is_made_by(rule: Callable[[str], str], request: str) -> bool:
+    before, after = rule("\0.").split("\0.")
+    return request.startswith(before) and request.endswith(after)
 
 
 def _sentence(text: str) -> str:

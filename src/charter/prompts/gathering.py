@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from charter.errors import PromptError
@@ -13,6 +13,7 @@ from charter.prompts.reading import read_rows
 from charter.prompts.row_prompts import content_id
 from charter.prompts.sources import LoadedPrompts, load_prompts
 from charter.records import BUILT_IN, Prompt, PromptKind, PromptLayout
+from charter.spelling import hint
 
 _KINDS: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
 _OF_ANOTHER_FILE = "duplicate text of another file"
@@ -40,7 +41,7 @@ def gather_prompts(
 
     Args:
         sources: as ``load_prompts`` takes them.
-        kind: of prompts whose file does not say what they are for.
+        kind: of prompts whose file does not say what they are for; those that name what they imitate are twins.
         layout: of all files; None recognises each.
         column: where the prompt is.
         options: more arguments of ``load_prompts``.
@@ -49,11 +50,17 @@ def gather_prompts(
         PromptError: where a file cannot be read, or two files share an id that was asked for.
     """
     by_id: dict[str, Prompt] = {}
+    given_ids: set[str] = set()
     seen: set[tuple[Any, ...]] = set()
     rejected: dict[str, Counter[str]] = {}
     for source in sources:
-        kinds, unfit = _look_at(source, kind, layout, column)
-        several = [load_prompts(source, one, layout=layout, column=column, **options) for one in kinds]
+        kinds, unfit = _look_at(source, layout, column)
+
+        def load(one: PromptKind, source: str = source) -> LoadedPrompts:
+            return load_prompts(source, one, layout=layout, column=column, **options)
+
+        several = [load(one) for one in kinds] if kinds else _by_links(load, kind)
+        given_ids.update(*(one.given_ids for one in several))
         rejected[source] = _rejected(several, unfit)
         for prompt in _distinct(several, by_id):
             if (prompt.kind, prompt.turns) in seen:
@@ -66,20 +73,52 @@ def gather_prompts(
                     "another column of ids"
                 )
             seen.add((prompt.kind, prompt.turns))
-    return Gathered(tuple(by_id.values()), {source: dict(reasons) for source, reasons in rejected.items()})
+    return Gathered(_linked(by_id, given_ids), {source: dict(reasons) for source, reasons in rejected.items()})
 
 
-def _look_at(
-    source: str, kind: PromptKind, layout: PromptLayout | None, column: str | None
-) -> tuple[list[PromptKind], Counter[str]]:
-    """Say which kinds of prompts a file holds, and why its layout finds no prompt in some rows, of whatever kind."""
+def _look_at(source: str, layout: PromptLayout | None, column: str | None) -> tuple[list[PromptKind], Counter[str]]:
+    """Say which kinds of prompts a file says it holds, and why its layout finds no prompt in some rows."""
     if source == BUILT_IN:
         return list(_KINDS), Counter()
     rows = read_rows(source)
     form = choose_layout(rows, layout, column)
     unfolded = form.unfold(rows)
     said = {form.kind_of(row) for row in unfolded if not row.reason}
-    return [one for one in _KINDS if one in said] or [kind], Counter(row.reason for row in unfolded if row.reason)
+    return [one for one in _KINDS if one in said], Counter(row.reason for row in unfolded if row.reason)
+
+
+def _by_links(load: Callable[[PromptKind], LoadedPrompts], kind: PromptKind) -> list[LoadedPrompts]:
+    """Load a file that does not say what its prompts are for: those that name what they imitate are benign twins."""
+    loaded = load(kind)
+    if kind == "benign_twin" or not any(prompt.twin_of for prompt in loaded.prompts):
+        return [loaded]
+    twins = tuple(prompt for prompt in load("benign_twin").prompts if prompt.twin_of)
+    others = tuple(prompt for prompt in loaded.prompts if not prompt.twin_of)
+    return [replace(loaded, prompts=others), replace(loaded, prompts=twins, rejected={})]
+
+
+def _linked(by_id: Mapping[str, Prompt], given_ids: Collection[str]) -> tuple[Prompt, ...]:
+    """Let every twin name the prompt that it imitates by the id that this has here.
+
+    Raises:
+        PromptError: for a twin of no prompt, where there are prompts that it could imitate.
+    """
+    red_team = {prompt.id: prompt for prompt in by_id.values() if prompt.kind == "red_team"}
+    renamed = {prompt.source_id: prompt.id for prompt in reversed(red_team.values()) if prompt.source_id}
+    linked = []
+    for prompt in by_id.values():
+        if prompt.twin_of is None or prompt.twin_of in red_team:
+            linked.append(prompt)
+        elif prompt.twin_of in renamed:
+            linked.append(prompt.model_copy(update={"twin_of": renamed[prompt.twin_of]}))
+        elif red_team and prompt.twin_of not in given_ids:
+            raise PromptError(
+                f"{prompt.source}: twin_of is {prompt.twin_of!r}, which is the id of no prompt in these files"
+                f"{hint(prompt.twin_of, red_team)}; mend it, or name the column of ids (id_column)"
+            )
+        else:
+            linked.append(prompt)
+    return tuple(linked)
 
 
 def _rejected(several: Sequence[LoadedPrompts], unfit: Counter[str]) -> Counter[str]:
@@ -96,7 +135,8 @@ def _distinct(several: Sequence[LoadedPrompts], taken: Mapping[str, Prompt]) -> 
     clash = len({prompt.id for prompt in prompts}) < len(prompts) or any(prompt.id in taken for prompt in prompts)
     if not (clash and all(one.ids_unasked for one in several)):
         return prompts
-    new = {prompt.id: content_id(prompt.kind, prompt.turns) for prompt in reversed(prompts)}
+    imitated = [prompt for prompt in reversed(prompts) if prompt.kind == "red_team"]
+    new = {prompt.id: content_id(prompt.kind, prompt.turns) for prompt in imitated}
     return [
         prompt.model_copy(
             update={

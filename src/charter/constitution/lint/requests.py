@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from charter.constitution.derivation import derived_fields
+from charter.constitution.derivation import derived_fields, outdated_fields
 from charter.constitution.lint.rules import REQUESTS, Grounds, Remark, Rule, is_english, of_each
 from charter.constitution.lint.wording import find, quoted, words_of
 from charter.constitution.model import Principle
@@ -74,6 +74,13 @@ def _copied_request(grounds: Grounds) -> Iterator[Remark]:
             )
 
 
+def _outdated_request(grounds: Grounds) -> Iterator[Remark]:
+    for principle in grounds.constitution.principles:
+        for name in outdated_fields(principle):
+            message = f"the {name} was derived from another wording: {quoted(getattr(principle, name))}"
+            yield Remark(message, "", principle.id)
+
+
 def _derived_language(grounds: Grounds) -> Iterator[Remark]:
     constitution = grounds.constitution
     for principle in constitution.principles:
@@ -120,6 +127,15 @@ RULES = (
         "derived from; a request to criticise or to choose is obeyed there as an order for the answer itself.",
         'state what a good response does: "The assistant ..."',
         _copied_request,
+    ),
+    Rule(
+        "outdated-request",
+        "warning",
+        "a request that was derived from a text which has changed since",
+        "Critic, reviser and judge are shown a principle's requests and not its text: a text that is reworded while "
+        "they keep the old words changes nothing in traces and labels.",
+        "leave the request out: it is derived from the text as it is now",
+        _outdated_request,
     ),
     Rule(
         "long-request",
