@@ -12,7 +12,8 @@ from charter.constitution.model import Constitution
 from charter.errors import PromptError
 from charter.files.tables import write_table
 from charter.given import LoadedTraces, load_traces
-from charter.given.mending import DIFFERS, FROM_COMPANION, INSTRUCTION, LABEL_TAKEN_OFF
+from charter.given.mending import DIFFERS, FROM_COMPANION
+from charter.prompts.artefacts import INSTRUCTION, LABEL_TAKEN_OFF
 from charter.records import Trace
 
 KITCHEN = """\

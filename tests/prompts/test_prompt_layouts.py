@@ -15,6 +15,7 @@ import pytest
 
 from charter.errors import PromptError
 from charter.prompts import LoadedPrompts, load_prompts
+from charter.prompts.artefacts import INSTRUCTION, LABEL_TAKEN_OFF
 from charter.prompts.ids import settle_ids
 from charter.prompts.layouts import LAYOUTS
 from charter.prompts.split import split_with_twins
@@ -439,3 +440,23 @@ def test_no_row_of_any_layout_is_lost(write: Write, layout: PromptLayout, limit:
         assert loaded.prompts
         assert set(loaded.places) == {one.id for one in loaded.prompts}
         assert all(n > 0 for n in loaded.rejected.values())
+
+
+def test_what_a_model_left_in_a_prompts_place_is_no_prompt(tmp_path: Path) -> None:
+    """Of keyed files instructions of the method are left out, and labels taken off, both counted."""
+    rows = [
+        {"initial_prompt": "How do I get in?", "initial_response": "x", "revision_response": "y"},
+        {"initial_prompt": "Red team prompt: 'How do I get out?'", "initial_response": "x", "revision_response": "y"},
+        {
+            "initial_prompt": "Critique the initial response provided.",
+            "initial_response": "x",
+            "revision_response": "y",
+        },
+    ]
+    path = tmp_path / "sft.json"
+    path.write_text(json.dumps({"0_0": rows[:1], "0_1": rows[1:2], "1_0": rows[2:]}), "utf-8")
+    loaded = load_prompts(str(path), "red_team")
+    assert [prompt.text for prompt in loaded.prompts] == ["How do I get in?", "How do I get out?"]
+    assert loaded.rejected == {INSTRUCTION: 1}
+    assert loaded.mended == {LABEL_TAKEN_OFF: 1}
+    assert loaded.n_rows == 3

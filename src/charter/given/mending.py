@@ -6,7 +6,6 @@ the request for a critique where the prompt should be. A file of prompts with th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,23 +13,11 @@ from pathlib import Path
 from charter.given.loaded import RejectedRowError
 from charter.given.principles import split_key
 from charter.given.reading import read_file
+from charter.prompts.artefacts import INSTRUCTION, LABEL_TAKEN_OFF, is_instruction, plain, without_label
 
 FROM_COMPANION = "prompt taken from the file of prompts"
-LABEL_TAKEN_OFF = "label before the prompt taken off"
 DIFFERS = "prompt is not that of its key in the file of prompts"
-INSTRUCTION = "an instruction stands where the prompt should"
-
 _PROMPT_COLUMNS = ("adversarial_prompt", "prompt", "initial_prompt")
-_LABEL = re.compile(r"\s*red[ -]team(?:ing)? prompt\s*:\s*", re.IGNORECASE)
-_QUOTED = re.compile(r"(['\"\u2018\u201c])(?P<inner>.*)(['\"\u2019\u201d])\s*", re.DOTALL)
-_QUOTES = str.maketrans(dict.fromkeys('\u2018\u2019\u201c\u201d"`', "'"))
-# How requests to criticise, to rewrite, or to look at a response begin.
-_REQUEST = re.compile(
-    r"(?:critique|revision) ?request:"
-    r"|(?:critique|criticise|criticize|revise|rewrite) (?:the|this|your|that)\b[^.:]{0,60}\bresponse\b"
-    r"|identify (?:the )?specific ways in which\b[^.:]{0,60}\bresponse\b"
-    r"|the response (?:from|of) an? (?:llm|ai|model|assistant|language model)\b"
-)
 
 
 @dataclass(frozen=True)
@@ -78,30 +65,16 @@ def mend_prompt(text: str, key: str, companion: Companion) -> tuple[str, str]:
         return meant, FROM_COMPANION
     if is_instruction(text):
         raise RejectedRowError(INSTRUCTION)
-    label = _LABEL.match(text)
-    if label is not None and (bare := _unquoted(text[label.end() :])):
+    bare = without_label(text)
+    if bare is not None:
         return bare, LABEL_TAKEN_OFF
     return text, DIFFERS if there else ""
 
 
-def is_instruction(text: str) -> bool:
-    """Tell whether a text begins as a request to criticise or rewrite a response does."""
-    return _REQUEST.match(_plain(text)) is not None
-
-
 def _meant(text: str, prompts: Sequence[str]) -> str | None:
     """Find the prompt that a text holds between other words, or that alone it can stand for."""
-    plain = _plain(text)
-    held = [prompt for prompt in prompts if _plain(prompt) in plain]
+    whole = plain(text)
+    held = [prompt for prompt in prompts if plain(prompt) in whole]
     if held:
         return max(held, key=len)
     return prompts[0] if len(prompts) == 1 and is_instruction(text) else None
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.translate(_QUOTES).lower().split())
-
-
-def _unquoted(text: str) -> str:
-    found = _QUOTED.fullmatch(text)
-    return found["inner"] if found else text.strip()

@@ -170,6 +170,8 @@ def _load(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Rec
         loaded = report.tried(about, load, hint=path_hint(source.source))
         for reason, n in loaded.rejected.items() if loaded else ():
             report.add("note", about, f"{source.source}: {n} rows are left out: {reason}")
+        for what, n in loaded.mended.items() if loaded else ():
+            report.add("note", about, f"{source.source}: of {n} rows: {what}")
         return loaded
     settings = recipe.prompts
     asked = (settings.n_train_helpful, settings.n_evaluation_helpful)

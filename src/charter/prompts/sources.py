@@ -11,7 +11,7 @@ from typing import Any
 
 from charter.errors import PromptError
 from charter.prompts.layouts import choose_layout
-from charter.prompts.layouts.base import Layout
+from charter.prompts.layouts.base import MENDED, Layout
 from charter.prompts.principles import PrincipleNames
 from charter.prompts.reading import read_rows
 from charter.prompts.row_prompts import (
@@ -43,7 +43,8 @@ class LoadedPrompts:
     source itself gives, those of rows that were left out too; ``columns`` are its columns. ``ids_unasked`` is true
     where the ids are those of a column ``id`` that nobody named. ``layout`` is how the source was read. ``n_rows`` is
     what was read: as many as ``prompts`` and ``rejected`` together. ``links_within`` is true where ``twin_of`` was
-    found by the layout, and so means prompts of the same source.
+    found by the layout, and so means prompts of the same source. ``mended`` counts the prompts that are not to the
+    letter what the source has, by what was done to them.
     """
 
     prompts: tuple[Prompt, ...]
@@ -56,6 +57,7 @@ class LoadedPrompts:
     layout: PromptLayout = "rows"
     n_rows: int = 0
     links_within: bool = False
+    mended: Mapping[str, int] = field(default_factory=dict)
 
 
 def load_prompts(
@@ -155,6 +157,7 @@ def load_prompts(
         form.name,
         len(rows),
         sifted.links_within,
+        dict(Counter(sifted.mended[prompt.id] for prompt in kept if prompt.id in sifted.mended)),
     )
 
 
@@ -187,6 +190,7 @@ class _Sifted:
     places: dict[str, str] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     links_within: bool = False
+    mended: dict[str, str] = field(default_factory=dict)
 
     @property
     def prompts(self) -> Iterable[Prompt]:
@@ -220,6 +224,8 @@ def _sift(rows: Sequence[SourceRow], form: Layout, reader: RowReader, where: Map
             sifted.by_id[prompt.id] = prompt
             sifted.places[prompt.id] = row.place
             sifted.links_within |= imitated is not None
+            if MENDED in row.values:
+                sifted.mended[prompt.id] = str(row.values[MENDED])
             seen.add(prompt.turns)
     return sifted
 

@@ -100,6 +100,7 @@ def _values(loaded: LoadedPrompts, kind: Kind, n: int) -> dict[str, Any]:
         "n_rows": loaded.n_rows,
         "n_prompts": len(loaded.prompts),
         "rejected": loaded.rejected,
+        "mended": dict(loaded.mended),
         "categories": dict(sorted(Counter(prompt.category for prompt in loaded.prompts).items())),
         "prompts": [prompt.model_dump(mode="json") for prompt in loaded.prompts[:n]],
     }
@@ -108,6 +109,7 @@ def _values(loaded: LoadedPrompts, kind: Kind, n: int) -> dict[str, Any]:
 def _show(loaded: LoadedPrompts, kind: Kind, n: int) -> None:
     console.write(f"{loaded.source}: {loaded.n_rows} rows of the layout {loaded.layout}")
     counts = [("kept", str(len(loaded.prompts))), *((why, str(count)) for why, count in loaded.rejected.items())]
+    counts += [(f"of the kept: {what}", str(count)) for what, count in loaded.mended.items()]
     console.write_columns((f"as {kind.value}", "rows"), counts, right=(1,))
     for prompt in loaded.prompts[:n]:
         principle = prompt.principle and f"principle {prompt.principle}"

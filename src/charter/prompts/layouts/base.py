@@ -9,6 +9,9 @@ from typing import Any
 from charter.prompts.source_rows import SourceRow
 from charter.records import PromptKind, PromptLayout
 
+#: Where a row says what was done to its prompt.
+MENDED = "(mended)"
+
 
 @dataclass(frozen=True)
 class Columns:
