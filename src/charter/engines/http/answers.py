@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn, TypeGuard
 
 from charter.engines.base import Choice, Completion, Finish
 from charter.engines.http.bodies import Abilities
@@ -22,21 +22,28 @@ def read_answer(text: str, able: Abilities) -> dict[str, Any]:
     Raises:
         MalformedAnswerError: for anything but an object with one choice at least, of the model that was asked.
     """
-    try:
-        answer = json.loads(text)
-    except ValueError as error:
-        raise MalformedAnswerError(f"the answer is no JSON: {text[:80]!r}") from error
-    if not isinstance(answer, dict):
-        raise MalformedAnswerError(f"the answer is no object: {text[:80]!r}")
+    answer = _read_object(text)
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        said = answer.get("error")
-        raise MalformedAnswerError(f"the answer holds no choice{f', but an error: {said}' if said else ''}")
+        _refuse("the answer holds no choice", answer.get("error") or text)
     model = answer.get("model")
     if able.served and isinstance(model, str) and model not in able.served:
-        expected = " or ".join(sorted(able.served))
-        raise MalformedAnswerError(f"the answer is of the model {model!r}; expected {expected}")
+        _refuse("the answer is of another model", f"{model}; expected {' or '.join(sorted(able.served))}")
     return answer
+
+
+def read_owner(text: str, model: str) -> str:
+    """Read from a list of models whose a model is, or the first of them where it is not listed; empty if untold.
+
+    Raises:
+        MalformedAnswerError: for anything but such a list.
+    """
+    listed = _read_object(text).get("data")
+    if not isinstance(listed, list):
+        _refuse("the answer holds no list of models", text)
+    models = [one for one in listed if isinstance(one, dict)]
+    own = next((one for one in models if one.get("id") == model), models[0] if models else {})
+    return str(own.get("owned_by", ""))
 
 
 def read_completion(answer: dict[str, Any], *, prefill: str = "", stops: Sequence[str] = ()) -> Completion:
@@ -52,9 +59,8 @@ def read_completion(answer: dict[str, Any], *, prefill: str = "", stops: Sequenc
         EngineError: where the server held the text back.
     """
     choice = answer["choices"][0]
-    text = _text(choice)
     finish = _finish(choice)
-    text = text.removeprefix(prefill) if prefill else text
+    text = _text(choice).removeprefix(prefill)
     ends = [place for stop in stops if stop and (place := text.find(stop)) >= 0]
     if ends:
         text, finish = text[: min(ends)], "stop"
@@ -66,24 +72,34 @@ def read_choice(answer: dict[str, Any], options: Sequence[str], *, anywhere: boo
     """Read the options' log-probabilities at the first token.
 
     An option that is not among the likeliest tokens gets the most that it can have: as much as the least of these, and
-    as is left. Where the letters were asked for in words (``anywhere``), what surrounds one does not count.
+    as is left. Where the letters were asked for in words (``anywhere``), what surrounds one does not count, and an
+    option may have all that is left: it has many spellings.
 
     Raises:
         MalformedAnswerError: where there are no log-probabilities, or some that are none.
+        EngineError: where the server held the answer back.
     """
-    top = dict(_first_top(answer["choices"][0]))
+    _check_held_back(answer["choices"][0])
+    top = _likeliest(answer)
     if not top:
-        raise MalformedAnswerError("the answer holds no log-probabilities")
-    left = 1.0 - math.fsum(math.exp(value) for value in top.values())
-    bound = min(*top.values(), math.log(left)) if left > 0.0 else min(top.values())
+        _refuse("the answer holds no log-probabilities", answer["choices"][0])
+    left = math.log(max(1.0 - math.fsum(map(math.exp, top.values())), 0.0) + _SLACK)
+    bound = left if anywhere else min(left, *top.values())
     found = []
     for option in options:
         alike = [value for token, value in top.items() if token == option or (anywhere and _bare(token) == option)]
-        found.append(math.log(math.fsum(map(math.exp, alike))) if alike else bound)
-    mass = math.fsum(map(math.exp, found))
-    if mass > 1.0 + _SLACK:
-        raise MalformedAnswerError(f"the options' probabilities add up to {mass:.4f}")
-    return Choice(logprobs=tuple(found), mass=min(mass, 1.0), n_prompt_tokens=count_tokens(answer)[0])
+        found.append(_add(alike) if alike else None)
+    seen = math.fsum(math.exp(value) for value in found if value is not None)
+    if seen > 1.0 + _SLACK:
+        _refuse("the options' probabilities add up to more than 1", seen)
+    logprobs = tuple(min(bound if value is None else value, 0.0) for value in found)
+    mass = min(math.fsum(map(math.exp, logprobs)), 1.0)
+    return Choice(logprobs=logprobs, mass=mass, n_prompt_tokens=count_tokens(answer)[0])
+
+
+def tells_likeliest(answer: dict[str, Any]) -> bool:
+    """Tell whether an answer holds log-probabilities of the likeliest first tokens."""
+    return bool(_likeliest(answer))
 
 
 def count_tokens(answer: dict[str, Any]) -> tuple[int, int]:
@@ -96,8 +112,8 @@ def count_tokens(answer: dict[str, Any]) -> tuple[int, int]:
     told = usage if isinstance(usage, dict) else {}
     # Of an answer without a token some servers say nothing.
     n_prompt, n_drawn = told.get("prompt_tokens"), told.get("completion_tokens", 0)
-    if not isinstance(n_prompt, int) or not isinstance(n_drawn, int) or min(n_prompt, n_drawn) < 0:
-        raise MalformedAnswerError(f"the answer does not say how many tokens it took: usage is {usage!r}")
+    if not _is_count(n_prompt) or not _is_count(n_drawn):
+        _refuse("the answer does not say how many tokens it took", f"usage is {usage}")
     return n_prompt, n_drawn
 
 
@@ -106,51 +122,97 @@ def n_cached_tokens(answer: dict[str, Any]) -> int:
     usage = answer.get("usage")
     details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
     n_cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return n_cached if isinstance(n_cached, int) and n_cached > 0 else 0
+    return n_cached if _is_count(n_cached) else 0
+
+
+def _read_object(text: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):  # the latter of brackets by the thousand
+        _refuse("the answer is no JSON", text)
+    if not isinstance(answer, dict):
+        _refuse("the answer is no object", text)
+    return answer
+
+
+def _refuse(what: str, told: object) -> NoReturn:
+    # In full: what is a key's is taken out before anything is cut, and how often each thing happened is counted by
+    # what stands before the colon.
+    raise MalformedAnswerError(f"{what}: {told}") from None
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _text(choice: dict[str, Any]) -> str:
     message = choice.get("message")
     text = message.get("content") if isinstance(message, dict) else choice.get("text")
     if not isinstance(text, str):
-        raise MalformedAnswerError("the answer holds no text")
-    return text
+        _refuse("the answer holds no text", choice)
+    # JSON can hold half a character, where the limit cut it; no file can.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _check_held_back(choice: dict[str, Any]) -> None:
+    if choice.get("finish_reason") == "content_filter":
+        raise EngineError("the server's filter held the answer back (finish_reason content_filter)")
 
 
 def _finish(choice: dict[str, Any]) -> Finish:
+    _check_held_back(choice)
     reason = choice.get("finish_reason")
     match reason:
         case "stop" | "eos" | "eos_token" | "stop_sequence":
             return "stop"
         case "length":
             return "length"
-        case "content_filter":
-            raise EngineError("the server's filter held the answer back (finish_reason content_filter)")
-    raise MalformedAnswerError(f"the answer's finish_reason is {reason!r}; expected stop or length")
+    _refuse("the answer has no known end", f"finish_reason is {reason}; expected stop or length")
 
 
-def _first_top(choice: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Give the likeliest first tokens, as chats and as the older completions write them."""
+def _likeliest(answer: dict[str, Any]) -> dict[str, float]:
+    """Give the likeliest first tokens, each with the most that is told of it.
+
+    Where two tokens are written alike, as a letter and its byte, the lesser has next to nothing.
+    """
+    found: dict[str, float] = {}
+    for token, value in _first_top(answer["choices"][0]):
+        number = _logprob(token, value)
+        if number > -math.inf:
+            found[token] = max(number, found.get(token, number))
+    return found
+
+
+def _first_top(choice: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Give what is told of the first token, as chats and as the older completions write it."""
     told = choice.get("logprobs")
     if not isinstance(told, dict):
         return
     content, older = told.get("content"), told.get("top_logprobs")
     if isinstance(content, list) and content and isinstance(content[0], dict):
         listed = content[0].get("top_logprobs")
-        pairs = [(one.get("token"), one.get("logprob")) for one in listed or () if isinstance(one, dict)]
+        pairs = listed if isinstance(listed, list) else []
+        yield from ((one.get("token"), one.get("logprob")) for one in pairs if isinstance(one, dict))
     elif isinstance(older, list) and older and isinstance(older[0], dict):
-        pairs = list(older[0].items())
-    else:
-        return
-    for token, value in pairs:
-        if not isinstance(token, str) or isinstance(value, bool) or not isinstance(value, int | float):
-            raise MalformedAnswerError(f"a log-probability is {value!r} of {token!r}")
-        if not math.isfinite(value) and value != -math.inf:
-            raise MalformedAnswerError(f"the log-probability of {token!r} is {value}")
-        if value > _SLACK:
-            raise MalformedAnswerError(f"the log-probability of {token!r} is {value}, above 0")
-        if value > -math.inf:
-            yield token, min(float(value), 0.0)
+        yield from older[0].items()
+
+
+def _logprob(token: object, value: object) -> float:
+    if not isinstance(token, str) or isinstance(value, bool) or not isinstance(value, int | float):
+        _refuse("a log-probability is none", f"{value!r} of {token!r}")
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.nan
+    if math.isnan(number) or number > _SLACK:
+        _refuse("a log-probability is none", f"{number} of {token!r}")
+    return min(number, 0.0)
+
+
+def _add(logprobs: Sequence[float]) -> float:
+    # Of the largest first: the exponential of -9999, which some servers tell for "next to nothing", is 0.
+    largest = max(logprobs)
+    return largest + math.log(math.fsum(math.exp(value - largest) for value in logprobs))
 
 
 def _bare(token: str) -> str:

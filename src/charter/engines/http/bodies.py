@@ -41,10 +41,10 @@ class Abilities:
 
 @dataclass(frozen=True)
 class Body:
-    """What is sent: the path behind the base address, and the JSON value."""
+    """What is sent: the path behind the base address, and the JSON value; None only asks for what is there."""
 
     path: str
-    value: dict[str, Any]
+    value: dict[str, Any] | None
 
 
 def completion_body(request: CompletionRequest, model: str, server: Server, able: Abilities) -> Body:
@@ -59,7 +59,13 @@ def choice_body(request: ChoiceRequest, model: str, server: Server, able: Abilit
     if not n_top:
         raise CapabilityError("this server tells no log-probabilities, so that it cannot be asked to choose")
     told = {"logprobs": n_top} if is_text else {"logprobs": True, "top_logprobs": n_top}
-    return _body(request, model, server, able, {server.limit_key: 1, "temperature": 0.0, **told})
+    asked = {server.limit_key: 1, "temperature": 0.0, **server.untruncated, **told}
+    return _body(request, model, server, able, asked)
+
+
+def models_body() -> Body:
+    """Ask for the list of models."""
+    return Body("/models", None)
 
 
 def begins_anew(request: Request, able: Abilities) -> bool:
@@ -77,8 +83,9 @@ def row_key(request: Request) -> str:
 
 def _drawn(sampling: Sampling, server: Server) -> dict[str, Any]:
     drawn: dict[str, Any] = {server.limit_key: sampling.max_tokens, "temperature": sampling.temperature}
+    drawn |= server.untruncated  # of a greedy text too, which a penalty of repetitions changes
     if sampling.temperature > 0:
-        drawn |= {"top_p": sampling.top_p, "seed": sampling.seed % _SEEDS, **server.untruncated}
+        drawn |= {"top_p": sampling.top_p, "seed": sampling.seed % _SEEDS}
     if sampling.stop:  # a server that takes fewer is helped out on reading
         drawn["stop"] = list(sampling.stop[: server.n_stops])
     return drawn

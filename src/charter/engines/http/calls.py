@@ -18,6 +18,7 @@ from charter.seeds import derive_unit
 AnswerT = TypeVar("AnswerT")
 
 MOST_TRIES = 8
+_CONNECT_SECONDS = 10.0
 _NO_KEY = "none"  # the client wants one also where the server does not
 
 
@@ -47,7 +48,7 @@ class _Place:
 
 @dataclass
 class Tried:
-    """What calls met on their way: tries, and by its reason every one that failed."""
+    """What calls met on their way: tries, and every one that failed by what it was in short."""
 
     n_calls: int = 0
     n_tries: int = 0
@@ -72,23 +73,29 @@ class Caller:
         self._key_name = key_name
         self._secrets = (key,) if key else ()
         self._limits = limits
+        timeout = openai.Timeout(limits.call_seconds, connect=min(limits.call_seconds, _CONNECT_SECONDS))
         self._places = [
-            # How often is tried again is ours to say.
             _Place(
                 url,
-                openai.AsyncOpenAI(base_url=url, api_key=key or _NO_KEY, max_retries=0),
+                # How often is tried again, and for how long, is ours to say.
+                openai.AsyncOpenAI(base_url=url, api_key=key or _NO_KEY, max_retries=0, timeout=timeout),
                 Pressure(limits.most_at_once),
             )
             for url in urls
         ]
         self.tried = Tried()
 
-    async def put(self, body: Body, row: str, read: Callable[[str], AnswerT]) -> AnswerT:
+    @property
+    def n_places(self) -> int:
+        """How many servers there are."""
+        return len(self._places)
+
+    async def put(self, body: Body, row: str | int, read: Callable[[str], AnswerT]) -> AnswerT:
         """Put a body to a server until there is an answer that can be read.
 
         Args:
             body: what is sent.
-            row: what the calls of one row have in common.
+            row: what the calls of one row have in common; or the number of the one server to be asked.
             read: reads the answer, or raises ``MalformedAnswerError``.
 
         Raises:
@@ -96,54 +103,51 @@ class Caller:
             ModelError: where every call would.
         """
         self.tried.n_calls += 1
-        places = self._ranked(row)
+        places = [self._places[row]] if isinstance(row, int) else self._ranked(row)
         failure, n_tried, begun = Passing("nothing was tried"), 0, 0.0
         while n_tried < MOST_TRIES:
             place = next((one for one in places if one.pressure.is_free), places[0])
             async with place.pressure.passage():
-                begun = begun or time.monotonic()  # waiting for a turn is no trying
+                begun = begun or time.monotonic()  # waiting for the first turn is no trying
+                left = begun + self._limits.deadline_seconds - time.monotonic()
+                if left <= 0.0:
+                    break
                 n_tried += 1
-                ended = await self._try(place, body, read)
+                ended = await self._try(place, body, read, min(self._limits.call_seconds, left))
             if not isinstance(ended, Passing):
                 return ended
             failure = ended
-            self.tried.failures[failure.reason] += 1
-            wait = pause(n_tried, failure)
+            self.tried.failures[failure.reason.partition(":")[0]] += 1
+            wait = pause(n_tried, failure, is_answering=place.pressure.is_answering)
             if n_tried == MOST_TRIES or time.monotonic() + wait >= begun + self._limits.deadline_seconds:
                 break
-            places = [*places[1:], places[0]]  # where one server fails another may not
+            # Where one server fails another may not.
+            places = [*(one for one in places if one is not place), place]
             await asyncio.sleep(wait)
         raise EngineError(f"gave up after {n_tried} tries; the last: {failure.reason}")
-
-    async def read_models(self) -> list[dict[str, Any]]:
-        """List the first server's models; empty where it tells none."""
-        import openai
-
-        try:
-            listed = await self._places[0].client.get("/models", cast_to=object)
-        except openai.APIError:
-            return []
-        found = listed.get("data") if isinstance(listed, dict) else None
-        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     async def close(self) -> None:
         """Close the connections."""
         await asyncio.gather(*(place.client.close() for place in self._places), return_exceptions=True)
 
-    async def _try(self, place: _Place, body: Body, read: Callable[[str], AnswerT]) -> AnswerT | Passing:
+    async def _try(
+        self, place: _Place, body: Body, read: Callable[[str], AnswerT], seconds: float
+    ) -> AnswerT | Passing:
         self.tried.n_tries += 1
         try:
-            async with asyncio.timeout(self._limits.call_seconds):  # the client's own begins anew with each piece
-                text = await place.client.post(body.path, cast_to=str, body=body.value)
+            async with asyncio.timeout(seconds):  # the client's own begins anew with each piece
+                text = await _send(place.client, body)
             answer = read(text)
         except EngineError:
             raise
-        except Exception as error:  # every other failure of a try is judged in one place
+        except Exception as error:  # noqa: BLE001 - judged in one place, which raises what is no failure of a try
             judged = judge_failure(error, url=place.url, key_name=self._key_name, secrets=self._secrets)
             if not isinstance(judged, Passing):
-                raise judged from error
+                raise judged from None  # what the server said may hold the key
             if judged.pushes_back:
                 place.pressure.pushed_back(judged.wait)
+            else:
+                place.pressure.failed()
             return judged
         place.pressure.answered()
         return answer
@@ -153,3 +157,9 @@ class Caller:
         if len(self._places) == 1:
             return self._places
         return sorted(self._places, key=lambda place: derive_unit(0, f"{place.url} {row}"))
+
+
+async def _send(client: Any, body: Body) -> str:
+    if body.value is None:
+        return str(await client.get(body.path, cast_to=str))
+    return str(await client.post(body.path, cast_to=str, body=body.value))

@@ -22,7 +22,7 @@ from charter.engines.http.bodies import Abilities, Body, begins_anew, choice_bod
 from charter.engines.http.calls import Caller, Limits, Tried
 from charter.engines.http.keys import find_key
 from charter.engines.http.probing import probe
-from charter.engines.http.servers import find_server
+from charter.engines.http.servers import Server, find_server
 from charter.engines.http.thread import LoopThread
 from charter.errors import CapabilityError, EngineError
 from charter.seeds import canonical_json
@@ -68,9 +68,9 @@ class HttpEngine:
         self.prefix_statistics = PrefixCount()
         self._is_closed = False
         self._thread = LoopThread()
+        connecting = _connect(model, named, key, name, limits or Limits())
         try:
-            self._caller = self._thread.run_blocking(_make_caller(named.base_urls, key, name, limits or Limits()))
-            self._server, self._able = self._thread.run_blocking(probe(self._caller, model, named))
+            self._caller, self._server, self._able = self._thread.run_blocking(connecting)
         except BaseException:
             self._thread.close()
             raise
@@ -103,7 +103,8 @@ class HttpEngine:
     async def complete(self, request: CompletionRequest) -> Completion:
         """Draw a text."""
         body = completion_body(request, self._model, self._server, self._able)
-        repeated = request.prefill if self._able.repeats_prefill or begins_anew(request, self._able) else ""
+        may_repeat = request.messages is not None and (self._able.repeats_prefill or begins_anew(request, self._able))
+        repeated = request.prefill if may_repeat else ""
 
         def read(answer: dict[str, Any]) -> Completion:
             return read_completion(answer, prefill=repeated, stops=request.sampling.stop)
@@ -141,12 +142,24 @@ class HttpEngine:
             self.prefix_statistics.n_from_cache += n_cached_tokens(answer)
             return found
 
-        return await self._thread.run(self._caller.put(body, row_key(request), read_text))
+        try:
+            return await self._thread.run(self._caller.put(body, row_key(request), read_text))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling() or not self._is_closed:
+                raise
+            raise EngineError(f"the engine of {self._model!r} was closed during a call") from None
 
     def _lacks(self, what: str) -> NoReturn:
         raise CapabilityError(f"the server of {self._model!r} {what}")
 
 
-async def _make_caller(urls: Sequence[str], key: str | None, key_name: str, limits: Limits) -> Caller:
-    await asyncio.sleep(0)  # made in the loop that it lives in
-    return Caller(urls, key, key_name, limits)
+async def _connect(
+    model: str, server: Server, key: str | None, key_name: str, limits: Limits
+) -> tuple[Caller, Server, Abilities]:
+    caller = Caller(server.base_urls, key, key_name, limits)
+    try:
+        return caller, *await probe(caller, model, server)
+    except BaseException:
+        await caller.close()
+        raise

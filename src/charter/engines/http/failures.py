@@ -12,11 +12,12 @@ from typing import Any
 
 from charter.errors import CharterError, EngineError, ModelError
 
-#: Where the same call may succeed a moment later.
-_PASSING = frozenset({408, 409, 425, 429}) | frozenset(range(500, 600))
+#: Where the same call may succeed a moment later. 501 and 505 say that the server never does such a thing.
+_PASSING = frozenset({408, 409, 425, 429}) | (frozenset(range(500, 600)) - {501, 505})
 _PUSHBACK = frozenset({429, 503, 529})
 _OF_THE_ROW = frozenset({400, 413, 422})
-_SPENT = ("insufficient_quota", "billing", "payment required")
+#: Codes of a 429 that no waiting mends. The word "billing" alone stands in messages of common rate limits too.
+_SPENT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 _REMEDIES: Mapping[int, str] = {
     401: "the server does not know the key: set {key} (in the environment or in .env) to one that it takes",
     402: "the account has no money left: the server wants to be paid before it goes on",
@@ -24,7 +25,7 @@ _REMEDIES: Mapping[int, str] = {
     404: "nothing is there: check the model's name and the server's address, which mostly ends in /v1",
 }
 _LONGEST_TOLD = 300  # characters of what a server says
-_BASE_SECONDS, _MOST_SECONDS = 0.5, 20.0
+_BASE_SECONDS, _MOST_SECONDS, _MOST_SECONDS_OF_ONE, _SPREAD_SECONDS = 0.5, 20.0, 2.0, 0.1
 
 
 class MalformedAnswerError(Exception):
@@ -60,27 +61,37 @@ def judge_failure(error: Exception, *, url: str, key_name: str, secrets: tuple[s
     if isinstance(error, openai.APITimeoutError | TimeoutError | asyncio.TimeoutError):
         return Passing("no answer in time", pushes_back=True)
     if isinstance(error, openai.APIConnectionError):
-        return Passing(f"no connection to {url}: {_told(str(error.__cause__ or error), secrets)}")
+        return Passing(
+            f"no connection: {_told(str(error.__cause__ or error), secrets)} ({url}; is the server running?)"
+        )
     if isinstance(error, MalformedAnswerError | openai.APIError):
         return Passing(_told(str(error), secrets))
     raise error
 
 
-def pause(n_tried: int, failure: Passing) -> float:
-    """Say how many seconds to wait before the next try: what the server asked for, else by full jitter."""
-    if failure.wait is not None:
-        return failure.wait + random.uniform(0.0, 0.1)  # noqa: S311 - no secret
-    return random.uniform(0.0, min(_MOST_SECONDS, _BASE_SECONDS * 2**n_tried))  # noqa: S311 - no secret
+def pause(n_tried: int, failure: Passing, *, is_answering: bool = False) -> float:
+    """Say how many seconds to wait before the next try: drawn by full jitter, and no less than the server asked for.
+
+    Who is told to come back at once comes back later all the same: a server that says so to everybody would use up
+    every try within a second. Long waits are for outages: a server that is answering others is asked again soon.
+    """
+    most = _MOST_SECONDS_OF_ONE if is_answering else _MOST_SECONDS
+    drawn = random.uniform(0.0, min(most, _BASE_SECONDS * 2**n_tried))  # noqa: S311 - no secret
+    if failure.wait is None or failure.wait <= drawn:
+        return drawn
+    return failure.wait + random.uniform(0.0, _SPREAD_SECONDS)  # noqa: S311 - no secret
 
 
 def _judge_status(error: Any, url: str, key_name: str, secrets: tuple[str, ...]) -> Passing | CharterError:
     status = int(error.status_code)
-    said = _told(_body_message(error), secrets)
-    if status in _PASSING and not (status == 429 and any(word in said.lower() for word in _SPENT)):
+    whole = _body_message(error)
+    said = _told(whole, secrets)
+    is_spent = status == 429 and any(code in whole for code in _SPENT)
+    if status in _PASSING and not is_spent:
         return Passing(f"status {status}: {said}", status in _PUSHBACK, _retry_after(error.response.headers))
     if status in _OF_THE_ROW:
         return EngineError(f"the server refuses the request (status {status}): {said}")
-    remedy = _REMEDIES.get(402 if status == 429 else status, "the server does not do what was asked of it")
+    remedy = _REMEDIES.get(402 if is_spent else status, "the server does not do what was asked of it")
     # The name of a variable is ours; the rest of the sentence is not touched.
     return ModelError(f"{url}: {remedy.replace('{key}', key_name)} (status {status}: {said})")
 
@@ -89,25 +100,25 @@ def _body_message(error: Any) -> str:
     body = error.body
     if isinstance(body, dict):
         inner = body.get("error", body)
-        text = inner.get("message") or inner.get("detail") if isinstance(inner, dict) else inner
-        code = inner.get("code") if isinstance(inner, dict) else None
-        return f"{text or body}{f' ({code})' if isinstance(code, str) else ''}"
+        if not isinstance(inner, dict):
+            return str(inner or body)
+        text = inner.get("message") or inner.get("detail") or body
+        codes = sorted({inner[name] for name in ("code", "type") if isinstance(inner.get(name), str)})
+        return f"{text} ({', '.join(codes)})" if codes else str(text)
     return str(body or error)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    told = headers.get("retry-after-ms")
+    told = _seconds(headers.get("retry-after-ms", ""), 1000.0)
     if told is not None:
-        return _seconds(told, 1000.0)
-    told = headers.get("retry-after")
-    if told is None:
-        return None
-    seconds = _seconds(told, 1.0)
-    if seconds is not None:
-        return seconds
+        return told
+    whole = headers.get("retry-after", "")
+    told = _seconds(whole, 1.0)
+    if told is not None or not whole:
+        return told
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(told).timestamp() - time.time())
-    except ValueError:
+        return max(0.0, email.utils.parsedate_to_datetime(whole).timestamp() - time.time())
+    except (ValueError, OverflowError):
         return None
 
 

@@ -24,7 +24,7 @@ def find_key(server: Server, name: str | None = None) -> tuple[str, str | None]:
         return usual, None
     kept = _read_env_file()
     for one in names:
-        value = os.environ.get(one) or kept.get(one)
+        value = (os.environ.get(one) or kept.get(one) or "").strip()
         if value:
             return one, _checked(one, value)
     if name is not None or server.needs_key:
@@ -35,8 +35,7 @@ def find_key(server: Server, name: str | None = None) -> tuple[str, str | None]:
     return usual, None
 
 
-def _checked(name: str, value: str) -> str:
-    key = value.strip()
+def _checked(name: str, key: str) -> str:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ModelError(f"the key in {name} holds characters that no key has; copy it anew")
     return key
@@ -45,4 +44,11 @@ def _checked(name: str, value: str) -> str:
 def _read_env_file() -> dict[str, str]:
     from dotenv import dotenv_values
 
-    return {name: value for name, value in dotenv_values(".env").items() if value}
+    try:
+        # As it is written: a key may hold what looks like a variable.
+        found = dotenv_values(".env", interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"{Path.cwd() / '.env'} cannot be read ({error}); it should hold lines of NAME=value"
+        ) from error
+    return {name: value for name, value in found.items() if value}

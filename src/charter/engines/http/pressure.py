@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from typing import Literal
 
 _FIRST = 8.0
 #: What an answered call adds to the limit, and what a refused one takes. At one refusal in five the two are even: odd
@@ -29,7 +30,7 @@ class Pressure:
         self._most = float(most)
         self._limit = min(_FIRST, self._most)
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._ends: deque[bool] = deque(maxlen=_REMEMBERED)
+        self._ends: deque[Literal["answered", "failed", "refused"]] = deque(maxlen=_REMEMBERED)
         self._held_until = 0.0
         self.n_running = 0
 
@@ -42,6 +43,11 @@ class Pressure:
     def is_free(self) -> bool:
         """Whether a call would begin at once."""
         return self.n_running < self.limit and not self._waiting and time.monotonic() >= self._held_until
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether most of the last calls were answered: what fails then is that call's own bad luck, no outage."""
+        return 2 * self._ends.count("answered") > len(self._ends)
 
     @contextlib.asynccontextmanager
     async def passage(self) -> AsyncIterator[None]:
@@ -58,16 +64,20 @@ class Pressure:
 
     def answered(self) -> None:
         """Note that the server took a call."""
-        self._ends.append(True)
+        self._ends.append("answered")
         self._limit = min(self._limit + _GAIN, self._most)
         self._let_in()
 
+    def failed(self) -> None:
+        """Note that a call came to nothing for a reason that has nothing to do with how many there are."""
+        self._ends.append("failed")
+
     def pushed_back(self, wait: float | None) -> None:
         """Note that the server refused a call or left it lying; ``wait`` are the seconds that it asked for."""
-        self._ends.append(False)
+        self._ends.append("refused")
         self._limit = max(self._limit - _LOSS, 1.0)
         # One refusal is the call's own; where most are refused the server means everybody.
-        if wait is not None and 2 * sum(not taken for taken in self._ends) > _REMEMBERED:
+        if wait is not None and 2 * self._ends.count("refused") > _REMEMBERED:
             self._held_until = max(self._held_until, time.monotonic() + wait)
 
     async def _enter(self) -> None:

@@ -2,110 +2,145 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
-from charter.engines.http.answers import count_tokens, read_answer, read_choice, read_completion
-from charter.engines.http.bodies import Abilities, Body, Prefill, choice_body, completion_body
+from charter.engines.http.answers import count_tokens, read_answer, read_completion, read_owner, tells_likeliest
+from charter.engines.http.bodies import Abilities, Body, Prefill, choice_body, completion_body, models_body
 from charter.engines.http.calls import Caller
 from charter.engines.http.servers import Server, recognise
-from charter.errors import EngineError
+from charter.errors import EngineError, ModelError
 from charter.records import Message
+
+_FoundT = TypeVar("_FoundT")
 
 _QUESTION = (Message(role="user", content="Which letter comes first, A or B?"),)
 _BEGINNING = "Of the two letters the first is ("
 _MOST_EXTRA = 1  # tokens between prompt and answer: two texts may split otherwise where they meet
-_ROW = "probe"
+_REFUSED = (EngineError, ModelError)  # of what a server need not do
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """What a small call tells: the prompt's tokens, the model's name, the text."""
+
+    n_prompt: int
+    model: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """Who is asked, and as what."""
+
+    caller: Caller
+    model: str
+    server: Server
+    place: int
+
+    async def ask(self, able: Abilities, prefill: str = "") -> _Answered:
+        """Draw a token behind a beginning."""
+        drawn = Sampling(max_tokens=1, temperature=0.0)
+        request = CompletionRequest(messages=_QUESTION, prefill=prefill, sampling=drawn)
+        return await self.put(completion_body(request, self.model, self.server, able), _read_answered)
+
+    async def put(self, body: Body, read: Callable[[str], _FoundT]) -> _FoundT:
+        """Put a body to the server that is probed."""
+        return await self.caller.put(body, self.place, read)
 
 
 async def probe(caller: Caller, model: str, server: Server) -> tuple[Server, Abilities]:
     """Find out what kind of server answers, and what it can do for a model.
 
+    Of several servers each is asked for a token; what the first that answers can do, all of them must.
+
     Raises:
-        EngineError: where it answers no chat.
-        ModelError: where it wants another key, or has no such model.
+        EngineError: where none answers a chat.
+        ModelError: where one wants another key, or has no such model.
     """
-    models = await caller.read_models()
-    listed = next((one for one in models if one.get("id") == model), None)
-    server = recognise(server, str((listed or (models[0] if models else {})).get("owned_by", "")))
-    n_plain, served = await _ask(caller, model, server, Abilities(), "")
-    able = Abilities(served=frozenset({model, served}) if served else frozenset())
-    able = await _probe_prefill(caller, model, server, able, n_plain)
-    able = replace(able, n_top=await _probe_choice(caller, model, server, able))
-    return server, await _probe_text(caller, model, server, able)
+    server = recognise(server, await _find_owner(caller, model))
+    found = await asyncio.gather(*(_meet(caller, model, server, place) for place in range(caller.n_places)))
+    met = [(place, answer) for place, answer in enumerate(found) if isinstance(answer, _Answered)]
+    if not met:
+        raise next(answer for answer in found if isinstance(answer, EngineError))
+    named = frozenset(answer.model for _, answer in met if answer.model)
+    asked = _Probe(caller, model, server, met[0][0])
+    able = await _probe_prefill(asked, Abilities(served=named | {model} if named else named), met[0][1].n_prompt)
+    able = replace(able, n_top=await _count_top(asked, ChoiceRequest(messages=_QUESTION, prefill="("), able))
+    return server, await _probe_text(asked, able)
 
 
-async def _probe_prefill(caller: Caller, model: str, server: Server, able: Abilities, n_plain: int) -> Abilities:
-    """Find out by counting tokens: a beginning that is gone on with adds its own, a finished turn its frame besides."""
-    ways: tuple[Prefill, ...] = ("last message", "continued message")
-    for way in ways:
-        tried = replace(able, prefill=way)
+async def _find_owner(caller: Caller, model: str) -> str:
+    """Ask the servers in turn for their list of models, and name whose it is; empty where none tells."""
+    for place in range(caller.n_places):
         try:
-            n_once, _ = await _ask(caller, model, server, tried, _BEGINNING)
-            n_twice, _ = await _ask(caller, model, server, tried, f"{_BEGINNING}{_BEGINNING}")
-            text = await _draw(caller, model, server, tried, _BEGINNING)
-        except EngineError:  # it knows no such message, or no such words
+            return await caller.put(models_body(), place, lambda text: read_owner(text, model))
+        except _REFUSED:
             continue
-        if n_once - n_plain - (n_twice - n_once) <= _MOST_EXTRA:
-            return replace(tried, repeats_prefill=text.startswith(_BEGINNING))
+    return ""
+
+
+async def _meet(caller: Caller, model: str, server: Server, place: int) -> _Answered | EngineError:
+    try:
+        return await _Probe(caller, model, server, place).ask(Abilities())
+    except EngineError as error:
+        return error
+
+
+async def _probe_prefill(asked: _Probe, able: Abilities, n_plain: int) -> Abilities:
+    """Find out by counting tokens: a beginning that is gone on with adds its own, a finished turn its frame besides.
+
+    Some templates frame a turn with one token alone. What asks for going on then saves that token.
+    """
+    ways: tuple[Prefill, ...] = ("last message", "continued message")
+    found = [await _count_beginning(asked, replace(able, prefill=way), n_plain) for way in ways]
+    fewest = min((once.n_prompt for once, _ in found if once is not None), default=0)
+    for way, (once, goes_on) in zip(ways, found, strict=True):
+        if once is not None and goes_on and once.n_prompt == fewest:
+            return replace(able, prefill=way, repeats_prefill=once.text.startswith(_BEGINNING))
     return able
 
 
-async def _probe_choice(caller: Caller, model: str, server: Server, able: Abilities) -> int:
-    request = ChoiceRequest(messages=_QUESTION, prefill="(")
-    for n_top in _numbers(server):
-        try:
-            body = choice_body(request, model, server, replace(able, n_top=n_top))
-            await caller.put(body, _ROW, lambda text: read_choice(read_answer(text, able), request.options))
-        except EngineError:
-            continue
-        return n_top
-    return 0
+async def _count_beginning(asked: _Probe, able: Abilities, n_plain: int) -> tuple[_Answered | None, bool]:
+    """Ask with a beginning, and say whether by the number of tokens it can have been gone on with."""
+    try:
+        once = await asked.ask(able, _BEGINNING)
+        twice = await asked.ask(able, f"{_BEGINNING}{_BEGINNING}")
+    except _REFUSED:  # it knows no such message, or no such words
+        return None, False
+    n_more = twice.n_prompt - once.n_prompt
+    return once, n_more > 0 and abs(once.n_prompt - n_plain - n_more) <= _MOST_EXTRA
 
 
-async def _probe_text(caller: Caller, model: str, server: Server, able: Abilities) -> Abilities:
+async def _probe_text(asked: _Probe, able: Abilities) -> Abilities:
     reads = replace(able, reads_text=True)
     plain = CompletionRequest(text="A, B, C,", sampling=Sampling(max_tokens=1, temperature=0.0))
     try:
-        body = completion_body(plain, model, server, reads)
-        await caller.put(body, _ROW, lambda text: read_completion(read_answer(text, able)))
-    except EngineError:
+        await asked.put(completion_body(plain, asked.model, asked.server, reads), _read_answered)
+    except _REFUSED:
         return able
     request = ChoiceRequest(text="A, B, C,", options=(" D", " E"))
-    for n_top in _numbers(server):
-        tried = replace(reads, n_top_of_text=n_top)
+    return replace(reads, n_top_of_text=await _count_top(asked, request, reads))
+
+
+async def _count_top(asked: _Probe, request: ChoiceRequest, able: Abilities) -> int:
+    """Find the most of the likeliest tokens that the server tells: what it should, or what others do; 0 for none."""
+    server = asked.server
+    for n_top in sorted({server.n_top, min(server.n_top, 20), min(server.n_top, 5)}, reverse=True):
+        body = choice_body(request, asked.model, server, replace(able, n_top=n_top, n_top_of_text=n_top))
         try:
-            body = choice_body(request, model, server, tried)
-            await caller.put(body, _ROW, lambda text: read_choice(read_answer(text, able), request.options))
-        except EngineError:
+            tells = await asked.put(body, lambda text: tells_likeliest(read_answer(text, able)))
+        except _REFUSED:
             continue
-        return tried
-    return reads
+        return n_top if tells else 0
+    return 0
 
 
-async def _ask(caller: Caller, model: str, server: Server, able: Abilities, prefill: str) -> tuple[int, str]:
-    """Count a prompt's tokens, and name the model that answered."""
-
-    def read(text: str) -> tuple[int, str]:
-        answer = read_answer(text, able)
-        read_completion(answer)
-        name: Any = answer.get("model")
-        return count_tokens(answer)[0], name if isinstance(name, str) else ""
-
-    return await caller.put(_small(model, server, able, prefill), _ROW, read)
-
-
-async def _draw(caller: Caller, model: str, server: Server, able: Abilities, prefill: str) -> str:
-    body = _small(model, server, able, prefill)
-    return await caller.put(body, _ROW, lambda text: read_completion(read_answer(text, able)).text)
-
-
-def _small(model: str, server: Server, able: Abilities, prefill: str) -> Body:
-    request = CompletionRequest(messages=_QUESTION, prefill=prefill, sampling=Sampling(max_tokens=1, temperature=0.0))
-    return completion_body(request, model, server, able)
-
-
-def _numbers(server: Server) -> list[int]:
-    """Say how many of the likeliest tokens to ask for, in turn: what the server should tell, and what others do."""
-    return sorted({server.n_top, min(server.n_top, 20), min(server.n_top, 5)}, reverse=True)
+def _read_answered(text: str) -> _Answered:
+    answer = read_answer(text, Abilities())
+    name = answer.get("model")
+    drawn = read_completion(answer)
+    return _Answered(count_tokens(answer)[0], name if isinstance(name, str) else "", drawn.text)

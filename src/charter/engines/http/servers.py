@@ -23,7 +23,7 @@ class Server:
         limit_key: how it calls the most tokens that it may draw.
         n_top: the likeliest tokens that it tells at most.
         n_stops: the stop strings that it takes at most.
-        untruncated: what keeps it from cutting the distribution by defaults of its own, such as a ``top_k``.
+        untruncated: what keeps it from bending the distribution by defaults of its own, such as a ``top_k``.
         owners: what it calls itself in its list of models.
     """
 
@@ -53,7 +53,7 @@ _KNOWN = (
         ("http://localhost:8000/v1",),
         ("VLLM_API_KEY",),
         n_stops=64,
-        untruncated={"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
+        untruncated={"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},  # its older versions take no top_k of 0
         owners=frozenset({"vllm"}),
     ),
     Server(
@@ -68,6 +68,9 @@ _KNOWN = (
     Server("ollama", ("http://localhost:11434/v1",), ("OLLAMA_API_KEY",), owners=frozenset({"library"})),
 )
 SERVERS: Mapping[str, Server] = {server.name: server for server in _KNOWN}
+_EXPECTED = (
+    f"one of {', '.join(SERVERS)}, or the address of an OpenAI-compatible server, such as http://localhost:8000/v1"
+)
 
 
 def find_server(where: str | tuple[str, ...]) -> Server:
@@ -79,7 +82,9 @@ def find_server(where: str | tuple[str, ...]) -> Server:
     places = (where,) if isinstance(where, str) else where
     if len(places) == 1 and places[0] in SERVERS:
         return SERVERS[places[0]]
-    return replace(_ANY, base_urls=tuple(_checked(place) for place in places))
+    if not places:
+        raise ModelError(f"no server is named: expected {_EXPECTED}")
+    return replace(_ANY, base_urls=tuple(dict.fromkeys(_checked(place) for place in places)))
 
 
 def recognise(server: Server, owner: str) -> Server:
@@ -96,16 +101,17 @@ def is_local(url: str) -> bool:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        near = hint(url, list(SERVERS))
+    # Before anything is quoted: an address that holds a password may be malformed besides.
+    if any(sign in url for sign in "@?#"):
         raise ModelError(
-            f"{url!r} is no server: expected one of {', '.join(SERVERS)}, or the address of an OpenAI-compatible one, "
-            f"such as http://localhost:8000/v1{near}"
+            "the address of a server holds a name, a password or a query (@, ? or #), which would be written into the "
+            "run; give the plain address, and put the key into an environment variable (api_key_env)"
         )
-    if parts.username or parts.password:
-        raise ModelError(
-            f"the address of {parts.hostname!r} holds a name or a password, which would be written into the run; put "
-            "the key into an environment variable (api_key_env)"
-        )
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond all ports, a bracket too few
+        is_address = False
+    if not is_address or any(sign.isspace() for sign in url):
+        raise ModelError(f"{url!r} is no server: expected {_EXPECTED}{hint(url, list(SERVERS))}")
     return url.rstrip("/")
