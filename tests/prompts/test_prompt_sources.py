@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from charter.errors import PromptError
+from charter.errors import ConstitutionError, PromptError
 from charter.prompts import LoadedPrompts, load_prompts
 from charter.prompts.ids import settle_ids
 from charter.prompts.reading import read_rows
@@ -384,3 +384,13 @@ def test_what_built_in_prompts_do_not_have_is_refused(options: dict[str, Any], m
     with pytest.raises(PromptError) as caught:
         load_prompts("built-in", "helpful", **options)
     assert message in str(caught.value)
+
+
+def test_a_constitution_that_would_do_nothing_is_refused(tmp_path: Path) -> None:
+    """One that is not there, and one whose principles no row names."""
+    path = tmp_path / "plain.csv"
+    path.write_text("prompt\nWhat is this?\n", "utf-8")
+    with pytest.raises(ConstitutionError, match=r"nosuch\.yaml"):
+        load_prompts(str(path), "red_team", principles="nosuch.yaml")
+    with pytest.raises(PromptError, match=r"no row names a principle \(columns: prompt\); name the column with princip"):
+        load_prompts(str(path), "red_team", principles="harmless")

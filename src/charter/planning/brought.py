@@ -20,6 +20,7 @@ from charter.recipe.data_folder import find_companion
 from charter.records import GENERATED, Pair, Prompt, Trace
 
 _MOST_EVEN = (0.4, 0.6)  # the chance that length alone tells the chosen answer, where no warning is due
+_FEWEST_PAIRS = 20  # of fewer, a one-sided half is no news
 
 
 def look_at_brought(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> Brought:
@@ -84,8 +85,9 @@ def _look_at_lengths(report: Preflight, recipe: Recipe, pairs: tuple[Pair, ...])
         report.add("note", "pairs.given", f"lengths are balanced: {done}, of {len(pairs)} pairs")
         return balanced.pairs
     lengths = length_confound(pairs)
-    if lengths is not None and not _MOST_EVEN[0] <= lengths.auc <= _MOST_EVEN[1]:
-        said = f"the chosen answer is the longer one in {lengths.n_longer} of {lengths.n} pairs"
+    if lengths is not None and lengths.n >= _FEWEST_PAIRS and not _MOST_EVEN[0] <= lengths.auc <= _MOST_EVEN[1]:
+        which, n = ("longer", lengths.n_longer) if lengths.auc > _MOST_EVEN[1] else ("shorter", lengths.n_shorter)
+        said = f"the chosen answer is the {which} one in {n} of {lengths.n} pairs"
         remedy = "set pairs.balance_lengths to 'drop' or 'trim', or a model may learn length in place of the principles"
         report.add("warning", "pairs.given", f"{said}; {remedy}")
     return pairs
@@ -96,7 +98,8 @@ def _probes(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> tup
     found: list[Probes] = []
     for number, one in enumerate(recipe.evaluate.probes):
         about = f"evaluate.probes.{number}"
-        load = partial(load_probes, n=one.n, trained_on=trained_on)
+        likeness = recipe.prompts.near_duplicates
+        load = partial(load_probes, n=one.n, trained_on=trained_on, near_duplicates=likeness)
         loaded = report.tried(about, load, one.constitution, one.source, hint=path_hint(one.source))
         if loaded is not None:
             for reason, n in loaded.left_out.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 
 from charter.constitution import load_constitution
-from charter.constitution.model import Constitution
 from charter.errors import PromptError
 from charter.spelling import hint
 
@@ -16,11 +15,16 @@ class PrincipleNames:
     Args:
         source: a constitution; empty leaves every name as it is.
         is_indexed: names are positions in its list of principles, counted from 0.
+
+    Raises:
+        ConstitutionError: where the constitution cannot be read.
     """
 
     def __init__(self, source: str = "", *, is_indexed: bool = False) -> None:
         self._source = source
         self._is_indexed = is_indexed
+        if source:
+            self._constitution = load_constitution(source)
 
     def id_of(self, name: str, place: str) -> str:
         """Give the id of a principle by its position, or by its id, its name in its source, or its title.
@@ -34,10 +38,6 @@ class PrincipleNames:
         if found is None:
             raise PromptError(f"{place}: {self._source} has no principle {self._problem(name)}")
         return found
-
-    @cached_property
-    def _constitution(self) -> Constitution:
-        return load_constitution(self._source)
 
     @cached_property
     def _by_name(self) -> dict[str, str]:

@@ -133,6 +133,12 @@ def load_prompts(
     ids_unasked = id_column is None and tells_apart(rows, own_id)
     columns = replace(form.columns, **{"id": own_id if ids_unasked else None, **asked})
     names = PrincipleNames(principles or "", is_indexed=form.is_indexed and principle_column is None)
+    if principles and all(row.values.get(columns.principle or "") in {None, ""} for row in rows):
+        there = ", ".join(column_names(rows))
+        raise PromptError(
+            f"{source}: 'principles' is {principles!r}, and no row names a principle (columns: {there}); name the "
+            "column with principle_column, or leave 'principles' out"
+        )
     unused_id = "" if ids_unasked or id_column is not None else own_id
     reader = RowReader(kind, source, columns, form.has_transcripts, system or "", names, unused_id)
     sifted = _sift(rows, form, reader, where or {})
