@@ -216,7 +216,7 @@ def test_depth_and_number_are_bounded(tmp_path: Path) -> None:
         ("[base.yaml, base.yaml]", 'extends: "base.yaml" is listed twice'),
         ("[{source: base.yaml, weight: 1.0e-324}]", '"weight" is the number 0.0; expected a number above 0'),
         ("[{source: base.yaml, weight: 1.7e308}]", 'weight 1.7e+308 makes the weight of "brief" inf; expected above 0'),
-        ("[bse.yaml]", 'the base "bse.yaml" cannot be used: no constitution is found at the text "bse.yaml"'),
+        ("[bse.yaml]", "the base \"bse.yaml\" cannot be used: there is no constitution 'bse.yaml'"),
     ],
 )
 def test_faulty_entries_are_named(tmp_path: Path, extends: str, message: str) -> None:

@@ -200,7 +200,7 @@ def test_a_missing_file_lists_the_built_in_names() -> None:
     with pytest.raises(ConstitutionError) as caught:
         load_constitution("harmles")
     message = str(caught.value)
-    assert message.startswith('no constitution is found at the text "harmles": it is neither a file nor a built-in')
+    assert message.startswith("there is no constitution 'harmles': it is neither a file nor a built-in")
     assert 'did you mean "harmless"?' in message
     assert f"(built in: {', '.join(list_constitutions())})" in message
 

@@ -51,7 +51,10 @@ def test_a_likely_column_is_found(load: Load, column: str) -> None:
 
 def test_a_column_that_cannot_be_guessed_is_asked_for(load: Load) -> None:
     """Where no name is likely, the columns are listed."""
-    assert _refusal(load, [{"a": "x", "b": "y"}]) == ":1: which column is the prompt? Set 'column' to one of: a, b"
+    assert _refusal(load, [{"a": "x", "b": "y"}]) == (
+        ":1: which column is the prompt? Set 'column' to one of: a, b (where that is no name of a column, the file needs "
+        "a line of names first)"
+    )
 
 
 def test_the_rows_columns_become_the_prompts_fields(load: Load) -> None:
@@ -99,19 +102,37 @@ def test_conversations_are_read_up_to_the_last_question(load: Load) -> None:
     assert load([{"chat": turns}], column="chat").prompts[0].turns == prompt.turns
 
 
+def test_chats_are_read_whatever_they_call_who_speaks(load: Load) -> None:
+    """``from`` and ``value``, ``human`` and ``gpt``, and texts in parts are the same conversation."""
+    turns = [("user", "Hello."), ("assistant", "Hi."), ("user", "How do locks work?")]
+    named = {"user": "human", "assistant": "gpt"}
+    told = [{"from": named[role], "value": text} for role, text in turns]
+    parts = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
+    for row in ({"conversations": told}, {"messages": told}, {"messages": parts}):
+        (prompt,) = load([row]).prompts
+        assert [(turn.role, turn.content) for turn in prompt.turns] == turns
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
         (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}],
+            ":2: not a message (content is [{'type': 'image_url', 'image_url': 'x'}]: Input should be a valid string)",
+        ),
+        (
             [{"role": "tool", "content": "x"}],
-            ":2: not a message (role: Input should be 'system', 'user' or 'assistant')",
+            ":2: not a message (role is 'tool': Input should be 'system', 'user' or 'assistant')",
         ),
         ([{"role": "user"}], ":2: not a message (content: Field required); expected role and content"),
         ([{"role": "user", "content": "x", "weight": 1}], ":2: not a message (weight: Extra inputs are not permitted)"),
         (["x"], ":2: not a message ("),
-        ({"role": "user", "content": "x"}, ":2: 'messages' is dict; expected a text or a list of messages"),
-        (7, ":2: 'messages' is int; expected a text or a list of messages"),
-        ("\ud800", ":2: not a message (content: the text holds half of a surrogate pair (U+D800)"),
+        (
+            {"role": "user", "content": "x"},
+            ":2: 'messages' is {'role': 'user', 'content': 'x'}; expected a text or a list of messages",
+        ),
+        (7, ":2: 'messages' is 7; expected a text or a list of messages"),
+        ("\ud800", ":2: not a message (content is '\\ud800': the text holds half of a surrogate pair (U+D800)"),
     ],
 )
 def test_a_wrong_message_names_its_line(load: Load, value: Any, message: str) -> None:

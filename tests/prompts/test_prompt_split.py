@@ -108,7 +108,7 @@ def test_the_split_is_the_same_across_processes() -> None:
 @pytest.mark.parametrize("n_evaluation", [10, 11])
 def test_something_must_be_left_for_training(n_evaluation: int) -> None:
     """Holding out every prompt, or more, is refused with both numbers."""
-    with pytest.raises(PromptError, match=rf"{n_evaluation} prompts are to be held out of 10; lower"):
+    with pytest.raises(PromptError, match=rf"{n_evaluation} prompts are to be held out of 10; hold out fewer"):
         split_prompts(_prompts(10), n_evaluation=n_evaluation)
 
 

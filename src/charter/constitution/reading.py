@@ -12,7 +12,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from charter.constitution.composition import Lineage
-from charter.constitution.faults import shown
 from charter.constitution.formats.layouts import NATIVE, find_layout, is_rows
 from charter.constitution.formats.merging import merge, part_of
 from charter.constitution.formats.part import Part
@@ -89,7 +88,7 @@ def _place(source: str | Path, folder: Path) -> AbstractContextManager[Path]:
     if not str(source) or not os.path.exists(folder / source):  # noqa: PTH110
         near = hint(Path(source).stem, built_in)
         raise ConstitutionError(
-            f"no constitution is found at {shown(str(source))}: it is neither a file nor a built-in{near} "
+            f"there is no constitution {str(source)!r}: it is neither a file nor a built-in{near} "
             f"(built in: {', '.join(built_in)}); check the path, or give a built-in name"
         )
     return nullcontext(folder / source)

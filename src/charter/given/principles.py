@@ -40,8 +40,8 @@ def principle_of(row: GivenRow, constitution: Constitution | None, *requests: st
     n = len(constitution.principles)
     if positions is None:
         raise PromptError(
-            f"{row.place}: the key {row.key!r} names no principle; expected PRINCIPLE or PRINCIPLE_PROMPT, counted "
-            "from 0, such as '0_3', or a principle's id"
+            f"{row.place}: {row.key!r} names no principle of {constitution.name!r}; expected one of its ids, such as "
+            f"{constitution.ids[0]!r}, or a position from 0 (PRINCIPLE, or PRINCIPLE_PROMPT as in '0_3')"
         )
     if positions[0] >= n:
         raise PromptError(

@@ -10,19 +10,10 @@ from pydantic import ValidationError
 from charter.errors import PromptError
 from charter.given.loaded import RejectedRowError
 from charter.given.reading import GivenFile, GivenRow
-from charter.prompts.layouts.conversations import fault
-from charter.records import Message, PromptRow, Role, Split
+from charter.prompts.layouts.conversations import fault, role_and_content
+from charter.records import Message, PromptRow, Split
 
 RowT = TypeVar("RowT", bound=PromptRow)
-
-# As chat data in circulation names who speaks.
-_ROLES: Mapping[str, Role] = {
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "system": "system",
-}
 
 
 def has_columns(file: GivenFile, names: Iterable[str]) -> bool:
@@ -67,11 +58,11 @@ def message_list(value: Any) -> tuple[Message, ...] | None:
 def _message(value: Any) -> Message | None:
     if not isinstance(value, Mapping):
         return None
-    role = value.get("role") or value.get("from")
-    content = value.get("content") if value.get("content") is not None else value.get("value")
-    if not isinstance(role, str) or role.lower() not in _ROLES or not isinstance(content, str):
+    told = role_and_content(value)
+    try:
+        return Message(role=told["role"], content=told["content"])
+    except (KeyError, ValidationError):
         return None
-    return Message(role=_ROLES[role.lower()], content=content)
 
 
 def native_row(row: GivenRow, kind: type[RowT]) -> RowT:

@@ -84,7 +84,7 @@ def divide_prompts(
     out = {one.index for one in seen}
     kept = [prompt for place, prompt in enumerate(prompts) if place not in out]
     if not kept:
-        raise PromptError(f"no prompt is left of {len(prompts)}: all were seen in what they may not resemble")
+        raise PromptError(f"no prompt is left of {len(prompts)}: all resemble a text of --against; bring others")
     sides = Sides(kept, near_duplicates)
     sizes = Counter(map(sides.group, kept))
     marked = {sides.group(prompt) for prompt in kept if prompt.split == "evaluation"}

@@ -93,7 +93,8 @@ class RowReader:
         if column is None:
             columns = ", ".join(column_names([row]))
             raise PromptError(
-                f"{row.header or row.place}: which column is the prompt? Set 'column' to one of: {columns}"
+                f"{row.header or row.place}: which column is the prompt? Set 'column' to one of: {columns} (where that "
+                "is no name of a column, the file needs a line of names first)"
             )
         found = read_turns(row, column, transcripts=self.transcripts)
         turns = found if isinstance(found, str) else until_question(found)

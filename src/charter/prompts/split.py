@@ -80,7 +80,7 @@ def split_prompts(
     if leaders and n_evaluation > min(len(free), len(leaders) - 1):
         joined = f" (groups of {len(prompts)} prompts)" if len(prompts) > 2 * len(leaders) else ""
         there = f"{n_evaluation} prompts are to be held out of {len(free)}{joined}"
-        raise PromptError(f"{there}; lower prompts.n_evaluation, or bring more")
+        raise PromptError(f"{there}; hold out fewer (prompts.n_evaluation, --n-evaluation), or bring more")
     held_out = sorted(free, key=lambda group: sides.of(group) is None)[
         :n_evaluation
     ]  # those that are out already first

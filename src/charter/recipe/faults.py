@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -128,12 +128,16 @@ def _quoted(override: str, where: Path) -> str:
 
 def _keys_at(where: Path, model: type[BaseModel]) -> list[str]:
     """Name the keys that a section knows."""
+    is_name = False
     for part in where:
-        found = model.model_fields.get(part) if isinstance(part, str) else None
+        if isinstance(part, int) or is_name:  # which of several sections it is
+            is_name = False
+            continue
+        found = model.model_fields.get(part)
         inner = [] if found is None else _models_in(found.annotation)
-        if not inner:
+        if found is None or not inner:
             return []
-        model = inner[0]
+        model, is_name = inner[0], get_origin(found.annotation) is dict
     return list(model.model_fields)
 
 

@@ -95,7 +95,9 @@ def draft(  # noqa: PLR0917 - the command line names them
         drafting.write_requests()
     proposals = drafting.proposals
     if not proposals:
-        raise EngineError(f"{source}: there is nothing to accept: {drafting.account}")
+        raise EngineError(
+            f"{source}: there is nothing to accept: {drafting.account}; take a larger model, or another --form"
+        )
     place = target if yes or _is_terminal() else target.with_name(f"{target.name}.draft")
     chosen = proposals if yes or place != target else _ask_about(proposals)
     if chosen:

@@ -74,6 +74,7 @@ def _source(source: str, words: list[str]) -> PromptSource:
 
     from charter.errors import RecipeError
     from charter.files.yaml_reading import parse_argument
+    from charter.recipe.faults import shown
     from charter.recipe.settings import PromptSource
     from charter.spelling import hint
 
@@ -89,7 +90,9 @@ def _source(source: str, words: list[str]) -> PromptSource:
     except ValidationError as error:
         found = error.errors()[0]
         problem = f"{found['msg'][0].lower()}{found['msg'][1:]}"
-        raise RecipeError(f"'{found['loc'][0]}' is {found['input']!r}: {problem}") from error
+        key = ".".join(map(str, found["loc"][:2]))
+        remedy = "; in '{key: value}' a space stands behind the colon" if found["input"] is None else ""
+        raise RecipeError(f"{key!r} is {shown(found['input'])}: {problem}{remedy}") from error
 
 
 def _values(loaded: LoadedPrompts, kind: Kind, n: int) -> dict[str, Any]:

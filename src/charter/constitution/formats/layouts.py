@@ -145,12 +145,28 @@ def _is_native(data: Any, *, alone: bool) -> bool:
     return isinstance(data.get("principles"), list) or (alone and bool(data.keys() & _NATIVE_KEYS))
 
 
+def _near_miss(data: Any) -> tuple[tuple[str | int, ...], str]:
+    """Say what keeps a file from the one layout that it nearly has, and where; nothing where it is near none."""
+    if data in ([], {}):
+        return (), "the file holds nothing; write principles into it, or name another file"
+    if isinstance(data, list) and 2 * sum(isinstance(one, str) for one in data) > len(data):
+        place, other = next((place, one) for place, one in enumerate(data) if not isinstance(one, str))
+        return (place,), f"item {place + 1} is {shown(other)}, no text as the others are: put it in quotes, or out"
+    if isinstance(data, dict) and all(isinstance(one, dict) and "prompt" in one for one in data.values()):
+        for name in (name for name, one in data.items() if "edit_request" not in one):
+            return (name,), f'"{name}" has no "edit_request"; give it the request to revise'
+    return (), ""
+
+
 def _unknown(source: SourceFile, place: str) -> str:
     if is_rows(source):
         return (
             f"{place}: the file holds rows by principle (red team, revisions or preferences), which are no "
             "constitution; give the file with the principles"
         )
+    where, near = _near_miss(source.data)
+    if near:
+        return f"{source.document.where(where)}: {near}"
     known = [(NATIVE, _NATIVE_NEEDS), *((one.name, one.needs) for one in LAYOUTS)]
     needs = "".join(f"\n  {name}: {what}" for name, what in known)
     return (

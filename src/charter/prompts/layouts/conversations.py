@@ -20,7 +20,16 @@ from charter.prompts.source_rows import SourceRow
 from charter.records import Message
 
 LIKELY_COLUMNS = ("prompt", "prompt_text", "instruction", "question", "text")
+_MOST_SHOWN = 60  # characters of a value
 _CONTEXT = "(shared context)"  # a name that no file's column is likely to have
+# As chat data in circulation names who speaks.
+_ROLES: Mapping[str, str] = {
+    "human": "user",
+    "gpt": "assistant",
+    "user": "user",
+    "assistant": "assistant",
+    "system": "system",
+}
 _SPEAKERS = {"Human": "user", "Assistant": "assistant", "System": "system"}
 _OPENING = re.compile(r"\s*(Human|Assistant|System):")
 # One space behind the colon belongs to the mark, everything else to the text. A system text stands first or nowhere.
@@ -56,7 +65,7 @@ def read_turns(row: SourceRow, column: str, *, transcripts: bool = False) -> lis
     if isinstance(value, str):
         return [_message(row, {"role": "user", "content": value})]
     if not isinstance(value, list):
-        raise PromptError(f"{row.place}: {column!r} is {type(value).__name__}; expected a text or a list of messages")
+        raise PromptError(f"{row.place}: {column!r} is {_cut(repr(value))}; expected a text or a list of messages")
     return [_message(row, turn) for turn in value]
 
 
@@ -80,13 +89,40 @@ def until_question(turns: Sequence[Message]) -> tuple[Message, ...] | str:
 
 
 def _message(row: SourceRow, value: Any) -> Message:
-    if isinstance(value, Mapping):  # a table gives every message the keys that any of them has
-        value = {name: inner for name, inner in value.items() if inner is not None}
     try:
-        return Message.model_validate(value)
+        return Message.model_validate(role_and_content(value) if isinstance(value, Mapping) else value)
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"])) or "message"
-        raise PromptError(f"{row.place}: not a message ({where}: {fault(error)}); expected role and content") from error
+        found = error.errors()[0]
+        where = ".".join(map(str, found["loc"])) or "message"
+        is_there = found["type"] not in {"missing", "extra_forbidden"}
+        given = f" is {_cut(repr(found['input']))}" if is_there else ""
+        raise PromptError(
+            f"{row.place}: not a message ({where}{given}: {fault(error)}); expected role and content"
+        ) from error
+
+
+def role_and_content(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a message by role and content, whatever it calls them: ``from`` and ``value``, parts of text for a text."""
+    # A table gives every message the keys that any of them has.
+    told = {name: inner for name, inner in message.items() if inner is not None}
+    if "role" not in told and "from" in told:
+        told["role"] = told.pop("from")
+    if "content" not in told and "value" in told:
+        told["content"] = told.pop("value")
+    role, content = told.get("role"), told.get("content")
+    if isinstance(role, str):
+        told["role"] = _ROLES.get(role.lower(), role)
+    if isinstance(content, list) and content and all(map(_is_text_part, content)):
+        told["content"] = "".join(part["text"] for part in content)
+    return told
+
+
+def _is_text_part(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def fault(error: ValidationError) -> str:
@@ -122,6 +158,13 @@ def _are_pairs(rows: Sequence[SourceRow]) -> bool:
     return not told and all_have(rows, *sides) and all(isinstance(one, list) or is_transcript(one) for one in values)
 
 
+_CHATS = ("messages", "conversations")
+
+
+def _with_messages(row: SourceRow) -> SourceRow:
+    return row if "messages" in row.values else with_values(row, {"messages": row.values["conversations"]})
+
+
 PAIRS = Layout(
     "pairs",
     "'chosen' and 'rejected', each a whole transcript or a list of messages",
@@ -131,9 +174,10 @@ PAIRS = Layout(
 )
 MESSAGES = Layout(
     "messages",
-    "'messages', a list of {role, content}",
-    lambda rows: all_have(rows, "messages", of=(list, type(None))),
+    "'messages', a list of {role, content}, or 'conversations', one of {from, value}",
+    lambda rows: any(all_have(rows, name, of=(list, type(None))) for name in _CHATS),
     Columns(prompt="messages"),
+    unfold=lambda rows: [_with_messages(row) for row in rows],
 )
 TRANSCRIPTS = Layout(
     "transcripts",
