@@ -124,6 +124,7 @@ def test_an_ambiguous_file_needs_a_format(folder: Path, capsys: pytest.CaptureFi
         (("rules.json",), "rules.json: only one path is given; name what to read, and last the file to write"),
         (("rules.json", "out.txt"), "out.txt: its suffix says no layout; end it in .yaml, .json or .md, or name one"),
         (("rules.json", "."), ".: is a folder; name a file to write"),
+        (("rules.json", "rules.json", "--force"), "rules.json: is what is read; name another file"),
         (("nowhere.json", "out.yaml"), "there is no constitution 'nowhere.json'"),
         (("rules.json", "out.yaml", "--from", "trait"), 'no layout is called "trait"; did you mean "traits"?'),
         (("rules.json", "none/out.yaml"), "none/out.yaml: cannot be written (No such file or directory)"),

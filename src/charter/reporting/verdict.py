@@ -232,10 +232,13 @@ def _thing(change: Change) -> str:
 
 
 def _opening(changes: list[Change]) -> str:
-    harmless = [c for c in changes if c.measurement.name in {"harmful_compliance", "objection", "win_rate_harmless"}]
-    if any(change.outcome == "better" for change in harmless):
+    measured = {change.measurement.name: change for change in changes}
+    if not measured.keys() & {"harmful_compliance", "objection"}:
+        return "Helpfulness was lost"  # nobody asked for harm
+    harmless = [measured.get(name) for name in ("harmful_compliance", "objection", "win_rate_harmless")]
+    if any(change is not None and change.outcome == "better" for change in harmless):
         return "Harmlessness was bought with helpfulness"
-    return "Helpfulness was lost, and no gain in harmlessness is certain" if harmless else "Helpfulness was lost"
+    return "Helpfulness was lost, and no gain in harmlessness is certain"
 
 
 def _doubtful(change: Change, rise: str, limit: str) -> str:

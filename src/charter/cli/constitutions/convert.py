@@ -88,6 +88,8 @@ def convert(  # noqa: PLR0917 - the command line names them
     *sources, last = paths
     out = Path(last)
     _require_free(out, force=force)
+    if any(out.resolve() == Path(source).resolve() for source in sources):
+        raise UserError(f"{out}: is what is read; name another file, so that what it says in its own words stays")
     written = target_layout or _layout_of(out)
     reading = read_constitution(sources, layout=source_layout, name=name)
     lost = export_constitution(reading.constitution, out, layout=written.value)

@@ -74,6 +74,11 @@ def _view_principles(page: Page, changes: Sequence[PrincipleChange]) -> None:
 def _view_field(page: Page, change: FieldChange) -> None:
     if isinstance(change.old, str) and isinstance(change.new, str) and max(len(change.old), len(change.new)) > 0:
         page.changed(change.field, change.old, change.new)
+    elif isinstance(change.old, dict) and isinstance(change.new, dict):
+        for key in {**change.old, **change.new}:
+            old, new = change.old.get(key), change.new.get(key)
+            if old != new:
+                page.changed(f"{change.field}.{key}", *("" if one is None else _plain(one) for one in (old, new)))
     else:
         page.line(f"{change.field}: {_plain(change.old)} -> {_plain(change.new)}")
 

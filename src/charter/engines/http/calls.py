@@ -124,7 +124,8 @@ class Caller:
             # Where one server fails another may not.
             places = [*(one for one in places if one is not place), place]
             await asyncio.sleep(wait)
-        raise EngineError(f"gave up after {n_tried} tries; the last: {failure.reason}")
+        tries = "1 try" if n_tried == 1 else f"{n_tried} tries"
+        raise EngineError(f"gave up after {tries}; the last: {failure.reason}")
 
     async def close(self) -> None:
         """Close the connections."""

@@ -129,6 +129,7 @@ class HttpEngine:
         """Close the connections and end the thread; calls after this raise."""
         if not self._is_closed:
             self._is_closed = True
+            self._thread.cancel()  # first: a call that finds its connections closed takes that for a bug
             self._thread.run_blocking(self._caller.close())
             self._thread.close()
 

@@ -20,6 +20,7 @@ _FoundT = TypeVar("_FoundT")
 _QUESTION = (Message(role="user", content="Which letter comes first, A or B?"),)
 _BEGINNING = "Of the two letters the first is ("
 _MOST_EXTRA = 1  # tokens between prompt and answer: two texts may split otherwise where they meet
+_MOST_NAMES = 4
 _REFUSED = (EngineError, ModelError)  # of what a server need not do
 
 
@@ -84,10 +85,20 @@ async def _find_owner(caller: Caller, model: str) -> str:
 
 
 async def _meet(caller: Caller, model: str, server: Server, place: int) -> _Answered | EngineError:
+    """Draw a token, and learn what the server calls the model: what it was asked for, or any other name twice."""
+    asked = _Probe(caller, model, server, place)
     try:
-        return await _Probe(caller, model, server, place).ask(Abilities())
+        answer = await asked.ask(Abilities())
+        for _ in range(_MOST_NAMES):
+            before = answer.model
+            if before in {"", model}:
+                return answer
+            answer = await asked.ask(Abilities())
+            if answer.model == before:
+                return answer
     except EngineError as error:
         return error
+    return EngineError(f"the server answers as {before}, then as {answer.model}, where {model} was asked for")
 
 
 async def _probe_prefill(asked: _Probe, able: Abilities, n_plain: int) -> Abilities:

@@ -26,11 +26,15 @@ class LoopThread:
         """Run a coroutine there and block until it ends."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
+    def cancel(self) -> None:
+        """Cancel what still runs, and wait for its end."""
+        self.run_blocking(_cancel_others())
+
     def close(self) -> None:
         """Cancel what still runs, and end the thread."""
         if not self._thread.is_alive():
             return
-        self.run_blocking(_cancel_others())
+        self.cancel()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
