@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import logging
 import signal
 import threading
@@ -169,11 +171,62 @@ def test_a_record_of_another_shape_is_an_error(journal: Journal) -> None:
 @pytest.mark.parametrize(("n_rows", "share", "allowed"), [(100, 0.1, 10), (100, 0.0, 5), (20, 0.1, 5), (100, 0.5, 50)])
 def test_so_many_rows_may_fail_and_no_more(n_rows: int, share: float, allowed: int) -> None:
     """The stage goes on up to its limit of failed rows and stops beyond it, saying what failed last."""
-    fn = Counted(failing=frozenset(range(allowed)))
+    even_first = sorted(range(n_rows), key=lambda number: number % 2)
+    fn = Counted(failing=frozenset(even_first[:allowed]))
     assert len(_map(fn, n_rows, max_failed_share=share).failed) == allowed
-    fn = Counted(failing=frozenset(range(allowed + 1)))
+    fn = Counted(failing=frozenset(even_first[: allowed + 1]))
     with pytest.raises(TooManyFailures, match=rf"squares: {allowed + 1} rows failed.*no answer for \d+"):
         _map(fn, n_rows, max_failed_share=share)
+
+
+def test_twenty_rows_in_a_row_that_fail_alike_stop_the_stage(journal: Journal) -> None:
+    """Long before the share that may fail, one error for row after row is no bad luck: numbers and ids aside."""
+    asked = []
+
+    async def fn(row: Number) -> Square:
+        asked.append(row.value)
+        raise EngineError(
+            f"status {400 + row.value}: no model for trace-{row.value:016x} after {row.value / 7} seconds"
+        )
+
+    with pytest.raises(TooManyFailures, match=r"squares: 20 rows in a row failed with the same error\. The last: 19: "):
+        _map(fn, 1000, journal=journal, n_in_flight=1)
+    assert asked == list(range(20))
+    assert len(journal.outcomes("squares")) == 20
+    assert len(_map(Counted(), 1000, journal=journal).done) == 1000
+
+
+@pytest.mark.parametrize("between", ["done", "filtered", "another reason"])
+def test_rows_that_fail_alike_with_others_in_between_are_counted_anew(between: str) -> None:
+    """Nineteen alike, something else, and nineteen alike again go on; a twentieth stops."""
+
+    async def fn(row: Number) -> Square | Filtered:
+        if row.value and (row.value % 20 != 19 or row.value > 60):
+            raise EngineError(f"no answer for {row.value}")
+        if row.value and between == "another reason":
+            raise EngineError("no answer: no connection")
+        return Filtered("unwanted") if between == "filtered" else Square(id=row.id, square=0)
+
+    assert len(_map(fn, 79, n_in_flight=1, max_failed_share=1.0).failed) >= 75
+    with pytest.raises(TooManyFailures, match="20 rows in a row"):
+        _map(fn, 80, n_in_flight=1, max_failed_share=1.0)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["done", "one", "other"]), st.integers(1, 24)), max_size=8))
+def test_only_twenty_alike_in_a_row_stop_the_stage(stretches: list[tuple[str, int]]) -> None:
+    """Whatever the order of the ends, the stage stops where twenty alike stand together, and nowhere else."""
+    ends = [*itertools.chain.from_iterable([end] * n for end, n in stretches), "done"]
+
+    async def fn(row: Number) -> Square:
+        end = ends[row.value]
+        if end == "done":
+            return Square(id=row.id, square=0)
+        raise EngineError(f"{end} reason {row.value}")
+
+    longest = max((len(list(same)) for end, same in itertools.groupby(ends) if end != "done"), default=0)
+    expects = pytest.raises(TooManyFailures, match="20 rows in a row") if longest >= 20 else contextlib.nullcontext()
+    with expects:
+        _map(fn, len(ends), n_in_flight=1, max_failed_share=1.0)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 5])

@@ -7,6 +7,7 @@ soon as its own last call is back. Scaling out swaps this one function, not the 
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,8 @@ from charter.store import Journal, Outcome
 
 _POLL_SECONDS = 0.05
 _FEW_FAILURES = 5  # a stage of ten rows may lose some before a share means anything, but never all of them
+_ALIKE_IN_A_ROW = 20  # whatever share may fail: so many for one reason, with no row done in between, is no bad luck
+_ITS_OWN = re.compile(r"\b(?=\w*\d)\w+")  # words with a digit: numbers, ids, times
 
 
 class Identified(Protocol):
@@ -120,6 +123,8 @@ class _Work(Generic[RowT, ResultT]):
     results: dict[str, ResultT] = field(default_factory=dict)
     filtered: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    n_alike: int = 0
+    last_reason: str = ""
 
     def mapped(self, ids: Sequence[str], n_resumed: int) -> Mapped[ResultT]:
         """Put what has come of the rows into their order."""
@@ -159,7 +164,7 @@ def map_rows(
 
     Raises:
         ValueError: for two rows with one id, or no row in flight.
-        TooManyFailures: when more than the allowed share failed.
+        TooManyFailures: when more than the allowed share failed, or 20 rows in a row for the same reason.
         JournalError: where a recorded result is not a ``result``.
         Interrupted: when ``stop`` was set. What was recorded is kept.
     """
@@ -234,6 +239,7 @@ async def _one(work: _Work[RowT, ResultT], row: RowT) -> None:
     except EngineError as error:
         _record_failure(work, row.id, str(error))
         return
+    work.n_alike = 0
     if isinstance(value, Filtered):
         work.filtered[row.id] = _storable(value.reason)
         _record(work, row.id, Outcome("filtered", work.filtered[row.id]))
@@ -256,6 +262,19 @@ def _record_failure(work: _Work[RowT, ResultT], row: str, reason: str) -> None:
         raise TooManyFailures(
             f"{work.stage}: {len(work.failed)} rows failed, more than the {work.max_failed} allowed. The last: "
             f"{row}: {reason}. Mend the cause and run the same command again; done rows are kept."
+        )
+    _check_alike(work, row, reason)
+
+
+def _check_alike(work: _Work[RowT, ResultT], row: str, reason: str) -> None:
+    """Stop where row after row fails for one reason: the next would too."""
+    alike = _ITS_OWN.sub("", reason)
+    work.n_alike = work.n_alike + 1 if alike == work.last_reason else 1
+    work.last_reason = alike
+    if work.n_alike >= _ALIKE_IN_A_ROW:
+        raise TooManyFailures(
+            f"{work.stage}: {work.n_alike} rows in a row failed with the same error. The last: {row}: {reason}. Mend "
+            "the cause and run the same command again; done rows are kept."
         )
 
 
