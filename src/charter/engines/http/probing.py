@@ -46,7 +46,8 @@ class _Probe:
         """Draw a token behind a beginning."""
         drawn = Sampling(max_tokens=1, temperature=0.0)
         request = CompletionRequest(messages=_QUESTION, prefill=prefill, sampling=drawn)
-        return await self.put(completion_body(request, self.model, self.server, able), _read_answered)
+        body = completion_body(request, self.model, self.server, able)
+        return await self.put(body, lambda text: _read_answered(text, able))
 
     async def put(self, body: Body, read: Callable[[str], _FoundT]) -> _FoundT:
         """Put a body to the server that is probed."""
@@ -130,7 +131,8 @@ async def _probe_text(asked: _Probe, able: Abilities) -> Abilities:
     reads = replace(able, reads_text=True)
     plain = CompletionRequest(text="A, B, C,", sampling=Sampling(max_tokens=1, temperature=0.0))
     try:
-        await asked.put(completion_body(plain, asked.model, asked.server, reads), _read_answered)
+        body = completion_body(plain, asked.model, asked.server, reads)
+        await asked.put(body, lambda text: _read_answered(text, able))
     except _REFUSED:
         return able
     request = ChoiceRequest(text="A, B, C,", options=(" D", " E"))
@@ -150,8 +152,8 @@ async def _count_top(asked: _Probe, request: ChoiceRequest, able: Abilities) -> 
     return 0
 
 
-def _read_answered(text: str) -> _Answered:
-    answer = read_answer(text, Abilities())
+def _read_answered(text: str, able: Abilities) -> _Answered:
+    answer = read_answer(text, able)
     name = answer.get("model")
     drawn = read_completion(answer)
     return _Answered(count_tokens(answer)[0], name if isinstance(name, str) else "", drawn.text)

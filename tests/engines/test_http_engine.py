@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling, ScoreRequest
+from charter.engines.http import HttpEngine, Limits, failures
+from charter.engines.http.bodies import Abilities
+from charter.errors import CapabilityError, EngineError, ModelError
+from charter.records import Message
+from engines.fault_server import FaultServer, Manners
+
+MESSAGES = (Message(role="user", content="Name a harbour."),)
+KEY = "sk-planted-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait a hundredth of the time between tries."""
+    monkeypatch.setattr(failures, "_BASE_SECONDS", 0.005)
+
+
+def _abilities(manners: Manners) -> Abilities:
+    with FaultServer(manners) as server:
+        engine = HttpEngine("stub", server.url)
+        engine.close()
+        return engine.abilities
+
+
+@pytest.mark.parametrize(
+    ("manners", "prefill"),
+    [
+        (Manners(prefill="goes on"), "last message"),
+        (Manners(prefill="goes on", repeats_prefill=True), "last message"),
+        (Manners(prefill="asked"), "continued message"),
+        (Manners(prefill="asked", n_frame=1), "continued message"),
+        (Manners(prefill="asked", n_frame=2), "continued message"),
+        (Manners(prefill="ends"), "none"),
+        (Manners(prefill="ends", n_frame=2), "none"),
+        (Manners(prefill="drops"), "none"),
+        (Manners(prefill="refuses"), "none"),
+    ],
+)
+def test_how_a_server_takes_a_beginning_is_found(manners: Manners, prefill: str) -> None:
+    """Whoever goes on with a beginning is told from who ends the turn, drops it or refuses it, by counted tokens."""
+    found = _abilities(manners)
+    assert found.prefill == prefill
+    assert found.repeats_prefill is manners.repeats_prefill
+
+
+@pytest.mark.parametrize(
+    ("manners", "n_top", "reads_text", "n_top_of_text"),
+    [
+        (Manners(), 20, True, 20),
+        (Manners(n_top=5), 5, True, 5),
+        (Manners(n_top=0), 0, True, 0),
+        (Manners(n_top=-1), 0, True, 0),
+        (Manners(reads_text=False), 20, False, 0),
+        (Manners(owner="llamacpp", n_top=100), 100, True, 100),
+        (Manners(owner="llamacpp", n_top=20), 20, True, 20),
+        (Manners(lists_models=False), 20, True, 20),
+    ],
+)
+def test_what_a_server_tells_and_reads_is_found(
+    manners: Manners, n_top: int, reads_text: bool, n_top_of_text: int
+) -> None:
+    """How many of the likeliest tokens it tells, and whether it has the older completions."""
+    found = _abilities(manners)
+    assert (found.n_top, found.reads_text, found.n_top_of_text) == (n_top, reads_text, n_top_of_text)
+
+
+def test_capabilities_follow_from_what_was_found() -> None:
+    """Scores are never among them."""
+    for manners, expected in (
+        (Manners(), {"complete", "chat", "choose", "text"}),
+        (Manners(n_top=0, reads_text=False), {"complete", "chat"}),
+    ):
+        with FaultServer(manners) as server:
+            engine = HttpEngine("stub", server.url)
+            assert engine.capabilities == expected
+            engine.close()
+
+
+def test_faults_change_nothing_that_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that fails at random while it is asked is found to do what it can do."""
+    monkeypatch.setattr(failures, "_MOST_SECONDS", 0.02)
+    whole = _abilities(Manners(owner="llamacpp", n_top=100))
+    for seed in range(5):
+        manners = Manners(owner="llamacpp", n_top=100, share=0.5, seed=seed, wait=0.01)
+        with FaultServer(manners) as server:
+            engine = HttpEngine("stub", server.url, limits=Limits(call_seconds=0.2))
+            engine.close()
+        assert engine.abilities == whole
+
+
+def test_a_model_may_have_another_name_in_answers() -> None:
+    """What a server calls the model when it is first asked, it must go on to call it; each server its own."""
+    with FaultServer(Manners(name="stub-2026-01-01")) as first, FaultServer(Manners(name="/models/stub")) as second:
+        engine = HttpEngine("stub", [first.url, second.url])
+        assert engine.abilities.served == {"stub", "stub-2026-01-01", "/models/stub"}
+        asyncio.run(_ask_many(engine, 8))
+        first.manners = replace(first.manners, name="stub-2026-02-02")
+        second.manners = replace(second.manners, name="stub-2026-02-02")
+        with pytest.raises(EngineError, match="the answer is of another model: stub-2026-02-02; expected"):
+            asyncio.run(engine.complete(CompletionRequest(messages=MESSAGES)))
+        engine.close()
+
+
+async def _ask_many(engine: HttpEngine, n_rows: int) -> list[str]:
+    asked = [
+        engine.complete(CompletionRequest(messages=(Message(role="user", content=f"row {row}"),)))
+        for row in range(n_rows)
+    ]
+    return [answer.text for answer in await asyncio.gather(*asked)]
+
+
+def test_one_of_several_servers_may_be_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others do its work, from the beginning on."""
+    monkeypatch.setattr(failures, "_MOST_SECONDS", 0.02)
+    with FaultServer() as gone:
+        pass
+    with FaultServer() as server:
+        engine = HttpEngine("stub", [gone.url, server.url])
+        assert len(asyncio.run(_ask_many(engine, 8))) == 8
+        engine.close()
+    with pytest.raises(EngineError, match="gave up after 8 tries; the last: no connection"):
+        HttpEngine("stub", [gone.url])
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_wants_another_key_is_not_worked_around(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of several servers that refuses is a mistake to be mended, not a server that is down."""
+    monkeypatch.setenv("SOME_KEY", KEY)
+    with FaultServer(Manners(refusal=status)) as first, FaultServer() as second:
+        for urls in ([first.url, second.url], [second.url, first.url]):
+            with pytest.raises(ModelError, match=first.url):
+                HttpEngine("stub", urls, key_name="SOME_KEY")
+
+
+def test_an_engine_that_was_not_made_leaves_no_thread() -> None:
+    """Thread and connections end with the failure."""
+    with FaultServer(Manners(refusal=404)) as server, pytest.raises(ModelError, match="check the model's name"):
+        HttpEngine("stub", server.url)
+    assert not any(thread.name == "charter-http" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+def test_a_repeated_beginning_is_no_part_of_the_answer(repeats: bool) -> None:
+    """Whether the server repeats the prefill or not, the answer is what follows it."""
+    request = CompletionRequest(messages=MESSAGES, prefill="A harbour is", sampling=Sampling(temperature=0.0))
+    with FaultServer(Manners(repeats_prefill=repeats)) as server:
+        engine = HttpEngine("stub", server.url)
+        answer = asyncio.run(engine.complete(request))
+        engine.close()
+    assert answer.text
+    assert not answer.text.startswith("A harbour is")
+
+
+def test_raw_text_keeps_what_happens_to_be_its_prefill() -> None:
+    """Raw text is only gone on with: what it begins with is drawn, also where chats repeat their prefill."""
+    with FaultServer(Manners(repeats_prefill=True)) as server:
+        engine = HttpEngine("stub", server.url)
+        plain = CompletionRequest(text="A", sampling=Sampling(temperature=0.0))
+        drawn = asyncio.run(engine.complete(plain)).text
+        split = CompletionRequest(text="", prefill="A", sampling=Sampling(temperature=0.0))
+        assert asyncio.run(engine.complete(split)).text == drawn
+        word = drawn.split()[0]
+        again = CompletionRequest(text=f"{word} ", prefill=word, sampling=Sampling(temperature=0.0))
+        whole = CompletionRequest(text=f"{word} {word}", sampling=Sampling(temperature=0.0))
+        assert asyncio.run(engine.complete(again)) == asyncio.run(engine.complete(whole))
+        engine.close()
+
+
+def test_letters_are_asked_for_in_words_where_no_beginning_is_taken() -> None:
+    """The server is told to reply with a letter, and the letter counts in any spelling."""
+    with FaultServer(Manners(prefill="refuses")) as server:
+        engine = HttpEngine("stub", server.url)
+        choice = asyncio.run(engine.choose(ChoiceRequest(messages=MESSAGES, prefill="(")))
+        engine.close()
+    assert server.seen.bodies[-1]["messages"][-1]["content"].endswith("nothing else: A or B.")
+    assert 0.9 < choice.mass <= 1.0
+
+
+def test_scores_are_refused_in_words() -> None:
+    """The message says what to take instead."""
+    with FaultServer() as server:
+        engine = HttpEngine("stub", server.url)
+        with pytest.raises(CapabilityError, match="take a local engine"):
+            asyncio.run(engine.score(ScoreRequest(messages=MESSAGES, continuation="x")))
+        engine.close()
+
+
+def test_tokens_from_memory_are_counted() -> None:
+    """What the server says it had is added up, over calls whose answer counted."""
+    with FaultServer(Manners(n_cached=3)) as server:
+        engine = HttpEngine("stub", server.url)
+        asyncio.run(_ask_many(engine, 5))
+        assert engine.prefix_statistics.n_from_cache == 15
+        engine.close()
+
+
+def test_the_identity_is_the_model_and_its_addresses() -> None:
+    """Neither the order of addresses nor limits change it; the model's name and another address do."""
+    with FaultServer() as first, FaultServer() as second:
+
+        def identity(model: str, *urls: str, n: int = 64) -> str:
+            engine = HttpEngine(model, urls, limits=Limits(most_at_once=n))
+            engine.close()
+            return engine.identity
+
+        both = identity("stub", first.url, second.url)
+        assert both == identity("stub", second.url, first.url, n=3)
+        assert len({both, identity("stub", first.url), identity("other", first.url, second.url)}) == 3
+
+
+def test_a_call_during_which_the_engine_is_closed_fails() -> None:
+    """It raises an engine's error; a row that nobody cancelled is not cancelled."""
+    with FaultServer() as server:
+        engine = HttpEngine("stub", server.url)
+        server.manners = Manners(latency=30.0)
+
+        async def close_meanwhile() -> None:
+            call = asyncio.create_task(engine.complete(CompletionRequest(messages=MESSAGES)))
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(engine.close)
+            with pytest.raises(EngineError, match="was closed during a call"):
+                await call
+
+        asyncio.run(close_meanwhile())
+
+
+def test_a_call_that_is_called_off_ends_at_the_server_too() -> None:
+    """The connection is dropped, so that the server can stop drawing; the next call finds room."""
+    with FaultServer() as server:
+        engine = HttpEngine("stub", server.url, limits=Limits(most_at_once=1))
+        server.manners = Manners(latency=0.2)
+
+        async def call_off() -> None:
+            call = asyncio.create_task(engine.complete(CompletionRequest(messages=MESSAGES)))
+            await asyncio.sleep(0.05)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert await engine.complete(CompletionRequest(messages=MESSAGES))
+
+        asyncio.run(call_off())
+        engine.close()
+
+
+@pytest.mark.parametrize("make", [lambda: HttpEngine("stub", "nowhere"), lambda: HttpEngine("stub", [])])
+def test_no_server_is_said_before_anything_is_begun(make: Callable[[], HttpEngine]) -> None:
+    """A wrong address needs no connection to be found."""
+    with pytest.raises(ModelError, match="expected one of openai"):
+        make()
