@@ -13,6 +13,7 @@ import json
 import math
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -52,7 +53,6 @@ FAULTS: tuple[Fault, ...] = (
     "nan",
     "other model",
 )
-MOST_FAULTS = 6  # of any one call
 PAGE = "<html><body>502 Bad Gateway, your key was {key}</body></html>"
 WORDS = ("harbour", "lamp", "chain", "boat", "letter", "question", "answer", "river", "stone", "window")
 
@@ -64,6 +64,7 @@ class Manners:
     Args:
         share: of the tries that get a fault, drawn evenly from ``faults``.
         faults: which.
+        most_faults: of any one call.
         seed: of what meets whom.
         latency: seconds before anything is sent.
         model: what it serves.
@@ -84,6 +85,7 @@ class Manners:
 
     share: float = 0.0
     faults: tuple[Fault, ...] = FAULTS
+    most_faults: int = 6
     seed: int = 0
     latency: float = 0.0
     model: str = "stub"
@@ -113,6 +115,7 @@ class Seen:
     keys: set[str] = field(default_factory=set)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     n_calls: int = 0
+    first_refused: float = math.inf
     n_in_flight: int = 0
     most_in_flight: int = 0
 
@@ -197,6 +200,7 @@ class FaultServer:
         if self.manners.key is not None and asked.key != self.manners.key:
             return await _send(writer, 401, _error(f"Incorrect API key provided: {asked.key}", "invalid_api_key"))
         if self.manners.refusal and self.seen.n_calls > self.manners.refuses_from:
+            self.seen.first_refused = min(self.seen.first_refused, time.monotonic())
             return await _send(writer, self.manners.refusal, _error(f"no, not with {asked.key}", "refused"))
         body = json.loads(asked.body) if asked.body else {}
         self.seen.bodies.append(body)
@@ -212,7 +216,7 @@ class FaultServer:
 
     def _fault(self, name: str, body: Mapping[str, Any]) -> Fault | None:
         drawn = _unit(f"{self.manners.seed} {name} {self.seen.tries[name]}")
-        if drawn >= self.manners.share or self.seen.faults[name] >= MOST_FAULTS:
+        if drawn >= self.manners.share or self.seen.faults[name] >= self.manners.most_faults:
             return None
         # A text has no log-probabilities, and a list of models neither these nor a model's name.
         unfit = {"no text", "nan"} if not body else {"nan"} if "logprobs" not in body else {"no text"}
