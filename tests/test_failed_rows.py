@@ -18,7 +18,7 @@ from charter.pipeline import run_stages
 from charter.reporting import report
 from charter.runs import sittings
 from charter.runs.folder import Run, open_run
-from charter.runs.sittings import Tally
+from charter.runs.tally import Tally
 from charter.stages import STAGES
 from charter.stages.summary import Summary
 from charter.store import Journal

@@ -9,7 +9,7 @@ import pytest
 from charter.errors import RunError
 from charter.pipeline import FORGOTTEN
 from charter.recipe import Recipe
-from charter.runs.sittings import Tally
+from charter.runs.tally import Tally
 from charter.status import STAGE_NAMES, read_run_recipe, read_status, read_summaries
 from charter.store import Journal, Outcome
 from run_examples import small_run

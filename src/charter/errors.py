@@ -11,6 +11,7 @@ CharterError                      anything of ours; the command prints its messa
 │   └── JournalError              a run's records: damaged, or not to be read or written
 ├── EngineError                   a call to a model failed; retried or counted, never turned into a value
 │   └── CapabilityError           the engine cannot do what the stage asks of it
+├── BudgetSpent                   calls to servers came to what the recipe allows; the run can be continued
 ├── TooManyFailures               a stage passed its limit of failed rows
 └── Interrupted                   stopped by Ctrl-C or SIGTERM; the run can be continued
 ```
@@ -67,6 +68,10 @@ class CapabilityError(EngineError):
 
 class TooManyFailures(CharterError):  # noqa: N818 - reads as what happened
     """A stage passed its limit of failed rows."""
+
+
+class BudgetSpent(CharterError):  # noqa: N818 - reads as what happened
+    """Calls to servers came to what the recipe allows."""
 
 
 class Interrupted(CharterError):  # noqa: N818 - reads as what happened

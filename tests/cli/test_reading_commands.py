@@ -107,6 +107,15 @@ def test_report_prints_its_path(charter: Command, place: Path, finished: Path) -
     assert charter("report", "run", "--out", "small.html", "--max-rows", "1").out == "small.html\n"
     assert 10_000 < (place / "small.html").stat().st_size < len(whole)
     assert (place / "run/report.html").read_bytes() == whole
+    journal = (place / "run/journal.sqlite").read_bytes()
+    for out, problem in (
+        ("run/journal.sqlite", "expected .html"),
+        ("small.html", "is there; name another file"),
+        ("nowhere/x.html", "there is no folder nowhere"),
+    ):
+        refused = charter("report", "run", "--out", out)
+        assert (refused.code, problem in refused.err) == (2, True)
+    assert (place / "run/journal.sqlite").read_bytes() == journal
     (place / "run/evaluation.json").write_text("{")
     done = charter("report", "run")
     assert (done.code, done.out) == (0, "run/report.html\n")

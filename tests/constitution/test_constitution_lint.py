@@ -128,6 +128,8 @@ def test_rules_on_principles(fields: dict[str, Any], expected: str) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
+        {"choice_question": f"{derive_choice_question(principle().text)} Which one?"},
+        {"critique_request": derive_critique_request(principle().text).replace(" ", "  ")},
         {"choice_question": "Choose the kinder response."},
         {"choice_question": "WHICH response is kinder?"},
         {"critique_request": "Say whether and where the response is cruel, or say that it is fine."},

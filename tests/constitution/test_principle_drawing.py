@@ -45,6 +45,16 @@ def test_several_are_drawn_by_weight(k: int) -> None:
         assert counts[f"p{n}"] / N == pytest.approx(share, abs=5 * math.sqrt(share * (1 - share) / N))
 
 
+@pytest.mark.parametrize("name", ["start", "start-of-the-line"])
+def test_no_name_is_drawn_more_often_than_its_weight(name: str) -> None:
+    """Where a principle stands on the line and where the line is cut have nothing to do with each other."""
+    weights = (1.0, 1.5, 1.0, 1.2, 1.3)
+    first, *others = _weighted(*weights)
+    principles = (first.model_copy(update={"id": name}), *others)
+    n_drawn = sum(name in {one.id for one in draw_principles(principles, 2, seed)} for seed in range(N))
+    assert n_drawn / N == pytest.approx(2 * weights[0] / sum(weights), abs=0.03)
+
+
 def test_one_that_is_too_heavy_is_always_drawn_and_counts_for_more() -> None:
     """With half of all weight it would be drawn once of two draws and more: then its vote weighs what it weighs."""
     for seed in range(200):

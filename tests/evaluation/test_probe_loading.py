@@ -175,5 +175,5 @@ def test_files_that_are_not_there(tmp_path: Path, kitchen: str) -> None:
     """A missing file and a missing constitution are told apart."""
     with pytest.raises(PromptError, match="nowhere"):
         load_probes(kitchen, str(tmp_path / "nowhere.jsonl"))
-    with pytest.raises(ConstitutionError, match="no constitution is found"):
+    with pytest.raises(ConstitutionError, match="there is no constitution"):
         load_probes(str(tmp_path / "nowhere.yaml"))

@@ -61,3 +61,22 @@ def test_a_twin_of_nothing_is_named(tmp_path: Path) -> None:
         gather_prompts([str(red), str(twins)])
     (twin,) = gather_prompts([str(twins)]).prompts
     assert (twin.kind, twin.twin_of) == ("benign_twin", "r9")
+
+
+def test_twins_of_an_id_that_two_prompts_have_are_refused(tmp_path: Path) -> None:
+    """Which of them is meant nobody can say."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(f"id,prompt\n1,How do I pick lock {name}?\n", "utf-8")
+    (tmp_path / "t.csv").write_text("id,prompt,twin_of\nt,How do locks work?,1\n", "utf-8")
+    with pytest.raises(PromptError, match=r"twin_of is '1', which is the id of 2 prompts in these files"):
+        gather_prompts([str(tmp_path / f"{name}.csv") for name in ("a", "b", "t")])
+
+
+def test_a_limit_counts_twins_and_prompts_alike(tmp_path: Path) -> None:
+    """A file of both is read once: as many are left out as there are too many."""
+    path = tmp_path / "both.csv"
+    rows = [f"r{n},How do I pick lock {n}?,\nt{n},How does lock {n} work?,r{n}" for n in range(5)]
+    path.write_text("id,prompt,twin_of\n" + "\n".join(rows) + "\n", "utf-8")
+    gathered = gather_prompts([str(path)], limit=6, seed=3)
+    assert len(gathered.prompts) == 6
+    assert gathered.rejected == {str(path): {"over the limit": 4}}

@@ -99,8 +99,16 @@ def test_nothing_runs_in_messages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.jsonl", '"a"\n{"prompt": "\\ud800"}\n', ":2: not a message (content is '\\ud800': the text holds half of a surrogate"),
-        ("x.json", '["a",\n"\\udfff"]', ":2 item 2: not a message (content is '\\udfff': the text holds half of a surrogate"),
+        (
+            "x.jsonl",
+            '"a"\n{"prompt": "\\ud800"}\n',
+            ":2: not a message (content is '\\ud800': the text holds half of a surrogate",
+        ),
+        (
+            "x.json",
+            '["a",\n"\\udfff"]',
+            ":2 item 2: not a message (content is '\\udfff': the text holds half of a surrogate",
+        ),
         ("x.jsonl", '{"prompt": "a", "prompt": "b"}\n', ":1: not JSON (the key 'prompt' occurs twice in an object)"),
         ("x.json", '[\n{"a": {"b": 1, "b": 2}}]', ":2: not JSON (the key 'b' occurs twice in an object)"),
         ("x.json", '{"0": [],\n"0": []}', ":2: the key '0' occurs twice; give each list its own"),

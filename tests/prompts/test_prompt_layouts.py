@@ -15,7 +15,7 @@ import pytest
 
 from charter.errors import PromptError
 from charter.prompts import LoadedPrompts, load_prompts
-from charter.prompts.artefacts import INSTRUCTION, LABEL_TAKEN_OFF
+from charter.prompts.artefacts import INSTRUCTION, LABEL_TAKEN_OFF, is_instruction, without_label
 from charter.prompts.ids import settle_ids
 from charter.prompts.layouts import LAYOUTS
 from charter.prompts.split import split_with_twins
@@ -440,6 +440,30 @@ def test_no_row_of_any_layout_is_lost(write: Write, layout: PromptLayout, limit:
         assert loaded.prompts
         assert set(loaded.places) == {one.id for one in loaded.prompts}
         assert all(n > 0 for n in loaded.rejected.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("Red team prompt: 'I don't know, do you?'", "I don't know, do you?"),
+        ('Red-teaming prompt: "How so?"', "How so?"),
+        ("red team prompt: 'Hi' she said, 'bye'", "'Hi' she said, 'bye'"),
+        ("Red team prompt: 'How so?\u201d", "'How so?\u201d"),
+        ("Red team prompt:", ""),
+        ("Red team prompt: ''", ""),
+        ("A red team prompt: what is that?", None),
+    ],
+)
+def test_labels_are_taken_off(text: str, bare: str | None) -> None:
+    """With the quotation marks around the whole, and those alone."""
+    assert without_label(text) == bare
+
+
+def test_a_request_about_something_else_is_a_prompt() -> None:
+    """The method's instructions are about the assistant's response; a person's may be about another one."""
+    assert is_instruction("Rewrite the initial response so that it is kind.")
+    assert is_instruction("Critique the response provided.")
+    assert not is_instruction("Rewrite this customer service response so that it is rude.")
 
 
 def test_what_a_model_left_in_a_prompts_place_is_no_prompt(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def test_a_likely_column_is_found(load: Load, column: str) -> None:
 def test_a_column_that_cannot_be_guessed_is_asked_for(load: Load) -> None:
     """Where no name is likely, the columns are listed."""
     assert _refusal(load, [{"a": "x", "b": "y"}]) == (
-        ":1: which column is the prompt? Set 'column' to one of: a, b (where that is no name of a column, the file needs "
-        "a line of names first)"
+        ":1: which column is the prompt? Set 'column' to one of: a, b (where that is no name of a column, the file "
+        "needs a line of names first)"
     )
 
 
@@ -108,9 +108,17 @@ def test_chats_are_read_whatever_they_call_who_speaks(load: Load) -> None:
     named = {"user": "human", "assistant": "gpt"}
     told = [{"from": named[role], "value": text} for role, text in turns]
     parts = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
-    for row in ({"conversations": told}, {"messages": told}, {"messages": parts}):
+    rows: list[dict[str, Any]] = [{"conversations": told}, {"messages": told}, {"messages": parts}]
+    rows += [{"messages": None, "conversations": told}, {"messages": 3, "conversations": told}]
+    for row in rows:
         (prompt,) = load([row]).prompts
         assert [(turn.role, turn.content) for turn in prompt.turns] == turns
+
+
+def test_a_chat_beside_a_prompt_is_no_prompt(load: Load) -> None:
+    """Where a column is likely to be the prompt, a conversation is something else, such as an example."""
+    rows = [{"prompt": "What is this?", "conversations": [{"from": "human", "value": "Hello."}]}]
+    assert [prompt.text for prompt in load(rows).prompts] == ["What is this?"]
 
 
 @pytest.mark.parametrize(
@@ -413,5 +421,7 @@ def test_a_constitution_that_would_do_nothing_is_refused(tmp_path: Path) -> None
     path.write_text("prompt\nWhat is this?\n", "utf-8")
     with pytest.raises(ConstitutionError, match=r"nosuch\.yaml"):
         load_prompts(str(path), "red_team", principles="nosuch.yaml")
-    with pytest.raises(PromptError, match=r"no row names a principle \(columns: prompt\); name the column with princip"):
+    with pytest.raises(
+        PromptError, match=r"no row names a principle \(columns: prompt\); name the column with princip"
+    ):
         load_prompts(str(path), "red_team", principles="harmless")

@@ -65,6 +65,16 @@ def test_an_override_says_more_than_the_folder(tmp_path: Path, *, in_file: bool)
     recipe = _load(tmp_path, *folder, *overrides)
     assert recipe.prompts.red_team.source == "built-in"
     assert (recipe.pairs.given, recipe.revise.given) == (None, "own.json")
+    section = _load(
+        tmp_path, *folder, "revise={rounds: 2}", "prompts={near_duplicates: 0.8}", "pairs={given: mine.json}"
+    )
+    assert section.revise.given == str(data / "sft.json"), (
+        "a section that does not name the place leaves it to the folder"
+    )
+    assert section.prompts.red_team.source == str(data / "red_team.json")
+    assert section.pairs.given == "mine.json"
+    inner = _load(tmp_path, *folder, "prompts={red_team: built-in}")
+    assert inner.prompts.red_team.source == "built-in"
     fewer = _load(tmp_path, *folder, "prompts.red_team.limit=3")
     assert (fewer.prompts.red_team.source, fewer.prompts.red_team.limit) == (str(data / "red_team.json"), 3)
 

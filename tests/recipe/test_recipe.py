@@ -164,6 +164,14 @@ def test_every_fault_has_its_line(load: Load) -> None:
     assert [line.partition(": ")[0] for line in refusal.splitlines()] == ["r.yaml:7", "r.yaml:8", "r.yaml:10"]
 
 
+def test_a_key_in_a_names_place_is_not_shown(load: Load) -> None:
+    """Somebody pastes a key where the name of its variable belongs: no message repeats it."""
+    served = "{name: x, engine: http, server: openai, key_name: sk-planted-1}"
+    refusal = _refusal(load, f"{SMALL}evaluate:\n  others: {{api: {served}}}\n")
+    assert "sk-planted" not in refusal
+    assert "'evaluate.others.api.key_name' is none: expected the name of an environment variable" in refusal
+
+
 def test_a_policy_cannot_be_served(load: Load) -> None:
     """It is trained, and a server gives no weights; several addresses are a list."""
     served = "models: {policy: {name: x, engine: http, server: [http://a/v1, http://b/v1]}}\n"

@@ -67,15 +67,23 @@ def derive_choice_question_from_request(request: str) -> str:
     )
 
 
-DERIVATIONS = {
-    "critique_request": derive_critique_request,
-    "revision_request": derive_revision_request,
-    "choice_question": derive_choice_question,
+# By request: the fields that it is derived from, in turn, each with its rule.
+_RULES: Mapping[str, Mapping[str, Callable[[str], str]]] = {
+    "critique_request": {
+        "text": derive_critique_request,
+        "choice_question": derive_critique_request_from_question,
+    },
+    "revision_request": {
+        "text": derive_revision_request,
+        "choice_question": derive_revision_request_from_question,
+    },
+    "choice_question": {
+        "text": derive_choice_question,
+        "revision_request": derive_choice_question_from_request,
+    },
 }
-_FROM_QUESTION = {
-    "critique_request": derive_critique_request_from_question,
-    "revision_request": derive_revision_request_from_question,
-}
+DERIVATIONS = {name: rules["text"] for name, rules in _RULES.items()}
+_FROM_QUESTION = {name: rules["choice_question"] for name, rules in _RULES.items() if "choice_question" in rules}
 # What stands for the text where there is none: what a better response is like, before what is wrong with a worse one.
 _TEXT_FROM = ("revision_request", "critique_request", "choice_question")
 
@@ -111,36 +119,26 @@ def with_derived_fields(principle: Mapping[str, Any]) -> dict[str, Any]:
 
 def derived_fields(principle: Principle) -> tuple[str, ...]:
     """Name the fields that say what a rule makes of the others, among text and the three requests."""
-    rules = {
+    made = {
         "text": {getattr(principle, name) for name in _TEXT_FROM},
-        **{name: {derive(principle.text)} for name, derive in DERIVATIONS.items()},
+        **{
+            name: {rule(getattr(principle, source)) for source, rule in rules.items()} for name, rules in _RULES.items()
+        },
     }
-    for name, derive in _FROM_QUESTION.items():
-        rules[name].add(derive(principle.choice_question))
-    rules["choice_question"].add(derive_choice_question_from_request(principle.revision_request))
-    return tuple(name for name, made in rules.items() if getattr(principle, name) in made)
+    return tuple(name for name, texts in made.items() if getattr(principle, name) in texts)
 
 
 def outdated_fields(principle: Principle) -> tuple[str, ...]:
     """Name the requests that say what a rule made of a text or request that the principle no longer has."""
-    current = derived_fields(principle)
-    return tuple(
-        name
-        for name, rules in _RULES.items()
-        if name not in current and any(_is_made_by(rule, getattr(principle, name)) for rule in rules)
-    )
+    return tuple(name for name, rules in _RULES.items() if _is_outdated(principle, name, rules))
 
 
-_RULES: Mapping[str, tuple[Callable[[str], str], ...]] = {
-    "critique_request": (derive_critique_request, derive_critique_request_from_question),
-    "revision_request": (derive_revision_request, derive_revision_request_from_question),
-    "choice_question": (derive_choice_question, derive_choice_question_from_request),
-}
-
-
-def _is_made_by(rule: Callable[[str], str], request: str) -> bool:
-    before, after = rule("\0.").split("\0.")
-    return request.startswith(before) and request.endswith(after)
+def _is_outdated(principle: Principle, name: str, rules: Mapping[str, Callable[[str], str]]) -> bool:
+    """Whether a request has the frame of one of its rules, and in it none of what that rule would put there now."""
+    request = " ".join(getattr(principle, name).split())
+    frames = {source: rule("\0.").split("\0.") for source, rule in rules.items()}
+    framed = [source for source, (before, after) in frames.items() if request.startswith(before) and after in request]
+    return bool(framed) and not any(" ".join(getattr(principle, source).split()) in request for source in framed)
 
 
 def _sentence(text: str) -> str:

@@ -46,7 +46,7 @@ def draw_principles(principles: Sequence[Principle], k: int, seed: int) -> tuple
     always, rest = _split(in_turn, k)  # in any order: neighbours are no company
     ends = list(accumulate(principle.weight for principle in rest))
     step = ends[-1] / max(k - len(always), 1)
-    start = derive_unit(seed, "start")
+    start = derive_unit(seed, "start of the line")  # which is no id
     # Systematic sampling: points one step apart on a line on which each principle is as long as its weight.
     places = [bisect(ends, (start + n) * step, hi=len(rest) - 1) for n in range(k - len(always))]
     return (*always, *(rest[place].model_copy(update={"weight": step}) for place in places))

@@ -12,6 +12,7 @@ from charter.engines.base import CompletionRequest, Engine
 from charter.engines.cache import CachedEngine, CompletionMemory
 from charter.engines.downloads import Progress
 from charter.engines.memory import release_memory
+from charter.engines.spending import Spending
 from charter.engines.usage import Usage
 from charter.engines.weights import resolve_model
 
@@ -48,12 +49,18 @@ class Pool:
         roles: the model of each role.
         memory: remembers completions by key.
         progress: told about downloads.
+        spending: what calls to servers are counted in, and held to.
     """
 
     def __init__(
-        self, roles: Mapping[str, ModelSpec], memory: CompletionMemory, progress: Progress | None = None
+        self,
+        roles: Mapping[str, ModelSpec],
+        memory: CompletionMemory,
+        progress: Progress | None = None,
+        spending: Spending | None = None,
     ) -> None:
         self._roles = dict(roles)
+        self._spending = spending or Spending()
         self._memory = memory
         self._progress = progress
         #: Told the name of a model that was found and is loaded now.
@@ -102,8 +109,11 @@ class Pool:
     def open(self, spec: ModelSpec) -> Engine:
         """Give the engine of a model."""
         if spec not in self._open:
-            self._open[spec] = CachedEngine(_load(spec, self._progress, self.on_load), self._memory)
+            self._open[spec] = CachedEngine(self._load(spec), self._memory)
         return self._open[spec]
+
+    def _load(self, spec: ModelSpec) -> Engine:
+        return _connect(spec, self._spending) if spec.engine == "http" else _load(spec, self._progress, self.on_load)
 
     def close(self) -> None:
         """Close every engine, giving back its memory; a later call loads anew."""
@@ -137,8 +147,6 @@ def _load(spec: ModelSpec, progress: Progress | None, on_load: Callable[[str], N
         from charter.engines.scripted import ScriptedEngine
 
         return ScriptedEngine(script=spec.name)
-    if spec.engine == "http":
-        return _connect(spec)
     folder = resolve_model(str(spec.adapter or spec.name), trust_remote_code=spec.trust_remote_code, progress=progress)
     if on_load is not None:
         on_load(spec.label)
@@ -147,8 +155,8 @@ def _load(spec: ModelSpec, progress: Progress | None, on_load: Callable[[str], N
     return TransformersEngine(folder, dtype=spec.dtype, device=spec.device, max_rows=spec.max_rows)
 
 
-def _connect(spec: ModelSpec) -> Engine:
+def _connect(spec: ModelSpec, spending: Spending) -> Engine:
     from charter.engines.http import HttpEngine, Limits
 
     limits = Limits(spec.max_at_once, spec.call_seconds, spec.deadline_seconds)
-    return HttpEngine(spec.name, spec.server or (), key_name=spec.key_name, limits=limits)
+    return HttpEngine(spec.name, spec.server or (), key_name=spec.key_name, limits=limits, spending=spending)

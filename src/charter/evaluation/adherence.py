@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Engine, Sampling, ScoreRequest
+from charter.errors import CapabilityError
 from charter.evaluation.bench import Bench
 from charter.evaluation.measuring import measure
 from charter.evaluation.responding import respond
@@ -54,6 +55,10 @@ def put_probes(
     bench: Bench, probes: Sequence[Probes], model: str, engine: Engine, *, answering: Sampling | None = None
 ) -> ProbedModel:
     """Put the probes of every constitution to one model, and let it answer their prompts where that is asked for."""
+    if probes and answering is None and "score" not in engine.capabilities:
+        raise CapabilityError(
+            f"{model} tells no log-probabilities of given answers, and nobody is to read its own: set judge_adherence"
+        )
     probed: dict[str, tuple[Probed, ...]] = {}
     responses: dict[str, tuple[Response, ...]] = {}
     for one in probes:

@@ -21,10 +21,11 @@ _OF_ANOTHER_FILE = "duplicate text of another file"
 
 @dataclass(frozen=True)
 class Gathered:
-    """The prompts of all files in their order, and how many rows were left out, by file and reason."""
+    """The prompts of all files in their order, and by file how many rows were left out or mended, and why."""
 
     prompts: tuple[Prompt, ...]
     rejected: Mapping[str, Mapping[str, int]]
+    mended: Mapping[str, Mapping[str, int]]
 
 
 def gather_prompts(
@@ -53,6 +54,7 @@ def gather_prompts(
     given_ids: set[str] = set()
     seen: set[tuple[Any, ...]] = set()
     rejected: dict[str, Counter[str]] = {}
+    mended: dict[str, Counter[str]] = {}
     for source in sources:
         kinds, unfit = _look_at(source, layout, column)
 
@@ -62,6 +64,7 @@ def gather_prompts(
         several = [load(one) for one in kinds] if kinds else _by_links(load, kind)
         given_ids.update(*(one.given_ids for one in several))
         rejected[source] = _rejected(several, unfit)
+        mended[source] = sum((Counter(one.mended) for one in several), Counter[str]())
         for prompt in _distinct(several, by_id):
             if (prompt.kind, prompt.turns) in seen:
                 rejected[source][_OF_ANOTHER_FILE] += 1
@@ -73,7 +76,7 @@ def gather_prompts(
                     "another column of ids"
                 )
             seen.add((prompt.kind, prompt.turns))
-    return Gathered(_linked(by_id, given_ids), {source: dict(reasons) for source, reasons in rejected.items()})
+    return Gathered(_linked(by_id, given_ids), rejected, {source: why for source, why in mended.items() if why})
 
 
 def _look_at(source: str, layout: PromptLayout | None, column: str | None) -> tuple[list[PromptKind], Counter[str]]:
@@ -90,11 +93,12 @@ def _look_at(source: str, layout: PromptLayout | None, column: str | None) -> tu
 def _by_links(load: Callable[[PromptKind], LoadedPrompts], kind: PromptKind) -> list[LoadedPrompts]:
     """Load a file that does not say what its prompts are for: those that name what they imitate are benign twins."""
     loaded = load(kind)
-    if kind == "benign_twin" or not any(prompt.twin_of for prompt in loaded.prompts):
-        return [loaded]
-    twins = tuple(prompt for prompt in load("benign_twin").prompts if prompt.twin_of)
-    others = tuple(prompt for prompt in loaded.prompts if not prompt.twin_of)
-    return [replace(loaded, prompts=others), replace(loaded, prompts=twins, rejected={})]
+    return [replace(loaded, prompts=tuple(_as_twin(one) if one.twin_of else one for one in loaded.prompts))]
+
+
+def _as_twin(prompt: Prompt) -> Prompt:
+    own_id = prompt.id if prompt.id != content_id(prompt.kind, prompt.turns) else None
+    return prompt.model_copy(update={"kind": "benign_twin", "id": own_id or content_id("benign_twin", prompt.turns)})
 
 
 def _linked(by_id: Mapping[str, Prompt], given_ids: Collection[str]) -> tuple[Prompt, ...]:
@@ -104,13 +108,21 @@ def _linked(by_id: Mapping[str, Prompt], given_ids: Collection[str]) -> tuple[Pr
         PromptError: for a twin of no prompt, where there are prompts that it could imitate.
     """
     red_team = {prompt.id: prompt for prompt in by_id.values() if prompt.kind == "red_team"}
-    renamed = {prompt.source_id: prompt.id for prompt in reversed(red_team.values()) if prompt.source_id}
+    renamed: dict[str, list[str]] = {}
+    for prompt in red_team.values():
+        renamed.setdefault(prompt.source_id or prompt.id, []).append(prompt.id)
     linked = []
     for prompt in by_id.values():
+        meant = renamed.get(prompt.twin_of or "", [])
+        if len(meant) > 1:
+            raise PromptError(
+                f"{prompt.source}: twin_of is {prompt.twin_of!r}, which is the id of {len(meant)} prompts in these "
+                "files; make their ids differ"
+            )
         if prompt.twin_of is None or prompt.twin_of in red_team:
             linked.append(prompt)
-        elif prompt.twin_of in renamed:
-            linked.append(prompt.model_copy(update={"twin_of": renamed[prompt.twin_of]}))
+        elif meant:
+            linked.append(prompt.model_copy(update={"twin_of": meant[0]}))
         elif red_team and prompt.twin_of not in given_ids:
             raise PromptError(
                 f"{prompt.source}: twin_of is {prompt.twin_of!r}, which is the id of no prompt in these files"

@@ -133,7 +133,7 @@ def load_prompts(
     ids_unasked = id_column is None and tells_apart(rows, own_id)
     columns = replace(form.columns, **{"id": own_id if ids_unasked else None, **asked})
     names = PrincipleNames(principles or "", is_indexed=form.is_indexed and principle_column is None)
-    if principles and all(row.values.get(columns.principle or "") in {None, ""} for row in rows):
+    if principles and all(row.values.get(columns.principle or "") in (None, "") for row in rows):
         there = ", ".join(column_names(rows))
         raise PromptError(
             f"{source}: 'principles' is {principles!r}, and no row names a principle (columns: {there}); name the "

@@ -41,6 +41,9 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         problem = "'evaluate.judge_reading' asks whether a model complied with harm, which 'evaluate.harm' rules out"
         yield ("evaluate", "judge_reading"), f"{problem}; take one of them out"
     yield from _served(recipe)
+    if recipe.budget.money is not None and recipe.budget.prices is None:
+        problem = "'budget.money' sets an end, and 'budget.prices' names no file of prices"
+        yield ("budget", "money"), f"{problem}; name one, or set budget.tokens"
     yield from _nothing_to_do(recipe)
     yield from _probed(recipe)
     yield from _written(recipe)

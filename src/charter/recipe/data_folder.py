@@ -6,6 +6,7 @@ it; a place that the recipe gives a file of its own keeps that, and an override 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ _PLACES = {
 }
 
 
-def use_data_folder(data: dict[str, Any]) -> None:
+def use_data_folder(data: dict[str, Any], *, named: Callable[[tuple[str, ...]], bool] = lambda _: False) -> None:
     """Put the files of ``data_dir`` into a recipe's values, which are changed, and take it out.
+
+    A place that is ``named`` otherwise stays as it is.
 
     So what a run keeps of its recipe names the files, and can be read when the folder is elsewhere, or has other files.
 
@@ -38,7 +41,7 @@ def use_data_folder(data: dict[str, Any]) -> None:
     for name in there:
         section, key = _PLACES[name]
         inner = data.setdefault(section, {})
-        if isinstance(inner, dict) and _is_free(inner.get(key)):
+        if isinstance(inner, dict) and _is_free(inner.get(key)) and not named((section, key)):
             file = str(Path(folder) / name)
             inner[key] = {**inner[key], "source": file} if isinstance(inner.get(key), dict) else file
     del data["data_dir"]

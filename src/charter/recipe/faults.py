@@ -13,6 +13,8 @@ from charter.spelling import nearest
 
 Path = tuple[int | str, ...]
 
+# What asks for a name, where somebody may have put what it names: the value is not shown.
+_SECRETS = {"key_name": "the name of an environment variable, such as OPENAI_API_KEY, never the key itself"}
 _MAX_SHOWN = 200  # characters of a value
 _EXPECTED = {
     "int_type": "a whole number, without quotes",
@@ -88,6 +90,8 @@ def _subject(finding: Any, where: Path) -> str:
         return f"unknown key {dotted!r}; "
     if finding["type"] == "missing":
         return f"{dotted!r} is missing; "
+    if where[-1] in _SECRETS:
+        return f"{dotted!r} is none: "
     return f"{dotted!r} is {shown(finding['input'])}: "
 
 
@@ -111,8 +115,9 @@ def _expectation(finding: Any, where: Path, model: type[BaseModel], given: Given
     override = given.override(where)
     if finding["type"] == "string_type" and override is not None:
         return f"expected a text; {_quoted(override, where)}"
-    if finding["type"] in _EXPECTED:
-        return f"expected {_EXPECTED[finding['type']]}"
+    known_type = _SECRETS.get(str(where[-1])) or _EXPECTED.get(finding["type"])
+    if known_type is not None:
+        return f"expected {known_type}"
     message: str = finding["msg"]
     expected = message.removeprefix("Input should be ")
     return f"expected {expected}" if expected != message else message[0].lower() + message[1:]

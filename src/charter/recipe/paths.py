@@ -106,6 +106,7 @@ def slots(data: Any) -> Iterator[Slot]:
         (data, "data_dir", "data_dir"),
         (_inner(data, "revise"), "given", "revise.given"),
         (_inner(data, "pairs"), "given", "pairs.given"),
+        (_inner(data, "budget"), "prices", "budget.prices"),
         *((generate, key, f"prompts.generate.{key}") for key in ("axes", "few_shots", "texts")),
     ):
         if isinstance(holder, dict) and isinstance(holder.get(key), str):

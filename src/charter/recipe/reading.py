@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: a recipe is a mapping of keys such as name, constitution and models")
     placed = place_paths(data, path.parent)
     _refuse_repeated(overrides)
-    of_folder = [override for override in overrides if override.startswith("data_dir=")]
-    others = [override for override in overrides if override not in of_folder]
-    # The folder first: an override of a place that it fills says more.
-    _apply_all(data, of_folder, placed)
-    use_data_folder(data)
-    _apply_all(data, others, placed)
+    for override in overrides:
+        _apply(data, override)
+    place_paths(data, Path(), known=placed)
+    use_data_folder(data, named=partial(_is_named, overrides))
     given = Given(document, data, tuple(overrides))
     try:
         # JSON mode takes a list where a tuple is declared and is strict in all else: "2" and true are no numbers.
@@ -67,11 +66,21 @@ def _refuse_repeated(overrides: Sequence[str]) -> None:
         first[key] = override
 
 
-def _apply_all(data: dict[str, Any], overrides: Sequence[str], placed: dict[str, str]) -> None:
-    """Apply overrides, and let the paths in them hold from where the process stands; ``placed`` are those that do."""
+def _is_named(overrides: Sequence[str], place: tuple[str, ...]) -> bool:
+    """Whether an override says what stands at a place, by itself or in a section."""
     for override in overrides:
-        _apply(data, override)
-    placed.update(place_paths(data, Path(), known=placed))
+        key, _, text = override.partition("=")
+        parts = tuple(key.split("."))
+        if parts in {place, (*place, "source")}:
+            return True
+        value = (
+            parse_argument(text, f"override {override!r}", error=RecipeError) if place[: len(parts)] == parts else {}
+        )
+        for part in place[len(parts) :]:
+            value = value.get(part, {}) if isinstance(value, dict) else {}
+        if value != {} and (not isinstance(value, dict) or "source" in value):
+            return True
+    return False
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

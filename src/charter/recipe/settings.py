@@ -53,9 +53,11 @@ class ModelSettings(Settings):
         description="of engine http: openai, huggingface, vllm, llama-server, ollama, or addresses that share the load",
     )
     key_name: str | None = Field(
-        default=None, description="the environment variable with the server's key; None takes the server's usual one"
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="the environment variable with the server's key; None takes the server's usual one",
     )
-    max_at_once: int = Field(default=64, ge=1, description="calls under way to each server, at most")
+    max_at_once: int = Field(default=64, ge=1, description="calls of this model under way to each server, at most")
     call_seconds: float = Field(default=120.0, gt=0.0, description="of one try of a call to a server")
     deadline_seconds: float = Field(default=900.0, gt=0.0, description="of all tries of a call to a server")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
@@ -334,6 +336,16 @@ class EvaluateSettings(Settings):
     )
 
 
+class BudgetSettings(Settings):
+    """What calls to servers may come to over a whole run; models in this process cost nothing."""
+
+    money: float | None = Field(
+        default=None, gt=0.0, description="the most that they may cost, as the prices are given"
+    )
+    tokens: int | None = Field(default=None, ge=1, description="the most tokens that they may read and write")
+    prices: str | None = Field(default=None, description="a file of prices per million tokens, by model")
+
+
 class ReportSettings(Settings):
     """The report."""
 
@@ -359,3 +371,4 @@ class Recipe(Settings):
     dpo: DpoSettings = DpoSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
+    budget: BudgetSettings = BudgetSettings()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+from charter.errors import RunError
 from charter.files.tables import write_whole
 from charter.reporting import results_sections, run_sections
 from charter.reporting.adherence_section import adherence
@@ -38,8 +39,10 @@ def report(run: Path, out: Path | None = None, *, max_rows: int | None = None) -
         The page's path. An earlier page is replaced in one step.
 
     Raises:
-        RunError: if ``run`` is no run folder.
+        RunError: if ``run`` is no run folder, or ``out`` is a file that is there, or no page by its name.
     """
+    if out is not None:
+        _check_target(out)
     data = read_run(run)
     path = out or run / "report.html"
     page = render(data, max_rows=max_rows or _max_rows(data))
@@ -104,6 +107,16 @@ def _policy(style: str, script: str) -> str:
     return (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
+
+
+def _check_target(out: Path) -> None:
+    """Refuse what is no page by its name, what is there, and a folder that is none."""
+    if out.suffix.lower() not in {".html", ".htm"}:
+        raise RunError(f"{out}: its name ends in {out.suffix!r}; expected .html")
+    if out.exists():
+        raise RunError(f"{out}: is there; name another file, or remove it")
+    if not out.parent.is_dir():
+        raise RunError(f"{out}: there is no folder {out.parent}; make it first")
 
 
 def _hash(text: str) -> str:

@@ -42,9 +42,11 @@ from charter.rows import NoProgress, Progress, RowMapper, map_rows
 from charter.runs.environment import describe_environment
 from charter.runs.inputs import check_unchanged, copy_constitutions, fingerprint_files, fingerprint_models
 from charter.runs.place import RESOLVED, check_contents, held
+from charter.runs.spent import SpendingProgress, spending_so_far
 from charter.store import Journal
 
 _INPUTS = "inputs.json"
+_BUDGET = "budget."  # what a run may spend changes nothing of what it makes
 
 
 class Run:
@@ -57,6 +59,7 @@ class Run:
         constitution: the constitution that is trained for.
         helpful: the one that judges helpfulness.
         memory: what models answered, here or in the runs that answers are taken over from.
+        spending: what calls to servers came to.
         pool: the engines by role.
         mapper: ``map_rows`` with this run's journal, progress and stop flag.
         progress: where training shows its steps.
@@ -81,8 +84,10 @@ class Run:
         self.progress = progress
         self.stop = stop
         self.memory = BorrowingMemory(journal, others)
-        self.pool = Pool(role_specs(recipe), self.memory)
-        self.mapper = cast("RowMapper", partial(map_rows, journal=journal, progress=progress, stop=stop))
+        self.spending = spending_so_far(recipe, model_specs(recipe).values(), journal)
+        self.pool = Pool(role_specs(recipe), self.memory, spending=self.spending)
+        shown = SpendingProgress(progress, self.spending)
+        self.mapper = cast("RowMapper", partial(map_rows, journal=journal, progress=shown, stop=stop))
 
     def data(self, name: str) -> Path:
         """Name a table of the run."""
@@ -214,7 +219,7 @@ def _check_recipe(recipe: Recipe, folder: Path, recorded: dict[str, Any]) -> Non
     given = recipe_values(recipe, folder)
     before, now = _flat(recorded), _flat(given)
     seen_before, seen_now = _flat(hide_paths(recorded)), _flat(hide_paths(given))
-    same = {key for key in seen_now if seen_before.get(key) == seen_now[key]}
+    same = {key for key in seen_now if seen_before.get(key) == seen_now[key] or key.startswith(_BUDGET)}
     was, is_now = ({key: one[key] for key in one if key not in same} for one in (before, now))
     changed = [key for key in {**was, **is_now} if was.get(key) != is_now.get(key)]
     if changed:

@@ -6,38 +6,13 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from pydantic import Field
-
-from charter.engines.usage import Usage
 from charter.errors import JournalError
-from charter.records import Record
 from charter.runs.folder import Run
+from charter.runs.tally import Tally
 
 #: A sitting that is killed loses this much of its tally at most.
 _KEEP_EVERY_SECONDS = 5.0
-
-
-class Tally(Record):
-    """What a stage took so far: seconds of work, and calls and tokens by model.
-
-    Of a stage that ``is_undone`` this is what it took before, which is not forgotten with what it made.
-    """
-
-    seconds: float = 0.0
-    usage: dict[str, Usage] = Field(default_factory=dict)
-    is_undone: bool = False
-
-    def __add__(self, other: Tally) -> Tally:
-        models = dict.fromkeys((*self.usage, *other.usage))
-        usage = {model: self.usage.get(model, Usage()) + other.usage.get(model, Usage()) for model in models}
-        return Tally(seconds=self.seconds + other.seconds, usage=usage)
-
-    def columns(self) -> dict[str, Any]:
-        """Give what a summary says of it."""
-        usage = {model: _usage_columns(used) for model, used in self.usage.items()}
-        return {"seconds": round(self.seconds, 3), "usage": usage}
 
 
 def tally_so_far(run: Run, name: str) -> Tally:
@@ -94,10 +69,3 @@ def _repeating(keep: Callable[[], None]) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def _usage_columns(used: Usage) -> dict[str, Any]:
-    total = used.total.model_dump()
-    kinds = used.model_dump()
-    n_shared = kinds.pop("n_prompt_tokens_from_prefix")
-    return {"n_cached": total.pop("n_hits"), **total, "n_prompt_tokens_from_prefix": n_shared, "kinds": kinds}

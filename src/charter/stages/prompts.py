@@ -37,12 +37,13 @@ def do_prompts(run: Run) -> Summary:
         _require_training(chosen, loaded)
     write_table(run.data("prompts"), chosen.prompts, Prompt)
     seen = resemblances(chosen, settings.near_duplicates)
+    mended = {f"{kind}: {what}": n for kind, one in loaded.items() for what, n in one.mended.items()}
     rejected = {f"{kind}: {reason}": n for kind, one in loaded.items() for reason, n in one.rejected.items()}
     return summarise(
         sum(map(len, found.values())) + sum(rejected.values()),
         len(chosen.prompts),
         filtered=rejected | chosen.left_out,
-        counts=tally(f"{prompt.split} {prompt.kind}" for prompt in chosen.prompts) | seen | written.counts,
+        counts=tally(f"{prompt.split} {prompt.kind}" for prompt in chosen.prompts) | mended | seen | written.counts,
     )
 
 

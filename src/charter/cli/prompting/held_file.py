@@ -14,7 +14,7 @@ from charter.cli import console
 from charter.cli.model_options import SCRIPTED, model_spec
 from charter.cli.progress import make_progress
 from charter.cli.stopping import Stopping
-from charter.errors import CharterError, Interrupted, RunError
+from charter.errors import CharterError, EngineError, Interrupted, ModelError, RunError
 
 if TYPE_CHECKING:
     from charter.engines.base import (
@@ -57,6 +57,7 @@ def hold(target: Path, model: str, engine: str, setup: Mapping[str, Any]) -> Ite
     """
     from charter.store import Journal
 
+    model_spec(model, engine)  # what is wrong with it is not to be written down
     beside = journal_of(target)
     with _held(target), Stopping() as stopping:
         try:
@@ -126,7 +127,10 @@ class _LateEngine:
     @property
     def _engine(self) -> Engine:
         if self._made is None:
-            self._made = self._make()
+            try:
+                self._made = self._make()
+            except EngineError as error:  # of a row it would be one failure of many, and the next row would try again
+                raise ModelError(str(error)) from error
         return self._made
 
     @property

@@ -170,6 +170,7 @@ def _summary(gathered: Gathered, division: Division, out: Path) -> dict[str, Any
     return {
         "prompts": len(gathered.prompts),
         "rejected": gathered.rejected,
+        "mended": gathered.mended,
         "left_out_against": told(division.seen),
         "groups": division.n_groups,
         "largest_group": division.largest,
@@ -190,6 +191,9 @@ def _view(summary: dict[str, Any], division: Division) -> None:
     for file, reasons in summary["rejected"].items():
         for reason, n in reasons.items():
             console.note(f"{file}: {n} rows are left out: {reason}")
+    for file, found in summary["mended"].items():
+        for what, n in found.items():
+            console.note(f"{file}: of {n} rows: {what}")
     _view_found("left out, for they resemble a text of --against", division.seen)
     _view_found("near-duplicates of an earlier prompt, kept on its side", division.joined)
     _view_strata(division)

@@ -14,6 +14,7 @@ from charter.errors import CapabilityError
 #: with words that ask for it (vLLM), or not at all.
 Prefill = Literal["last message", "continued message", "none"]
 
+_FRAME = 16  # tokens that a template puts around a message, at most
 _SEEDS = 2**31 - 1  # what every server takes
 _CONTINUED: Mapping[str, Any] = {"add_generation_prompt": False, "continue_final_message": True}
 
@@ -41,10 +42,17 @@ class Abilities:
 
 @dataclass(frozen=True)
 class Body:
-    """What is sent: the path behind the base address, and the JSON value; None only asks for what is there."""
+    """What is sent.
+
+    Args:
+        path: behind the base address.
+        value: of JSON; None only asks for what is there.
+        keeps_connection: whether the connection may stay open behind it.
+    """
 
     path: str
     value: dict[str, Any] | None
+    keeps_connection: bool = True
 
 
 def completion_body(request: CompletionRequest, model: str, server: Server, able: Abilities) -> Body:
@@ -81,6 +89,13 @@ def row_key(request: Request) -> str:
     return (request.text or "")[request.n_shared :][:200]
 
 
+def most_tokens(request: Request) -> tuple[int, int]:
+    """Say how many tokens a request can come to: those read, at two bytes each and a frame, and those drawn."""
+    texts = [message.content for message in request.messages or ()] + [request.text or "", request.prefill]
+    n_read = sum(len(text.encode("utf-8", "replace")) // 2 + _FRAME for text in texts if text)
+    return n_read, request.sampling.max_tokens if isinstance(request, CompletionRequest) else 1
+
+
 def _drawn(sampling: Sampling, server: Server) -> dict[str, Any]:
     drawn: dict[str, Any] = {server.limit_key: sampling.max_tokens, "temperature": sampling.temperature}
     drawn |= server.untruncated  # of a greedy text too, which a penalty of repetitions changes
@@ -99,7 +114,8 @@ def _body(request: Request, model: str, server: Server, able: Abilities, asked: 
             )
         # The newer name of the limit is the chat's alone.
         limited = {"max_tokens" if name == server.limit_key else name: value for name, value in asked.items()}
-        return Body("/completions", {"model": model, "prompt": f"{request.text}{request.prefill}", **limited})
+        value = {"model": model, "prompt": f"{request.text}{request.prefill}", **limited}
+        return Body("/completions", value, server.keeps_connections)
     messages = [message.model_dump(mode="json") for message in request.messages]
     extra: Mapping[str, Any] = {}
     if request.prefill and able.prefill == "none":
@@ -107,7 +123,8 @@ def _body(request: Request, model: str, server: Server, able: Abilities, asked: 
     elif request.prefill:
         messages.append({"role": "assistant", "content": request.prefill})
         extra = _CONTINUED if able.prefill == "continued message" else {}
-    return Body("/chat/completions", {"model": model, "messages": messages, **asked, **extra})
+    value = {"model": model, "messages": messages, **asked, **extra}
+    return Body("/chat/completions", value, server.keeps_connections)
 
 
 def _in_words(request: Request) -> str:

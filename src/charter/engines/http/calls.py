@@ -163,4 +163,5 @@ class Caller:
 async def _send(client: Any, body: Body) -> str:
     if body.value is None:
         return str(await client.get(body.path, cast_to=str))
-    return str(await client.post(body.path, cast_to=str, body=body.value))
+    headers = {} if body.keeps_connection else {"Connection": "close"}
+    return str(await client.post(body.path, cast_to=str, body=body.value, options={"headers": headers}))

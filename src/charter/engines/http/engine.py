@@ -17,13 +17,14 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
-from charter.engines.http.answers import n_cached_tokens, read_answer, read_choice, read_completion
-from charter.engines.http.bodies import Abilities, Body, begins_anew, choice_body, completion_body, row_key
+from charter.engines.http.answers import count_tokens, n_cached_tokens, read_answer, read_choice, read_completion
+from charter.engines.http.bodies import Abilities, Body, begins_anew, choice_body, completion_body, most_tokens, row_key
 from charter.engines.http.calls import Caller, Limits, Tried
 from charter.engines.http.keys import find_key
 from charter.engines.http.probing import probe
 from charter.engines.http.servers import Server, find_server
 from charter.engines.http.thread import LoopThread
+from charter.engines.spending import Counting, Spending
 from charter.errors import CapabilityError, EngineError
 from charter.seeds import canonical_json
 
@@ -48,9 +49,10 @@ class HttpEngine:
         key_name: the environment variable that holds the key; None takes the usual one of the server. A file ``.env``
             in the working directory is read besides.
         limits: of tries, time and calls at once.
+        spending: what calls are counted in, and held to; None sets no end.
 
     Raises:
-        ModelError: where there is no such server, key or model.
+        ModelError: where there is no such server, key or model, or no price where money has an end.
         EngineError: where the server gives no answer.
     """
 
@@ -61,8 +63,11 @@ class HttpEngine:
         *,
         key_name: str | None = None,
         limits: Limits | None = None,
+        spending: Spending | None = None,
     ) -> None:
         self._model = model
+        self._spending = spending or Spending()
+        self._spending.require_price(model)
         named = find_server(server if isinstance(server, str) else tuple(server))
         name, key = find_key(named, key_name)
         self.prefix_statistics = PrefixCount()
@@ -136,11 +141,18 @@ class HttpEngine:
     async def _put(self, body: Body, request: Request, read: Callable[[dict[str, Any]], AnswerT]) -> AnswerT:
         if self._is_closed:
             raise EngineError(f"the engine of {self._model!r} is closed; make a new one")
+        with self._spending.hold(self._model, *most_tokens(request)) as counting:
+            return await self._call(body, request, read, counting)
 
+    async def _call(
+        self, body: Body, request: Request, read: Callable[[dict[str, Any]], AnswerT], counting: Counting
+    ) -> AnswerT:
         def read_text(text: str) -> AnswerT:
             answer = read_answer(text, self._able)
             found = read(answer)
-            self.prefix_statistics.n_from_cache += n_cached_tokens(answer)
+            n_cached = n_cached_tokens(answer)
+            counting.took(*count_tokens(answer), n_cached)
+            self.prefix_statistics.n_from_cache += n_cached
             return found
 
         try:

@@ -158,11 +158,20 @@ def _are_pairs(rows: Sequence[SourceRow]) -> bool:
     return not told and all_have(rows, *sides) and all(isinstance(one, list) or is_transcript(one) for one in values)
 
 
-_CHATS = ("messages", "conversations")
+def _are_chats(rows: Sequence[SourceRow]) -> bool:
+    told = any(name in row.values for row in rows for name in LIKELY_COLUMNS)  # the prompt itself is there
+    named = all_have(rows, "messages", of=(list, type(None)))
+    return named or (not told and all(isinstance(_talk(row), list) for row in rows))
+
+
+def _talk(row: SourceRow) -> Any:
+    """Give a row's conversation: under its usual name, else under the other."""
+    usual = row.values.get("messages")
+    return usual if isinstance(usual, list) else row.values.get("conversations", usual)
 
 
 def _with_messages(row: SourceRow) -> SourceRow:
-    return row if "messages" in row.values else with_values(row, {"messages": row.values["conversations"]})
+    return with_values(row, {"messages": _talk(row)})
 
 
 PAIRS = Layout(
@@ -175,7 +184,7 @@ PAIRS = Layout(
 MESSAGES = Layout(
     "messages",
     "'messages', a list of {role, content}, or 'conversations', one of {from, value}",
-    lambda rows: any(all_have(rows, name, of=(list, type(None))) for name in _CHATS),
+    _are_chats,
     Columns(prompt="messages"),
     unfold=lambda rows: [_with_messages(row) for row in rows],
 )

@@ -1,0 +1,70 @@
+"""What a run's calls to servers came to so far, over all its sittings, and what it shows of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import get_args
+
+from charter.engines.pool import ModelSpec
+from charter.engines.prices import read_prices
+from charter.engines.spending import Budget, Spending
+from charter.recipe import Recipe
+from charter.recipe.settings import Stage
+from charter.rows import Progress
+from charter.runs.tally import Tally
+from charter.store import Journal
+
+
+def spending_so_far(recipe: Recipe, specs: Iterable[ModelSpec], journal: Journal) -> Spending:
+    """Add up what the served models of a run took before, and set the end that its recipe names.
+
+    Raises:
+        UserError: where the file of prices cannot be read.
+    """
+    settings = recipe.budget
+    spending = Spending(read_prices(settings.prices), Budget(settings.money, settings.tokens))
+    served = {spec.label for spec in specs if spec.engine == "http"}
+    for stage in get_args(Stage):
+        kept = journal.tally(stage)
+        for model, used in Tally.from_json(kept).usage.items() if kept is not None else ():
+            if model in served:
+                total = used.total
+                spending.count(
+                    model, total.n_prompt_tokens, total.n_completion_tokens, used.n_prompt_tokens_from_prefix
+                )
+    return spending
+
+
+class SpendingProgress:
+    """Progress that says what was spent so far, and what a stage will have come to at its end.
+
+    Args:
+        shown: where progress is shown.
+        spending: of the run.
+    """
+
+    def __init__(self, shown: Progress, spending: Spending) -> None:
+        self._shown = shown
+        self._spending = spending
+        self._begun: dict[str, tuple[int, float]] = {}
+        self._n_done: dict[str, int] = {}
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """Open a bar."""
+        self._begun[stage] = (total - done, self._spending.money)
+        self._n_done[stage] = 0
+        self._shown.begin(stage, total, done)
+
+    def advance(self, stage: str, note: str = "") -> None:
+        """Count one row more, with what was spent."""
+        self._n_done[stage] += 1
+        n_rows, before = self._begun[stage]
+        now = self._spending.money
+        if not note and now > before:
+            in_the_end = before + (now - before) * n_rows / self._n_done[stage]
+            note = f"{now:.3g} spent, about {in_the_end:.3g} when this is done"
+        self._shown.advance(stage, note)
+
+    def end(self, stage: str) -> None:
+        """Close the bar."""
+        self._shown.end(stage)
