@@ -178,5 +178,5 @@ def test_site_builds_and_loads_nothing_from_outside(tmp_path: Path) -> None:
         loading = re.findall(
             r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=\"?([^\"> ]+)", page.read_text("utf-8")
         )
-        assert loading
+        assert loading or page.parent.name == "reports", "a report holds all that it shows"
         assert [address for address in loading if re.match(r"(?:https?:)?//", address)] == []
