@@ -29,13 +29,21 @@ def model_spec(model: str, engine: str) -> ModelSpec:
         ModelError: where ``engine`` is no engine, no server and no address.
     """
     from charter.engines.pool import ModelSpec
+    from charter.errors import ModelError
+    from charter.spelling import hint
 
     if engine == IN_PROCESS:
         return ModelSpec(name=model)
     if engine == SCRIPTED:
         return ModelSpec(name=model, engine="scripted")
-    from charter.engines.http.servers import find_server
+    from charter.engines.http.servers import SERVERS, find_server
 
     places = tuple(place.strip() for place in engine.split(","))
+    near = hint(engine, [IN_PROCESS, SCRIPTED, *SERVERS])
+    if len(places) == 1 and engine not in SERVERS and "://" not in engine:
+        raise ModelError(
+            f"--engine is {engine!r}; expected {IN_PROCESS}, {SCRIPTED}, a server ({', '.join(SERVERS)}), or an "
+            f"address, such as http://localhost:8000/v1{near}"
+        )
     find_server(places)
     return ModelSpec(name=model, engine="http", server=places[0] if len(places) == 1 else places)

@@ -51,13 +51,14 @@ def do_stages(
     Returns:
         The run's folder.
     """
-    from charter.planning.preflight import check_inputs
+    from charter.planning.preflight import check_inputs, check_served
     from charter.recipe import find_recipe, load_recipe
 
     recipe_file = find_recipe(recipe_file)
     recipe = load_recipe(recipe_file, overrides)
     folder = run_folder(recipe.name, out)
     check_inputs(recipe, names)
+    check_served(recipe, _left(folder, names, again))
     with Stopping() as stopping:
         try:
             with make_progress() as progress:
@@ -111,10 +112,14 @@ def _loading(*, quiet: bool) -> Callable[[str], None]:
     return say
 
 
+def _left(folder: Path, names: Sequence[str], again: str | None) -> list[str]:
+    """Name the stages that are still to be done."""
+    return [name for name in names if name == again or not (folder / "stages" / f"{name}.json").exists()]
+
+
 def _loads_first(recipe: Recipe, folder: Path, names: Sequence[str], again: str | None) -> bool:
     """Tell whether the policy is what the first stage that is left will load."""
-    left = [name for name in names if name == again or not (folder / "stages" / f"{name}.json").exists()]
-    first = next((name for name in left if name not in _WITHOUT_A_MODEL), None)
+    first = next((name for name in _left(folder, names, again) if name not in _WITHOUT_A_MODEL), None)
     return first not in {None, "label"} and recipe.models.policy.engine != "scripted"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from charter.engines.base import Capability
 from charter.recipe import Recipe
+from charter.records import GENERATED
 from charter.revision.layouts import ChatLayout, LayoutName, TranscriptLayout
 
 _READS: dict[LayoutName, Capability] = {"chat": ChatLayout.needs, "transcript": TranscriptLayout.needs}
@@ -30,6 +31,9 @@ class Need:
 
 def list_needs(recipe: Recipe) -> Iterator[Need]:
     """List what the stages need; a judge without a chat template is asked in plain text, and needs none."""
+    if any(source.source == GENERATED for source in recipe.prompts.sources().values()):
+        yield Need("prompts", "red_team", "chat")
+        yield Need("prompts", "red_team", "complete")
     for role, capability in _of_revise(recipe):
         yield Need("revise", role, capability)
     # A conversation is rendered by the template whether it is answered or trained on.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from charter.constitution import Constitution, check_constitution, load_constitution
 from charter.constitution.model import Use
+from charter.engines.base import Capability
 from charter.engines.pool import ModelSpec
 from charter.errors import UserError
 from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
@@ -21,6 +22,7 @@ from charter.planning.models import ALWAYS, KnownModel, look_at
 from charter.planning.needs import list_needs, missing
 from charter.planning.places import confusing_names, path_hint
 from charter.planning.plan import make_plan
+from charter.planning.served import capabilities_of
 from charter.planning.shortages import find_shortages
 from charter.planning.stage_plan import Brought
 from charter.planning.unknown import is_unknown, unknown_prompt
@@ -91,6 +93,30 @@ def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
     """
     report = Preflight()
     _inspect(report, recipe, stages)
+    if report.errors:
+        raise UserError("\n".join(f"{error.about}: {error.message}" for error in report.errors))
+
+
+def check_served(recipe: Recipe, stages: Sequence[str]) -> None:
+    """Ask the servers whose models these stages need what they can do, before anything is done that they come after.
+
+    Raises:
+        UserError: a line for each that does not answer, or lacks something.
+    """
+    report = Preflight()
+    needs = [need for need in list_needs(recipe) if need.stage in stages]
+    found: dict[ModelSpec, frozenset[Capability] | None] = {}
+    roles = [(role, spec) for role, spec in role_specs(recipe).items() if spec.engine == "http"]
+    for role, spec in roles:
+        if any(need.role == role for need in needs):
+            if spec not in found:
+                found[spec] = capabilities_of(report, f"models.{role}", spec)
+            for lacks in missing(needs, role, found[spec] or frozenset(), stages) if found[spec] else ():
+                report.add("error", f"models.{role}", f"{spec.name} {lacks}")
+    if "evaluate" in stages:
+        for name, spec in other_specs(recipe).items():
+            if spec.engine == "http" and spec not in found:
+                found[spec] = capabilities_of(report, f"evaluate.others.{name}", spec)
     if report.errors:
         raise UserError("\n".join(f"{error.about}: {error.message}" for error in report.errors))
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
+from charter.engines.base import Capability
+from charter.engines.http import HttpEngine, Limits
 from charter.engines.http.catalogue import list_models
 from charter.engines.http.keys import find_key
 from charter.engines.http.servers import Server, find_server, is_local
 from charter.engines.pool import ModelSpec
-from charter.errors import EngineError
+from charter.errors import EngineError, ModelError
 from charter.planning.findings import Preflight
 from charter.spelling import hint
+
+_PROBE_SECONDS, _PROBE_DEADLINE_SECONDS = 30.0, 60.0
 
 
 def look_at_server(report: Preflight, about: str, spec: ModelSpec) -> None:
@@ -32,6 +37,18 @@ def look_at_server(report: Preflight, about: str, spec: ModelSpec) -> None:
         report.add("warning", f"{about}.server", f"{error}; it must answer when the run begins")
         return
     _check_listed(report, about, spec, server, models or [])
+
+
+def capabilities_of(report: Preflight, about: str, spec: ModelSpec) -> frozenset[Capability] | None:
+    """Ask a server what it can do for a model, with a few of the smallest calls; None where it gives no answer."""
+    limits = Limits(spec.max_at_once, _PROBE_SECONDS, _PROBE_DEADLINE_SECONDS)
+    try:
+        engine = HttpEngine(spec.name, spec.server or (), key_name=spec.key_name, limits=limits)
+    except (EngineError, ModelError) as error:
+        report.add("error", about, str(error))
+        return None
+    with contextlib.closing(engine):
+        return engine.capabilities
 
 
 def _check_listed(report: Preflight, about: str, spec: ModelSpec, server: Server, models: list[str]) -> None:

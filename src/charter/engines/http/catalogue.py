@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from charter.engines.http.failures import Passing, judge_failure
 from charter.engines.http.servers import Server
 from charter.errors import EngineError
@@ -11,23 +14,34 @@ _NO_KEY = "none"
 
 
 def list_models(server: Server, key: str | None, key_name: str) -> list[str]:
-    """List the models that the first of a server's addresses names; empty where it names none.
+    """List the models that all of a server's addresses name; empty where one of them names none.
 
     Raises:
-        EngineError: where nothing answers there.
+        EngineError: where nothing answers at one of them.
         ModelError: where the key is refused.
     """
+    listed = [_list_at(url, key, key_name) for url in server.base_urls]
+    return [name for name in listed[0] if all(name in others for others in listed[1:])] if all(listed) else []
+
+
+def _list_at(url: str, key: str | None, key_name: str) -> list[str]:
     import openai
 
-    url = server.base_urls[0]
     try:
         with openai.OpenAI(base_url=url, api_key=key or _NO_KEY, max_retries=0, timeout=_SECONDS) as client:
-            told = client.get("/models", cast_to=object)
+            return _names(client.get("/models", cast_to=str))
     except openai.NotFoundError:
         return []
     except openai.APIError as error:
         judged = judge_failure(error, url=url, key_name=key_name, secrets=(key,) if key else ())
         raise EngineError(judged.reason) if isinstance(judged, Passing) else judged from error
+
+
+def _names(text: str) -> list[str]:
+    """Read the names in a list of models; what is no such list has none."""
+    try:
+        told: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
     found = told.get("data") if isinstance(told, dict) else None
-    listed = found if isinstance(found, list) else []
-    return [str(one["id"]) for one in listed if isinstance(one, dict) and "id" in one]
+    return [str(one["id"]) for one in found if isinstance(one, dict) and "id" in one] if isinstance(found, list) else []
