@@ -1,0 +1,112 @@
+"""Whole runs in which a server plays roles: what they leave behind, where they stop, and how they go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from charter.files.tables import read_table
+from charter.records import Preference, Trace
+from cli.command import Command
+from engines.fault_server import FaultServer, Manners
+
+KEY = "sk-planted-in-served-runs"
+UNTIL_LABEL = ("--until", "label")
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server that wants a key, and misbehaves a little."""
+    quick = ("429", "503", "no choices", "nan", "truncated")
+    with FaultServer(Manners(key=KEY, share=0.1, faults=quick, most_faults=3)) as running:
+        yield running
+
+
+@pytest.fixture
+def served(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Overrides that let the server play critic, reviser and judge."""
+    monkeypatch.setenv("SERVED_KEY", KEY)
+    model = f"{{name: stub, engine: http, server: '{server.url}', key_name: SERVED_KEY}}"
+    return tuple(f"models.{role}={model}" for role in ("critic", "reviser", "judge"))
+
+
+def files_with(text: str, folder: Path) -> list[str]:
+    """Name the files that hold a text."""
+    return [path.name for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+
+
+def test_a_server_plays_roles(charter: Command, server: FaultServer, served: tuple[str, ...], place: Path) -> None:
+    """Critiques, revisions and verdicts are the server's; nothing is asked twice, and no file has the key."""
+    done = charter("run", "demo.yaml", *served, "--out", "run")
+    assert done.code == 0, done.err
+    asked = [json.dumps(body) for body in server.seen.bodies]
+    assert any("departs from this principle" in body or "critique" in body.lower() for body in asked)
+    traces = read_table(place / "run/data/traces.parquet", Trace)
+    assert all(one.rounds[0].critique and one.rounds[0].revision for one in traces)
+    labels = read_table(place / "run/data/preferences.parquet", Preference)
+    assert labels
+    assert all(verdict.option_mass is not None for one in labels for verdict in one.verdicts)
+    n_asked = sum(map(bool, server.seen.bodies))  # a list of models is asked for without a body
+    again = charter("run", "demo.yaml", *served, "--out", "run")
+    assert again.code == 0
+    assert sum(map(bool, server.seen.bodies)) == n_asked, "a finished run asks nothing, not even what a server can do"
+    assert files_with(KEY, place) == []
+    assert KEY not in done.err + done.out
+    environment = json.loads((place / "run/environment.json").read_text("utf-8"))
+    assert environment["models"]["judge"]["name"] == "stub"
+
+
+def test_a_judge_without_log_probabilities_is_refused_at_once(charter: Command, place: Path) -> None:
+    """Before anything is done, and not when its stage comes."""
+    with FaultServer(Manners(n_top=-1)) as server:
+        judge = f"models.judge={{name: stub, engine: http, server: '{server.url}'}}"
+        done = charter("run", "demo.yaml", judge, "--out", "run")
+    assert done.code == 2
+    assert "models.judge: stub gives no log-probabilities of option letters (needed by label, evaluate)" in done.err
+    assert not (place / "run").exists()
+
+
+def test_a_server_that_is_not_there_is_refused_at_once(charter: Command, place: Path) -> None:
+    """A key that it refuses as well."""
+    judge = "models.judge={name: stub, engine: http, server: 'http://127.0.0.1:9/v1'}"
+    done = charter("check", "demo.yaml", judge)
+    assert (done.code, "it must answer when the run begins" in done.out + done.err) == (0, True)
+    with FaultServer(Manners(key="another")) as server:
+        judge = f"models.judge={{name: stub, engine: http, server: '{server.url}'}}"
+        done = charter("run", "demo.yaml", judge, "--out", "run")
+    assert done.code == 2
+    assert "401" in done.err
+    assert not (place / "run").exists()
+
+
+def test_a_budget_stops_a_run_and_more_lets_it_go_on(
+    charter: Command, server: FaultServer, served: tuple[str, ...], place: Path
+) -> None:
+    """What was recorded is kept and not paid for again; nothing goes beyond the end."""
+    (place / "prices.yaml").write_text("stub: {prompt: 1.0, completion: 10.0}\n", "utf-8")
+    budget = ("budget.prices=prices.yaml", "budget.money=0.02")
+    stopped = charter("run", "demo.yaml", *served, *budget, "--out", "run", *UNTIL_LABEL)
+    assert stopped.code == 1
+    assert "budget.money is 0.02" in stopped.err
+    assert "Raise budget.money and run the same command again" in stopped.err
+    n_first = sum(server.seen.answered.values())
+    more = ("budget.prices=prices.yaml", "budget.money=100")
+    done = charter("run", "demo.yaml", *served, *more, "--out", "run", *UNTIL_LABEL)
+    assert done.code == 0, done.err
+    assert sum(server.seen.answered.values()) > n_first
+    whole = charter("run", "demo.yaml", *served, "--out", "whole", *UNTIL_LABEL)
+    assert whole.code == 0
+    for name in ("traces", "preferences"):
+        tables = [(place / run / f"data/{name}.parquet").read_bytes() for run in ("run", "whole")]
+        assert tables[0] == tables[1], name
+
+
+def test_money_without_a_price_is_refused(charter: Command, served: tuple[str, ...], place: Path) -> None:
+    """Nobody could say where it ends."""
+    (place / "prices.yaml").write_text("other: {prompt: 1.0}\n", "utf-8")
+    done = charter("run", "demo.yaml", *served, "budget.prices=prices.yaml", "budget.money=1", "--out", "run")
+    assert done.code == 2
+    assert "'stub' has no price; put it into the file of prices" in done.err
