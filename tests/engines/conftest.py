@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from engines.servers import LlamaServer, serve, write_gguf
+
 
 @pytest.fixture(scope="session")
 def tiny_sliding_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -40,6 +42,24 @@ def tiny_relative(request: pytest.FixtureRequest, tiny_model: Path, tmp_path_fac
     return _save_beside(
         tiny_model, folder, model_class, config_class, max_position_embeddings=2048, **settings.get(family, {})
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as llama.cpp reads it."""
+    return write_gguf(tiny_model, tmp_path_factory.mktemp("tiny_gguf") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_server(tiny_gguf: Path) -> LlamaServer:
+    """A llama.cpp server of the tiny model, in 32 bits throughout."""
+    return serve(tiny_gguf, exact=True)
+
+
+@pytest.fixture(scope="session")
+def other_tiny_server(tiny_gguf: Path) -> LlamaServer:
+    """Another one."""
+    return serve(tiny_gguf, exact=True)
 
 
 def _save_beside(tokenizer: Path, folder: Path, model_class: type, config_class: type, **settings: object) -> Path:

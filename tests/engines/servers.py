@@ -110,7 +110,7 @@ def _add_tokenizer(writer: Any, folder: Path, shape: dict[str, Any]) -> None:
     writer.add_bos_token_id(shape["bos_token_id"])
     writer.add_eos_token_id(shape["eos_token_id"])
     writer.add_pad_token_id(shape["pad_token_id"])
-    writer.add_add_bos_token(False)
+    writer.add_add_bos_token(value=False)
     writer.add_chat_template((folder / "chat_template.jinja").read_text())
 
 

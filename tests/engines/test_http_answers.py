@@ -33,7 +33,7 @@ def _answer(text: Any = "a lamp", finish: Any = "stop", **fields: Any) -> dict[s
 
 def _choosing(top: dict[str, Any], *, older: bool = False, **fields: Any) -> dict[str, Any]:
     listed = [{"token": token, "logprob": value} for token, value in top.items()]
-    told = {"top_logprobs": [top]} if older else {"content": [{"token": "A", "logprob": -9.0, "top_logprobs": listed}]}
+    told = {"top_logprobs": [top]} if older else {"content": [{"top_logprobs": listed}]}
     return {"model": "stub", "choices": [{"finish_reason": "length", "logprobs": told}], "usage": USAGE, **fields}
 
 
@@ -181,6 +181,20 @@ def test_letters_asked_for_in_words_count_in_every_spelling() -> None:
     spellings = (-1.0, -2.0, -3.0, -3.5, -4.0)
     assert found.logprobs[0] == pytest.approx(math.log(sum(math.exp(value) for value in spellings)))
     assert found.logprobs[1] == pytest.approx(-2.5)
+
+
+def test_a_drawn_option_has_its_own_log_probability() -> None:
+    """An option that was drawn because nothing else was allowed counts, far from the likeliest; the other has less."""
+    answer = _choosing({"the": -0.7, "a": -0.9})
+    answer["choices"][0]["logprobs"]["content"][0] |= {"token": "B", "logprob": -9.25}
+    assert read_choice(answer, ("A", "B")).logprobs == (-9.25, -9.25)
+    answer["choices"][0]["logprobs"]["content"][0] |= {"token": "B", "logprob": None}
+    assert read_choice(answer, ("A", "B")).logprobs[1] == pytest.approx(
+        math.log(1 - math.exp(-0.7) - math.exp(-0.9)), abs=0.02
+    )
+    answer["choices"][0]["logprobs"]["content"][0] |= {"token": "B", "logprob": "x"}
+    with pytest.raises(MalformedAnswerError, match="'x' of 'B'"):
+        read_choice(answer, ("A", "B"))
 
 
 def test_a_token_that_is_told_twice_has_its_larger_value() -> None:

@@ -172,6 +172,13 @@ def test_rows_have_keys_of_their_own() -> None:
     assert len({row_key(row) for row in texts}) == 20
 
 
+def test_options_are_written_so_that_a_grammar_can_hold_them() -> None:
+    """Quotation marks, strokes and ends of lines in an option do not end it; other signs stay as they are."""
+    request = ChoiceRequest(messages=MESSAGES, options=(" A", '"', "\\", "\n", "ä"))
+    value = choice_body(request, "m", SERVERS["llama-server"], FULL).value
+    assert value["grammar"] == r'root ::= " A" | "\"" | "\\" | "\n" | "ä"'
+
+
 def test_every_body_is_json() -> None:
     """What is sent can be written, also where the request holds braces and quotation marks."""
     request = CompletionRequest(messages=(Message(role="user", content='{"a": "\\n"} \U0001f600'),), sampling=DRAWN)

@@ -184,15 +184,21 @@ def _likeliest(answer: dict[str, Any]) -> dict[str, float]:
 
 
 def _first_top(choice: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
-    """Give what is told of the first token, as chats and as the older completions write it."""
+    """Give what is told of the first token, as chats and as the older completions write it.
+
+    The token that was drawn counts too: one that a grammar allows need not be among the likeliest, and is the
+    likeliest that it allows.
+    """
     told = choice.get("logprobs")
     if not isinstance(told, dict):
         return
     content, older = told.get("content"), told.get("top_logprobs")
     if isinstance(content, list) and content and isinstance(content[0], dict):
         listed = content[0].get("top_logprobs")
-        pairs = listed if isinstance(listed, list) else []
-        yield from ((one.get("token"), one.get("logprob")) for one in pairs if isinstance(one, dict))
+        tokens = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        yield from ((one.get("token"), one.get("logprob")) for one in tokens)
+        if tokens and content[0].get("logprob") is not None:
+            yield content[0].get("token"), content[0]["logprob"]
     elif isinstance(older, list) and older and isinstance(older[0], dict):
         yield from older[0].items()
 

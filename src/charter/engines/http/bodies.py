@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -68,6 +69,8 @@ def choice_body(request: ChoiceRequest, model: str, server: Server, able: Abilit
         raise CapabilityError("this server tells no log-probabilities, so that it cannot be asked to choose")
     told = {"logprobs": n_top} if is_text else {"logprobs": True, "top_logprobs": n_top}
     asked = {server.limit_key: 1, "temperature": 0.0, **server.untruncated, **told}
+    if server.takes_grammar:
+        asked["grammar"] = f"root ::= {' | '.join(json.dumps(one, ensure_ascii=False) for one in request.options)}"
     return _body(request, model, server, able, asked)
 
 

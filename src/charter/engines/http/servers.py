@@ -25,6 +25,8 @@ class Server:
         n_stops: the stop strings that it takes at most.
         untruncated: what keeps it from bending the distribution by defaults of its own, such as a ``top_k``.
         owners: what it calls itself in its list of models.
+        takes_grammar: whether it can be held to drawing one of the options (its log-probabilities stay those of the
+            model). llama.cpp tells none at all of an end, or of a token that is half a character.
         keeps_connections: whether connections may stay open between calls. llama.cpp has few threads, and each waits
             for seconds at an open connection, while the calls of others lie.
     """
@@ -38,6 +40,7 @@ class Server:
     n_stops: int = 4
     untruncated: Mapping[str, Any] = field(default_factory=dict)
     owners: frozenset[str] = frozenset()
+    takes_grammar: bool = False
     keeps_connections: bool = True
 
 
@@ -67,6 +70,7 @@ _KNOWN = (
         n_stops=64,
         untruncated={"top_k": 0, "min_p": 0.0, "typical_p": 1.0, "repeat_penalty": 1.0},
         owners=frozenset({"llamacpp"}),
+        takes_grammar=True,
         keeps_connections=False,
     ),
     Server("ollama", ("http://localhost:11434/v1",), ("OLLAMA_API_KEY",), owners=frozenset({"library"})),
