@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.servers import LlamaServer, serve, write_gguf
+from engines.servers import LlamaServer, embedded_gguf, serve, write_gguf
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +60,12 @@ def tiny_server(tiny_gguf: Path) -> LlamaServer:
 def other_tiny_server(tiny_gguf: Path) -> LlamaServer:
     """Another one."""
     return serve(tiny_gguf, exact=True)
+
+
+@pytest.fixture(scope="session")
+def smollm2_server() -> LlamaServer:
+    """A llama.cpp server of the embedded model, quantised as it comes."""
+    return serve(embedded_gguf("smollm2-135m"), n_threads=2)
 
 
 def _save_beside(tokenizer: Path, folder: Path, model_class: type, config_class: type, **settings: object) -> Path:

@@ -6,7 +6,7 @@ import pytest
 
 from charter.engines.http import HttpEngine
 from engines.contract import EngineContract, MakeEngine
-from engines.servers import LlamaServer, embedded_gguf, serve
+from engines.servers import LlamaServer
 
 pytestmark = pytest.mark.model
 
@@ -33,15 +33,10 @@ class TestHttpSeveralContract(EngineContract):
 class TestHttpEmbeddedContract(EngineContract):
     """The embedded model, quantised as it comes, keeps it too: on this build of llama.cpp batching changes no bit."""
 
-    @pytest.fixture(scope="class")
-    def server(self) -> LlamaServer:
-        """A server of the embedded model."""
-        return serve(embedded_gguf("smollm2-135m"), n_threads=2)
-
     @pytest.fixture
-    def make_engine(self, server: LlamaServer) -> MakeEngine:
-        """Make engines that ask it."""
-        return lambda: HttpEngine("smollm2-135m", server.url)
+    def make_engine(self, smollm2_server: LlamaServer) -> MakeEngine:
+        """Make engines that ask one server."""
+        return lambda: HttpEngine("smollm2-135m", smollm2_server.url)
 
 
 def test_the_tiny_model_is_served_as_itself(tiny_server: LlamaServer, tiny_gguf: Path) -> None:

@@ -17,7 +17,7 @@ from charter.engines.http.calls import Caller
 from charter.engines.transformers import TransformersEngine
 from charter.records import Message
 from engines.contract import QUESTIONS, ask
-from engines.servers import LlamaServer, embedded_gguf, serve
+from engines.servers import LlamaServer
 
 pytestmark = pytest.mark.model
 
@@ -36,12 +36,6 @@ def here(tiny_model: Path) -> Iterator[TransformersEngine]:
     made = TransformersEngine(tiny_model, dtype="float32", device="cpu")
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def smollm2_server() -> LlamaServer:
-    """A server of the embedded model, quantised as it comes."""
-    return serve(embedded_gguf("smollm2-135m"), n_threads=2)
 
 
 def _messages(question: str) -> tuple[Message, ...]:
