@@ -113,6 +113,7 @@ class Seen:
     answered: Counter[str] = field(default_factory=Counter)
     met: Counter[Fault] = field(default_factory=Counter)
     keys: set[str] = field(default_factory=set)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     n_calls: int = 0
     first_refused: float = math.inf
@@ -196,6 +197,7 @@ class FaultServer:
     async def _answer(self, asked: _Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         self.seen.n_calls += 1
         self.seen.keys.add(asked.key)
+        self.seen.headers.append(asked.headers)
         self.seen.tries[asked.name] += 1
         if self.manners.key is not None and asked.key != self.manners.key:
             return await _send(writer, 401, _error(f"Incorrect API key provided: {asked.key}", "invalid_api_key"))

@@ -386,3 +386,17 @@ def test_what_is_no_list_of_models_is_refused(text: str) -> None:
     """So that it is asked for again."""
     with pytest.raises(MalformedAnswerError):
         read_owner(text, "stub")
+
+
+@pytest.mark.parametrize("anywhere", [False, True])
+def test_a_verdict_in_which_no_letter_was_seen_is_none(*, anywhere: bool) -> None:
+    """Nothing is known of it: it has no mass, so that it can be told from a tie."""
+    words = {"The": 0.2, "I": 0.1, "Both": 0.1, "It": 0.05, "Response": 0.05}
+    top = [{"token": token, "logprob": math.log(p)} for token, p in words.items()]
+    answer = {"choices": [{"logprobs": {"content": [{"top_logprobs": top}]}}], "usage": {"prompt_tokens": 3}}
+    choice = read_choice(answer, ("A", "B"), anywhere=anywhere)
+    assert choice.mass == 0.0
+    top.append({"token": "A", "logprob": math.log(0.3)})
+    choice = read_choice(answer, ("A", "B"), anywhere=anywhere)
+    assert choice.mass == pytest.approx(0.3)
+    assert choice.logprobs[0] > choice.logprobs[1]

@@ -208,12 +208,15 @@ def test_what_every_call_would_meet_is_raised_at_once(status: int) -> None:
 
 
 def test_without_a_key_no_variables_key_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client's own habit of reading OPENAI_API_KEY sends it nowhere."""
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("OPENAI_ADMIN_KEY", KEY)
+    """The client's own habits of reading the environment send nothing anywhere: no key, no name, no header."""
+    for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID"):
+        monkeypatch.setenv(f"OPENAI_{name}", KEY)
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"Authorization: Bearer {KEY}\nX-Team: {KEY}")
     with FaultServer() as server:
         _with_caller([server.url], _put("x"))
-    assert server.seen.keys == {"none"}
+    assert server.seen.keys == {""}
+    assert not any(KEY in value for sent in server.seen.headers for value in sent.values())
+    assert all("authorization" not in sent for sent in server.seen.headers)
 
 
 def test_no_more_calls_are_under_way_than_allowed() -> None:

@@ -93,7 +93,7 @@ def test_no_key_goes_to_a_mere_address(empty_desk: Path, monkeypatch: pytest.Mon
     """Whose key would go where, nobody has said: it stays here, wherever it lies."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     (empty_desk / ".env").write_text(f"OPENAI_API_KEY={OTHER}\n")
-    assert find_key(find_server(where)) == ("OPENAI_API_KEY", None)
+    assert find_key(find_server(where)) == ("CHARTER_SERVER_KEY", None)
 
 
 @pytest.mark.parametrize("value", [f"{KEY} {KEY}", f"{KEY}\nX-Other: 1", "sk-schlüssel-123", f"{KEY}\x07"])

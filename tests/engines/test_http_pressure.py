@@ -206,6 +206,22 @@ def test_a_lowered_limit_waits_for_calls_to_end() -> None:
     assert all(later <= 4 for later in seen[seen.index(4) :])
 
 
+def test_nobody_waits_an_hour_for_a_server_that_asks_for_one() -> None:
+    """The wish is heeded for as long as a call has, and for a minute at most."""
+
+    async def watch() -> float:
+        pressure = Pressure(8)
+        for _ in range(9):
+            pressure.pushed_back(3600.0)
+        begun = time.monotonic()
+        async with pressure.passage(0.1):
+            waited = time.monotonic() - begun
+        assert not pressure.is_free
+        return waited
+
+    assert 0.09 <= asyncio.run(watch()) < 10.0
+
+
 def test_a_refusal_of_everybody_holds_everybody() -> None:
     """Where most calls are refused and the server names a pause, nobody begins before it is over."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from charter.engines.http.bodies import Body
+from charter.engines.http.client import make_async_client
 from charter.engines.http.failures import Passing, judge_failure, pause
 from charter.engines.http.pressure import Pressure
 from charter.errors import EngineError
@@ -19,7 +20,6 @@ AnswerT = TypeVar("AnswerT")
 
 MOST_TRIES = 8
 _CONNECT_SECONDS = 10.0
-_NO_KEY = "none"  # the client wants one also where the server does not
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ class Caller:
         self._places = [
             _Place(
                 url,
-                # How often is tried again, and for how long, is ours to say.
-                openai.AsyncOpenAI(base_url=url, api_key=key or _NO_KEY, max_retries=0, timeout=timeout),
+                make_async_client(url, key, timeout),
                 Pressure(limits.most_at_once),
             )
             for url in urls
@@ -107,7 +106,7 @@ class Caller:
         failure, n_tried, begun = Passing("nothing was tried"), 0, 0.0
         while n_tried < MOST_TRIES:
             place = next((one for one in places if one.pressure.is_free), places[0])
-            async with place.pressure.passage():
+            async with place.pressure.passage(self._limits.deadline_seconds):
                 begun = begun or time.monotonic()  # waiting for the first turn is no trying
                 left = begun + self._limits.deadline_seconds - time.monotonic()
                 if left <= 0.0:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from charter.engines.http.client import make_client
 from charter.engines.http.failures import Passing, judge_failure
 from charter.engines.http.servers import Server
 from charter.errors import EngineError
 
 _SECONDS = 5.0
-_NO_KEY = "none"
 
 
 def list_models(server: Server, key: str | None, key_name: str) -> list[str]:
@@ -28,7 +28,7 @@ def _list_at(url: str, key: str | None, key_name: str) -> list[str]:
     import openai
 
     try:
-        with openai.OpenAI(base_url=url, api_key=key or _NO_KEY, max_retries=0, timeout=_SECONDS) as client:
+        with make_client(url, key, _SECONDS) as client:
             return _names(client.get("/models", cast_to=str))
     except openai.NotFoundError:
         return []

@@ -82,8 +82,10 @@ class HttpEngine:
 
     @property
     def identity(self) -> str:
-        """The model and where it is served."""
-        return canonical_json(["http", self._model, sorted(self._server.base_urls)])
+        """The model, where it is served, and in what way it is asked."""
+        able = self._able
+        way = [able.prefill, able.n_top, able.n_top_of_text]
+        return canonical_json(["http", self._model, sorted(self._server.base_urls), way])
 
     @property
     def capabilities(self) -> frozenset[Capability]:

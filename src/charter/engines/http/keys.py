@@ -12,22 +12,22 @@ from charter.errors import ModelError
 def find_key(server: Server, name: str | None = None) -> tuple[str, str | None]:
     """Find the key for a server: the variable's name, and its value where it has one.
 
-    A server that is named by its address alone gets a key only where the variable is named: whose the usual one is
-    and where it would go, nobody has said.
+    A server that is named by its address alone gets none that is meant for another: the variable is named, or it is
+    ``CHARTER_SERVER_KEY``, which is meant for such a server. The file is read where the environment has no key.
 
     Raises:
         ModelError: where there is none, and the server answers nobody without one or the variable was named.
     """
     names = (name,) if name else server.key_names
     usual = names[0]
-    if name is None and server.name == "compatible":
-        return usual, None
-    kept = _read_env_file()
-    for one in names:
-        value = (os.environ.get(one) or kept.get(one) or "").strip()
-        if value:
-            return one, _checked(one, value)
-    if name is not None or server.needs_key:
+    is_needed = name is not None or server.needs_key
+    for kept in (os.environ, _read_env_file):
+        held = kept(is_needed=is_needed) if callable(kept) else kept
+        for one in names:
+            value = held.get(one, "").strip()
+            if value:
+                return one, _checked(one, value)
+    if is_needed:
         raise ModelError(
             f"there is no key for {server.name}: set the environment variable {usual}, or put {usual}=... into a file "
             f".env in {Path.cwd()}"
@@ -41,13 +41,16 @@ def _checked(name: str, key: str) -> str:
     return key
 
 
-def _read_env_file() -> dict[str, str]:
+def _read_env_file(*, is_needed: bool) -> dict[str, str]:
+    """Read the file beside the work; one that cannot be read matters where a key is needed."""
     from dotenv import dotenv_values
 
     try:
         # As it is written: a key may hold what looks like a variable.
         found = dotenv_values(".env", interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
+        if not is_needed:
+            return {}
         raise ModelError(
             f"{Path.cwd() / '.env'} cannot be read ({error}); it should hold lines of NAME=value"
         ) from error

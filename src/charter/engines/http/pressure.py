@@ -14,6 +14,7 @@ _FIRST = 8.0
 #: refusals, as every server has them, do not bring the calls to a stand, and a server at its limit refuses few.
 _GAIN, _LOSS = 0.5, 2.0
 _REMEMBERED = 16
+_LONGEST_HOLD = 60.0  # seconds
 
 
 class Pressure:
@@ -50,11 +51,15 @@ class Pressure:
         return 2 * self._ends.count("answered") > len(self._ends)
 
     @contextlib.asynccontextmanager
-    async def passage(self) -> AsyncIterator[None]:
-        """Wait until a call may begin, and count it until the context ends."""
+    async def passage(self, most_seconds: float = _LONGEST_HOLD) -> AsyncIterator[None]:
+        """Wait until a call may begin, and count it until the context ends.
+
+        Args:
+            most_seconds: how long a server's wish for a pause is heeded.
+        """
         await self._enter()
         try:
-            wait = self._held_until - time.monotonic()
+            wait = min(self._held_until - time.monotonic(), most_seconds)
             if wait > 0:
                 await asyncio.sleep(wait)
             yield
@@ -78,7 +83,8 @@ class Pressure:
         self._limit = max(self._limit - _LOSS, 1.0)
         # One refusal is the call's own; where most are refused the server means everybody.
         if wait is not None and 2 * self._ends.count("refused") > _REMEMBERED:
-            self._held_until = max(self._held_until, time.monotonic() + wait)
+            # Who asks for an hour is asked again after a minute: it may be back, and each call has its own end.
+            self._held_until = max(self._held_until, time.monotonic() + min(wait, _LONGEST_HOLD))
 
     async def _enter(self) -> None:
         if self.n_running < self.limit and not self._waiting:

@@ -44,7 +44,7 @@ class Server:
     keeps_connections: bool = True
 
 
-_ANY = Server("compatible")
+_ANY = Server("compatible", key_names=("CHARTER_SERVER_KEY",))
 _KNOWN = (
     Server(
         "openai",
@@ -113,7 +113,7 @@ def _checked(url: str) -> str:
     if any(sign in url for sign in "@?#"):
         raise ModelError(
             "the address of a server holds a name, a password or a query (@, ? or #), which would be written into the "
-            "run; give the plain address, and put the key into an environment variable (api_key_env)"
+            "run; give the plain address, and put the key into an environment variable (key_name)"
         )
     try:
         parts = urlsplit(url)
