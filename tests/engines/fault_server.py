@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 Fault = Literal[
     "429",
@@ -36,23 +36,7 @@ Fault = Literal[
     "nan",
     "other model",
 ]
-FAULTS: tuple[Fault, ...] = (
-    "429",
-    "429 with seconds",
-    "429 with milliseconds",
-    "500",
-    "502",
-    "503",
-    "reset",
-    "hang",
-    "truncated",
-    "cut off",
-    "html",
-    "no choices",
-    "no text",
-    "nan",
-    "other model",
-)
+FAULTS: tuple[Fault, ...] = get_args(Fault)
 PAGE = "<html><body>502 Bad Gateway, your key was {key}</body></html>"
 WORDS = ("harbour", "lamp", "chain", "boat", "letter", "question", "answer", "river", "stone", "window")
 
