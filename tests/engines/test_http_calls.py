@@ -13,7 +13,7 @@ from charter.engines.http.answers import read_answer, read_completion
 from charter.engines.http.bodies import Abilities, Body
 from charter.engines.http.calls import MOST_TRIES, Caller, Limits
 from charter.errors import EngineError, ModelError
-from engines.fault_server import FaultServer, Manners
+from engines.fault_server import Fault, FaultServer, Manners
 
 FoundT = TypeVar("FoundT")
 
@@ -229,6 +229,18 @@ def test_no_more_calls_are_under_way_than_allowed() -> None:
         _with_caller([server.url], use, Limits(most_at_once=12))
     assert server.seen.most_in_flight == 12
     assert server.seen.n_calls == 100
+
+
+@pytest.mark.parametrize(("fault", "lowers"), [("reset", False), ("html", False), ("500", False), ("503", True)])
+def test_only_what_asks_for_fewer_calls_lowers_their_number(fault: Fault, lowers: bool) -> None:
+    """Lost connections and malformed answers have nothing to do with how many calls there are."""
+    with FaultServer(Manners(share=1.0, faults=(fault,))) as server:
+
+        async def use(caller: Caller) -> int:
+            await _put("x")(caller)
+            return caller._places[0].pressure.limit
+
+        assert (_with_caller([server.url], use) < 8) is lowers
 
 
 def test_a_bug_in_reading_is_raised_as_it_is() -> None:
