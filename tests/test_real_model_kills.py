@@ -191,7 +191,7 @@ def test_a_run_killed_three_times_ends_as_if_it_never_was(tmp_path: Path, finish
     assert stages_done(run) == ("prompts",)
     assert [stage for stage, *_ in journal_rows(run)] == ["revise", "revise"]
 
-    killed = strike(tmp_path, "sft", "step", 4, signal.SIGKILL)
+    killed = strike(tmp_path, "sft", "step", 3, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert "revise: 5/5, 2 of them before" in killed.stderr
     assert stages_done(run) == ("prompts", "revise")

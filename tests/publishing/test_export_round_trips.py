@@ -79,9 +79,9 @@ def told(trace: Trace) -> tuple[Any, ...]:
 
 
 def kept_traces(traces: Sequence[Trace], layout: str) -> set[tuple[Any, ...]]:
-    """Say which traces must come back."""
+    """Say which traces must come back: of those that can be read those with a question and a revision."""
     able = [one for one in traces if one.rounds and (layout not in TEXT_LAYOUTS or is_readable(one.prompt.turns))]
-    return {told(one) for one in able if one.prompt.turns[-1].content.strip()}
+    return {told(one) for one in able if one.prompt.turns[-1].content.strip() and one.rounds[-1].revision.strip()}
 
 
 def kept_pairs(rows: Sequence[Preference], layout: str) -> set[tuple[Any, ...]]:
