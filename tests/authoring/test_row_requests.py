@@ -15,7 +15,7 @@ from charter.authoring.helpful import HelpfulWriting, helpful_request
 from charter.authoring.passages import Passage
 from charter.authoring.red_team import RedTeamWriting, make_writing, red_team_request
 from charter.authoring.structured import Asked, Asking, LayoutName, ask_for_rows, repair_request, rows_request
-from charter.engines.base import Completion, CompletionRequest
+from charter.engines.base import Capability, Completion, CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from method_examples import WithoutTemplate, run, shown
 
@@ -178,3 +178,27 @@ def test_an_answer_at_the_token_limit_is_known_to_be_cut() -> None:
     engine = Cutting(lambda _: rows_json(1)[:-20], script="cut")
     answered = run(ask_for_rows(engine, CASES["red team, json"][0], Asking(), "row"))
     assert answered.lost == {"cut at the token limit": 2}
+
+
+class HoldsSchema(ScriptedEngine):
+    """A writer that is held to schemas."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What it can do."""
+        return super().capabilities | {"schema"}
+
+
+def test_a_writer_that_holds_to_a_schema_is_given_one() -> None:
+    """JSON rows alone, with the fields and nothing else; a repair keeps it, and no other engine sees any."""
+    asked, _ = CASES["helpful"]
+    request = rows_request(HoldsSchema(), asked, Asking(), 7)
+    schema = json.loads(request.json_schema or "")
+    row_schema = schema["properties"]["rows"]["items"]
+    assert list(row_schema["properties"]) == row_schema["required"] == [one.name for one in asked.fields]
+    assert repair_request(request, asked, Asking(), "x", ["y"], 8).json_schema == request.json_schema
+    plain = rows_request(ScriptedEngine(), asked, Asking(), 7)
+    assert plain.json_schema is None
+    assert plain.messages == request.messages
+    assert plain.key("e") != request.key("e")
+    assert rows_request(HoldsSchema(), asked, Asking(form="labelled", layout="chat"), 7).json_schema is None

@@ -211,6 +211,7 @@ class EngineContract:
             "score": score(engine, QUESTIONS[0], " first"),
             "chat": CompletionRequest.model_validate(chat),
             "text": CompletionRequest(text=QUESTIONS[0]),
+            "schema": draw(engine, seed=0).model_copy(update={"json_schema": '{"type": "object"}'}),
         }
         for capability, request in asked.items():
             if capability not in engine.capabilities:

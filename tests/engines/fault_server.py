@@ -62,6 +62,7 @@ class Manners:
         repeats_prefill: whether answers begin with it.
         n_top: the most likeliest tokens that it tells; 0 passes over the wish, and -1 refuses it.
         reads_text: whether it has the older completions.
+        holds_schema: whether it writes what a schema asks for, or passes over it.
         lists_models: whether it has a list of models.
         n_cached: tokens of each prompt that it says it had.
         wait: seconds that it asks for where it asks for some, or fewer.
@@ -83,6 +84,7 @@ class Manners:
     repeats_prefill: bool = False
     n_top: int = 20
     reads_text: bool = True
+    holds_schema: bool = False
     lists_models: bool = True
     n_cached: int = 0
     wait: float = 1.0
@@ -296,6 +298,9 @@ class FaultServer:
         words = list(_words(asked.name))[:n_most]
         choice: dict[str, Any] = {"index": 0, "finish_reason": "length" if len(words) == n_most else "stop"}
         text = f"{prefill if self.manners.repeats_prefill else ''}{' '.join(words)}"
+        if self.manners.holds_schema and "response_format" in body:
+            schema = body["response_format"]["json_schema"]["schema"]
+            text, choice["finish_reason"] = json.dumps(_of_schema(schema, words)), "stop"
         choice |= {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
         if n_top and self.manners.n_top:
             choice["logprobs"] = _logprobs(asked.name, n_top, is_chat=is_chat)
@@ -332,6 +337,16 @@ async def _send(
 
 def _error(message: str, code: str = "") -> str:
     return json.dumps({"error": {"message": message, "code": code or None}})
+
+
+def _of_schema(schema: Mapping[str, Any], words: list[str]) -> Any:
+    """Make a value as a schema wants it, of as few kinds as tests ask for."""
+    match schema["type"]:
+        case "object":
+            return {name: _of_schema(inner, [*words, name]) for name, inner in schema["properties"].items()}
+        case "array":
+            return [_of_schema(schema["items"], [*words, str(number)]) for number in range(2)]
+    return schema.get("enum", [" ".join(words)])[0]
 
 
 def _count(text: str) -> int:

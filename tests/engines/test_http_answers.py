@@ -398,5 +398,5 @@ def test_a_verdict_in_which_no_letter_was_seen_is_none(*, anywhere: bool) -> Non
     assert choice.mass == 0.0
     top.append({"token": "A", "logprob": math.log(0.3)})
     choice = read_choice(answer, ("A", "B"), anywhere=anywhere)
-    assert choice.mass == pytest.approx(0.3)
+    assert choice.mass == pytest.approx(0.3 if anywhere else 0.35, abs=2e-3), "the least of those told is 0.05"
     assert choice.logprobs[0] > choice.logprobs[1]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -256,3 +258,17 @@ def test_no_server_is_said_before_anything_is_begun(make: Callable[[], HttpEngin
     """A wrong address needs no connection to be found."""
     with pytest.raises(ModelError, match="expected one of openai"):
         make()
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_whether_a_server_holds_to_a_schema_is_found_out(*, holds: bool) -> None:
+    """One that passes over it writes prose, and is not asked that way again."""
+    schema = {"type": "object", "properties": {"rows": {"type": "array", "items": {"type": "string"}}}}
+    request = CompletionRequest(messages=(Message(role="user", content="x"),), json_schema=json.dumps(schema))
+    with FaultServer(Manners(holds_schema=holds)) as server, closing(HttpEngine("stub", server.url)) as engine:
+        assert ("schema" in engine.capabilities) == holds
+        if holds:
+            assert len(json.loads(asyncio.run(engine.complete(request)).text)["rows"]) == 2
+        else:
+            with pytest.raises(CapabilityError):
+                asyncio.run(engine.complete(request))

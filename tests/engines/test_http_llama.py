@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -47,7 +48,27 @@ def test_what_it_does_is_found_out(engine: HttpEngine) -> None:
     found = engine.abilities
     assert (found.prefill, found.repeats_prefill) == ("last message", True)
     assert (found.n_top, found.reads_text, found.n_top_of_text) == (100, True, 100)
-    assert engine.capabilities == {"complete", "chat", "choose", "text"}
+    assert engine.capabilities == {"complete", "chat", "choose", "text", "schema"}
+
+
+def test_answers_are_held_to_a_schema(engine: HttpEngine) -> None:
+    """Even a model that knows no JSON writes what the schema asks for."""
+    schema = {
+        "type": "object",
+        "properties": {"side": {"type": "string", "enum": ["left", "right"]}},
+        "required": ["side"],
+        "additionalProperties": False,
+    }
+    requests = [
+        CompletionRequest(
+            messages=_messages("Which side?"),
+            sampling=Sampling(max_tokens=64, seed=seed),
+            json_schema=json.dumps(schema),
+        )
+        for seed in range(4)
+    ]
+    for answer in ask(engine, requests):
+        assert json.loads(answer.text)["side"] in {"left", "right"}
 
 
 @pytest.mark.parametrize("prefill", ["", "(", "The better one is "])

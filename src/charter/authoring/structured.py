@@ -19,7 +19,7 @@ from typing import Any, Literal
 from charter.authoring.answers import TOO_FEW, AnswerRows, FormName, TextField, count_reasons, read_rows
 from charter.engines.base import CompletionRequest, Engine, Sampling
 from charter.records import Message
-from charter.seeds import derive_seed
+from charter.seeds import canonical_json, derive_seed
 
 LayoutName = Literal["auto", "chat", "text"]
 Check = Callable[[Mapping[str, str]], "str | None"]
@@ -167,7 +167,10 @@ def rows_request(engine: Engine, asked: Asked, asking: Asking, seed: int) -> Com
         )
     shared_turns, question = _as_turns(asked, asking.form)
     return CompletionRequest(
-        messages=(*shared_turns, Message(role="user", content=question)), sampling=sampling, n_shared=len(shared_turns)
+        messages=(*shared_turns, Message(role="user", content=question)),
+        sampling=sampling,
+        n_shared=len(shared_turns),
+        json_schema=_rows_schema(asked) if asking.form == "json" and "schema" in engine.capabilities else None,
     )
 
 
@@ -183,12 +186,32 @@ def repair_request(  # noqa: PLR0917 - in the order of what happened
         complaint = f"{complaint} {_form_in_words(asked, asking.form)}"
         turns = (Message(role="assistant", content=shown), Message(role="user", content=complaint))
         return CompletionRequest(
-            messages=(*request.messages, *turns), sampling=sampling, n_shared=len(request.messages)
+            messages=(*request.messages, *turns),
+            sampling=sampling,
+            n_shared=len(request.messages),
+            json_schema=request.json_schema,
         )
     before = request.text or ""
     again = f"{asked.about}\n{_begun(asked)}" if asking.form == "labelled" else "The JSON array:\n"
     text = f"{before}{shown}\n\n{_EXAMPLE_END}\n\n{complaint}\n\n{again}"
     return CompletionRequest(text=text, sampling=sampling, n_shared=len(before))
+
+
+def _rows_schema(asked: Asked) -> str:
+    """Write the schema of the rows. An object stands around them: some servers take no array by itself."""
+    row = {
+        "type": "object",
+        "properties": {one.name: {"type": "string"} for one in asked.fields},
+        "required": [one.name for one in asked.fields],
+        "additionalProperties": False,
+    }
+    whole = {
+        "type": "object",
+        "properties": {"rows": {"type": "array", "items": row}},
+        "required": ["rows"],
+        "additionalProperties": False,
+    }
+    return canonical_json(whole)
 
 
 def _reads_text(engine: Engine, asking: Asking) -> bool:

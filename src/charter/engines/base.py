@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from charter.records import Message, Record
 from charter.seeds import canonical_json, digest_text
 
-Capability = Literal["complete", "choose", "score", "chat", "text"]
+Capability = Literal["complete", "choose", "score", "chat", "text", "schema"]
 Finish = Literal["stop", "length"]
 
 
@@ -51,6 +51,8 @@ class Request(Record):
     def key(self, engine: str) -> str:
         """Identify this request put to one engine: a hash that excludes every hint (DESIGN: identity)."""
         fields = self.model_dump(mode="json", exclude={"n_shared", "messages"}) | {"messages": None}
+        if fields.get("json_schema", "") is None:  # what is not asked for has no part in it
+            del fields["json_schema"]
         written = canonical_json([type(self).__name__, engine, fields])
         if self.messages is not None:
             messages = ",".join([_message_json(turn.role, turn.content) for turn in self.messages])
@@ -66,9 +68,10 @@ def _message_json(role: str, content: str) -> str:
 
 
 class CompletionRequest(Request):
-    """Ask for text."""
+    """Ask for text; with ``json_schema`` (a schema, as text) for JSON that satisfies it (capability ``schema``)."""
 
     sampling: Sampling = Sampling()
+    json_schema: str | None = None
 
 
 class ChoiceRequest(Request):

@@ -24,7 +24,7 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
-from charter.errors import EngineError
+from charter.errors import CapabilityError, EngineError
 from charter.seeds import canonical_json, digest
 
 _WORD = re.compile(r"\S+")
@@ -115,6 +115,8 @@ class ScriptedEngine:
     async def complete(self, request: CompletionRequest) -> Completion:
         """Write the scripted text, cut at ``max_tokens`` words and before the first stop string."""
         async with self._call("complete"):
+            if request.json_schema is not None:
+                raise CapabilityError("a script is held to no schema; ask it without")
             text = self._reply(request) if self._reply is not None else draw_prose(_text_seed(self.identity, request))
             cut, is_cut = _first_words(text, request.sampling.max_tokens)
             ends = [found for stop in request.sampling.stop if (found := cut.find(stop)) >= 0]

@@ -72,9 +72,9 @@ def read_choice(answer: dict[str, Any], options: Sequence[str], *, anywhere: boo
     """Read the options' log-probabilities at the first token.
 
     An option that is not among the likeliest tokens gets the most that it can have: as much as the least of these, and
-    as is left. The mass is of those that were seen: without any it is 0, and a verdict that nothing is known of. Where
-    the letters were asked for in words (``anywhere``), what surrounds one does not count, and an option may have all
-    that is left: it has many spellings.
+    as is left. Where none was seen the mass is 0: nothing is known. Where the letters were asked for in words
+    (``anywhere``), what surrounds one does not count, and an option may have all that is left, for it has many
+    spellings; that is no part of the mass.
 
     Raises:
         MalformedAnswerError: where there are no log-probabilities, or some that are none.
@@ -94,7 +94,9 @@ def read_choice(answer: dict[str, Any], options: Sequence[str], *, anywhere: boo
     if seen > 1.0 + _SLACK:
         _refuse("the options' probabilities add up to more than 1", seen)
     logprobs = tuple(min(bound if value is None else value, 0.0) for value in found)
-    return Choice(logprobs=logprobs, mass=min(seen, 1.0), n_prompt_tokens=count_tokens(answer)[0])
+    # A bound below every token that was told is next to nothing; one of all that is left may be all there is.
+    mass = math.fsum(map(math.exp, logprobs)) if seen and not anywhere else seen
+    return Choice(logprobs=logprobs, mass=min(mass, 1.0), n_prompt_tokens=count_tokens(answer)[0])
 
 
 def tells_likeliest(answer: dict[str, Any]) -> bool:

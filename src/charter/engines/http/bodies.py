@@ -30,6 +30,7 @@ class Abilities:
         n_top: the likeliest tokens that it tells with a chat's answer; 0 where it tells none.
         reads_text: whether it reads raw text.
         n_top_of_text: the likeliest tokens that it tells there.
+        holds_schema: whether it holds a chat's answer to a JSON schema.
         served: the names by which it may call the model in its answers; empty where any is taken.
     """
 
@@ -39,6 +40,7 @@ class Abilities:
     reads_text: bool = False
     n_top_of_text: int = 0
     served: frozenset[str] = frozenset()
+    holds_schema: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,13 @@ class Body:
 
 def completion_body(request: CompletionRequest, model: str, server: Server, able: Abilities) -> Body:
     """Ask for a text."""
-    return _body(request, model, server, able, _drawn(request.sampling, server))
+    asked = _drawn(request.sampling, server)
+    if request.json_schema is not None:
+        if not able.holds_schema or request.messages is None:
+            raise CapabilityError("this server holds no text to a schema; ask it without")
+        held = {"name": "answer", "strict": True, "schema": json.loads(request.json_schema)}
+        asked["response_format"] = {"type": "json_schema", "json_schema": held}
+    return _body(request, model, server, able, asked)
 
 
 def choice_body(request: ChoiceRequest, model: str, server: Server, able: Abilities) -> Body:

@@ -95,6 +95,8 @@ class HttpEngine:
             found.add("choose")
         if self._able.reads_text:
             found.add("text")
+        if self._able.holds_schema:
+            found.add("schema")
         return frozenset(found)
 
     @property

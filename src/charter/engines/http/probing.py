@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -17,6 +18,13 @@ from charter.records import Message
 
 _FoundT = TypeVar("_FoundT")
 
+_SCHEMA = {
+    "type": "object",
+    "properties": {"first": {"type": "string", "enum": ["A", "B"]}},
+    "required": ["first"],
+    "additionalProperties": False,
+}
+_SCHEMA_TOKENS = 48  # what the object takes, with room for white space
 _QUESTION = (Message(role="user", content="Which letter comes first, A or B?"),)
 _BEGINNING = "Of the two letters the first is ("
 _MOST_EXTRA = 1  # tokens between prompt and answer: two texts may split otherwise where they meet
@@ -72,6 +80,7 @@ async def probe(caller: Caller, model: str, server: Server) -> tuple[Server, Abi
     asked = _Probe(caller, model, server, met[0][0])
     able = await _probe_prefill(asked, Abilities(served=named | {model} if named else named), met[0][1].n_prompt)
     able = replace(able, n_top=await _count_top(asked, ChoiceRequest(messages=_QUESTION, prefill="("), able))
+    able = replace(able, holds_schema=await _holds_schema(asked, able))
     return server, await _probe_text(asked, able)
 
 
@@ -137,6 +146,19 @@ async def _probe_text(asked: _Probe, able: Abilities) -> Abilities:
         return able
     request = ChoiceRequest(text="A, B, C,", options=(" D", " E"))
     return replace(reads, n_top_of_text=await _count_top(asked, request, reads))
+
+
+async def _holds_schema(asked: _Probe, able: Abilities) -> bool:
+    """Ask for JSON, of which the question says nothing, and see whether it comes."""
+    drawn = Sampling(max_tokens=_SCHEMA_TOKENS, temperature=0.0)
+    request = CompletionRequest(messages=_QUESTION, sampling=drawn, json_schema=json.dumps(_SCHEMA))
+    body = completion_body(request, asked.model, asked.server, replace(able, holds_schema=True))
+    try:
+        answer = await asked.put(body, lambda text: read_completion(read_answer(text, able)).text)
+        found = json.loads(answer)
+    except (*_REFUSED, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("first") in {"A", "B"}
 
 
 async def _count_top(asked: _Probe, request: ChoiceRequest, able: Abilities) -> int:

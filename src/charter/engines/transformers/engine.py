@@ -26,7 +26,7 @@ from charter.engines.transformers.rendering import Rendered, Renderer
 from charter.engines.transformers.scheduler import Limits, PrefixStatistics, Scheduler
 from charter.engines.transformers.stopping import Stopping
 from charter.engines.weights import ModelFolder, resolve_model
-from charter.errors import EngineError
+from charter.errors import CapabilityError, EngineError
 
 
 class TransformersEngine:
@@ -101,6 +101,8 @@ class TransformersEngine:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Draw a text."""
+        if request.json_schema is not None:
+            raise CapabilityError("this engine holds no text to a schema; ask it without, or a server that does")
         rendered = self._render(request, 1)
         room = self.n_context - len(rendered.ids)
         job = Drawing(
