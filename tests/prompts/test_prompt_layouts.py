@@ -463,6 +463,7 @@ def test_a_request_about_something_else_is_a_prompt() -> None:
     """The method's instructions are about the assistant's response; a person's may be about another one."""
     assert is_instruction("Rewrite the initial response so that it is kind.")
     assert is_instruction("Critique the response provided.")
+    assert is_instruction("Critique the following response from an LLM to the prompt: 'How so?'")
     assert not is_instruction("Rewrite this customer service response so that it is rude.")
 
 
