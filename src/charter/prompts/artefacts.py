@@ -15,7 +15,8 @@ _QUOTES = str.maketrans(dict.fromkeys('\u2018\u2019\u201c\u201d"`', "'"))
 _REQUEST = re.compile(
     r"(?:critique|revision) ?request:"
     r"|(?:critique|criticise|criticize|revise|rewrite) (?:the|this|your|that) "
-    r"(?:(?:initial|original|first|last|previous|following|provided|given|above|assistant's|model's|ai's|llm's) ){0,2}response\b"
+    r"(?:(?:initial|original|first|last|previous|following|provided|given|above|assistant's|model's|ai's|llm's) )"
+    r"{0,2}response\b"
     r"|identify (?:the )?specific ways in which\b[^.:]{0,60}\bresponse\b"
     r"|the response (?:from|of) an? (?:llm|ai|model|assistant|language model)\b"
 )
