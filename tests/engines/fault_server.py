@@ -56,6 +56,7 @@ class Manners:
         owner: what it calls itself.
         key: the only one that it takes; None takes all.
         refusal: a status that it answers every call with from ``refuses_from`` on.
+        location: where it sends callers with that.
         prefill: what it does with a last message of the assistant's: goes on with it, does so where it is asked in
             words, ends the turn, drops it, or refuses it.
         n_frame: tokens around each turn.
@@ -79,6 +80,7 @@ class Manners:
     key: str | None = None
     refusal: int = 0
     refuses_from: int = 0
+    location: str = ""
     prefill: Literal["goes on", "asked", "ends", "drops", "refuses"] = "goes on"
     n_frame: int = 4
     repeats_prefill: bool = False
@@ -189,7 +191,9 @@ class FaultServer:
             return await _send(writer, 401, _error(f"Incorrect API key provided: {asked.key}", "invalid_api_key"))
         if self.manners.refusal and self.seen.n_calls > self.manners.refuses_from:
             self.seen.first_refused = min(self.seen.first_refused, time.monotonic())
-            return await _send(writer, self.manners.refusal, _error(f"no, not with {asked.key}", "refused"))
+            elsewhere = {"Location": f"{self.manners.location}{asked.path}"} if self.manners.location else None
+            said = _error(f"no, not with {asked.key}", "refused")
+            return await _send(writer, self.manners.refusal, said, elsewhere)
         body = json.loads(asked.body) if asked.body else {}
         self.seen.bodies.append(body)
         fault = self._fault(asked.name, body)

@@ -207,6 +207,17 @@ def test_what_every_call_would_meet_is_raised_at_once(status: int) -> None:
     assert raised.value.__suppress_context__
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_who_is_sent_elsewhere_does_not_go(status: int) -> None:
+    """Neither the key nor a prompt goes to a place that nobody named; the message says to name it."""
+    with FaultServer() as other:
+        sending = Manners(refusal=status, location=other.url.removesuffix("/v1"))
+        with FaultServer(sending) as server, pytest.raises(ModelError, match="sends calls elsewhere") as raised:
+            _with_caller([server.url], _put("x"), key=KEY)
+    assert other.seen.n_calls == 0
+    assert KEY not in str(raised.value)
+
+
 def test_without_a_key_no_variables_key_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client's own habits of reading the environment send nothing anywhere: no key, no name, no header."""
     for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID"):

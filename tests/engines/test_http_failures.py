@@ -59,7 +59,7 @@ def test_what_is_the_requests_own_fault_fails_its_row(status: int) -> None:
         (403, "ask the server's owner for access to the model, or take another key (SOME_KEY)"),
         (404, "check the model's name and the server's address, which mostly ends in /v1"),
         (405, "does not do what was asked"),
-        (307, "does not do what was asked"),
+        (307, "sends calls elsewhere"),
         (501, "does not do what was asked"),
     ],
 )

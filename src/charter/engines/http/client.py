@@ -1,6 +1,7 @@
 """Clients that send what a call needs and nothing else: the library would add what it finds in the environment.
 
-That may be another key, or the name of an organisation, meant for one server and sent to any.
+That may be another key, or the name of an organisation, meant for one server and sent to any. Nor do they go where
+a server sends them: nobody has named that place, and key and prompts would go along.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def make_client(url: str, key: str | None, timeout: Any) -> Any:
     def strip(request: Any) -> None:
         _strip(request, key)
 
-    http = openai.DefaultHttpxClient(event_hooks={"request": [strip]})
+    http = openai.DefaultHttpxClient(event_hooks={"request": [strip]}, follow_redirects=False)
     return openai.OpenAI(base_url=url, api_key=key or _NO_KEY, max_retries=0, timeout=timeout, http_client=http)
 
 
@@ -40,7 +41,7 @@ def make_async_client(url: str, key: str | None, timeout: Any) -> Any:
     async def strip(request: Any) -> None:
         _strip(request, key)
 
-    http = openai.DefaultAsyncHttpxClient(event_hooks={"request": [strip]})
+    http = openai.DefaultAsyncHttpxClient(event_hooks={"request": [strip]}, follow_redirects=False)
     return openai.AsyncOpenAI(base_url=url, api_key=key or _NO_KEY, max_retries=0, timeout=timeout, http_client=http)
 
 

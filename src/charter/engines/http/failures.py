@@ -22,6 +22,10 @@ _REMEDIES: Mapping[int, str] = {
     401: "the server does not know the key: set {key} (in the environment or in .env) to one that it takes",
     402: "the account has no money left: the server wants to be paid before it goes on",
     403: "the key may not do this: ask the server's owner for access to the model, or take another key ({key})",
+    **dict.fromkeys(
+        (301, 302, 303, 307, 308),
+        "the server sends calls elsewhere, where neither key nor prompts should go unasked: name the address itself",
+    ),
     404: "nothing is there: check the model's name and the server's address, which mostly ends in /v1",
 }
 _LONGEST_TOLD = 300  # characters of what a server says
