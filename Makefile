@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# vLLM wants other versions than training: tests of it have an environment of their own.
+VLLM_VENV ?= .venv-vllm
+VLLM_INSTALLED := $(VLLM_VENV)/.installed
 
-.PHONY: demo smoke test lint types docs fast install clean
+.PHONY: demo smoke test vllm lint types docs fast install clean
 
 demo: install  ## the whole method on a 135M model (a quarter of an hour on 2 cores)
 	$(BIN)/charter run recipes/smollm2-135m.yaml
@@ -16,6 +19,12 @@ smoke: install  ## the same in small (a minute and a half)
 test: lint types  ## everything that continuous integration holds
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile
 	$(MAKE) docs
+	$(MAKE) vllm
+
+# Its imports warn of much, and it leaves sockets open at its end: neither is ours to mend.
+vllm: install $(VLLM_INSTALLED)  ## tests of vLLM itself
+	$(VLLM_VENV)/bin/python -m pytest -p no:unraisableexception -W ignore tests/engines/test_vllm_contract.py
+	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest tests/cli/test_vllm_runs.py
 
 fast: install  ## tests that need no model (seconds)
 	$(BIN)/python -m pytest -m "not model and not slow"
@@ -36,5 +45,9 @@ $(INSTALLED): pyproject.toml constraints.txt scripts/install.sh
 	sh scripts/install.sh $(PYTHON) $(VENV)
 	touch $@
 
+$(VLLM_INSTALLED): constraints-vllm.txt scripts/install-vllm.sh
+	sh scripts/install-vllm.sh $(PYTHON) $(VLLM_VENV)
+	touch $@
+
 clean:
-	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,10 +14,9 @@ import torch
 from benchmarks.limits import Machine, ModelSize, least_seconds, measure_machine, size_of
 from benchmarks.measuring import Sample
 from charter.engines.base import CompletionRequest, Sampling
-from charter.engines.devices import choose_device
+from charter.engines.devices import choose_device, choose_dtype
 from charter.engines.quiet import quiet_libraries
 from charter.engines.transformers import TransformersEngine
-from charter.engines.transformers.loading import choose_dtype
 from charter.engines.weights import ModelFolder, resolve_model
 
 

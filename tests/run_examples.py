@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from charter.engines.base import Engine
+from charter.engines.pool import ModelSpec, Pool
 from charter.pipeline import run_stages
 from charter.recipe import Recipe, load_recipe
 from charter.runs.folder import open_run
@@ -36,6 +40,11 @@ def small_run(folder: Path, stages: Sequence[str], *overrides: str, again: str |
     with open_run(recipe, folder / "run", recipe_text=RECIPE) as run:
         run_stages(run, stages, again=again)
     return folder / "run"
+
+
+def make_engines(monkeypatch: pytest.MonkeyPatch, make: Callable[[ModelSpec], Engine]) -> None:
+    """Let runs make the engine of each model by a function of the test's own."""
+    monkeypatch.setattr(Pool, "_load", lambda _, spec: make(spec))
 
 
 def table_bytes(run: Path) -> dict[str, bytes]:

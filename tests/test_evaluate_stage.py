@@ -12,7 +12,7 @@ from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError
 from charter.files.tables import read_table
 from charter.records import Comparison, Prompt, Reading, Response
-from run_examples import small_run
+from run_examples import make_engines, small_run
 
 BEFORE = ["prompts", "revise", "sft", "pairs", "label", "dpo"]
 
@@ -31,7 +31,7 @@ def test_failed_rows_are_failed_in_the_summary(tmp_path: Path, monkeypatch: pyte
             raise EngineError("the server is away")
         return "An answer of some words."
 
-    monkeypatch.setattr("charter.engines.pool._load", lambda spec, *_: ScriptedEngine(reply, script=spec.name))
+    make_engines(monkeypatch, lambda spec: ScriptedEngine(reply, script=spec.name))
     small_run(tmp_path, ["evaluate"])
     found = _summary(run)
     assert found["failed"] == {f"respond/{model}: the server is away": 1 for model in ("base", "sft", "dpo")}
@@ -43,9 +43,7 @@ def test_failed_rows_are_failed_in_the_summary(tmp_path: Path, monkeypatch: pyte
 def test_unreadable_comparisons_are_filtered_in_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison without a verdict stays in its table, and is no row done."""
     run = small_run(tmp_path, BEFORE)
-    monkeypatch.setattr(
-        "charter.engines.pool._load", lambda spec, *_: ScriptedEngine(script=spec.name, option_mass=0.1)
-    )
+    make_engines(monkeypatch, lambda spec: ScriptedEngine(script=spec.name, option_mass=0.1))
     small_run(tmp_path, ["evaluate"])
     found = _summary(run)
     rows = read_table(run / "data/comparisons.parquet", Comparison)
@@ -71,13 +69,13 @@ def test_models_are_loaded_one_at_a_time(tmp_path: Path, monkeypatch: pytest.Mon
             super().close()
             there.remove(self.identity)
 
-    def load(spec: ModelSpec, *_: object) -> Engine:
+    def load(spec: ModelSpec) -> Engine:
         engine = Counted(script=spec.name)
         there.append(engine.identity)
         loaded.append((spec.name, len(there)))
         return engine
 
-    monkeypatch.setattr("charter.engines.pool._load", load)
+    make_engines(monkeypatch, load)
     small_run(tmp_path, ["evaluate"], "evaluate.judge_reading=true")
     assert loaded == [("small", 1), ("small+sft", 1), ("small+dpo", 1), ("small", 1)]
     assert there == []

@@ -7,7 +7,6 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,66 +15,13 @@ import pytest
 
 from charter.engines.scripted import ScriptedEngine
 from charter.stages import STAGES
+from killed_processes import killed_child
 from run_examples import journal_rows, small_run, summaries, table_bytes
 
 WHOLE = tuple(STAGES)
 PHASES = ("opening", *WHOLE, "closing")
 
-# Every engine call, commit and write is a moment; at the n-th the process is killed. 0 lists them, each by its phase.
-KILLED = """
-import json, math, os, signal, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[3])
-
-from charter import pipeline, store
-from charter.engines.scripted import ScriptedEngine
-from run_examples import small_run
-
-moments, phase = [], "opening"
-last = int(sys.argv[2])
-
-def moment():
-    moments.append(phase)
-    if len(moments) == last:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-def around(owner, name, is_async=False):
-    inner = getattr(owner, name)
-    async def answers(*arguments):
-        moment()
-        return await inner(*arguments)
-    def does(*arguments):
-        moment()
-        result = inner(*arguments)
-        moment()
-        return result
-    setattr(owner, name, answers if is_async else does)
-
-for call in ("complete", "choose", "score"):
-    around(ScriptedEngine, call, is_async=True)
-around(store.Journal, "_commit")
-around(os, "fsync")
-store._MAX_PENDING = 5
-store._MAX_PENDING_SECONDS = math.inf  # a moment is the same one however busy the machine is
-
-do, close = pipeline._do, store.Journal.close
-
-def does(run, name):
-    global phase
-    phase = name
-    do(run, name)
-
-def closes(journal):
-    global phase
-    phase = "closing"
-    moment()
-    close(journal)
-    moment()
-
-pipeline._do, store.Journal.close = does, closes
-small_run(Path(sys.argv[1]), sys.argv[4:])
-print(json.dumps(moments))
-"""
+RUNS = "from run_examples import small_run; small_run(Path(sys.argv[1]), sys.argv[4:])"
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +60,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def _child(folder: Path, last: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", KILLED, str(folder), str(last), str(Path(__file__).parent), *WHOLE]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return killed_child(RUNS, folder, last, *WHOLE)
 
 
 def _n_completions(folder: Path) -> int:

@@ -11,9 +11,8 @@ from charter.cli.life_view import view_life
 from charter.errors import JournalError, RunError
 from charter.files.tables import read_table
 from charter.lookup import _owners, _Tables, find_row
-from charter.pipeline import FORGOTTEN
 from charter.records import Comparison, Pair, Preference, Prompt, Reading, Response, SftRow, Trace
-from charter.store import Journal, Outcome, Status
+from charter.store import FORGOTTEN, Journal, Outcome, Status
 from run_examples import small_run
 
 TABLES = {

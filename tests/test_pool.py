@@ -10,6 +10,7 @@ import pytest
 from charter.engines.base import ChoiceRequest, Completion, CompletionRequest, Engine
 from charter.engines.cache import DictMemory
 from charter.engines.pool import ModelSpec, Pool
+from charter.engines.weights import ModelFolder
 from charter.errors import EngineError, ModelError
 from method_examples import PROMPT
 
@@ -140,7 +141,7 @@ def test_a_model_is_named_once_it_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ZeroDivisionError):
         pool.engine("policy")
     assert told == []
-    monkeypatch.setattr("charter.engines.pool.resolve_model", lambda name, **_: Path(name))
+    monkeypatch.setattr("charter.engines.pool.resolve_model", lambda name, **_: ModelFolder(name, Path(name), "folder"))
     monkeypatch.setitem(sys.modules, "charter.engines.transformers", None)  # whose import fails then
     with pytest.raises(ImportError):
         pool.engine("policy")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from charter.seeds import canonical_json, derive_seed, derive_unit, digest, row_id
+from charter.seeds import canonical_json, canonical_text, derive_seed, derive_unit, digest, row_id
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -117,3 +117,15 @@ def test_units_are_drawn_evenly() -> None:
         assert 0.0 < min(found) < max(found) < 1.0
         assert stats.kstest(found, "uniform").pvalue > 1e-4
     assert stats.spearmanr(of_one, of_other).pvalue > 1e-4
+
+
+@given(st.text())
+def test_a_text_has_one_canonical_form(text: str) -> None:
+    """Whether it is written alone or as a JSON value."""
+    assert canonical_text(text) == canonical_json(text)
+
+
+@given(st.integers(0, 2**56), st.text(), st.text())
+def test_a_seed_is_the_digest_of_what_determines_it(run_seed: int, row: str, purpose: str) -> None:
+    """The first 56 bits of it."""
+    assert derive_seed(run_seed, row, purpose) == int(digest([run_seed, row, purpose])[:14], 16)

@@ -9,7 +9,7 @@ import pytest
 from charter.files.tables import read_table
 from charter.records import SftRow
 from charter.store import Journal
-from run_examples import small_run
+from run_examples import make_engines, small_run
 
 
 def test_references_are_trained_on_without_sampling(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_nothing_to_sample_loads_no_model(tmp_path: Path, monkeypatch: pytest.Mo
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     overrides = ["prompts.n_evaluation_helpful=1", f"prompts.helpful={source}", "sft.twin_ratio=0"]
     small_run(tmp_path, ["prompts", "revise"], *overrides)
-    monkeypatch.setattr("charter.engines.pool._load", lambda *_: pytest.fail("an engine was opened"))
+    make_engines(monkeypatch, lambda spec: pytest.fail(f"an engine was opened: {spec.label}"))
     run = small_run(tmp_path, ["sft"], *overrides)
     origins = Counter(row.origin for row in read_table(run / "data/sft.parquet", SftRow))
     assert origins["reference"] == 5

@@ -40,7 +40,7 @@ def without_a_model(command: Command) -> bool:
     verb = command.words[1]
     if verb in {"constitution", "prompts"}:
         return not own_files(command) and not {"--model", "--contradictions", "--run"} & set(command.words)
-    return verb == "chat" and "scripted" in command.words
+    return (verb == "plan" and not own_files(command)) or (verb == "chat" and "scripted" in command.words)
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if without_a_model(one)], ids=str)
@@ -62,7 +62,7 @@ def test_other_examples_name_what_is_there(command: Command, monkeypatch: pytest
     given = parsed(command.words[1:])
     if own_files(command):
         return  # that its words are understood is all that can be seen here
-    if "recipe" in given:
+    if given.get("recipe"):
         assert errors_of(str(given["recipe"]), tuple(given["overrides"] or ())) == []
     if "folder" in given:
         assert given["folder"] == Path("runs/smoke")

@@ -7,11 +7,10 @@ import filelock
 import pytest
 
 from charter.errors import RunError
-from charter.pipeline import FORGOTTEN
 from charter.recipe import Recipe
 from charter.runs.tally import Tally
 from charter.status import STAGE_NAMES, read_run_recipe, read_status, read_summaries
-from charter.store import Journal, Outcome
+from charter.store import FORGOTTEN, Journal, Outcome
 from run_examples import small_run
 
 
@@ -115,7 +114,7 @@ def test_a_holder_that_ends_in_between_is_unnamed(run: Path, monkeypatch: pytest
         raise filelock.Timeout("held") if can_write else PermissionError("read only")
 
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
-    monkeypatch.setattr("charter.status._is_held", lambda _: True)
+    monkeypatch.setattr("charter.runs.place._is_held", lambda _: True)
     assert read_status(run).holder == "another process"
 
 

@@ -7,7 +7,8 @@ CharterError                      anything of ours; the command prints its messa
 │   ├── ConstitutionError         a constitution file
 │   ├── PromptError               a file of prompts, or of rows that a user brings
 │   ├── ModelError                a model that does not exist, cannot be loaded or must not be
-│   ├── RunError                  a run folder: of another recipe, locked, incomplete, unwritable
+│   ├── RunError                  a run folder: of another recipe, incomplete, unwritable
+│   │   └── Busy                  a run folder in which somebody else is at work
 │   └── JournalError              a run's records: damaged, or not to be read or written
 ├── EngineError                   a call to a model failed; retried or counted, never turned into a value
 │   └── CapabilityError           the engine cannot do what the stage asks of it
@@ -52,6 +53,10 @@ class ModelError(UserError):
 
 class RunError(UserError):
     """A run folder belongs to another recipe, is locked, incomplete or unwritable."""
+
+
+class Busy(RunError):  # noqa: N818 - reads as what the folder is
+    """Another process is at work in a run folder."""
 
 
 class JournalError(UserError):

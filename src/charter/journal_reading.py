@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,7 @@ from charter.errors import JournalError
 from charter.store import Outcome, decode, is_whole
 
 _NOT_READABLE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
+_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,19 @@ class RecordedAnswers:
 
     Args:
         path: the journal.
+        is_left_alone: whether nobody writes it for as long as this is open. No file is made beside it then, so that
+            many machines can read it at once.
 
     Raises:
         JournalError: where there is none, or it cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_left_alone: bool = False) -> None:
         if not path.is_file():
             raise JournalError(f"{path}: no such journal; name the folder of a run, whose answers can be taken over")
         self.path = path
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, check_same_thread=False)
-        self._database.text_factory = decode
+        self._database = _connect(path, "immutable=1" if is_left_alone and _at_rest(path) else "mode=ro")
         self.get("")  # so that a file that is none is told at once
 
     def __enter__(self) -> Self:
@@ -84,6 +86,57 @@ class RecordedAnswers:
         return found[0] if found is not None and is_whole(found[1], key, found[0]) else None
 
 
+class JournalReader:
+    """All that a journal holds, as it is at one moment, but for damaged records. Use ``reading_at_once``.
+
+    Attributes:
+        n_damaged: how many damaged records were left out so far.
+    """
+
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        self._path = path
+        self._database = database
+        self.n_damaged = 0
+
+    def batches(self, table: str, columns: Sequence[str]) -> Iterator[list[tuple[str, ...]]]:
+        """Give these columns of a table's records, some at a time; of a table that is not there yet, nothing.
+
+        Raises:
+            JournalError: where they cannot be read.
+        """
+        try:
+            if table in _table_names(self._database):
+                wanted = ", ".join(("checksum", *columns))
+                cursor = self._database.execute(f"SELECT {wanted} FROM {table}")  # noqa: S608 - names of ours
+                while found := cursor.fetchmany(_BATCH):
+                    whole = [tuple(parts) for checksum, *parts in found if is_whole(checksum, *parts)]
+                    self.n_damaged += len(found) - len(whole)
+                    yield whole
+        except sqlite3.Error as error:
+            raise _unreadable(self._path, error) from error
+
+
+@contextlib.contextmanager
+def reading_at_once(path: Path) -> Iterator[JournalReader]:
+    """Open a journal to read all of it as it is at this moment, without the right to write. A context that closes it.
+
+    Raises:
+        JournalError: where there is none, it cannot be opened, or was written while it was read.
+    """
+    if not path.is_file():
+        raise JournalError(f"{path}: no such journal")
+    before = _at_rest(path)
+    try:
+        database = _connect(path, "mode=ro" if before is None else "immutable=1")
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from error
+    with contextlib.closing(database):
+        database.execute("BEGIN")  # every query sees the same
+        yield JournalReader(path, database)
+    if before is not None and _at_rest(path) != before:
+        raise JournalError(f"{path}: was written while it was read; run the same command again")
+
+
 class _Changed(Exception):  # noqa: N818 - reads as what happened
     """A journal that was at rest has been written while it was read."""
 
@@ -99,8 +152,7 @@ def _at_rest(path: Path) -> tuple[int, int] | None:
 
 def _read(path: Path, how: str, *, at_rest: tuple[int, int] | None = None) -> Recorded:
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True)) as database:
-            database.text_factory = decode
+        with contextlib.closing(_connect(path, how)) as database:
             found = _contents(database)
     except sqlite3.Error as error:
         if at_rest is not None and _at_rest(path) != at_rest:
@@ -111,9 +163,14 @@ def _read(path: Path, how: str, *, at_rest: tuple[int, int] | None = None) -> Re
     return found
 
 
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    database = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, check_same_thread=False)
+    database.text_factory = decode
+    return database
+
+
 def _contents(database: sqlite3.Connection) -> Recorded:
-    # A run that has only just begun has no tables yet, and tallies came later than the others.
-    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tables = _table_names(database)
     outcomes: dict[str, dict[str, Outcome]] = {}
     n_damaged = 0
     if "rows" in tables:
@@ -125,6 +182,11 @@ def _contents(database: sqlite3.Connection) -> Recorded:
     found: Iterator[tuple[Any, ...]] = database.execute("SELECT * FROM tallies") if "tallies" in tables else iter(())
     tallies = {stage: payload for stage, payload, kept in found if is_whole(kept, stage, payload)}
     return Recorded(dict(sorted(outcomes.items())), tallies, n_damaged)
+
+
+def _table_names(database: sqlite3.Connection) -> set[str]:
+    """Name the tables of a journal: one that has only just begun has none yet, and some came later than the others."""
+    return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> JournalError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from charter.damage import find_damage, read_summary
@@ -15,11 +15,8 @@ from charter.runs.folder import Run
 from charter.runs.place import RESOLVED
 from charter.runs.sittings import sitting, tally_so_far, undo_tally
 from charter.stages import STAGES
-from charter.store import Outcome
+from charter.store import FORGOTTEN, Outcome
 from charter.training.checkpoints import take_back
-
-#: The reason under which a forgotten row waits in the journal.
-FORGOTTEN = "to be done again"
 
 
 def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retry: bool = True) -> None:
@@ -57,6 +54,30 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
             in_vain = not _try_failed(run, name) or in_vain
     if in_vain and (run.folder / "report.html").exists():
         STAGES["report"].run(run)
+
+
+def finish_stages(run: Run, names: Sequence[str], take_in: Callable[[], object]) -> None:
+    """Do stages whose rows others have done, from what is recorded.
+
+    Args:
+        run: the open run, with a mapper that recalls rows.
+        names: of ``stages.STAGES``, in their order; one that is done is passed over.
+        take_in: takes in what the others recorded, of all these stages, once what is later than them is undone.
+
+    Raises:
+        RunError: where a stage's input is missing, or a row.
+        Interrupted: where the run was stopped; the same call continues it.
+    """
+    _require_whole(run, names)
+    left = [name for name in names if not run.summary(name).exists()]
+    if left:
+        _check_inputs(run, left[0])
+        _forget_later(run, left[0])
+    take_in()
+    for name in left:
+        run.check_stop()
+        _check_inputs(run, name)
+        _do(run, name)
 
 
 def _require_whole(run: Run, names: Sequence[str], *, again: str | None = None) -> None:

@@ -147,6 +147,7 @@ def map_rows(
     stop: threading.Event | None = None,
     n_in_flight: int = 256,
     max_failed_share: float = 0.1,
+    n_whole: int | None = None,
 ) -> Mapped[ResultT]:
     """Run ``fn`` on every row, many at once, recording each row's end.
 
@@ -161,6 +162,7 @@ def map_rows(
         stop: when set, the stage stops and raises ``Interrupted``.
         n_in_flight: how many rows run at once, one at least.
         max_failed_share: the share of rows that may fail; five always may, but never all of the rows.
+        n_whole: how many rows there are in all, where these are a part of them, which may be few and fail all.
 
     Raises:
         ValueError: for two rows with one id, or no row in flight.
@@ -171,7 +173,7 @@ def map_rows(
     if n_in_flight < 1:
         raise ValueError(f"n_in_flight is {n_in_flight}; at least one row must run")
     ids = _distinct_ids(rows, stage)
-    max_failed = min(max(_FEW_FAILURES, int(max_failed_share * len(rows))), len(rows) - 1)
+    max_failed = allowed_failures(len(rows), max_failed_share, n_whole)
     work = _Work(fn, list(rows), stage, journal, progress or NoProgress(), stop, max_failed)
     n_resumed = _resume(work, result)
     work.progress.begin(stage, len(ids), n_resumed)
@@ -183,6 +185,11 @@ def map_rows(
             journal.flush()
         work.progress.end(stage)
     return work.mapped(ids, n_resumed)
+
+
+def allowed_failures(n_rows: int, share: float = 0.1, n_whole: int | None = None) -> int:
+    """Say how many of a stage's rows, or of a part of ``n_whole``, may fail (see ``map_rows``)."""
+    return min(max(_FEW_FAILURES, int(share * n_rows)), (n_rows if n_whole is None else n_whole) - 1)
 
 
 def _distinct_ids(rows: Sequence[RowT], stage: str) -> list[str]:
@@ -287,10 +294,19 @@ def _recall(work: _Work[RowT, ResultT], row: str, end: Outcome, result: type[Res
     if end.status == "filtered":
         work.filtered[row] = end.payload
         return
+    work.results[row] = read_result(work.stage, row, end, result)
+
+
+def read_result(stage: str, row: str, end: Outcome, result: type[ResultT]) -> ResultT:
+    """Read what is recorded of a row that is done.
+
+    Raises:
+        JournalError: where it is not a ``result``.
+    """
     try:
-        work.results[row] = result.from_json(end.payload)
+        return result.from_json(end.payload)
     except ValueError as error:  # pydantic's and the JSON reader's are both one
         raise JournalError(
-            f"{work.stage}: what is recorded for row {row} is not a {result.__name__} ({error}); another version wrote "
-            "it: start a new run folder (--out)"
+            f"{stage}: what is recorded for row {row} is not a {result.__name__} ({error}); another version wrote it: "
+            "start a new run folder (--out)"
         ) from error

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from json.encoder import encode_basestring
 from typing import Any
 
 _ID_HEX_DIGITS = 16
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _SEED_BYTES = 7  # 56 bits: exact as a JSON number in most readers' int64, and as a torch seed
-_UNIT_HEX_DIGITS = 13  # 52 bits: with one half added still exact as a float, and so never 0 or 1
+_UNIT_BITS, _UNIT_BYTES = 52, 7  # with one half added still exact as a float, and so never 0 or 1
+_N_UNITS = float(2**_UNIT_BITS)
 
 
 def canonical_json(value: Any) -> str:
@@ -28,7 +30,16 @@ def digest(value: Any) -> str:
 
 def digest_text(text: str) -> str:
     """Hash a text, such as a JSON value in its canonical form: the sha256 as 64 hexadecimal digits."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return _sha256(text).hex()
+
+
+def canonical_text(text: str) -> str:
+    """Write a text in its one canonical form, as ``canonical_json`` does."""
+    return encode_basestring(text)
+
+
+def _sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def row_id(kind: str, *parts: Any) -> str:
@@ -52,7 +63,9 @@ def derive_seed(run_seed: int, row: str, purpose: str) -> int:
         row: the row's id.
         purpose: what the seed is for, such as ``initial`` or ``round 2 principle``.
     """
-    return int(digest([run_seed, row, purpose])[: 2 * _SEED_BYTES], 16)
+    # By hand, because it is done for every call: the canonical form of [run_seed, row, purpose].
+    written = f"[{run_seed},{canonical_text(row)},{canonical_text(purpose)}]"
+    return int.from_bytes(_sha256(written)[:_SEED_BYTES], "big")
 
 
 def derive_unit(seed: int, name: str) -> float:
@@ -62,5 +75,5 @@ def derive_unit(seed: int, name: str) -> float:
         seed: of the row, for one purpose.
         name: of one of those that take part in a draw; each has its number whoever else takes part.
     """
-    drawn = int(digest_text(f"{seed} {name}")[:_UNIT_HEX_DIGITS], 16)
-    return (drawn + 0.5) / float(16**_UNIT_HEX_DIGITS)
+    drawn = int.from_bytes(_sha256(f"{seed} {name}")[:_UNIT_BYTES], "big") >> (8 * _UNIT_BYTES - _UNIT_BITS)
+    return (drawn + 0.5) / _N_UNITS

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
-
 from charter.damage import Damage, find_damage, read_summary
 from charter.errors import RunError
 from charter.journal_reading import Recorded, read_journal
-from charter.pipeline import FORGOTTEN
 from charter.recipe import Recipe, Stage, load_recipe
+from charter.runs.place import holder_of
 from charter.runs.sittings import was_begun
+from charter.sharding.overview import ShardStatus, read_shards, what_is_next
+from charter.store import FORGOTTEN
 
 State = Literal["done", "done with failures", "damaged", "running", "interrupted", "waiting"]
 
@@ -50,6 +50,8 @@ class StageStatus:
 class RunStatus:
     """A run: its stages in order, who is at work in it (empty: nobody), what is damaged, and what to do next.
 
+    ``shards`` are those that are at it (see ``sharding.overview``).
+
     ``n_damaged`` counts records of the journal, ``damage`` says of finished stages what is wrong and what to do.
     """
 
@@ -60,10 +62,12 @@ class RunStatus:
     n_damaged: int
     damage: tuple[Damage, ...]
     next_step: str
+    shards: tuple[ShardStatus, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, as JSON holds them."""
-        return {**asdict(self), "folder": str(self.folder)}
+        shards = [one.to_dict() for one in self.shards]
+        return {**asdict(self), "folder": str(self.folder), "shards": shards}
 
 
 def read_status(folder: Path) -> RunStatus:
@@ -73,7 +77,7 @@ def read_status(folder: Path) -> RunStatus:
         RunError: where the folder is none of a run.
     """
     recipe = read_run_recipe(folder)
-    holder = _holder(folder)
+    holder = holder_of(folder)
     recorded = read_journal(folder / "journal.sqlite")
     ends = _ends(recorded)
     # While somebody is at work what a stage made may be half taken back, to be made anew.
@@ -90,8 +94,10 @@ def read_status(folder: Path) -> RunStatus:
             counted = ends.get(name) or was_begun(recorded.tallies.get(name))
             state = "running" if holder else "interrupted" if counted else "waiting"
         stages.append(_unfinished(name, state, ends.get(name, Counter())))
-    next_step = _next_step(folder, holder, stages, damage)
-    return RunStatus(folder, recipe.name, holder, tuple(stages), recorded.n_damaged, damage, next_step)
+    shards = tuple(read_shards(folder))
+    by_shards = "" if holder or damage else what_is_next(folder, shards)
+    next_step = by_shards or _next_step(folder, holder, stages, damage)
+    return RunStatus(folder, recipe.name, holder, tuple(stages), recorded.n_damaged, damage, next_step, shards)
 
 
 def read_run_recipe(folder: Path) -> Recipe:
@@ -144,43 +150,6 @@ def _ends(recorded: Recorded) -> Mapping[str, Counter[tuple[str, str]]]:
             if end.payload != FORGOTTEN:
                 counted[end.status, "" if end.status == "done" else end.payload] += 1
     return found
-
-
-def _holder(folder: Path) -> str:
-    """Say who is at work in the folder. A process that was killed leaves its name, but not its lock."""
-    name = folder / ".holder"
-    if not name.exists():
-        return ""
-    try:
-        with filelock.FileLock(folder / ".lock", timeout=0):
-            return ""
-    except filelock.Timeout:
-        return _named(name)
-    except OSError:  # a folder that this person may only read
-        is_held = _is_held(folder / ".lock")
-    return _named(name) if is_held else ""
-
-
-def _named(name: Path) -> str:
-    """Read who holds the folder; a holder that ends in between takes its name along."""
-    try:
-        return name.read_text("utf-8")
-    except OSError:
-        return "another process"
-
-
-def _is_held(lock: Path) -> bool:
-    """Tell whether a process holds a lock that may only be read."""
-    try:
-        import fcntl
-
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except (ImportError, OSError):  # another system, or not even to be read: nothing can be known
-        return False
-    return False
 
 
 def _next_step(folder: Path, holder: str, stages: Sequence[StageStatus], damage: Sequence[Damage]) -> str:

@@ -13,6 +13,7 @@ import hashlib
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -20,6 +21,9 @@ from typing import Literal, Self
 from charter.errors import JournalError
 
 Status = Literal["done", "filtered", "failed"]
+
+#: The reason under which a forgotten row waits in the journal: it is to be done as if it had never been.
+FORGOTTEN = "to be done again"
 
 # Not WITHOUT ROWID: payloads are appended, and only the short keys go to random pages. Journals that have it work too.
 _SCHEMA = """
@@ -31,10 +35,15 @@ CREATE TABLE IF NOT EXISTS rows (
     PRIMARY KEY (stage, row)
 );
 CREATE TABLE IF NOT EXISTS tallies (stage TEXT PRIMARY KEY NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS taken_tallies (
+    source TEXT NOT NULL, stage TEXT NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL,
+    PRIMARY KEY (source, stage)
+);
 """
 _REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL})
 _MAX_PENDING = 2048
 _MAX_PENDING_SECONDS = 0.1
+_MAX_REMEMBERED = 1_000_000  # keys, at about 100 bytes each
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,11 @@ class Journal:
         self._rows: dict[tuple[str, str], Outcome] = {}
         self._last_flush = time.monotonic()
         self.n_damaged = 0
+        # Of a journal that was empty it is known without a look what it does not hold: most of what a run asks for.
+        self._since_new: set[int] | None = None
         self._db = _open(path)
+        if self._one("SELECT key, checksum FROM completions LIMIT 1", ()) is None:
+            self._since_new = set()
 
     def __enter__(self) -> Self:
         """Use the journal as a context that closes it."""
@@ -77,6 +90,8 @@ class Journal:
             pending = self._completions.get(key)
             if pending is not None:
                 return pending
+            if self._since_new is not None and _short(key) not in self._since_new:
+                return None
             found = self._one("SELECT payload, checksum FROM completions WHERE key = ?", (key,))
         if found is None:
             return None
@@ -87,6 +102,10 @@ class Journal:
         """Remember a completion's payload under its key."""
         with self._lock:
             self._completions[key] = payload
+            if self._since_new is not None:
+                self._since_new.add(_short(key))
+                if len(self._since_new) > _MAX_REMEMBERED:
+                    self._since_new = None
         self.flush_if_due()
 
     def record(self, stage: str, row: str, outcome: Outcome) -> None:
@@ -120,10 +139,29 @@ class Journal:
         with self._lock:
             try:
                 self._db.execute(
-                    "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?)", (stage, payload, _checksum(stage, payload))
+                    "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?)", (stage, payload, checksum_of(stage, payload))
                 )
             except sqlite3.Error as error:
                 raise _unwritable(self.path, error) from error
+
+    def taken_tallies(self, stage: str) -> dict[str, str]:
+        """Recall what a stage took elsewhere, as it was taken in, by the name of where that was."""
+        with self._lock:
+            query = "SELECT source, payload, checksum FROM taken_tallies WHERE stage = ? ORDER BY source"
+            found = self._all(query, (stage,))
+        return {source: payload for source, payload, checksum in found if self._whole(checksum, source, stage, payload)}
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Write to the tables themselves (see ``absorption``): all of it at the context's end, or nothing.
+
+        Raises:
+            JournalError: where the journal cannot be written.
+        """
+        self._since_new = None
+        self.flush()
+        with self._lock, self._transaction():
+            yield self._db
 
     def stages(self) -> tuple[str, ...]:
         """Name the stages that have records, sorted."""
@@ -152,15 +190,22 @@ class Journal:
 
     def _commit(self) -> None:
         # In the order of their keys, neighbours go to one page of the index.
-        completions = [(key, text, _checksum(key, text)) for key, text in sorted(self._completions.items())]
+        completions = [(key, text, checksum_of(key, text)) for key, text in sorted(self._completions.items())]
         rows = [
-            (stage, row, end.status, end.payload, _checksum(stage, row, end.status, end.payload))
+            (stage, row, end.status, end.payload, checksum_of(stage, row, end.status, end.payload))
             for (stage, row), end in self._rows.items()
         ]
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO completions VALUES (?, ?, ?)", completions)
             self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", rows)
+        self._completions.clear()
+        self._rows.clear()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
             self._db.execute("COMMIT")
         except BaseException as error:
             # Also on Ctrl-C: what is pending stays pending, and the next flush must find no open transaction.
@@ -168,8 +213,6 @@ class Journal:
             if isinstance(error, sqlite3.Error):
                 raise _unwritable(self.path, error) from error
             raise
-        self._completions.clear()
-        self._rows.clear()
 
     def _roll_back(self) -> None:
         # A full disk may have rolled back already, and a closed database has nothing to roll back.
@@ -194,6 +237,11 @@ class Journal:
             return True
         self.n_damaged += 1
         return False
+
+
+def _short(key: str) -> int:
+    """Shorten a key to what a set holds cheaply; two that are alike cost a look in the file, no more."""
+    return hash(key)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -221,10 +269,11 @@ def decode(data: bytes) -> str:
 def is_whole(kept: bytes, *parts: str) -> bool:
     """Tell whether a record of these texts carries the checksum that it was written with."""
     # A damaged record may have lost its column's type too.
-    return all(isinstance(part, str) for part in parts) and kept == _checksum(*parts)
+    return all(isinstance(part, str) for part in parts) and kept == checksum_of(*parts)
 
 
-def _checksum(*parts: str) -> bytes:
+def checksum_of(*parts: str) -> bytes:
+    """Give the checksum that a record of these texts is written with."""
     hasher = hashlib.blake2b(digest_size=12)
     for part in parts:
         data = part.encode("utf-8")

@@ -219,14 +219,14 @@ def test_stage_names_are_those_of_the_pipeline() -> None:
 
 def test_a_model_is_said_to_be_loaded_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before the first minute of silence the model is named, but not where one JSON value is wanted."""
-    from charter.cli.running import _loading, _loads_first
+    from charter.cli.running import _loads_first, saying_loading
     from charter.recipe import load_recipe
 
-    say = _loading(quiet=False)
+    say = saying_loading(quiet=False)
     for name in ("one", "two", "one"):
         say(name)
     assert capsys.readouterr().err == "loading one\nloading two\n"
-    _loading(quiet=True)("one")
+    saying_loading(quiet=True)("one")
     assert capsys.readouterr().err == ""
     scripted = load_recipe(place / "demo.yaml")
     real = load_recipe(place / "demo.yaml", ["models.policy=smollm2-135m"])

@@ -45,6 +45,31 @@ def tiny_relative(request: pytest.FixtureRequest, tiny_model: Path, tmp_path_fac
 
 
 @pytest.fixture(scope="session")
+def tiny_wide_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model's tokenizer with a random Llama of wide heads: vLLM's arithmetic on a CPU knows no narrow ones."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny_wide")
+    return _save_beside(tiny_model, folder, LlamaForCausalLM, LlamaConfig, head_dim=64, max_position_embeddings=1024)
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(tiny_wide_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter on ``tiny_wide_model`` that changes its answers."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny_adapter")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        base = AutoModelForCausalLM.from_pretrained(tiny_wide_model)
+        model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_gguf(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model as llama.cpp reads it."""
     return write_gguf(tiny_model, tmp_path_factory.mktemp("tiny_gguf") / "tiny.gguf")

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from charter.engines.devices import choose_device, computes_in_bfloat16
-from charter.engines.transformers.loading import choose_dtype
+from charter.engines.devices import choose_device, choose_dtype, computes_in_bfloat16
 from charter.errors import ModelError
 
 

@@ -12,6 +12,7 @@ import pytest
 from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling, ScoreRequest
 from charter.engines.http import HttpEngine, Limits, failures
 from charter.engines.http.bodies import Abilities
+from charter.engines.spending import Budget, Price, Spending
 from charter.errors import CapabilityError, EngineError, ModelError
 from charter.records import Message
 from engines.fault_server import FaultServer, Manners
@@ -273,3 +274,12 @@ def test_whether_a_server_holds_to_a_schema_is_found_out(*, holds: bool) -> None
         else:
             with pytest.raises(CapabilityError):
                 asyncio.run(engine.complete(request))
+
+
+def test_what_it_is_asked_at_first_is_counted() -> None:
+    """Finding out what a server can do takes tokens too, and they are paid like any other."""
+    spending = Spending(prices={"stub": Price(prompt=1.0, completion=1.0)}, budget=Budget(money=1.0))
+    with FaultServer() as server, closing(HttpEngine("stub", server.url, spending=spending)):
+        pass
+    assert spending.tokens > 0
+    assert spending.money == pytest.approx(spending.tokens / 1e6)

@@ -175,7 +175,7 @@ def test_private_use_characters_do_not_confuse_the_masking(tokenizer: Any) -> No
 def test_what_is_trained_on_is_what_the_engine_scores(tokenizer: Any) -> None:
     """The tokens are those of the engine's own requests, also where prompt and response would merge."""
     from charter.engines.base import ScoreRequest
-    from charter.engines.transformers.rendering import Renderer
+    from charter.engines.rendering import Renderer
 
     renderer = Renderer(tokenizer)
     for text in ("The teacher.", "\n\nThe teacher.", " lamps <|im_end|>", "é\u0301!"):

@@ -165,12 +165,13 @@ def rows_request(engine: Engine, asked: Asked, asking: Asking, seed: int) -> Com
         return CompletionRequest(
             text=shared + own, sampling=sampling.model_copy(update={"stop": stop}), n_shared=len(shared)
         )
-    shared_turns, question = _as_turns(asked, asking.form)
+    is_held = asking.form == "json" and "schema" in engine.capabilities
+    shared_turns, question = _as_turns(asked, asking.form, is_held=is_held)
     return CompletionRequest(
         messages=(*shared_turns, Message(role="user", content=question)),
         sampling=sampling,
         n_shared=len(shared_turns),
-        json_schema=_rows_schema(asked) if asking.form == "json" and "schema" in engine.capabilities else None,
+        json_schema=_rows_schema(asked) if is_held else None,
     )
 
 
@@ -183,7 +184,7 @@ def repair_request(  # noqa: PLR0917 - in the order of what happened
     complaint = f"That answer cannot be used: {reasons}. Write it again."
     sampling = request.sampling.model_copy(update={"seed": seed})
     if request.messages is not None:
-        complaint = f"{complaint} {_form_in_words(asked, asking.form)}"
+        complaint = f"{complaint} {_form_in_words(asked, asking.form, is_held=request.json_schema is not None)}"
         turns = (Message(role="assistant", content=shown), Message(role="user", content=complaint))
         return CompletionRequest(
             messages=(*request.messages, *turns),
@@ -231,10 +232,10 @@ def _begun(asked: Asked) -> str:
     return f"{label} {asked.opening}" if asked.opening else label
 
 
-def _as_turns(asked: Asked, form: FormName) -> tuple[tuple[Message, ...], str]:
+def _as_turns(asked: Asked, form: FormName, *, is_held: bool) -> tuple[tuple[Message, ...], str]:
     """Write turns: those that are the same in every request, and the last one."""
     if form == "json":
-        system = f"{asked.system}\n\n{_form_in_words(asked, form)}{_json_examples(asked)}"
+        system = f"{asked.system}\n\n{_form_in_words(asked, form, is_held=is_held)}{_json_examples(asked)}"
         return (Message(role="system", content=system),), f"{asked.task}\n\n{_how_many(asked, 'objects')}"
     turns = [Message(role="system", content=f"{asked.system}\n\n{_form_in_words(asked, form)}")]
     for example in asked.examples:
@@ -265,11 +266,13 @@ def _how_many(asked: Asked, what: str) -> str:
     return f"Write {asked.n} {what}." if asked.n > 1 else f"Write one {what.removesuffix('s')}."
 
 
-def _form_in_words(asked: Asked, form: FormName) -> str:
+def _form_in_words(asked: Asked, form: FormName, *, is_held: bool = False) -> str:
+    """Describe an answer; one that is held to the schema of the rows is an object around them."""
     if form == "json":
         keys = "\n".join(f'- "{one.name}": {one.about}' for one in asked.fields)
+        whole = 'object whose one key "rows" has an array of objects,' if is_held else "array of objects"
         return (
-            "Answer with a JSON array of objects and with nothing else. Each object has these keys, and each value is "
+            f"Answer with a JSON {whole} and with nothing else. Each object has these keys, and each value is "
             f"a text:\n{keys}"
         )
     lines = "\n".join(f"{one.label}: {one.about}" for one in asked.fields)

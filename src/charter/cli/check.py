@@ -8,14 +8,12 @@ import typer
 
 from charter.cli import console
 from charter.cli.options import AsJson, Out, Overrides, Recipe, examples
-from charter.cli.progress import clock_time
+from charter.cli.plan_table import write_plan
 from charter.cli.running import run_folder
 from charter.errors import UserError
 
 if TYPE_CHECKING:
     from charter.planning.findings import Preflight
-    from charter.planning.plan import Plan
-    from charter.planning.stage_plan import StagePlan
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,7 +57,7 @@ def check(recipe: Recipe, overrides: Overrides = None, out: Out = None, as_json:
         for finding in report.findings:
             console.write(f"{finding.severity}: {finding.about}: {finding.message}")
         if report.plan is not None:
-            _write_plan(report.plan)
+            write_plan(report.plan)
         n_errors = len(report.errors)
         console.write("no errors" if not n_errors else f"{n_errors} error{'s' if n_errors > 1 else ''}")
     if report.errors:
@@ -74,23 +72,3 @@ def _unreadable(error: UserError) -> Preflight:
     for line in str(error).splitlines():
         report.add("error", "recipe", line)
     return report
-
-
-def _write_plan(plan: Plan) -> None:
-    console.write()
-    console.write_columns(
-        ("stage", "rows", "calls", "tokens read", "written", "trained on", "time (estimate)"),
-        [_cells(stage) for stage in (*plan.stages, plan.total)],
-        right=(1, 2, 3, 4, 5, 6),
-    )
-    for basis in plan.basis:
-        console.write(f"times are estimates: {basis}")
-    console.write(
-        "rows and calls are what there is at most, and times are of all of them: what is left out on the way takes "
-        "none (fetching models is not counted)"
-    )
-
-
-def _cells(stage: StagePlan) -> tuple[str, ...]:
-    counts = (stage.rows, stage.calls, stage.prompt_tokens, stage.completion_tokens, stage.trained_tokens)
-    return (stage.stage, *(f"{count:,}" if count else "" for count in counts), clock_time(stage.seconds))

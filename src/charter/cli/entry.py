@@ -18,9 +18,12 @@ from charter.cli import (
     console,
     constitutions,
     export,
+    merge,
+    plan,
     prompting,
     report,
     run,
+    serve,
     show,
     stages,
     status,
@@ -42,7 +45,7 @@ A first run, with a model of 135 million parameters:
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, check, status, show, report, export, chat, stages):
+for verb in (run, merge, check, plan, status, show, report, export, chat, serve, stages):
     verb.add_to(app)
 app.add_typer(constitutions.app, name="constitution")
 app.add_typer(prompting.app, name="prompts")

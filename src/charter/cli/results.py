@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 
 def write_run(folder: Path, stages: Sequence[str]) -> None:
     """Print a run's stages, its figures if it has any, and as the last line its folder."""
+    write_stages(folder, stages)
+    if "evaluate" in stages:
+        write_measurements(folder)
+    console.write(str(folder))
+
+
+def write_stages(folder: Path, stages: Sequence[str]) -> None:
+    """Print what became of the rows of those stages that are done."""
     from charter.status import read_summaries
 
     summaries = read_summaries(folder, stages)
     console.write_columns(
-        ("stage", "rows", "done", "left out", "failed", "time"),
+        ("stage", "rows", "done", "left out", "failed", "time", "tokens read", "from memory"),
         [_stage_cells(name, found) for name, found in summaries.items()],
-        right=(1, 2, 3, 4, 5),
+        right=(1, 2, 3, 4, 5, 6, 7),
     )
-    if "evaluate" in stages:
-        write_measurements(folder)
-    console.write(str(folder))
 
 
 def run_json(folder: Path) -> dict[str, Any]:
@@ -120,7 +125,15 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
 def _stage_cells(name: str, summary: Mapping[str, Any]) -> tuple[str, ...]:
     left_out, failed = sum(summary["filtered"].values()), sum(summary["failed"].values())
     counts = (summary["n_in"], summary["n_done"], left_out, failed)
-    return (name, *(str(count) for count in counts), clock_time(summary["seconds"]))
+    return (name, *(str(count) for count in counts), clock_time(summary["seconds"]), *_prompt_cells(summary))
+
+
+def _prompt_cells(summary: Mapping[str, Any]) -> tuple[str, str]:
+    """Say how many prompt tokens a stage's models were given, and the share that they had in memory already."""
+    used = summary["usage"].values()
+    n_read = sum(one["n_prompt_tokens"] for one in used)
+    n_there = sum(one.get("n_prompt_tokens_from_prefix", 0) for one in used)
+    return (f"{n_read:,}", f"{100 * n_there / n_read:.0f} %") if n_read else ("", "")
 
 
 def _figure_cells(

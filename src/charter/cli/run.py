@@ -11,6 +11,7 @@ import typer
 from charter.cli import console, results
 from charter.cli.options import AsJson, Out, Overrides, Recipe, examples
 from charter.cli.running import do_stages
+from charter.cli.sharded import run_shard
 
 
 class StageName(StrEnum):
@@ -34,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
             "charter run recipes/smoke.yaml",
             "charter run recipes/smoke.yaml revise.rounds=4 seed=1 --out runs/four-rounds",
             "charter run recipes/smoke.yaml --until label",
+            "charter run recipes/smoke.yaml --shard 3/16",
             "charter run recipes/smoke.yaml constitution=mine.yaml --out runs/mine --from runs/smoke",
             'RUN="$(charter run recipes/smoke.yaml | tail -n 1)"',
         ),
@@ -56,6 +58,16 @@ def run(  # noqa: PLR0917 - the command line names them
             show_default=False,
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="K/N",
+            help="Do the K-th of N parts of the prompts alone, as far as that goes without the others; "
+            "'charter merge' joins them.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Do what a recipe says, from prompts to report.
@@ -66,7 +78,14 @@ def run(  # noqa: PLR0917 - the command line names them
 
     The figures are printed at the end, what got worse first; the last line is the run's folder and nothing else.
     With --json one object is printed instead: run, stages, measurements.
+
+    With --shard only that part of the rows is done, of the stages that can be done row by row from what the run has; it
+    says last what comes next.
     """
+    if shard is not None:
+        answers = answers_of or ()
+        run_shard(recipe, overrides or (), out, shard, until=until.value, answers_of=answers, as_json=as_json)
+        return
     names = [name.value for name in StageName]
     chosen = names[: names.index(until.value) + 1]
     folder = do_stages(recipe, overrides or (), out, chosen, answers_of=answers_of or (), quiet=as_json)

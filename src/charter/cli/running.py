@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charter.cli import console
-from charter.cli.progress import make_progress
+from charter.cli.progress import Bars, Lines, make_progress
 from charter.cli.stopping import Stopping
 from charter.errors import CharterError, Interrupted
 
@@ -59,31 +60,38 @@ def do_stages(
     folder = run_folder(recipe.name, out)
     check_inputs(recipe, names)
     check_served(recipe, _left(folder, names, again))
+    with stoppable() as (stop, progress):
+        say_loading = saying_loading(quiet=quiet)
+        if _loads_first(recipe, folder, names, again):
+            say_loading(recipe.models.policy.name)  # libraries, seconds of them, come before the model does
+        from charter.runs.folder import open_run
+
+        options: dict[str, Any] = {
+            "progress": progress,
+            "stop": stop,
+            "on_download": progress.download,
+            "answers_of": answers_of,
+        }
+        with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
+            run.pool.on_load = say_loading
+            _do_noting(run, names, again=again, retry=retry)
+            if answers_of:
+                console.note(f"answers taken over from other runs: {run.memory.n_borrowed}")
+    return folder
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[tuple[threading.Event, Bars | Lines]]:
+    """Give the flag that Ctrl-C and SIGTERM set, and where progress is shown; end the process where it was stopped."""
     with Stopping() as stopping:
         try:
             with make_progress() as progress:
-                say_loading = _loading(quiet=quiet)
-                if _loads_first(recipe, folder, names, again):
-                    say_loading(recipe.models.policy.name)  # libraries, seconds of them, come before the model does
-                from charter.runs.folder import open_run
-
-                options: dict[str, Any] = {
-                    "progress": progress,
-                    "stop": stopping.event,
-                    "on_download": progress.download,
-                    "answers_of": answers_of,
-                }
-                with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
-                    run.pool.on_load = say_loading
-                    _do_noting(run, names, again=again, retry=retry)
-                    if answers_of:
-                        console.note(f"answers taken over from other runs: {run.memory.n_borrowed}")
+                yield stopping.event, progress
         except CharterError as error:
             if stopping.received is None:
                 raise
             console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
             stopping.end()
-    return folder
 
 
 def _do_noting(run: Run, names: Sequence[str], *, again: str | None, retry: bool) -> None:
@@ -100,7 +108,7 @@ def _do_noting(run: Run, names: Sequence[str], *, again: str | None, retry: bool
     _note_failures(run, names, "which the same command tries again" if retry else _HOW_TO_RETRY)
 
 
-def _loading(*, quiet: bool) -> Callable[[str], None]:
+def saying_loading(*, quiet: bool) -> Callable[[str], None]:
     """Make what says of each model, once, that it is loaded."""
     said: set[str] = set()
 

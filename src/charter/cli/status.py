@@ -13,6 +13,7 @@ from charter.cli.progress import clock_time
 from charter.errors import UserError
 
 if TYPE_CHECKING:
+    from charter.sharding.overview import ShardStatus
     from charter.status import RunStatus, StageStatus
 
 
@@ -49,11 +50,19 @@ def _write(folder: Path, found: RunStatus) -> None:
         for word, reasons in (("left out", stage.filtered), ("failed", stage.failed)):
             for reason, n in reasons.items():
                 console.write(f"{stage.stage}: {n} {word}: {reason}")
+    if found.shards:
+        console.write()
+        console.write_columns(("shard", "state", "done", "left", "rows"), [_shard_cells(one) for one in found.shards])
     for damage in found.damage:
         console.write(f"{damage.stage}: damaged: {damage.problem}")
     if found.n_damaged:
         console.write(f"{found.n_damaged} records of the journal are damaged: their rows are done again")
     console.write(f"next: {found.next_step}")
+
+
+def _shard_cells(one: ShardStatus) -> tuple[str, ...]:
+    state = f"running ({one.holder})" if one.holder else one.state
+    return (one.shard, state, ", ".join(one.done), ", ".join(one.left), str(one.n_rows or ""))
 
 
 def _cells(stage: StageStatus) -> tuple[str, ...]:

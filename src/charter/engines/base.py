@@ -12,7 +12,7 @@ from typing import Literal, Protocol, Self, runtime_checkable
 from pydantic import Field, model_validator
 
 from charter.records import Message, Record
-from charter.seeds import canonical_json, digest_text
+from charter.seeds import canonical_json, canonical_text, digest_text
 
 Capability = Literal["complete", "choose", "score", "chat", "text", "schema"]
 Finish = Literal["stop", "length"]
@@ -64,7 +64,7 @@ class Request(Record):
 @lru_cache(maxsize=512)
 def _message_json(role: str, content: str) -> str:
     # A run's worked examples are in every request, and most of what there is to write.
-    return canonical_json({"role": role, "content": content})
+    return f'{{"content":{canonical_text(content)},"role":{canonical_text(role)}}}'
 
 
 class CompletionRequest(Request):

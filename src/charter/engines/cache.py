@@ -19,7 +19,7 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
-from charter.engines.usage import Kind, KindTally, Usage
+from charter.engines.usage import Kind, KindTally, PrefixStatistics, Usage
 from charter.errors import EngineError, JournalError
 
 AskedT = TypeVar("AskedT", bound=Request)
@@ -94,17 +94,12 @@ class DictMemory:
         self._payloads[key] = payload
 
 
-class _PrefixCount(Protocol):
-    @property
-    def n_from_cache(self) -> int: ...
-
-
 @runtime_checkable
 class _SharesPrefixes(Protocol):
     """An engine that computes what prompts have in common once, and counts what that saved."""
 
     @property
-    def prefix_statistics(self) -> _PrefixCount: ...
+    def prefix_statistics(self) -> PrefixStatistics: ...
 
 
 @dataclass(slots=True)
@@ -131,7 +126,7 @@ class CachedEngine:
         self._engine: Engine | None = engine
         self._identity, self._capabilities = engine.identity, engine.capabilities
         self._memory = memory
-        self._prefixes = engine.prefix_statistics if isinstance(engine, _SharesPrefixes) else None
+        self._prefixes = PrefixStatistics()
         self._flights: dict[tuple[int, str], _Flight] = {}
         self._usage: dict[Kind, KindTally] = {"complete": KindTally(), "choose": KindTally(), "score": KindTally()}
 
@@ -148,7 +143,7 @@ class CachedEngine:
     @property
     def usage(self) -> Usage:
         """What the requests so far came to."""
-        n_shared = self._prefixes.n_from_cache if self._prefixes else 0
+        n_shared = self._prefix_statistics.n_from_cache
         kinds = {kind: tally.usage for kind, tally in self._usage.items()}
         # A call that failed counts no tokens, but what it began with may have been shared.
         n_prompt = sum(kind.n_prompt_tokens for kind in kinds.values())
@@ -174,8 +169,13 @@ class CachedEngine:
     def close(self) -> None:
         """Close the engine; the memory stays as it is."""
         if self._engine is not None:
+            self._prefixes = self._prefix_statistics
             self._engine.close()
             self._engine = None
+
+    @property
+    def _prefix_statistics(self) -> PrefixStatistics:
+        return self._engine.prefix_statistics if isinstance(self._engine, _SharesPrefixes) else self._prefixes
 
     @property
     def _open(self) -> Engine:

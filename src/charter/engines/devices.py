@@ -6,6 +6,7 @@ import torch
 
 from charter.errors import ModelError
 
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _CPU_FEATURES = ("avx512_bf16", "amx_bf16", "bf16")  # of x86 twice, and of ARM; each multiplies bfloat16 in hardware
 
 
@@ -23,6 +24,17 @@ def choose_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"no device {device!r} on this machine; use auto, cpu or cuda") from error
     return chosen
+
+
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Choose the number format: bfloat16 where the hardware multiplies it, else float32, if ``auto``."""
+    if dtype == "auto":
+        return torch.bfloat16 if computes_in_bfloat16(device) else torch.float32
+    if dtype not in _DTYPES:
+        raise ModelError(f"no number format {dtype!r}; use auto or one of {', '.join(_DTYPES)}")
+    if dtype == "float16" and device.type == "cpu":
+        raise ModelError("float16 on a CPU is slow and overflows; use auto, bfloat16 or float32")
+    return _DTYPES[dtype]
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:

@@ -15,7 +15,7 @@ CONFIGURATION = "config.json"
 ADAPTER_CONFIGURATION = "adapter_config.json"
 TEMPLATE_FILES = _CHAT_TEMPLATE, _TOKENIZER_CONFIGURATION = "chat_template.jinja", "tokenizer_config.json"
 
-_ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 _FILES_SHOWN = 8
@@ -57,12 +57,12 @@ def check_adapter(folder: Path) -> str:
             "the model that the adapter was trained on"
         )
     # The one file that PEFT reads safely: without it, it loads a pickle that lies beside any other.
-    weights = folder / _ADAPTER_WEIGHTS
+    weights = folder / ADAPTER_WEIGHTS
     if not weights.is_file():
         names = [path.name for path in folder.iterdir()]
         require_safetensors(str(folder), names)
         raise ModelError(
-            f"{folder} is no whole adapter: it lacks {_ADAPTER_WEIGHTS}, the file that peft loads, and holds "
+            f"{folder} is no whole adapter: it lacks {ADAPTER_WEIGHTS}, the file that peft loads, and holds "
             f"{_some(sorted(names))}; save the adapter again with peft's save_pretrained"
         )
     _check_whole(weights)

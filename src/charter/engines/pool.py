@@ -5,18 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from charter.engines.base import CompletionRequest, Engine
+from charter.engines.base import Capability, CompletionRequest, Engine
 from charter.engines.cache import CachedEngine, CompletionMemory
 from charter.engines.downloads import Progress
+from charter.engines.footprint import estimate_bytes, free_bytes
 from charter.engines.memory import release_memory
+from charter.engines.residents import Resident, Residents
 from charter.engines.spending import Spending
 from charter.engines.usage import Usage
-from charter.engines.weights import resolve_model
+from charter.engines.weights import ModelFolder, resolve_model
 
-EngineName = Literal["transformers", "http", "scripted"]
+if TYPE_CHECKING:
+    from charter.engines.vllm import Host, Hosts
+
+EngineName = Literal["transformers", "vllm", "vllm-server", "http", "scripted"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,10 @@ class ModelSpec:
     deadline_seconds: float = 900.0
     dtype: str = "auto"
     device: str = "auto"
-    max_rows: int = 64
+    max_rows: int | None = None
+    n_context: int | None = None
+    memory_share: float = 0.9
+    n_gpus: int = 1
     trust_remote_code: bool = False
     adapter: Path | None = None
 
@@ -40,6 +49,21 @@ class ModelSpec:
     def label(self) -> str:
         """How the model is called in counts and reports."""
         return self.name if self.adapter is None else f"{self.name}+{self.adapter.name}"
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether its weights are loaded on this machine."""
+        return self.engine not in {"http", "scripted"}
+
+    @property
+    def is_vllm(self) -> bool:
+        """Whether vLLM loads them."""
+        return self.engine in {"vllm", "vllm-server"}
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that one forward pass serves."""
+        return self.max_rows or (256 if self.is_vllm else 64)
 
 
 class Pool:
@@ -50,6 +74,8 @@ class Pool:
         memory: remembers completions by key.
         progress: told about downloads.
         spending: what calls to servers are counted in, and held to.
+        most: models in memory at once; None takes as many as fit.
+        make: makes the engine of a model, in place of loading or reaching the model.
     """
 
     def __init__(
@@ -58,11 +84,19 @@ class Pool:
         memory: CompletionMemory,
         progress: Progress | None = None,
         spending: Spending | None = None,
+        *,
+        most: int | None = None,
+        make: Callable[[ModelSpec], Engine] | None = None,
     ) -> None:
         self._roles = dict(roles)
+        self._residents = Residents(most)
+        self._vllm: Hosts | None = None
         self._spending = spending or Spending()
         self._memory = memory
         self._progress = progress
+        self._make = make
+        #: Told of each model that is opened, and of what it can do.
+        self.on_open: Callable[[ModelSpec, frozenset[Capability]], None] | None = None
         #: Told the name of a model that was found and is loaded now.
         self.on_load: Callable[[str], None] | None = None
         self._open: dict[ModelSpec, CachedEngine] = {}
@@ -109,15 +143,67 @@ class Pool:
     def open(self, spec: ModelSpec) -> Engine:
         """Give the engine of a model."""
         if spec not in self._open:
-            self._open[spec] = CachedEngine(self._load(spec), self._memory)
+            engine = CachedEngine(self._load(spec), self._memory)
+            if self.on_open is not None:
+                self.on_open(spec, engine.capabilities)
+            self._open[spec] = engine
         return self._open[spec]
 
     def _load(self, spec: ModelSpec) -> Engine:
-        return _connect(spec, self._spending) if spec.engine == "http" else _load(spec, self._progress, self.on_load)
+        if self._make is not None:
+            return self._make(spec)
+        if spec.engine == "http":
+            return _connect(spec, self._spending)
+        if spec.engine == "scripted":
+            from charter.engines.scripted import ScriptedEngine
+
+            return ScriptedEngine(script=spec.name)
+        return self._residents.engine(self._resident(spec))
+
+    def _resident(self, spec: ModelSpec) -> Resident:
+        """Say how a model comes into memory; its files are found, and fetched, at once."""
+        name = str(spec.adapter or spec.name)
+        folder = resolve_model(name, trust_remote_code=spec.trust_remote_code, progress=self._progress)
+        free = partial(free_bytes, spec.device)
+        if not spec.is_vllm:
+            n_bytes = estimate_bytes(folder.path, merges=folder.adapter is not None)
+            return Resident(spec, partial(self._load_here, spec, folder), n_bytes, free)
+        from charter.engines.vllm import Hosts, HostSettings
+
+        hosts = self._vllm = self._vllm or Hosts()
+        settings = HostSettings(
+            spec.dtype, spec.device, spec.rows_at_once, spec.n_context, spec.memory_share, spec.n_gpus
+        )
+        host = hosts.find(folder, settings, served=spec.engine == "vllm-server")
+        load = partial(self._load_in_vllm, spec, folder, host)
+        return Resident(host, load, host.n_bytes, free, unload=host.close)
+
+    def _load_here(self, spec: ModelSpec, folder: ModelFolder) -> Engine:
+        self._say_loading(spec)
+        from charter.engines.transformers import TransformersEngine  # which brings torch: seconds of it
+
+        return TransformersEngine(
+            folder, dtype=spec.dtype, device=spec.device, max_rows=spec.rows_at_once, n_context=spec.n_context
+        )
+
+    def _load_in_vllm(self, spec: ModelSpec, folder: ModelFolder, host: Host) -> Engine:
+        self._say_loading(spec)
+        from charter.engines.vllm import VllmEngine
+
+        return VllmEngine(folder, host)
+
+    def _say_loading(self, spec: ModelSpec) -> None:
+        if self.on_load is not None:
+            self.on_load(spec.label)
+
+    def rest(self) -> None:
+        """Close every engine; what others can be put on again soon, as a base in vLLM, stays in memory."""
+        self._close(list(self._open))
 
     def close(self) -> None:
-        """Close every engine, giving back its memory; a later call loads anew."""
-        self._close(list(self._open))
+        """Close every engine, giving back all memory; a later call loads anew."""
+        self.rest()
+        self._residents.close()
 
     def _close(self, specs: Sequence[ModelSpec]) -> None:
         closing = [spec for spec in specs if spec in self._open]
@@ -127,6 +213,11 @@ class Pool:
             self._used[spec.label] = self._used.get(spec.label, Usage()) + engine.usage
         if closing:
             release_memory()
+
+    @property
+    def n_swaps(self) -> int:
+        """How often a model made room for another in memory."""
+        return self._residents.n_swaps
 
     @property
     def usage(self) -> dict[str, Usage]:
@@ -140,19 +231,6 @@ class Pool:
         """Hand over the calls and tokens per model of the engines that were closed since this was last asked."""
         used, self._used = self._used, {}
         return used
-
-
-def _load(spec: ModelSpec, progress: Progress | None, on_load: Callable[[str], None] | None) -> Engine:
-    if spec.engine == "scripted":
-        from charter.engines.scripted import ScriptedEngine
-
-        return ScriptedEngine(script=spec.name)
-    folder = resolve_model(str(spec.adapter or spec.name), trust_remote_code=spec.trust_remote_code, progress=progress)
-    if on_load is not None:
-        on_load(spec.label)
-    from charter.engines.transformers import TransformersEngine  # which brings torch: seconds of it
-
-    return TransformersEngine(folder, dtype=spec.dtype, device=spec.device, max_rows=spec.max_rows)
 
 
 def _connect(spec: ModelSpec, spending: Spending) -> Engine:

@@ -32,10 +32,22 @@ class Price:
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that calls may come to over a whole run; None sets no end."""
+    """The most that calls may come to over a whole run; None sets no end.
+
+    ``part`` says of a part of a run's budget what it is a part of.
+    """
 
     money: float | None = None
     tokens: int | None = None
+    part: str = ""
+
+    def divide(self, spent: Spending, own: Spending, n: int, part: str) -> Budget:
+        """Give one of ``n`` equal parts of what is left once so much is ``spent``, and what of that was its own."""
+        return Budget(
+            None if self.money is None else own.money + max(self.money - spent.money, 0.0) / n,
+            None if self.tokens is None else own.tokens + max(self.tokens - spent.tokens, 0) // n,
+            part,
+        )
 
 
 @dataclass
@@ -108,13 +120,13 @@ class Spending:
             self.count(model, counting.n_prompt, counting.n_completion, counting.n_cached)
 
     def _require_room(self, most: _Call) -> None:
-        money, tokens = self.budget.money, self.budget.tokens
+        money, tokens, part = self.budget.money, self.budget.tokens, self.budget.part
         if money is not None and self.money + self._held.money + most.money > money:
             spent = f"{self.money:.4g} are spent and {self._held.money:.4g} held for calls under way"
-            raise BudgetSpent(_message("budget.money", f"{money:g}", spent, f"{most.money:.2g}"))
+            raise BudgetSpent(_message("budget.money", f"{money:g}{part}", spent, f"{most.money:.2g}"))
         if tokens is not None and self.tokens + self._held.tokens + most.tokens > tokens:
             spent = f"{self.tokens:,} are taken and {self._held.tokens:,} held for calls under way"
-            raise BudgetSpent(_message("budget.tokens", f"{tokens:,}", spent, f"{most.tokens:,}"))
+            raise BudgetSpent(_message("budget.tokens", f"{tokens:,}{part}", spent, f"{most.tokens:,}"))
 
 
 @dataclass

@@ -26,3 +26,11 @@ def load_tokenizer(folder: ModelFolder) -> Any:
             raise ModelError(
                 f"{place} cannot be loaded: {type(error).__name__}: {error}; fetch or save the model again"
             ) from error
+
+
+def find_end_ids(tokenizer: Any, *configurations: Any) -> frozenset[int]:
+    """Gather every token that ends a turn or a text, wherever it is declared."""
+    found: set[int] = set()
+    for declared in (tokenizer.eos_token_id, *(getattr(one, "eos_token_id", None) for one in configurations)):
+        found.update([declared] if isinstance(declared, int) else declared or [])
+    return frozenset(found)

@@ -78,3 +78,14 @@ class KindTally:
         match answer:
             case Completion(n_completion_tokens=n_tokens) | Score(n_tokens=n_tokens):
                 self.n_completion_tokens += n_tokens
+
+
+@dataclass(slots=True)
+class PrefixStatistics:
+    """Prompt tokens asked for, and how many of them were not computed again, as far as the engine can tell."""
+
+    n_prompt_tokens: int = 0
+    n_from_cache: int = 0
+
+    def __add__(self, other: PrefixStatistics) -> PrefixStatistics:
+        return PrefixStatistics(self.n_prompt_tokens + other.n_prompt_tokens, self.n_from_cache + other.n_from_cache)

@@ -34,6 +34,15 @@ class Preflight:
         """What stops the run."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
+    def require_no_error(self) -> None:
+        """Refuse to go on from what stops a run.
+
+        Raises:
+            UserError: a line for each error.
+        """
+        if self.errors:
+            raise UserError("\n".join(f"{error.about}: {error.message}" for error in self.errors))
+
     def add(self, severity: Severity, about: str, message: str) -> None:
         """Add a finding, once."""
         finding = Finding(severity, about, message)

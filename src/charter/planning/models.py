@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from charter.engines.inspection import (
     is_whole,
     read_configuration,
 )
-from charter.engines.pool import ModelSpec
+from charter.engines.pool import EngineName, ModelSpec
 from charter.engines.scripted import ScriptedEngine
 from charter.engines.weights import nearest_embedded, resolve_model
 from charter.errors import ModelError
@@ -66,6 +68,10 @@ class KnownModel:
         return count
 
 
+#: A way to look at a model; what is wrong with it goes into the report, under the name of a key.
+Look = Callable[[Preflight, str, ModelSpec], KnownModel]
+
+
 @dataclass(frozen=True)
 class _Found:
     """A model's size, whether it has a chat template (None: not known), and its tokenizer where it is here."""
@@ -82,25 +88,41 @@ def look_at(report: Preflight, about: str, spec: ModelSpec) -> KnownModel:
     if spec.engine == "http":
         look_at_server(report, about, spec)
         return KnownModel(served_rates(spec.max_at_once), None)
-    _check_machine(report, about, spec)
+    if spec.is_vllm:
+        _check_vllm(report, about, spec)
+    else:
+        _check_machine(report, about, spec)
     if spec.trust_remote_code:
         message = f"{spec.name}: trust_remote_code is set: Python code that comes with the model will run"
         report.add("warning", about, message)
     found = _find(report, about, spec)
-    rates = estimate_rates(found.n_parameters or _UNKNOWN_PARAMETERS, find_device(spec.device), max_rows=spec.max_rows)
+    n_parameters = found.n_parameters or _UNKNOWN_PARAMETERS
+    rates = estimate_rates(n_parameters, find_device(spec.device), max_rows=spec.rows_at_once)
     if found.n_parameters is None:
         rates = replace(rates, basis=f"{rates.basis}, which is a guess: nothing here tells the size of {spec.name}")
     if found.chats is None:
         return KnownModel(rates, None, found.tokenizer)
-    return KnownModel(rates, ALWAYS | {"chat"} if found.chats else ALWAYS, found.tokenizer)
+    can: frozenset[Capability] = ALWAYS | {"schema"} if spec.is_vllm else ALWAYS
+    return KnownModel(rates, can | {"chat"} if found.chats else can, found.tokenizer)
+
+
+def look_without_asking(report: Preflight, about: str, spec: ModelSpec) -> KnownModel:
+    """Say what is known of a model without the network and this machine's devices: a run may be planned anywhere."""
+    if spec.engine == "http":
+        return KnownModel(served_rates(spec.max_at_once), None)
+    if spec.engine == "scripted" or spec.name in EMBEDDED or _is_here(spec):
+        plain: EngineName = "transformers" if spec.has_weights else spec.engine  # vLLM need not be installed
+        known = look_at(report, about, replace(spec, engine=plain, device="cpu", dtype="auto"))
+        return replace(known, capabilities=None) if spec.is_vllm else known
+    n = parameters_in_name(spec.name) or _UNKNOWN_PARAMETERS
+    return KnownModel(estimate_rates(n, find_device(spec.device), max_rows=spec.rows_at_once), None)
 
 
 def _check_machine(report: Preflight, about: str, spec: ModelSpec) -> None:
     """Ask torch for the device and the number format, unless they are such as every machine has."""
     if spec.device in {"auto", "cpu"} and spec.dtype != "float16":
         return
-    from charter.engines.devices import choose_device
-    from charter.engines.transformers.loading import choose_dtype
+    from charter.engines.devices import choose_device, choose_dtype
 
     device = report.tried(f"{about}.device", choose_device, spec.device)
     if device is None:
@@ -108,6 +130,16 @@ def _check_machine(report: Preflight, about: str, spec: ModelSpec) -> None:
     if device.type == "meta":
         report.add("error", f"{about}.device", "'meta' keeps no weights, only their shapes; use auto, cpu or cuda")
     report.tried(f"{about}.dtype", choose_dtype, spec.dtype, device)
+
+
+def _check_vllm(report: Preflight, about: str, spec: ModelSpec) -> None:
+    """Look for vLLM, here or in its own environment, without importing it; say which one it is, and what it lacks."""
+    from charter.engines.vllm import find_python, look_into
+
+    python = report.tried(f"{about}.engine", find_python) if spec.engine == "vllm-server" else Path(sys.executable)
+    found = None if python is None else report.tried(f"{about}.engine", look_into, python)
+    if found is not None:
+        report.add("error" if found.lacks else "note", f"{about}.engine", "; ".join((str(found), *found.lacks)))
 
 
 def _find(report: Preflight, about: str, spec: ModelSpec) -> _Found:

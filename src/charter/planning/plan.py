@@ -8,7 +8,7 @@ share (system texts, few-shots, the constitution) is read once. Times are estima
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from charter.constitution import Constitution
@@ -25,7 +25,6 @@ from charter.planning.stage_plan import (
     Brought,
     Given,
     StagePlan,
-    Training,
     answer_tokens,
 )
 from charter.planning.writing import writing_load
@@ -37,7 +36,6 @@ from charter.seeds import row_id
 from charter.training.mixture import in_shares, to_sample
 
 _QUESTION_TOKENS = 250  # of a multiple-choice row, about
-_REFERENCE = 1 / 3  # of a step on the same tokens: a forward pass alone, once for all epochs
 # Answers without the constitution that a pair of each source takes.
 _N_PLAIN: dict[PairSource, int] = {"on_policy": 2, "guided_vs_plain": 1, "revision_vs_initial": 0}
 
@@ -69,8 +67,8 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, as JSON holds them."""
         return {
-            "stages": [asdict(stage) for stage in self.stages],
-            "total": asdict(self.total),
+            "stages": [stage.to_dict() for stage in self.stages],
+            "total": self.total.to_dict(),
             "basis": list(self.basis),
         }
 
@@ -85,6 +83,7 @@ def make_plan(
     brought: Brought = NOTHING_BROUGHT,
     n_choices: int = 0,
     count: CountTokens = estimate_tokens,
+    scale: float = 1.0,
 ) -> Plan:
     """Plan a run.
 
@@ -98,6 +97,7 @@ def make_plan(
         brought: revisions and pairs of the training prompts, probes, and what is asked to write prompts.
         n_choices: multiple-choice questions that are asked.
         count: tokens of a text.
+        scale: plan for so many times what is trained on, all of it like what is there.
     """
     kinds: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
     given = Given(
@@ -109,11 +109,12 @@ def make_plan(
         train={kind: [one for one in prompts if one.split == "train" and one.kind == kind] for kind in kinds},
         held_out={kind: [one for one in prompts if one.split == "evaluation" and one.kind == kind] for kind in kinds},
         brought=brought,
+        scale=scale,
     )
     made = _pair_plans(given)
     pairs: list[PairPlan | Pair] = [*made, *given.brought.pairs]
     stages = (
-        _plan_prompts(given, len(prompts)),
+        _plan_prompts(given),
         _plan_revise(given),
         _plan_sft(given),
         _plan_pairs(given, made),
@@ -125,11 +126,13 @@ def make_plan(
     return Plan(stages, tuple(dict.fromkeys(one.basis for one in rates.values())))
 
 
-def _plan_prompts(given: Given, n_prompts: int) -> StagePlan:
+def _plan_prompts(given: Given) -> StagePlan:
     """Prompts that are there cost nothing; others are written by a model."""
     load = writing_load(given.brought.written, given.sizer)
     n_at_once = sum(one.n for one in given.brought.written)
-    return given.stage("prompts", n_prompts, {"red_team": load} if load.calls else {}, at_once=n_at_once)
+    n_train = sum(map(len, given.train.values()))
+    planned = given.stage("prompts", n_train, {"red_team": load} if load.calls else {}, at_once=n_at_once)
+    return replace(planned, rows=planned.rows + sum(map(len, given.held_out.values())))
 
 
 def _plan_revise(given: Given) -> StagePlan:
@@ -166,7 +169,8 @@ def _plan_sft(given: Given) -> StagePlan:
     n_revisions = n_given + given.n_traces * (given.recipe.revise.rounds if settings.revisions == "all" else 1)
     rows = n_revisions
     revision = _opening(answer_tokens(given.recipe.revise.max_tokens), settings)
-    tokens = n_revisions * (given.plain(given.train["red_team"]) + revision)
+    scored = n_revisions * revision
+    tokens = n_revisions * given.plain(given.train["red_team"])
     load, response = Load(), answer_tokens(settings.max_tokens)
     ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}
     for kind, ratio in ratios.items():
@@ -176,8 +180,9 @@ def _plan_sft(given: Given) -> StagePlan:
         load.add(n_sampled, given.plain(asked), response)
         n_mixed = min(wanted, n_sampled + sum(bool(prompt.reference) for prompt in prompts))
         rows += n_mixed
-        tokens += n_mixed * (given.plain(prompts) + _opening(response, settings))
-    training = Training(tokens * settings.epochs, given.n_steps(rows, settings))
+        scored += n_mixed * _opening(response, settings)
+        tokens += n_mixed * given.plain(prompts)
+    training = given.training(rows, tokens + scored, scored, settings)
     return given.stage("sft", rows, {"policy": load}, training=training, n_loads=1 if rows else 0)
 
 
@@ -219,9 +224,10 @@ def _plan_dpo(given: Given, pairs: Sequence[PairPlan | Pair]) -> StagePlan:
     kept, shares = 1.0 - given.recipe.label.held_out, given.recipe.dpo.kinds
     pairs = pairs if shares is None else in_shares(pairs, shares, given.recipe.seed)
     response = _opening(answer_tokens(given.recipe.pairs.max_tokens), given.recipe.dpo)
-    tokens = kept * sum(2 * (given.sizer.prompt(pair.prompt) + response) for pair in pairs)
-    rows, settings = round(kept * len(pairs)), given.recipe.dpo
-    training = Training(tokens * (settings.epochs + _REFERENCE), given.n_steps(rows, settings))
+    scored = kept * len(pairs) * 2 * response
+    tokens = kept * sum(2 * given.sizer.prompt(pair.prompt) for pair in pairs) + scored
+    rows = round(kept * len(pairs))
+    training = given.training(rows, tokens, scored, given.recipe.dpo, sides=2)
     return given.stage("dpo", rows, {}, training=training, n_loads=1 if rows else 0)
 
 
@@ -236,7 +242,7 @@ def _plan_evaluate(given: Given, n_pairs: int, n_choices: int) -> StagePlan:
         policy.add(len(referenced) * N_MODELS, given.plain(referenced) + _mean(references))
     helpful = given.held_out["helpful"]
     policy.add(len(helpful) * N_MODELS, given.plain(helpful) + response)  # the base's own answers: drift
-    n_preferences = round(given.recipe.label.held_out * n_pairs)
+    n_preferences = round(given.recipe.label.held_out * n_pairs * given.scale)
     pair_response = answer_tokens(given.recipe.pairs.max_tokens)
     policy.add(2 * n_preferences * N_MODELS, given.plain(given.train["red_team"]) + pair_response)
     policy.add(n_choices * N_MODELS, _QUESTION_TOKENS)
@@ -247,7 +253,7 @@ def _plan_evaluate(given: Given, n_pairs: int, n_choices: int) -> StagePlan:
     n_loads = (N_MODELS if judge.calls else N_MODELS - 1) if policy.calls else 0
     if judge.calls and given.rates["judge"] is not given.rates["policy"]:
         n_loads -= 1
-    return given.stage("evaluate", rows, loads, at_once=n_answered, n_loads=n_loads)
+    return given.stage("evaluate", rows, loads, at_once=n_answered, n_loads=n_loads, is_scaled=False)
 
 
 def _add_probes(given: Given, policy: Load, response: float) -> None:

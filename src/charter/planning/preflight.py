@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,12 +17,15 @@ from charter.files.hub_ids import is_dataset_id
 from charter.planning.brought import look_at_brought
 from charter.planning.findings import Preflight
 from charter.planning.likeness import find_likeness
-from charter.planning.models import ALWAYS, KnownModel, look_at
+from charter.planning.models import ALWAYS, KnownModel, Look, look_at, look_without_asking
 from charter.planning.needs import list_needs, missing
 from charter.planning.places import confusing_names, path_hint
-from charter.planning.plan import make_plan
+from charter.planning.plan import Plan, make_plan
+from charter.planning.roles import look_at_roles
+from charter.planning.run_place import check_run_place
 from charter.planning.served import capabilities_of
 from charter.planning.shortages import find_shortages
+from charter.planning.sizing import CountTokens, estimate_tokens
 from charter.planning.stage_plan import Brought
 from charter.planning.unknown import is_unknown, unknown_prompt
 from charter.planning.writing import look_at_writing
@@ -35,11 +37,9 @@ from charter.recipe import Recipe
 from charter.recipe.contradictions import doubts
 from charter.recipe.settings import PromptSource
 from charter.records import BUILT_IN, GENERATED, PromptKind
-from charter.runs.folder import check_files, check_place, other_specs, role_specs
-from charter.runs.place import check_writable
+from charter.runs.folder import other_specs, role_specs
 from charter.status import STAGE_NAMES
 
-_LITTLE_SPACE = 5_000_000_000  # bytes: what adapters, checkpoints and the journal of a middling run come to
 _UNKNOWN_PROMPTS = 1_000  # of a dataset that is not here, where the recipe sets no number
 
 
@@ -63,22 +63,62 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
         folder: where it would run; its disk must have room.
     """
     report = Preflight()
-    given = _inspect(report, recipe, STAGE_NAMES)
+    given = _inspect(report, recipe, STAGE_NAMES, look_at)
     for where, problem in doubts(recipe):
         report.add("warning", ".".join(where), problem)
-    if not (report.errors or given.constitution is None or given.helpful is None or given.selection is None):
-        report.plan = make_plan(
-            recipe,
-            given.selection.prompts,
-            given.constitution,
-            given.helpful,
-            {role: model.rates for role, model in given.models.items()},
-            brought=given.brought,
-            n_choices=given.n_choices,
-            count=given.models["policy"].count_tokens,
-        )
-    _check_place(report, recipe, folder)  # last: whoever plans a variant sees its plan beside the folder's error
+    report.plan = None if report.errors else _plan(recipe, given)
+    check_run_place(report, recipe, folder)  # last: whoever plans a variant sees its plan beside the folder's error
     return report
+
+
+class Planner:
+    """Plans runs that may take place elsewhere: neither this machine nor the network is asked for models.
+
+    Args:
+        recipe: what is run.
+        by_characters: estimate tokens, even where the policy's tokenizer is here: another model takes its place.
+
+    Attributes:
+        n_prompts: red-team prompts that the recipe trains on.
+
+    Raises:
+        UserError: a line for each thing that is wrong with the recipe.
+    """
+
+    def __init__(self, recipe: Recipe, *, by_characters: bool = False) -> None:
+        report = Preflight()
+        self._count = estimate_tokens if by_characters else None
+        self._recipe, self._given = recipe, _inspect(report, recipe, STAGE_NAMES, look_without_asking)
+        report.require_no_error()
+        prompts = self._given.selection.prompts if self._given.selection else ()
+        self.n_prompts = sum((prompt.split, prompt.kind) == ("train", "red_team") for prompt in prompts)
+
+    def plan(self, n_prompts: float) -> Plan:
+        """Plan for so many red-team prompts to train on, and as many times more of all else that is trained on.
+
+        What is held out stays as it is: it measures, and measures no better by growing along.
+        """
+        plan = _plan(self._recipe, self._given, n_prompts / self.n_prompts, self._count)
+        if plan is None:
+            raise UserError(f"{self._recipe.name} cannot be planned; 'charter check' says why")
+        return plan
+
+
+def _plan(recipe: Recipe, given: _Inputs, scale: float = 1.0, count: CountTokens | None = None) -> Plan | None:
+    """Plan a run from its inputs; None where some could not be read."""
+    if given.constitution is None or given.helpful is None or given.selection is None:
+        return None
+    return make_plan(
+        recipe,
+        given.selection.prompts,
+        given.constitution,
+        given.helpful,
+        {role: model.rates for role, model in given.models.items()},
+        brought=given.brought,
+        n_choices=given.n_choices,
+        count=count or given.models["policy"].count_tokens,
+        scale=scale,
+    )
 
 
 def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
@@ -92,9 +132,8 @@ def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
         UserError: a line for each input that is not sound.
     """
     report = Preflight()
-    _inspect(report, recipe, stages)
-    if report.errors:
-        raise UserError("\n".join(f"{error.about}: {error.message}" for error in report.errors))
+    _inspect(report, recipe, stages, look_at)
+    report.require_no_error()
 
 
 def check_served(recipe: Recipe, stages: Sequence[str]) -> None:
@@ -117,11 +156,10 @@ def check_served(recipe: Recipe, stages: Sequence[str]) -> None:
         for name, spec in other_specs(recipe).items():
             if spec.engine == "http" and spec not in found:
                 found[spec] = capabilities_of(report, f"evaluate.others.{name}", spec)
-    if report.errors:
-        raise UserError("\n".join(f"{error.about}: {error.message}" for error in report.errors))
+    report.require_no_error()
 
 
-def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> _Inputs:
+def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str], look: Look) -> _Inputs:
     for about, problem in confusing_names(recipe):
         report.add("error", about, problem)
     revises: tuple[Use, ...] = ("revise",) if "revise" in stages and recipe.revise.n_samples else ()
@@ -130,10 +168,10 @@ def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> _Input
     selection = _prompts(report, recipe, (constitution, helpful))
     n_choices = _count_choices(report, recipe, (constitution, helpful), selection)
     brought = look_at_brought(report, recipe, selection.prompts) if selection else Brought()
-    models = _models(report, recipe, stages)
+    models = look_at_roles(report, recipe, stages, look)
     if constitution is not None:
-        look = partial(look_at_writing, recipe, constitution, models["red_team"].capabilities or ALWAYS)
-        brought = replace(brought, written=report.tried("prompts.generate", look) or ())
+        writing = partial(look_at_writing, recipe, constitution, models["red_team"].capabilities or ALWAYS)
+        brought = replace(brought, written=report.tried("prompts.generate", writing) or ())
     return _Inputs(constitution, helpful, selection, brought, n_choices, models)
 
 
@@ -242,52 +280,3 @@ def _count_choices(
             report.add("note", "evaluate.multiple_choice", f"{file}: {n} rows are left out: {reason}")
         n_choices += len(kept)
     return n_choices
-
-
-def _models(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> dict[str, KnownModel]:
-    """Look at every role's model, each model once, and whether it can do what its roles are asked."""
-    specs = role_specs(recipe)
-    known: dict[ModelSpec, KnownModel] = {}
-    for role, spec in specs.items():
-        if spec not in known:
-            known[spec] = look_at(report, f"models.{role}", spec)
-    needs = list(list_needs(recipe))
-    for role, spec in specs.items():
-        has = known[spec].capabilities
-        for lacks in missing(needs, role, has, stages) if has is not None else ():
-            report.add("error", f"models.{role}", f"{spec.name} {lacks}")
-    if "evaluate" in stages:
-        _other_models(report, recipe)
-    return {role: known[spec] for role, spec in specs.items()}
-
-
-def _other_models(report: Preflight, recipe: Recipe) -> None:
-    """Look at the further models that are put to the probes."""
-    needed = {"chat", "score", *(["complete"] if recipe.evaluate.judge_adherence else [])}
-    for name, spec in other_specs(recipe).items():
-        about = f"evaluate.others.{name}"
-        has = look_at(report, about, spec).capabilities
-        if spec.engine == "http" and not recipe.evaluate.judge_adherence:
-            problem = "tells no log-probabilities of given answers: set evaluate.judge_adherence to true, and the judge"
-            report.add("error", about, f"{spec.name} {problem} reads what it answers itself")
-        lacking = sorted(needed - has) if has is not None else []
-        if lacking:
-            report.add("error", about, f"{spec.name} lacks {', '.join(lacking)}, which probes need; take another model")
-
-
-def _check_place(report: Preflight, recipe: Recipe, folder: Path) -> None:
-    """Look at the run's folder and its disk, and whether the files of a run that is there are the same."""
-    about = "run folder"
-    report.tried(about, check_place, recipe, folder)
-    if any(one.about == about for one in report.errors):
-        return
-    if report.plan is not None:  # else a file may be missing, which has been said
-        report.tried(about, check_files, recipe, folder)
-    n_errors = len(report.errors)
-    report.tried(about, check_writable, folder)
-    if len(report.errors) > n_errors:
-        return
-    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
-    free = shutil.disk_usage(existing).free
-    if free < _LITTLE_SPACE:
-        report.add("warning", "disk", f"{existing} has {free / 1e9:.1f} GB free; a run may need more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from charter.engines.base import Request
 from charter.records import Message, Prompt
@@ -64,24 +64,58 @@ class Sizer:
         return Size(sizes[0].shared, sum(size.own for size in sizes) / len(sizes))
 
 
+@dataclass(frozen=True)
+class Work:
+    """Calls of one kind: ``n`` of them, which read and write so many tokens each, behind ``shared`` tokens of all."""
+
+    n: float
+    read: float
+    written: float = 0.0
+    shared: float = 0.0
+
+    @property
+    def attended(self) -> float:
+        """Count, of every token that is read or written, the tokens before it: attention looks at them all."""
+        own = self.read + self.written
+        return self.n * own * (self.shared + own / 2) + self.shared**2 / 2
+
+
 @dataclass
 class Load:
-    """What is put on one model, as it adds up: calls, tokens read, tokens written.
+    """What is put on one model, as it adds up. What calls share is read once."""
 
-    ``attended`` counts, of every token that is read or written, the tokens before it: attention looks at them all.
-    """
+    works: list[Work] = field(default_factory=list)
 
-    calls: float = 0.0
-    prompt_tokens: float = 0.0
-    completion_tokens: float = 0.0
-    attended: float = 0.0
+    @property
+    def calls(self) -> float:
+        """How often the model is asked."""
+        return sum(work.n for work in self.works)
+
+    @property
+    def prompt_tokens(self) -> float:
+        """Tokens read."""
+        return sum(work.n * work.read + work.shared for work in self.works)
+
+    @property
+    def completion_tokens(self) -> float:
+        """Tokens written."""
+        return sum(work.n * work.written for work in self.works)
+
+    @property
+    def repeated_tokens(self) -> float:
+        """Tokens that calls share, each time but the first: a server counts them with every call."""
+        return sum((work.n - 1) * work.shared for work in self.works)
+
+    @property
+    def attended(self) -> float:
+        """Tokens before each token, of all that are read or written."""
+        return sum(work.attended for work in self.works)
 
     def add(self, n: float, read: float, written: float = 0.0, *, shared: float = 0.0) -> None:
         """Add ``n`` calls that read and write so many tokens each; what they share is read once."""
-        if not n:
-            return
-        own = read + written
-        self.calls += n
-        self.prompt_tokens += n * read + shared
-        self.completion_tokens += n * written
-        self.attended += n * own * (shared + own / 2) + shared**2 / 2
+        if n:
+            self.works.append(Work(n, read, written, shared))
+
+    def scaled(self, factor: float) -> Load:
+        """Give the load of so many times the calls; what they share is still read once."""
+        return Load([replace(work, n=work.n * factor) for work in self.works])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from charter.constitution import Constitution
 from charter.engines.base import CompletionRequest
@@ -17,6 +18,8 @@ from charter.records import Pair, Prompt, PromptKind, Trace
 
 _ANSWER_TOKENS = 420  # of a mean answer without a limit, so that a limit of 256 tokens is used to three quarters
 MAX_RENDERED = 200  # prompts of a kind that are rendered; the others are taken to be like them
+_REFERENCE = 1 / 3  # of a step on the same tokens: a forward pass alone
+_LONGEST = 2.0  # times the mean: about the longest sequence
 N_MODELS = 3  # that are evaluated: base, SFT, DPO
 
 Kinds = Mapping[PromptKind, Sequence[Prompt]]
@@ -31,6 +34,36 @@ def answer_tokens(limit: int) -> float:
 
 
 @dataclass(frozen=True)
+class Training:
+    """Tokens that a model is trained on and the optimiser's steps, over all epochs.
+
+    ``scored`` of the tokens bear loss, ``longest`` is about the most of one sequence; a reference reads ``reference``
+    tokens besides.
+    """
+
+    tokens: float = 0.0
+    steps: float = 0.0
+    reference: float = 0.0
+    scored: float = 0.0
+    longest: float = 0.0
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a stage asks of a machine: loads by role, rows at once, a training, and loadings of the policy besides."""
+
+    loads: Mapping[str, Load] = field(default_factory=dict)
+    at_once: float = 0.0
+    training: Training = Training()
+    n_loads: int = 0
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The roles that are asked anything."""
+        return tuple(role for role, load in self.loads.items() if load.calls)
+
+
+@dataclass(frozen=True)
 class StagePlan:
     """One stage: rows, calls to models, tokens read, written and trained on, and seconds."""
 
@@ -41,14 +74,11 @@ class StagePlan:
     completion_tokens: int = 0
     trained_tokens: int = 0
     seconds: float = 0.0
+    demand: Demand = Demand()
 
-
-@dataclass(frozen=True)
-class Training:
-    """Tokens that a model is trained on, and the steps that this takes."""
-
-    tokens: float = 0.0
-    steps: float = 0.0
+    def to_dict(self) -> dict[str, Any]:
+        """Give the counts as JSON holds them."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "demand"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +115,7 @@ class Given:
     train: Kinds
     held_out: Kinds
     brought: Brought = NOTHING_BROUGHT
+    scale: float = 1.0  # of everything that is trained on
 
     @property
     def to_revise(self) -> list[Prompt]:
@@ -101,9 +132,27 @@ class Given:
         """Tokens of a mean prompt, put as it is."""
         return self.sizer.mean_prompt(prompts[:MAX_RENDERED])
 
-    def n_steps(self, rows: int, settings: TrainingSettings) -> float:
-        """Count an optimiser's steps."""
-        return math.ceil(rows / (settings.batch_size * settings.accumulation)) * settings.epochs
+    def training(
+        self, rows: float, tokens: float, scored: float, settings: TrainingSettings, *, sides: int = 1
+    ) -> Training:
+        """Sum up a training on so many rows and their tokens, some of which bear loss.
+
+        Args:
+            rows: that are trained on.
+            tokens: of all rows, once.
+            scored: of those, the ones that bear loss.
+            settings: epochs, batches, and the longest row that is taken.
+            sides: sequences of a row; of two, a pair's, a reference reads each once too.
+        """
+        steps = math.ceil(rows * self.scale / (settings.batch_size * settings.accumulation)) * settings.epochs
+        passes = settings.epochs * self.scale
+        return Training(
+            tokens * passes,
+            steps,
+            tokens * self.scale if sides > 1 else 0.0,
+            scored * passes,
+            min(settings.max_length, _LONGEST * tokens / (rows * sides)) if rows else 0.0,
+        )
 
     def stage(
         self,
@@ -114,6 +163,7 @@ class Given:
         training: Training | None = None,
         at_once: int | None = None,
         n_loads: int = 0,
+        is_scaled: bool = True,
     ) -> StagePlan:
         """Sum up a stage: its loads on the roles' models, and what the policy is trained on.
 
@@ -121,13 +171,18 @@ class Given:
             name: of the stage.
             rows: that go in.
             loads: by role; each of their models is loaded once.
-            training: of the policy.
+            training: of the policy, scaled already.
             at_once: rows that can run at once; None for all rows.
             n_loads: how often the policy is loaded besides.
+            is_scaled: whether there is more of it where more is trained on.
         """
+        if is_scaled:
+            rows, at_once = round(rows * self.scale), None if at_once is None else round(at_once * self.scale)
+            loads = {role: load.scaled(self.scale) for role, load in loads.items()}
         training = training or Training()
         policy = self.rates["policy"]
-        seconds = training.tokens / policy.training + training.steps * policy.step + n_loads * policy.loading
+        n_trained = training.tokens + training.reference * _REFERENCE
+        seconds = n_trained / policy.training + training.steps * policy.step + n_loads * policy.loading
         used = {id(self.rates[role]): self.rates[role] for role, load in loads.items() if load.calls}
         seconds += sum(rates.loading for rates in used.values())
         for role, load in loads.items():
@@ -145,4 +200,5 @@ class Given:
             completion_tokens=round(sum(load.completion_tokens for load in loads.values())),
             trained_tokens=round(training.tokens),
             seconds=seconds,
+            demand=Demand(loads, float(rows if at_once is None else at_once), training, n_loads),
         )

@@ -15,8 +15,16 @@ from charter.records import GENERATED, PromptKind
 
 Where = tuple[str, ...]
 
-_OF_WEIGHTS = ("dtype", "device", "max_rows", "trust_remote_code")
+_OF_VLLM = ("memory_share", "n_gpus")
+_OF_WEIGHTS = ("dtype", "device", "max_rows", "n_context", "trust_remote_code")
 _OF_SERVERS = ("server", "key_name", "max_at_once", "call_seconds", "deadline_seconds")
+_IDLE = {
+    "transformers": (*_OF_SERVERS, *_OF_VLLM),
+    "vllm": _OF_SERVERS,
+    "vllm-server": _OF_SERVERS,
+    "http": (*_OF_WEIGHTS, *_OF_VLLM),
+    "scripted": (*_OF_SERVERS, *_OF_VLLM),
+}
 _OWN_MODELS = ("base", "sft", "dpo")
 _A_SENTENCE = 16  # tokens: a text that is held to fewer mostly ends in the middle of its first sentence
 
@@ -71,8 +79,7 @@ def _served(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         if model.engine == "http" and model.server is None:
             problem = f"'{place}.engine' is 'http', and '{place}.server' does not say which server"
             yield (*where, "engine"), f"{problem}; name one, such as openai or http://localhost:8000/v1"
-        idle = _OF_WEIGHTS if model.engine == "http" else _OF_SERVERS
-        for key in (key for key in given if key in idle):
+        for key in (key for key in given if key in _IDLE[model.engine]):
             problem = f"'{place}.{key}' says nothing of engine '{model.engine}'"
             yield (*where, key), f"{problem}; take it out"
 

@@ -46,7 +46,7 @@ class ModelSettings(Settings):
     """A model and the engine that runs it."""
 
     name: str = Field(description="embedded name, folder, adapter folder or Hugging Face id; of a server, its own name")
-    engine: Literal["transformers", "http", "scripted"] = "transformers"
+    engine: Literal["transformers", "vllm", "vllm-server", "http", "scripted"] = "transformers"
     server: Annotated[str | tuple[str, ...] | None, _LIST_TO_TUPLE] = Field(
         default=None,
         min_length=1,
@@ -62,7 +62,16 @@ class ModelSettings(Settings):
     deadline_seconds: float = Field(default=900.0, gt=0.0, description="of all tries of a call to a server")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: str = "auto"
-    max_rows: int = Field(default=64, ge=1, description="rows that one forward pass serves")
+    max_rows: int | None = Field(
+        default=None, ge=1, description="rows that one forward pass serves; None takes 64, of vllm 256"
+    )
+    n_context: int | None = Field(
+        default=None, ge=64, description="the longest text in tokens; None takes the model's own limit"
+    )
+    memory_share: float = Field(
+        default=0.9, gt=0.0, le=1.0, description="of a GPU's memory, which vllm takes for weights and caches"
+    )
+    n_gpus: int = Field(default=1, ge=1, description="GPUs over which vllm divides each layer")
     trust_remote_code: bool = Field(
         default=False, description="run code that comes with the model: only if you read it"
     )

@@ -41,8 +41,8 @@ from charter.recipe.writing import recipe_values
 from charter.rows import NoProgress, Progress, RowMapper, map_rows
 from charter.runs.environment import describe_environment
 from charter.runs.inputs import check_unchanged, copy_constitutions, fingerprint_files, fingerprint_models
-from charter.runs.place import RESOLVED, check_contents, held
-from charter.runs.spent import SpendingProgress, spending_so_far
+from charter.runs.place import RESOLVED, Place, check_contents, held, require_no_shards
+from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
 from charter.store import Journal
 
 _INPUTS = "inputs.json"
@@ -84,7 +84,7 @@ class Run:
         self.progress = progress
         self.stop = stop
         self.memory = BorrowingMemory(journal, others)
-        self.spending = spending_so_far(recipe, model_specs(recipe).values(), journal)
+        self.spending = spending_so_far(recipe, model_specs(recipe).values(), tallies_of(journal))
         self.pool = Pool(role_specs(recipe), self.memory, spending=self.spending)
         shown = SpendingProgress(progress, self.spending)
         self.mapper = cast("RowMapper", partial(map_rows, journal=journal, progress=shown, stop=stop))
@@ -155,21 +155,64 @@ def open_run(
         on_download: told how far a model's files are.
 
     Raises:
-        RunError: where another process runs on the folder, it belongs to another recipe or other inputs, or the disk
-            is full.
+        Busy: where another process runs on the folder, or on a shard of it.
+        RunError: where it belongs to another recipe or other inputs, or the disk is full.
         JournalError: where another run's answers cannot be read.
         ModelError: where a model does not exist, cannot be fetched or must not be loaded.
     """
-    with held(folder) as place, contextlib.ExitStack() as opened:
-        others = [opened.enter_context(RecordedAnswers(other / "journal.sqlite")) for other in answers_of]
-        _claim(recipe, folder, recipe_text, on_download)
-        place.is_taken = True
-        with Journal(folder / "journal.sqlite") as journal:
-            run = Run(folder, recipe, journal, progress or NoProgress(), stop or threading.Event(), others=others)
-            try:
-                yield run
-            finally:
-                run.pool.close()
+    with held(folder) as place:
+        require_no_shards(folder)
+        with contextlib.ExitStack() as opened:
+            others = [opened.enter_context(RecordedAnswers(other / "journal.sqlite")) for other in answers_of]
+            yield opened.enter_context(
+                begun(
+                    recipe,
+                    folder,
+                    place,
+                    recipe_text=recipe_text,
+                    others=others,
+                    progress=progress,
+                    stop=stop,
+                    on_download=on_download,
+                )
+            )
+
+
+@contextlib.contextmanager
+def begun(
+    recipe: Recipe,
+    folder: Path,
+    place: Place,
+    *,
+    recipe_text: str,
+    others: Sequence[RecordedAnswers] = (),
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    on_download: DownloadProgress | None = None,
+) -> Iterator[Run]:
+    """Begin a run, or go on with one, in a folder that is held; arguments and errors are those of ``open_run``."""
+    _claim(recipe, folder, recipe_text, on_download)
+    place.is_taken = True
+    with opened_again(recipe, folder, others=others, progress=progress, stop=stop) as run:
+        yield run
+
+
+@contextlib.contextmanager
+def opened_again(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    others: Sequence[RecordedAnswers] = (),
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[Run]:
+    """Open a run in a folder that is held and belongs to the recipe: its models are not looked for."""
+    with Journal(folder / "journal.sqlite") as journal:
+        run = Run(folder, recipe, journal, progress or NoProgress(), stop or threading.Event(), others=others)
+        try:
+            yield run
+        finally:
+            run.pool.close()
 
 
 def check_place(recipe: Recipe, folder: Path) -> None:
@@ -243,7 +286,7 @@ def _model_folders(recipe: Recipe, on_download: DownloadProgress | None) -> dict
     """Find every role's model on this machine, fetching what is missing; scripted and served ones have no files."""
     return {
         role: None
-        if spec.engine != "transformers"
+        if not spec.has_weights
         else resolve_model(spec.name, trust_remote_code=spec.trust_remote_code, progress=on_download)
         for role, spec in model_specs(recipe).items()
     }

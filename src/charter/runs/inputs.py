@@ -32,9 +32,9 @@ def fingerprint_files(recipe: Recipe) -> dict[str, str]:
     found = {name: digest(load_constitution(source).model_dump(mode="json")) for name, source in constitutions.items()}
     for kind, source in recipe.prompts.sources().items():
         if source.source != GENERATED and Path(source.source).exists():
-            found[f"prompts {kind}"] = _source_digest(Path(source.source))
+            found[f"prompts {kind}"] = source_digest(Path(source.source))
     return found | {
-        name: _source_digest(Path(file))
+        name: source_digest(Path(file))
         for name, file in _files(recipe).items()
         if Path(file).exists() or not is_dataset_id(file)
     }
@@ -130,7 +130,7 @@ def _files(recipe: Recipe) -> dict[str, str]:
     return files | {name: file for name, file in named.items() if file not in {None, GENERATED}}
 
 
-def _source_digest(path: Path) -> str:
+def source_digest(path: Path) -> str:
     """Fingerprint a file, or a saved dataset's folder by the names and contents of its files."""
     if not path.is_dir():
         return _file_digest(path)

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import filelock
 
-from charter.errors import RunError
+from charter.errors import Busy, RunError
 
 #: The file that marks a folder as a run's.
 RESOLVED = "recipe.resolved.yaml"
+
+#: Where the shards of a run have their folders.
+SHARDS = "shards"
 
 _LOCK, _HOLDER = ".lock", ".holder"
 _MIN_FREE_BYTES = 1_000_000_000  # adapters, checkpoints and journal of a small run, with room to spare
@@ -60,7 +63,8 @@ def held(folder: Path) -> Iterator[Place]:
     """Make a folder where there is none, and hold it.
 
     Raises:
-        RunError: where it holds something else, cannot be written, is held by another process, or has no room.
+        Busy: where it is held by another process.
+        RunError: where it holds something else, cannot be written, or has no room.
     """
     check_contents(folder)
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
@@ -73,6 +77,55 @@ def held(folder: Path) -> Iterator[Place]:
         finally:
             if missing and not place.is_taken:
                 _remove(folder, missing)
+
+
+def require_no_shards(folder: Path) -> None:
+    """Check that no shard of a run is at work: it rests on what the run has done, which must not change meanwhile.
+
+    Raises:
+        Busy: naming a shard that is.
+    """
+    for shard in sorted(folder.glob(f"{SHARDS}/*")):
+        holder = holder_of(shard)
+        if holder:
+            raise Busy(f"{shard}: {holder} is at work on this shard of the run; wait for it")
+
+
+def holder_of(folder: Path) -> str:
+    """Say who is at work in the folder. A process that was killed leaves its name, but not its lock."""
+    name = folder / _HOLDER
+    if not name.exists():
+        return ""
+    try:
+        with filelock.FileLock(folder / _LOCK, timeout=0):
+            return ""
+    except filelock.Timeout:
+        return _named(name)
+    except OSError:  # a folder that this person may only read
+        is_held = _is_held(folder / _LOCK)
+    return _named(name) if is_held else ""
+
+
+def _named(name: Path) -> str:
+    """Read who holds the folder; a holder that ends in between takes its name along."""
+    try:
+        return name.read_text("utf-8")
+    except OSError:
+        return "another process"
+
+
+def _is_held(lock: Path) -> bool:
+    """Tell whether a process holds a lock that may only be read."""
+    try:
+        import fcntl
+
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):  # another system, or not even to be read: nothing can be known
+        return False
+    return False
 
 
 def _make(folder: Path) -> None:
@@ -107,7 +160,7 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         who = holder.read_text("utf-8") if holder.exists() else "another process"
-        raise RunError(f"{folder}: {who} is running on this folder; wait for it, or name another with --out") from error
+        raise Busy(f"{folder}: {who} is running on this folder; wait for it, or name another with --out") from error
     try:
         holder.write_text(f"process {os.getpid()}", "utf-8")
         yield

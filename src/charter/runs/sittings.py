@@ -16,7 +16,13 @@ _KEEP_EVERY_SECONDS = 5.0
 
 
 def tally_so_far(run: Run, name: str) -> Tally:
-    """Recall what a stage took in all sittings before; a damaged record counts as nothing."""
+    """Recall what a stage took in all sittings before, here and in what was taken in from elsewhere."""
+    taken = (Tally.from_json(kept) for kept in run.journal.taken_tallies(name).values())
+    return sum(taken, _tally_here(run, name))
+
+
+def _tally_here(run: Run, name: str) -> Tally:
+    """Recall what a stage took in all sittings in this folder; a damaged record counts as nothing."""
     kept = run.journal.tally(name)
     return Tally() if kept is None else Tally.from_json(kept)
 
@@ -28,15 +34,15 @@ def was_begun(kept: str | None) -> bool:
 
 def undo_tally(run: Run, name: str) -> None:
     """Note that what a stage made is undone; what it took stays."""
-    before = tally_so_far(run, name)
+    before = _tally_here(run, name)
     if before != Tally():
         run.journal.keep_tally(name, before.model_copy(update={"is_undone": True}).to_json())
 
 
 @contextlib.contextmanager
 def sitting(run: Run, name: str) -> Iterator[None]:
-    """Add what is done in this context to a stage's tally, however it ends; the pool is closed at its end."""
-    before, started = tally_so_far(run, name), time.monotonic()
+    """Add what is done in this context to a stage's tally, however it ends; the pool rests at its end."""
+    before, started = _tally_here(run, name), time.monotonic()
 
     def keep() -> None:
         now = Tally(seconds=time.monotonic() - started, usage=run.pool.usage)
@@ -47,7 +53,7 @@ def sitting(run: Run, name: str) -> Iterator[None]:
         with _repeating(keep):
             yield
     finally:
-        run.pool.close()
+        run.pool.rest()
         keep()
         run.pool.take_usage()
 

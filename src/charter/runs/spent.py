@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from charter.engines.pool import ModelSpec
@@ -15,8 +15,13 @@ from charter.runs.tally import Tally
 from charter.store import Journal
 
 
-def spending_so_far(recipe: Recipe, specs: Iterable[ModelSpec], journal: Journal) -> Spending:
+def spending_so_far(recipe: Recipe, specs: Iterable[ModelSpec], tallies: Iterable[str]) -> Spending:
     """Add up what the served models of a run took before, and set the end that its recipe names.
+
+    Args:
+        recipe: what is run.
+        specs: its models.
+        tallies: what each stage took, as a journal keeps it.
 
     Raises:
         UserError: where the file of prices cannot be read.
@@ -24,15 +29,22 @@ def spending_so_far(recipe: Recipe, specs: Iterable[ModelSpec], journal: Journal
     settings = recipe.budget
     spending = Spending(read_prices(settings.prices), Budget(settings.money, settings.tokens))
     served = {spec.label for spec in specs if spec.engine == "http"}
-    for stage in get_args(Stage):
-        kept = journal.tally(stage)
-        for model, used in Tally.from_json(kept).usage.items() if kept is not None else ():
+    for kept in tallies:
+        for model, used in Tally.from_json(kept).usage.items():
             if model in served:
                 total = used.total
                 spending.count(
                     model, total.n_prompt_tokens, total.n_completion_tokens, used.n_prompt_tokens_from_prefix
                 )
     return spending
+
+
+def tallies_of(journal: Journal) -> Iterator[str]:
+    """Give what each stage of a run took, here and in what was taken in from elsewhere."""
+    for stage in get_args(Stage):
+        own = journal.tally(stage)
+        yield from () if own is None else (own,)
+        yield from journal.taken_tallies(stage).values()
 
 
 class SpendingProgress:

@@ -33,6 +33,7 @@ def do_dpo(run: Run) -> Summary:
         )
     from charter.training.dpo import dpo
 
+    run.pool.close()
     result = dpo(
         train,
         str(run.model("sft")),

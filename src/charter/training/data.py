@@ -19,7 +19,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from charter.engines.base import Request, ScoreRequest
-from charter.engines.transformers.rendering import Renderer
+from charter.engines.rendering import Renderer
 from charter.errors import EngineError, ModelError
 from charter.records import Message, Preference, SftRow
 

@@ -13,7 +13,7 @@ HttpEngine ── engine      the protocol; asks ``probing`` what the server can
 """
 
 from charter.engines.http.calls import Limits, Tried
-from charter.engines.http.engine import HttpEngine, PrefixCount
+from charter.engines.http.engine import HttpEngine
 from charter.engines.http.servers import SERVERS
 
-__all__ = ["SERVERS", "HttpEngine", "Limits", "PrefixCount", "Tried"]
+__all__ = ["SERVERS", "HttpEngine", "Limits", "Tried"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from charter.engines.base import (
@@ -23,19 +21,13 @@ from charter.engines.http.calls import Caller, Limits, Tried
 from charter.engines.http.keys import find_key
 from charter.engines.http.probing import probe
 from charter.engines.http.servers import Server, find_server
-from charter.engines.http.thread import LoopThread
-from charter.engines.spending import Counting, Spending
-from charter.errors import CapabilityError, EngineError
+from charter.engines.loop_thread import LoopThread
+from charter.engines.spending import Spending
+from charter.engines.usage import PrefixStatistics
+from charter.errors import CapabilityError
 from charter.seeds import canonical_json
 
 AnswerT = TypeVar("AnswerT", Completion, Choice)
-
-
-@dataclass
-class PrefixCount:
-    """How many prompt tokens servers had in memory, as far as they tell."""
-
-    n_from_cache: int = 0
 
 
 class HttpEngine:
@@ -70,10 +62,10 @@ class HttpEngine:
         self._spending.require_price(model)
         named = find_server(server if isinstance(server, str) else tuple(server))
         name, key = find_key(named, key_name)
-        self.prefix_statistics = PrefixCount()
+        self.prefix_statistics = PrefixStatistics()
         self._is_closed = False
-        self._thread = LoopThread()
-        connecting = _connect(model, named, key, name, limits or Limits())
+        self._thread = LoopThread(f"the engine of {model!r}")
+        connecting = _connect(model, named, Caller(named.base_urls, key, name, limits or Limits()), self._spending)
         try:
             self._caller, self._server, self._able = self._thread.run_blocking(connecting)
         except BaseException:
@@ -143,40 +135,27 @@ class HttpEngine:
             self._thread.close()
 
     async def _put(self, body: Body, request: Request, read: Callable[[dict[str, Any]], AnswerT]) -> AnswerT:
-        if self._is_closed:
-            raise EngineError(f"the engine of {self._model!r} is closed; make a new one")
         with self._spending.hold(self._model, *most_tokens(request)) as counting:
-            return await self._call(body, request, read, counting)
 
-    async def _call(
-        self, body: Body, request: Request, read: Callable[[dict[str, Any]], AnswerT], counting: Counting
-    ) -> AnswerT:
-        def read_text(text: str) -> AnswerT:
-            answer = read_answer(text, self._able)
-            found = read(answer)
-            n_cached = n_cached_tokens(answer)
-            counting.took(*count_tokens(answer), n_cached)
-            self.prefix_statistics.n_from_cache += n_cached
-            return found
+            def read_text(text: str) -> AnswerT:
+                answer = read_answer(text, self._able)
+                found = read(answer)
+                n_prompt, n_completion = count_tokens(answer)
+                n_cached = n_cached_tokens(answer)
+                counting.took(n_prompt, n_completion, n_cached)
+                self.prefix_statistics.n_prompt_tokens += n_prompt
+                self.prefix_statistics.n_from_cache += n_cached
+                return found
 
-        try:
             return await self._thread.run(self._caller.put(body, row_key(request), read_text))
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling() or not self._is_closed:
-                raise
-            raise EngineError(f"the engine of {self._model!r} was closed during a call") from None
 
     def _lacks(self, what: str) -> NoReturn:
         raise CapabilityError(f"the server of {self._model!r} {what}")
 
 
-async def _connect(
-    model: str, server: Server, key: str | None, key_name: str, limits: Limits
-) -> tuple[Caller, Server, Abilities]:
-    caller = Caller(server.base_urls, key, key_name, limits)
+async def _connect(model: str, server: Server, caller: Caller, spending: Spending) -> tuple[Caller, Server, Abilities]:
     try:
-        return caller, *await probe(caller, model, server)
+        return caller, *await probe(caller, model, server, spending)
     except BaseException:
         await caller.close()
         raise

@@ -13,6 +13,7 @@ from charter.engines.http.answers import count_tokens, read_answer, read_complet
 from charter.engines.http.bodies import Abilities, Body, Prefill, choice_body, completion_body, models_body
 from charter.engines.http.calls import Caller
 from charter.engines.http.servers import Server, recognise
+from charter.engines.spending import Spending
 from charter.errors import EngineError, ModelError
 from charter.records import Message
 
@@ -49,6 +50,7 @@ class _Probe:
     model: str
     server: Server
     place: int
+    spending: Spending
 
     async def ask(self, able: Abilities, prefill: str = "") -> _Answered:
         """Draw a token behind a beginning."""
@@ -59,25 +61,33 @@ class _Probe:
 
     async def put(self, body: Body, read: Callable[[str], _FoundT]) -> _FoundT:
         """Put a body to the server that is probed."""
-        return await self.caller.put(body, self.place, read)
+
+        def counted(text: str) -> _FoundT:
+            found = read(text)
+            self.spending.count(self.model, *count_tokens(json.loads(text)))
+            return found
+
+        return await self.caller.put(body, self.place, counted)
 
 
-async def probe(caller: Caller, model: str, server: Server) -> tuple[Server, Abilities]:
+async def probe(caller: Caller, model: str, server: Server, spending: Spending) -> tuple[Server, Abilities]:
     """Find out what kind of server answers, and what it can do for a model.
 
-    Of several servers each is asked for a token; what the first that answers can do, all of them must.
+    Of several servers each is asked for a token; what the first that answers can do, all of them must. What is asked is
+    counted in ``spending``, and held to nothing: it is the price of being told.
 
     Raises:
         EngineError: where none answers a chat.
         ModelError: where one wants another key, or has no such model.
     """
     server = recognise(server, await _find_owner(caller, model))
-    found = await asyncio.gather(*(_meet(caller, model, server, place) for place in range(caller.n_places)))
+    probes = [_Probe(caller, model, server, place, spending) for place in range(caller.n_places)]
+    found = await asyncio.gather(*map(_meet, probes))
     met = [(place, answer) for place, answer in enumerate(found) if isinstance(answer, _Answered)]
     if not met:
         raise next(answer for answer in found if isinstance(answer, EngineError))
     named = frozenset(answer.model for _, answer in met if answer.model)
-    asked = _Probe(caller, model, server, met[0][0])
+    asked = probes[met[0][0]]
     able = await _probe_prefill(asked, Abilities(served=named | {model} if named else named), met[0][1].n_prompt)
     able = replace(able, n_top=await _count_top(asked, ChoiceRequest(messages=_QUESTION, prefill="("), able))
     able = replace(able, holds_schema=await _holds_schema(asked, able))
@@ -94,21 +104,20 @@ async def _find_owner(caller: Caller, model: str) -> str:
     return ""
 
 
-async def _meet(caller: Caller, model: str, server: Server, place: int) -> _Answered | EngineError:
+async def _meet(asked: _Probe) -> _Answered | EngineError:
     """Draw a token, and learn what the server calls the model: what it was asked for, or any other name twice."""
-    asked = _Probe(caller, model, server, place)
     try:
         answer = await asked.ask(Abilities())
         for _ in range(_MOST_NAMES):
             before = answer.model
-            if before in {"", model}:
+            if before in {"", asked.model}:
                 return answer
             answer = await asked.ask(Abilities())
             if answer.model == before:
                 return answer
     except EngineError as error:
         return error
-    return EngineError(f"the server answers as {before}, then as {answer.model}, where {model} was asked for")
+    return EngineError(f"the server answers as {before}, then as {answer.model}, where {asked.model} was asked for")
 
 
 async def _probe_prefill(asked: _Probe, able: Abilities, n_plain: int) -> Abilities:

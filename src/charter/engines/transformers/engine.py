@@ -20,11 +20,12 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
+from charter.engines.rendering import Rendered, Renderer
 from charter.engines.transformers.jobs import Drawing, Job, Reading
 from charter.engines.transformers.loading import load_model, make_decoder
-from charter.engines.transformers.rendering import Rendered, Renderer
-from charter.engines.transformers.scheduler import Limits, PrefixStatistics, Scheduler
+from charter.engines.transformers.scheduler import Limits, Scheduler
 from charter.engines.transformers.stopping import Stopping
+from charter.engines.usage import PrefixStatistics
 from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import CapabilityError, EngineError
 
@@ -67,7 +68,7 @@ class TransformersEngine:
         loaded = load_model(folder, dtype=dtype, device=device)
         self._identity, self.dtype = loaded.identity, loaded.dtype
         self.n_context = min(loaded.n_context, n_context or loaded.n_context)
-        self._renderer = Renderer(loaded.tokenizer)
+        self._renderer = Renderer(loaded.tokenizer, self.n_context)
         self._stop = threading.Event()
         decoder = make_decoder(loaded.model, self.n_context, self._stop, fused=fused)
         self.shares_prefixes = decoder.shares
@@ -134,8 +135,7 @@ class TransformersEngine:
         wanted = self._renderer.continuation_ids(request, prompt)
         if not wanted:
             return Score(logprob=0.0, n_tokens=0, n_prompt_tokens=len(prompt))
-        if len(prompt) + len(wanted) > self.n_context:
-            raise EngineError(self._too_long(len(prompt) + len(wanted)))
+        self._renderer.require_room(len(prompt) + len(wanted))
 
         def conclude(logprobs: list[float]) -> Score:
             total = float(np.sum(logprobs))
@@ -156,16 +156,7 @@ class TransformersEngine:
     def _render(self, request: Request, n_more: int) -> Rendered:
         if self._stop.is_set():
             raise EngineError("the engine is closed; calls after close() are not answered")
-        rendered = self._renderer.render(request)
-        if len(rendered.ids) + n_more > self.n_context:
-            raise EngineError(self._too_long(len(rendered.ids)))
-        return rendered
-
-    def _too_long(self, n_tokens: int) -> str:
-        return (
-            f"the request has {n_tokens} tokens, and the model reads {self.n_context} at most; "
-            "shorten the prompt or the few-shot examples"
-        )
+        return self._renderer.render(request, n_more)
 
     def _shared(self, rendered: Rendered) -> tuple[Any, int]:
         return rendered.ids, rendered.n_prefix if self.shares_prefixes else 0

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from charter.engines.devices import choose_device, computes_in_bfloat16
+from charter.engines.devices import choose_device, choose_dtype
 from charter.engines.quiet import quiet_libraries
-from charter.engines.tokenizers import load_tokenizer
+from charter.engines.tokenizers import find_end_ids, load_tokenizer
 from charter.engines.transformers.attention import Prefill
 from charter.engines.transformers.body import Body, LibraryBody, Linear, LlamaBody, is_llama, make_head
 from charter.engines.transformers.decoding import Decoder, SharedPrefixDecoder
@@ -20,7 +20,6 @@ from charter.engines.weights import ModelFolder, model_fingerprint
 from charter.errors import ModelError
 from charter.seeds import digest
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _UNBOUNDED = 2**31 - 1
 _WIDE_WINDOW = 2048  # a window that most texts fit into: within it, attention is plainly causal
 _PROBE_TOKENS = 24
@@ -64,19 +63,8 @@ def load_model(folder: ModelFolder, *, dtype: str, device: str) -> LoadedModel:
         identity=digest(["transformers", model_fingerprint(folder), str(number), _quantisation(model)]),
         dtype=str(number).removeprefix("torch."),
         n_context=_context(model),
-        end_ids=_end_ids(model, tokenizer),
+        end_ids=find_end_ids(tokenizer, model.generation_config, model.config),
     )
-
-
-def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """Choose the number format: bfloat16 where the hardware multiplies it, else float32, if ``auto``."""
-    if dtype == "auto":
-        return torch.bfloat16 if computes_in_bfloat16(device) else torch.float32
-    if dtype not in _DTYPES:
-        raise ModelError(f"no number format {dtype!r}; use auto or one of {', '.join(_DTYPES)}")
-    if dtype == "float16" and device.type == "cpu":
-        raise ModelError("float16 on a CPU is slow and overflows; use auto, bfloat16 or float32")
-    return _DTYPES[dtype]
 
 
 @torch.inference_mode()
@@ -175,11 +163,3 @@ def _window(model: Any) -> int:
 
 def _quantisation(model: Any) -> str:
     return str(getattr(model, "quantization_method", None) or "none")
-
-
-def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Gather every token that ends a turn or a text, wherever it is declared."""
-    found: set[int] = set()
-    for declared in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
-        found.update([declared] if isinstance(declared, int) else declared or [])
-    return frozenset(found)

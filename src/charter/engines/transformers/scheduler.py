@@ -23,19 +23,12 @@ from charter.engines.transformers.keeping import MIN_KNOWN, PrefixMemory, RowMem
 from charter.engines.transformers.sampling import Draws, draw, uniforms
 from charter.engines.transformers.stopping import Stopping
 from charter.engines.transformers.store import Prefix
+from charter.engines.usage import PrefixStatistics
 from charter.errors import CharterError, EngineError
 
 _JOIN_TOKENS = 192  # waiting tokens that are worth a pass of their own while others run
 _JOIN_TURNS = 8  # turns after which a waiting row joins however few tokens wait
 _GATHER_S = 0.002  # rows of one event-loop turn arrive within this time: the first of them waits for the others
-
-
-@dataclass(slots=True)
-class PrefixStatistics:
-    """Prompt tokens asked for, and how many of them were not computed again."""
-
-    n_prompt_tokens: int = 0
-    n_from_cache: int = 0
 
 
 @dataclass(frozen=True, slots=True)

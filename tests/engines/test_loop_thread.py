@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from charter.engines.http.thread import LoopThread
+from charter.engines.loop_thread import LoopThread
+from charter.errors import EngineError
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_who_is_cancelled_here_is_cancelled_there(thread: LoopThread) -> None:
 
 def test_closing_cancels_what_runs_and_ends_the_thread() -> None:
     """What still runs is told, and gets to its end; closing twice is fine."""
-    thread = LoopThread()
+    thread = LoopThread("the clerk")
     ended = []
 
     async def wait() -> None:
@@ -92,10 +93,12 @@ def test_closing_cancels_what_runs_and_ends_the_thread() -> None:
         task = asyncio.create_task(thread.run(wait()))
         await asyncio.sleep(0.05)
         await asyncio.to_thread(thread.close)
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(EngineError, match="the clerk was closed during a call"):
             await task
 
     asyncio.run(close_meanwhile())
     assert ended == ["there"]
     thread.close()
-    assert not any(other.name == "charter-http" for other in threading.enumerate())
+    assert not any(other.name == "charter-calls" for other in threading.enumerate())
+    with pytest.raises(EngineError, match="the clerk is closed; make a new one"):
+        asyncio.run(thread.run(wait()))

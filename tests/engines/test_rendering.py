@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.engines.base import ChoiceRequest, CompletionRequest, ScoreRequest
-from charter.engines.transformers.rendering import MIN_PREFIX, Renderer
+from charter.engines.rendering import MIN_PREFIX, Renderer
 from charter.errors import CapabilityError, EngineError
 from charter.records import Message
 

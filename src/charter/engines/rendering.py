@@ -40,10 +40,11 @@ class Renderer:
 
     Args:
         tokenizer: the model's tokenizer.
+        n_context: the longest text that the model reads; None sets no end.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, n_context: int | None = None) -> None:
+        self._tokenizer, self._n_context = tokenizer, n_context
         self._lock = threading.Lock()
         specials = sorted(_special_strings(tokenizer), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, specials))) if specials else None
@@ -56,18 +57,23 @@ class Renderer:
         """Whether there is a chat template."""
         return bool(self._tokenizer.chat_template)
 
-    def render(self, request: Request) -> Rendered:
+    def render(self, request: Request, n_more: int = 0) -> Rendered:
         """Render a request, and find the tokens that its hint says are shared.
+
+        Args:
+            request: what the model is shown.
+            n_more: tokens that there must be room for behind it.
 
         Raises:
             CapabilityError: messages for a model without a chat template.
-            EngineError: the template refuses the messages, or nothing is left to be read.
+            EngineError: the template refuses the messages, nothing is left to be read, or it is too long.
         """
         text, marker = self._text(request)
         raw = request.messages is None
         ids = self._encode(text, marker, raw=raw)
         if not ids:
             raise EngineError("the request renders to no tokens at all; give it text, or a system or user message")
+        self.require_room(len(ids), n_more)
         shared: tuple[int, ...] = ()
         if request.messages is not None and request.n_shared:
             roles = tuple(message.role for message in request.messages)
@@ -76,6 +82,18 @@ class Renderer:
             shared = self._shared_ids(request.text[: request.n_shared], ())
         n_shared = min(_n_common(shared, ids), len(ids) - 1)  # the last token's logits are always needed
         return Rendered(np.array(ids, dtype=np.int64), n_shared if n_shared >= MIN_PREFIX else 0)
+
+    def require_room(self, n_tokens: int, n_more: int = 0) -> None:
+        """Refuse what is longer than the model reads.
+
+        Raises:
+            EngineError: for too many tokens.
+        """
+        if self._n_context is not None and n_tokens + n_more > self._n_context:
+            raise EngineError(
+                f"the request has {n_tokens} tokens, and the model reads {self._n_context} at most; "
+                "shorten the prompt or the few-shot examples"
+            )
 
     def option_ids(self, request: ChoiceRequest) -> list[int]:
         """Find each option's one token in its place.

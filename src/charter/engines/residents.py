@@ -1,0 +1,276 @@
+"""Which models are in memory: as many as fit, and no more.
+
+Where memory holds one model at a time and roles name several, the one that is there goes on for as long as any row
+asks it; then it makes room for the one that most rows wait for. What is answered does not change, for it depends on no
+order of calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Hashable
+from dataclasses import dataclass, field
+
+from charter.engines.base import (
+    Capability,
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Engine,
+    Score,
+    ScoreRequest,
+)
+from charter.engines.memory import release_memory
+from charter.engines.usage import PrefixStatistics
+from charter.errors import EngineError
+
+# A row that goes on takes a turn of the event loop between two calls, and so does a new one that takes its place: a
+# model is idle when nobody has asked it for as long as this.
+_IDLE_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A model that can be in memory.
+
+    Attributes:
+        key: equal for what is in memory once, whoever asks it.
+        load: puts it there.
+        n_bytes: what it takes, by estimate.
+        free_bytes: tells what there is for it besides what is in memory.
+        unload: takes it away where that is more than closing its engines, which it then outlives.
+    """
+
+    key: Hashable
+    load: Callable[[], Engine]
+    n_bytes: int
+    free_bytes: Callable[[], int]
+    unload: Callable[[], None] | None = None
+
+
+@dataclass(eq=False)
+class _Room:
+    """A resident's place: the engines on it, and how many calls they answer."""
+
+    unload: Callable[[], None] | None
+    engines: set[SharedEngine] = field(default_factory=set)
+    n_asking: int = 0
+
+
+class Residents:
+    """The models in memory, within bounds.
+
+    Args:
+        most: models at once; None takes as many as fit.
+
+    Attributes:
+        n_swaps: how often a model made room for another.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+        self._rooms: dict[Hashable, _Room] = {}
+        self._waiting: dict[SharedEngine, list[asyncio.Future[None]]] = {}
+        self._swapping: asyncio.Task[None] | None = None
+        self._is_exchanging = False
+        self.n_swaps = 0
+
+    def engine(self, resident: Resident) -> SharedEngine:
+        """Give a model's engine; it is loaded at once where there is room, else when it is its turn."""
+        engine = SharedEngine(resident, self)
+        if resident.key in self._rooms or self._fits(resident):
+            self.load(engine)
+        return engine
+
+    def load(self, engine: SharedEngine) -> None:
+        """Put an engine's model into memory, whatever else is there."""
+        resident = engine.resident
+        engine.loaded(resident.load())
+        self._rooms.setdefault(resident.key, _Room(resident.unload)).engines.add(engine)
+
+    def make_room(self, engine: SharedEngine) -> None:
+        """Take away what must go for an engine's model to fit, the models that were loaded first before others.
+
+        Raises:
+            EngineError: where one that must go is being asked.
+        """
+        for key in [key for key in self._rooms if key != engine.resident.key]:
+            if self._fits(engine.resident):
+                return
+            if self._rooms[key].n_asking:
+                raise EngineError("memory holds one model at a time, and another one is being asked")
+            self._take_away(key)
+            self.n_swaps += 1
+
+    def leave(self, engine: SharedEngine) -> None:
+        """Note that an engine is closed; its model goes with the last one on it."""
+        room = self._rooms.get(engine.resident.key)
+        if room is None or engine not in room.engines:
+            return
+        room.engines.discard(engine)
+        engine.unloaded()
+        if not room.engines and room.unload is None:
+            del self._rooms[engine.resident.key]
+
+    def close(self) -> None:
+        """Take everything out of memory."""
+        for key in list(self._rooms):
+            self._take_away(key)
+
+    @contextlib.asynccontextmanager
+    async def asking(self, engine: SharedEngine) -> AsyncIterator[None]:
+        """Have an engine's model in memory for as long as the context lasts."""
+        while self._is_exchanging or not engine.is_loaded:
+            await self._wait(engine)
+        room = self._rooms[engine.resident.key]
+        room.n_asking += 1
+        try:
+            yield
+        finally:
+            room.n_asking -= 1
+
+    async def _wait(self, engine: SharedEngine) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(engine, []).append(turn)
+        if self._swapping is None or self._swapping.done():
+            self._swapping = asyncio.create_task(self._swap())
+        try:
+            await turn
+        finally:
+            if not turn.done() or turn.cancelled():
+                self._forget(engine, turn)
+
+    def _forget(self, engine: SharedEngine, turn: asyncio.Future[None]) -> None:
+        turns = self._waiting.get(engine, [])
+        if turn in turns:
+            turns.remove(turn)
+        if not turns:
+            self._waiting.pop(engine, None)
+
+    async def _swap(self) -> None:
+        """Serve those who wait, most of them first, each as soon as what is in memory has nothing to do."""
+        while self._waiting:
+            await asyncio.sleep(_IDLE_SECONDS)
+            if not self._waiting or any(room.n_asking for room in self._rooms.values()):
+                continue
+            engine = max(self._waiting, key=lambda one: len(self._waiting[one]))
+            turns = self._waiting.pop(engine)
+            self._is_exchanging = True  # a model that goes is asked nothing any more
+            try:
+                await asyncio.to_thread(self._exchange, engine)
+            except Exception as error:  # noqa: BLE001 - raised where the answers are awaited, as it is
+                _tell(turns, error)
+            else:
+                _tell(turns)
+            finally:
+                self._is_exchanging = False
+
+    def _exchange(self, engine: SharedEngine) -> None:
+        if not engine.is_loaded:
+            self.make_room(engine)
+            self.load(engine)
+
+    def _fits(self, resident: Resident) -> bool:
+        if self._most is not None and len(self._rooms) >= self._most:
+            return False
+        return not self._rooms or resident.n_bytes <= resident.free_bytes()
+
+    def _take_away(self, key: Hashable) -> None:
+        room = self._rooms.pop(key)
+        for engine in room.engines:
+            engine.unloaded()
+        if room.unload is not None:
+            room.unload()
+        release_memory()
+
+
+class SharedEngine:
+    """A model's engine, whether it is in memory or not.
+
+    Args:
+        resident: the model.
+        residents: what is in memory.
+    """
+
+    def __init__(self, resident: Resident, residents: Residents) -> None:
+        self.resident = resident
+        self._residents = residents
+        self._engine: Engine | None = None
+        self._told: tuple[str, frozenset[Capability]] | None = None
+        self._before = PrefixStatistics()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._engine is not None
+
+    @property
+    def identity(self) -> str:
+        """The model's own; it is loaded where nobody has asked it before."""
+        return self._about()[0]
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """The model's own; it is loaded where nobody has asked it before."""
+        return self._about()[1]
+
+    @property
+    def prefix_statistics(self) -> PrefixStatistics:
+        """Those of every time that it was in memory."""
+        now = getattr(self._engine, "prefix_statistics", PrefixStatistics())
+        return self._before + now
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Draw a text."""
+        async with self._residents.asking(self):
+            return await self._open.complete(request)
+
+    async def choose(self, request: ChoiceRequest) -> Choice:
+        """Read the options' log-probabilities."""
+        async with self._residents.asking(self):
+            return await self._open.choose(request)
+
+    async def score(self, request: ScoreRequest) -> Score:
+        """Read a continuation's log-probability."""
+        async with self._residents.asking(self):
+            return await self._open.score(request)
+
+    def close(self) -> None:
+        """Leave memory, unless another engine is on the same model; calls after this raise."""
+        self._residents.leave(self)
+
+    def loaded(self, engine: Engine) -> None:
+        """Take the engine that was loaded."""
+        self._engine = engine
+        self._told = engine.identity, engine.capabilities
+
+    def unloaded(self) -> None:
+        """Close the engine, and keep what it counted."""
+        if self._engine is not None:
+            self._before = self.prefix_statistics
+            self._engine.close()
+            self._engine = None
+
+    def _about(self) -> tuple[str, frozenset[Capability]]:
+        if self._told is None:
+            self._residents.make_room(self)
+            self._residents.load(self)
+        assert self._told is not None  # noqa: S101 - what is loaded has told
+        return self._told
+
+    @property
+    def _open(self) -> Engine:
+        assert self._engine is not None  # noqa: S101 - it is kept in memory while it is asked
+        return self._engine
+
+
+def _tell(turns: list[asyncio.Future[None]], error: Exception | None = None) -> None:
+    for turn in turns:
+        if turn.done():
+            continue
+        if error is None:
+            turn.set_result(None)
+        else:
+            turn.set_exception(error)

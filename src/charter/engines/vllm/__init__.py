@@ -1,0 +1,23 @@
+"""Generation with vLLM: paged memory, prefixes kept, several adapters on one base.
+
+```
+Hosts ── hosts             a run's bases, one of each
+├─ VllmEngine ── engine    the protocol, for a base or an adapter on it
+│  └─ requests             requests as vLLM's parameters, its outputs as answers   (pure)
+└─ Host ── base            a base model that vLLM runs, and adapters on it
+   ├─ host                 in this process
+   ├─ server, guard        in a server that a run begins and ends
+   ├─ launch               what vLLM is told
+   └─ environment, installed   where it is, and what it lacks
+```
+
+vLLM is no dependency of Charter, and often cannot be in one environment with its training.
+"""
+
+from charter.engines.vllm.base import Host
+from charter.engines.vllm.engine import VllmEngine
+from charter.engines.vllm.environment import VARIABLE, find_python, look_into
+from charter.engines.vllm.hosts import Hosts
+from charter.engines.vllm.launch import HostSettings
+
+__all__ = ["VARIABLE", "Host", "HostSettings", "Hosts", "VllmEngine", "find_python", "look_into"]

@@ -1,0 +1,100 @@
+"""What an engine needs of where vLLM runs, in this process or as a server: a base, and adapters on it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from pathlib import Path
+
+from charter.engines.loop_thread import LoopThread
+from charter.engines.vllm.launch import Launch, Room, room_for
+from charter.engines.vllm.requests import Output, Parameters
+from charter.errors import EngineError
+
+
+class Host(ABC):
+    """A base model that vLLM runs; begun when it is first required, and anew where it has no room for an adapter.
+
+    Args:
+        launch: what is loaded, and how.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
+        self._adapters: dict[Path, str] = {}
+        self._thread: LoopThread | None = None
+
+    @property
+    def dtype(self) -> str:
+        """The number format of the weights."""
+        return self._launch.dtype
+
+    @property
+    def n_bytes(self) -> int:
+        """What it takes in memory, by estimate."""
+        return self._launch.n_bytes
+
+    @property
+    @abstractmethod
+    def n_context(self) -> int:
+        """The longest text."""
+
+    def require(self, adapter: Path | None) -> None:
+        """Have the base running, with room for an adapter; no call may be under way.
+
+        Raises:
+            ModelError: vLLM cannot load the model, or put such an adapter on it.
+        """
+        room = self._launch.room | (Room() if adapter is None else room_for(adapter))
+        if room != self._launch.room:
+            self.close()
+            self._launch = replace(self._launch, room=room)
+        if self._thread is None:
+            self._start()
+        if adapter is not None and adapter not in self._adapters:
+            name = f"adapter-{len(self._adapters) + 1}"
+            self._put_on(name, adapter)
+            self._adapters[adapter] = name
+
+    async def generate(self, ids: list[int], parameters: Parameters, adapter: Path | None = None) -> Output:
+        """Put tokens to the model, and wait for all that comes.
+
+        Args:
+            ids: the prompt's tokens.
+            parameters: as ``requests`` makes them.
+            adapter: one that was required before; None asks the base.
+
+        Raises:
+            EngineError: where this call cannot be answered, or the host is closed.
+            ModelError: where vLLM has ended.
+        """
+        if self._thread is None:
+            raise EngineError("this engine is closed; make a new one")
+        name = None if adapter is None else self._adapters[adapter]
+        return await self._thread.run(self._generate(ids, parameters, name))
+
+    def close(self) -> None:
+        """End vLLM's processes and give their memory back; a later ``require`` begins them anew."""
+        if self._thread is None:
+            return
+        self._thread.cancel()
+        self._stop(self._thread)
+        self._thread.close()
+        self._thread = None
+        self._adapters.clear()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Begin vLLM's processes, and set the thread that talks to them."""
+
+    @abstractmethod
+    def _put_on(self, name: str, adapter: Path) -> None:
+        """Make an adapter known by a name."""
+
+    @abstractmethod
+    async def _generate(self, ids: list[int], parameters: Parameters, adapter: str | None) -> Output:
+        """Put tokens to the model, in the thread's loop."""
+
+    @abstractmethod
+    def _stop(self, thread: LoopThread) -> None:
+        """End vLLM's processes."""

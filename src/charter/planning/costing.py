@@ -1,0 +1,235 @@
+"""What a plan costs on a machine: hours, money and memory of each stage, as ranges; and what does not fit.
+
+A stage's hours are the seconds of its loads and its training (``timing``), of loading models, of servers, and of the
+process that drives it (``volume``). All devices are paid for as long as any of them works.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from charter.engines.pool import ModelSpec
+from charter.planning.costs import Conditions, Cost, Played, Remark, StageCost, Trouble
+from charter.planning.hardware import NOTHING, Machine, Range
+from charter.planning.memory import Memory, Sequence, Setup, generating, rows_that_fit, training, usable
+from charter.planning.plan import Plan
+from charter.planning.rates import served_rates
+from charter.planning.remedies import for_generating, for_training
+from charter.planning.shapes import Shape
+from charter.planning.sizing import Load, Work
+from charter.planning.stage_plan import StagePlan
+from charter.planning.timing import Drawing, loading_seconds, training_seconds, working_seconds
+from charter.planning.volume import driver_seconds
+from charter.recipe import Recipe
+
+_GIB = 2**30
+_WORTHWHILE = 1.5  # times as many rows at once: worth a remark
+_SERVERS_DIFFER = 3.0  # times: what is known of a server's speed before it is asked
+
+
+def cost_plan(plan: Plan, recipe: Recipe, conditions: Conditions) -> Cost:
+    """Cost every stage of a plan."""
+    stages, is_started = [], False
+    for stage in plan.stages:
+        cost = _Stage(stage, plan, recipe, conditions).cost(starts=not is_started)
+        is_started = is_started or bool(stage.demand.asked)
+        stages.append(cost)
+    return Cost(conditions.machine, tuple(stages))
+
+
+@dataclass(frozen=True)
+class _Local:
+    """A model that runs on the machine: the first role that it plays, its shape, and all that it is asked.
+
+    ``machine`` is as the model sees it: devices over which vLLM divides it are one.
+    """
+
+    role: str
+    played: Played
+    shape: Shape
+    works: tuple[Work, ...]
+    machine: Machine
+    at_once: float
+
+    def fit(self, work: Work) -> int:
+        """Count the rows that a device has room for."""
+        return rows_that_fit(self.shape, self.machine.device, work, self.played.number_bytes)
+
+    def rows(self, work: Work) -> int:
+        """Count the rows that run at once on a device."""
+        there = math.ceil(min(work.n, self.at_once) / self.machine.n)
+        return max(1, min(self.fit(work), self.played.spec.rows_at_once, there))
+
+    def held(self, work: Work, rows: int) -> Memory:
+        """Count what so many rows hold on each single device."""
+        held = generating(self.shape, self.machine.device, work, rows, self.played.number_bytes)
+        return Memory({part: size / self.played.n_devices for part, size in held.parts.items()})
+
+    def seconds(self) -> Range:
+        """Add up the time of all that it is asked."""
+        spec, seconds = self.played.spec, NOTHING
+        for work in self.works:
+            rows = min(spec.rows_at_once, self.fit(work))
+            drawing = Drawing(self.played.number_bytes, rows, self.at_once, by_vllm=spec.is_vllm)
+            seconds += working_seconds(work, self.shape, self.machine, drawing)
+        return seconds
+
+    def troubles(self, machine: Machine) -> Iterator[Trouble]:
+        """Say whether it does not fit."""
+        n = self.played.n_devices
+        if machine.n < n:
+            key = f"models.{self.role}.n_gpus"
+            yield Trouble(f"{key} is {n}, and {machine.name} has {machine.n}", f"lower {key}, or take more devices")
+        if tight := [self.held(work, 1) for work in self.works if not self.fit(work)]:
+            held = max(tight, key=lambda memory: memory.total)
+            yield Trouble(_too_large("answering", held, machine), for_generating(machine, held, self.role, n))
+
+    def remarks(self) -> Iterator[Remark]:
+        """Say whether it could run more rows at once."""
+        most, fit = self.played.spec.rows_at_once, min(map(self.fit, self.works))
+        writes = any(work.written for work in self.works) and self.machine.device.kind == "gpu"
+        if writes and min(fit, self.at_once / self.machine.n) > _WORTHWHILE * most:
+            said = f"is {most}, and more rows at once are faster where memory has room"
+            yield Remark(f"models.{self.role}.max_rows", said, fit)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    plan: StagePlan
+    whole: Plan
+    recipe: Recipe
+    conditions: Conditions
+
+    def cost(self, *, starts: bool) -> StageCost:
+        """Cost the stage; the first that asks a model imports the libraries."""
+        machine, held = self.conditions.machine, list(self._held())
+        memory = max((one for one, _ in held), key=lambda one: one.total, default=None)
+        rows = max((rows for _, rows in held), default=0)
+        if troubles := tuple(self._troubles()):
+            return StageCost(self.plan.stage, None, memory, rows, self._served(), troubles)
+        local = self._local()
+        seconds = self._loading(local) + self._training() + self._waiting()
+        for one in local:
+            seconds += one.seconds()
+        if starts and local:
+            seconds += machine.device.factors.start_seconds
+        driving = driver_seconds(self.whole, self.plan).times(1 / machine.n)
+        seconds = Range(max(seconds.low, driving.low), seconds.high + driving.high)
+        return StageCost(self.plan.stage, seconds, memory, rows, self._served(), remarks=tuple(self._remarks()))
+
+    def _local(self) -> list[_Local]:
+        """Give the models that run on the machine; roles that one model plays are put together."""
+        models, works = self.conditions.models, dict[ModelSpec, list[Work]]()
+        for role in self.plan.demand.asked:
+            works.setdefault(models[role].spec, []).extend(self.plan.demand.loads[role].works)
+        found = []
+        for spec, put in works.items():
+            role = next(role for role, played in models.items() if played.spec == spec)
+            played, machine = models[role], self.conditions.machine.grouped(models[role].n_devices)
+            if played.shape is not None:
+                found.append(_Local(role, played, played.shape, tuple(put), machine, self.plan.demand.at_once))
+        return found
+
+    def _remarks(self) -> Iterator[Remark]:
+        """Say what of the machine is left unused, and by which key."""
+        setup, machine = self._setup(), self.conditions.machine
+        if setup is not None and setup.n_used < machine.n:
+            said = f"is {setup.batch}, and each device needs a row of every step: {setup.n_used} of {machine.n} train"
+            yield Remark(f"{self.plan.stage}.batch_size", said)
+        for one in self._local():
+            yield from one.remarks()
+
+    def _loading(self, local: list[_Local]) -> Range:
+        policy = self.conditions.models["policy"]
+        n_bytes = sum(_weights(one.played) for one in local) + self.plan.demand.n_loads * _weights(policy)
+        return loading_seconds(n_bytes, self.conditions.machine)
+
+    def _training(self) -> Range:
+        setup, shape = self._setup(), self.conditions.models["policy"].shape
+        if setup is None or shape is None:
+            return Range()
+        return training_seconds(self.plan.demand.training, shape, self.conditions.machine, setup)
+
+    def _setup(self) -> Setup | None:
+        """How the stage trains; None where it does not."""
+        if not self.plan.demand.training.tokens:
+            return None
+        settings = self.recipe.sft if self.plan.stage == "sft" else self.recipe.dpo
+        return Setup(
+            mode=self.conditions.mode,
+            sharding=self.conditions.sharding,
+            n_devices=self.conditions.machine.n,
+            batch=settings.batch_size,
+            accumulation=settings.accumulation,
+            checkpointing=settings.gradient_checkpointing,
+            lora=self.recipe.sft.lora,
+        )
+
+    def _held(self) -> Iterator[tuple[Memory, int]]:
+        """Give what each load and the training hold on a device, and the rows at once of a load."""
+        for one in self._local():
+            for work in one.works:
+                rows = one.rows(work)
+                yield one.held(work, rows), rows
+        if (held := self._held_in_training()) is not None:
+            yield held, 0
+
+    def _held_in_training(self) -> Memory | None:
+        setup, shape = self._setup(), self.conditions.models["policy"].shape
+        if setup is None or shape is None:
+            return None
+        return training(shape, self.conditions.machine.device, setup, self._sequence())
+
+    def _sequence(self) -> Sequence:
+        demand = self.plan.demand.training
+        sides = 2 if self.plan.stage == "dpo" else 1
+        return Sequence(demand.longest, demand.longest * demand.scored / demand.tokens, sides)
+
+    def _troubles(self) -> Iterator[Trouble]:
+        """Say what does not fit: a model, or the training."""
+        machine = self.conditions.machine
+        for one in self._local():
+            yield from one.troubles(machine)
+        held_in_training, setup = self._held_in_training(), self._setup()
+        shape = self.conditions.models["policy"].shape
+        if held_in_training and setup and shape and not held_in_training.fits(machine.device):
+            remedy = for_training(machine, shape, setup, self._sequence(), self.plan.stage)
+            yield Trouble(_too_large("training", held_in_training, machine), remedy)
+
+    def _asked_of_servers(self) -> Iterator[tuple[ModelSpec, Load]]:
+        for role in self.plan.demand.asked:
+            if self.conditions.models[role].spec.engine == "http":
+                yield self.conditions.models[role].spec, self.plan.demand.loads[role]
+
+    def _waiting(self) -> Range:
+        """Guess the seconds that servers take."""
+        seconds = 0.0
+        for spec, load in self._asked_of_servers():
+            n_rows = max(1, round(self.plan.demand.at_once))
+            rates = served_rates(spec.max_at_once)
+            seconds += rates.seconds(load.prompt_tokens, load.completion_tokens, n_rows=n_rows)
+        return Range(seconds / _SERVERS_DIFFER, seconds * _SERVERS_DIFFER)
+
+    def _served(self) -> Range:
+        """What servers ask, where their prices are known: with all that is shared cached, and with nothing."""
+        money = NOTHING
+        for spec, load in self._asked_of_servers():
+            if (price := self.conditions.prices.get(spec.name)) is not None:
+                again, written = round(load.repeated_tokens), round(load.completion_tokens)
+                read = round(load.prompt_tokens) + again
+                money += Range(price.of(read, written, again), price.of(read, written))
+        return money
+
+
+def _weights(played: Played) -> float:
+    return played.shape.parameters * played.number_bytes if played.shape else 0.0
+
+
+def _too_large(what: str, memory: Memory, machine: Machine) -> str:
+    most = max(memory.parts, key=lambda part: memory.parts[part])
+    return (
+        f"{what} needs {memory.total / _GIB:,.1f} GiB on each device, {memory.parts[most] / _GIB:,.1f} of them for "
+        f"{most}, and {machine.device.name} has {usable(machine.device) / _GIB:,.1f} to use"
+    )

@@ -1,0 +1,83 @@
+"""What gives first as a run grows: of each thing that grows with its prompts, how many use it up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from charter.planning.costs import Cost
+from charter.planning.plan import Plan
+from charter.planning.volume import driver_seconds, measure_volume, starting_seconds
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+_WEEK = 7 * _DAY
+_DISK = 1e12
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A run with so many red-team prompts to train on."""
+
+    n_prompts: float
+    plan: Plan
+    cost: Cost
+
+    @property
+    def driving(self) -> float:
+        """The most seconds of the process beside the model."""
+        return sum(driver_seconds(self.plan, stage).high for stage in self.plan.stages)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something that is used up at about so many prompts, and what to do about it."""
+
+    what: str
+    n_prompts: float
+    remedy: str
+
+
+def find_limits(small: Grown, large: Grown) -> list[Limit]:
+    """List what grows with the prompts, what gives first at the top; all of it grows in a straight line.
+
+    Args:
+        small: a run.
+        large: the same run with more prompts.
+    """
+    found = [limit for limit in _limits(small, large) if limit.n_prompts < float("inf")]
+    return sorted(found, key=lambda limit: limit.n_prompts)
+
+
+def _limits(small: Grown, large: Grown) -> Iterator[Limit]:
+    few, many = measure_volume(small.plan), measure_volume(large.plan)
+    host = small.cost.machine.host
+
+    def used_up(least: float, most: float, limit: float) -> float:
+        slope = (most - least) / (large.n_prompts - small.n_prompts)
+        return max(0.0, small.n_prompts + (limit - least) / slope) if slope > 0 else float("inf")
+
+    yield Limit(
+        f"the process that holds all rows of {many.fullest} fills the machine's {host / _GIB:,.0f} GiB of memory",
+        used_up(few.memory, many.memory, host),
+        "divide the prompts among several runs, on several machines",
+    )
+    if large.cost.fits:
+        slowest = max(large.cost.stages, key=lambda stage: stage.seconds.high if stage.seconds else 0.0)
+        yield Limit(
+            "the models take a week",
+            used_up(small.cost.seconds.high, large.cost.seconds.high, _WEEK),
+            f"take more devices; most of it is {slowest.stage}",
+        )
+    yield Limit(
+        "the process takes a day beside the models (requests, journal, flags)",
+        used_up(small.driving, large.driving, _DAY),
+        "divide the prompts among several runs",
+    )
+    yield Limit(
+        "every start takes an hour (files are read, near-duplicates looked for)",
+        used_up(starting_seconds(small.plan).high, starting_seconds(large.plan).high, _HOUR),
+        "divide the prompts among several runs",
+    )
+    yield Limit("the run's folder takes a terabyte", used_up(few.disk, many.disk, _DISK), "give it a larger disk")

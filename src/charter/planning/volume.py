@@ -1,0 +1,85 @@
+"""What a run takes beside the models: disk, memory of the process that drives it, and its time. Pure.
+
+Fitted to runs of a scripted engine with 1,000, 10,000 and 100,000 prompts (``benchmarks/volume.py``, whose figures are
+in docs/planning.md), in which an answer had 44 words. What grows there in a straight line is taken to go on so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from charter.planning.hardware import NOTHING, Range
+from charter.planning.plan import Plan
+from charter.planning.stage_plan import StagePlan
+
+_TEXT = 4.5  # bytes of a token of English text
+_CALL, _ROW = 300.0, 1_300.0  # bytes in the journal beside texts that were written: of a completion, and of a row
+_TABLE = 0.12  # bytes of compressed tables for each of the journal
+_REPORT = 5e6  # bytes of its page, whose rows have an upper limit
+
+_CALL_SECONDS, _ROW_SECONDS = Range(0.0003, 0.0006), Range(0.0002, 0.0006)
+_START_SECONDS = Range(0.0002, 0.0005)  # for each prompt: files are read, near-duplicates looked for
+_PAGE_SECONDS = Range(0.7, 1.5)  # of a report of hardly any rows
+
+_PROCESS = 220e6  # bytes of a process that has looked at no row yet
+_HELD_TEXTS = 4.0  # times that a text is there at once: as a record, as JSON, in the tables; not measured
+#: Bytes of the process for each row of a stage beside the texts: what it makes, and what it reads for that.
+_HELD = {"prompts": 4.9e3, "revise": 8.3e3, "sft": 3.3e3, "pairs": 12.7e3, "label": 10e3}
+#: Likewise, and seconds, for each labelled pair: what trains, measures and reports reads all that was made.
+_HELD_AFTERWARDS = {"dpo": 10e3, "evaluate": 14e3, "report": 31e3}
+_SECONDS_AFTERWARDS = {"dpo": Range(1e-4, 3e-4), "evaluate": Range(4e-4, 1.5e-3), "report": Range(1.2e-3, 3e-3)}
+#: Whose texts a stage holds.
+_READS = {
+    "revise": ("revise",),
+    "sft": ("revise", "sft"),
+    "pairs": ("revise", "pairs"),
+    "label": ("pairs",),
+    "dpo": ("pairs",),
+    "evaluate": ("pairs",),
+    "report": ("revise", "sft", "pairs", "evaluate"),
+}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Bytes on the disk beside the models, and of memory in the stage that needs most."""
+
+    disk: float
+    memory: float
+    fullest: str
+
+
+def measure_volume(plan: Plan) -> Volume:
+    """Estimate the volume of a run."""
+    held = {stage.stage: held_bytes(plan, stage) for stage in plan.stages}
+    fullest = max(held, key=lambda name: held[name])
+    return Volume(_journal(plan) * (1 + _TABLE) + _REPORT, held[fullest], fullest)
+
+
+def held_bytes(plan: Plan, stage: StagePlan) -> float:
+    """Estimate the memory of the process in a stage; it holds all of the stage's rows."""
+    if stage.stage in _HELD_AFTERWARDS:
+        rows = plan.stage("label").rows * _HELD_AFTERWARDS[stage.stage]
+    else:
+        rows = stage.rows * _HELD[stage.stage]
+    texts = sum(plan.stage(name).completion_tokens for name in _READS.get(stage.stage, ())) * _TEXT
+    return _PROCESS + rows + _HELD_TEXTS * texts
+
+
+def driver_seconds(plan: Plan, stage: StagePlan) -> Range:
+    """Estimate the seconds that the process itself takes over a stage: requests, journal, flags, tables."""
+    seconds = _CALL_SECONDS.times(stage.calls) + _ROW_SECONDS.times(stage.rows)
+    seconds += _SECONDS_AFTERWARDS.get(stage.stage, NOTHING).times(plan.stage("label").rows)
+    return seconds + (_PAGE_SECONDS if stage.stage == "report" else NOTHING)
+
+
+def starting_seconds(plan: Plan) -> Range:
+    """Estimate the seconds before a started command does anything."""
+    return _START_SECONDS.times(plan.stage("prompts").rows)
+
+
+def _journal(plan: Plan) -> float:
+    """Completions, and rows with their texts: what is written is there twice, and in pairs once more as labels."""
+    rows = sum(plan.stage(name).rows for name in ("revise", "pairs", "label", "evaluate")) + plan.stage("sft").calls
+    tokens = 2 * plan.total.completion_tokens + plan.stage("pairs").completion_tokens
+    return plan.total.calls * _CALL + rows * _ROW + tokens * _TEXT

@@ -1,0 +1,225 @@
+"""A shard's run, opened: whoever comes first begins the run itself, and the others wait for it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from charter.engines.base import Capability
+from charter.engines.downloads import Progress as DownloadProgress
+from charter.engines.pool import ModelSpec
+from charter.engines.spending import Budget
+from charter.errors import Busy, Interrupted, RunError
+from charter.files.tables import read_json
+from charter.journal_reading import RecordedAnswers, reading_at_once
+from charter.pipeline import run_stages
+from charter.recipe import Recipe
+from charter.rows import NoProgress, Progress
+from charter.runs.folder import Run, begun, check_files, check_place, model_specs, open_run
+from charter.runs.place import Place, held
+from charter.runs.spent import spending_so_far
+from charter.sharding.bringing import bring_in, stages_for_shards
+from charter.sharding.papers import Papers, has_papers, model_key, read_papers, write_papers
+from charter.sharding.recall import MissingRows, RecallMapper, from_records
+from charter.sharding.shard import Shard, ShardMapper
+from charter.stages import STAGES
+from charter.store import Journal
+
+#: How long a shard waits for who is at work in the run's folder.
+PATIENCE_SECONDS = 3600.0
+_POLL_SECONDS = 0.2
+DoneT = TypeVar("DoneT")
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a shard's run is told from outside: see ``open_run``.
+
+    ``on_wait`` is told once why the shard waits; ``on_load`` the name of each model that is loaded.
+    """
+
+    recipe_text: str
+    answers_of: Sequence[Path] = ()
+    progress: Progress | None = None
+    stop: threading.Event | None = None
+    on_download: DownloadProgress | None = None
+    on_load: Callable[[str], None] | None = None
+    on_wait: Callable[[str], None] | None = None
+    patience: float = PATIENCE_SECONDS
+
+
+def do_shard(recipe: Recipe, folder: Path, shard: Shard, outside: Outside, *, until: str = "report") -> list[str]:
+    """Do what a shard can do from what its run has done: its rows of every stage up to the next that needs all rows.
+
+    Args:
+        recipe: what is run.
+        folder: of the whole run, which may not be there yet.
+        shard: which part of the prompts is done.
+        outside: what it is told from outside.
+        until: the last stage to do.
+
+    Returns:
+        The stages that are done by this shard now; none where the run's next stage needs all rows.
+
+    Raises:
+        Busy: where another process is at work on the shard, or on the run for longer than is waited.
+        RunError: where the folder belongs to another recipe or other inputs, or something in it is damaged.
+        Interrupted: where it was stopped; the same call continues it.
+    """
+    begin_run(recipe, folder, outside)
+    names = tuple(STAGES)
+    todo = [name for name in stages_for_shards(folder) if names.index(name) <= names.index(until)]
+    if todo:
+        with open_shard(recipe, folder, shard, outside) as run:
+            _hold_to_records(run, folder, shard, todo)
+            run_stages(run, todo)
+    return todo
+
+
+def begin_run(recipe: Recipe, folder: Path, outside: Outside) -> None:
+    """Choose the prompts of a run, where that is not done; whoever comes later waits for whoever came first."""
+    prompts = folder / "stages" / "prompts.json"
+
+    def begin() -> None:
+        if prompts.exists():
+            return
+        with open_run(
+            recipe,
+            folder,
+            recipe_text=outside.recipe_text,
+            answers_of=outside.answers_of,
+            progress=outside.progress,
+            stop=outside.stop,
+            on_download=outside.on_download,
+        ) as run:
+            run.pool.on_load = outside.on_load
+            run_stages(run, ["prompts"])
+
+    if not prompts.exists():
+        _in_turn(begin, outside)
+    check_place(recipe, folder)
+    check_files(recipe, folder)
+
+
+@contextlib.contextmanager
+def open_shard(recipe: Recipe, folder: Path, shard: Shard, outside: Outside) -> Iterator[Run]:
+    """Open the folder of a shard, with what the run has done brought in, and a mapper that does the shard's rows alone.
+
+    The run's folder is held until the shard's is, and nobody opens a run while a shard of it is held: what a shard
+    rests on does not change under it.
+    """
+    place = shard.folder(folder)
+    with contextlib.ExitStack() as opened:
+        at = _in_turn(lambda: _hold(folder, place, opened), outside)
+        memories = [RecordedAnswers(folder / "journal.sqlite", is_left_alone=True)]
+        memories += [RecordedAnswers(other / "journal.sqlite") for other in outside.answers_of]
+        run = opened.enter_context(
+            begun(
+                recipe,
+                place,
+                at,
+                recipe_text=outside.recipe_text,
+                others=[opened.enter_context(memory) for memory in memories],
+                progress=outside.progress or NoProgress(),
+                stop=outside.stop,
+                on_download=outside.on_download,
+            )
+        )
+        _require_same_inputs(folder, place)
+        if not has_papers(place):
+            write_papers(place, Papers(number=shard.number, of=shard.of, key=uuid.uuid4().hex))
+        papers = bring_in(run, folder, read_papers(place))
+        run.pool.on_load = outside.on_load
+        run.pool.on_open = _noting(place)
+        run.mapper = ShardMapper(shard, run.mapper)
+        run.spending.budget = _share(run, folder, papers)
+        yield run
+
+
+def _hold(folder: Path, place: Path, opened: contextlib.ExitStack) -> Place:
+    """Hold a shard's folder, while nobody is at work in the run's."""
+    with held(folder):
+        at = opened.enter_context(held(place))
+        # What a killed process left in the journal's log goes to its place, where every shard can read it.
+        Journal(folder / "journal.sqlite").close()
+    return at
+
+
+def _in_turn(do: Callable[[], DoneT], outside: Outside) -> DoneT:
+    """Do something once nobody else is at work in the folder.
+
+    Raises:
+        Busy: where that takes longer than is waited.
+        Interrupted: where it was stopped.
+    """
+    end = time.monotonic() + outside.patience
+    told = False
+    while True:
+        try:
+            return do()
+        except Busy as error:
+            if time.monotonic() >= end:
+                raise Busy(f"{error} (waited {outside.patience:.0f} s)") from error
+            if not told and outside.on_wait is not None:
+                outside.on_wait(str(error))
+            told = True
+        if outside.stop is not None and outside.stop.wait(_POLL_SECONDS):
+            raise Interrupted("stopped while it waited; run the same command again to continue")
+        if outside.stop is None:
+            time.sleep(_POLL_SECONDS)
+
+
+def _require_same_inputs(folder: Path, place: Path) -> None:
+    """Require that a shard finds the models that its run began with; its files were looked at."""
+    whole, own = (read_json(one / "inputs.json") for one in (folder, place))
+    differing = sorted(name for name in {**whole, **own} if whole.get(name) != own.get(name))
+    if differing:
+        raise RunError(
+            f"{place}: found other inputs than {folder} began with: {', '.join(differing)}; give it the same"
+        )
+
+
+def _noting(place: Path) -> Callable[[ModelSpec, frozenset[Capability]], None]:
+    """Make what notes in a shard's papers what a model can do."""
+
+    def note(spec: ModelSpec, capabilities: frozenset[Capability]) -> None:
+        papers = read_papers(place)
+        known = papers.capabilities | {model_key(spec): tuple(sorted(capabilities))}
+        if known != papers.capabilities:
+            write_papers(place, papers.model_copy(update={"capabilities": known}))
+
+    return note
+
+
+def _share(run: Run, folder: Path, papers: Papers) -> Budget:
+    """Give a shard its part of the budget: of what is left of it in the run, each shard may spend the same.
+
+    What the run took in from shards is spent; of that, what this shard itself spent is on its own account too.
+    """
+    with reading_at_once(folder / "journal.sqlite") as reader:
+        spent = [payload for some in reader.batches("tallies", ("stage", "payload")) for _, payload in some]
+        columns = ("source", "stage", "payload")
+        taken = [record for some in reader.batches("taken_tallies", columns) for record in some]
+    spent += [payload for *_, payload in taken]
+    own = [payload for source, _, payload in taken if source == papers.source]
+    every, mine = (spending_so_far(run.recipe, model_specs(run.recipe).values(), one) for one in (spent, own))
+    part = f" (this shard's part of it, one of {papers.of})"
+    return every.budget.divide(every, mine, papers.of, part)
+
+
+def _hold_to_records(run: Run, folder: Path, shard: Shard, names: Sequence[str]) -> None:
+    """Do a stage again that is done here, where rows of it are recorded no more: their records were damaged."""
+    papers = read_papers(run.folder)
+    for name in papers.own_stages(run.folder, tuple(names)):
+        recalling = ShardMapper(shard, RecallMapper(run.journal, folder, shard.of))
+        with from_records(run, recalling, papers.capabilities):
+            try:
+                (STAGES[name].map or STAGES[name].run)(run)
+            except MissingRows:
+                run.summary(name).unlink()

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from charter.engines.base import Completion, CompletionRequest, Engine
+from charter.engines.cache import DictMemory
+from charter.engines.pool import ModelSpec, Pool
+from charter.engines.residents import Resident, Residents
+from charter.engines.scripted import ScriptedEngine
+from charter.errors import ModelError
+from charter.records import Message
+
+
+class _Machine:
+    """Memory that holds so many bytes of scripted models, and the order in which they came and went."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_bytes = n_bytes
+        self.there: dict[str, int] = {}
+        self.told: list[str] = []
+
+    def resident(self, name: str, n_bytes: int = 10, *, fails: bool = False) -> Resident:
+        """Make a model that takes so much."""
+        machine = self
+
+        class Engine(ScriptedEngine):
+            def close(self) -> None:
+                machine.there.pop(name, None)
+                machine.told.append(f"-{name}")
+                super().close()
+
+        def load() -> Engine:
+            if fails:
+                raise ModelError(f"{name} is damaged")
+            machine.there[name] = n_bytes
+            machine.told.append(f"+{name}")
+            assert sum(machine.there.values()) <= machine.n_bytes, "more than memory holds"
+            return Engine(script=name, latency_s=0.002)
+
+        return Resident(name, load, n_bytes, lambda: self.n_bytes - sum(self.there.values()))
+
+
+def _request(text: str) -> CompletionRequest:
+    return CompletionRequest(messages=(Message(role="user", content=text),))
+
+
+async def _chain(row: int, first: Engine, second: Engine, n_rounds: int) -> list[Completion]:
+    """Ask two models in turn, each about what the other wrote, as a chain of critiques and revisions does."""
+    said = [await first.complete(_request(f"row {row}"))]
+    for _ in range(n_rounds):
+        said.append(await second.complete(_request(said[-1].text)))
+        said.append(await first.complete(_request(said[-1].text)))
+    return said
+
+
+def _run(residents: Residents, machine: _Machine, n_rows: int = 40, n_rounds: int = 3) -> list[list[Completion]]:
+    first, second = (residents.engine(machine.resident(name)) for name in ("a", "b"))
+
+    async def run() -> list[list[Completion]]:
+        return await asyncio.gather(*(_chain(row, first, second, n_rounds) for row in range(n_rows)))
+
+    found = asyncio.run(run())
+    residents.close()
+    return found
+
+
+def test_all_models_are_there_where_they_fit() -> None:
+    """Nothing is swapped, and each model is loaded once, as soon as it is named."""
+    machine, residents = _Machine(20), Residents()
+    _run(residents, machine)
+    assert machine.told == ["+a", "+b", "-a", "-b"]
+    assert residents.n_swaps == 0
+
+
+def test_one_at_a_time_gives_the_same_answers() -> None:
+    """Where memory holds one of two models, the answers are those with room for both."""
+    plenty = _run(Residents(), _Machine(20))
+    scarce = _run(Residents(), _Machine(10))
+    assert scarce == plenty
+
+
+def test_a_model_goes_when_no_row_asks_it_never_per_call() -> None:
+    """Forty chains of three rounds need a model a step, not a model a call."""
+    machine, residents = _Machine(10), Residents()
+    _run(residents, machine)
+    assert machine.told == ["+a", "-a", "+b", "-b"] * 3 + ["+a", "-a"]
+    assert residents.n_swaps == 6
+
+
+def test_a_number_of_models_can_be_set() -> None:
+    """Whatever fits by its bytes."""
+    machine, residents = _Machine(1000), Residents(most=1)
+    _run(residents, machine)
+    assert residents.n_swaps == 6
+
+
+def test_a_third_model_leaves_one_of_two_where_it_is() -> None:
+    """No more than what must go makes room."""
+    machine, residents = _Machine(25), Residents()
+    large, small, other = (residents.engine(machine.resident(*one)) for one in (("a", 15), ("b", 5), ("c", 10)))
+
+    async def run() -> None:
+        for engine in (large, small, other):
+            await engine.complete(_request("x"))
+
+    asyncio.run(run())
+    assert machine.there == {"b": 5, "c": 10}
+
+
+def test_what_a_model_told_of_itself_is_known_while_it_is_away() -> None:
+    """Identity and capabilities are asked for once, by loading the model where it never was."""
+    machine, residents = _Machine(10), Residents()
+    first, second = (residents.engine(machine.resident(name)) for name in ("a", "b"))
+    assert second.identity != first.identity
+    assert (first.is_loaded, second.is_loaded) == (False, True)
+    assert "complete" in first.capabilities
+    assert machine.told == ["+a", "-a", "+b"]
+
+
+def test_a_model_that_cannot_be_loaded_is_told_to_all_who_wait() -> None:
+    """Every call raises what the loading did, and the others' models go on."""
+    machine, residents = _Machine(10), Residents()
+    good, bad = residents.engine(machine.resident("a")), residents.engine(machine.resident("b", fails=True))
+
+    async def run() -> list[object]:
+        calls = [engine.complete(_request(str(n))) for n in range(3) for engine in (good, bad)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    ends = asyncio.run(run())
+    assert [isinstance(end, Completion) for end in ends] == [True, False] * 3
+    assert all("b is damaged" in str(end) for end in ends[1::2])
+
+    async def again() -> Completion:
+        return await good.complete(_request("again"))
+
+    assert asyncio.run(again()).text
+
+
+def test_who_gives_up_waiting_is_forgotten() -> None:
+    """A model that nobody waits for any more is not loaded, and the loop ends."""
+    machine, residents = _Machine(10), Residents()
+    first, second = (residents.engine(machine.resident(name)) for name in ("a", "b"))
+
+    async def run() -> None:
+        waiting = asyncio.create_task(second.complete(_request("x")))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.sleep(0.3)
+        await first.complete(_request("y"))
+
+    asyncio.run(run())
+    assert machine.told == ["+a"]
+
+
+def test_an_engine_that_is_closed_leaves_memory() -> None:
+    """A model goes with the last engine on it."""
+    machine, residents = _Machine(10), Residents()
+    engine = residents.engine(machine.resident("a"))
+    engine.close()
+    engine.close()
+    assert machine.told == ["+a", "-a"]
+    assert residents.engine(machine.resident("b")).is_loaded
+
+
+@pytest.mark.model
+def test_real_models_take_turns(tiny_model: Path, tiny_sliding_model: Path) -> None:
+    """Two real models in a pool that holds one: what rows are told is what they are told with both in memory."""
+    named = {"policy": tiny_model, "critic": tiny_sliding_model}
+    roles = {role: ModelSpec(str(path), dtype="float32", device="cpu") for role, path in named.items()}
+
+    async def chains(pool: Pool) -> list[list[Completion]]:
+        policy, critic = pool.engine("policy"), pool.engine("critic")
+        return await asyncio.gather(*(_chain(row, policy, critic, 2) for row in range(6)))
+
+    def run(most: int | None) -> tuple[list[list[Completion]], int]:
+        pool = Pool(roles, DictMemory(), most=most)
+        try:
+            found = asyncio.run(chains(pool))
+            return found, pool.n_swaps
+        finally:
+            pool.close()
+
+    plenty, scarce = run(None), run(1)
+    assert scarce[0] == plenty[0]
+    assert plenty[1] == 0
+    assert 4 <= scarce[1] <= 6

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import filelock
+import pytest
+
+from charter.engines.base import Completion, CompletionRequest
+from charter.engines.scripted import ScriptedEngine
+from charter.errors import Busy, EngineError, RunError, TooManyFailures
+from charter.pipeline import forget, run_stages
+from charter.recipe import Recipe
+from charter.runs.folder import open_run
+from charter.sharding.merging import merge_shards
+from charter.sharding.opening import do_shard
+from charter.sharding.papers import read_papers, write_papers
+from charter.sharding.shard import Shard, shard_of
+from charter.store import Journal
+from run_examples import RECIPE, journal_rows, small_recipe, small_run, table_bytes
+from sharding.sharded_run import OUTSIDE, do_shards, do_whole, first_merged, shards
+
+
+@pytest.fixture
+def divided(tmp_path: Path) -> tuple[Recipe, Path]:
+    """Give a run whose three shards have revised and are not merged."""
+    recipe, run = small_recipe(tmp_path), tmp_path / "run"
+    do_shards(recipe, run, 3)
+    return recipe, run
+
+
+def refusal(run: Path, folders: Sequence[Path] = ()) -> str:
+    """Say why a merge is refused; nothing of the run may be done by it."""
+    done = sorted(path.name for path in (run / "stages").iterdir())
+    with pytest.raises(RunError) as caught:
+        merge_shards(run, folders)
+    assert sorted(path.name for path in (run / "stages").iterdir()) == done
+    return str(caught.value)
+
+
+def change(journal: Path, statement: str) -> None:
+    """Change a journal behind its back."""
+    with sqlite3.connect(journal) as database:
+        assert database.execute(statement).rowcount > 0
+    database.close()
+
+
+def test_a_missing_shard_is_named_with_its_command(divided: tuple[Recipe, Path]) -> None:
+    """Every shard that is missing is named, and how it is run; once it is there the merge goes through."""
+    recipe, run = divided
+    shutil.rmtree(run / "shards/2-of-3")
+    told = refusal(run)
+    assert "not all of 3 shards are finished" in told
+    assert re.search(r"shard 2/3 is missing: charter run .*recipe\.resolved\.yaml --out .*run --shard 2/3$", told)
+    do_shard(recipe, run, Shard(3, 2), OUTSIDE)
+    assert merge_shards(run).stages == ("revise",)
+
+
+def test_a_shard_that_is_not_finished_is_named(divided: tuple[Recipe, Path]) -> None:
+    """A shard that was stopped in a stage which others have done is not passed over."""
+    _, run = divided
+    (run / "shards/3-of-3/stages/revise.json").unlink()
+    assert "3-of-3) has not finished revise: charter run" in refusal(run)
+
+
+def test_rows_that_no_shard_has_are_named_with_their_shard(divided: tuple[Recipe, Path]) -> None:
+    """A gap is found row by row; what was taken in is kept, and the shard that is run again fills it."""
+    recipe, run = divided
+    journal = run / "shards/1-of-3/journal.sqlite"
+    with Journal(journal) as opened:
+        row = min(opened.outcomes("revise"))
+    change(journal, "UPDATE rows SET payload = 'damaged' WHERE row = (SELECT min(row) FROM rows)")
+    told = refusal(run)
+    assert f"of 6 rows of 'revise' 1 are recorded nowhere:\n  shard 1/3: {row}\n" in told
+    assert "--shard 1/3" in told
+    assert do_shard(recipe, run, Shard(3, 1), OUTSIDE) == ["revise"]
+    assert merge_shards(run).stages == ("revise",)
+
+
+def test_shards_of_another_recipe_or_other_inputs_are_refused(divided: tuple[Recipe, Path], tmp_path: Path) -> None:
+    """A shard that was done by other settings, or with another model, is none of this run's."""
+    _, run = divided
+    other = small_recipe(tmp_path / "other", "revise.rounds=1")
+    do_shard(other, tmp_path / "other/run", Shard(3, 2), OUTSIDE)
+    shutil.rmtree(run / "shards/2-of-3")
+    told = refusal(run, [tmp_path / "other/run/shards/2-of-3"])
+    assert "belongs to another recipe. Changed:\n  revise.rounds: was 1, is 2" in told
+    with pytest.raises(RunError, match="belongs to another recipe"):
+        do_shard(other, run, Shard(3, 2), OUTSIDE)
+
+
+def test_a_shard_with_other_inputs_is_refused(divided: tuple[Recipe, Path]) -> None:
+    """A shard whose inputs had other contents is named, with what differed."""
+    recipe, run = divided
+    path = run / "shards/2-of-3/inputs.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"model judge": "another"}), "utf-8")
+    assert "2-of-3: was done with other inputs than" in refusal(run)
+    with pytest.raises(RunError, match="model judge"):
+        do_shard(recipe, run, Shard(3, 2), OUTSIDE)
+
+
+def test_two_divisions_overlap(divided: tuple[Recipe, Path]) -> None:
+    """3 shards and 2 shards of the same rows are not merged together."""
+    recipe, run = divided
+    do_shard(recipe, run, Shard(2, 1), OUTSIDE)
+    told = refusal(run)
+    assert "are shards 1/2 and 1/3: what both divisions did overlaps" in told
+    shutil.rmtree(run / "shards/1-of-2")
+    assert merge_shards(run).n_shards == 3
+
+
+def test_one_shard_that_is_there_twice(divided: tuple[Recipe, Path], tmp_path: Path) -> None:
+    """Two folders of one shard are not merged, and neither are rows that two shards did."""
+    _, run = divided
+    copy = shutil.copytree(run / "shards/1-of-3", tmp_path / "copy")
+    assert "are both shard 1/3; remove one of them" in refusal(run, [copy])
+    shutil.rmtree(run / "shards/2-of-3")
+    write_papers(copy, read_papers(copy).model_copy(update={"number": 2}))
+    assert re.search(r"both did row .* of 'revise'; remove one of them", refusal(run, [copy]))
+
+
+def test_shards_that_were_done_elsewhere(tmp_path: Path) -> None:
+    """Machines that share no disk begin the run each for themselves; their shards' folders are copied back."""
+    recipes = {number: small_recipe(tmp_path / str(number)) for number in range(1, 4)}
+    for number, recipe in recipes.items():
+        do_shard(recipe, tmp_path / f"{number}/run", Shard(3, number), OUTSIDE)
+    run = tmp_path / "1/run"
+    fetched = [
+        shutil.copytree(tmp_path / f"{one}/run/shards/{one}-of-3", tmp_path / f"fetched {one}") for one in (2, 3)
+    ]
+    assert merge_shards(run, fetched).n_shards == 3
+    plain = small_run(tmp_path / "plain", ["prompts", "revise"])
+    assert table_bytes(run) == table_bytes(plain)
+
+
+def test_what_is_no_shard_is_named(divided: tuple[Recipe, Path], tmp_path: Path) -> None:
+    """A mistyped folder of a shard, and of a run, is told."""
+    _, run = divided
+    assert "is no shard's folder" in refusal(run, [tmp_path])
+    with pytest.raises(RunError, match="is no run's folder"):
+        merge_shards(tmp_path / "nowhere")
+    (run / "shards/1-of-3/shard.json").write_text("{}", "utf-8")
+    assert "shard.json: is damaged" in refusal(run)
+
+
+def test_a_model_that_was_trained_anew_makes_shards_stale(tmp_path: Path) -> None:
+    """Shards that rest on what the run has no more are refused, and do their rows anew when they are run again."""
+    recipe, run, _ = first_merged(tmp_path)
+    do_whole(recipe, run, "sft")
+    do_shards(recipe, run, 3)
+    table = run / "data/sft.parquet"
+    table.unlink()
+    shutil.copyfile(run / "data/prompts.parquet", table)  # what the stage wrote is not what it was
+    told = refusal(run)
+    assert "1-of-3: rests on another data/sft.parquet than" in told
+    do_whole_again(recipe, run, "sft")
+    assert merge_shards(run).stages == ("pairs", "label")
+
+
+def do_whole_again(recipe: Recipe, run: Path, name: str) -> None:
+    """Undo a stage of the run and do it again."""
+    with open_run(recipe, run, recipe_text=RECIPE) as opened:
+        run_stages(opened, [name], again=name, retry=False)
+
+
+def test_a_shard_undoes_what_rests_on_what_is_no_more(tmp_path: Path) -> None:
+    """Where the run lost a stage or did it otherwise, the shard's later rows are done again: it forgets no answer."""
+    recipe, run, _ = first_merged(tmp_path, 2)
+    do_whole(recipe, run, "sft")
+    do_shards(recipe, run, 2)
+    shard = run / "shards/1-of-2"
+    papers = read_papers(shard)
+    write_papers(
+        shard, papers.model_copy(update={"brought": papers.brought | {"sft": {"data/sft.parquet": "another"}}})
+    )
+    (shard / "stages/sft.json").unlink()
+    assert do_shard(recipe, run, Shard(2, 1), OUTSIDE) == ["pairs", "label"]
+    assert read_papers(shard).brought["sft"] == read_papers(run / "shards/2-of-2").brought["sft"]
+    with open_run(recipe, run, recipe_text=RECIPE) as opened:
+        forget(opened, "sft")
+    assert merge_shards(run).stages == ()  # what comes next is none of the shards'
+    do_whole(recipe, run, "sft")
+    assert merge_shards(run).stages == ("pairs", "label")  # it came to the same: what rests on it stands
+
+
+def fails_for(monkeypatch: pytest.MonkeyPatch, words: Sequence[str]) -> None:
+    """Let the scripted engine fail on requests that contain any of these words."""
+    complete = ScriptedEngine.complete
+
+    async def answer(self: ScriptedEngine, request: CompletionRequest) -> Completion:
+        said = "".join(turn.content for turn in request.messages or ()) + (request.text or "")
+        if any(word in said for word in words):
+            raise EngineError("no answer")
+        return await complete(self, request)
+
+    monkeypatch.setattr(ScriptedEngine, "complete", answer)
+
+
+def test_failed_rows_stay_failed_and_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that failed in its shard is failed in the merged run, as in a plain one; a plain run tries it again."""
+    from charter.files.tables import read_table
+    from charter.records import Prompt
+
+    recipe, run = small_recipe(tmp_path), tmp_path / "run"
+    do_whole(recipe, run, "prompts")
+    red = [
+        one
+        for one in read_table(run / "data/prompts.parquet", Prompt)
+        if (one.kind, one.split) == ("red_team", "train")
+    ]
+    with monkeypatch.context() as patch:
+        fails_for(patch, [red[0].text])
+        do_shards(recipe, run, 3)
+        merge_shards(run)
+        plain = small_run(tmp_path / "plain", ["prompts", "revise"])
+    assert journal_rows(run) == journal_rows(plain)
+    assert table_bytes(run) == table_bytes(plain)
+    summary = json.loads((run / "stages/revise.json").read_text("utf-8"))
+    assert (summary["n_done"], summary["failed"], len(summary["failed_rows"])) == (5, {"no answer": 1}, 1)
+    with open_run(recipe, run, recipe_text=RECIPE) as opened:
+        run_stages(opened, ["revise"])
+    assert json.loads((run / "stages/revise.json").read_text("utf-8"))["n_done"] == 6
+
+
+def test_failures_are_held_to_the_limit_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows of all shards may not fail, though those of one may; once the cause is mended the shards go on."""
+    recipe, run = small_recipe(tmp_path), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        fails_for(patch, [""])
+        do_shards(recipe, run, 6)
+        with pytest.raises(TooManyFailures, match=r"6 of 6 rows failed, more than may.*run the shards again"):
+            merge_shards(run)
+    do_shards(recipe, run, 6)
+    assert merge_shards(run).stages == ("revise",)
+    assert table_bytes(run) == table_bytes(small_run(tmp_path / "plain", ["prompts", "revise"]))
+
+
+def test_nobody_opens_a_run_while_a_shard_is_at_work(divided: tuple[Recipe, Path]) -> None:
+    """Neither a merge nor a plain run begins under a shard's feet."""
+    recipe, run = divided
+    (run / "shards/2-of-3/.holder").write_text("process 7", "utf-8")
+    with filelock.FileLock(run / "shards/2-of-3/.lock"):
+        with pytest.raises(Busy, match="2-of-3: process 7 is at work on this shard"):
+            merge_shards(run)
+        with pytest.raises(Busy, match="2-of-3: process 7 is at work"):
+            do_whole(recipe, run, "revise")
+    merge_shards(run)
+
+
+def test_rows_go_to_the_shard_that_is_named(divided: tuple[Recipe, Path]) -> None:
+    """What a shard's journal holds are rows of its own."""
+    from charter.files.tables import read_table
+    from charter.records import Trace
+
+    _, run = divided
+    for shard in shards(3):
+        traces = read_table(shard.folder(run) / "data/traces.parquet", Trace)
+        assert all(shard_of(trace, 3) == shard.number for trace in traces)
