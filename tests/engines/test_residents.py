@@ -12,6 +12,7 @@ from charter.engines.residents import Resident, Residents
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import ModelError
 from charter.records import Message
+from run_examples import small_run, table_bytes
 
 
 class _Machine:
@@ -95,6 +96,18 @@ def test_a_number_of_models_can_be_set() -> None:
     machine, residents = _Machine(1000), Residents(most=1)
     _run(residents, machine)
     assert residents.n_swaps == 6
+
+
+def test_an_engine_that_is_not_in_memory_takes_turns() -> None:
+    """What waits for its turn is known as long as it is open."""
+    machine, residents = _Machine(10), Residents()
+    first = residents.engine(machine.resident("a"))
+    assert not residents.takes_turns
+    second = residents.engine(machine.resident("b"))
+    assert residents.takes_turns
+    second.close()
+    assert not residents.takes_turns
+    first.close()
 
 
 def test_a_third_model_leaves_one_of_two_where_it_is() -> None:
@@ -188,3 +201,21 @@ def test_real_models_take_turns(tiny_model: Path, tiny_sliding_model: Path) -> N
     assert scarce[0] == plenty[0]
     assert plenty[1] == 0
     assert 4 <= scarce[1] <= 6
+
+
+def test_a_run_makes_the_same_with_one_model_at_a_time(
+    tiny_model: Path, tiny_sliding_model: Path, tmp_path: Path
+) -> None:
+    """Traces of a run whose critic has to take turns with the policy are those of one where both are in memory."""
+
+    def model(path: Path) -> str:
+        return f"{{name: {path}, engine: transformers, dtype: float32, device: cpu}}"
+
+    models = [f"models.policy={model(tiny_model)}", f"models.critic={model(tiny_sliding_model)}"]
+    short = ["revise.n_few_shots=0", "revise.max_tokens=8", "revise.max_critique_tokens=8", "prompts.n_train=5"]
+    folders = [
+        small_run(tmp_path / name, ["prompts", "revise"], *models, *short, f"memory.models_at_once={most}")
+        for name, most in (("plenty", "null"), ("scarce", "1"))
+    ]
+    plenty, scarce = (table_bytes(folder)["traces.parquet"] for folder in folders)
+    assert scarce == plenty

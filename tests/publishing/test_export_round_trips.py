@@ -156,6 +156,21 @@ def test_preferences_come_back(layout: LayoutName, name: str, rows: list[Prefere
     assert found >= expected if layout == "native" else found == expected
 
 
+def test_prompts_of_one_id_and_two_texts_are_no_duplicates(tmp_path: Path) -> None:
+    """Where somebody else's file numbers two prompts alike, neither pair is lost."""
+    prompts = [make_prompt(text, "red_team").model_copy(update={"id": "1"}) for text in ("One?", "Two?")]
+    rows = [
+        Preference(
+            id="p", prompt=prompt, chosen="Yes.", rejected="No.", p_chosen=0.9, source="on_policy", verdicts=(),
+            pair="p", chosen_side="a", p_judge=0.9, position_bias=0.0,
+        )
+        for prompt in prompts
+    ]  # fmt: skip
+    export_rows({"preferences": rows}, tmp_path / "out", "native")
+    loaded = load_pairs(tmp_path / "out/preferences.jsonl")
+    assert [pair.prompt for pair in loaded.pairs] == prompts
+
+
 @pytest.mark.parametrize("what", RECORDS)
 @settings(max_examples=25)
 @given(data=st.data())

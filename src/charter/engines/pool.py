@@ -215,6 +215,11 @@ class Pool:
             release_memory()
 
     @property
+    def takes_turns(self) -> bool:
+        """Whether a model that is open waits for its turn in memory."""
+        return self._residents.takes_turns
+
+    @property
     def n_swaps(self) -> int:
         """How often a model made room for another in memory."""
         return self._residents.n_swaps

@@ -75,11 +75,18 @@ class Residents:
         self._waiting: dict[SharedEngine, list[asyncio.Future[None]]] = {}
         self._swapping: asyncio.Task[None] | None = None
         self._is_exchanging = False
+        self._all: set[SharedEngine] = set()
         self.n_swaps = 0
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether an engine that was given out waits for its turn in memory."""
+        return not all(engine.is_loaded for engine in self._all)
 
     def engine(self, resident: Resident) -> SharedEngine:
         """Give a model's engine; it is loaded at once where there is room, else when it is its turn."""
         engine = SharedEngine(resident, self)
+        self._all.add(engine)
         if resident.key in self._rooms or self._fits(resident):
             self.load(engine)
         return engine
@@ -106,6 +113,7 @@ class Residents:
 
     def leave(self, engine: SharedEngine) -> None:
         """Note that an engine is closed; its model goes with the last one on it."""
+        self._all.discard(engine)
         room = self._rooms.get(engine.resident.key)
         if room is None or engine not in room.engines:
             return

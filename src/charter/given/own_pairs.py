@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from charter.given.reading import GivenRow
 from charter.given.values import native_row
+from charter.prompts.row_prompts import content_id
 from charter.records import Pair, Preference, Prompt
 from charter.seeds import row_id
 
@@ -37,4 +38,4 @@ def given_again(row: GivenRow) -> Pair:
 
 def _own_id(prompt: Prompt, a: str, b: str) -> str:
     """Name a pair by what it holds: the run that made it numbered it, as the run that takes it numbers its own."""
-    return row_id("pair", prompt.id, GIVEN, "ours", a, b)
+    return row_id("pair", prompt.id, content_id(prompt.kind, prompt.turns), GIVEN, "ours", a, b)

@@ -355,6 +355,14 @@ class BudgetSettings(Settings):
     prices: str | None = Field(default=None, description="a file of prices per million tokens, by model")
 
 
+class MemorySettings(Settings):
+    """What models take of the machine; what they answer does not depend on it."""
+
+    models_at_once: int | None = Field(
+        default=None, ge=1, description="models in memory at once, at most; `null` takes as many as fit"
+    )
+
+
 class ReportSettings(Settings):
     """The report."""
 
@@ -381,3 +389,4 @@ class Recipe(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
     budget: BudgetSettings = BudgetSettings()
+    memory: MemorySettings = MemorySettings()

@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from charter.constitution import Constitution, load_constitution
 from charter.engines.cache import BorrowingMemory
@@ -38,7 +37,7 @@ from charter.recipe.faults import shown
 from charter.recipe.paths import hide_paths
 from charter.recipe.settings import ModelSettings
 from charter.recipe.writing import recipe_values
-from charter.rows import NoProgress, Progress, RowMapper, map_rows
+from charter.rows import Filtered, Mapped, NoProgress, Progress, ResultT, RowMapper, RowT, map_rows
 from charter.runs.environment import describe_environment
 from charter.runs.inputs import check_unchanged, copy_constitutions, fingerprint_files, fingerprint_models
 from charter.runs.place import RESOLVED, Place, check_contents, held, require_no_shards
@@ -46,7 +45,9 @@ from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
 from charter.store import Journal
 
 _INPUTS = "inputs.json"
-_BUDGET = "budget."  # what a run may spend changes nothing of what it makes
+_WITHOUT_EFFECT = ("budget.", "memory.")  # sections that change nothing of what a run makes
+# Rows at once: enough for any batch. Where models take turns in memory, each turn serves as many rows as are under way.
+_ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096
 
 
 class Run:
@@ -85,9 +86,27 @@ class Run:
         self.stop = stop
         self.memory = BorrowingMemory(journal, others)
         self.spending = spending_so_far(recipe, model_specs(recipe).values(), tallies_of(journal))
-        self.pool = Pool(role_specs(recipe), self.memory, spending=self.spending)
-        shown = SpendingProgress(progress, self.spending)
-        self.mapper = cast("RowMapper", partial(map_rows, journal=journal, progress=shown, stop=stop))
+        self.pool = Pool(role_specs(recipe), self.memory, spending=self.spending, most=recipe.memory.models_at_once)
+        self.mapper: RowMapper = self._map
+
+    def _map(
+        self,
+        fn: Callable[[RowT], Awaitable[ResultT | Filtered]],
+        rows: Sequence[RowT],
+        stage: str,
+        *,
+        result: type[ResultT],
+    ) -> Mapped[ResultT]:
+        return map_rows(
+            fn,
+            rows,
+            stage,
+            result=result,
+            journal=self.journal,
+            progress=SpendingProgress(self.progress, self.spending),
+            stop=self.stop,
+            n_in_flight=_ROWS_AT_ONCE_IN_TURNS if self.pool.takes_turns else _ROWS_AT_ONCE,
+        )
 
     def data(self, name: str) -> Path:
         """Name a table of the run."""
@@ -262,7 +281,7 @@ def _check_recipe(recipe: Recipe, folder: Path, recorded: dict[str, Any]) -> Non
     given = recipe_values(recipe, folder)
     before, now = _flat(recorded), _flat(given)
     seen_before, seen_now = _flat(hide_paths(recorded)), _flat(hide_paths(given))
-    same = {key for key in seen_now if seen_before.get(key) == seen_now[key] or key.startswith(_BUDGET)}
+    same = {key for key in seen_now if seen_before.get(key) == seen_now[key] or key.startswith(_WITHOUT_EFFECT)}
     was, is_now = ({key: one[key] for key in one if key not in same} for one in (before, now))
     changed = [key for key in {**was, **is_now} if was.get(key) != is_now.get(key)]
     if changed:
