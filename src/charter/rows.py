@@ -145,7 +145,7 @@ def map_rows(
     journal: Journal | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
-    n_in_flight: int = 256,
+    n_in_flight: int | Callable[[], int] = 256,
     max_failed_share: float = 0.1,
     n_whole: int | None = None,
 ) -> Mapped[ResultT]:
@@ -160,7 +160,7 @@ def map_rows(
         journal: where ends are recorded; None keeps nothing.
         progress: where progress is shown.
         stop: when set, the stage stops and raises ``Interrupted``.
-        n_in_flight: how many rows run at once, one at least.
+        n_in_flight: how many rows run at once, one at least; or what tells so when the stage begins.
         max_failed_share: the share of rows that may fail; five always may, but never all of the rows.
         n_whole: how many rows there are in all, where these are a part of them, which may be few and fail all.
 
@@ -170,8 +170,9 @@ def map_rows(
         JournalError: where a recorded result is not a ``result``.
         Interrupted: when ``stop`` was set. What was recorded is kept.
     """
-    if n_in_flight < 1:
-        raise ValueError(f"n_in_flight is {n_in_flight}; at least one row must run")
+    n_at_once = n_in_flight if isinstance(n_in_flight, int) else n_in_flight()
+    if n_at_once < 1:
+        raise ValueError(f"n_in_flight is {n_at_once}; at least one row must run")
     ids = _distinct_ids(rows, stage)
     max_failed = allowed_failures(len(rows), max_failed_share, n_whole)
     work = _Work(fn, list(rows), stage, journal, progress or NoProgress(), stop, max_failed)
@@ -179,7 +180,7 @@ def map_rows(
     work.progress.begin(stage, len(ids), n_resumed)
     try:
         if work.waiting:
-            run_to_end(_run(work, n_in_flight))
+            run_to_end(_run(work, n_at_once))
     finally:
         if journal:
             journal.flush()

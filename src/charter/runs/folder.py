@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from charter.constitution import Constitution, load_constitution
 from charter.engines.cache import BorrowingMemory
@@ -37,7 +38,7 @@ from charter.recipe.faults import shown
 from charter.recipe.paths import hide_paths
 from charter.recipe.settings import ModelSettings
 from charter.recipe.writing import recipe_values
-from charter.rows import Filtered, Mapped, NoProgress, Progress, ResultT, RowMapper, RowT, map_rows
+from charter.rows import NoProgress, Progress, RowMapper, map_rows
 from charter.runs.environment import describe_environment
 from charter.runs.inputs import check_unchanged, copy_constitutions, fingerprint_files, fingerprint_models
 from charter.runs.place import RESOLVED, Place, check_contents, held, require_no_shards
@@ -87,26 +88,9 @@ class Run:
         self.memory = BorrowingMemory(journal, others)
         self.spending = spending_so_far(recipe, model_specs(recipe).values(), tallies_of(journal))
         self.pool = Pool(role_specs(recipe), self.memory, spending=self.spending, most=recipe.memory.models_at_once)
-        self.mapper: RowMapper = self._map
-
-    def _map(
-        self,
-        fn: Callable[[RowT], Awaitable[ResultT | Filtered]],
-        rows: Sequence[RowT],
-        stage: str,
-        *,
-        result: type[ResultT],
-    ) -> Mapped[ResultT]:
-        return map_rows(
-            fn,
-            rows,
-            stage,
-            result=result,
-            journal=self.journal,
-            progress=SpendingProgress(self.progress, self.spending),
-            stop=self.stop,
-            n_in_flight=_ROWS_AT_ONCE_IN_TURNS if self.pool.takes_turns else _ROWS_AT_ONCE,
-        )
+        shown = SpendingProgress(progress, self.spending)
+        mapper = partial(map_rows, journal=journal, progress=shown, stop=stop, n_in_flight=self._rows_at_once)
+        self.mapper = cast("RowMapper", mapper)
 
     def data(self, name: str) -> Path:
         """Name a table of the run."""
@@ -119,6 +103,9 @@ class Run:
     def summary(self, stage: str) -> Path:
         """Name a stage's summary; it exists once the stage is done."""
         return self.folder / "stages" / f"{stage}.json"
+
+    def _rows_at_once(self) -> int:
+        return _ROWS_AT_ONCE_IN_TURNS if self.pool.takes_turns else _ROWS_AT_ONCE
 
     def check_stop(self) -> None:
         """Raise Interrupted where the run is to stop."""
