@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from charter.engines.cache import DictMemory
 from charter.engines.pool import ModelSpec, Pool
 from charter.engines.residents import Resident, Residents
 from charter.engines.scripted import ScriptedEngine
-from charter.errors import ModelError
+from charter.errors import EngineError, ModelError
 from charter.records import Message
 from run_examples import small_run, table_bytes
 
@@ -21,10 +22,11 @@ class _Machine:
     def __init__(self, n_bytes: int) -> None:
         self.n_bytes = n_bytes
         self.there: dict[str, int] = {}
+        self.places: dict[str, str] = {}
         self.told: list[str] = []
 
-    def resident(self, name: str, n_bytes: int = 10, *, fails: bool = False) -> Resident:
-        """Make a model that takes so much."""
+    def resident(self, name: str, n_bytes: int = 10, *, fails: bool = False, place: str = "cpu") -> Resident:
+        """Make a model that takes so much of a device, each of which has as much memory."""
         machine = self
 
         class Engine(ScriptedEngine):
@@ -36,12 +38,16 @@ class _Machine:
         def load() -> Engine:
             if fails:
                 raise ModelError(f"{name} is damaged")
-            machine.there[name] = n_bytes
+            machine.there[name], machine.places[name] = n_bytes, place
             machine.told.append(f"+{name}")
-            assert sum(machine.there.values()) <= machine.n_bytes, "more than memory holds"
+            assert machine.free(place) >= 0, "more than memory holds"
             return Engine(script=name, latency_s=0.002)
 
-        return Resident(name, load, n_bytes, lambda: self.n_bytes - sum(self.there.values()))
+        return Resident(name, load, n_bytes, partial(self.free, place), places=frozenset({place}))
+
+    def free(self, place: str) -> int:
+        """Tell what a device has left."""
+        return self.n_bytes - sum(taken for name, taken in self.there.items() if self.places[name] == place)
 
 
 def _request(text: str) -> CompletionRequest:
@@ -96,6 +102,64 @@ def test_a_number_of_models_can_be_set() -> None:
     machine, residents = _Machine(1000), Residents(most=1)
     _run(residents, machine)
     assert residents.n_swaps == 6
+
+
+def test_models_on_different_devices_are_not_in_each_others_way() -> None:
+    """Two cards that hold one model each hold two, and a third changes places with the one on its card."""
+    machine, residents = _Machine(10), Residents()
+    on_first = residents.engine(machine.resident("a", place="cuda:0"))
+    on_second = residents.engine(machine.resident("b", place="cuda:1"))
+    assert (on_first.is_loaded, on_second.is_loaded) == (True, True)
+    third = residents.engine(machine.resident("c", place="cuda:1"))
+
+    async def run() -> None:
+        async def keep_asking() -> None:
+            for number in range(200):
+                await on_first.complete(_request(f"row {number}"))
+
+        asking = asyncio.create_task(keep_asking())
+        await third.complete(_request("x"))
+        assert not asking.done(), "a model on another card has to be waited for"
+        await asking
+
+    asyncio.run(run())
+    assert machine.told == ["+a", "+b", "-b", "+c"]
+
+
+def test_a_model_that_is_asked_again_and_again_is_not_idle() -> None:
+    """A row that asks one call after another keeps its model, however short the time between two of them is."""
+    machine, residents = _Machine(10), Residents()
+    first, second = (residents.engine(machine.resident(name)) for name in ("a", "b"))
+
+    async def run() -> None:
+        waiting = asyncio.create_task(second.complete(_request("x")))
+        for number in range(20):
+            await first.complete(_request(f"row {number}"))
+            await asyncio.sleep(0.016)
+        assert machine.told == ["+a"]
+        await waiting
+
+    asyncio.run(run())
+    assert machine.told == ["+a", "-a", "+b"]
+
+
+def test_an_engine_on_a_model_that_is_there_sends_none_away() -> None:
+    """With two models at most, a second engine on one of them leaves the other where it is."""
+    machine, residents = _Machine(100), Residents(2)
+    for name in ("a", "b"):
+        residents.engine(machine.resident(name))
+    assert residents.engine(machine.resident("a")).is_loaded
+    assert residents.n_swaps == 0
+
+
+def test_a_closed_engine_loads_nothing() -> None:
+    """After ``close`` a call raises, and the model stays away."""
+    machine, residents = _Machine(10), Residents()
+    engine = residents.engine(machine.resident("a"))
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        asyncio.run(engine.complete(_request("x")))
+    assert machine.told == ["+a", "-a"]
 
 
 def test_an_engine_that_is_not_in_memory_takes_turns() -> None:

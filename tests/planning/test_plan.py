@@ -12,7 +12,7 @@ from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
 from charter.feedback.pairs import guidance_messages
 from charter.pipeline import run_stages
 from charter.planning.plan import Plan, make_plan
-from charter.planning.rates import count_parameters, estimate_rates, find_device, parameters_in_name
+from charter.planning.rates import estimate_rates, find_device, parameters_in_name
 from charter.planning.sizing import Load, Size, Sizer, estimate_tokens
 from charter.planning.stage_plan import answer_tokens
 from charter.prompts import load_prompts
@@ -315,13 +315,6 @@ def test_rates_are_the_measured_ones_and_scale() -> None:
 def test_sizes_are_read_out_of_names(name: str, n: float | None) -> None:
     """A name that tells its size is believed; another one tells nothing."""
     assert parameters_in_name(name) == n
-
-
-def test_parameters_are_counted_by_weights(tmp_path: Path) -> None:
-    """Bytes of weights are divided by the bytes of a parameter."""
-    (tmp_path / "model.safetensors").write_bytes(b"\0" * 400)
-    assert count_parameters(tmp_path, "bfloat16") == 200
-    assert count_parameters(tmp_path, "float32") == 100
 
 
 def test_device_is_found_without_loading() -> None:

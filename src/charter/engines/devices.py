@@ -26,6 +26,13 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
+def name_device(device: torch.device) -> str:
+    """Name a device as one: ``cuda`` is the card that is current."""
+    if device.type == "cuda" and device.index is None:
+        return f"cuda:{torch.cuda.current_device()}"
+    return str(device)
+
+
 def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """Choose the number format: bfloat16 where the hardware multiplies it, else float32, if ``auto``."""
     if dtype == "auto":

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
 
+from charter.engines.inspection import count_parameters
+
 _MARGIN_BYTES = 2 * 2**30  # keys and values of the running rows, activations, libraries
+_FULL = 4  # bytes of a number in 32 bits
 _MEMINFO = Path("/proc/meminfo")
+_CONTAINER = Path("/sys/fs/cgroup")  # of this process, where it is in a container
 
 
-def estimate_bytes(weights: Path, *, merges: bool = False) -> int:
+def estimate_bytes(weights: Path, number_bytes: int, *, merges: bool = False) -> int:
     """Estimate what a model takes in memory.
 
     Args:
         weights: the folder with its weights.
+        number_bytes: of a number as it is loaded, however it is stored.
         merges: whether an adapter is merged into them, in 32 bits.
     """
-    n_bytes = sum(file.stat().st_size for file in weights.glob("*.safetensors"))
-    return n_bytes * (3 if merges else 1) + _MARGIN_BYTES
+    return count_parameters(weights) * (number_bytes + (_FULL if merges else 0)) + _MARGIN_BYTES
 
 
 def free_bytes(device: str) -> int:
-    """Tell how much memory is free on a device, ``auto`` being a GPU where there is one."""
+    """Tell how much memory is free on a device, such as ``cpu`` or ``cuda:1``."""
     if device != "cpu":
         import torch
 
-        if torch.cuda.is_available():
-            return int(torch.cuda.mem_get_info()[0])
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(min(_machine_bytes(), _container_bytes()))
+
+
+def _machine_bytes() -> int:
     if _MEMINFO.exists():
         found = re.search(r"^MemAvailable:\s+(\d+) kB$", _MEMINFO.read_text(), re.MULTILINE)
         if found:
             return int(found.group(1)) * 1024
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _container_bytes() -> float:
+    """Tell what a container may still take; files that it has read are given back when they are in the way."""
+    try:
+        most = int((_CONTAINER / "memory.max").read_text())
+        used = int((_CONTAINER / "memory.current").read_text())
+        cached = re.search(r"^inactive_file (\d+)$", (_CONTAINER / "memory.stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError):  # no container of this kind, or "max"
+        return math.inf
+    return most - used + int(cached.group(1) if cached else 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,7 +20,9 @@ TEMPLATE_FILES = _CHAT_TEMPLATE, _TOKENIZER_CONFIGURATION = "chat_template.jinja
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+_INDEX = "model.safetensors.index.json"
 _FILES_SHOWN = 8
+_MAX_HEADER = 100_000_000  # bytes of a safetensors file, as the format itself allows
 
 
 def check_model(folder: Path, *, trust_remote_code: bool) -> None:
@@ -156,21 +160,46 @@ def _refuse_code(path: Path, configuration: dict[str, Any] | None = None) -> Non
         )
 
 
-def _check_weights(folder: Path) -> None:
-    index = folder / "model.safetensors.index.json"
-    require_safetensors(str(folder), (path.name for path in folder.iterdir()))
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """List the files with a model's weights: those that its index names; what else lies there may be a second copy."""
+    index = folder / _INDEX
     if index.is_file():
         weight_map = read_configuration(index).get("weight_map")
-        files = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
-    elif (folder / "model.safetensors").is_file():
-        files = ["model.safetensors"]
-    else:
-        files = sorted(path.name for path in folder.glob("*.safetensors"))
-    missing = [name for name in files if not (folder / name).is_file()]
+        names = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
+        return tuple(folder / name for name in names)
+    if (folder / "model.safetensors").is_file():
+        return (folder / "model.safetensors",)
+    return tuple(sorted(folder.glob("*.safetensors")))
+
+
+def count_parameters(folder: Path) -> int:
+    """Count a model's parameters by the headers of its weights; 0 where it has none.
+
+    Raises:
+        ModelError: where a header cannot be read.
+    """
+    return sum(map(_count_numbers, weight_files(folder)))
+
+
+def _count_numbers(path: Path) -> int:
+    """Count a safetensors file's numbers by its header: eight bytes of length, then JSON."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, _MAX_HEADER)))
+        return sum(math.prod(one["shape"]) for name, one in header.items() if name != "__metadata__")
+    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} has no header of weights: {error}; fetch or save the model again") from error
+
+
+def _check_weights(folder: Path) -> None:
+    require_safetensors(str(folder), (path.name for path in folder.iterdir()))
+    files = weight_files(folder)
+    missing = [path.name for path in files if not path.is_file()]
     if missing or not files:
-        raise ModelError(f"{folder} is incomplete: it lacks {_some(missing) or index.name}; fetch or save it again")
-    for name in files:
-        _check_whole(folder / name)
+        raise ModelError(f"{folder} is incomplete: it lacks {_some(missing) or _INDEX}; fetch or save it again")
+    for path in files:
+        _check_whole(path)
 
 
 def _check_whole(path: Path) -> None:

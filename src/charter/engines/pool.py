@@ -164,10 +164,15 @@ class Pool:
         """Say how a model comes into memory; its files are found, and fetched, at once."""
         name = str(spec.adapter or spec.name)
         folder = resolve_model(name, trust_remote_code=spec.trust_remote_code, progress=self._progress)
-        free = partial(free_bytes, spec.device)
         if not spec.is_vllm:
-            n_bytes = estimate_bytes(folder.path, merges=folder.adapter is not None)
-            return Resident(spec, partial(self._load_here, spec, folder), n_bytes, free)
+            from charter.engines.devices import choose_device, choose_dtype, name_device
+
+            device = choose_device(spec.device)
+            number_bytes = choose_dtype(spec.dtype, device).itemsize
+            n_bytes = estimate_bytes(folder.path, number_bytes, merges=folder.adapter is not None)
+            place = name_device(device)
+            load = partial(self._load_here, spec, folder)
+            return Resident(spec, load, n_bytes, partial(free_bytes, place), places=frozenset({place}))
         from charter.engines.vllm import Hosts, HostSettings
 
         hosts = self._vllm = self._vllm or Hosts()
@@ -175,8 +180,9 @@ class Pool:
             spec.dtype, spec.device, spec.rows_at_once, spec.n_context, spec.memory_share, spec.n_gpus
         )
         host = hosts.find(folder, settings, served=spec.engine == "vllm-server")
-        load = partial(self._load_in_vllm, spec, folder, host)
-        return Resident(host, load, host.n_bytes, free, unload=host.close)
+        load_in_vllm = partial(self._load_in_vllm, spec, folder, host)
+        free = partial(free_bytes, min(host.places))
+        return Resident(host, load_in_vllm, host.n_bytes, free, unload=host.close, places=host.places)
 
     def _load_here(self, spec: ModelSpec, folder: ModelFolder) -> Engine:
         self._say_loading(spec)

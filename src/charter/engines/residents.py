@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -29,6 +30,8 @@ from charter.errors import EngineError
 # A row that goes on takes a turn of the event loop between two calls, and so does a new one that takes its place: a
 # model is idle when nobody has asked it for as long as this.
 _IDLE_SECONDS = 0.1
+_LOOK_SECONDS = 0.02
+_HERE = frozenset({"cpu"})
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Resident:
         n_bytes: what it takes, by estimate.
         free_bytes: tells what there is for it besides what is in memory.
         unload: takes it away where that is more than closing its engines, which it then outlives.
+        places: the memories that it lies in, as devices are called; models in others are not in its way.
     """
 
     key: Hashable
@@ -48,15 +52,22 @@ class Resident:
     n_bytes: int
     free_bytes: Callable[[], int]
     unload: Callable[[], None] | None = None
+    places: frozenset[str] = _HERE
 
 
 @dataclass(eq=False)
 class _Room:
-    """A resident's place: the engines on it, and how many calls they answer."""
+    """Where a resident is: the engines on it, how many calls they answer, and when the last was answered."""
 
-    unload: Callable[[], None] | None
+    resident: Resident
     engines: set[SharedEngine] = field(default_factory=set)
     n_asking: int = 0
+    asked_last: float = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody has asked it for a while."""
+        return not self.n_asking and time.monotonic() - self.asked_last >= _IDLE_SECONDS
 
 
 class Residents:
@@ -87,7 +98,7 @@ class Residents:
         """Give a model's engine; it is loaded at once where there is room, else when it is its turn."""
         engine = SharedEngine(resident, self)
         self._all.add(engine)
-        if resident.key in self._rooms or self._fits(resident):
+        if self._fits(resident):
             self.load(engine)
         return engine
 
@@ -95,7 +106,7 @@ class Residents:
         """Put an engine's model into memory, whatever else is there."""
         resident = engine.resident
         engine.loaded(resident.load())
-        self._rooms.setdefault(resident.key, _Room(resident.unload)).engines.add(engine)
+        self._rooms.setdefault(resident.key, _Room(resident)).engines.add(engine)
 
     def make_room(self, engine: SharedEngine) -> None:
         """Take away what must go for an engine's model to fit, the models that were loaded first before others.
@@ -103,12 +114,11 @@ class Residents:
         Raises:
             EngineError: where one that must go is being asked.
         """
-        for key in [key for key in self._rooms if key != engine.resident.key]:
-            if self._fits(engine.resident):
-                return
-            if self._rooms[key].n_asking:
-                raise EngineError("memory holds one model at a time, and another one is being asked")
-            self._take_away(key)
+        while not self._fits(engine.resident):
+            room = next(iter(self._rivals(engine.resident)))
+            if room.n_asking:
+                raise EngineError("memory has no room for one model more, and those that are there are being asked")
+            self._take_away(room)
             self.n_swaps += 1
 
     def leave(self, engine: SharedEngine) -> None:
@@ -119,18 +129,19 @@ class Residents:
             return
         room.engines.discard(engine)
         engine.unloaded()
-        if not room.engines and room.unload is None:
+        if not room.engines and room.resident.unload is None:
             del self._rooms[engine.resident.key]
 
     def close(self) -> None:
         """Take everything out of memory."""
-        for key in list(self._rooms):
-            self._take_away(key)
+        for room in list(self._rooms.values()):
+            self._take_away(room)
 
     @contextlib.asynccontextmanager
     async def asking(self, engine: SharedEngine) -> AsyncIterator[None]:
         """Have an engine's model in memory for as long as the context lasts."""
         while self._is_exchanging or not engine.is_loaded:
+            engine.check_open()
             await self._wait(engine)
         room = self._rooms[engine.resident.key]
         room.n_asking += 1
@@ -138,6 +149,7 @@ class Residents:
             yield
         finally:
             room.n_asking -= 1
+            room.asked_last = time.monotonic()
 
     async def _wait(self, engine: SharedEngine) -> None:
         turn = asyncio.get_running_loop().create_future()
@@ -160,10 +172,11 @@ class Residents:
     async def _swap(self) -> None:
         """Serve those who wait, most of them first, each as soon as what is in memory has nothing to do."""
         while self._waiting:
-            await asyncio.sleep(_IDLE_SECONDS)
-            if not self._waiting or any(room.n_asking for room in self._rooms.values()):
+            await asyncio.sleep(_LOOK_SECONDS)
+            able = [one for one in self._waiting if all(room.is_idle for room in self._rivals(one.resident))]
+            if not able:
                 continue
-            engine = max(self._waiting, key=lambda one: len(self._waiting[one]))
+            engine = max(able, key=lambda one: len(self._waiting[one]))
             turns = self._waiting.pop(engine)
             self._is_exchanging = True  # a model that goes is asked nothing any more
             try:
@@ -181,16 +194,30 @@ class Residents:
             self.load(engine)
 
     def _fits(self, resident: Resident) -> bool:
-        if self._most is not None and len(self._rooms) >= self._most:
+        """Say whether a model is there, or can come besides those that are; alone in a memory it has to do with it."""
+        if resident.key in self._rooms:
+            return True
+        if self._are_as_many_as_may_be:
             return False
-        return not self._rooms or resident.n_bytes <= resident.free_bytes()
+        return not self._rivals(resident) or resident.n_bytes <= resident.free_bytes()
 
-    def _take_away(self, key: Hashable) -> None:
-        room = self._rooms.pop(key)
+    def _rivals(self, resident: Resident) -> list[_Room]:
+        """List the models of which one must go where this one does not fit, those first that were loaded first."""
+        others = [room for key, room in self._rooms.items() if key != resident.key]
+        if self._are_as_many_as_may_be:
+            return others
+        return [room for room in others if room.resident.places & resident.places]
+
+    @property
+    def _are_as_many_as_may_be(self) -> bool:
+        return self._most is not None and len(self._rooms) >= self._most
+
+    def _take_away(self, room: _Room) -> None:
+        del self._rooms[room.resident.key]
         for engine in room.engines:
             engine.unloaded()
-        if room.unload is not None:
-            room.unload()
+        if room.resident.unload is not None:
+            room.resident.unload()
         release_memory()
 
 
@@ -208,6 +235,7 @@ class SharedEngine:
         self._engine: Engine | None = None
         self._told: tuple[str, frozenset[Capability]] | None = None
         self._before = PrefixStatistics()
+        self._is_closed = False
 
     @property
     def is_loaded(self) -> bool:
@@ -247,7 +275,13 @@ class SharedEngine:
 
     def close(self) -> None:
         """Leave memory, unless another engine is on the same model; calls after this raise."""
+        self._is_closed = True
         self._residents.leave(self)
+
+    def check_open(self) -> None:
+        """Raise EngineError after ``close``."""
+        if self._is_closed:
+            raise EngineError("the engine is closed; make a new one")
 
     def loaded(self, engine: Engine) -> None:
         """Take the engine that was loaded."""

@@ -14,12 +14,11 @@ from charter.engines.embedded import EMBEDDED, EmbeddedModel, embedded_folder, i
 from charter.engines.hub import ask_hub, find_hub_model, why_silent
 from charter.engines.inspection import (
     ADAPTER_CONFIGURATION,
-    CONFIGURATION,
     check_adapter,
+    count_parameters,
     has_chat_template,
     has_tokenizer,
     is_whole,
-    read_configuration,
 )
 from charter.engines.pool import EngineName, ModelSpec
 from charter.engines.scripted import ScriptedEngine
@@ -30,7 +29,6 @@ from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
 from charter.planning.rates import (
     Rates,
-    count_parameters,
     estimate_rates,
     find_device,
     parameters_in_name,
@@ -148,9 +146,9 @@ def _find(report: Preflight, about: str, spec: ModelSpec) -> _Found:
         return _find_embedded(report, about, embedded)
     try:
         folder = resolve_model(spec.name, allow_download=False, trust_remote_code=spec.trust_remote_code)
-        configuration = read_configuration(folder.path / CONFIGURATION)
-        n = count_parameters(folder.path, str(configuration.get("dtype") or configuration.get("torch_dtype")))
-        return _Found(n, has_chat_template(folder.tokenizer), _read_tokenizer(folder.tokenizer))
+        return _Found(
+            float(count_parameters(folder.path)), has_chat_template(folder.tokenizer), _read_tokenizer(folder.tokenizer)
+        )
     except ModelError as error:
         base = _base_to_fetch(spec.name)
         if base is not None:

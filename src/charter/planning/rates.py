@@ -30,7 +30,6 @@ _GPU_BYTES_PER_SECOND = 2e12
 _SERVED_PREFILL, _SERVED_DECODE_ALONE = 20_000.0, 50.0  # not measured: they differ tenfold between servers
 
 _SIZE_IN_NAME = re.compile(r"(?<![0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z])", re.IGNORECASE)
-_BYTES_PER_PARAMETER = {"float32": 4, "float64": 8}  # others are 2: bfloat16 and float16
 
 
 @dataclass(frozen=True)
@@ -103,12 +102,6 @@ def served_rates(max_at_once: int) -> Rates:
         f"a guess at a server: {_SERVED_DECODE_ALONE:.0f} tokens a second for each call, {max_at_once} calls at once"
     )
     return Rates(_SERVED_PREFILL, decode, _SERVED_DECODE_ALONE, decode, max_at_once, basis)
-
-
-def count_parameters(folder: Path, dtype: str) -> float:
-    """Estimate a model's parameters from the size of its weights, stored as ``dtype`` says (``config.json``)."""
-    n_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return n_bytes / _BYTES_PER_PARAMETER.get(dtype, 2)
 
 
 def parameters_in_name(name: str) -> float | None:

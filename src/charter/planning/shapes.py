@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,7 +14,13 @@ import yaml
 
 from charter.engines.embedded import EMBEDDED, embedded_folder, is_complete
 from charter.engines.hub import find_hub_model
-from charter.engines.inspection import ADAPTER_CONFIGURATION, CONFIGURATION, check_adapter, read_configuration
+from charter.engines.inspection import (
+    ADAPTER_CONFIGURATION,
+    CONFIGURATION,
+    check_adapter,
+    count_parameters,
+    read_configuration,
+)
 from charter.errors import ModelError
 from charter.files.hub_ids import is_model_id
 from charter.planning.rates import parameters_in_name
@@ -29,7 +33,6 @@ _FIELDS = {
     "inner": "intermediate_size",
     "vocabulary": "vocab_size",
 }
-_MAX_HEADER = 100_000_000  # bytes, as the format itself allows
 _LIKE = 0.6  # a size in a name is taken for the named shape next to it, within this share of it
 
 
@@ -148,19 +151,8 @@ def read_shape(folder: Path, name: str) -> Shape:
     numbers["kv_heads"] = found.get("num_key_value_heads") or numbers["heads"]
     numbers["head_size"] = found.get("head_dim") or numbers["width"] // numbers["heads"]
     shape = _make(name, numbers, tied=bool(found.get("tie_word_embeddings", False)))
-    counted = sum(map(_count_numbers, sorted(folder.glob("*.safetensors"))))
+    counted = count_parameters(folder)
     return replace(shape, parameters=float(counted)) if counted > shape.head else shape
-
-
-def _count_numbers(path: Path) -> int:
-    """Count a safetensors file's numbers by its header: eight bytes of length, then JSON."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, _MAX_HEADER)))
-        return sum(math.prod(one["shape"]) for name, one in header.items() if name != "__metadata__")
-    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} has no header of weights: {error}; fetch or save the model again") from error
 
 
 @cache

@@ -35,6 +35,11 @@ class Host(ABC):
         return self._launch.n_bytes
 
     @property
+    def places(self) -> frozenset[str]:
+        """The memories that it lies in."""
+        return self._launch.places
+
+    @property
     @abstractmethod
     def n_context(self) -> int:
         """The longest text."""

@@ -105,10 +105,15 @@ class Launch:
     def n_bytes(self) -> int:
         """What it takes in memory, by estimate: of a GPU its whole share."""
         if self.on_cpu:
-            return estimate_bytes(self.base) + _CPU_CACHE_BYTES
+            return estimate_bytes(self.base, 4 if self.dtype == "float32" else 2) + _CPU_CACHE_BYTES
         import torch
 
         return int(torch.cuda.mem_get_info()[1] * self.settings.memory_share)
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The memories that it lies in."""
+        return frozenset({"cpu"} if self.on_cpu else {f"cuda:{n}" for n in range(self.settings.n_gpus)})
 
     @property
     def arguments(self) -> dict[str, Any]:
