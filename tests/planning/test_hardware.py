@@ -39,6 +39,8 @@ def test_a_machine_is_named_by_device_and_number(text: str, name: str, n: int) -
         ("h200x0", "expected 1 to 100,000 devices"),
         ("", "expected NAME or NAMExN"),
         ("h200x-1", "expected NAME or NAMExN"),
+        ("h200x\N{SUPERSCRIPT TWO}", "expected NAME or NAMExN"),
+        ("h200x\N{ARABIC-INDIC DIGIT TWO}", "expected NAME or NAMExN"),
     ],
 )
 def test_an_unknown_machine_is_refused(text: str, message: str) -> None:
@@ -72,6 +74,7 @@ def test_own_devices_stand_beside_ours_and_in_their_place(tmp_path: Path) -> Non
         ),
         ("link_gbs: 16", "link_gb: 16", r"own.yaml:2: unknown key 'link_gb'; did you mean \"link_gbs\"\?"),
         ("link_gbs: 16, ", "", r"own.yaml:2: 'attic' lacks link_gbs"),
+        ("link_gbs: 16", "link_gbs: 16, node_devices: 0", r"own.yaml:2: node_devices is 0; expected a number above 0"),
         ("devices:", "machines:", r"own.yaml: expected 'devices' and 'factors'"),
         ("devices:", "factors: {gpu: {prefill: [0.5, 2]}}\ndevices:", r"own.yaml:1: 'gpu' lacks attention"),
     ],

@@ -52,6 +52,23 @@ def test_as_many_rows_run_as_there_is_memory_for() -> None:
     assert rows_that_fit(named_shape("14b"), DEVICES["l4"], work, 2) == 0
 
 
+def test_frozen_weights_take_what_they_are_loaded_as() -> None:
+    """Behind an adapter, weights in float32 take twice what they take in half precision."""
+    half, full = (
+        training(SEVEN, H200, replace(SETUP, number_bytes=size), SEQUENCE).parts["weights"] for size in (2, 4)
+    )
+    assert full - half == 2 * SEVEN.parameters
+
+
+def test_devices_that_exchange_gradients_hold_them_twice() -> None:
+    """What is sent is gathered in buckets of its own; spread gradients are not."""
+    alone, eight, spread = (
+        training(SEVEN, H200, replace(SETUP, mode="full", n_devices=n, sharding=sharding), SEQUENCE).parts["gradients"]
+        for n, sharding in ((1, "none"), (8, "none"), (8, "fsdp2"))
+    )
+    assert (alone, eight, spread) == (4 * SEVEN.parameters, 8 * SEVEN.parameters, 4 * SEVEN.parameters / 8)
+
+
 def test_all_weights_take_sixteen_bytes_each_and_a_copy() -> None:
     """Weights, gradients and two moments in float32, and what products are made with in half of that."""
     held = training(SEVEN, H200, replace(SETUP, mode="full"), SEQUENCE)

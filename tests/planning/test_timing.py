@@ -119,7 +119,7 @@ def test_training_is_four_or_six_operations(mode: str, is_checkpointed: bool, ea
     products, attention = training_operations(Training(tokens=1000, steps=5, longest=40), SHAPE, setup)
     adapter = 6 * ADAPTER if mode == "lora" else 0
     assert products == 1000 * (each * 100 + adapter)
-    assert attention == 4 * 2 * 8 * 1000 * 3 * 20 / 2
+    assert attention == 4 * 2 * 8 * 1000 * (4 if is_checkpointed else 3) * 20 / 2
 
 
 def test_a_reference_is_a_forward_pass_and_the_head_is_counted_where_it_is_needed() -> None:
@@ -207,3 +207,17 @@ def test_more_calls_never_take_less(machine: Machine, work: Work, times: float, 
 def _slower(one: Range, other: Range) -> bool:
     """Whether either end is above the other's, beyond rounding."""
     return one.low > other.low * (1 + 1e-9) or one.high > other.high * (1 + 1e-9)
+
+
+def test_devices_of_other_nodes_are_farther_away() -> None:
+    """The ninth device of nodes of eight is reached over the network; where that takes too long, eight train."""
+    training = Training(tokens=1e6, steps=10, longest=10)
+    near = replace(DEVICE, products=1e9, link=1e15)
+    far = replace(near, per_node=8, node_link=1.0)
+    sixteen = replace(SETUP, batch=16)
+    near_16, far_16, far_8 = (
+        training_seconds(training, SHAPE, Machine(device, n), sixteen).high
+        for device, n in ((near, 16), (far, 16), (far, 8))
+    )
+    assert near_16 == pytest.approx(far_8 / 2, rel=1e-3)
+    assert far_16 == far_8

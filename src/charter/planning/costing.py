@@ -165,6 +165,7 @@ class _Stage:
             accumulation=settings.accumulation,
             checkpointing=settings.gradient_checkpointing,
             lora=self.recipe.sft.lora,
+            number_bytes=self.conditions.models["policy"].number_bytes,
         )
 
     def _held(self) -> Iterator[tuple[Memory, int]]:

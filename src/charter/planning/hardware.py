@@ -76,6 +76,12 @@ class Device:
     price: float
     factors: Factors
     note: str = ""
+    per_node: float = 8
+    node_link: float = float("inf")
+
+    def link_of(self, n: int) -> float:
+        """Bytes per second between so many devices: those of one node are nearer to each other than to the next."""
+        return self.link if n <= self.per_node else min(self.link, self.node_link)
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ _NUMBERS = {
     "host_gib": ("host", _GIB),
     "price_per_hour": ("price", 1.0),
 }
+_NODE_NUMBERS = {"node_devices": ("per_node", 1.0), "node_link_gbs": ("node_link", _GIGA)}
 
 
 def built_in_text() -> str:
@@ -148,7 +155,7 @@ def find_machine(text: str, devices: Mapping[str, Device], price: float | None =
         UserError: for a device that is not known, or a number that is none.
     """
     name, _, number = text.rpartition("x")
-    if text in devices or not (name and number.isdigit()):
+    if text in devices or not (name and number.isascii() and number.isdecimal()):
         name, number = text, "1"
     if name not in devices:
         near = hint(name, devices)
@@ -179,11 +186,11 @@ def _read(file: Path, known: Mapping[str, Factors]) -> tuple[dict[str, Device], 
 
 def _device(document: YamlDocument, name: str, given: dict[str, Any], factors: Mapping[str, Factors]) -> Device:
     place = ("devices", name)
-    _require_keys(document, place, given, {"kind", *_NUMBERS}, {"note"})
+    _require_keys(document, place, given, {"kind", *_NUMBERS}, {"note", *_NODE_NUMBERS})
     if given["kind"] not in factors:
         raise RecipeError(f"{document.where((*place, 'kind'))}: kind is {given['kind']!r}; expected gpu or cpu")
     numbers = {}
-    for key, (field, unit) in _NUMBERS.items():
+    for key, (field, unit) in (_NUMBERS | {key: _NODE_NUMBERS[key] for key in _NODE_NUMBERS if key in given}).items():
         value = given[key]
         may_be_nothing = key in {"price_per_hour", "power_watts"}
         is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -35,6 +35,7 @@ class Setup:
     """How a model is trained: what of it, spread how over how many devices, in what batches.
 
     A step has ``batch`` times ``accumulation`` rows, of which each device takes its part, ``batch`` of them at once.
+    Weights that are not trained have ``number_bytes`` each.
     """
 
     mode: Mode
@@ -44,6 +45,7 @@ class Setup:
     accumulation: int
     checkpointing: bool
     lora: LoraSettings
+    number_bytes: int = _HALF
 
     @property
     def step(self) -> int:
@@ -119,20 +121,21 @@ def generating(shape: Shape, device: Device, work: Work, rows: int, number_bytes
 def training(shape: Shape, device: Device, setup: Setup, sequence: Sequence) -> Memory:
     """Count what a training holds in a step, on a device that takes part in it.
 
-    Weights that are trained, their gradients and Adam's two moments are kept in float32; frozen ones in half precision
-    or 4 bits. Where weights are spread, a layer and the next are gathered in half precision, and the head.
+    Weights that are trained, their gradients and Adam's two moments are kept in float32; frozen ones as they are
+    loaded, or in 4 bits. Devices that exchange whole gradients hold them twice. Where weights are spread, a layer and
+    the next are gathered in half precision, and the head.
     """
     parts = 1 if setup.sharding == "none" else setup.n_used
     n_sequences = setup.at_once(setup.n_used) * sequence.sides
     trained = setup.trained(shape)
-    frozen = {"lora": _HALF, "qlora": _QUANTISED, "full": 0.0}[setup.mode] * shape.parameters
+    frozen = {"lora": setup.number_bytes, "qlora": _QUANTISED, "full": 0.0}[setup.mode] * shape.parameters
     gathered = 0.0 if parts == 1 else 2 * _HALF * shape.body / shape.layers + _HALF * shape.head
     copies = _HALF * shape.parameters if setup.mode == "full" and parts == 1 else 0.0  # that products are made with
     return Memory(
         {
             "libraries": _RESERVED[device.kind],
             "weights": (frozen + _FULL * trained) / parts + gathered + copies,
-            "gradients": _FULL * trained / parts,
+            "gradients": _FULL * trained / parts * (2 if parts == 1 and setup.n_used > 1 else 1),
             "optimiser": _ADAM * trained / parts,
             "activations": n_sequences * _activations(shape, device, sequence.tokens, is_kept=not setup.checkpointing),
             "logits": _logits(shape, device, setup.mode, n_sequences * sequence.scored),

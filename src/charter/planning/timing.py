@@ -68,7 +68,8 @@ def training_operations(training: Training, shape: Shape, setup: Setup) -> tuple
     products += training.scored * (6 if is_full else 4) * shape.head
     products += training.reference * 2 * (shape.body + scored * shape.head)
     mean = training.longest / 2  # of a sequence: what is looked at is half of that on average
-    attended = (training.tokens * _BACKWARD + training.reference) * mean / 2
+    forward_again = 1 if setup.checkpointing else 0
+    attended = (training.tokens * (_BACKWARD + forward_again) + training.reference) * mean / 2
     return products, _ATTENTION * shape.layers * shape.attention_width * attended
 
 
@@ -97,7 +98,7 @@ def _training_on(n: int, training: Training, shape: Shape, machine: Machine, set
     if n == 1:
         return computing + overhead
     exchanged = training.steps * _exchanged_bytes(n, shape, setup)
-    talking = Range(0.0, _seconds(exchanged, device.link / 2))  # hidden behind the products, or not at all
+    talking = Range(0.0, _seconds(exchanged, device.link_of(n) / 2))  # hidden behind the products, or not at all
     return _shared(computing, machine) + overhead + talking
 
 
