@@ -13,6 +13,7 @@ from charter.engines.devices import choose_device, computes_in_bfloat16
 from charter.engines.quiet import quiet_libraries
 from charter.errors import ModelError
 from charter.seeds import derive_seed
+from charter.training import ranks
 
 if TYPE_CHECKING:
     from charter.engines.weights import ModelFolder
@@ -105,19 +106,20 @@ def load_trainee(
             name = _pin_base(trained, str(model)) if folder.source == "hub" else str(model)
         else:
             trained, name = base, ""
-        trained = trained.to(place)  # only now: a new adapter's first weights are drawn on the CPU, the same everywhere
+        if not ranks.shards_weights():  # which go to their places in parts, when the training begins
+            trained = trained.to(place)  # only now: an adapter's first weights are drawn on the CPU, the same everywhere
     if half is not None:
         _leave_inputs_alone(trained)
     notes = _unused(lora, trained) if folder.adapter is not None and lora is not None else ()
-    where = next(trained.parameters()).device
+    where = place if ranks.shards_weights() else next(trained.parameters()).device
     return Trainee(trained, _load_tokenizer(folder), name, half, where, notes)
 
 
-def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
+def save_trained(model: Any, tokenizer: Any, folder: Path, base: str, state: dict[str, Any] | None = None) -> None:
     """Write what was trained so that ``peft`` (an adapter) or ``transformers`` (a whole model) loads it as it is.
 
     Tokenizer and chat template lie beside the weights. The base is named as it was given, a hub model's revision in
-    PEFT's own field for it.
+    PEFT's own field for it. ``state`` are the weights where the model has no more than a part of them.
     """
     from peft import PeftModel
 
@@ -128,10 +130,12 @@ def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
         if isinstance(settings.target_modules, set):
             settings.target_modules = sorted(settings.target_modules)  # a set is written in another order each time
         # The vocabulary is never changed; PEFT would ask the hub, by the base's name, whether it was.
-        model.save_pretrained(folder, selected_adapters=[_ADAPTER], save_embedding_layers=False)
+        model.save_pretrained(
+            folder, selected_adapters=[_ADAPTER], save_embedding_layers=False, state_dict=state, is_main_process=True
+        )
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card; a model's card is written on publishing
     else:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=state)
     tokenizer.save_pretrained(folder)
 
 
