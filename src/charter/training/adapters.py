@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["auto", "bfloat16", "float16", "float32", "float64"]
 Half = Literal["bfloat16", "float16"]
+Quantisation = Literal["4bit"]
 
 _ADAPTER = "default"  # the name under which PEFT keeps an adapter that was given none
 _CONFIGURATION = "adapter_config.json"
@@ -34,12 +35,15 @@ class LoraSettings:
         alpha: its scale: the update is multiplied by alpha / r.
         dropout: the share of inputs that are dropped in training; slows training on a CPU.
         targets: the names of the linear layers that are adapted; ``all-linear`` is all but the head.
+        quantise: ``4bit`` trains it behind frozen weights of 4 bits (QLoRA, arXiv 2305.14314); None leaves them as they
+            are computed with.
     """
 
     r: int = 16
     alpha: int = 32
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all-linear"
+    quantise: Quantisation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,10 @@ def load_trainee(
     half: Half | None = precision if precision in {"bfloat16", "float16"} else None
     whole = lora is None and folder.adapter is None
     # A frozen base is kept as it is computed with; weights that are trained themselves need float32's small steps.
-    base = _load_base(folder, "float32" if whole and half else precision)
+    if lora is not None and lora.quantise:
+        base = _load_quantised(folder, precision, place)
+    else:
+        base = _load_base(folder, "float32" if whole and half else precision)
     with quiet_libraries():
         if folder.adapter is not None:
             trained, name = _load_adapter(base, folder.adapter), _base_name(folder.adapter)
@@ -152,7 +159,19 @@ def training_precision(dtype: Precision, device: torch.device) -> Precision:
     return dtype
 
 
-def _load_base(folder: ModelFolder, dtype: str) -> Any:
+def _load_quantised(folder: ModelFolder, dtype: str, place: torch.device) -> Any:
+    from charter.engines.quantising import four_bit_settings, keep_trainable
+
+    if ranks.shards_weights():
+        raise ModelError(
+            "weights in 4 bits cannot be sharded; leave sft.lora.quantise out, or take training.launch several-gpus"
+        )
+    base = _load_base(folder, dtype, quantization_config=four_bit_settings(dtype), device_map={"": place})
+    keep_trainable(base)
+    return base
+
+
+def _load_base(folder: ModelFolder, dtype: str, **settings: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     with quiet_libraries():
@@ -162,6 +181,7 @@ def _load_base(folder: ModelFolder, dtype: str) -> Any:
                 dtype=getattr(torch, dtype),
                 use_safetensors=True,
                 trust_remote_code=folder.trust_remote_code,
+                **settings,
             )
         except (OSError, ValueError) as error:
             raise ModelError(f"the model {folder.name!r} in {folder.path} cannot be loaded: {error}") from error

@@ -6,12 +6,12 @@ import difflib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from charter.errors import RecipeError
 from charter.files.yaml_reading import read_yaml
+from charter.recipe.launches import launch_files
 
 Kind = Literal["one", "copies", "fsdp", "deepspeed"]
 
@@ -62,11 +62,6 @@ class Launch:
         return ""
 
 
-def launch_names() -> tuple[str, ...]:
-    """Name the files that come with Charter."""
-    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
-
-
 def find_launch(name: str, n_processes: int | None = None) -> Launch:
     """Find and read the file of a name or path.
 
@@ -77,11 +72,11 @@ def find_launch(name: str, n_processes: int | None = None) -> Launch:
     Raises:
         RecipeError: where there is no such file, or it starts something that is no training on this machine.
     """
-    path = _folder() / f"{name}.yaml" if name in launch_names() else Path(name).expanduser()
+    path = launch_files().get(name) or Path(name).expanduser()
     if not path.is_file():
-        near = difflib.get_close_matches(name, launch_names(), n=1)
+        near = difflib.get_close_matches(name, launch_files(), n=1)
         meant = f" (did you mean {near[0]}?)" if near else ""
-        known = ", ".join(launch_names())
+        known = ", ".join(launch_files())
         raise RecipeError(f"there is no launch file {name!r}{meant}; name one of {known}, or a file of accelerate's")
     values = read_yaml(path, error=RecipeError).data
     if not isinstance(values, dict):
@@ -112,7 +107,3 @@ def _read(path: Path, values: Mapping[str, Any], n_processes: int | None) -> Lau
     if kind == "copies" and n == 1:
         raise RecipeError(f"{path}: starts several processes, and training.n_processes is 1; take one-gpu, or 2 or more")
     return Launch(path, kind, bool(values.get("use_cpu")), n)
-
-
-def _folder() -> Path:
-    return Path(str(files("charter"))) / "launches"
