@@ -213,7 +213,8 @@ class LoraSettings(Settings):
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     targets: str | tuple[str, ...] = "all-linear"
     quantise: Literal["4bit"] | None = Field(
-        default=None, description="train behind frozen weights of 4 bits (QLoRA, in SFT and DPO); null leaves them whole"
+        default=None,
+        description="train behind frozen weights of 4 bits (QLoRA, in SFT and DPO); null leaves them whole",
     )
 
 
@@ -223,7 +224,7 @@ class LaunchSettings(Settings):
     launch: str | None = Field(
         default=None,
         min_length=1,
-        description="one-gpu, several-gpus, fsdp2, zero3, cpu-2, or a file of accelerate's; None trains in this process",
+        description="one-gpu, several-gpus, fsdp2, zero3, cpu-2, or a file of accelerate's; None starts none",
     )
     n_processes: int | None = Field(
         default=None, ge=1, description="of a launch; None takes its file's number, or one for each GPU"

@@ -114,7 +114,9 @@ def load_trainee(
         else:
             trained, name = base, ""
         if not ranks.shards_weights():  # which go to their places in parts, when the training begins
-            trained = trained.to(place)  # only now: an adapter's first weights are drawn on the CPU, the same everywhere
+            trained = trained.to(
+                place
+            )  # only now: an adapter's first weights are drawn on the CPU, the same everywhere
     if half is not None:
         _leave_inputs_alone(trained)
     notes = _unused(lora, trained) if folder.adapter is not None and lora is not None else ()

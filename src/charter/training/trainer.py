@@ -13,13 +13,13 @@ from transformers import PrinterCallback, TrainerCallback
 
 from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted, RecipeError
+from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import Trainee, save_trained
 from charter.training.checkpoints import Workplace, finish, prune, seal
 from charter.training.data import Examples
 from charter.training.logprobs import answer_logprobs, has_plain_head
 from charter.training.order import LengthBuckets
-from charter.seeds import derive_seed
 from charter.training.pace import Pace, Watch
 from charter.training.results import TrainingResult
 from charter.training.schedule import learning_rate_share

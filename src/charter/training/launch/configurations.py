@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from charter.errors import RecipeError
 from charter.files.yaml_reading import read_yaml
 from charter.recipe.launches import launch_files
+from charter.spelling import nearest
 
 Kind = Literal["one", "copies", "fsdp", "deepspeed"]
 
@@ -74,8 +74,8 @@ def find_launch(name: str, n_processes: int | None = None) -> Launch:
     """
     path = launch_files().get(name) or Path(name).expanduser()
     if not path.is_file():
-        near = difflib.get_close_matches(name, launch_files(), n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
+        near = nearest(name, launch_files())
+        meant = f" (did you mean {near}?)" if near else ""
         known = ", ".join(launch_files())
         raise RecipeError(f"there is no launch file {name!r}{meant}; name one of {known}, or a file of accelerate's")
     values = read_yaml(path, error=RecipeError).data
@@ -105,5 +105,7 @@ def _read(path: Path, values: Mapping[str, Any], n_processes: int | None) -> Lau
     if n is not None and (not isinstance(n, int) or n < 1):
         n = None  # -1 is accelerate's word for a number that is said elsewhere
     if kind == "copies" and n == 1:
-        raise RecipeError(f"{path}: starts several processes, and training.n_processes is 1; take one-gpu, or 2 or more")
+        raise RecipeError(
+            f"{path}: starts several processes, and training.n_processes is 1; take one-gpu, or 2 or more"
+        )
     return Launch(path, kind, bool(values.get("use_cpu")), n)

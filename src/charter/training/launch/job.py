@@ -79,7 +79,9 @@ class Job:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / "rows.jsonl", "".join(row.model_dump_json() + "\n" for row in self.rows))
         plain = {
-            name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+            name: dataclasses.asdict(value)
+            if dataclasses.is_dataclass(value) and not isinstance(value, type)
+            else value
             for name, value in self.settings.items()
         }
         told = {"stage": self.stage, "model": self.model, "out": str(self.out), "on_cpu": self.on_cpu}

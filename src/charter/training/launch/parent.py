@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,9 @@ def _why(job: Job, launch: Launch) -> CharterError:
         what = f"process {found[1]} of the training's {launch.count()} {_ended(int(found[2]))}"
     elif lines := [line for line in log.splitlines() if line.strip()]:
         what += f": {lines[-1].strip()}"
-    return TrainingEnded(f"{what}; {job.log} has all that they wrote. The same command goes on from the last checkpoint.")
+    return TrainingEnded(
+        f"{what}; {job.log} has all that they wrote. The same command goes on from the last checkpoint."
+    )
 
 
 def _ended(status: int) -> str:

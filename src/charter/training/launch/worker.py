@@ -1,4 +1,4 @@
-"""One of the processes of a training: ``accelerate launch --config_file FILE -m charter.training.launch.worker JOB``."""
+"""One process of a training: ``accelerate launch --config_file FILE -m charter.training.launch.worker JOB``."""
 
 from __future__ import annotations
 
