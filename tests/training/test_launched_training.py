@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,15 @@ SETTINGS: dict[str, Any] = {
     "device": "cpu",
 }
 TWO = "cpu-2"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute with one thread here, as the processes do: more of them wait for each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def rows(stage: str, n: int = 11) -> Any:
@@ -119,16 +128,16 @@ def test_sharded_weights_train_as_whole_ones_do(
 
 @pytest.mark.slow
 def test_a_process_that_dies_ends_the_training(tiny_model: Path, tmp_path: Path) -> None:
-    """Which one it was and how is said, none is left, and one process goes on from the checkpoint of two."""
+    """Which one it was and how is said, none is left running, and its checkpoint is there to go on from."""
     out = tmp_path / "sft"
-    pace = replace(PACE, save_steps=1)
+    pace = replace(PACE, save_steps=1, epochs=40)
 
     def kill(step: int, _n_steps: int, _logs: Mapping[str, float]) -> None:
         if step == 2:
             os.kill(processes_of(tmp_path)[1], signal.SIGKILL)
 
     with pytest.raises(TrainingEnded, match=r"process 1 of the training's 2 was ended by SIGKILL.*last checkpoint"):
-        launched("sft", tiny_model, out, pace=replace(pace, epochs=40), on_step=kill)
+        launched("sft", tiny_model, out, pace=pace, on_step=kill)
     assert processes_of(tmp_path) == {}
     assert (tmp_path / "sft.job" / "log.txt").exists()
     assert list((tmp_path / "sft.training").glob("checkpoint-*"))
@@ -137,16 +146,13 @@ def test_a_process_that_dies_ends_the_training(tiny_model: Path, tmp_path: Path)
 @pytest.mark.slow
 def test_a_stopped_training_is_gone_on_from(tiny_model: Path, tmp_path: Path) -> None:
     """All processes stop together; the checkpoint of two is gone on from by one, to the same end."""
-    steps: list[int] = []
     out = tmp_path / "sft"
-    pace = replace(PACE, epochs=20)
-    with pytest.raises(Interrupted, match=r"stopped at step \d+ of 40"):
-        launched(
-            "sft", tiny_model, out, pace=pace, on_step=lambda step, *_: steps.append(step), stop=lambda: bool(steps)
-        )
-    resumed = one_process("sft", tiny_model, out, pace=pace)
-    assert resumed.notes[0].startswith("went on from checkpoint-")
-    assert resumed.losses == pytest.approx(one_process("sft", tiny_model, tmp_path / "one", pace=pace).losses, abs=1e-3)
+    with pytest.raises(Interrupted, match="stopped at step 1 of 4"):
+        launched("sft", tiny_model, out, stop=lambda: True)
+    assert [path.name for path in tmp_path.iterdir()] == ["sft.training"]
+    resumed = one_process("sft", tiny_model, out)
+    assert resumed.notes == ("went on from checkpoint-1",)
+    require_same(resumed, one_process("sft", tiny_model, tmp_path / "one"))
 
 
 @pytest.mark.slow
@@ -166,6 +172,7 @@ def test_the_last_words_of_a_process_are_told(tmp_path: Path) -> None:
     job.tell_error(1, MemoryError("no room"))
     error = job.told_error()
     assert isinstance(error, TrainingEnded)
+    assert job.told_error(first=0) is None
     assert str(error).startswith(f"process 1 of the training failed: MemoryError: no room; {job.log} has all")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -68,6 +69,7 @@ def train(
         from charter.training.launch.parent import launch_training
 
         return launch_training(stage, rows, model, launch=find_launch(how.launch, how.n_processes), **arguments)
+    shutil.rmtree(run.folder / "models" / f"{stage}.job", ignore_errors=True)  # of processes that failed before
     if stage == "sft":
         from charter.training.sft import sft
 

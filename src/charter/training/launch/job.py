@@ -28,6 +28,8 @@ from charter.records import Preference, SftRow
 from charter.training.adapters import LoraSettings
 from charter.training.pace import Pace
 
+#: What to do after a training that ended.
+GO_ON = "The same command goes on from the last checkpoint."
 StageName = Literal["sft", "dpo"]
 _RECORDS: Mapping[str, type[SftRow | Preference]] = {"sft": SftRow, "dpo": Preference}
 
@@ -92,20 +94,23 @@ class Job:
         told = {"kind": type(error).__name__, "message": str(error) or repr(error)}
         write_text(self.folder / f"error-{rank}.json", json.dumps(told))
 
-    def told_error(self) -> CharterError | None:
-        """Read why processes could not go on: what the first of them said; None where none did."""
+    def told_error(self, first: int | None = None) -> CharterError | None:
+        """Read why processes could not go on; None where none said.
+
+        Args:
+            first: the process that ended first, where that is known; others fail for want of it.
+        """
         told = sorted(self.folder.glob("error-*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
-        for path in told:
-            said = json.loads(path.read_text("utf-8"))
-            kind = getattr(errors, said["kind"], None)
+        said = {int(path.stem.removeprefix("error-")): json.loads(path.read_text("utf-8")) for path in told}
+        for one in said.values():
+            kind = getattr(errors, one["kind"], None)
             if isinstance(kind, type) and issubclass(kind, CharterError):
-                return kind(said["message"])
-            rank = path.stem.removeprefix("error-")
-            return TrainingEnded(
-                f"process {rank} of the training failed: {said['kind']}: {said['message']}; {self.log} has all that it "
-                "wrote. The same command goes on from the last checkpoint."
-            )
-        return None
+                return kind(one["message"])
+        rank = next(iter(said), None) if first is None else first
+        if rank not in said:
+            return None
+        what = f"process {rank} of the training failed: {said[rank]['kind']}: {said[rank]['message']}"
+        return TrainingEnded(f"{what}; {self.log} has all that they wrote. {GO_ON}")
 
 
 def read_job(folder: Path) -> Job:

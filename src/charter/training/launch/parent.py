@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from charter.engines.vllm import guard
-from charter.errors import CharterError, TrainingEnded
+from charter.errors import CharterError, Interrupted, TrainingEnded
 from charter.records import Preference, SftRow
 from charter.training.launch.configurations import Launch
-from charter.training.launch.job import Job, StageName
+from charter.training.launch.job import GO_ON, Job, StageName
 from charter.training.pace import OnStep, Stop, Watch
 from charter.training.results import TrainingResult
 
@@ -73,7 +73,10 @@ def launch_training(
             time.sleep(_LOOK_SECONDS)
         _hear(job, watch, heard)
     if process.returncode or not job.result.exists():
-        raise _why(job, launch)
+        why = _why(job, launch)
+        if isinstance(why, Interrupted):
+            shutil.rmtree(folder)
+        raise why
     result = TrainingResult.from_json(json.loads(job.result.read_text("utf-8")), out)
     shutil.rmtree(folder)
     return result
@@ -125,19 +128,17 @@ def _hear(job: Job, watch: Watch, heard: int) -> int:
 
 def _why(job: Job, launch: Launch) -> CharterError:
     """Find out why a training did not end well."""
-    told = job.told_error()
-    if told is not None:
-        return told
     log = job.log.read_text("utf-8", "replace")
     found = _FIRST_ENDED.search(log)
+    told = job.told_error(int(found[1]) if found else None)
+    if told is not None:
+        return told
     what = f"the training on {launch.count()} processes ended before it was done"
     if found:
         what = f"process {found[1]} of the training's {launch.count()} {_ended(int(found[2]))}"
     elif lines := [line for line in log.splitlines() if line.strip()]:
         what += f": {lines[-1].strip()}"
-    return TrainingEnded(
-        f"{what}; {job.log} has all that they wrote. The same command goes on from the last checkpoint."
-    )
+    return TrainingEnded(f"{what}; {job.log} has all that they wrote. {GO_ON}")
 
 
 def _ended(status: int) -> str:
