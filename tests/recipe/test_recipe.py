@@ -76,7 +76,7 @@ def test_the_least_recipe(load: Load) -> None:
         ("revise:\n  rounds: 2\n  roundz: 3\n", "r.yaml:8: unknown key 'revise.roundz'; did you mean 'rounds'?"),
         (
             "sft:\n  lora:\n    rank: 3\n",
-            "r.yaml:8: unknown key 'sft.lora.rank'; known here: r, alpha, dropout, targets",
+            "r.yaml:8: unknown key 'sft.lora.rank'; known here: r, alpha, dropout, targets, quantise",
         ),
         (
             "models:\n  policy: {name: x, devise: cpu}\n",
