@@ -163,6 +163,16 @@ def test_an_error_of_ours_comes_through(tiny_model: Path, tmp_path: Path) -> Non
         launched("sft", tiny_model, tmp_path / "sft", launch, lora=LoraSettings(targets=("nowhere",)))
 
 
+@pytest.mark.slow
+def test_processes_that_cannot_begin_say_why(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there was no time to tell, the last words in the log are told."""
+    monkeypatch.setattr(parent, "_WORKER", "nowhere")
+    with pytest.raises(
+        TrainingEnded, match=r"of the training's 2 ended with status 1, saying: .*No module named nowhere;"
+    ):
+        launched("sft", tiny_model, tmp_path / "sft")
+
+
 def test_the_last_words_of_a_process_are_told(tmp_path: Path) -> None:
     """An error that is not ours names the process, what it was, and the log."""
     from charter.training.launch.job import Job

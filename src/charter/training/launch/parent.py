@@ -27,6 +27,8 @@ _LOOK_SECONDS = 0.1
 _WORKER = "charter.training.launch.worker"
 # What torch's launcher writes of the process that ended first.
 _FIRST_ENDED = re.compile(r"Root Cause.*?rank\s*:\s*(\d+).*?exitcode\s*:\s*(-?\d+)", re.DOTALL)
+# What it writes itself comes behind what the processes wrote.
+_LAUNCHERS_OWN = re.compile(r"^\S*E\d{4} [\d:.]+ .*failed \(exitcode|^Traceback .*\n.*runpy", re.MULTILINE)
 
 
 def launch_training(
@@ -133,11 +135,13 @@ def _why(job: Job, launch: Launch) -> CharterError:
     told = job.told_error(int(found[1]) if found else None)
     if told is not None:
         return told
-    what = f"the training on {launch.count()} processes ended before it was done"
+    words = [line.strip() for line in _LAUNCHERS_OWN.split(log)[0].splitlines() if line.strip()]
+    last = f", saying: {words[-1]}" if words else ""
+    what = f"the training on {launch.count()} processes ended before it was done{last}"
     if found:
-        what = f"process {found[1]} of the training's {launch.count()} {_ended(int(found[2]))}"
-    elif lines := [line for line in log.splitlines() if line.strip()]:
-        what += f": {lines[-1].strip()}"
+        status = int(found[2])
+        said = last if status >= 0 else ""  # who is killed says nothing of it
+        what = f"process {found[1]} of the training's {launch.count()} {_ended(status)}{said}"
     return TrainingEnded(f"{what}; {job.log} has all that they wrote. {GO_ON}")
 
 
