@@ -7,15 +7,18 @@ a process that stopped alone would leave the others waiting for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 import torch.distributed as processes
 
 from charter.errors import CharterError, RunError
 
+Sharding = Literal["none", "fsdp", "deepspeed"]
 ValueT = TypeVar("ValueT")
+
+_SHARDING: Mapping[str, Sharding] = {"ACCELERATE_USE_FSDP": "fsdp", "ACCELERATE_USE_DEEPSPEED": "deepspeed"}
 
 
 def n_ranks() -> int:
@@ -85,11 +88,17 @@ def gathered(value: ValueT) -> list[ValueT]:
     return values
 
 
+def sharding() -> Sharding:
+    """Say how the weights are divided among the processes, as the launcher tells in the environment."""
+    for name, kind in _SHARDING.items():
+        if os.environ.get(name, "").lower() == "true":
+            return kind
+    return "none"
+
+
 def shards_weights() -> bool:
-    """Whether each process holds a part of the weights (FSDP2, ZeRO-3), as the launcher says."""
-    return any(
-        os.environ.get(name, "").lower() == "true" for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
-    )
+    """Whether each process holds a part of the weights."""
+    return sharding() != "none"
 
 
 def _are_joined() -> bool:

@@ -16,7 +16,7 @@ from charter.errors import Interrupted, RecipeError
 from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import Trainee, save_trained
-from charter.training.checkpoints import Workplace, finish, prune, seal
+from charter.training.checkpoints import Workplace, finish, fitting, prune, seal
 from charter.training.data import Examples
 from charter.training.logprobs import answer_logprobs, has_plain_head
 from charter.training.order import LengthBuckets
@@ -212,6 +212,7 @@ def run_training(
     Raises:
         Interrupted: if ``watch`` said so; a checkpoint has been written.
     """
+    workplace = fitting(workplace, ranks.sharding())
     steps = _StepWatch(trainer.buckets, trainer.pace, watch, n_before)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(steps)
