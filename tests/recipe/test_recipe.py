@@ -270,6 +270,13 @@ def test_a_policy_cannot_be_served(load: Load) -> None:
             "label:\n  prior: {on_policy: 0.9}\n",
             "r.yaml:7: 'label.prior.on_policy' never acts: neither side of such a pair is intended; take it out",
         ),
+        (
+            "training: {n_processes: 2}\n",
+            (
+                "r.yaml:6: 'training.n_processes' is 2, and 'training.launch' does not say how they are started; name "
+                "a launch, such as several-gpus, or take it out"
+            ),
+        ),
     ],
 )
 def test_contradictions_are_named_with_their_line(load: Load, lines: str, message: str) -> None:

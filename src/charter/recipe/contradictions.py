@@ -89,7 +89,7 @@ def _launched(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     settings, device = recipe.training, recipe.models.policy.device
     if settings.n_processes is not None and settings.launch is None:
         problem = (
-            f"'training.n_processes' is {settings.n_processes}, and 'training.launch' says not how they are started"
+            f"'training.n_processes' is {settings.n_processes}, and 'training.launch' does not say how they are started"
         )
         yield ("training", "n_processes"), f"{problem}; name a launch, such as several-gpus, or take it out"
     if settings.launch is not None and ":" in device:
