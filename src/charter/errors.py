@@ -14,6 +14,7 @@ CharterError                      anything of ours; the command prints its messa
 │   └── CapabilityError           the engine cannot do what the stage asks of it
 ├── BudgetSpent                   calls to servers came to what the recipe allows; the run can be continued
 ├── TooManyFailures               a stage passed its limit of failed rows
+├── TrainingEnded                 a process of a training ended before it; the run can be continued
 └── Interrupted                   stopped by Ctrl-C or SIGTERM; the run can be continued
 ```
 
@@ -73,6 +74,10 @@ class CapabilityError(EngineError):
 
 class TooManyFailures(CharterError):  # noqa: N818 - reads as what happened
     """A stage passed its limit of failed rows."""
+
+
+class TrainingEnded(CharterError):  # noqa: N818 - reads as what happened
+    """A process of a training ended before the training did."""
 
 
 class BudgetSpent(CharterError):  # noqa: N818 - reads as what happened

@@ -115,6 +115,7 @@ def forget(run: Run, first: str) -> None:
         for written in STAGES[name].writes:
             _remove(run.folder / written)
             _remove(run.folder / f"{written}.training")  # checkpoints, where a training was not finished
+            _remove(run.folder / f"{written}.job")  # what its processes were told, where they were several
         for recorded in _recorded(run, name):
             _forget_rows(run, recorded)
         undo_tally(run, name)

@@ -76,7 +76,7 @@ def test_the_least_recipe(load: Load) -> None:
         ("revise:\n  rounds: 2\n  roundz: 3\n", "r.yaml:8: unknown key 'revise.roundz'; did you mean 'rounds'?"),
         (
             "sft:\n  lora:\n    rank: 3\n",
-            "r.yaml:8: unknown key 'sft.lora.rank'; known here: r, alpha, dropout, targets",
+            "r.yaml:8: unknown key 'sft.lora.rank'; known here: r, alpha, dropout, targets, quantise",
         ),
         (
             "models:\n  policy: {name: x, devise: cpu}\n",
@@ -269,6 +269,13 @@ def test_a_policy_cannot_be_served(load: Load) -> None:
         (
             "label:\n  prior: {on_policy: 0.9}\n",
             "r.yaml:7: 'label.prior.on_policy' never acts: neither side of such a pair is intended; take it out",
+        ),
+        (
+            "training: {n_processes: 2}\n",
+            (
+                "r.yaml:6: 'training.n_processes' is 2, and 'training.launch' does not say how they are started; name "
+                "a launch, such as several-gpus, or take it out"
+            ),
         ),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from charter.errors import RecipeError
 from charter.recipe import Recipe, dump_recipe, load_recipe
 from charter.recipe.paths import hide_paths, is_path, move_paths, place_paths
 
@@ -173,3 +174,19 @@ def test_what_is_no_recipe_is_left_to_others(data: Any) -> None:
     place_paths(data, Path("somewhere"))
     move_paths(data, Path("somewhere"))
     assert json.dumps(data) == json.dumps(hide_paths(data)) == before
+
+
+@pytest.mark.parametrize(("named", "found"), [("own.yaml", "recipes/own.yaml"), ("fsdp2", "fsdp2")])
+def test_a_launch_is_a_file_beside_the_recipe_or_a_name(project: Path, named: str, found: str) -> None:
+    """A name of ours is one also where a folder is called so."""
+    (project / "recipes" / "fsdp2").mkdir()
+    text = f"name: x\nconstitution: harmless\nmodels: {{policy: smollm2-135m}}\ntraining: {{launch: {named}}}\n"
+    (project / "recipes/launched.yaml").write_text(text, "utf-8")
+    assert load_recipe(Path("recipes/launched.yaml")).training.launch == found
+
+
+def test_a_launch_gives_out_the_gpus_itself(project: Path) -> None:
+    """A policy that is held to one GPU contradicts it."""
+    given = ["training.launch=several-gpus", "models.policy={name: smollm2-135m, device: 'cuda:1'}"]
+    with pytest.raises(RecipeError, match=r"'models.policy.device' is 'cuda:1'; leave it at auto"):
+        load_recipe(project / "recipes/r.yaml", given)

@@ -15,6 +15,7 @@ from charter.files.tables import write_table
 from charter.pipeline import run_stages
 from charter.recipe import load_recipe
 from charter.records import Preference, Prompt, Round, Trace, make_prompt
+from charter.rows import NoProgress, Progress
 from charter.runs.folder import Run, open_run
 from training.training_rows import preference, preferences
 
@@ -39,11 +40,14 @@ def trace(number: int) -> Trace:
 
 
 @contextmanager
-def opened(folder: Path, model: Path, *overrides: str, device: str = "cpu") -> Iterator[Run]:
+def opened(
+    folder: Path, model: Path, *overrides: str, device: str = "cpu", progress: Progress | None = None
+) -> Iterator[Run]:
     """Open a run whose rows to train on are there already."""
     text = RECIPE.format(model=model, device=device)
     (folder / "tiny.yaml").write_text(text)
-    with open_run(load_recipe(folder / "tiny.yaml", overrides), folder / "run", recipe_text=text) as run:
+    recipe = load_recipe(folder / "tiny.yaml", overrides)
+    with open_run(recipe, folder / "run", recipe_text=text, progress=progress) as run:
         traces = [trace(number) for number in range(4)]
         write_table(run.data("prompts"), [one.prompt for one in traces], Prompt)
         write_table(run.data("traces"), traces, Trace)
@@ -176,3 +180,27 @@ def test_a_device_that_is_not_there_is_an_error(tiny_model: Path, tmp_path: Path
         with pytest.raises(ModelError, match="no device 'cuda:99' on this machine"):
             run_stages(run, ["sft"])
         assert not (run.folder / "models").exists()
+
+
+def test_a_launch_of_the_recipe_trains_as_the_run_would(tiny_model: Path, tmp_path: Path) -> None:
+    """Processes of its own take a stage's training, go by the recipe's own file, and may be chosen in mid-run."""
+    with opened(tmp_path, tiny_model) as run:
+        run_stages(run, ["sft"])
+        expected = told(run, "sft")
+    shown: list[str] = []
+
+    class Watching(NoProgress):
+        def advance(self, stage: str, note: str = "") -> None:
+            shown.append(f"{stage}: {note}")
+
+    (tmp_path / "own.yaml").write_text("{distributed_type: 'NO', num_processes: 1, use_cpu: true}")
+    launch = f"training.launch={tmp_path / 'own.yaml'}"
+    with opened(tmp_path, tiny_model, launch, progress=Watching()) as run:
+        run_stages(run, ["sft"], again="sft")
+        found = told(run, "sft")
+        assert sorted(path.name for path in (run.folder / "models").iterdir()) == ["sft"]
+    seconds = [[step.pop("seconds") for step in one["steps"]] for one in (found, expected)]
+    assert len(seconds[0]) == len(seconds[1]) == len(shown)
+    losses = [[step["loss"] for step in one["steps"]] for one in (found, expected)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    assert shown[0] == f"sft training: loss {losses[0][0]:.3f}"

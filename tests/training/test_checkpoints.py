@@ -7,8 +7,10 @@ import pytest
 from charter.errors import RunError
 from charter.training.checkpoints import (
     SEAL,
+    Workplace,
     damage,
     finish,
+    fitting,
     newest_whole,
     open_workplace,
     prune,
@@ -190,3 +192,20 @@ def test_everything_is_synced_before_the_rename(tmp_path: Path, monkeypatch: pyt
     publish(staged, out)
     assert seen == [False, False, False, True]
     assert (out / "b").read_text() == "b"
+
+
+@pytest.mark.parametrize(("file", "kind"), [("optimizer.pt", "none"), ("optimizer.bin", "fsdp"), ("x/y", "deepspeed")])
+def test_a_checkpoint_that_was_divided_otherwise_is_passed_over(tmp_path: Path, file: str, kind: str) -> None:
+    """The optimiser's state is in other files there, and would be begun anew without a word."""
+    checkpoint = tmp_path / "sft.training" / "checkpoint-3"
+    (checkpoint / file).parent.mkdir(parents=True)
+    (checkpoint / file).touch()
+    workplace = Workplace(tmp_path / "sft", checkpoint.parent, {}, checkpoint, ())
+    for now in ("none", "fsdp", "deepspeed"):
+        found = fitting(workplace, now)
+        if now == kind:
+            assert found == workplace
+        else:
+            assert found.checkpoint is None
+            said = f"checkpoint-3 was passed over: its weights were divided otherwise ({kind}, now {now})"
+            assert found.notes == (said,)

@@ -67,8 +67,16 @@ OwnFile = Annotated[
 CopyTo = Annotated[
     Path | None, typer.Option("--write-hardware", metavar="FILE", help="Write our file of devices, for you to edit.")
 ]
-Trained = Annotated[Training, typer.Option("--training", help="What is trained: an adapter, or all weights.")]
-Spread = Annotated[Sharding, typer.Option("--sharding", help="How weights are spread over devices in training.")]
+Trained = Annotated[
+    Training | None,
+    typer.Option("--training", help="What is trained: an adapter, or all weights.", show_default="as the recipe says"),
+]
+Spread = Annotated[
+    Sharding | None,
+    typer.Option(
+        "--sharding", help="How weights are spread over devices in training.", show_default="as the recipe says"
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -93,8 +101,8 @@ def plan(  # noqa: PLR0917 - the command line names them
     size: Size = None,
     model_config: Configured = None,
     prompts: Prompts = None,
-    training: Trained = Training.lora,
-    sharding: Spread = Sharding.none,
+    training: Trained = None,
+    sharding: Spread = None,
     price_per_hour: Price = None,
     hardware_file: OwnFile = None,
     write_hardware: CopyTo = None,
@@ -118,14 +126,19 @@ def plan(  # noqa: PLR0917 - the command line names them
         return
     if recipe is None:
         raise UserError("there is no recipe to plan; name one, or list the devices with --hardware list")
-    if training is Training.qlora and sharding is not Sharding.none:
+    if training is Training.qlora and sharding not in {None, Sharding.none}:
         raise UserError("weights in 4 bits cannot be spread over devices; leave --sharding or --training qlora out")
     place: Place | None = None
     if hardware is not None:
         from charter.planning.estimate import Place
 
         machine = find_machine(hardware, devices, price_per_hour)
-        place = Place(machine, training.value, sharding.value, _shape(size, model_config))
+        place = Place(
+            machine,
+            training.value if training else None,
+            sharding.value if sharding else None,
+            _shape(size, model_config),
+        )
     elif size or model_config or price_per_hour is not None:
         raise UserError("--size, --model-config and --price-per-hour need a machine; name one with --hardware")
     _estimate(recipe, overrides or (), prompts, place, as_json=as_json)

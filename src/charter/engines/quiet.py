@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ _KNOWN = (
     # PEFT and TRL still say `gradient_checkpointing` where transformers 5 says `activation_checkpointing`.
     ("`(is_)?gradient_checkpointing(_kwargs|_enable|_disable)?` is deprecated", FutureWarning),
 )
+
+# Where it is installed, PEFT imports it, and it tells which kernels it did not find; it has others.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,17 +22,31 @@ from charter.recipe import Recipe
 from charter.runs.folder import role_specs
 
 _MULTIPLES = {"k": 1e3, "M": 1e6}
+_SHARDING: Mapping[str, Sharding] = {"fsdp2": "fsdp2", "zero3": "zero3"}  # by the name of a launch
 _TIMES = 10.0  # as many prompts: how costs grow is read off a second plan
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run would take place: the machine, how is trained there, and a model's shape in the policy's place."""
+    """Where a run would take place: the machine, how is trained there, and a model's shape in the policy's place.
+
+    What of the training is None is what the recipe says.
+    """
 
     machine: Machine
-    mode: Mode = "lora"
-    sharding: Sharding = "none"
+    mode: Mode | None = None
+    sharding: Sharding | None = None
     shape: Shape | None = None
+
+    def mode_for(self, recipe: Recipe) -> Mode:
+        """Say what is trained: the recipe's adapter, behind weights of 4 bits where it says so."""
+        return self.mode or ("qlora" if recipe.sft.lora.quantise else "lora")
+
+    def sharding_for(self, recipe: Recipe) -> Sharding:
+        """Say how weights are spread: as by the recipe's launch; those of 4 bits are not."""
+        if self.sharding is not None or self.mode_for(recipe) == "qlora":
+            return self.sharding or "none"
+        return _SHARDING.get(recipe.training.launch or "", "none")
 
 
 @dataclass(frozen=True)
@@ -92,7 +107,8 @@ class Estimator:
         if self._place is None:
             return None
         place = self._place
-        conditions = Conditions(place.machine, self._models, place.mode, place.sharding, self._prices)
+        mode, sharding = place.mode_for(self._recipe), place.sharding_for(self._recipe)
+        conditions = Conditions(place.machine, self._models, mode, sharding, self._prices)
         return cost_plan(plan, self._recipe, conditions)
 
 

@@ -16,6 +16,7 @@ from charter.evaluation.multiple_choice import leave_out_seen, load_choices, see
 from charter.files.hub_ids import is_dataset_id
 from charter.planning.brought import look_at_brought
 from charter.planning.findings import Preflight
+from charter.planning.launching import look_at_launch
 from charter.planning.likeness import find_likeness
 from charter.planning.models import ALWAYS, KnownModel, Look, look_at, look_without_asking
 from charter.planning.needs import list_needs, missing
@@ -64,6 +65,7 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
     """
     report = Preflight()
     given = _inspect(report, recipe, STAGE_NAMES, look_at)
+    look_at_launch(report, recipe, STAGE_NAMES)
     for where, problem in doubts(recipe):
         report.add("warning", ".".join(where), problem)
     report.plan = None if report.errors else _plan(recipe, given)
@@ -133,6 +135,7 @@ def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
     """
     report = Preflight()
     _inspect(report, recipe, stages, look_at)
+    look_at_launch(report, recipe, stages)
     report.require_no_error()
 
 

@@ -52,6 +52,7 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     if recipe.budget.money is not None and recipe.budget.prices is None:
         problem = "'budget.money' sets an end, and 'budget.prices' names no file of prices"
         yield ("budget", "money"), f"{problem}; name one, or set budget.tokens"
+    yield from _launched(recipe)
     yield from _nothing_to_do(recipe)
     yield from _probed(recipe)
     yield from _written(recipe)
@@ -82,6 +83,18 @@ def _served(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         for key in (key for key in given if key in _IDLE[model.engine]):
             problem = f"'{place}.{key}' says nothing of engine '{model.engine}'"
             yield (*where, key), f"{problem}; take it out"
+
+
+def _launched(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    settings, device = recipe.training, recipe.models.policy.device
+    if settings.n_processes is not None and settings.launch is None:
+        problem = (
+            f"'training.n_processes' is {settings.n_processes}, and 'training.launch' does not say how they are started"
+        )
+        yield ("training", "n_processes"), f"{problem}; name a launch, such as several-gpus, or take it out"
+    if settings.launch is not None and ":" in device:
+        problem = f"'training.launch' gives each process a GPU of its own, and 'models.policy.device' is {device!r}"
+        yield ("training", "launch"), f"{problem}; leave it at auto, and choose GPUs with CUDA_VISIBLE_DEVICES"
 
 
 def _nothing_to_do(recipe: Recipe) -> Iterator[tuple[Where, str]]:

@@ -18,6 +18,7 @@ from typing import Any
 from charter.constitution import list_constitutions
 from charter.engines.embedded import EMBEDDED
 from charter.files.hub_ids import is_model_id
+from charter.recipe.launches import launch_files
 from charter.records import BUILT_IN, GENERATED
 
 _NO_FILES = (BUILT_IN, GENERATED)
@@ -107,10 +108,11 @@ def slots(data: Any) -> Iterator[Slot]:
         (_inner(data, "revise"), "given", "revise.given"),
         (_inner(data, "pairs"), "given", "pairs.given"),
         (_inner(data, "budget"), "prices", "budget.prices"),
+        (_inner(data, "training"), "launch", "training.launch"),
         *((generate, key, f"prompts.generate.{key}") for key in ("axes", "few_shots", "texts")),
     ):
         if isinstance(holder, dict) and isinstance(holder.get(key), str):
-            yield Slot(holder, key, place, _NO_FILES)
+            yield Slot(holder, key, place, launch_files() if key == "launch" else _NO_FILES)
     yield from _evaluated(_inner(data, "evaluate"))
 
 

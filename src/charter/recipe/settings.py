@@ -212,6 +212,23 @@ class LoraSettings(Settings):
     alpha: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     targets: str | tuple[str, ...] = "all-linear"
+    quantise: Literal["4bit"] | None = Field(
+        default=None,
+        description="train behind frozen weights of 4 bits (QLoRA, in SFT and DPO); null leaves them whole",
+    )
+
+
+class LaunchSettings(Settings):
+    """How the processes of both trainings are started."""
+
+    launch: str | None = Field(
+        default=None,
+        min_length=1,
+        description="one-gpu, several-gpus, fsdp2, zero3, cpu-2, or a file of accelerate's; None starts none",
+    )
+    n_processes: int | None = Field(
+        default=None, ge=1, description="of a launch; None takes its file's number, or one for each GPU"
+    )
 
 
 class TrainingSettings(Settings):
@@ -388,5 +405,6 @@ class Recipe(Settings):
     dpo: DpoSettings = DpoSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
+    training: LaunchSettings = LaunchSettings()
     budget: BudgetSettings = BudgetSettings()
     memory: MemorySettings = MemorySettings()

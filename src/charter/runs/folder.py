@@ -46,7 +46,7 @@ from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
 from charter.store import Journal
 
 _INPUTS = "inputs.json"
-_WITHOUT_EFFECT = ("budget.", "memory.")  # sections that change nothing of what a run makes
+_WITHOUT_EFFECT = ("budget.", "memory.", "training.")  # sections that change nothing of what a run makes
 # Rows at once: enough for any batch. Where models take turns in memory, each turn serves as many rows as are under way.
 _ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096
 

@@ -9,7 +9,7 @@ from charter.records import Preference, PromptKind
 from charter.runs.folder import Run
 from charter.stages.label import read_preferences
 from charter.stages.summary import Summary, summarise, tally
-from charter.stages.trained import SKIPPED, training_arguments, untrained
+from charter.stages.trained import SKIPPED, train, training_arguments, untrained
 from charter.training.mixture import in_shares
 
 
@@ -17,28 +17,26 @@ def do_dpo(run: Run) -> Summary:
     """Write ``models/dpo``."""
     settings = run.recipe.dpo
     found, held_out = read_preferences(run)
-    train = found if settings.kinds is None else in_shares(found, settings.kinds, run.recipe.seed)
+    kept = found if settings.kinds is None else in_shares(found, settings.kinds, run.recipe.seed)
     n_in = len(found) + len(held_out)
-    left_out = {"held out": len(held_out), "over the shares of dpo.kinds": len(found) - len(train)}
+    left_out = {"held out": len(held_out), "over the shares of dpo.kinds": len(found) - len(kept)}
     wanting = [kind for kind, share in (settings.kinds or {}).items() if share and kind not in _kinds(found)]
     if found and wanting:
         raise RunError(f"{run.data('preferences')}: {_without(wanting[0], found)}")
     if run.recipe.models.policy.engine == "scripted":
-        return _summary(n_in, len(train), left_out, n_trained=0) | {"training": SKIPPED}
-    if not train:
+        return _summary(n_in, len(kept), left_out, n_trained=0) | {"training": SKIPPED}
+    if not kept:
         raise RunError(
             f"{run.data('preferences')}: holds {n_in} preferences and none to train on; stages/pairs.json and "
             "stages/label.json say why. Raise pairs.n or pairs.max_tokens, or set pairs.on_cut=trim, in a new folder "
             "(--out)"
         )
-    from charter.training.dpo import dpo
-
     run.pool.close()
-    result = dpo(
-        train,
+    result = train(
+        run,
+        "dpo",
+        kept,
         str(run.model("sft")),
-        out=run.model("dpo"),
-        seed=run.recipe.seed,
         beta=settings.beta,
         nll_weight=settings.nll_weight,
         **training_arguments(run, "dpo", settings),

@@ -14,7 +14,7 @@ from charter.rows import Mapped
 from charter.runs.folder import Run
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise, tally
-from charter.stages.trained import SKIPPED, base_name, training_arguments, untrained
+from charter.stages.trained import SKIPPED, base_name, train, training_arguments, untrained
 from charter.training.mixture import mixture_order, revision_rows, sampled_rows, shuffled, to_sample
 
 if TYPE_CHECKING:
@@ -98,12 +98,4 @@ def _sample(run: Run, kind: PromptKind, prompts: Sequence[Prompt], wanted: int) 
 def _train_sft(run: Run, rows: Sequence[SftRow]) -> TrainingResult | None:
     if run.recipe.models.policy.engine == "scripted":
         return None
-    from charter.training.sft import sft
-
-    return sft(
-        rows,
-        base_name(run),
-        out=run.model("sft"),
-        seed=run.recipe.seed,
-        **training_arguments(run, "sft", run.recipe.sft),
-    )
+    return train(run, "sft", rows, base_name(run), **training_arguments(run, "sft", run.recipe.sft))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from charter.recipe.paths import is_path
 from charter.recipe.settings import TrainingSettings
+from charter.records import Preference, SftRow
 from charter.runs.folder import Run
 from charter.stages.summary import Summary, tally
 
 if TYPE_CHECKING:
+    from charter.training.launch.job import StageName
     from charter.training.results import TrainingResult
 
 SKIPPED: Summary = {"skipped": "the policy is scripted: it has no weights to train"}
@@ -53,6 +56,27 @@ def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[
         "on_step": on_step,
         "stop": run.stop.is_set,
     }
+
+
+def train(
+    run: Run, stage: StageName, rows: Sequence[SftRow] | Sequence[Preference], model: str, **settings: Any
+) -> TrainingResult:
+    """Train in this process, or in those that the recipe has started for it."""
+    arguments = {"out": run.model(stage), "seed": run.recipe.seed, **settings}
+    how = run.recipe.training
+    if how.launch is not None:
+        from charter.training.launch.configurations import find_launch
+        from charter.training.launch.parent import launch_training
+
+        return launch_training(stage, rows, model, launch=find_launch(how.launch, how.n_processes), **arguments)
+    shutil.rmtree(run.folder / "models" / f"{stage}.job", ignore_errors=True)  # of processes that failed before
+    if stage == "sft":
+        from charter.training.sft import sft
+
+        return sft(cast("Sequence[SftRow]", rows), model, **arguments)
+    from charter.training.dpo import dpo
+
+    return dpo(cast("Sequence[Preference]", rows), model, **arguments)
 
 
 def untrained(result: TrainingResult) -> dict[str, int]:

@@ -13,12 +13,14 @@ from charter.engines.devices import choose_device, computes_in_bfloat16
 from charter.engines.quiet import quiet_libraries
 from charter.errors import ModelError
 from charter.seeds import derive_seed
+from charter.training import ranks
 
 if TYPE_CHECKING:
     from charter.engines.weights import ModelFolder
 
 Precision = Literal["auto", "bfloat16", "float16", "float32", "float64"]
 Half = Literal["bfloat16", "float16"]
+Quantisation = Literal["4bit"]
 
 _ADAPTER = "default"  # the name under which PEFT keeps an adapter that was given none
 _CONFIGURATION = "adapter_config.json"
@@ -33,12 +35,15 @@ class LoraSettings:
         alpha: its scale: the update is multiplied by alpha / r.
         dropout: the share of inputs that are dropped in training; slows training on a CPU.
         targets: the names of the linear layers that are adapted; ``all-linear`` is all but the head.
+        quantise: ``4bit`` trains it behind frozen weights of 4 bits (QLoRA, arXiv 2305.14314); None leaves them as they
+            are computed with.
     """
 
     r: int = 16
     alpha: int = 32
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all-linear"
+    quantise: Quantisation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,10 @@ def load_trainee(
     half: Half | None = precision if precision in {"bfloat16", "float16"} else None
     whole = lora is None and folder.adapter is None
     # A frozen base is kept as it is computed with; weights that are trained themselves need float32's small steps.
-    base = _load_base(folder, "float32" if whole and half else precision)
+    if lora is not None and lora.quantise:
+        base = _load_quantised(folder, precision, place)
+    else:
+        base = _load_base(folder, "float32" if whole and half else precision)
     with quiet_libraries():
         if folder.adapter is not None:
             trained, name = _load_adapter(base, folder.adapter), _base_name(folder.adapter)
@@ -105,19 +113,22 @@ def load_trainee(
             name = _pin_base(trained, str(model)) if folder.source == "hub" else str(model)
         else:
             trained, name = base, ""
-        trained = trained.to(place)  # only now: a new adapter's first weights are drawn on the CPU, the same everywhere
+        if not ranks.shards_weights():  # which go to their places in parts, when the training begins
+            trained = trained.to(
+                place
+            )  # only now: an adapter's first weights are drawn on the CPU, the same everywhere
     if half is not None:
         _leave_inputs_alone(trained)
     notes = _unused(lora, trained) if folder.adapter is not None and lora is not None else ()
-    where = next(trained.parameters()).device
+    where = place if ranks.shards_weights() else next(trained.parameters()).device
     return Trainee(trained, _load_tokenizer(folder), name, half, where, notes)
 
 
-def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
+def save_trained(model: Any, tokenizer: Any, folder: Path, base: str, state: dict[str, Any] | None = None) -> None:
     """Write what was trained so that ``peft`` (an adapter) or ``transformers`` (a whole model) loads it as it is.
 
     Tokenizer and chat template lie beside the weights. The base is named as it was given, a hub model's revision in
-    PEFT's own field for it.
+    PEFT's own field for it. ``state`` are the weights where the model has no more than a part of them.
     """
     from peft import PeftModel
 
@@ -128,10 +139,12 @@ def save_trained(model: Any, tokenizer: Any, folder: Path, base: str) -> None:
         if isinstance(settings.target_modules, set):
             settings.target_modules = sorted(settings.target_modules)  # a set is written in another order each time
         # The vocabulary is never changed; PEFT would ask the hub, by the base's name, whether it was.
-        model.save_pretrained(folder, selected_adapters=[_ADAPTER], save_embedding_layers=False)
+        model.save_pretrained(
+            folder, selected_adapters=[_ADAPTER], save_embedding_layers=False, state_dict=state, is_main_process=True
+        )
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card; a model's card is written on publishing
     else:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=state)
     tokenizer.save_pretrained(folder)
 
 
@@ -148,7 +161,19 @@ def training_precision(dtype: Precision, device: torch.device) -> Precision:
     return dtype
 
 
-def _load_base(folder: ModelFolder, dtype: str) -> Any:
+def _load_quantised(folder: ModelFolder, dtype: str, place: torch.device) -> Any:
+    from charter.engines.quantising import four_bit_settings, keep_trainable
+
+    if ranks.shards_weights():
+        raise ModelError(
+            "weights in 4 bits cannot be sharded; leave sft.lora.quantise out, or take training.launch several-gpus"
+        )
+    base = _load_base(folder, dtype, quantization_config=four_bit_settings(dtype), device_map={"": place})
+    keep_trainable(base)
+    return base
+
+
+def _load_base(folder: ModelFolder, dtype: str, **settings: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     with quiet_libraries():
@@ -158,6 +183,7 @@ def _load_base(folder: ModelFolder, dtype: str) -> Any:
                 dtype=getattr(torch, dtype),
                 use_safetensors=True,
                 trust_remote_code=folder.trust_remote_code,
+                **settings,
             )
         except (OSError, ValueError) as error:
             raise ModelError(f"the model {folder.name!r} in {folder.path} cannot be loaded: {error}") from error

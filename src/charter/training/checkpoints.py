@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from charter.seeds import canonical_json
 SEAL = "complete.json"  # written last: names every other file of the checkpoint with its size and sha256
 ACCOUNT = "training.json"  # in a result: the training's identity, and what is told of it
 _IDENTITY = "identity.json"
+_OPTIMISER = {"none": "optimizer.pt", "fsdp": "optimizer.bin"}  # in a checkpoint, by how weights are divided
 _PREFIX = "checkpoint-"  # the name that transformers gives a checkpoint, followed by its step
 
 
@@ -76,6 +77,23 @@ def open_workplace(out: Path, identity: Mapping[str, Any], *, resume: bool) -> W
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / _IDENTITY, canonical_json(now))
     return Workplace(out, folder, now, checkpoint, notes)
+
+
+def fitting(workplace: Workplace, sharding: str) -> Workplace:
+    """Pass over a checkpoint whose weights were divided otherwise: its optimiser's state would not be read.
+
+    Args:
+        workplace: of the training.
+        sharding: how weights are divided now (see ``ranks.sharding``).
+    """
+    if workplace.checkpoint is None:
+        return workplace
+    kinds = (kind for kind, file in _OPTIMISER.items() if (workplace.checkpoint / file).exists())
+    before = next(kinds, "deepspeed")  # which has a folder of its own
+    if before == sharding:
+        return workplace
+    note = f"{workplace.checkpoint.name} was passed over: its weights were divided otherwise ({before}, now {sharding})"
+    return replace(workplace, checkpoint=None, notes=(*workplace.notes, note))
 
 
 def seal(checkpoint: Path) -> None:

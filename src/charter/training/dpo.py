@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +11,13 @@ from charter.engines.memory import release_memory
 from charter.files.tables import write_text
 from charter.records import Preference
 from charter.seeds import derive_seed
+from charter.training import ranks
 from charter.training.adapters import LoraSettings, Precision, load_trainee
 from charter.training.checkpoints import open_workplace
 from charter.training.data import preference_examples
 from charter.training.losses import LossName
 from charter.training.pace import OnStep, Pace, Stop, Watch
-from charter.training.preference_trainer import Objective, SoftDpoTrainer, dpo_trainer
+from charter.training.preference_trainer import AtStart, Objective, SoftDpoTrainer, dpo_trainer
 from charter.training.results import TrainingResult, earlier_result, training_identity
 from charter.training.trainer import require_examples, run_training
 
@@ -102,7 +102,7 @@ def dpo(
         opening_tokens=opening_tokens,
         dtype=dtype,
     )
-    if resume and (earlier := earlier_result(out, identity)):
+    if resume and (earlier := ranks.by_first(lambda: earlier_result(out, identity))):
         return earlier
     own_seed = derive_seed(seed, "dpo", "training")
     trainee = load_trainee(
@@ -110,7 +110,7 @@ def dpo(
     )
     examples = preference_examples(preferences, trainee.tokenizer, max_length=max_length, opening_tokens=opening_tokens)
     require_examples(examples, max_length, opening_tokens)
-    workplace = open_workplace(out, identity, resume=resume)
+    workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
     trainer = dpo_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, objective=objective)
     watch = Watch.of(on_step, stop)
     n_before = _give_reference(trainer, workplace.folder / _REFERENCE, watch)
@@ -121,11 +121,24 @@ def dpo(
 
 
 def _give_reference(trainer: SoftDpoTrainer, remembered: Path, watch: Watch) -> int:
-    """Give the trainer its reference, computed now or before; returns how many batches that took now."""
-    n_rows, n_batches = len(trainer.train_dataset), 0
-    if not remembered.exists():
-        logprobs = trainer.reference_logprobs(watch, trainer.pace.n_steps(n_rows))
-        write_text(remembered, json.dumps(logprobs))
-        n_batches = math.ceil(n_rows / trainer.pace.batch_size)
-    trainer.take_reference(json.loads(remembered.read_text("utf-8")))
-    return n_batches
+    """Give the trainer its reference, computed now or before; returns how many batches that takes.
+
+    Of several processes each computes its part, once the weights are where they are trained: right before the first
+    step.
+    """
+    if remembered.exists():
+        trainer.take_reference(json.loads(remembered.read_text("utf-8")))
+        return 0
+    ranks.barrier()  # all have looked
+    n_steps = trainer.pace.n_steps(len(trainer.train_dataset))
+
+    def give() -> None:
+        logprobs = trainer.reference_logprobs(watch, n_steps)
+        ranks.by_first(lambda: write_text(remembered, json.dumps(logprobs)))
+        trainer.take_reference(logprobs)
+
+    if ranks.n_ranks() == 1:
+        give()
+    else:
+        trainer.add_callback(AtStart(give))
+    return trainer.n_reference_batches()

@@ -43,7 +43,7 @@ def answer_logprobs(
     if not plain_head:
         logits = outputs.logits[0]
         return -cross_entropy(logits.to(_precise(logits.dtype)), targets, reduction="none")
-    weight = model.get_output_embeddings().weight
+    weight = _head(model).weight
     hidden = caught[0][asked].to(weight.dtype)
     return _FrozenHead.apply(hidden, weight, targets)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -82,11 +82,16 @@ def _head_input(model: Any, asked: torch.Tensor, *, through: bool) -> Iterator[l
         caught.append(inputs[0])
         return (inputs[0][asked].unsqueeze(0),) if through else (inputs[0][:, :0],)
 
-    handle = model.get_output_embeddings().register_forward_pre_hook(narrow)
+    handle = _head(model).register_forward_pre_hook(narrow)
     try:
         yield caught
     finally:
         handle.remove()
+
+
+def _head(model: Any) -> Any:
+    """Find the projection onto the vocabulary, inside what shares a model among processes too."""
+    return getattr(model, "module", model).get_output_embeddings()
 
 
 class _FrozenHead(torch.autograd.Function):

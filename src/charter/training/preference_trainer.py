@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted
+from charter.training import ranks
 from charter.training.adapters import Trainee
 from charter.training.data import PreferenceExample
 from charter.training.logprobs import IGNORED, sum_by_row
 from charter.training.losses import PREFERENCE_LOSSES, LossName, preference_margin
 from charter.training.pace import Pace, Watch
+from charter.training.sharding import Share, mean_of
 from charter.training.trainer import Habits, trainer_arguments, use_one_device
 
 _LABEL = "p_chosen"
@@ -44,6 +47,17 @@ class _SoftPreferenceCollator(DataCollatorForPreference):  # type: ignore[misc] 
             if name in examples[0]:
                 batch[name] = torch.tensor([example[name] for example in examples], dtype=torch.float64)
         return batch
+
+
+class AtStart(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    """Does something once the weights are where they are trained, before the first step."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+
+    def on_train_begin(self, *_args: Any, **_: Any) -> None:
+        """Do it."""
+        self._do()
 
 
 class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untyped
@@ -84,19 +98,20 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
         chosen, rejected, n_tokens = self.response_logprobs(model, inputs)
         given = [inputs[name].to(chosen.dtype) for name in (*_REFERENCE_COLUMNS, _LABEL)]
         margin = preference_margin(chosen, rejected, given[0], given[1])
-        loss = PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta).mean()
-        nll = (-chosen / n_tokens).mean()
+        loss = mean_of(PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta), inputs)
+        nll = -chosen / n_tokens
         if self.objective.nll_weight:
-            loss = loss + self.objective.nll_weight * nll
-        self._note(margin=self.objective.beta * margin, nll=nll, logprob_chosen=chosen, logprob_rejected=rejected)
+            loss = loss + self.objective.nll_weight * mean_of(nll, inputs)
         # A margin of exactly 0, as before the first step, is neither right nor wrong.
-        self._note(accuracy=(margin > 0).to(margin.dtype) + 0.5 * (margin == 0).to(margin.dtype))
+        accuracy = (margin > 0).to(margin.dtype) + 0.5 * (margin == 0).to(margin.dtype)
+        figures = {"margin": self.objective.beta * margin, "nll": nll, "accuracy": accuracy}
+        self._note(inputs, **figures, logprob_chosen=chosen, logprob_rejected=rejected)
         return (loss, None) if return_outputs else loss
 
-    def _note(self, **figures: torch.Tensor) -> None:
+    def _note(self, inputs: Mapping[str, Any], **figures: torch.Tensor) -> None:
         mode = "train" if self.model.training else "eval"
         for name, values in figures.items():
-            self._metrics[mode][name].append(self.accelerator.gather(values.detach().mean()).mean().item())
+            self._metrics[mode][name].append(self.accelerator.gather(mean_of(values.detach(), inputs)).mean().item())
 
     def reference_logprobs(self, watch: Watch, n_after: int) -> list[list[float]]:
         """Compute the log-probabilities of chosen and rejected under the model as it is now, in the rows' order.
@@ -114,20 +129,27 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
         batches = self._first_batches()
         found: dict[int, list[float]] = {}
         self.model.eval()
-        for number, rows in enumerate(batches, 1):
+        for number, shares in enumerate(batches, 1):
+            rows = [share.row for share in shares]
             inputs = self._prepare_inputs(self.data_collator([self.train_dataset[row] for row in rows]))
             with torch.no_grad(), self.accelerator.autocast():
-                chosen, rejected, _ = self.response_logprobs(self.model, inputs)
-            found |= dict(zip(rows, torch.stack((chosen, rejected), 1).tolist(), strict=True))
-            watch.on_step(number, len(batches) + n_after, {})
-            if watch.stop():
+                chosen, rejected, _ = self.response_logprobs(self.model_wrapped, inputs)
+            both = zip(shares, torch.stack((chosen, rejected), 1).tolist(), strict=True)
+            found |= {share.row: logprobs for share, logprobs in both if share.weight}
+            if ranks.is_first():
+                watch.on_step(number, len(batches) + n_after, {})
+            if ranks.any_of(watch.stop())[0]:
                 raise Interrupted(f"stopped while the reference was computed, at batch {number} of {len(batches)}")
-        return [found[row] for row in range(len(found))]
+        every = {row: logprobs for part in ranks.gathered(found) for row, logprobs in part.items()}
+        return [every[row] for row in range(len(every))]
 
-    def _first_batches(self) -> list[list[int]]:
+    def n_reference_batches(self) -> int:
+        """Count the batches in which this process computes the reference."""
+        return len(self._first_batches())
+
+    def _first_batches(self) -> list[list[Share]]:
         self.buckets.epoch = 0
-        order, size = list(self.buckets), self.buckets.batch_size
-        return [order[start : start + size] for start in range(0, len(order), size)]
+        return list(self.sharded_batches())
 
     def take_reference(self, logprobs: Sequence[Sequence[float]]) -> None:
         """Train against these log-probabilities of (chosen, rejected), in the rows' order."""

@@ -13,6 +13,7 @@ from charter.engines.memory import release_memory
 from charter.engines.quiet import quiet_libraries
 from charter.records import SftRow
 from charter.seeds import derive_seed
+from charter.training import ranks
 from charter.training.adapters import LoraSettings, Precision, Trainee, load_trainee
 from charter.training.checkpoints import open_workplace
 from charter.training.data import SftExample, sft_examples
@@ -93,7 +94,7 @@ def sft(
         opening_tokens=opening_tokens,
         dtype=dtype,
     )
-    if resume and (earlier := earlier_result(out, identity)):
+    if resume and (earlier := ranks.by_first(lambda: earlier_result(out, identity))):
         return earlier
     own_seed = derive_seed(seed, "sft", "training")
     trainee = load_trainee(
@@ -101,7 +102,7 @@ def sft(
     )
     examples = sft_examples(rows, trainee.tokenizer, max_length=max_length, opening_tokens=opening_tokens)
     require_examples(examples, max_length)
-    workplace = open_workplace(out, identity, resume=resume)
+    workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
     trainer = sft_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
     result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop))
     del trainer, trainee

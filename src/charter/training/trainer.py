@@ -13,14 +13,17 @@ from transformers import PrinterCallback, TrainerCallback
 
 from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted, RecipeError
+from charter.seeds import derive_seed
+from charter.training import ranks
 from charter.training.adapters import Trainee, save_trained
-from charter.training.checkpoints import Workplace, finish, prune, seal
+from charter.training.checkpoints import Workplace, finish, fitting, prune, seal
 from charter.training.data import Examples
 from charter.training.logprobs import answer_logprobs, has_plain_head
 from charter.training.order import LengthBuckets
 from charter.training.pace import Pace, Watch
 from charter.training.results import TrainingResult
 from charter.training.schedule import learning_rate_share
+from charter.training.sharding import ShardedBatches, division_of, sharded_loader
 
 # Up to this length a CPU is faster with plain matrix products than with its fused attention, whose backward pass is
 # slow there (measured: 1.2-1.35x at 80-512 tokens, 0.6x at 1024). It takes the softmax in float32: not for float64.
@@ -29,13 +32,17 @@ _LIBRARY_SEED = 2**32  # numpy's seeds are smaller than this
 
 
 def trainer_arguments(pace: Pace, trainee: Trainee, folder: Path, seed: int) -> dict[str, Any]:
-    """Write a ``Pace`` as TRL's configuration wants it, with everything switched off that writes or reports."""
+    """Write a ``Pace`` as TRL's configuration wants it, with everything switched off that writes or reports.
+
+    Of several processes each makes its part of a step: what one of them is told is in ``sharding``.
+    """
+    division = division_of(pace, ranks.n_ranks())
     return {
         "output_dir": str(folder),
         "num_train_epochs": pace.epochs,
         "learning_rate": pace.learning_rate,
-        "per_device_train_batch_size": pace.batch_size,
-        "gradient_accumulation_steps": pace.accumulation,
+        "per_device_train_batch_size": division.rows,
+        "gradient_accumulation_steps": division.passes,
         "max_grad_norm": pace.max_grad_norm,
         "gradient_checkpointing": pace.gradient_checkpointing,
         "bf16": trainee.autocast == "bfloat16",
@@ -48,6 +55,7 @@ def trainer_arguments(pace: Pace, trainee: Trainee, folder: Path, seed: int) -> 
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": trainee.device.type == "cuda",
+        "ddp_find_unused_parameters": False,  # every pass uses all that is trained
     }
 
 
@@ -70,16 +78,37 @@ class Habits:
         self.buckets = LengthBuckets(lengths, pace.batch_size, seed)
         self.pace = pace
         self.started = time.perf_counter()
+        keep_precise(self.model)
         base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         short = max(lengths) <= _EAGER_ATTENTION_UP_TO
         if self.args.device.type == "cpu" and short and base.dtype != torch.float64:
             base.set_attn_implementation("eager")
+        if ranks.n_ranks() > 1:
+            torch.manual_seed(derive_seed(seed, str(ranks.rank()), "rank"))  # other rows, other draws of dropout
+        if ranks.shards_weights():
+            self.plain_head = False  # the head's weight is whole only while the model computes with it
+            return
         with self.accelerator.autocast():
             self.plain_head = has_plain_head(base)
 
     def answer_logprobs(self, model: Any, inputs: Mapping[str, Any], labels: Any) -> Any:
         """Compute the labelled tokens' log-probabilities (see ``logprobs.answer_logprobs``)."""
         return answer_logprobs(model, inputs["input_ids"], inputs["attention_mask"], labels, plain_head=self.plain_head)
+
+    def sharded_batches(self) -> ShardedBatches:
+        """Give the passes of this process, of several."""
+        return ShardedBatches(self.buckets, division_of(self.pace, ranks.n_ranks()), ranks.rank())
+
+    def get_train_dataloader(self) -> Any:
+        """Load the rows of this process: all, or its part of every step (see ``sharding``)."""
+        if ranks.n_ranks() == 1:
+            return super().get_train_dataloader()  # type: ignore[misc]  # of the trainer that this is mixed into
+        return sharded_loader(self, self.sharded_batches(), pin_memory=self.args.dataloader_pin_memory)
+
+    def _prepare_input(self, data: Any) -> Any:
+        if isinstance(data, torch.Tensor) and data.dtype == torch.float64:
+            return data.to(self.args.device)  # DeepSpeed would have what is known exactly in half precision
+        return super()._prepare_input(data)  # type: ignore[misc]  # as above
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Make the learning rate follow ``learning_rate_share``."""
@@ -96,8 +125,13 @@ class Habits:
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)  # type: ignore[misc]  # of the trainer that this is mixed into
         checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        seal(checkpoint)
-        prune(checkpoint.parent, checkpoint)
+        ranks.barrier()  # each process writes its own random state, and parts of sharded weights
+
+        def complete() -> None:
+            seal(checkpoint)
+            prune(checkpoint.parent, checkpoint)
+
+        ranks.by_first(complete)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the time spent so far, over all sittings, to a step's figures."""
@@ -112,6 +146,13 @@ class Habits:
 
     def _send_telemetry(self) -> None:
         """Tell nobody what is trained."""
+
+
+def keep_precise(model: Any) -> None:
+    """Keep what is trained in float32 at least: TRL puts an adapter behind quantised weights in bfloat16."""
+    for weight in model.parameters():
+        if weight.requires_grad and weight.dtype in {torch.bfloat16, torch.float16}:
+            weight.data = weight.data.to(torch.float32)
 
 
 class _StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
@@ -130,10 +171,11 @@ class _StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
 
     def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
         done = state.global_step >= state.max_steps
-        if not done and self._watch.stop():
+        late = time.monotonic() - self._saved >= self._pace.save_seconds
+        stop, late = ranks.any_of(not done and self._watch.stop(), late)
+        if stop:
             self.stopped = control.should_training_stop = control.should_save = True
         every = self._pace.save_steps
-        late = time.monotonic() - self._saved >= self._pace.save_seconds
         if not done and (late or (every is not None and state.global_step % every == 0)):
             control.should_save = True
 
@@ -141,7 +183,7 @@ class _StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         self._saved = time.monotonic()
 
     def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
-        if "loss" in logs:
+        if "loss" in logs and ranks.is_first():
             self._watch.on_step(self._n_before + state.global_step, self._n_before + state.max_steps, logs)
 
 
@@ -170,6 +212,7 @@ def run_training(
     Raises:
         Interrupted: if ``watch`` said so; a checkpoint has been written.
     """
+    workplace = fitting(workplace, ranks.sharding())
     steps = _StepWatch(trainer.buckets, trainer.pace, watch, n_before)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(steps)
@@ -182,10 +225,25 @@ def run_training(
                 f"training was stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; "
                 f"its checkpoint is in {workplace.folder}: resume to go on from there"
             )
-        save_trained(trainer.model, trainee.tokenizer, workplace.staged, trainee.base)
+        state = gather_trained(trainer)
+        if ranks.is_first():
+            save_trained(trainer.model, trainee.tokenizer, workplace.staged, trainee.base, state)
     result = _result(trainer.state, trainee, examples, workplace)
-    finish(workplace, result.to_json())
+    ranks.by_first(lambda: finish(workplace, result.to_json()))
     return result
+
+
+def gather_trained(trainer: Any) -> dict[str, Any] | None:
+    """Put sharded weights together, those that are trained, in the first process; None where every process has all."""
+    if not ranks.shards_weights():
+        return None
+    if trainer.is_deepspeed_enabled:
+        return trainer.accelerator.get_state_dict(trainer.model_wrapped)  # type: ignore[no-any-return]
+    return {
+        name: (weight.full_tensor() if hasattr(weight, "full_tensor") else weight).detach().cpu()
+        for name, weight in trainer.model.named_parameters()
+        if weight.requires_grad
+    }
 
 
 def _result(state: Any, trainee: Trainee, examples: Examples[Any], workplace: Workplace) -> TrainingResult:
@@ -205,7 +263,7 @@ def _result(state: Any, trainee: Trainee, examples: Examples[Any], workplace: Wo
 
 
 def use_one_device(arguments: Any, device: torch.device) -> Any:
-    """Train on this device alone, in one process.
+    """Train on this device alone, each process of several on its own.
 
     Left to themselves the libraries take every GPU, from the first on, and TRL refuses to spread over several without
     a launcher.

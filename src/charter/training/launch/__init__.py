@@ -1,0 +1,1 @@
+"""Trainings in processes that ``accelerate launch`` starts: what they are told, how they are begun and watched."""

@@ -1,0 +1,198 @@
+"""Trainings in several real processes: the same as in one, ended together, and gone on from."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from training_rows import preferences, sft_rows
+
+from charter.errors import Interrupted, ModelError, TrainingEnded
+from charter.recipe.launches import launch_files
+from charter.training.adapters import LoraSettings
+from charter.training.dpo import dpo
+from charter.training.launch import parent
+from charter.training.launch.configurations import Launch, find_launch
+from charter.training.launch.parent import launch_training
+from charter.training.pace import Pace
+from charter.training.results import TrainingResult
+from charter.training.sft import sft
+
+pytestmark = pytest.mark.model
+
+# 11 rows in steps of 6: the last of an epoch has 5, which one process takes in 3 passes, and two in 2: 3 rows and 2.
+PACE = Pace(batch_size=2, accumulation=3, learning_rate=5e-3, epochs=2)
+SETTINGS: dict[str, Any] = {
+    "seed": 5,
+    "pace": PACE,
+    "lora": LoraSettings(r=4, alpha=8),
+    "dtype": "float32",
+    "device": "cpu",
+}
+TWO = "cpu-2"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute with one thread here, as the processes do: more of them wait for each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def rows(stage: str, n: int = 11) -> Any:
+    """Make rows of various lengths for a stage."""
+    return sft_rows(n) if stage == "sft" else preferences(n)
+
+
+def one_process(stage: str, model: Path, out: Path, **changed: Any) -> TrainingResult:
+    """Train in this process."""
+    train: Any = sft if stage == "sft" else dpo
+    result: TrainingResult = train(rows(stage), model, out=out, **SETTINGS | changed)
+    return result
+
+
+def launched(stage: Any, model: Path, out: Path, launch: Launch | None = None, **changed: Any) -> TrainingResult:
+    """Train in processes of their own."""
+    return launch_training(stage, rows(stage), model, launch=launch or find_launch(TWO), out=out, **SETTINGS | changed)
+
+
+def own_launch(folder: Path, **changed: Any) -> Launch:
+    """Find a launch file that differs from ours for the CPU."""
+    file = folder / "own.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(launch_files()[TWO].read_text("utf-8")) | changed), "utf-8")
+    return find_launch(str(file))
+
+
+def require_same(found: TrainingResult, expected: TrainingResult) -> None:
+    """Require the same losses, counts and adapter."""
+    from safetensors.torch import load_file
+
+    assert found.losses == pytest.approx(expected.losses, abs=1e-4, rel=0)
+    for name in set(expected.steps[0]) - {"seconds", "logprob_chosen", "logprob_rejected"}:
+        figures = [step[name] for step in expected.steps]
+        assert [step[name] for step in found.steps] == pytest.approx(figures, abs=1e-4, rel=1e-4), name
+    assert (found.n_rows, found.n_steps, found.n_tokens) == (expected.n_rows, expected.n_steps, expected.n_tokens)
+    weights, wanted = (load_file(one.folder / "adapter_model.safetensors") for one in (found, expected))
+    assert weights.keys() == wanted.keys()
+    for name, values in wanted.items():
+        torch.testing.assert_close(weights[name], values, rtol=1e-3, atol=1e-4)
+
+
+def processes_of(folder: Path) -> dict[int, int]:
+    """Find the processes of a job by their ranks."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command, told = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        except OSError:  # gone meanwhile
+            continue
+        ranks = [one for one in told.split(b"\0") if one.startswith(b"RANK=")]
+        if str(folder).encode() in command and ranks:
+            found[int(ranks[0].removeprefix(b"RANK="))] = int(process.name)
+    return found
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path, stage: str) -> None:
+    """Every step has the loss of one process within 1e-4, with short steps and all; nothing else is left."""
+    told: list[tuple[int, int]] = []
+    two = launched(stage, tiny_model, tmp_path / "two", on_step=lambda step, n, _logs: told.append((step, n)))
+    require_same(two, one_process(stage, tiny_model, tmp_path / "one"))
+    n_reference = 0 if stage == "sft" else 4
+    assert told == [(step + 1, 4 + n_reference) for step in range(4 + n_reference)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+@pytest.mark.slow
+def test_sharded_weights_train_as_whole_ones_do(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With FSDP2 each process holds a part of every layer; reference, losses and the adapter are those of one."""
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(parent, "_WORKER", "fsdp_on_cpu")
+    ours = yaml.safe_load(launch_files()["fsdp2"].read_text("utf-8"))
+    launch = replace(own_launch(tmp_path, **ours), n_processes=2, on_cpu=True)
+    sharded = launched("dpo", tiny_model, tmp_path / "sharded", launch)
+    require_same(sharded, one_process("dpo", tiny_model, tmp_path / "one"))
+    assert min(int((tmp_path / f"sharded-{rank}").read_text()) for rank in range(2)) > 0
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_ends_the_training(tiny_model: Path, tmp_path: Path) -> None:
+    """Which one it was and how is said, none is left running, and its checkpoint is there to go on from."""
+    out = tmp_path / "sft"
+    pace = replace(PACE, save_steps=1, epochs=40)
+
+    def kill(step: int, _n_steps: int, _logs: Mapping[str, float]) -> None:
+        if step == 2:
+            os.kill(processes_of(tmp_path)[1], signal.SIGKILL)
+
+    with pytest.raises(TrainingEnded, match=r"process 1 of the training's 2 was ended by SIGKILL.*last checkpoint"):
+        launched("sft", tiny_model, out, pace=pace, on_step=kill)
+    assert processes_of(tmp_path) == {}
+    assert (tmp_path / "sft.job" / "log.txt").exists()
+    assert list((tmp_path / "sft.training").glob("checkpoint-*"))
+
+
+@pytest.mark.slow
+def test_a_stopped_training_is_gone_on_from(tiny_model: Path, tmp_path: Path) -> None:
+    """All processes stop together; the checkpoint of two is gone on from by one, to the same end."""
+    out = tmp_path / "sft"
+    with pytest.raises(Interrupted, match="stopped at step 1 of 4"):
+        launched("sft", tiny_model, out, stop=lambda: True)
+    assert [path.name for path in tmp_path.iterdir()] == ["sft.training"]
+    resumed = one_process("sft", tiny_model, out)
+    assert resumed.notes == ("went on from checkpoint-1",)
+    require_same(resumed, one_process("sft", tiny_model, tmp_path / "one"))
+
+
+@pytest.mark.slow
+def test_an_error_of_ours_comes_through(tiny_model: Path, tmp_path: Path) -> None:
+    """What a process refuses is raised here as it was there."""
+    launch = own_launch(tmp_path, distributed_type="NO", num_processes=1)
+    with pytest.raises(ModelError, match="cannot be put on the model"):
+        launched("sft", tiny_model, tmp_path / "sft", launch, lora=LoraSettings(targets=("nowhere",)))
+
+
+@pytest.mark.slow
+def test_processes_that_cannot_begin_say_why(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there was no time to tell, the last words in the log are told."""
+    monkeypatch.setattr(parent, "_WORKER", "nowhere")
+    with pytest.raises(
+        TrainingEnded, match=r"of the training's 2 ended with status 1, saying: .*No module named nowhere;"
+    ):
+        launched("sft", tiny_model, tmp_path / "sft")
+
+
+def test_the_last_words_of_a_process_are_told(tmp_path: Path) -> None:
+    """An error that is not ours names the process, what it was, and the log."""
+    from charter.training.launch.job import Job
+
+    job = Job(tmp_path, "sft", (), "x", tmp_path / "out", on_cpu=True, settings={})
+    assert job.told_error() is None
+    job.tell_error(1, MemoryError("no room"))
+    error = job.told_error()
+    assert isinstance(error, TrainingEnded)
+    assert job.told_error(first=0) is None
+    assert str(error).startswith(f"process 1 of the training failed: MemoryError: no room; {job.log} has all")
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_a_job_is_read_as_it_was_written(tmp_path: Path, stage: Any) -> None:
+    """Rows and settings come through their files unchanged."""
+    from charter.training.launch.job import Job, read_job
+
+    given: Sequence[Any] = rows(stage)
+    settings = {**SETTINGS, "lora": LoraSettings(targets=("q_proj", "v_proj"), quantise="4bit"), "max_length": 64}
+    job = Job(tmp_path / "x.job", stage, list(given), "model", tmp_path / "x", on_cpu=True, settings=settings)
+    job.write()
+    assert read_job(job.folder) == job

@@ -1,0 +1,62 @@
+"""How steps are divided among processes: every row counts as it would in one, and none waits for another in vain."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from charter.training.pace import Pace
+from charter.training.sharding import Division
+
+DIVISIONS = st.builds(Division, batch_size=st.integers(1, 5), accumulation=st.integers(1, 4), n_ranks=st.integers(1, 6))
+
+
+@given(DIVISIONS, st.integers(1, 70))
+@example(Division(1, 1, 4), 3)  # more processes than rows
+@example(Division(1, 3, 2), 5)
+def test_a_divided_step_is_the_step_of_one_process(division: Division, n_rows: int) -> None:
+    """Each step has the rows of one process, each with the weight that it has there, and all make as many passes."""
+    order = [(7 * row + 3) % 71 for row in range(n_rows)]
+    parts = [division.divide(order, rank) for rank in range(division.n_ranks)]
+    assert {len(part) for part in parts} == {division.n_passes(n_rows)}
+    step = division.batch_size * division.accumulation
+    assert math.ceil(division.n_passes(n_rows) / division.passes) == Pace(
+        batch_size=division.batch_size, accumulation=division.accumulation
+    ).n_steps(n_rows)
+    for number in range(math.ceil(n_rows / step)):
+        rows = order[number * step : (number + 1) * step]
+        passes = [part[number * division.passes : (number + 1) * division.passes] for part in parts]
+        weights: dict[int, float] = defaultdict(float)
+        for share in (share for part in passes for one in part for share in one):
+            weights[share.row] += share.weight / len(passes[0]) / division.n_ranks
+        batches = [rows[at : at + division.batch_size] for at in range(0, len(rows), division.batch_size)]
+        for batch in batches:
+            for row in batch:
+                assert math.isclose(weights.pop(row), 1 / len(batch) / len(batches))
+        assert not weights
+
+
+@given(DIVISIONS, st.integers(1, 70))
+def test_a_pass_is_no_larger_than_a_batch(division: Division, n_rows: int) -> None:
+    """No process holds more rows at once than one process would, and none is without a row."""
+    for rank in range(division.n_ranks):
+        for shares in division.divide(range(n_rows), rank):
+            assert 1 <= len(shares) <= division.rows <= division.batch_size
+
+
+def test_one_process_keeps_its_batches() -> None:
+    """Undivided, passes are the batches, the short one too."""
+    passes = Division(4, 2, 1).divide(range(10), 0)
+    assert [[share.row for share in shares] for shares in passes] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_whole_batches_stay_together() -> None:
+    """Where the batches of a step can be dealt out whole, each process has rows that are of similar length."""
+    passes = [Division(2, 4, 2).divide(range(8), rank) for rank in range(2)]
+    assert [[[share.row for share in shares] for shares in part] for part in passes] == [
+        [[0, 1], [2, 3]],
+        [[4, 5], [6, 7]],
+    ]
