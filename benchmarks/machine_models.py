@@ -47,7 +47,12 @@ class Bench:
         least = least_seconds(
             self.machine, self.size, work.n_computed, work.n_drawn, work.batch, work.n_prompt / max(work.n_calls, 1)
         )
-        notes = {"prompt_tokens": work.n_prompt, "computed_tokens": work.n_computed, "drawn_tokens": work.n_drawn}
+        notes = {
+            "calls": work.n_calls,
+            "prompt_tokens": work.n_prompt,
+            "computed_tokens": work.n_computed,
+            "drawn_tokens": work.n_drawn,
+        }
         return Sample(work.seconds, work.n_rows, work.n_prompt + work.n_drawn, least, notes)
 
 
