@@ -13,7 +13,17 @@ from dataclasses import dataclass
 
 from charter.constitution import load_constitution
 from charter.constitution.model import Constitution
-from charter.engines.base import CompletionRequest, Engine, Sampling
+from charter.engines.base import (
+    Capability,
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Engine,
+    Sampling,
+    Score,
+    ScoreRequest,
+)
 from charter.prompts import load_prompts
 from charter.records import Prompt, Trace
 from charter.revision import revise
@@ -75,6 +85,50 @@ class Task:
         if mapped.failed:
             raise RuntimeError(f"rows failed: {mapped.reasons['failed']}")
         return mapped.done
+
+
+class Counted:
+    """An engine whose completions are counted, as it tells of them itself.
+
+    Args:
+        engine: the engine that answers.
+
+    Attributes:
+        counts: calls, and tokens read and drawn.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.counts = {"n_calls": 0, "n_prompt": 0, "n_drawn": 0}
+
+    @property
+    def identity(self) -> str:
+        """That of the engine."""
+        return self._engine.identity
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Those of the engine."""
+        return self._engine.capabilities
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Draw a text, and count it."""
+        drawn = await self._engine.complete(request)
+        self.counts["n_calls"] += 1
+        self.counts["n_prompt"] += drawn.n_prompt_tokens
+        self.counts["n_drawn"] += drawn.n_completion_tokens
+        return drawn
+
+    async def choose(self, request: ChoiceRequest) -> Choice:
+        """Pass on."""
+        return await self._engine.choose(request)
+
+    async def score(self, request: ScoreRequest) -> Score:
+        """Pass on."""
+        return await self._engine.score(request)
+
+    def close(self) -> None:
+        """Leave the engine to whoever made it."""
 
 
 def in_waves(chains: Sequence[Chain], ask: Ask) -> None:

@@ -95,6 +95,18 @@ def make_bench(model: str) -> tuple[Bench, Any, Any]:
     return Bench(folder, device, dtype, machine, size_of(loaded)), loaded, tokenizer
 
 
+def measure_bench(model: str) -> Bench:
+    """Measure the machine for sides that are processes of their own: nothing is loaded here."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    folder, device = resolve_model(model), choose_device("auto")
+    dtype, machine = choose_dtype("auto", device), measure_machine(device.type)
+    with quiet_libraries(), torch.device("meta"):
+        shape = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder.path), dtype=dtype)
+    print(f"{model} in {str(dtype).removeprefix('torch.')} on {device}; {machine}")
+    return Bench(folder, device, dtype, machine, size_of(shape))
+
+
 def release() -> None:
     """Give a closed model's memory back before the next one is loaded."""
     gc.collect()
