@@ -1,8 +1,8 @@
 """The calls of critique and revision as a plain script makes them: what the alternatives to ``charter.revise`` do.
 
 A chain is a generator: it gives a request, is sent the text that came of it, and gives the next. Whoever drives it
-decides how calls are put to a model: one after another, in waves over all rows, or each row in a coroutine. The requests
-are those of ``charter.revise`` to the last seed, as long as the texts are the same (a test holds that).
+decides how calls are put to a model: one after another, in waves over all rows, or each row in a coroutine. The
+requests are those of ``charter.revise`` to the last seed, as long as the texts are the same (a test holds that).
 """
 
 from __future__ import annotations

@@ -166,9 +166,7 @@ def some_rows(rows: Sequence[RowT], n_rows: int, number: int) -> list[RowT]:
 
 
 @torch.inference_mode()
-def generate(
-    model: Any, tokenizer: Any, chats: Sequence[Chat], max_tokens: int, temperature: float = 1.0
-) -> list[str]:
+def generate(model: Any, tokenizer: Any, chats: Sequence[Chat], max_tokens: int, temperature: float = 1.0) -> list[str]:
     """Draw answers to one padded batch, as the library's own examples do."""
     inputs = tokenizer.apply_chat_template(
         list(chats), add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True

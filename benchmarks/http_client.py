@@ -3,14 +3,14 @@
     python -m benchmarks.http_client [--server llama] [--at-once 16] [--prompts 64] [--rounds 5]
     CHARTER_VLLM=.venv-vllm python -m benchmarks.http_client --server vllm --at-once 64
 
-Both sides send the same bodies, with the same seeds, and never more than ``--at-once`` of them at the same time. Ours is
-``charter.revise`` on an ``HttpEngine``, which finds out how many calls the server takes, tries again, counts what is
-spent and checks every answer. Against it, by turns: a coroutine a row that posts, reads the text, and posts its next call.
+Both sides send the same bodies, with the same seeds, and never more than ``--at-once`` of them at the same time. Ours
+is ``charter.revise`` on an ``HttpEngine``, which finds out how many calls the server takes, tries again, counts what is
+spent and checks every answer. Against it, by turns: a coroutine a row that posts, reads the text, and posts again.
 
 Every turn gets a new server in a process of its own, so that none finds anything in its cache. The clock begins when
 the server has answered a call, and, on our side, when it has been found out what it can do. ``--server llama`` is
-llama.cpp with the embedded model's four-bit weights, through the wheel that the tests use; ``--server vllm`` is vLLM's, in
-the environment that ``CHARTER_VLLM`` names. Above 1 ours is faster; the aim is 0.97.
+llama.cpp with the embedded model's four-bit weights, through the wheel that the tests use; ``--server vllm`` is vLLM's,
+in the environment that ``CHARTER_VLLM`` names. Above 1 ours is faster; the aim is 0.97.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     CHARTER_VLLM=.venv-vllm python -m benchmarks.vllm_waves [--prompts 64] [--revision-rounds 4] [--rounds 5]
 
 Both sides do the same calls, with the same seeds, by the same build of vLLM with the same arguments, prefix cache and
-all. Ours is ``charter.revise``, in which a row's next call follows on its last one. Against it, by turns: ``LLM.generate``
-for all initial responses, then for all critiques, all revisions, and so on, so that each wave waits for its last text.
+all. Ours is ``charter.revise``, in which a row's next call follows on its last one. Against it, by turns:
+``LLM.generate`` for all initial responses, then for all critiques, all revisions, and so on, so that each wave waits
+for its last text.
 
 Every turn is a process of its own in the environment that ``CHARTER_VLLM`` names (``scripts/install-vllm.sh``), so that
 no two are in memory at once and none finds anything in its cache; its clock begins when the model is loaded and has

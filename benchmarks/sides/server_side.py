@@ -1,8 +1,8 @@
 """An OpenAI-compatible server in a process of its own; it ends when its input does.
 
-Started with ``llama`` or ``vllm``, a model, the calls that it answers at once, the longest text of each and its threads.
-Its first line says where it is, and how it calls the model. llama.cpp is started as the tests start it, on a GGUF file
-or on that of an embedded model; vLLM as ``charter serve`` does.
+Started with ``llama`` or ``vllm``, a model, the calls that it answers at once, the longest text of each and its
+threads. Its first line says where it is, and how it calls the model. llama.cpp is started as the tests start it, on a
+GGUF file or on that of an embedded model; vLLM as ``charter serve`` does.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ def begin() -> tuple[dict[str, Any], Answer]:
     """Start it."""
     kind, model, *numbers = sys.argv[1:]
     n_at_once, n_context, n_threads = map(int, numbers)
-    if kind == "llama":
-        told = start_llama(model, n_at_once, n_context, n_threads)
-    else:
-        told = start_vllm(model, n_at_once)
+    is_llama = kind == "llama"
+    told = start_llama(model, n_at_once, n_context, n_threads) if is_llama else start_vllm(model, n_at_once)
     return told, lambda _: {}
 
 

@@ -1,7 +1,7 @@
 """One side of ``benchmarks.vllm_waves``, in the environment that has vLLM: a new vLLM, asked once.
 
-Started with the side's name (``ours`` or ``waves``), a model and a number format. Asked with what ``make_task`` reads and
-a ``seed``, it answers with what ``Work`` is made of.
+Started with the side's name (``ours`` or ``waves``), a model and a number format. Asked with what ``make_task`` reads
+and a ``seed``, it answers with what ``Work`` is made of.
 """
 
 from __future__ import annotations
