@@ -430,26 +430,33 @@ def test_generation_runs_small(tiny_model: Path) -> None:
     assert {name for name in figures if name.startswith("ratio_")} == {
         f"ratio_{name}" for name in sides - {"ours", "loop"}
     }
-    assert all(0 < figures["drawn_tokens_per_row"][name] <= 24 for name in sides)
+    assert all(figures["drawn_tokens_per_row"][name] > 0 for name in sides)
 
 
 @pytest.mark.slow
 @pytest.mark.model
 def test_http_client_runs_small() -> None:
-    """Both sides read and draw the same numbers of tokens from the same server."""
+    """Both sides make the calls of the task, on servers of the same model."""
     figures = measured("benchmarks.http_client", *SMALL, "--temperature", "0", "--at-once", "2")
-    assert figures["prompt_tokens_per_row"]["ours"] == figures["prompt_tokens_per_row"]["bare client"]
-    assert figures["drawn_tokens_per_row"]["ours"] == figures["drawn_tokens_per_row"]["bare client"]
+    assert_same_calls(figures, "bare client")
 
 
 @pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.skipif("CHARTER_VLLM" not in os.environ, reason="CHARTER_VLLM names no environment with vLLM")
-def test_vllm_waves_run_small(tiny_model: Path) -> None:
-    """Both sides read the same numbers of tokens, and draw none beyond the limits."""
-    figures = measured("benchmarks.vllm_waves", *SMALL, "--temperature", "0", "--model", str(tiny_model))
-    assert figures["prompt_tokens_per_row"]["ours"] == figures["prompt_tokens_per_row"]["waves"]
-    assert 0 < figures["drawn_tokens_per_row"]["ours"] <= 24
+def test_vllm_waves_run_small() -> None:
+    """Both sides make the calls of the task, each in a vLLM of its own."""
+    figures = measured("benchmarks.vllm_waves", *SMALL, "--temperature", "0")
+    assert_same_calls(figures, "waves")
+
+
+def assert_same_calls(figures: dict[str, Any], other: str) -> None:
+    """Both sides read about as much (a rounding error may change a text), and draw no more than the limits allow."""
+    read, drawn = figures["prompt_tokens_per_row"], figures["drawn_tokens_per_row"]
+    assert figures["calls_per_row"] == 3
+    assert read["ours"] == pytest.approx(read[other], rel=0.1)
+    assert 0 < drawn["ours"] <= 24
+    assert 0 < drawn[other] <= 24
 
 
 @pytest.mark.slow
