@@ -71,8 +71,9 @@ class Child:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
+            status = self._process.wait()  # it may still be saying why
             self._log.seek(0)
             said = self._log.read().decode("utf-8", "replace")[-_SHOWN:]
-            raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()} and said:\n{said}")
+            raise RuntimeError(f"{self._process.args!r} ended with {status} and said:\n{said}")
         answer: dict[str, Any] = json.loads(line)
         return answer
