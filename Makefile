@@ -25,6 +25,7 @@ test: lint types  ## everything that continuous integration holds
 vllm: install $(VLLM_INSTALLED)  ## tests of vLLM itself
 	$(VLLM_VENV)/bin/python -m pytest -p no:unraisableexception -W ignore tests/engines/test_vllm_contract.py
 	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest tests/cli/test_vllm_runs.py
+	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest -k vllm tests/test_benchmarks.py
 
 fast: install  ## tests that need no model (seconds)
 	$(BIN)/python -m pytest -m "not model and not slow"

@@ -47,7 +47,12 @@ class Bench:
         least = least_seconds(
             self.machine, self.size, work.n_computed, work.n_drawn, work.batch, work.n_prompt / max(work.n_calls, 1)
         )
-        notes = {"prompt_tokens": work.n_prompt, "computed_tokens": work.n_computed, "drawn_tokens": work.n_drawn}
+        notes = {
+            "calls": work.n_calls,
+            "prompt_tokens": work.n_prompt,
+            "computed_tokens": work.n_computed,
+            "drawn_tokens": work.n_drawn,
+        }
         return Sample(work.seconds, work.n_rows, work.n_prompt + work.n_drawn, least, notes)
 
 
@@ -88,6 +93,18 @@ def make_bench(model: str) -> tuple[Bench, Any, Any]:
         tokenizer.pad_token = tokenizer.eos_token
     print(f"{model} in {str(dtype).removeprefix('torch.')} on {device}, {torch.get_num_threads()} threads; {machine}")
     return Bench(folder, device, dtype, machine, size_of(loaded)), loaded, tokenizer
+
+
+def measure_bench(model: str) -> Bench:
+    """Measure the machine for sides that are processes of their own: nothing is loaded here."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    folder, device = resolve_model(model), choose_device("auto")
+    dtype, machine = choose_dtype("auto", device), measure_machine(device.type)
+    with quiet_libraries(), torch.device("meta"):
+        shape = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder.path), dtype=dtype)
+    print(f"{model} in {str(dtype).removeprefix('torch.')} on {device}; {machine}")
+    return Bench(folder, device, dtype, machine, size_of(shape))
 
 
 def release() -> None:

@@ -11,7 +11,8 @@ that grows with the texts.
 ``ratio`` is the aim of 1 ms divided by ``ms_per_row``: the whole wall time per row, the scripted engine's own included;
 above 1 the aim is met. ``ms_of_rounds`` are the rounds' own, of which ``ms_per_row`` is the median. ``cpu_ms_per_row``
 is the same in processor time, which neighbours on the machine inflate less.
-``growth_bytes_per_row`` is what the process keeps per row after the first round.
+``growth_bytes_per_row`` is what the process keeps per row after the first round, ``peak_mb`` the most that it held at
+any time, with all rows of a turn and what this benchmark itself holds: the calls of ``--bare-rows`` rows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import asyncio
 import functools
 import gc
 import random
+import resource
 import statistics
 import tempfile
 import time
@@ -42,6 +44,8 @@ from charter.store import Journal
 from charter.text_quality.flags import response_flags, revision_flags
 
 AIM_MS = 1.0
+_BARE_ROWS = 2000  # whose calls are put in the plain loop: those of 100,000 rows would fill the memory that is measured
+_KIBIBYTE = 1024
 _TEXTS = tuple(draw_prose(f"overhead {number}") for number in range(256))
 
 
@@ -95,10 +99,10 @@ class Framework:
         notes = {"resident_mb": _resident() / 2**20, "cpu_ms_per_row": 1e3 * cpu / len(self._prompts)}
         return Sample(clock.seconds, len(self._prompts), n_words, notes=notes)
 
-    def requests(self) -> tuple[CompletionRequest, ...]:
-        """Gather the requests of the first turn."""
-        engine = Recording()
-        self._revise(engine, 0, map_rows)
+    def requests(self, n_rows: int) -> tuple[CompletionRequest, ...]:
+        """Gather what the first rows ask for in the first turn."""
+        engine, some = Recording(), self._prompts[:n_rows]
+        revise(some, self.constitution, engine, rounds=self._rounds, seed=0, mapper=map_rows)
         return tuple(engine.asked)
 
     def _revise(self, engine: Engine, number: int, mapper: RowMapper) -> Mapped[Trace]:
@@ -162,6 +166,7 @@ def summarise(samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
         "ms_per_row_text_flags": statistics.median(_per_row(samples["text flags"])),
         "cpu_ms_per_row": median(ours, "cpu_ms_per_row"),
         "growth_bytes_per_row": growth_per_row(ours),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIBIBYTE / 2**20,
     }
     figures = result("overhead", found, samples, **more)
     figures["limit_share"] = None  # no model runs, so that no limit of products or bandwidth applies
@@ -170,16 +175,18 @@ def summarise(samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
 
 def main() -> None:
     parser = flags(__doc__, model=False)
-    parser.add_argument("--rows", type=int, default=2000, help="scripted rows")
+    parser.add_argument("--rows", "--n", type=int, default=2000, help="scripted rows")
     parser.add_argument("--revision-rounds", type=int, default=2, help="critiques and revisions per row")
+    parser.add_argument("--bare-rows", type=int, default=_BARE_ROWS, help="rows of the bare calls, at most")
     given = parser.parse_args()
     framework = Framework(make_prompts(given.rows), given.revision_rounds)
-    requests = framework.requests()
+    n_bare = min(given.bare_rows, given.rows)
+    requests = framework.requests(n_bare)
     gc.collect()
     gc.freeze()  # what this benchmark holds itself, no collection during the turns has to look through
     sides: dict[str, Workload] = {
         "framework": framework,
-        "bare calls": bare_calls(requests, given.rows),
+        "bare calls": bare_calls(requests, n_bare),
         "text flags": text_flags(framework),
     }
     samples = interleave(sides, given.rounds)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from pages import DOCS, ROOT, read
 
 sys.path.append(str(ROOT))  # the benchmarks are no installed package
 
-from benchmarks import generation, labels, overhead, training_rows
+from benchmarks import chains, generation, http_client, labels, overhead, scoring, training_rows
+from benchmarks.children import Child
 from benchmarks.limits import (
     Machine,
     ModelSize,
@@ -30,11 +38,14 @@ from benchmarks.measuring import Clock, Sample, SpeedUp, finish, flags, interlea
 
 from charter.constitution import load_constitution
 from charter.constitution.model import FewShots
+from charter.engines.base import CompletionRequest
+from charter.engines.http.bodies import Abilities, completion_body
 from charter.feedback.questions import Question, letter_request, make_asking
 
 MACHINE = Machine(gemm=1e12, bandwidth=1e10)
 SIZE = ModelSize(n_params=10**9, weight_bytes=2 * 10**9, cache_bytes_per_token=10**4)
-NAMES = ("generation", "labels", "training", "overhead")
+NAMES = ("generation", "vllm_waves", "http_client", "labels", "scoring", "training", "overhead")
+SMALL = ("--n", "2", "--revision-rounds", "1", "--few-shots", "0", "--max-tokens", "8", "--max-critique-tokens", "8")
 
 
 def taking(*seconds: float, rows: int = 10) -> tuple[Sample, ...]:
@@ -169,22 +180,119 @@ def test_letters_are_parsed(text: str, letter: str | None) -> None:
     assert labels.parse_letter(text) == letter
 
 
-def test_alternatives_make_the_three_calls_of_a_round() -> None:
+TASK = chains.Task(overhead.make_prompts(3), load_constitution("harmless"), 2, 1, 48, 32)
+
+
+def test_chains_make_the_calls_of_revise() -> None:
+    """A plain script's requests are those of ``charter.revise``: the same messages, limits and seeds, row by row."""
+    ours, theirs = overhead.Recording(), overhead.Recording()
+    TASK.revise(ours, 7)
+
+    def answer(requests: Sequence[CompletionRequest]) -> list[str]:
+        return [f" {asyncio.run(theirs.complete(request)).text} " for request in requests]
+
+    chains.in_waves([TASK.chain(prompt, 7) for prompt in TASK.prompts], answer)
+    keys = [request.key("any") for request in theirs.asked]
+    assert len(keys) == len(set(keys)) == 3 * TASK.n_calls
+    assert sorted(keys) == sorted(request.key("any") for request in ours.asked)
+
+
+def test_waves_wait_for_their_last_row() -> None:
     """Initial responses, critiques and revisions are asked for stage by stage; each sees what came before."""
-    task = generation.Task(overhead.make_prompts(3), load_constitution("harmless"), 48, 32)
-    limits: list[int] = []
+    waves: list[Sequence[CompletionRequest]] = []
 
-    def fake(chats: Sequence[generation.Chat], max_tokens: int) -> list[str]:
-        limits.append(max_tokens)
-        return [f" answer {len(limits)} " for _ in chats]
+    def answer(requests: Sequence[CompletionRequest]) -> list[str]:
+        waves.append(requests)
+        return [f" answer {len(waves)} " for _ in requests]
 
-    asked = generation.Asked(fake)
-    generation.three_calls(task, generation.some_rows(task.prompts, 2, 1), asked, 1)
-    assert limits == [48, 32, 48]
-    assert [chat[-1]["content"] for chat in asked.chats[:2]] == [task.prompts[2].text, task.prompts[0].text]
-    assert asked.chats[2][-2]["content"] == "answer 1"
-    assert [turn["content"] for turn in asked.chats[4]][-2] == "answer 2"
-    assert asked.chats[4][: len(asked.chats[2])] == asked.chats[2]
+    chains.in_waves([TASK.chain(prompt, 1) for prompt in generation.some_rows(TASK.prompts, 2, 1)], answer)
+    assert [wave[0].sampling.max_tokens for wave in waves] == [48, 32, 48, 32, 48]
+    shown = [[[turn.content for turn in request.messages or ()] for request in wave] for wave in waves]
+    assert [texts[-1] for texts in shown[0]] == [TASK.prompts[2].text, TASK.prompts[0].text]
+    assert shown[1][0][-2] == "answer 1"
+    assert shown[2][0][-2] == "answer 2"
+    assert shown[2][0][: len(shown[1][0])] == shown[1][0]
+    assert shown[3][0][-2] == "answer 3"
+
+
+def test_sides_are_held_to_their_calls() -> None:
+    """Tokens are told per row; a side that makes another number of calls ends the benchmark."""
+    notes = {"calls": 10.0, "prompt_tokens": 400.0, "drawn_tokens": 60.0}
+    same = {"ours": (Sample(1.0, 2, 1, notes=notes),), "loop": (Sample(1.0, 2, 1, notes=notes),)}
+    assert generation.per_row(same, TASK) == {
+        "calls_per_row": 5,
+        "prompt_tokens_per_row": {"ours": 200.0, "loop": 200.0},
+        "drawn_tokens_per_row": {"ours": 30.0, "loop": 30.0},
+    }
+    fewer = {**same, "loop": (Sample(1.0, 4, 1, notes=notes),)}
+    with pytest.raises(RuntimeError, match="a row takes 5 calls"):
+        generation.per_row(fewer, TASK)
+
+
+def test_bare_client_sends_the_bodies_of_the_engine() -> None:
+    """What the bare client posts is what our engine posts, for each kind of server and with either way of drawing."""
+    for name, server in http_client._SERVERS.items():
+        client = http_client.BareClient(server, "http://localhost:1/v1/", name, 2)
+        for temperature in (0.0, 0.7):
+            request = next(replace(TASK, temperature=temperature).chain(TASK.prompts[0], 3))
+            assert client.body(request) == completion_body(request, name, server, Abilities()).value
+        asyncio.run(client.close())
+
+
+def test_a_process_answers_until_its_input_ends(tmp_path: Path) -> None:
+    """A side in a process of its own says that it is ready, answers in order, and prints beside its answers."""
+    script = tmp_path / "side.py"
+    script.write_text(
+        "from benchmarks.sides.answering import answer_all\n"
+        "def begin():\n"
+        "    print('loading')\n"
+        "    return {'ready': 1}, lambda asked: {'twice': 2 * asked['n']}\n"
+        "answer_all(begin)\n"
+    )
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    with Child([sys.executable, str(script)], variables) as child:
+        assert child.first == {"ready": 1}
+        assert [child.ask({"n": n}) for n in (3, 4)] == [{"twice": 6}, {"twice": 8}]
+        with pytest.raises(RuntimeError, match="KeyError: 'n'"):
+            child.ask({})
+
+
+@pytest.mark.model
+def test_scores_of_letters_are_those_of_one_pass(tiny_model: Path) -> None:
+    """One pass, two passes of our engine, and the library's read the same log-probabilities of the same questions."""
+    bench, _, tokenizer = make_bench(str(tiny_model))
+    bench = replace(bench, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    constitution = load_constitution("harmless")
+    short = constitution.model_copy(update={"few_shots": FewShots(judge=constitution.few_shots.judge[:1])})
+    task = scoring.Task(labels.make_pairs(2), short, 2)
+    questions = task.questions(task.pairs, 0)
+    assert len(questions) == 2 * task.n_questions == 8
+    with bench.engine() as engine:
+        chosen = [asyncio.run(engine.choose(question)).logprobs for question in questions]
+        scored = [
+            [asyncio.run(engine.score(scoring.score_request(question, letter))).logprob for letter in "AB"]
+            for question in questions
+        ]
+    prompts = [scoring.prompt_text(tokenizer, question) for question in questions]
+    first, second = (scoring.score_batch(model, tokenizer, prompts, letter)[0] for letter in "AB")
+    assert np.allclose(chosen, scored, atol=1e-4)
+    assert np.allclose(chosen, list(zip(first, second, strict=True)), atol=1e-4)
+
+
+@pytest.mark.model
+def test_scoring_sides_ask_the_same_questions(tiny_model: Path) -> None:
+    """Two passes read twice the prompt tokens of one; the library reads as many for each of its pairs, and all anew."""
+    bench, model, tokenizer = make_bench(str(tiny_model))
+    constitution = load_constitution("harmless")
+    short = constitution.model_copy(update={"few_shots": FewShots(judge=constitution.few_shots.judge[:1])})
+    task = scoring.Task(labels.make_pairs(3), short, 2)
+    one, two = scoring.one_pass(bench, task)(1), scoring.two_passes(bench, task)(1)
+    theirs = scoring.library(bench, task, model, tokenizer, 3)(1)
+    assert two.notes["calls"] == theirs.notes["calls"] == 2 * one.notes["calls"] == 24
+    assert two.notes["prompt_tokens"] == theirs.notes["prompt_tokens"] == 2 * one.notes["prompt_tokens"]
+    assert one.notes["computed_tokens"] < one.notes["prompt_tokens"]
+    assert theirs.notes["computed_tokens"] == theirs.notes["prompt_tokens"]
 
 
 def test_written_verdicts_ask_the_same_question() -> None:
@@ -267,7 +375,7 @@ def test_training_rows_are_the_same_every_time() -> None:
 def test_overhead_sides_go_over_the_same_rows() -> None:
     """The bare calls are those that the framework makes: per row one, and two more a round."""
     framework = overhead.Framework(overhead.make_prompts(3), 2)
-    requests = framework.requests()
+    requests = framework.requests(3)
     assert len(requests) == 3 * (1 + 2 * 2)
     own = framework(0)
     bare, flagged = overhead.bare_calls(requests, 3)(0), overhead.text_flags(framework)(0)
@@ -297,6 +405,58 @@ def test_overhead_follows_from_its_rounds() -> None:
 def test_benchmarks_are_documented(name: str) -> None:
     """The page says how each benchmark is run."""
     assert f"python -m benchmarks.{name}" in read(DOCS / "performance.md")
+
+
+def measured(*command: str) -> dict[str, Any]:
+    """Run a benchmark in its smallest form, and give its result."""
+    whole = [sys.executable, "-m", *command, "--rounds", "1"]
+    done = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert figures["n"] == 1
+    return figures
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_generation_runs_small(tiny_model: Path) -> None:
+    """All sides make the calls of the task on a tiny model; distilabel where its environment is named."""
+    environment = os.environ.get("CHARTER_DISTILABEL")
+    more = ("--distilabel", environment) if environment else ()
+    figures = measured("benchmarks.generation", *SMALL, "--loop-rows", "1", "--model", str(tiny_model), *more)
+    sides = {"ours", "loop", "pipeline", "distilabel"} if environment else {"ours", "loop", "pipeline"}
+    assert figures["calls_per_row"] == 3
+    assert figures["rows"] == {name: 1 if name in {"loop", "distilabel"} else 2 for name in sides}
+    assert {name for name in figures if name.startswith("ratio_")} == {
+        f"ratio_{name}" for name in sides - {"ours", "loop"}
+    }
+    assert all(figures["drawn_tokens_per_row"][name] > 0 for name in sides)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_http_client_runs_small() -> None:
+    """Both sides make the calls of the task, on servers of the same model."""
+    figures = measured("benchmarks.http_client", *SMALL, "--temperature", "0", "--at-once", "2")
+    assert_same_calls(figures, "bare client")
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.skipif("CHARTER_VLLM" not in os.environ, reason="CHARTER_VLLM names no environment with vLLM")
+def test_vllm_waves_run_small() -> None:
+    """Both sides make the calls of the task, each in a vLLM of its own."""
+    figures = measured("benchmarks.vllm_waves", *SMALL, "--temperature", "0")
+    assert_same_calls(figures, "waves")
+
+
+def assert_same_calls(figures: dict[str, Any], other: str) -> None:
+    """Both sides read about as much (a rounding error may change a text), and draw no more than the limits allow."""
+    read, drawn = figures["prompt_tokens_per_row"], figures["drawn_tokens_per_row"]
+    assert figures["calls_per_row"] == 3
+    assert read["ours"] == pytest.approx(read[other], rel=0.1)
+    assert 0 < drawn["ours"] <= 24
+    assert 0 < drawn[other] <= 24
 
 
 @pytest.mark.slow

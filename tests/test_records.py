@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from charter.engines.base import Sampling
 from charter.errors import PromptError
 from charter.records import Message, Prompt, Record, Response, SftRow, Trace, make_prompt, transcript
 from row_examples import HOSTILE_TEXTS, RECORDS, TABLES, records_of
@@ -155,3 +157,15 @@ def test_a_row_carries_its_prompt_beside_its_own_columns() -> None:
     assert columns["prompt_id"] == prompt.id
     assert (columns["kind"], columns["category"], columns["prompt_source"]) == ("benign_twin", "c", "s")
     assert (columns["twin_of"], columns["split"], columns["reference"]) == ("t", "evaluation", None)
+
+
+def test_records_alike_share_the_set_of_their_given_names() -> None:
+    """That set is larger than a short row; a copy with a change gets one of its own, and the others keep theirs."""
+    first, second, third = (Message(role="user", content=text) for text in ("a", "b", "c"))
+    assert first.model_fields_set is second.model_fields_set
+    assert first.model_fields_set == {"role", "content"}
+    sampling = Sampling(max_tokens=3)
+    copied = sampling.model_copy(update={"seed": 4})
+    assert (sampling.model_fields_set, copied.model_fields_set) == ({"max_tokens"}, {"max_tokens", "seed"})
+    assert Sampling(max_tokens=5).model_fields_set == {"max_tokens"}
+    assert pickle.loads(pickle.dumps(third)) == third  # noqa: S301 - our own

@@ -132,17 +132,17 @@ def test_the_limit_stays_between_one_and_the_most(most: int, ends: list[str]) ->
 
 
 def test_a_server_that_takes_all_gets_the_most_soon() -> None:
-    """From the first calls to the most in about a hundred answers."""
+    """From the first calls to the most they double while one is answered."""
     pressure = Pressure(64)
     n_answered = 0
     while pressure.limit < 64:
         pressure.answered()
         n_answered += 1
-    assert n_answered <= 112
+    assert n_answered == 56  # 8, 16, 32 and 64 at once
 
 
 def test_a_server_that_refuses_all_gets_one_at_a_time() -> None:
-    """And from one on it rises again."""
+    """And from one on it rises again, slower than at first."""
     pressure = Pressure(64)
     for _ in range(100):
         pressure.pushed_back(None)
@@ -182,7 +182,7 @@ def test_a_raised_limit_lets_those_in_who_wait() -> None:
         await asyncio.gather(*tasks)
         return before, after
 
-    assert asyncio.run(watch()) == (8, 10)
+    assert asyncio.run(watch()) == (8, 12)
 
 
 def test_a_lowered_limit_waits_for_calls_to_end() -> None:

@@ -14,6 +14,10 @@ from charter.seeds import canonical_json
 _HALF_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+#: Nothing changes them: records are frozen, and a copy gets a set of its own.
+_FIELD_SETS: dict[frozenset[str], set[str]] = {}
+
+
 class Record(BaseModel):
     """A frozen row; unknown fields, and text that no file can hold, are refused."""
 
@@ -29,6 +33,11 @@ class Record(BaseModel):
             for text in _texts(value):
                 _refuse_halves(text)
         return value
+
+    def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002 - pydantic's
+        """Share the set of the names that were given, which alone is as large as a short row, with records alike."""
+        given = self.__pydantic_fields_set__
+        object.__setattr__(self, "__pydantic_fields_set__", _FIELD_SETS.setdefault(frozenset(given), given))
 
     def to_json(self) -> str:
         """Write the record as canonical JSON."""

@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 _FIRST = 8.0
+#: What an answered call adds until the server first refuses one: the calls double while one is answered. A server of
+#: one's own, which refuses none, is soon busy.
+_FIRST_GAIN = 1.0
 #: What an answered call adds to the limit, and what a refused one takes. At one refusal in five the two are even: odd
 #: refusals, as every server has them, do not bring the calls to a stand, and a server at its limit refuses few.
 _GAIN, _LOSS = 0.5, 2.0
@@ -33,6 +36,7 @@ class Pressure:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ends: deque[Literal["answered", "failed", "refused"]] = deque(maxlen=_REMEMBERED)
         self._held_until = 0.0
+        self._gain = _FIRST_GAIN
         self.n_running = 0
 
     @property
@@ -70,7 +74,7 @@ class Pressure:
     def answered(self) -> None:
         """Note that the server took a call."""
         self._ends.append("answered")
-        self._limit = min(self._limit + _GAIN, self._most)
+        self._limit = min(self._limit + self._gain, self._most)
         self._let_in()
 
     def failed(self) -> None:
@@ -80,6 +84,7 @@ class Pressure:
     def pushed_back(self, wait: float | None) -> None:
         """Note that the server refused a call or left it lying; ``wait`` are the seconds that it asked for."""
         self._ends.append("refused")
+        self._gain = _GAIN
         self._limit = max(self._limit - _LOSS, 1.0)
         # One refusal is the call's own; where most are refused the server means everybody.
         if wait is not None and 2 * self._ends.count("refused") > _REMEMBERED:
