@@ -89,8 +89,8 @@ class Pool:
         progress: told about downloads.
         spending: what calls to servers are counted in, and held to.
         most: models in memory at once; None takes as many as fit.
-        make: makes the engine of a model, in place of loading or reaching the model; one that counts what is asked of it
-            has a memory of its own.
+        make: makes the engine of a model, in place of loading or reaching the model; one that counts what is asked
+            of it has a memory of its own.
     """
 
     def __init__(
