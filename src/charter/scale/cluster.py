@@ -37,8 +37,8 @@ def cluster(settings: RaySettings) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"at {settings.address!r} (ray.address)" if settings.address else "on this machine"
         raise ClusterError(
-            f"no Ray cluster {where}: {_first_line(error)}. Start its head with 'ray start --head', the other nodes with "
-            "'ray start --address=HEAD:6379', all with one RAY_AUTH_TOKEN; or leave ray.address out to use this "
+            f"no Ray cluster {where}: {_first_line(error)}. Start its head with 'ray start --head', the other nodes "
+            "with 'ray start --address=HEAD:6379', all with one RAY_AUTH_TOKEN; or leave ray.address out to use this "
             "machine alone"
         ) from error
     try:

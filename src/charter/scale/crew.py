@@ -157,8 +157,8 @@ class Crew:
             self._ground.note(f"an actor was lost; what it had recorded is kept, and another is called for: {why}")
         if self._n_lost_in_a_row >= _LOST_PER_ACTOR * self.n_actors:
             raise ClusterError(
-                f"{self._n_lost_in_a_row} actors were lost one after another, and no row was done in between. The last: "
-                f"{why}. Mend the cause and run the same command again: what was recorded is kept"
+                f"{self._n_lost_in_a_row} actors were lost one after another, and no row was done in between. The "
+                f"last: {why}. Mend the cause and run the same command again: what was recorded is kept"
             )
         self._coming.append(self._hire(self._left_of(member)))
         for other in list(self.members):
@@ -221,12 +221,13 @@ class Crew:
         import ray
 
         settings = self._ground.settings
+        cpus, gpus = settings.cpus_per_actor, settings.gpus_per_actor
         has = " and ".join(f"{ray.cluster_resources().get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))
         why = f" The last that was lost: {self._why}." if self._why else ""
         return ClusterError(
             f"{n_wanted} Ray actors are needed, and after {settings.deadline_seconds:g} s (ray.deadline_seconds) "
-            f"{len(self.members)} are there. Each takes {settings.cpus_per_actor:g} CPUs and {settings.gpus_per_actor:g} "
-            f"GPUs, and the cluster has {has} in all.{why} Add nodes, ask for fewer or smaller actors (ray.n_actors, "
+            f"{len(self.members)} are there. Each takes {cpus:g} CPUs and {gpus:g} GPUs, and the cluster has {has} in "
+            f"all.{why} Add nodes, ask for fewer or smaller actors (ray.n_actors, "
             "ray.cpus_per_actor, ray.gpus_per_actor), or wait for longer; then run the same command again: what was "
             "recorded is kept"
         )

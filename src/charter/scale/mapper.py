@@ -142,9 +142,9 @@ class _Sending:
             finally:
                 self._freed.set()
         raise ClusterError(
-            f"{self._stage}: {_MOST_LOST} actors were lost while they did row {row.id}. The last: {last}. Where it takes "
-            "too much memory, give each actor more (ray.cpus_per_actor) or fewer rows at once (ray.rows_per_actor); "
-            "then run the same command again: what was recorded is kept"
+            f"{self._stage}: {_MOST_LOST} actors were lost while they did row {row.id}. The last: {last}. Where it "
+            "takes too much memory, give each actor more (ray.cpus_per_actor) or fewer rows at once "
+            "(ray.rows_per_actor); then run the same command again: what was recorded is kept"
         )
 
     def _begin(self) -> None:
@@ -157,7 +157,7 @@ class _Sending:
             self._has_begun = True
 
     async def _seat(self, row: Identified) -> Member:
-        """Wait for an actor with a place for the row: the one that has its prompt, unless another has far less to do."""
+        """Wait for an actor with a place for the row: the one that knows its prompt, if that is not too busy."""
         while True:
             self._crew.look()
             free = [one for one in self._crew.members if one.load < self._crew.rows_ahead]
