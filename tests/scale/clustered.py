@@ -73,7 +73,8 @@ async def strike_here(folder: Path, strike: str) -> None:
     if marker.exists():
         return
     n_logged = len((folder / "log").read_text("utf-8").split())
-    while len(texts := recorded(folder / "run")) < n_logged - 2 * N_CALLS:  # calls that rows beside it are in
+    # Less the calls that rows beside it are in.
+    while len(texts := recorded(folder / "run")) < n_logged - 2 * N_CALLS:  # noqa: ASYNC110 - no event tells of files
         await asyncio.sleep(0.05)
     (folder / "recorded").write_text("\n".join(sorted(texts)), "utf-8")
     if strike == "actor":

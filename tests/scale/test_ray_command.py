@@ -95,12 +95,18 @@ def test_a_real_model_answers_in_an_actor(tmp_path: Path, tiny_model: Path) -> N
     """Weights are loaded in the actor, whose answers make the traces, and whose tokens are counted."""
     recipe = RECIPE.replace("{name: small, engine: scripted}", f"{{name: {tiny_model}}}")
     (tmp_path / "small.yaml").write_text(recipe, "utf-8")
-    settings = ("revise.rounds=1", "revise.max_tokens=8", "revise.max_critique_tokens=8", "ray.n_actors=1")
+    settings = (
+        "revise.n_few_shots=0",
+        "revise.rounds=1",
+        "revise.max_tokens=8",
+        "revise.max_critique_tokens=8",
+        "ray.n_actors=1",
+    )
     done = charter(tmp_path, *settings, "--on", "ray", "--until", "revise")
     assert done.returncode == 0, done.stderr
     assert "loading" in done.stderr
     told = json.loads((tmp_path / "run/stages/revise.json").read_text("utf-8"))
-    assert (told["done"], told["usage"][str(tiny_model)]["n_calls"]) == (6, 18)
+    assert (told["n_done"], told["usage"][str(tiny_model)]["n_calls"]) == (6, 18)
 
 
 def test_a_divided_run_is_divided_in_one_way(tmp_path: Path) -> None:

@@ -93,6 +93,9 @@ class Worker:
     Args:
         orders: what it is told.
 
+    Attributes:
+        spending: what calls to servers came to, held to the worker's part of the budget.
+
     Raises:
         UserError: where a journal cannot be opened.
     """
@@ -105,7 +108,8 @@ class Worker:
             self._answers.add(self._opened.enter_context(RecordedAnswers(path)))
         self.adopt(orders.at_rest)
         memory = BorrowingMemory(self._journal, [self._answers])
-        self._pool = Pool({}, memory, spending=Spending(orders.prices, orders.budget))
+        self.spending = Spending(orders.prices, orders.budget)
+        self._pool = Pool({}, memory, spending=self.spending)
         self._places = asyncio.Semaphore(orders.n_rows)
         self._engines: dict[int, Counted] = {}
         self._work: _Work | None = None
