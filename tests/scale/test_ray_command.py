@@ -70,8 +70,9 @@ def test_a_run_by_actors_is_the_plain_run(tmp_path: Path) -> None:
     assert (again.returncode, "done before: prompts, revise" in again.stderr) == (0, True)
 
 
-def test_a_run_that_is_stopped_leaves_no_actor(tmp_path: Path) -> None:
-    """Ctrl-C, given to all processes as a terminal gives it, ends a run within ten seconds, and its actors with it."""
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_leaves_no_actor(tmp_path: Path, asked: signal.Signals) -> None:
+    """Ctrl-C, given to all processes as a terminal does, and SIGTERM end a run within ten seconds, and its actors."""
     small_recipe(tmp_path)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])}
     command = [sys.executable, "-c", HANGING, str(tmp_path)]
@@ -79,10 +80,10 @@ def test_a_run_that_is_stopped_leaves_no_actor(tmp_path: Path) -> None:
         command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as running:
         actor = int(wait_for(tmp_path / "pid"))
-        os.killpg(running.pid, signal.SIGINT)
+        (os.killpg if asked == signal.SIGINT else os.kill)(running.pid, asked)
         begun = time.monotonic()
         _, told = running.communicate(timeout=60)
-    assert running.returncode == 130, told
+    assert running.returncode == 128 + asked, told
     assert time.monotonic() - begun < 10.0
     with pytest.raises(ProcessLookupError):
         os.kill(actor, 0)
@@ -107,6 +108,24 @@ def test_a_real_model_answers_in_an_actor(tmp_path: Path, tiny_model: Path) -> N
     assert "loading" in done.stderr
     told = json.loads((tmp_path / "run/stages/revise.json").read_text("utf-8"))
     assert (told["n_done"], told["usage"][str(tiny_model)]["n_calls"]) == (6, 18)
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("127.0.0.1:1", "Connection refused"),
+        ("ray://127.0.0.1:10001", "an address is a host and a port"),
+        ("head", "an address is a host and a port"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_told(tmp_path: Path, address: str, why: str) -> None:
+    """An address at which nobody listens ends the run at once, with how a cluster is started."""
+    small_recipe(tmp_path)
+    refused = charter(tmp_path, "--on", "ray", f"ray.address={address}")
+    assert refused.returncode == 2
+    assert f"no Ray cluster at {address!r} (ray.address): " in refused.stderr
+    assert why in refused.stderr
+    assert "ray start --head" in refused.stderr
 
 
 def test_a_divided_run_is_divided_in_one_way(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from charter.engines.pool import ModelSpec
 from charter.engines.spending import Budget, Price
-from charter.errors import Busy, ClusterError, EngineError, ModelError
+from charter.errors import BudgetSpent, Busy, ClusterError, EngineError, ModelError
 from charter.rows import Filtered
 from charter.runs.workers import settle_worker, take_in_workers, worker_journal
 from charter.scale.stand_ins import EngineName, StandIn, pack
@@ -136,7 +136,7 @@ def test_a_worker_has_its_part_of_the_budget(tmp_path: Path) -> None:
     worker = Worker(Orders(told.journal, told.whole, (), (), 4, {"served": Price(1.0, 1.0)}, part))
     spending = worker.spending
     with (
-        pytest.raises(Exception, match=r"budget.tokens is 3 \(an actor's part of it, one of 2\)"),
+        pytest.raises(BudgetSpent, match=r"budget.tokens is 3 \(an actor's part of it, one of 2\)"),
         spending.hold("served", 3, 1),
     ):
         raise AssertionError("it was let through")

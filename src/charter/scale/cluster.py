@@ -7,12 +7,17 @@ import importlib.util
 import logging
 import math
 import os
+import signal
+import socket
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from charter.errors import ClusterError
 from charter.recipe.settings import RaySettings
 
 _OLDEST = (2, 60)
+_SECONDS_TO_ANSWER = 10.0
 _HERE = "127.0.0.1"  # a cluster of this machine alone is to be reached from nowhere else
 
 
@@ -33,7 +38,10 @@ def cluster(settings: RaySettings) -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what matters of it is raised
     options = {"address": settings.address} if settings.address else _alone(settings)
     try:
-        ray.init(**options, log_to_driver=False, configure_logging=False)
+        if settings.address:
+            _require_answer(settings.address)
+        with _own_signals():
+            ray.init(**options, log_to_driver=False, configure_logging=False)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"at {settings.address!r} (ray.address)" if settings.address else "on this machine"
         raise ClusterError(
@@ -61,6 +69,36 @@ def require_ray() -> None:
     if version < _OLDEST:
         oldest = ".".join(str(part) for part in _OLDEST)
         raise ClusterError(f"Ray is {ray.__version__}, and {oldest} or newer is needed: pip install 'charter[ray]'")
+
+
+def _require_answer(address: str) -> None:
+    """Require that somebody listens at an address, as ``ray.init`` would go on trying for minutes.
+
+    Raises:
+        OSError: where nobody does.
+        ValueError: where it is not written as one.
+    """
+    if address == "auto":
+        known = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray/ray_current_cluster"  # noqa: S108 - Ray's own place
+        address = os.environ.get("RAY_ADDRESS") or (known.read_text("utf-8").strip() if known.exists() else "")
+        if not address:
+            raise ValueError("none was started on this node, and RAY_ADDRESS is not set")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise ValueError("an address is a host and a port, such as 10.0.0.5:6379, or 'auto'")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_ANSWER).close()
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep this process's own handlers of Ctrl-C and SIGTERM, which Ray puts its own in place of."""
+    kept = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for one, handler in kept.items():
+                signal.signal(one, handler)
 
 
 def _alone(settings: RaySettings) -> dict[str, object]:
