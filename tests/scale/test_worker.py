@@ -133,7 +133,7 @@ def test_a_worker_has_its_part_of_the_budget(tmp_path: Path) -> None:
     """What a server's calls come to is held to the worker's part, before any is made."""
     told = orders(tmp_path)
     part = Budget(tokens=3, part=" (an actor's part of it, one of 2)")
-    worker = Worker(Orders(told.journal, told.whole, (), (), 4, {"served": Price(1.0, 1.0)}, part))
+    worker = Worker(Orders(told.journal, told.whole, (), (), 4, None, {"served": Price(1.0, 1.0)}, part))
     spending = worker.spending
     with (
         pytest.raises(BudgetSpent, match=r"budget.tokens is 3 \(an actor's part of it, one of 2\)"),

@@ -38,6 +38,7 @@ class Ground:
         stop: set when the run is to stop.
         note: told what the person should know.
         others: journals of other runs, in which answers are looked for.
+        n_models: models in an actor's memory at once, at most; None takes as many as fit.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Ground:
     stop: Event
     note: Callable[[str], None]
     others: tuple[Path, ...] = ()
+    n_models: int | None = None
 
 
 class Crew:
@@ -242,6 +244,7 @@ class Crew:
             others=tuple(path.resolve() for path in ground.others),
             at_rest=tuple(self._taken_in),
             n_rows=ground.settings.rows_per_actor,
+            n_models=ground.n_models,
             prices=ground.spending.prices,
             budget=budget,
         )

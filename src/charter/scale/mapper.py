@@ -42,7 +42,17 @@ def on_ray(
     before = run.pool, run.mapper
     with cluster(run.recipe.ray):
         others = tuple(folder / "journal.sqlite" for folder in answers_of)
-        crew = Crew(Ground(run.folder, run.journal, run.recipe.ray, run.spending, run.stop, note, others))
+        ground = Ground(
+            folder=run.folder,
+            journal=run.journal,
+            settings=run.recipe.ray,
+            spending=run.spending,
+            stop=run.stop,
+            note=note,
+            others=others,
+            n_models=run.recipe.memory.models_at_once,
+        )
+        crew = Crew(ground)
         numbers = itertools.count()
 
         def make(spec: ModelSpec, reply: Reply | None) -> StandIn:

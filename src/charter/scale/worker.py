@@ -37,6 +37,7 @@ class Orders:
         others: journals of other runs.
         at_rest: journals of this run's workers that nobody writes any more.
         n_rows: rows under way at once, at most.
+        n_models: models in memory at once, at most; None takes as many as fit.
         prices: of served models.
         budget: the worker's part of the run's.
     """
@@ -46,6 +47,7 @@ class Orders:
     others: tuple[Path, ...]
     at_rest: tuple[Path, ...]
     n_rows: int
+    n_models: int | None = None
     prices: Mapping[str, Price] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
 
@@ -109,7 +111,7 @@ class Worker:
         self.adopt(orders.at_rest)
         memory = BorrowingMemory(self._journal, [self._answers])
         self.spending = Spending(orders.prices, orders.budget)
-        self._pool = Pool({}, memory, spending=self.spending)
+        self._pool = Pool({}, memory, spending=self.spending, most=orders.n_models)
         self._places = asyncio.Semaphore(orders.n_rows)
         self._engines: dict[int, Counted] = {}
         self._work: _Work | None = None
