@@ -52,7 +52,9 @@ async def do_rows(worker: Worker, folder: Path) -> list[Answer | Refused]:
     assert isinstance(await worker.open(NAME), Opened)
     assert await worker.begin(1, "revise", packed()) is None
     found = [await worker.do(1, Asked(number, folder / "log")) for number in range(3)]
-    assert (await worker.close(7)).complete.n_calls + (await worker.close(7)).complete.n_calls == N_CALLS
+    assert (await worker.count(7)).complete.n_calls == N_CALLS
+    await worker.close(7)
+    assert (await worker.count(7)).complete.n_calls == 0
     await worker.end()
     return found
 
@@ -88,7 +90,7 @@ def test_a_worker_finds_what_a_lost_one_was_answered(tmp_path: Path) -> None:
         await worker.open(NAME)
         await worker.begin(1, "revise", packed())
         assert isinstance(await worker.do(1, Asked(0, tmp_path / "log")), Answer)
-        usage = (await worker.close(7)).complete
+        usage = (await worker.count(7)).complete
         assert (usage.n_calls, usage.n_hits) == (0, N_CALLS)
         await worker.end()
 
@@ -116,7 +118,8 @@ async def _asked_nothing(worker: Worker, folder: Path) -> None:
     await worker.open(NAME)
     await worker.begin(1, "revise", packed())
     await worker.do(1, Asked(0, folder / "log"))
-    assert (await worker.close(7)).complete.n_calls == 0
+    assert (await worker.count(7)).complete.n_hits == N_CALLS
+    assert (await worker.count(7)).complete.n_calls == 0
     await worker.end()
 
 

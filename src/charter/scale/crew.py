@@ -99,9 +99,10 @@ class Crew:
 
     def close_engine(self, name: EngineName) -> None:
         """Have every actor close an engine, and count what it took."""
-        for member, usage in ask_all(self.members, "close", name.number).items():
+        for member, usage in ask_all(self.members, "count", name.number).items():
             member.usage[name.number] = usage
         self.count_spending()
+        ask_all(self.members, "close", name.number)  # which may take a while, and is waited for no longer than that
 
     def usage_of(self, name: EngineName) -> Usage:
         """Say what all actors took of an engine, those that were lost included, as far as they had told."""

@@ -162,13 +162,16 @@ class Worker:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def close(self, number: int) -> Usage:
-        """Close an engine, and say what its requests came to."""
+    async def count(self, number: int) -> Usage:
+        """Say what an engine's requests came to; all that was recorded is durable then."""
+        self._journal.flush()
+        return self._engines[number].usage if number in self._engines else Usage()
+
+    async def close(self, number: int) -> None:
+        """Close an engine."""
         engine = self._engines.pop(number, None)
-        if engine is None:
-            return Usage()
-        self._pool.shut(engine)
-        return engine.usage
+        if engine is not None:
+            self._pool.shut(engine)
 
     async def end(self) -> None:
         """Close everything; what was recorded is in the journal then."""
