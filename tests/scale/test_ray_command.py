@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from charter.stages import STAGES
+from engines.fault_server import FaultServer
 from run_examples import RECIPE, journal_rows, small_recipe, small_run, summaries, table_bytes
 from scale.clustered import wait_for
 
@@ -89,6 +92,31 @@ def test_a_run_that_is_stopped_leaves_no_actor(tmp_path: Path, asked: signal.Sig
         os.kill(actor, 0)
     assert not (tmp_path / "run/workers").exists()
     assert len(journal_rows(tmp_path / "run")) == 3
+
+
+def test_a_budget_holds_over_all_actors(tmp_path: Path) -> None:
+    """Actors together spend no more than the run may; with more of it the run goes on, and comes to the plain one."""
+    n_most = 15_000
+    small_recipe(tmp_path)
+    small_recipe(tmp_path / "plain")
+    with FaultServer() as server:
+        judge = f"models.judge={{name: stub, engine: http, server: '{server.url}'}}"
+        stopped = charter(tmp_path, judge, f"budget.tokens={n_most}", "--on", "ray", "--until", "label")
+        assert stopped.returncode == 1, stopped.stderr
+        assert "(an actor's part of it, one of 2)" in stopped.stderr
+        n_asked = sum(json.loads(payload)["n_prompt_tokens"] for payload in choices(tmp_path / "run"))
+        assert n_asked <= n_most  # perhaps nothing: calls under way are held at their most, and given up
+        done = charter(tmp_path, judge, "budget.tokens=10000000", "--until", "label")
+        assert done.returncode == 0, done.stderr
+        assert charter(tmp_path / "plain", judge, "--until", "label").returncode == 0
+    assert table_bytes(tmp_path / "run") == table_bytes(tmp_path / "plain/run")
+
+
+def choices(run: Path) -> list[str]:
+    """Read the judge's answers that a run has recorded."""
+    with contextlib.closing(sqlite3.connect(run / "journal.sqlite")) as database:
+        query = "SELECT payload FROM completions WHERE payload LIKE '%logprobs%'"
+        return [payload for (payload,) in database.execute(query)]
 
 
 @pytest.mark.model
