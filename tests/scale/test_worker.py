@@ -13,7 +13,7 @@ from charter.engines.spending import Budget, Price
 from charter.errors import BudgetSpent, Busy, ClusterError, EngineError, ModelError
 from charter.rows import Filtered
 from charter.runs.workers import settle_worker, take_in_workers, worker_journal
-from charter.scale.stand_ins import EngineName, StandIn, pack
+from charter.scale.stand_ins import EngineName, StandIn, found_from_anywhere, pack
 from charter.scale.worker import Answer, Opened, Orders, Refused, Worker
 from charter.store import FORGOTTEN, Journal, Outcome
 from scale.clustered import N_CALLS, Asked, Said, ask, write_down
@@ -181,6 +181,17 @@ def test_what_cannot_be_sent_is_refused() -> None:
     values = (value for value in ())
     with pytest.raises(ClusterError, match="cannot be sent to actors"):
         pack(values)
+
+
+def test_folders_of_models_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An actor works in another folder: paths are sent whole, names of the hub and of scripts as they are."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base").mkdir()
+    (tmp_path / "smollm2-135m").mkdir()  # the embedded model's name comes first
+    own = ModelSpec("base", adapter=Path("run/models/sft"))
+    assert found_from_anywhere(own) == ModelSpec(str(tmp_path / "base"), adapter=tmp_path / "run/models/sft")
+    for spec in (ModelSpec("smollm2-135m"), ModelSpec("./small", engine="scripted")):
+        assert found_from_anywhere(spec) == spec
 
 
 def test_a_stand_in_refuses_to_answer() -> None:

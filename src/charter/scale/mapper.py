@@ -16,7 +16,7 @@ from charter.runs.folder import Run, role_specs
 from charter.scale.cluster import cluster
 from charter.scale.crew import Crew, Ground
 from charter.scale.member import Lost, Member, Work
-from charter.scale.stand_ins import EngineName, StandIn, pack
+from charter.scale.stand_ins import EngineName, StandIn, found_from_anywhere, pack
 from charter.seeds import digest_text
 from charter.store import Journal, Outcome
 
@@ -58,7 +58,7 @@ def on_ray(
         def make(spec: ModelSpec, reply: Reply | None) -> StandIn:
             if spec.has_weights and pool.on_load is not None:
                 pool.on_load(spec.label)
-            name = EngineName(next(numbers), spec, reply)
+            name = EngineName(next(numbers), found_from_anywhere(spec), reply)
             opened = crew.open_engine(name)
             return StandIn(name, opened.identity, opened.capabilities, crew)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from charter.engines.base import (
@@ -18,6 +19,7 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
+from charter.engines.embedded import EMBEDDED
 from charter.engines.pool import ModelSpec, Reply
 from charter.engines.usage import Usage
 from charter.errors import ClusterError, EngineError
@@ -30,6 +32,16 @@ class EngineName:
     number: int
     spec: ModelSpec
     reply: Reply | None = None
+
+
+def found_from_anywhere(spec: ModelSpec) -> ModelSpec:
+    """Name a model's folders by paths that hold whatever folder a process is in."""
+    if not spec.has_weights:
+        return spec
+    folder = Path(spec.name).expanduser()
+    is_folder = spec.name not in EMBEDDED and folder.exists()
+    name = str(folder.resolve()) if is_folder else spec.name
+    return replace(spec, name=name, adapter=None if spec.adapter is None else spec.adapter.resolve())
 
 
 class Counting(Protocol):
