@@ -44,7 +44,7 @@ from charter.feedback.questions import Question, letter_request, make_asking
 
 MACHINE = Machine(gemm=1e12, bandwidth=1e10)
 SIZE = ModelSize(n_params=10**9, weight_bytes=2 * 10**9, cache_bytes_per_token=10**4)
-NAMES = ("generation", "vllm_waves", "http_client", "labels", "scoring", "training", "overhead")
+NAMES = ("generation", "vllm_waves", "http_client", "labels", "scoring", "training", "overhead", "ray_workers")
 SMALL = ("--n", "2", "--revision-rounds", "1", "--few-shots", "0", "--max-tokens", "8", "--max-critique-tokens", "8")
 
 
@@ -472,3 +472,16 @@ def test_overhead_runs_small() -> None:
     aims = [1.0 / first, 1.0 / second]
     expected = {"ratio": sum(aims) / 2, "min": min(aims), "max": max(aims), "ms_per_row": (first + second) / 2}
     assert {name: figures[name] for name in expected} == {name: four_digits(one) for name, one in expected.items()}
+
+
+@pytest.mark.slow
+def test_ray_workers_runs_small() -> None:
+    """The smallest run ends with its result: all rows done on each side, none faster than the latency allows."""
+    command = [sys.executable, "-m", "benchmarks.ray_workers", "--rows", "64", "--rounds", "1", "--at-once", "4"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert (figures["benchmark"], figures["rows"], figures["actors"], figures["at_once"]) == ("ray_workers", 64, 2, 4)
+    assert 0.0 < figures["limit_share"] <= 1.0
+    assert set(figures["seconds"]) == {"actors", "one process", "one process, all at once"}
+    assert figures["seconds"]["one process"] >= 64 / 4 * 0.05

@@ -18,7 +18,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("planning.estimate",),
     ("planning.preflight", "planning.touched", "lookup"),
     ("planning", "status"),
-    ("sharding",),
+    ("sharding", "scale"),
     ("pipeline",),
     ("damage",),
     ("stages",),

@@ -9,6 +9,7 @@ CharterError                      anything of ours; the command prints its messa
 │   ├── ModelError                a model that does not exist, cannot be loaded or must not be
 │   ├── RunError                  a run folder: of another recipe, incomplete, unwritable
 │   │   └── Busy                  a run folder in which somebody else is at work
+│   ├── ClusterError              a Ray cluster: not there, without what is asked for, or its actors were lost
 │   └── JournalError              a run's records: damaged, or not to be read or written
 ├── EngineError                   a call to a model failed; retried or counted, never turned into a value
 │   └── CapabilityError           the engine cannot do what the stage asks of it
@@ -58,6 +59,10 @@ class RunError(UserError):
 
 class Busy(RunError):  # noqa: N818 - reads as what the folder is
     """Another process is at work in a run folder."""
+
+
+class ClusterError(UserError):
+    """A Ray cluster is not there, has not what is asked of it, or its actors were lost."""
 
 
 class JournalError(UserError):

@@ -54,17 +54,20 @@ class RecordedAnswers:
         path: the journal.
         is_left_alone: whether nobody writes it for as long as this is open. No file is made beside it then, so that
             many machines can read it at once.
+        is_held_still: whether its file stays as it is, whatever is written into its log meanwhile
+            (``Journal.hold_still``); the log is not read then.
 
     Raises:
         JournalError: where there is none, or it cannot be read.
     """
 
-    def __init__(self, path: Path, *, is_left_alone: bool = False) -> None:
+    def __init__(self, path: Path, *, is_left_alone: bool = False, is_held_still: bool = False) -> None:
         if not path.is_file():
             raise JournalError(f"{path}: no such journal; name the folder of a run, whose answers can be taken over")
         self.path = path
         self._lock = threading.Lock()
-        self._database = _connect(path, "immutable=1" if is_left_alone and _at_rest(path) else "mode=ro")
+        unchanging = is_held_still or (is_left_alone and _at_rest(path))
+        self._database = _connect(path, "immutable=1" if unchanging else "mode=ro")
         self.get("")  # so that a file that is none is told at once
 
     def __enter__(self) -> Self:

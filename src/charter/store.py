@@ -43,6 +43,8 @@ CREATE TABLE IF NOT EXISTS taken_tallies (
 _REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL})
 _MAX_PENDING = 2048
 _MAX_PENDING_SECONDS = 0.1
+_TRIES_TO_EMPTY = 3  # of 5 s each, SQLite's own patience
+_PAGES_IN_LOG = 1000  # SQLite's own
 _MAX_REMEMBERED = 1_000_000  # keys, at about 100 bytes each
 
 
@@ -125,6 +127,17 @@ class Journal:
             if self._whole(checksum, stage, row, status, payload)
         }
 
+    def outcome(self, stage: str, row: str) -> Outcome | None:
+        """Read the terminal record of one row; None where there is none (or a damaged one)."""
+        self.flush()
+        with self._lock:
+            query = "SELECT status, payload, checksum FROM rows WHERE stage = ? AND row = ?"
+            found = self._all(query, (stage, row))
+        for status, payload, checksum in found:
+            if self._whole(checksum, stage, row, status, payload):
+                return Outcome(status, payload)
+        return None
+
     def tally(self, stage: str) -> str | None:
         """Recall what a stage took so far, as it was last kept; None where there is nothing (or a damaged record)."""
         with self._lock:
@@ -162,6 +175,31 @@ class Journal:
         self.flush()
         with self._lock, self._transaction():
             yield self._db
+
+    def hold_still(self) -> None:
+        """Write all of it into the journal's file, which stays as it is until ``move_on``: what comes goes to its log.
+
+        So others can read what is in it now, from any machine (``RecordedAnswers``).
+
+        Raises:
+            JournalError: where somebody keeps reading the log, or the journal cannot be written.
+        """
+        self.flush()
+        with self._lock:
+            try:
+                for _ in range(_TRIES_TO_EMPTY):
+                    is_busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    if not is_busy:
+                        self._db.execute("PRAGMA wal_autocheckpoint=0")
+                        return
+            except sqlite3.Error as error:
+                raise _unwritable(self.path, error) from error
+        raise JournalError(f"{self.path}: another process keeps reading it; end that, and run the same command again")
+
+    def move_on(self) -> None:
+        """Let the file change again."""
+        with self._lock:
+            self._db.execute(f"PRAGMA wal_autocheckpoint={_PAGES_IN_LOG}")
 
     def stages(self) -> tuple[str, ...]:
         """Name the stages that have records, sorted."""

@@ -124,7 +124,7 @@ def test_a_pool_that_makes_engines_by_itself_loads_none() -> None:
 
     made: list[ModelSpec] = []
 
-    def make(spec: ModelSpec) -> ScriptedEngine:
+    def make(spec: ModelSpec, _reply: object) -> ScriptedEngine:
         made.append(spec)
         return ScriptedEngine()
 

@@ -12,6 +12,7 @@ from charter.cli import console, results
 from charter.cli.options import AsJson, Out, Overrides, Recipe, examples
 from charter.cli.running import do_stages
 from charter.cli.sharded import run_shard
+from charter.errors import UserError
 
 
 class StageName(StrEnum):
@@ -27,6 +28,12 @@ class StageName(StrEnum):
     report = "report"
 
 
+class Where(StrEnum):
+    """Where rows are done, if not in this process."""
+
+    ray = "ray"
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
     app.command(
@@ -36,6 +43,7 @@ def add_to(app: typer.Typer) -> None:
             "charter run recipes/smoke.yaml revise.rounds=4 seed=1 --out runs/four-rounds",
             "charter run recipes/smoke.yaml --until label",
             "charter run recipes/smoke.yaml --shard 3/16",
+            "charter run recipes/smoke.yaml --on ray ray.address=auto ray.n_actors=8",
             "charter run recipes/smoke.yaml constitution=mine.yaml --out runs/mine --from runs/smoke",
             'RUN="$(charter run recipes/smoke.yaml | tail -n 1)"',
         ),
@@ -68,6 +76,15 @@ def run(  # noqa: PLR0917 - the command line names them
             show_default=False,
         ),
     ] = None,
+    on: Annotated[
+        Where | None,
+        typer.Option(
+            "--on",
+            metavar="WHERE",
+            help="Where rows are done: 'ray' has actors of a Ray cluster do them, as the recipe's section 'ray' says.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Do what a recipe says, from prompts to report.
@@ -80,15 +97,17 @@ def run(  # noqa: PLR0917 - the command line names them
     With --json one object is printed instead: run, stages, measurements.
 
     With --shard only that part of the rows is done, of the stages that can be done row by row from what the run has; it
-    says last what comes next.
+    says last what comes next. With --on ray every stage's rows are done by actors, and training by this process.
     """
     if shard is not None:
+        if on is not None:
+            raise UserError("--shard and --on are two ways to divide a run; give one of them")
         answers = answers_of or ()
         run_shard(recipe, overrides or (), out, shard, until=until.value, answers_of=answers, as_json=as_json)
         return
     names = [name.value for name in StageName]
     chosen = names[: names.index(until.value) + 1]
-    folder = do_stages(recipe, overrides or (), out, chosen, answers_of=answers_of or (), quiet=as_json)
+    folder = do_stages(recipe, overrides or (), out, chosen, answers_of=answers_of or (), quiet=as_json, on=on)
     if as_json:
         console.write_json(results.run_json(folder))
     else:

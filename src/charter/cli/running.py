@@ -36,6 +36,7 @@ def do_stages(
     retry: bool = True,
     answers_of: Sequence[Path] = (),
     quiet: bool = False,
+    on: str | None = None,
 ) -> Path:
     """Check the inputs, open the run, which fetches its models, and do stages in it.
 
@@ -48,6 +49,7 @@ def do_stages(
         retry: see ``pipeline.run_stages``.
         answers_of: other runs, from which answers are taken over.
         quiet: whether to leave unsaid which model is loaded.
+        on: ``ray`` where actors of a Ray cluster do the rows; None where this process does.
 
     Returns:
         The run's folder.
@@ -55,6 +57,10 @@ def do_stages(
     from charter.planning.preflight import check_inputs, check_served
     from charter.recipe import find_recipe, load_recipe
 
+    if on is not None:
+        from charter.scale.cluster import require_ray
+
+        require_ray()
     recipe_file = find_recipe(recipe_file)
     recipe = load_recipe(recipe_file, overrides)
     folder = run_folder(recipe.name, out)
@@ -62,7 +68,7 @@ def do_stages(
     check_served(recipe, _left(folder, names, again))
     with stoppable() as (stop, progress):
         say_loading = saying_loading(quiet=quiet)
-        if _loads_first(recipe, folder, names, again):
+        if on is None and _loads_first(recipe, folder, names, again):
             say_loading(recipe.models.policy.name)  # libraries, seconds of them, come before the model does
         from charter.runs.folder import open_run
 
@@ -74,10 +80,23 @@ def do_stages(
         }
         with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
             run.pool.on_load = say_loading
-            _do_noting(run, names, again=again, retry=retry)
-            if answers_of:
+            with _rows_done(run, on, answers_of):
+                _do_noting(run, names, again=again, retry=retry)
+            if answers_of and on is None:
                 console.note(f"answers taken over from other runs: {run.memory.n_borrowed}")
     return folder
+
+
+@contextlib.contextmanager
+def _rows_done(run: Run, on: str | None, answers_of: Sequence[Path]) -> Iterator[None]:
+    """Have rows done where they are to be done, for as long as the context lasts."""
+    if on is None:
+        yield
+        return
+    from charter.scale.mapper import on_ray
+
+    with on_ray(run, note=console.note, answers_of=answers_of):
+        yield
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from charter.engines.base import Capability, CompletionRequest, Engine
 from charter.engines.cache import CachedEngine, CompletionMemory
@@ -66,6 +66,20 @@ class ModelSpec:
         return self.max_rows or (256 if self.is_vllm else 64)
 
 
+#: Writes the texts of a scripted engine.
+Reply = Callable[[CompletionRequest], str]
+
+
+@runtime_checkable
+class Counted(Engine, Protocol):
+    """An engine that remembers its answers and counts what was asked of it."""
+
+    @property
+    def usage(self) -> Usage:
+        """What the requests so far came to."""
+        ...
+
+
 class Pool:
     """Engines by role, each behind the run's memory of completions.
 
@@ -75,7 +89,8 @@ class Pool:
         progress: told about downloads.
         spending: what calls to servers are counted in, and held to.
         most: models in memory at once; None takes as many as fit.
-        make: makes the engine of a model, in place of loading or reaching the model.
+        make: makes the engine of a model, in place of loading or reaching the model; one that counts what is asked
+            of it has a memory of its own.
     """
 
     def __init__(
@@ -86,7 +101,7 @@ class Pool:
         spending: Spending | None = None,
         *,
         most: int | None = None,
-        make: Callable[[ModelSpec], Engine] | None = None,
+        make: Callable[[ModelSpec, Reply | None], Engine] | None = None,
     ) -> None:
         self._roles = dict(roles)
         self._residents = Residents(most)
@@ -99,20 +114,17 @@ class Pool:
         self.on_open: Callable[[ModelSpec, frozenset[Capability]], None] | None = None
         #: Told the name of a model that was found and is loaded now.
         self.on_load: Callable[[str], None] | None = None
-        self._open: dict[ModelSpec, CachedEngine] = {}
+        #: Called once the pool has closed every engine.
+        self.on_rest: Callable[[], None] | None = None
+        self._open: dict[ModelSpec, Counted] = {}
         self._used: dict[str, Usage] = {}
 
-    def engine(self, role: str, reply: Callable[[CompletionRequest], str] | None = None) -> Engine:
+    def engine(self, role: str, reply: Reply | None = None) -> Engine:
         """Give a role its engine, loading it where it is not there yet; a scripted one writes by ``reply`` if given."""
         spec = self._roles[role]
         if reply is None or spec.engine != "scripted":
             return self.open(spec)
-        spec = replace(spec, name=f"{spec.name}+{reply.__name__}")
-        if spec not in self._open:
-            from charter.engines.scripted import ScriptedEngine
-
-            self._open[spec] = CachedEngine(ScriptedEngine(reply, script=spec.name), self._memory)
-        return self._open[spec]
+        return self.open(replace(spec, name=f"{spec.name}+{reply.__name__}"), reply)
 
     def trained(self, role: str, adapter: Path) -> Engine:
         """Give a role's model with a trained adapter on it; a scripted model stands for itself, under a new name."""
@@ -140,10 +152,11 @@ class Pool:
             return replace(spec, name=f"{spec.name}+{adapter.name}")
         return replace(spec, adapter=adapter)
 
-    def open(self, spec: ModelSpec) -> Engine:
-        """Give the engine of a model."""
+    def open(self, spec: ModelSpec, reply: Reply | None = None) -> Counted:
+        """Give the engine of a model; a scripted one writes by ``reply``, which its name says."""
         if spec not in self._open:
-            engine = CachedEngine(self._load(spec), self._memory)
+            made = self._load(spec) if reply is None else self._script(spec, reply)
+            engine = made if isinstance(made, Counted) else CachedEngine(made, self._memory)
             if self.on_open is not None:
                 self.on_open(spec, engine.capabilities)
             self._open[spec] = engine
@@ -151,7 +164,7 @@ class Pool:
 
     def _load(self, spec: ModelSpec) -> Engine:
         if self._make is not None:
-            return self._make(spec)
+            return self._make(spec, None)
         if spec.engine == "http":
             return _connect(spec, self._spending)
         if spec.engine == "scripted":
@@ -159,6 +172,13 @@ class Pool:
 
             return ScriptedEngine(script=spec.name)
         return self._residents.engine(self._resident(spec))
+
+    def _script(self, spec: ModelSpec, reply: Reply) -> Engine:
+        if self._make is not None:
+            return self._make(spec, reply)
+        from charter.engines.scripted import ScriptedEngine
+
+        return ScriptedEngine(reply, script=spec.name)
 
     def _resident(self, spec: ModelSpec) -> Resident:
         """Say how a model comes into memory; its files are found, and fetched, at once."""
@@ -204,12 +224,20 @@ class Pool:
 
     def rest(self) -> None:
         """Close every engine; what others can be put on again soon, as a base in vLLM, stays in memory."""
-        self._close(list(self._open))
+        try:
+            self._close(list(self._open))
+        finally:
+            if self.on_rest is not None:
+                self.on_rest()
 
     def close(self) -> None:
         """Close every engine, giving back all memory; a later call loads anew."""
         self.rest()
         self._residents.close()
+
+    def shut(self, engine: Engine) -> None:
+        """Close one engine of the pool."""
+        self._close([spec for spec, one in self._open.items() if one is engine])
 
     def _close(self, specs: Sequence[ModelSpec]) -> None:
         closing = [spec for spec in specs if spec in self._open]

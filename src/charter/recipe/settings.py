@@ -380,6 +380,27 @@ class MemorySettings(Settings):
     )
 
 
+class RaySettings(Settings):
+    """Where and how ``charter run --on ray`` does rows; it changes nothing of what is made."""
+
+    address: str | None = Field(
+        default=None,
+        description="of the cluster: its head's host and port, or 'auto' on one of its nodes; None starts a cluster of "
+        "this machine alone, for as long as the run lasts",
+    )
+    n_actors: int = Field(
+        default=2, ge=1, description="actors that do rows, each with engines and a journal of its own"
+    )
+    cpus_per_actor: float = Field(default=1.0, gt=0.0, description="CPUs that the cluster keeps for each actor")
+    gpus_per_actor: float = Field(
+        default=0.0, ge=0.0, description="GPUs that the cluster keeps for each actor, which sees no other"
+    )
+    rows_per_actor: int = Field(default=256, ge=1, description="rows under way at once in each actor, at most")
+    deadline_seconds: float = Field(
+        default=300.0, gt=0.0, description="how long actors are waited for, at the beginning and where none is left"
+    )
+
+
 class ReportSettings(Settings):
     """The report."""
 
@@ -408,3 +429,4 @@ class Recipe(Settings):
     training: LaunchSettings = LaunchSettings()
     budget: BudgetSettings = BudgetSettings()
     memory: MemorySettings = MemorySettings()
+    ray: RaySettings = RaySettings()

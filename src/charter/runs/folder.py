@@ -43,10 +43,11 @@ from charter.runs.environment import describe_environment
 from charter.runs.inputs import check_unchanged, copy_constitutions, fingerprint_files, fingerprint_models
 from charter.runs.place import RESOLVED, Place, check_contents, held, require_no_shards
 from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
+from charter.runs.workers import take_in_workers
 from charter.store import Journal
 
 _INPUTS = "inputs.json"
-_WITHOUT_EFFECT = ("budget.", "memory.", "training.")  # sections that change nothing of what a run makes
+_WITHOUT_EFFECT = ("budget.", "memory.", "ray.", "training.")  # sections that change nothing of what a run makes
 # Rows at once: enough for any batch. Where models take turns in memory, each turn serves as many rows as are under way.
 _ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096
 
@@ -214,6 +215,7 @@ def opened_again(
 ) -> Iterator[Run]:
     """Open a run in a folder that is held and belongs to the recipe: its models are not looked for."""
     with Journal(folder / "journal.sqlite") as journal:
+        take_in_workers(journal, folder)
         run = Run(folder, recipe, journal, progress or NoProgress(), stop or threading.Event(), others=others)
         try:
             yield run

@@ -20,6 +20,9 @@ RESOLVED = "recipe.resolved.yaml"
 #: Where the shards of a run have their folders.
 SHARDS = "shards"
 
+#: Where those who do rows elsewhere keep their journals, until these are taken into the run's.
+WORKERS = "workers"
+
 _LOCK, _HOLDER = ".lock", ".holder"
 _MIN_FREE_BYTES = 1_000_000_000  # adapters, checkpoints and journal of a small run, with room to spare
 

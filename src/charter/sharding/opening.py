@@ -24,6 +24,7 @@ from charter.rows import NoProgress, Progress
 from charter.runs.folder import Run, begun, check_files, check_place, model_specs, open_run
 from charter.runs.place import Place, held
 from charter.runs.spent import spending_so_far
+from charter.runs.workers import take_in_workers
 from charter.sharding.bringing import bring_in, stages_for_shards
 from charter.sharding.papers import Papers, has_papers, model_key, read_papers, write_papers
 from charter.sharding.recall import MissingRows, RecallMapper, from_records
@@ -147,7 +148,8 @@ def _hold(folder: Path, place: Path, opened: contextlib.ExitStack) -> Place:
     with held(folder):
         at = opened.enter_context(held(place))
         # What a killed process left in the journal's log goes to its place, where every shard can read it.
-        Journal(folder / "journal.sqlite").close()
+        with Journal(folder / "journal.sqlite") as journal:
+            take_in_workers(journal, folder)
     return at
 
 

@@ -114,7 +114,7 @@ def from_records(run: Run, mapper: RowMapper, capabilities: Mapping[str, Sequenc
     """
     before = run.pool, run.mapper
 
-    def make(spec: ModelSpec) -> Unasked:
+    def make(spec: ModelSpec, _reply: object) -> Unasked:
         return Unasked(spec.label, frozenset(capabilities.get(model_key(spec), _ALL)))
 
     run.pool, run.mapper = Pool(role_specs(run.recipe), run.memory, make=make), mapper

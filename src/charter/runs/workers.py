@@ -1,0 +1,67 @@
+"""The journals of those who do a run's rows elsewhere: one file each, held while it is written, taken in afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from charter.absorption import absorb
+from charter.errors import Busy
+from charter.runs.place import WORKERS
+from charter.store import Journal
+
+_SECONDS_TO_END = 30.0  # a worker whose run was killed is told by Ray, and ends
+
+
+@contextlib.contextmanager
+def worker_journal(path: Path) -> Iterator[Journal]:
+    """Open the journal of a worker and hold it: nobody takes it in before this context ends, or its process does."""
+    with filelock.FileLock(_lock_of(path), timeout=0), Journal(path) as journal:
+        yield journal
+
+
+def settle_worker(path: Path, *, seconds: float = _SECONDS_TO_END) -> None:
+    """Wait until nobody writes a worker's journal, and make it whole: what a killed process left in its log is in it.
+
+    Raises:
+        Busy: where somebody still holds it after so many seconds.
+    """
+    try:
+        with filelock.FileLock(_lock_of(path), timeout=seconds):
+            Journal(path).close()
+    except filelock.Timeout as error:
+        raise Busy(
+            f"{path}: a worker of this run still writes it after {seconds:.0f} s, though its run has ended. End that "
+            "process, or wait for it, and run the same command again"
+        ) from error
+
+
+def take_in_workers(journal: Journal, folder: Path) -> int:
+    """Take what workers of a run left behind into its journal, and say of how many; their files are removed then.
+
+    Raises:
+        Busy: where one is still at work.
+        JournalError: where a journal cannot be read or written.
+    """
+    left = sorted((folder / WORKERS).glob("*.sqlite"))
+    for path in left:
+        settle_worker(path)
+        absorb(journal, path)
+        remove_worker(path)
+    return len(left)
+
+
+def remove_worker(path: Path) -> None:
+    """Remove a worker's journal, which has been taken in, with what lies beside it."""
+    for beside in ("", "-wal", "-shm"):
+        path.with_name(f"{path.name}{beside}").unlink(missing_ok=True)
+    _lock_of(path).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # others are still in it
+        path.parent.rmdir()
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")

@@ -1,0 +1,115 @@
+"""The Ray cluster of a run: found by its address, or started on this machine for as long as the run lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from charter.errors import ClusterError
+from charter.recipe.settings import RaySettings
+
+_OLDEST = (2, 60)
+_SECONDS_TO_ANSWER = 10.0
+_HERE = "127.0.0.1"  # a cluster of this machine alone is to be reached from nowhere else
+
+
+@contextlib.contextmanager
+def cluster(settings: RaySettings) -> Iterator[None]:
+    """Be part of a cluster for as long as the context lasts; one that this process is part of already stays as it is.
+
+    Raises:
+        ClusterError: where there is none at the address, or Ray is not installed.
+    """
+    require_ray()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what matters of it is raised
+    options = {"address": settings.address} if settings.address else _alone(settings)
+    try:
+        if settings.address:
+            _require_answer(settings.address)
+        with _own_signals():
+            ray.init(**options, log_to_driver=False, configure_logging=False)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        where = f"at {settings.address!r} (ray.address)" if settings.address else "on this machine"
+        raise ClusterError(
+            f"no Ray cluster {where}: {_first_line(error)}. Start its head with 'ray start --head', the other nodes "
+            "with 'ray start --address=HEAD:6379', all with one RAY_AUTH_TOKEN; or leave ray.address out to use this "
+            "machine alone"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def require_ray() -> None:
+    """Check that Ray is installed.
+
+    Raises:
+        ClusterError: where it is not, or is too old.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise ClusterError("--on ray needs Ray, which is not installed: pip install 'charter[ray]', on every node")
+    import ray
+
+    version = tuple(int(part) for part in ray.__version__.split(".")[:2])
+    if version < _OLDEST:
+        oldest = ".".join(str(part) for part in _OLDEST)
+        raise ClusterError(f"Ray is {ray.__version__}, and {oldest} or newer is needed: pip install 'charter[ray]'")
+
+
+def _require_answer(address: str) -> None:
+    """Require that somebody listens at an address, as ``ray.init`` would go on trying for minutes.
+
+    Raises:
+        OSError: where nobody does.
+        ValueError: where it is not written as one.
+    """
+    if address == "auto":
+        known = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray/ray_current_cluster"  # noqa: S108 - Ray's own place
+        address = os.environ.get("RAY_ADDRESS") or (known.read_text("utf-8").strip() if known.exists() else "")
+        if not address:
+            raise ValueError("none was started on this node, and RAY_ADDRESS is not set")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise ValueError("an address is a host and a port, such as 10.0.0.5:6379, or 'auto'")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_ANSWER).close()
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep this process's own handlers of Ctrl-C and SIGTERM, which Ray puts its own in place of."""
+    kept = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for one, handler in kept.items():
+                signal.signal(one, handler)
+
+
+def _alone(settings: RaySettings) -> dict[str, object]:
+    n_cpus = math.ceil(settings.n_actors * settings.cpus_per_actor)
+    return {
+        "address": "local",
+        "num_cpus": max(n_cpus, os.cpu_count() or 1),
+        "include_dashboard": False,
+        "_node_ip_address": _HERE,
+    }
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,163 @@
+"""One actor, seen from the driver: how it is started, asked and ended, and what it took."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from charter.engines.usage import Usage
+from charter.errors import ClusterError
+from charter.recipe.settings import RaySettings
+from charter.rows import Identified
+from charter.scale.worker import Answer, Orders, Refused, Worker
+from charter.store import Outcome
+
+_SECONDS_TO_ANSWER = 3.0  # all actors together: a run that is stopped ends within ten
+_SPARE_CALLS = 16  # beside rows: opening, counting, closing
+_TOLD = 300
+
+
+@dataclass(frozen=True)
+class Work:
+    """A mapping's work as actors are given it: its number, the stage's name, and the row function, pickled."""
+
+    number: int
+    stage: str
+    packed: Any
+
+
+class Lost(Exception):  # noqa: N818 - reads as what happened
+    """An actor that answers no more, and why."""
+
+
+class Member:
+    """An actor of a crew.
+
+    Attributes:
+        journal: the file of its journal.
+        budget: its part of the run's.
+        load: rows that it was given and has not answered.
+        is_ready: whether it has said that it is there.
+        knows: the number of the work that it was given last.
+        usage: what its engines' requests came to, by the engines' numbers, as far as it has told.
+    """
+
+    def __init__(self, orders: Orders, settings: RaySettings, *, ahead: int, work: Work | None) -> None:
+        import ray
+
+        self.journal = orders.journal
+        self.budget = orders.budget
+        self.load = 0
+        self.is_ready = False
+        self.knows = work.number if work is not None else None
+        self.usage: dict[int, Usage] = {}
+        options: dict[str, Any] = {
+            "num_cpus": settings.cpus_per_actor,
+            "num_gpus": settings.gpus_per_actor,
+            "max_concurrency": ahead + _SPARE_CALLS,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+        }
+        self._actor: Any = ray.remote(Worker).options(**options).remote(orders)
+        # What takes long, such as a model that has to be loaded, is under way before anybody waits for it.
+        self._there = self.call("adopt", ()) if work is None else self._begin(work)
+
+    def call(self, method: str, *arguments: object) -> Any:
+        """Call a method of the worker; ``fetch`` gives what comes of it."""
+        return getattr(self._actor, method).remote(*arguments)
+
+    def fetch(self, answer: Any, seconds: float | None = None) -> Any:
+        """Wait for what comes of a call.
+
+        Raises:
+            Lost: where the actor was lost, or takes longer.
+            ClusterError: where the worker has a fault.
+            CharterError: the worker's own.
+        """
+        import ray
+
+        try:
+            found = ray.get(answer, timeout=seconds)
+        except ray.exceptions.RayTaskError as error:
+            raise ClusterError(f"an actor failed: {error}") from error
+        except ray.exceptions.RayError as error:
+            raise Lost(_told(error)) from error
+        if isinstance(found, Refused):
+            raise found.error
+        return found
+
+    def look(self) -> bool:
+        """Look whether it is there by now; raises as ``fetch`` does."""
+        import ray
+
+        if not self.is_ready and ray.wait([self._there], timeout=0)[0]:
+            self.fetch(self._there)
+            self.is_ready = True
+        return self.is_ready
+
+    def begin(self, work: Work) -> None:
+        """Give it the work of a mapping, where it does not have it yet; raises as ``fetch`` does."""
+        if self.knows != work.number:
+            self.knows = work.number
+            self.fetch(self._begin(work))
+
+    async def do(self, row: Identified) -> Outcome:
+        """Have a row of its work done.
+
+        Raises:
+            Lost: where the actor was lost.
+            CharterError: the row's own.
+        """
+        import ray
+
+        self.load += 1
+        try:
+            answer: Answer | Refused = await self.call("do", self.knows, row)
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError as error:
+            raise Lost(_told(error)) from error
+        finally:
+            self.load -= 1
+        if isinstance(answer, Refused):
+            raise answer.error
+        for number, used in (answer.usage or {}).items():
+            if _n_asked(used) >= _n_asked(self.usage.get(number, Usage())):  # answers may come in any order
+                self.usage[number] = used
+        return answer.end
+
+    def kill(self) -> None:
+        """End it at once."""
+        import ray
+
+        with contextlib.suppress(ray.exceptions.RayError, ValueError):
+            ray.kill(self._actor)
+
+    def _begin(self, work: Work) -> Any:
+        return self.call("begin", work.number, work.stage, work.packed)
+
+
+def ask_all(members: Sequence[Member], method: str, *arguments: object) -> dict[Member, Any]:
+    """Call a method of all workers at once; one that is lost, or does not answer soon, is left out."""
+    answers = [(member, member.call(method, *arguments)) for member in members]
+    end = time.monotonic() + _SECONDS_TO_ANSWER
+    found = {}
+    for member, answer in answers:
+        with contextlib.suppress(Lost, ClusterError):
+            found[member] = member.fetch(answer, seconds=max(end - time.monotonic(), 0.0))
+    return found
+
+
+def _n_asked(usage: Usage) -> int:
+    return usage.total.n_calls + usage.total.n_hits
+
+
+def _told(error: BaseException) -> str:
+    """Say in one line what Ray tells in many."""
+    text = " ".join(str(error).split())
+    if len(text) > 2 * _TOLD:
+        text = f"{text[:_TOLD]} ... {text[-_TOLD:]}"
+    return text or type(error).__name__

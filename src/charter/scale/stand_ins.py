@@ -1,0 +1,127 @@
+"""Engines that stand for models which others open, and work that names them when it is sent there."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from charter.engines.base import (
+    Capability,
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Engine,
+    Score,
+    ScoreRequest,
+)
+from charter.engines.embedded import EMBEDDED
+from charter.engines.pool import ModelSpec, Reply
+from charter.engines.usage import Usage
+from charter.errors import ClusterError, EngineError
+
+
+@dataclass(frozen=True)
+class EngineName:
+    """How driver and actors speak of an engine: its number, what is loaded, and what a scripted one writes by."""
+
+    number: int
+    spec: ModelSpec
+    reply: Reply | None = None
+
+
+def found_from_anywhere(spec: ModelSpec) -> ModelSpec:
+    """Name a model's folders by paths that hold whatever folder a process is in."""
+    if not spec.has_weights:
+        return spec
+    folder = Path(spec.name).expanduser()
+    is_folder = spec.name not in EMBEDDED and folder.exists()
+    name = str(folder.resolve()) if is_folder else spec.name
+    return replace(spec, name=name, adapter=None if spec.adapter is None else spec.adapter.resolve())
+
+
+class Counting(Protocol):
+    """Who knows what actors took, and closes what they opened."""
+
+    def usage_of(self, engine: EngineName) -> Usage:
+        """Say what all actors took of an engine."""
+        ...
+
+    def close_engine(self, engine: EngineName) -> None:
+        """Close it everywhere."""
+        ...
+
+
+class StandIn:
+    """An engine that actors have, seen from the driver: it can be named, counted and closed, and not be asked.
+
+    Args:
+        name: how it is spoken of.
+        identity: the engine's own.
+        capabilities: the engine's own.
+        crew: who knows what was taken of it.
+    """
+
+    def __init__(self, name: EngineName, identity: str, capabilities: frozenset[Capability], crew: Counting) -> None:
+        self.name = name
+        self.identity = identity
+        self.capabilities = capabilities
+        self._crew = crew
+
+    @property
+    def usage(self) -> Usage:
+        """What all actors took of it."""
+        return self._crew.usage_of(self.name)
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Refuse."""
+        self._refuse(request)
+
+    async def choose(self, request: ChoiceRequest) -> Choice:
+        """Refuse."""
+        self._refuse(request)
+
+    async def score(self, request: ScoreRequest) -> Score:
+        """Refuse."""
+        self._refuse(request)
+
+    def close(self) -> None:
+        """Close it in every actor."""
+        self._crew.close_engine(self.name)
+
+    def _refuse(self, request: object) -> NoReturn:
+        raise EngineError(f"{self.identity} was asked ({type(request).__name__}) where only actors ask it")
+
+
+def pack(work: object) -> bytes:
+    """Pickle work to be sent to actors; of each engine in it only the name goes.
+
+    Raises:
+        ClusterError: where something in it cannot be sent.
+    """
+    from ray import cloudpickle
+
+    class Packer(cloudpickle.Pickler):  # type: ignore[misc] # pickle asks for a method
+        def persistent_id(self, value: object) -> EngineName | None:
+            return value.name if isinstance(value, StandIn) else None
+
+    buffer = io.BytesIO()
+    try:
+        Packer(buffer).dump(work)
+    except (pickle.PicklingError, TypeError) as error:
+        raise ClusterError(f"{work!r} cannot be sent to actors ({error}); do this run without --on ray") from error
+    return buffer.getvalue()
+
+
+def unpack(packed: bytes, find: Callable[[EngineName], Engine]) -> Any:
+    """Unpickle work that the driver of this run sent, with the engines that have the names in it."""
+
+    class Unpacker(pickle.Unpickler):
+        def persistent_load(self, name: EngineName) -> Engine:
+            return find(name)
+
+    return Unpacker(io.BytesIO(packed)).load()

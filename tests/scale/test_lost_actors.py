@@ -1,0 +1,139 @@
+"""Actors, nodes and the driver are killed on a real cluster of three nodes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charter.errors import ClusterError
+from scale.clustered import assert_nothing_lost, map_there, node_of, opened, wait_for
+
+pytestmark = pytest.mark.slow
+TESTS = Path(__file__).parents[1]
+DRIVER = """
+import sys
+from pathlib import Path
+from scale.clustered import assert_nothing_lost, map_there, opened
+folder = Path(sys.argv[1])
+with opened(folder, f"ray.address={sys.argv[2]}") as run:
+    mapped = map_there(run, strike="driver")
+assert_nothing_lost(folder, mapped)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Give a cluster of three nodes on this machine: the driver's, which has no place for an actor, and two others."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    with contextlib.ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        # Nodes are started with this process's environment; their actors are to find these tests.
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(TESTS.parent / "src")]))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        head = {"num_cpus": 0, "include_dashboard": False}
+        started = Cluster(initialize_head=True, head_node_args=head)
+        stack.callback(started.shutdown)
+        for _ in range(2):
+            started.add_node(num_cpus=1)
+        ray.init(address=started.address, log_to_driver=False)
+        stack.callback(ray.shutdown)
+        yield started
+
+
+@pytest.fixture
+def nodes(cluster: Any) -> Any:
+    """Give the cluster with two nodes for actors, whatever a test before has done to it."""
+    while len(cluster.worker_nodes) < 2:
+        cluster.add_node(num_cpus=1)
+    return cluster
+
+
+@contextlib.contextmanager
+def removing(cluster: Any, folder: Path) -> Iterator[None]:
+    """Remove the node of the actor in which something strikes, once it does."""
+
+    def remove() -> None:
+        _, node_id = wait_for(folder / "struck").split()
+        cluster.remove_node(node_of(cluster, node_id), allow_graceful=False)
+
+    thread = threading.Thread(target=remove)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def test_a_killed_actor_loses_nothing(nodes: Any, tmp_path: Path) -> None:
+    """An actor that is killed is replaced; what it had recorded is kept, and not asked again."""
+    del nodes
+    notes: list[str] = []
+    with opened(tmp_path) as run:
+        mapped = map_there(run, strike="actor", notes=notes)
+    assert_nothing_lost(tmp_path, mapped)
+    assert len(notes) == 1
+    assert "an actor was lost" in notes[0]
+
+
+def test_a_killed_node_loses_nothing(nodes: Any, tmp_path: Path) -> None:
+    """The only actor's node is killed: another actor goes on, on the other node, from what is recorded."""
+    with opened(tmp_path, "ray.n_actors=1") as run, removing(nodes, tmp_path):
+        mapped = map_there(run, strike="node")
+    assert_nothing_lost(tmp_path, mapped)
+    assert len(nodes.worker_nodes) == 1
+
+
+def test_a_killed_driver_loses_nothing(nodes: Any, tmp_path: Path) -> None:
+    """The driver is killed: its actors end, and the same command goes on from what they had recorded."""
+    command = [sys.executable, "-c", DRIVER, str(tmp_path), nodes.address]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as first:
+        actor = int(wait_for(tmp_path / "struck").split()[0])
+        first.send_signal(signal.SIGKILL)
+    assert first.returncode == -signal.SIGKILL
+    assert list((tmp_path / "run/workers").glob("*.sqlite"))
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(actor, 0)
+
+
+def test_a_missing_spare_node_is_told(nodes: Any, tmp_path: Path) -> None:
+    """The last node that has room for an actor is killed: the run ends at the deadline, and says what to do."""
+    while len(nodes.worker_nodes) > 1:
+        nodes.remove_node(next(iter(nodes.worker_nodes)))
+    with (
+        opened(tmp_path, "ray.n_actors=1", "ray.deadline_seconds=2") as run,
+        removing(nodes, tmp_path),
+        pytest.raises(ClusterError) as caught,
+    ):
+        map_there(run, strike="node")
+    told = str(caught.value)
+    assert "1 Ray actors are needed, and after 2 s (ray.deadline_seconds) 0 are there" in told
+    assert "Add nodes" in told
+    nodes.add_node(num_cpus=1)
+    with opened(tmp_path, "ray.n_actors=1") as run:
+        mapped = map_there(run, strike="node")
+    assert_nothing_lost(tmp_path, mapped)
+
+
+def test_too_large_a_crew_is_told(nodes: Any, tmp_path: Path) -> None:
+    """More actors than the cluster has room for end the run at the deadline, before any row."""
+    del nodes
+    with opened(tmp_path, "ray.n_actors=3", "ray.deadline_seconds=4") as run, pytest.raises(ClusterError) as caught:
+        map_there(run)
+    assert re.search(
+        r"^3 Ray actors are needed, and after 4 s \(ray.deadline_seconds\) [012] are there", str(caught.value)
+    )
+    assert not (tmp_path / "log").exists()
