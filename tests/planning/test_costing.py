@@ -17,6 +17,7 @@ from charter.planning.plan import Plan
 from charter.planning.preflight import Planner
 from charter.planning.shapes import named_shape
 from charter.recipe import Recipe, built_in_recipes, load_recipe
+from charter.recipe.settings import LaunchSettings
 from run_examples import small_recipe
 
 DEVICES = read_devices()
@@ -179,11 +180,21 @@ def test_what_a_machine_leaves_unused_is_said(recipe: Recipe, planner: Planner) 
     stages = {stage.stage: stage for stage in cost(recipe, planner.plan(10_000)).stages}
     said = "is 4, and each device needs a row of every step: 4 of 8 train"
     assert Remark("sft.batch_size", said) in stages["sft"].remarks
-    (more,) = stages["pairs"].remarks
+    more, shared = sorted(stages["pairs"].remarks, key=lambda one: one.key != "models.policy.max_rows")
     assert more.key == "models.policy.max_rows"
+    assert shared == Remark("answers", "are planned as shared by 8: with --shard 1/8 and so on, or --on ray")
     assert more.most
     assert more.most > 64
     assert not any(stage.remarks for stage in cost(recipe, planner.plan(140), "cpu-2", "135m").stages)
+
+
+def test_a_launch_that_the_recipe_does_not_ask_for_is_said(recipe: Recipe, planner: Planner) -> None:
+    """Several devices train only as they are launched: a plan that takes them so names the key."""
+    launched = recipe.model_copy(update={"training": LaunchSettings(launch="several-gpus")})
+    said = Remark("training.launch", "is null, by which one device trains; planned as if it were several-gpus")
+    for asked, is_said in ((recipe, True), (launched, False)):
+        stages = {stage.stage: stage for stage in cost(asked, planner.plan(10_000)).stages}
+        assert (said in stages["sft"].remarks) is is_said
 
 
 def test_servers_cost_what_their_prices_say(recipe: Recipe, planner: Planner) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from functools import reduce
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from charter.planning.memory import Memory, Sequence, Setup, generating, rows_th
 from charter.planning.remedies import for_generating, for_training
 from charter.planning.shapes import Shape, named_shape, named_shapes
 from charter.planning.sizing import Work
+from charter.recipe import Recipe
 from charter.recipe.settings import LoraSettings
 
 DEVICES = read_devices()
@@ -178,8 +181,12 @@ def test_the_least_remedy_is_named(machine: str, size: str, setup: Setup, remedy
 
 @given(shape=shapes, setup=setups, sequence=sequences, name=st.sampled_from(list(DEVICES)))
 def test_there_is_always_something_to_do(shape: Shape, setup: Setup, sequence: Sequence, name: str) -> None:
-    """Whatever does not fit, one sentence says what to change."""
-    assert for_training(Machine(DEVICES[name], setup.n_devices), shape, setup, sequence, "dpo")
+    """Whatever does not fit, one sentence says what to change, by keys that a recipe has."""
+    said = for_training(Machine(DEVICES[name], setup.n_devices), shape, setup, sequence, "dpo")
+    assert said
+    for key in re.findall(r"\b(?:sft|dpo|training)\.[a-z_.]*[a-z]", said):
+        found = reduce(lambda model, name: model.model_fields[name].annotation, key.split(".")[:-1], Recipe)
+        assert key.split(".")[-1] in found.model_fields, key
 
 
 def test_a_policy_needs_a_device_and_others_may_be_served() -> None:

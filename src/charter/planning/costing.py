@@ -24,6 +24,7 @@ from charter.planning.timing import Drawing, loading_seconds, training_seconds, 
 from charter.planning.volume import driver_seconds
 from charter.recipe import Recipe
 
+_LAUNCHES = {"none": "several-gpus", "fsdp2": "fsdp2", "zero3": "zero3"}  # by how weights are spread
 _GIB = 2**30
 _WORTHWHILE = 1.5  # times as many rows at once: worth a remark
 _SERVERS_DIFFER = 3.0  # times: what is known of a server's speed before it is asked
@@ -133,12 +134,17 @@ class _Stage:
         return found
 
     def _remarks(self) -> Iterator[Remark]:
-        """Say what of the machine is left unused, and by which key."""
-        setup, machine = self._setup(), self.conditions.machine
+        """Say what of the machine is left unused, and by which key, or planned as the recipe does not say it."""
+        setup, machine, local = self._setup(), self.conditions.machine, self._local()
         if setup is not None and setup.n_used < machine.n:
             said = f"is {setup.batch}, and each device needs a row of every step: {setup.n_used} of {machine.n} train"
             yield Remark(f"{self.plan.stage}.batch_size", said)
-        for one in self._local():
+        if setup is not None and setup.n_used > 1 and self.recipe.training.launch is None:
+            said = f"is null, by which one device trains; planned as if it were {_LAUNCHES[setup.sharding]}"
+            yield Remark("training.launch", said)
+        if (most := max((one.machine.n for one in local), default=1)) > 1:
+            yield Remark("answers", f"are planned as shared by {most}: with --shard 1/{most} and so on, or --on ray")
+        for one in local:
             yield from one.remarks()
 
     def _loading(self, local: list[_Local]) -> Range:
