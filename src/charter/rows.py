@@ -104,8 +104,9 @@ class RowMapper(Protocol):
         stage: str,
         *,
         result: type[ResultT],
+        n_whole: int | None = None,
     ) -> Mapped[ResultT]:
-        """Map the rows."""
+        """Map the rows, which may be a part of ``n_whole``."""
         ...
 
 

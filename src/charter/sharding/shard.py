@@ -6,7 +6,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from charter.errors import UserError
 from charter.rows import Filtered, Identified, Mapped, ResultT, RowMapper, RowT
@@ -71,8 +70,7 @@ class ShardMapper:
 
     def __init__(self, shard: Shard, mapper: RowMapper) -> None:
         self._shard = shard
-        # ``map_rows`` is told how many rows there are in all; for another mapper these are all.
-        self._map = cast("Callable[..., Mapped[Any]]", mapper)
+        self._map = mapper
 
     def __call__(
         self,
@@ -81,7 +79,8 @@ class ShardMapper:
         stage: str,
         *,
         result: type[ResultT],
+        n_whole: int | None = None,
     ) -> Mapped[ResultT]:
         """Map the rows of the shard."""
         own = [row for row in rows if self._shard.holds(row)]
-        return self._map(fn, own, stage, result=result, n_whole=len(rows))
+        return self._map(fn, own, stage, result=result, n_whole=len(rows) if n_whole is None else n_whole)
