@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import threading
 import time
 from pathlib import Path
@@ -13,7 +15,9 @@ from charter.engines.pool import ModelSpec, Pool
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import KindUsage, Usage
 from charter.errors import BudgetSpent, Busy, Interrupted, RunError
+from charter.runs.place import held
 from charter.runs.tally import Tally
+from charter.sharding import opening
 from charter.sharding.merging import merge_shards
 from charter.sharding.opening import begin_run, do_shard, open_shard
 from charter.sharding.papers import model_key, read_papers
@@ -37,6 +41,34 @@ def test_a_shard_waits_for_who_begins_the_run(tmp_path: Path) -> None:
     assert time.monotonic() - began > 0.9
     assert len(told) == 1
     assert "process 7 is running on this folder" in told[0]
+
+
+def _wait_for(run: Path, said: Path) -> int:
+    """Wait in a process of its own until the run's folder is free, and note how that went; gives the process."""
+    child = os.fork()
+    if child == 0:
+        opening._POLL_SECONDS = 0.005  # the more often they look, the more they would meet
+        try:
+            with contextlib.ExitStack() as opened:
+                opening._in_turn(lambda: opened.enter_context(held(run)), OUTSIDE)
+            said.write_text("held", "utf-8")
+        except BaseException as error:  # noqa: BLE001 - the other process must hear of it
+            said.write_text(repr(error), "utf-8")
+        os._exit(0)
+    return child
+
+
+def test_many_that_wait_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Sixteen processes that wait for one folder all get it, one after another, and leave nothing in it."""
+    run = tmp_path / "run"
+    with held(run) as place:
+        place.is_taken = True
+        waiting = [_wait_for(run, tmp_path / f"{number}") for number in range(16)]
+        time.sleep(2.0)
+    for child in waiting:
+        os.waitpid(child, 0)
+    assert {(tmp_path / f"{number}").read_text("utf-8") for number in range(16)} == {"held"}
+    assert [one.name for one in run.iterdir()] == [".lock"]
 
 
 def test_a_shard_waits_no_longer_than_it_is_patient(tmp_path: Path) -> None:
