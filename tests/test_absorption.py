@@ -61,6 +61,16 @@ def test_all_of_another_journal_is_taken_in_once(own: Path, other: Path) -> None
     assert [one.name for one in other.parent.iterdir()] == [other.name]
 
 
+def test_rows_of_other_stages_are_left_where_they_are(own: Path, other: Path) -> None:
+    """Where stages are named, rows of others do not come, but answers and what was taken do; parts are of a stage."""
+    with Journal(other) as journal:
+        journal.record("label/part", "row-1", DONE)
+    with Journal(own) as journal:
+        assert absorb(journal, other, source="one", stages=["label"]) == Absorbed(n_completions=3, n_rows=2)
+        assert journal.stages() == ("label", "label/part")
+        assert journal.taken_tallies("revise") == {"one": "took"}
+
+
 def test_more_records_than_go_at_once(own: Path, other: Path) -> None:
     """Thousands of records come over whole."""
     with Journal(other) as journal:

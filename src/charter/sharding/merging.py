@@ -198,7 +198,7 @@ def _finish(run: Run, parts: Sequence[_Part], todo: Sequence[str]) -> Merged:
     def take_in() -> None:
         for part in parts:
             run.check_stop()
-            taken.append(absorb(run.journal, part.folder / "journal.sqlite", source=part.papers.source))
+            taken.append(absorb(run.journal, part.folder / "journal.sqlite", source=part.papers.source, stages=todo))
 
     mapper = RecallMapper(run.journal, run.folder, parts[0].papers.of if parts else 1)
     with from_records(run, mapper, _capabilities(parts)):

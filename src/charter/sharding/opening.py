@@ -74,13 +74,20 @@ def do_shard(recipe: Recipe, folder: Path, shard: Shard, outside: Outside, *, un
         Interrupted: where it was stopped; the same call continues it.
     """
     begin_run(recipe, folder, outside)
-    names = tuple(STAGES)
-    todo = [name for name in stages_for_shards(folder) if names.index(name) <= names.index(until)]
-    if todo:
-        with open_shard(recipe, folder, shard, outside) as run:
-            _hold_to_records(run, folder, shard, todo)
-            run_stages(run, todo)
+    if not _stages_until(folder, until):
+        return []
+    with open_shard(recipe, folder, shard, outside) as run:
+        # Only now: what was left may have been merged, or undone, while the shard waited for the run.
+        todo = _stages_until(folder, until)
+        _hold_to_records(run, folder, shard, todo)
+        run_stages(run, todo)
     return todo
+
+
+def _stages_until(folder: Path, until: str) -> list[str]:
+    """Name the stages that shards can do from what a run has done, up to the last that is wanted."""
+    names = tuple(STAGES)
+    return [name for name in stages_for_shards(folder) if names.index(name) <= names.index(until)]
 
 
 def begin_run(recipe: Recipe, folder: Path, outside: Outside) -> None:
