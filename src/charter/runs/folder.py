@@ -43,6 +43,7 @@ from charter.runs.environment import describe_environment
 from charter.runs.inputs import check_unchanged, copy_constitutions, fingerprint_files, fingerprint_models
 from charter.runs.place import RESOLVED, Place, check_contents, held, require_no_shards
 from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
+from charter.runs.unmerged import read_shard_tallies
 from charter.runs.workers import take_in_workers
 from charter.store import Journal
 
@@ -87,7 +88,8 @@ class Run:
         self.progress = progress
         self.stop = stop
         self.memory = BorrowingMemory(journal, others)
-        self.spending = spending_so_far(recipe, model_specs(recipe).values(), tallies_of(journal))
+        shards = read_shard_tallies(folder) if recipe.budget.is_set else []
+        self.spending = spending_so_far(recipe, model_specs(recipe).values(), tallies_of(journal, shards))
         self.pool = Pool(role_specs(recipe), self.memory, spending=self.spending, most=recipe.memory.models_at_once)
         shown = SpendingProgress(progress, self.spending)
         mapper = partial(map_rows, journal=journal, progress=shown, stop=stop, n_in_flight=self._rows_at_once)
