@@ -11,7 +11,7 @@ import pytest
 from charter import absorption
 from charter.absorption import Absorbed, absorb
 from charter.errors import JournalError
-from charter.store import FORGOTTEN, Journal, Outcome
+from charter.store import FORGOTTEN, Journal, Outcome, checksum_of
 
 DONE = Outcome("done", '{"text":"é {x} %s"}')
 FILTERED = Outcome("filtered", "too long")
@@ -135,6 +135,18 @@ def test_damaged_records_are_left_out_and_replaced(own: Path, other: Path) -> No
         assert journal.get("key 1") == "payload 1"
         assert journal.outcomes("revise")["row-1"] == DONE
         assert journal.outcomes("label") == {"row-1": FAILED}
+
+
+def test_an_end_that_nobody_knows_is_not_taken_and_gives_way(own: Path, other: Path) -> None:
+    """A row that ended in another way than rows end is damaged, there as here."""
+    with Journal(own) as journal:
+        absorb(journal, other)
+    unknown = "UPDATE rows SET status = 'skipped', checksum = x'{}' WHERE stage = '{}' AND row = 'row-1'"
+    for path, stage, payload in ((own, "revise", DONE.payload), (other, "label", FAILED.payload)):
+        _damage(path, unknown.format(checksum_of(stage, "row-1", "skipped", payload).hex(), stage))
+    with Journal(own) as journal:
+        assert absorb(journal, other) == Absorbed(n_rows=1, n_damaged=1)
+        assert (journal.outcomes("revise")["row-1"], journal.outcomes("label")) == (DONE, {"row-1": FAILED})
 
 
 def test_what_a_killed_process_left_in_its_log_is_taken_in(own: Path, other: Path) -> None:

@@ -24,6 +24,7 @@ WHERE NOT is_whole(
         rows.checksum, CAST(rows.stage AS BLOB), CAST(rows.row AS BLOB), CAST(rows.status AS BLOB),
         CAST(rows.payload AS BLOB)
     )
+    OR rows.status NOT IN ('done', 'filtered', 'failed')
     OR rows.status = 'failed' AND (excluded.status != 'failed' OR excluded.payload != rows.payload)
 """
 _TAKE_TALLY = "INSERT OR REPLACE INTO taken_tallies (source, stage, payload, checksum) VALUES (?, ?, ?, ?)"

@@ -84,6 +84,19 @@ def test_rows_that_no_shard_has_are_named_with_their_shard(divided: tuple[Recipe
     assert merge_shards(run).stages == ("revise",)
 
 
+def test_a_row_with_an_end_that_nobody_knows_is_missing(divided: tuple[Recipe, Path]) -> None:
+    """A row that ended in another way than rows end is named, and not passed over uncounted."""
+    recipe, run = divided
+    journal = run / "shards/2-of-3/journal.sqlite"
+    with Journal(journal) as opened:
+        row, end = min(opened.outcomes("revise").items())
+        opened.record("revise", row, dataclasses.replace(end, status="skipped"))  # type: ignore[arg-type]
+    assert f"of 6 rows of 'revise' 1 are recorded nowhere:\n  shard 2/3: {row}\n" in refusal(run)
+    do_shard(recipe, run, Shard(3, 2), OUTSIDE)
+    merge_shards(run)
+    assert json.loads((run / "stages/revise.json").read_text("utf-8"))["n_in"] == 6
+
+
 def test_shards_of_another_recipe_or_other_inputs_are_refused(divided: tuple[Recipe, Path], tmp_path: Path) -> None:
     """A shard that was done by other settings, or with another model, is none of this run's."""
     _, run = divided
