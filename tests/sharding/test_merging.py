@@ -21,6 +21,7 @@ from charter.records import Prompt, Trace
 from charter.runs.folder import open_run
 from charter.sharding.merging import merge_shards
 from charter.sharding.opening import do_shard
+from charter.sharding.overview import read_shards
 from charter.sharding.papers import read_papers, write_papers
 from charter.sharding.shard import Shard, shard_of
 from charter.store import Journal, Outcome
@@ -161,6 +162,29 @@ def test_what_is_no_shard_is_named(divided: tuple[Recipe, Path], tmp_path: Path)
         merge_shards(tmp_path / "nowhere")
     (run / "shards/1-of-3/shard.json").write_text("{}", "utf-8")
     assert "shard.json: is damaged" in refusal(run)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"of": 3_000_000}, {"of": 0}, {"number": 0}, {"number": -1}, {"number": 4}, {"brought": {"nothing": {}}}, []],
+)
+def test_papers_of_no_possible_shard_are_damaged(divided: tuple[Recipe, Path], said: object) -> None:
+    """A shard's folder may come from elsewhere: what it says of itself is looked at before it is believed."""
+    _, run = divided
+    path = run / "shards/1-of-3/shard.json"
+    papers = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(papers | said if isinstance(said, dict) else said), "utf-8")
+    assert "shard.json: is damaged; remove" in refusal(run)
+    with pytest.raises(RunError, match=r"shard\.json: is damaged"):
+        read_shards(run)
+
+
+def test_inputs_that_are_none_are_damaged(divided: tuple[Recipe, Path]) -> None:
+    """Fingerprints that are no mapping are told, of a shard and of the run."""
+    _, run = divided
+    for folder in (run / "shards/1-of-3", run):
+        (folder / "inputs.json").write_text("[1]", "utf-8")
+        assert refusal(run).startswith(f"{folder}/inputs.json: is damaged: it holds no fingerprints")
 
 
 def test_a_model_that_was_trained_anew_makes_shards_stale(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.pool import ModelSpec, Pool
 from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import Interrupted, RunError
-from charter.files.tables import read_json, write_json, write_text
+from charter.files.tables import write_json, write_text
 from charter.files.yaml_reading import read_yaml
 from charter.journal_reading import RecordedAnswers
 from charter.recipe import Recipe, dump_recipe
@@ -40,14 +40,20 @@ from charter.recipe.settings import ModelSettings
 from charter.recipe.writing import recipe_values
 from charter.rows import NoProgress, Progress, RowMapper, map_rows
 from charter.runs.environment import describe_environment
-from charter.runs.inputs import check_unchanged, copy_constitutions, fingerprint_files, fingerprint_models
+from charter.runs.inputs import (
+    INPUTS,
+    check_unchanged,
+    copy_constitutions,
+    fingerprint_files,
+    fingerprint_models,
+    read_inputs,
+)
 from charter.runs.place import RESOLVED, Place, check_contents, held, require_no_shards
 from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
 from charter.runs.unmerged import read_shard_tallies
 from charter.runs.workers import take_in_workers
 from charter.store import Journal
 
-_INPUTS = "inputs.json"
 _WITHOUT_EFFECT = ("budget.", "memory.", "ray.", "training.")  # sections that change nothing of what a run makes
 # Rows at once: enough for any batch. Where models take turns in memory, each turn serves as many rows as are under way.
 _ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096
@@ -246,8 +252,8 @@ def check_files(recipe: Recipe, folder: Path) -> None:
     Raises:
         UserError: where a file changed, is missing or is malformed.
     """
-    if (folder / _INPUTS).exists():
-        check_unchanged(read_json(folder / _INPUTS), fingerprint_files(recipe), folder, recipe, {})
+    if (folder / INPUTS).exists():
+        check_unchanged(read_inputs(folder), fingerprint_files(recipe), folder, recipe, {})
 
 
 def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: DownloadProgress | None) -> None:
@@ -256,15 +262,15 @@ def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: Download
     folders = _model_folders(recipe, on_download)
     names = {role: spec.name for role, spec in model_specs(recipe).items()}
     inputs = fingerprint_files(recipe) | fingerprint_models(folders, names)
-    if (folder / _INPUTS).exists():
-        check_unchanged(read_json(folder / _INPUTS), inputs, folder, recipe, names)
+    if (folder / INPUTS).exists():
+        check_unchanged(read_inputs(folder), inputs, folder, recipe, names)
         return
     # The resolved recipe marks the folder as a run's: first, so that a run killed in between can be continued.
     write_text(folder / RESOLVED, dump_recipe(recipe, folder))
     write_text(folder / "recipe.yaml", recipe_text)
     write_json(folder / "environment.json", describe_environment(folders, inputs))
     copy_constitutions(recipe, folder)
-    write_json(folder / _INPUTS, inputs)
+    write_json(folder / INPUTS, inputs)
 
 
 def _check_recipe(recipe: Recipe, folder: Path, recorded: dict[str, Any]) -> None:

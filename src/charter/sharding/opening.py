@@ -16,12 +16,12 @@ from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.pool import ModelSpec
 from charter.engines.spending import Budget, Spending
 from charter.errors import Busy, Interrupted, RunError
-from charter.files.tables import read_json
 from charter.journal_reading import RecordedAnswers, reading_at_once
 from charter.pipeline import run_stages
 from charter.recipe import Recipe
 from charter.rows import NoProgress, Progress
 from charter.runs.folder import Run, begun, check_files, check_place, model_specs, open_run
+from charter.runs.inputs import read_inputs
 from charter.runs.place import Place, held
 from charter.runs.spent import spending_so_far
 from charter.runs.unmerged import BySource, ShardTallies, read_shard_tallies, together
@@ -194,7 +194,7 @@ def _in_turn(do: Callable[[], DoneT], outside: Outside) -> DoneT:
 
 def _require_same_inputs(folder: Path, place: Path) -> None:
     """Require that a shard finds the models that its run began with; its files were looked at."""
-    whole, own = (read_json(one / "inputs.json") for one in (folder, place))
+    whole, own = (read_inputs(one) for one in (folder, place))
     differing = sorted(name for name in {**whole, **own} if whole.get(name) != own.get(name))
     if differing:
         raise RunError(

@@ -12,7 +12,8 @@ from charter.rows import Filtered, Identified, Mapped, ResultT, RowMapper, RowT
 from charter.runs.place import SHARDS
 from charter.seeds import digest_text
 
-_MOST = 10_000
+#: More parts than this a run is not divided into.
+MOST_SHARDS = 10_000
 _WRITTEN = re.compile(r"(\d+)/(\d+)")
 
 
@@ -34,7 +35,7 @@ class Shard:
         if written is None:
             raise UserError(f"--shard is {text!r}; expected the shard's number and how many there are, such as 3/16")
         shard = cls(of=int(written[2]), number=int(written[1]))
-        if not 1 <= shard.number <= shard.of <= _MOST:
+        if not 1 <= shard.number <= shard.of <= MOST_SHARDS:
             raise UserError(f"--shard is {text!r}; shards are numbered from 1/{shard.of} to {shard.of}/{shard.of}")
         return shard
 
