@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 
 from charter.errors import EngineError, Interrupted, JournalError, TooManyFailures
 from charter.event_loop import run_to_end
+from charter.progress import NoProgress, Progress
 from charter.records import Record
 from charter.store import Journal, Outcome
 
@@ -66,32 +67,6 @@ class Mapped(Generic[ResultT]):
             "filtered": dict(sorted(Counter(self.filtered.values()).items())),
             "failed": dict(sorted(Counter(self.failed.values()).items())),
         }
-
-
-class Progress(Protocol):
-    """Where progress is shown."""
-
-    def begin(self, stage: str, total: int, done: int) -> None:
-        """Open a bar; ``done`` rows were recorded before."""
-
-    def advance(self, stage: str, note: str = "") -> None:
-        """Count one row (or step) more."""
-
-    def end(self, stage: str) -> None:
-        """Close the bar."""
-
-
-class NoProgress:
-    """Shows nothing."""
-
-    def begin(self, stage: str, total: int, done: int) -> None:
-        """Ignore."""
-
-    def advance(self, stage: str, note: str = "") -> None:
-        """Ignore."""
-
-    def end(self, stage: str) -> None:
-        """Ignore."""
 
 
 class RowMapper(Protocol):

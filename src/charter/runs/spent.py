@@ -8,9 +8,9 @@ from typing import get_args
 from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
 from charter.engines.spending import Budget, Spending
+from charter.progress import Progress
 from charter.recipe import Recipe
 from charter.recipe.settings import Stage
-from charter.rows import Progress
 from charter.runs.tally import Tally
 from charter.runs.unmerged import BySource, ShardTallies, together
 from charter.store import Journal

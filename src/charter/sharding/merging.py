@@ -14,8 +14,8 @@ from charter.engines.base import Capability
 from charter.errors import RunError
 from charter.journal_reading import reading_at_once
 from charter.pipeline import finish_stages
+from charter.progress import Progress
 from charter.recipe import Recipe, load_recipe
-from charter.rows import Progress
 from charter.runs.folder import Run, check_files, check_place, opened_again
 from charter.runs.inputs import INPUTS, read_inputs
 from charter.runs.place import RESOLVED, held, holder_of, require_no_shards

@@ -18,8 +18,8 @@ from charter.engines.spending import Budget, Spending
 from charter.errors import Busy, Interrupted, RunError
 from charter.journal_reading import RecordedAnswers, reading_at_once
 from charter.pipeline import run_stages
+from charter.progress import NoProgress, Progress
 from charter.recipe import Recipe
-from charter.rows import NoProgress, Progress
 from charter.runs.folder import Run, begun, check_files, check_place, model_specs, open_run
 from charter.runs.inputs import read_inputs
 from charter.runs.place import Place, held
