@@ -11,7 +11,7 @@ import pytest
 from charter import absorption
 from charter.absorption import Absorbed, absorb
 from charter.errors import JournalError
-from charter.store import FORGOTTEN, Journal, Outcome
+from charter.store import FORGOTTEN, Journal, Outcome, checksum_of
 
 DONE = Outcome("done", '{"text":"é {x} %s"}')
 FILTERED = Outcome("filtered", "too long")
@@ -59,6 +59,16 @@ def test_all_of_another_journal_is_taken_in_once(own: Path, other: Path) -> None
         assert journal.n_damaged == 0
     assert other.read_bytes() == before
     assert [one.name for one in other.parent.iterdir()] == [other.name]
+
+
+def test_rows_of_other_stages_are_left_where_they_are(own: Path, other: Path) -> None:
+    """Where stages are named, rows of others do not come, but answers and what was taken do; parts are of a stage."""
+    with Journal(other) as journal:
+        journal.record("label/part", "row-1", DONE)
+    with Journal(own) as journal:
+        assert absorb(journal, other, source="one", stages=["label"]) == Absorbed(n_completions=3, n_rows=2)
+        assert journal.stages() == ("label", "label/part")
+        assert journal.taken_tallies("revise") == {"one": "took"}
 
 
 def test_more_records_than_go_at_once(own: Path, other: Path) -> None:
@@ -125,6 +135,18 @@ def test_damaged_records_are_left_out_and_replaced(own: Path, other: Path) -> No
         assert journal.get("key 1") == "payload 1"
         assert journal.outcomes("revise")["row-1"] == DONE
         assert journal.outcomes("label") == {"row-1": FAILED}
+
+
+def test_an_end_that_nobody_knows_is_not_taken_and_gives_way(own: Path, other: Path) -> None:
+    """A row that ended in another way than rows end is damaged, there as here."""
+    with Journal(own) as journal:
+        absorb(journal, other)
+    unknown = "UPDATE rows SET status = 'skipped', checksum = x'{}' WHERE stage = '{}' AND row = 'row-1'"
+    for path, stage, payload in ((own, "revise", DONE.payload), (other, "label", FAILED.payload)):
+        _damage(path, unknown.format(checksum_of(stage, "row-1", "skipped", payload).hex(), stage))
+    with Journal(own) as journal:
+        assert absorb(journal, other) == Absorbed(n_rows=1, n_damaged=1)
+        assert (journal.outcomes("revise")["row-1"], journal.outcomes("label")) == (DONE, {"row-1": FAILED})
 
 
 def test_what_a_killed_process_left_in_its_log_is_taken_in(own: Path, other: Path) -> None:

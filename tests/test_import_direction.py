@@ -24,14 +24,14 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("stages",),
     ("runs",),
     ("revision", "training", "evaluation", "reporting", "authoring", "publishing"),
-    ("feedback", "given"),
-    ("absorption",),
+    ("feedback", "given", "sharding.papers"),
+    ("absorption", "sharding.shard"),
     ("text_quality", "statistics", "rows", "engines", "journal_reading"),
     ("store", "recipe", "prompts"),
     ("constitution", "engines.embedded"),
-    ("files", "engines.downloads"),
+    ("files", "engines.downloads", "runs.place"),
     ("records",),
-    ("seeds", "errors", "event_loop", "spelling"),
+    ("seeds", "errors", "event_loop", "spelling", "progress"),
 )
 LEVEL = {room: len(LINES) - line for line, rooms in enumerate(LINES) for room in rooms}
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +14,8 @@ import pytest
 
 from charter import journal_reading
 from charter.errors import JournalError
-from charter.journal_reading import Recorded, read_journal
-from charter.store import Journal, Outcome
+from charter.journal_reading import Recorded, RecordedAnswers, read_journal, reading_at_once
+from charter.store import Journal, Outcome, checksum_of
 
 DONE = Outcome("done", '{"text":"é {x} %s"}')
 NOBODY = 65534
@@ -91,6 +94,86 @@ def test_damaged_records_are_left_out_and_counted(path: Path) -> None:
     database.close()
     found = read_journal(path)
     assert (set(found.outcomes), found.tallies, found.n_damaged) == ({"revise"}, {}, 1)
+
+
+def test_an_end_that_nobody_knows_is_damage(path: Path) -> None:
+    """A row that ended in another way than rows end counts as missing, whole as its record may be."""
+    with sqlite3.connect(path) as database:
+        kept = checksum_of("label", "row-1", "skipped", "")
+        database.execute("UPDATE rows SET status = 'skipped', payload = '', checksum = ? WHERE stage = 'label'", [kept])
+    database.close()
+    found = read_journal(path)
+    assert (set(found.outcomes), found.n_damaged) == ({"revise"}, 1)
+    with reading_at_once(path) as reader:
+        batches = list(reader.batches("rows", ("stage", "row", "status", "payload")))
+        assert batches == [[("revise", "row-1", "done", DONE.payload)]]
+        assert reader.n_damaged == 1
+    with Journal(path) as journal:
+        assert (journal.outcomes("label"), journal.n_damaged) == ({}, 1)
+
+
+_FOREIGN = {
+    "a virtual table": "CREATE VIRTUAL TABLE completions USING fts5(key, payload, checksum)",
+    "a computed column": (
+        "CREATE TABLE completions (key TEXT, payload TEXT AS (printf('%.*c', 900000000, 'x')) VIRTUAL, checksum BLOB)"
+    ),
+    "a stored column": "CREATE TABLE completions (key TEXT, payload TEXT AS (key || key) STORED, checksum BLOB)",
+    "another column": "CREATE TABLE completions (key TEXT, payload TEXT, checksum BLOB, more TEXT)",
+    "a view": "CREATE VIEW completions AS SELECT 'key' AS key, 'payload' AS payload, x'00' AS checksum",
+    "a trigger": "CREATE TRIGGER more AFTER INSERT ON other BEGIN DELETE FROM other; END",
+}
+
+
+@pytest.mark.parametrize("statement", _FOREIGN.values(), ids=_FOREIGN)
+def test_a_file_that_is_made_to_do_things_is_refused(tmp_path: Path, statement: str) -> None:
+    """A journal that somebody gives us has plain tables, whose columns are written down: another is not read."""
+    path = tmp_path / "journal.sqlite"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE other (key TEXT)")
+        database.execute(statement)
+    database.close()
+    with pytest.raises(JournalError, match=r"cannot be read \(it"), reading_at_once(path) as reader:
+        list(reader.batches("completions", ("key", "payload")))
+    with pytest.raises(JournalError, match=r"cannot be read \(it"):
+        read_journal(path)
+    with pytest.raises(JournalError, match=r"cannot be read \(it"):
+        RecordedAnswers(path)
+
+
+def test_a_record_that_is_far_too_long_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No record of ours is that long, and one of a gigabyte would fill the memory."""
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE rows SET payload = ?", ["x" * 10_000])
+    database.close()
+    assert read_journal(path).n_damaged == 2
+    monkeypatch.setattr(journal_reading, "_MOST_BYTES", 5_000)
+    with pytest.raises(JournalError, match="string or blob too big"):
+        read_journal(path)
+
+
+_OPENING = """
+import sys
+from pathlib import Path
+from charter.store import Journal
+print("begun", flush=True)
+while True:
+    Journal(Path(sys.argv[1])).close()
+"""
+
+
+def test_a_log_that_goes_while_it_is_looked_at(path: Path) -> None:
+    """A journal that another process opens and closes all the time is read, or said to have been written."""
+    opening = subprocess.Popen([sys.executable, "-c", _OPENING, str(path)], stdout=subprocess.PIPE)
+    assert opening.stdout is not None
+    try:
+        opening.stdout.readline()
+        for _ in range(1000):
+            with contextlib.suppress(JournalError):
+                read_journal(path)
+    finally:
+        opening.kill()
+        opening.communicate()
+    assert read_journal(path).outcomes["revise"] == {"row-1": DONE}
 
 
 def test_a_damaged_file_is_named(path: Path) -> None:

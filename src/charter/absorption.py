@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ WHERE NOT is_whole(
         rows.checksum, CAST(rows.stage AS BLOB), CAST(rows.row AS BLOB), CAST(rows.status AS BLOB),
         CAST(rows.payload AS BLOB)
     )
+    OR rows.status NOT IN ('done', 'filtered', 'failed')
     OR rows.status = 'failed' AND (excluded.status != 'failed' OR excluded.payload != rows.payload)
 """
 _TAKE_TALLY = "INSERT OR REPLACE INTO taken_tallies (source, stage, payload, checksum) VALUES (?, ?, ?, ?)"
@@ -38,7 +39,9 @@ class Absorbed:
     n_damaged: int = 0
 
 
-def absorb(journal: Journal, other: Path, *, source: str | None = None) -> Absorbed:
+def absorb(
+    journal: Journal, other: Path, *, source: str | None = None, stages: Collection[str] | None = None
+) -> Absorbed:
     """Take what another journal holds into this one, in one transaction: all of it, or nothing where this is killed.
 
     The other journal is read without the right to write, and may have been left by a process that was killed. Records
@@ -51,6 +54,7 @@ def absorb(journal: Journal, other: Path, *, source: str | None = None) -> Absor
         other: the file of the other; nobody may write it meanwhile.
         source: a name for the other, under which what its stages took is kept beside what they took here
             (``Journal.taken_tallies``), in place of what was kept under that name before; None leaves it out.
+        stages: whose rows are taken in; None takes all.
 
     Raises:
         JournalError: where there is no other, it cannot be read or is written meanwhile, or this one cannot be written.
@@ -61,7 +65,7 @@ def absorb(journal: Journal, other: Path, *, source: str | None = None) -> Absor
         for some in reader.batches("completions", ("key", "payload")):
             n_completions += _take(own, _TAKE_COMPLETION, some)
         for some in reader.batches("rows", ("stage", "row", "status", "payload")):
-            n_rows += _take(own, _TAKE_ROW, [row for row in some if row[-1] != FORGOTTEN])
+            n_rows += _take(own, _TAKE_ROW, [row for row in some if row[-1] != FORGOTTEN and _is_of(stages, row[0])])
         if source is not None:
             for some in reader.batches("tallies", ("stage", "payload")):
                 _take(own, _TAKE_TALLY, [(source, *tally) for tally in some])
@@ -70,6 +74,11 @@ def absorb(journal: Journal, other: Path, *, source: str | None = None) -> Absor
 
 def _is_whole(kept: bytes, *parts: bytes | None) -> bool:
     return None not in parts and is_whole(kept, *(decode(part) for part in parts if part is not None))
+
+
+def _is_of(stages: Collection[str] | None, recorded: str) -> bool:
+    """Tell whether rows recorded under this name, a stage's or a part's of one, are of these stages."""
+    return stages is None or recorded.partition("/")[0] in stages
 
 
 def _take(own: sqlite3.Connection, statement: str, records: Sequence[tuple[str, ...]]) -> int:

@@ -12,10 +12,11 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from charter.errors import JournalError
-from charter.store import Outcome, decode, is_whole
+from charter.store import TABLES, Outcome, decode, is_status, is_whole
 
 _NOT_READABLE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
 _BATCH = 1000
+_MOST_BYTES = 100_000_000  # of one record
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,11 @@ class RecordedAnswers:
         self.path = path
         self._lock = threading.Lock()
         unchanging = is_held_still or (is_left_alone and _at_rest(path))
-        self._database = _connect(path, "immutable=1" if unchanging else "mode=ro")
+        try:
+            self._database = _connect(path, "immutable=1" if unchanging else "mode=ro")
+            _tables(self._database)
+        except sqlite3.Error as error:
+            raise _unreadable(path, error) from error
         self.get("")  # so that a file that is none is told at once
 
     def __enter__(self) -> Self:
@@ -108,11 +113,13 @@ class JournalReader:
             JournalError: where they cannot be read.
         """
         try:
-            if table in _table_names(self._database):
+            if table in _tables(self._database):
                 wanted = ", ".join(("checksum", *columns))
+                status = columns.index("status") if "status" in columns else None
                 cursor = self._database.execute(f"SELECT {wanted} FROM {table}")  # noqa: S608 - names of ours
                 while found := cursor.fetchmany(_BATCH):
-                    whole = [tuple(parts) for checksum, *parts in found if is_whole(checksum, *parts)]
+                    known = (parts for parts in found if status is None or is_status(parts[1 + status]))
+                    whole = [tuple(parts) for checksum, *parts in known if is_whole(checksum, *parts)]
                     self.n_damaged += len(found) - len(whole)
                     yield whole
         except sqlite3.Error as error:
@@ -146,10 +153,13 @@ class _Changed(Exception):  # noqa: N818 - reads as what happened
 
 def _at_rest(path: Path) -> tuple[int, int] | None:
     """Give size and time of a journal into which nobody is writing, None of one that may be half in its log."""
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
+    with contextlib.suppress(FileNotFoundError):  # whoever ends removes it
+        if path.with_name(f"{path.name}-wal").stat().st_size:
+            return None
+    try:
+        found = path.stat()
+    except FileNotFoundError:
         return None
-    found = path.stat()
     return found.st_size, found.st_mtime_ns
 
 
@@ -169,16 +179,20 @@ def _read(path: Path, how: str, *, at_rest: tuple[int, int] | None = None) -> Re
 def _connect(path: Path, how: str) -> sqlite3.Connection:
     database = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, check_same_thread=False)
     database.text_factory = decode
+    # A journal may come from anybody: no code that is written into it runs, and no record is longer than ours are.
+    database.execute("PRAGMA trusted_schema = OFF")
+    database.execute("PRAGMA cell_size_check = ON")
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
     return database
 
 
 def _contents(database: sqlite3.Connection) -> Recorded:
-    tables = _table_names(database)
+    tables = _tables(database)
     outcomes: dict[str, dict[str, Outcome]] = {}
     n_damaged = 0
     if "rows" in tables:
         for stage, row, status, payload, kept in database.execute("SELECT * FROM rows"):
-            if is_whole(kept, stage, row, status, payload):
+            if is_status(status) and is_whole(kept, stage, row, status, payload):
                 outcomes.setdefault(stage, {})[row] = Outcome(status, payload)
             else:
                 n_damaged += 1
@@ -187,9 +201,28 @@ def _contents(database: sqlite3.Connection) -> Recorded:
     return Recorded(dict(sorted(outcomes.items())), tallies, n_damaged)
 
 
-def _table_names(database: sqlite3.Connection) -> set[str]:
-    """Name the tables of a journal: one that has only just begun has none yet, and some came later than the others."""
-    return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+def _tables(database: sqlite3.Connection) -> set[str]:
+    """Name the tables of a journal: one that has only just begun has none yet, and some came later than the others.
+
+    Raises:
+        sqlite3.DatabaseError: where one is not the plain table that a journal has, or there are views or triggers.
+    """
+    found = set()
+    for kind, name, statement in database.execute("SELECT type, name, sql FROM sqlite_master"):
+        if kind in {"view", "trigger"}:
+            raise sqlite3.DatabaseError(f"it holds the {kind} {name!r}, as no journal does")
+        if kind == "table" and name in TABLES:
+            # A table that computes what it holds could do anything with whoever reads it.
+            is_plain = "".join(str(statement).split()).lower().startswith(f"createtable{name}(")
+            if not is_plain or _columns(database, name) != [(column, 0) for column in TABLES[name]]:
+                raise sqlite3.DatabaseError(f"its table {name!r} is not that of a journal")
+            found.add(name)
+    return found
+
+
+def _columns(database: sqlite3.Connection, table: str) -> list[tuple[str, int]]:
+    """Name a table's columns, each with a number that is 0 where what it holds is written down and not computed."""
+    return [(name, hidden) for _, name, *_, hidden in database.execute(f"PRAGMA table_xinfo({table})")]
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> JournalError:

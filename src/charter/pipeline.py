@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from charter.damage import find_damage, read_summary
 from charter.engines.memory import release_memory
 from charter.errors import RunError
+from charter.files.removal import remove
 from charter.files.tables import write_json
 from charter.runs.folder import Run
 from charter.runs.place import RESOLVED
@@ -113,9 +112,9 @@ def forget(run: Run, first: str) -> None:
     for name in reversed(names[names.index(first) :]):
         run.summary(name).unlink(missing_ok=True)
         for written in STAGES[name].writes:
-            _remove(run.folder / written)
-            _remove(run.folder / f"{written}.training")  # checkpoints, where a training was not finished
-            _remove(run.folder / f"{written}.job")  # what its processes were told, where they were several
+            remove(run.folder / written)
+            remove(run.folder / f"{written}.training")  # checkpoints, where a training was not finished
+            remove(run.folder / f"{written}.job")  # what its processes were told, where they were several
         for recorded in _recorded(run, name):
             _forget_rows(run, recorded)
         undo_tally(run, name)
@@ -142,13 +141,6 @@ def _has_rows(run: Run, name: str) -> bool:
 def _recorded(run: Run, name: str) -> list[str]:
     """Name what a stage's rows are recorded under: the stage, or parts of it."""
     return [one for one in run.journal.stages() if one == name or one.startswith(f"{name}/")]
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _forget_rows(run: Run, stage: str) -> None:
@@ -199,7 +191,7 @@ def _do(run: Run, name: str) -> None:
     for written in STAGES[name].writes:
         # Of a stage that was stopped before its summary: not known to be whole, but for a model that says what made it.
         if not take_back(run.folder / written):
-            _remove(run.folder / written)
+            remove(run.folder / written)
     with sitting(run, name):
         summary = STAGES[name].run(run)
     release_memory()

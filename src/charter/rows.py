@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 
 from charter.errors import EngineError, Interrupted, JournalError, TooManyFailures
 from charter.event_loop import run_to_end
+from charter.progress import NoProgress, Progress
 from charter.records import Record
 from charter.store import Journal, Outcome
 
@@ -68,32 +69,6 @@ class Mapped(Generic[ResultT]):
         }
 
 
-class Progress(Protocol):
-    """Where progress is shown."""
-
-    def begin(self, stage: str, total: int, done: int) -> None:
-        """Open a bar; ``done`` rows were recorded before."""
-
-    def advance(self, stage: str, note: str = "") -> None:
-        """Count one row (or step) more."""
-
-    def end(self, stage: str) -> None:
-        """Close the bar."""
-
-
-class NoProgress:
-    """Shows nothing."""
-
-    def begin(self, stage: str, total: int, done: int) -> None:
-        """Ignore."""
-
-    def advance(self, stage: str, note: str = "") -> None:
-        """Ignore."""
-
-    def end(self, stage: str) -> None:
-        """Ignore."""
-
-
 class RowMapper(Protocol):
     """The shape that a stage needs: ``map_rows`` with its journal, progress and limits already bound."""
 
@@ -104,8 +79,9 @@ class RowMapper(Protocol):
         stage: str,
         *,
         result: type[ResultT],
+        n_whole: int | None = None,
     ) -> Mapped[ResultT]:
-        """Map the rows."""
+        """Map the rows, which may be a part of ``n_whole``."""
         ...
 
 

@@ -13,14 +13,22 @@ import hashlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from charter.errors import JournalError
 
 Status = Literal["done", "filtered", "failed"]
+
+#: The tables of a journal and their columns; what a record holds stands before its checksum.
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "completions": ("key", "payload", "checksum"),
+    "rows": ("stage", "row", "status", "payload", "checksum"),
+    "tallies": ("stage", "payload", "checksum"),
+    "taken_tallies": ("source", "stage", "payload", "checksum"),
+}
 
 #: The reason under which a forgotten row waits in the journal: it is to be done as if it had never been.
 FORGOTTEN = "to be done again"
@@ -124,7 +132,7 @@ class Journal:
         return {
             row: Outcome(status, payload)
             for row, status, payload, checksum in found
-            if self._whole(checksum, stage, row, status, payload)
+            if self._whole(checksum, stage, row, status, payload, is_known=is_status(status))
         }
 
     def outcome(self, stage: str, row: str) -> Outcome | None:
@@ -270,8 +278,8 @@ class Journal:
         except sqlite3.Error as error:
             raise _damaged(self.path, error) from error
 
-    def _whole(self, kept: bytes, *parts: str) -> bool:
-        if is_whole(kept, *parts):
+    def _whole(self, kept: bytes, *parts: str, is_known: bool = True) -> bool:
+        if is_known and is_whole(kept, *parts):
             return True
         self.n_damaged += 1
         return False
@@ -302,6 +310,11 @@ def _open(path: Path) -> sqlite3.Connection:
 def decode(data: bytes) -> str:
     """Read a text of the journal; damaged bytes need not be UTF-8, and are read all the same to fail their checksum."""
     return data.decode("utf-8", "replace")
+
+
+def is_status(text: object) -> bool:
+    """Tell whether this is how a row can end; a record that says anything else counts as damaged."""
+    return text in get_args(Status)
 
 
 def is_whole(kept: bytes, *parts: str) -> bool:

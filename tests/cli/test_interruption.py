@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import signal
 import subprocess
 import time
@@ -93,9 +94,9 @@ def test_second_process_on_the_folder_is_refused(charter: Command, place: Path, 
         running.kill()
         running.communicate()
     assert refused.code == 2
-    assert f"process {running.pid} is running on this folder" in refused.err
+    assert f"process {running.pid} on {platform.node()} is running on this folder" in refused.err
     assert status.code == 0
-    assert status.value["holder"] == f"process {running.pid}"
+    assert status.value["holder"] == f"process {running.pid} on {platform.node()}"
     assert {stage["stage"]: stage["state"] for stage in status.value["stages"]}["revise"] == "running"
 
 

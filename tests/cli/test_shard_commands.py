@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import shutil
 import signal
 import time
@@ -82,7 +83,7 @@ def test_a_shard_stops_at_a_signal_and_goes_on(charter: Command, place: Path, st
     wait_for((place / "runs/demo/shards/1-of-2/stages/prompts.json").exists, running)
     time.sleep(0.5)
     status = charter("status", "runs/demo", "--json").value["shards"]
-    assert (status[0]["state"], status[0]["holder"]) == ("running", f"process {running.pid}")
+    assert (status[0]["state"], status[0]["holder"]) == ("running", f"process {running.pid} on {platform.node()}")
     busy = charter("merge", "runs/demo")
     assert (busy.code, "is at work on this shard of the run; wait for it" in busy.err) == (2, True)
     running.send_signal(signal.SIGTERM)

@@ -312,7 +312,8 @@ def test_one_process_at_a_time(tmp_path: Path, folder: Path) -> None:
     recipe = small_recipe(tmp_path)
     with open_run(recipe, folder, recipe_text=RECIPE):
         message = _refusal(folder, recipe)
-        assert message == f": process {os.getpid()} is running on this folder; wait for it, or name another with --out"
+        who = f"process {os.getpid()} on {platform.node()}"
+        assert message == f": {who} is running on this folder; wait for it, or name another with --out"
     with pytest.raises(ZeroDivisionError), open_run(recipe, folder, recipe_text=RECIPE):
         raise ZeroDivisionError
     _open(folder, recipe)
@@ -348,7 +349,7 @@ def test_another_process_holds_the_folder_and_lets_go_when_killed(
 ) -> None:
     """Another process's run is respected, by its number; a killed one leaves no lock behind."""
     recipe = small_recipe(tmp_path)
-    assert _refusal(folder, recipe).startswith(f": process {holder.pid} is running on this folder")
+    assert _refusal(folder, recipe).startswith(f": process {holder.pid} on {platform.node()} is running on this folder")
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     _open(folder, recipe)

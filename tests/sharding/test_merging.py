@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,14 +14,17 @@ import pytest
 from charter.engines.base import Completion, CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import Busy, EngineError, RunError, TooManyFailures
+from charter.files.tables import read_table
 from charter.pipeline import forget, run_stages
 from charter.recipe import Recipe
+from charter.records import Prompt, Trace
 from charter.runs.folder import open_run
 from charter.sharding.merging import merge_shards
 from charter.sharding.opening import do_shard
+from charter.sharding.overview import read_shards
 from charter.sharding.papers import read_papers, write_papers
 from charter.sharding.shard import Shard, shard_of
-from charter.store import Journal
+from charter.store import Journal, Outcome
 from run_examples import RECIPE, journal_rows, small_recipe, small_run, table_bytes
 from sharding.sharded_run import OUTSIDE, do_shards, do_whole, first_merged, shards
 
@@ -79,6 +83,19 @@ def test_rows_that_no_shard_has_are_named_with_their_shard(divided: tuple[Recipe
     assert "--shard 1/3" in told
     assert do_shard(recipe, run, Shard(3, 1), OUTSIDE) == ["revise"]
     assert merge_shards(run).stages == ("revise",)
+
+
+def test_a_row_with_an_end_that_nobody_knows_is_missing(divided: tuple[Recipe, Path]) -> None:
+    """A row that ended in another way than rows end is named, and not passed over uncounted."""
+    recipe, run = divided
+    journal = run / "shards/2-of-3/journal.sqlite"
+    with Journal(journal) as opened:
+        row, end = min(opened.outcomes("revise").items())
+        opened.record("revise", row, dataclasses.replace(end, status="skipped"))  # type: ignore[arg-type]
+    assert f"of 6 rows of 'revise' 1 are recorded nowhere:\n  shard 2/3: {row}\n" in refusal(run)
+    do_shard(recipe, run, Shard(3, 2), OUTSIDE)
+    merge_shards(run)
+    assert json.loads((run / "stages/revise.json").read_text("utf-8"))["n_in"] == 6
 
 
 def test_shards_of_another_recipe_or_other_inputs_are_refused(divided: tuple[Recipe, Path], tmp_path: Path) -> None:
@@ -147,6 +164,29 @@ def test_what_is_no_shard_is_named(divided: tuple[Recipe, Path], tmp_path: Path)
     assert "shard.json: is damaged" in refusal(run)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [{"of": 3_000_000}, {"of": 0}, {"number": 0}, {"number": -1}, {"number": 4}, {"brought": {"nothing": {}}}, []],
+)
+def test_papers_of_no_possible_shard_are_damaged(divided: tuple[Recipe, Path], said: object) -> None:
+    """A shard's folder may come from elsewhere: what it says of itself is looked at before it is believed."""
+    _, run = divided
+    path = run / "shards/1-of-3/shard.json"
+    papers = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(papers | said if isinstance(said, dict) else said), "utf-8")
+    assert "shard.json: is damaged; remove" in refusal(run)
+    with pytest.raises(RunError, match=r"shard\.json: is damaged"):
+        read_shards(run)
+
+
+def test_inputs_that_are_none_are_damaged(divided: tuple[Recipe, Path]) -> None:
+    """Fingerprints that are no mapping are told, of a shard and of the run."""
+    _, run = divided
+    for folder in (run / "shards/1-of-3", run):
+        (folder / "inputs.json").write_text("[1]", "utf-8")
+        assert refusal(run).startswith(f"{folder}/inputs.json: is damaged: it holds no fingerprints")
+
+
 def test_a_model_that_was_trained_anew_makes_shards_stale(tmp_path: Path) -> None:
     """Shards that rest on what the run has no more are refused, and do their rows anew when they are run again."""
     recipe, run, _ = first_merged(tmp_path)
@@ -200,20 +240,19 @@ def fails_for(monkeypatch: pytest.MonkeyPatch, words: Sequence[str]) -> None:
     monkeypatch.setattr(ScriptedEngine, "complete", answer)
 
 
+def first_red_team(recipe: Recipe, run: Path) -> Prompt:
+    """Choose a run's prompts, and give the first that is revised."""
+    do_whole(recipe, run, "prompts")
+    prompts = read_table(run / "data/prompts.parquet", Prompt)
+    return next(one for one in prompts if (one.kind, one.split) == ("red_team", "train"))
+
+
 def test_failed_rows_stay_failed_and_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that failed in its shard is failed in the merged run, as in a plain one; a plain run tries it again."""
-    from charter.files.tables import read_table
-    from charter.records import Prompt
-
     recipe, run = small_recipe(tmp_path), tmp_path / "run"
-    do_whole(recipe, run, "prompts")
-    red = [
-        one
-        for one in read_table(run / "data/prompts.parquet", Prompt)
-        if (one.kind, one.split) == ("red_team", "train")
-    ]
+    red = first_red_team(recipe, run)
     with monkeypatch.context() as patch:
-        fails_for(patch, [red[0].text])
+        fails_for(patch, [red.text])
         do_shards(recipe, run, 3)
         merge_shards(run)
         plain = small_run(tmp_path / "plain", ["prompts", "revise"])
@@ -224,6 +263,53 @@ def test_failed_rows_stay_failed_and_are_tried_again(tmp_path: Path, monkeypatch
     with open_run(recipe, run, recipe_text=RECIPE) as opened:
         run_stages(opened, ["revise"])
     assert json.loads((run / "stages/revise.json").read_text("utf-8"))["n_done"] == 6
+
+
+def test_a_shard_that_waited_for_a_merge_leaves_what_was_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to be done is found out after the waiting: a row that failed in the merged stage is not tried in it."""
+    recipe, run = small_recipe(tmp_path), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        fails_for(patch, [first_red_team(recipe, run).text])
+        do_shards(recipe, run, 2)
+    lock = filelock.FileLock(run / ".lock", thread_local=False)
+    merged = []
+
+    def merge(_: str) -> None:
+        lock.release()
+        merged.append(merge_shards(run).stages)
+
+    lock.acquire()
+    for shard in shards(2):
+        assert do_shard(recipe, run, shard, dataclasses.replace(OUTSIDE, on_wait=merge)) == []
+    assert merged == [("revise",)]
+    for shard in shards(2):
+        with Journal(shard.folder(run) / "journal.sqlite") as journal, Journal(run / "journal.sqlite") as whole:
+            ends = journal.outcomes("revise")
+            assert ends == {row: end for row, end in whole.outcomes("revise").items() if row in ends}
+
+
+def test_a_row_of_a_merged_stage_keeps_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merge takes rows of the stages that it finishes: what a shard holds of earlier ones is the run's own by now."""
+    recipe, run = small_recipe(tmp_path), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        fails_for(patch, [first_red_team(recipe, run).text])
+        do_shards(recipe, run, 2)
+    merge_shards(run)
+    do_whole(recipe, run, "sft")
+    do_shards(recipe, run, 2)
+    for shard in shards(2):
+        with Journal(shard.folder(run) / "journal.sqlite") as journal:
+            failed = [row for row, end in journal.outcomes("revise").items() if end.status == "failed"]
+            for row in failed:
+                journal.record("revise", row, Outcome("done", "{}"))
+    assert merge_shards(run).stages == ("pairs", "label")
+    summary = json.loads((run / "stages/revise.json").read_text("utf-8"))
+    with Journal(run / "journal.sqlite") as journal:
+        ends = journal.outcomes("revise")
+    assert [f"revise: {row}" for row, end in ends.items() if end.status == "failed"] == summary["failed_rows"]
+    assert len(summary["failed_rows"]) == 1
 
 
 def test_failures_are_held_to_the_limit_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,9 +339,6 @@ def test_nobody_opens_a_run_while_a_shard_is_at_work(divided: tuple[Recipe, Path
 
 def test_rows_go_to_the_shard_that_is_named(divided: tuple[Recipe, Path]) -> None:
     """What a shard's journal holds are rows of its own."""
-    from charter.files.tables import read_table
-    from charter.records import Trace
-
     _, run = divided
     for shard in shards(3):
         traces = read_table(shard.folder(run) / "data/traces.parquet", Trace)

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.errors import UserError
+from charter.errors import EngineError, TooManyFailures, UserError
 from charter.evaluation.multiple_choice import ChoiceRow
 from charter.records import Pair, Prompt, make_prompt
 from charter.revision.chain import ChainStart
 from charter.rows import map_rows
+from charter.runs.folder import open_run
 from charter.sharding.shard import Shard, ShardMapper, shard_of
 from processes import printed_everywhere
+from run_examples import RECIPE, small_recipe
 
 
 def prompts(n: int) -> list[Prompt]:
@@ -75,9 +77,8 @@ def test_a_shard_is_the_same_on_every_machine() -> None:
     assert printed_everywhere(code) == "[3, 10, 8, 2, 12, 12, 3, 3, 13, 9, 3, 12]\n"
 
 
-def test_a_shard_of_few_rows_may_lose_them_where_the_whole_could() -> None:
-    """How many rows may fail is not held against the few of a shard, only against all."""
-    from charter.errors import EngineError, TooManyFailures
+def test_a_shard_of_few_rows_may_lose_them_where_the_whole_could(tmp_path: Path) -> None:
+    """How many rows may fail is not held against the few of a shard, only against all; so in a run, too."""
 
     async def fails(row: Prompt) -> Prompt:
         raise EngineError(f"no answer to {row.text}")
@@ -85,7 +86,10 @@ def test_a_shard_of_few_rows_may_lose_them_where_the_whole_could() -> None:
     row = prompts(9)
     shard = Shard(9, shard_of(row[0], 9))
     own = [one for one in row if shard.holds(one)]
-    mapped = ShardMapper(shard, map_rows)(fails, row, "stage", result=Prompt)
-    assert set(mapped.failed) == {one.id for one in own}
+    with open_run(small_recipe(tmp_path), tmp_path / "run", recipe_text=RECIPE) as run:
+        mapped = ShardMapper(shard, run.mapper)(fails, row, "revise", result=Prompt)
+        assert set(run.journal.outcomes("revise")) == set(mapped.failed) == {one.id for one in own}
+    part = ShardMapper(shard, map_rows)(fails, own, "stage", result=Prompt, n_whole=len(row))
+    assert part.failed == mapped.failed
     with pytest.raises(TooManyFailures):
         map_rows(fails, own, "stage", result=Prompt)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from charter.errors import BudgetSpent, ModelError
@@ -41,13 +41,25 @@ class Budget:
     tokens: int | None = None
     part: str = ""
 
-    def divide(self, spent: Spending, own: Spending, n: int, part: str) -> Budget:
-        """Give one of ``n`` equal parts of what is left once so much is ``spent``, and what of that was its own."""
+    def divide(self, spent: Spending, own: Spending, n: int, part: str, since: Sequence[Spending] = ()) -> Budget:
+        """Give one of ``n`` equal parts of what is left once so much is ``spent``, and what of that was its own.
+
+        ``since`` is what of the parts was spent after that; where it is more than a part, the others' become smaller.
+        """
+        money = None if self.money is None else _part(self.money - spent.money, [one.money for one in since], n)
+        tokens = None if self.tokens is None else _part(self.tokens - spent.tokens, [one.tokens for one in since], n)
         return Budget(
-            None if self.money is None else own.money + max(self.money - spent.money, 0.0) / n,
-            None if self.tokens is None else own.tokens + max(self.tokens - spent.tokens, 0) // n,
-            part,
+            None if money is None else own.money + money, None if tokens is None else own.tokens + int(tokens), part
         )
+
+
+def _part(left: float, since: Sequence[float], n: int) -> float:
+    """Say how much each of ``n`` may spend, where some have spent already: those who spent more get no more."""
+    for one in sorted(since, reverse=True):
+        if n == 0 or one * n <= left:
+            break
+        left, n = left - one, n - 1
+    return max(left, 0.0) / n if n else 0.0
 
 
 @dataclass

@@ -19,14 +19,14 @@ from charter.feedback.labels import principles_of_pair
 from charter.feedback.pair_plans import PairPlan
 from charter.feedback.pairs import guidance_messages
 from charter.feedback.questions import Asking, make_asking
-from charter.files.tables import read_json, read_table
+from charter.files.tables import read_table
 from charter.journal_reading import read_journal
 from charter.prompts.selection import shown_contexts
 from charter.recipe import Recipe
 from charter.records import Pair, Preference, Trace
 from charter.revision.chain import principle_of_round
 from charter.revision.layouts import make_layout
-from charter.runs.inputs import CONSTITUTION_COPIES
+from charter.runs.inputs import CONSTITUTION_COPIES, read_inputs
 from charter.seeds import digest
 from charter.status import read_run_recipe
 
@@ -121,7 +121,7 @@ def find_touched(folder: Path, old: Constitution, new: Constitution) -> Touched:
 
 
 def _roles(folder: Path, old: Constitution) -> tuple[Role, ...]:
-    recorded = read_json(folder / "inputs.json")
+    recorded = read_inputs(folder)
     fingerprint = digest(old.model_dump(mode="json"))
     roles = tuple(role for role in _ROLES if recorded.get(role) == fingerprint)
     if not roles:

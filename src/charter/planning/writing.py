@@ -90,6 +90,7 @@ class _Nobody:
         stage: str,  # noqa: ARG002 - part of the shape
         *,
         result: type[ResultT],  # noqa: ARG002 - part of the shape
+        n_whole: int | None = None,  # noqa: ARG002 - part of the shape
     ) -> Mapped[ResultT]:
         """Put the first rows through, one after another, and count all."""
         self.n_rows += len(rows)

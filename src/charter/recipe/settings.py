@@ -371,6 +371,11 @@ class BudgetSettings(Settings):
     tokens: int | None = Field(default=None, ge=1, description="the most tokens that they may read and write")
     prices: str | None = Field(default=None, description="a file of prices per million tokens, by model")
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is an end to what may be spent."""
+        return self.money is not None or self.tokens is not None
+
 
 class MemorySettings(Settings):
     """What models take of the machine; what they answer does not depend on it."""

@@ -22,32 +22,36 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from charter.constitution import Constitution, load_constitution
 from charter.engines.cache import BorrowingMemory
 from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.pool import ModelSpec, Pool
 from charter.engines.weights import ModelFolder, resolve_model
-from charter.errors import Interrupted, RunError
-from charter.files.tables import read_json, write_json, write_text
-from charter.files.yaml_reading import read_yaml
+from charter.errors import Interrupted
+from charter.files.tables import write_json, write_text
 from charter.journal_reading import RecordedAnswers
+from charter.progress import NoProgress, Progress
 from charter.recipe import Recipe, dump_recipe
-from charter.recipe.faults import shown
-from charter.recipe.paths import hide_paths
 from charter.recipe.settings import ModelSettings
-from charter.recipe.writing import recipe_values
-from charter.rows import NoProgress, Progress, RowMapper, map_rows
+from charter.rows import RowMapper, map_rows
 from charter.runs.environment import describe_environment
-from charter.runs.inputs import check_unchanged, copy_constitutions, fingerprint_files, fingerprint_models
+from charter.runs.inputs import (
+    INPUTS,
+    check_unchanged,
+    copy_constitutions,
+    fingerprint_files,
+    fingerprint_models,
+    read_inputs,
+)
 from charter.runs.place import RESOLVED, Place, check_contents, held, require_no_shards
+from charter.runs.recorded_recipe import require_same_recipe
 from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
+from charter.runs.unmerged import read_shard_tallies
 from charter.runs.workers import take_in_workers
 from charter.store import Journal
 
-_INPUTS = "inputs.json"
-_WITHOUT_EFFECT = ("budget.", "memory.", "ray.", "training.")  # sections that change nothing of what a run makes
 # Rows at once: enough for any batch. Where models take turns in memory, each turn serves as many rows as are under way.
 _ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096
 
@@ -87,7 +91,8 @@ class Run:
         self.progress = progress
         self.stop = stop
         self.memory = BorrowingMemory(journal, others)
-        self.spending = spending_so_far(recipe, model_specs(recipe).values(), tallies_of(journal))
+        shards = read_shard_tallies(folder) if recipe.budget.is_set else []
+        self.spending = spending_so_far(recipe, model_specs(recipe).values(), tallies_of(journal, shards))
         self.pool = Pool(role_specs(recipe), self.memory, spending=self.spending, most=recipe.memory.models_at_once)
         shown = SpendingProgress(progress, self.spending)
         mapper = partial(map_rows, journal=journal, progress=shown, stop=stop, n_in_flight=self._rows_at_once)
@@ -230,12 +235,8 @@ def check_place(recipe: Recipe, folder: Path) -> None:
         RunError: for a file, a folder with other files, or one of another recipe.
     """
     check_contents(folder)
-    resolved = folder / RESOLVED
-    if resolved.exists():
-        recorded = read_yaml(resolved, error=RunError).data
-        if not isinstance(recorded, dict):
-            raise RunError(f"{resolved}: is damaged: it holds no recipe; restore it, or name a new folder with --out")
-        _check_recipe(recipe, folder, recorded)
+    if (folder / RESOLVED).exists():
+        require_same_recipe(recipe, folder)
 
 
 def check_files(recipe: Recipe, folder: Path) -> None:
@@ -244,8 +245,8 @@ def check_files(recipe: Recipe, folder: Path) -> None:
     Raises:
         UserError: where a file changed, is missing or is malformed.
     """
-    if (folder / _INPUTS).exists():
-        check_unchanged(read_json(folder / _INPUTS), fingerprint_files(recipe), folder, recipe, {})
+    if (folder / INPUTS).exists():
+        check_unchanged(read_inputs(folder), fingerprint_files(recipe), folder, recipe, {})
 
 
 def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: DownloadProgress | None) -> None:
@@ -254,40 +255,15 @@ def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: Download
     folders = _model_folders(recipe, on_download)
     names = {role: spec.name for role, spec in model_specs(recipe).items()}
     inputs = fingerprint_files(recipe) | fingerprint_models(folders, names)
-    if (folder / _INPUTS).exists():
-        check_unchanged(read_json(folder / _INPUTS), inputs, folder, recipe, names)
+    if (folder / INPUTS).exists():
+        check_unchanged(read_inputs(folder), inputs, folder, recipe, names)
         return
     # The resolved recipe marks the folder as a run's: first, so that a run killed in between can be continued.
     write_text(folder / RESOLVED, dump_recipe(recipe, folder))
     write_text(folder / "recipe.yaml", recipe_text)
     write_json(folder / "environment.json", describe_environment(folders, inputs))
     copy_constitutions(recipe, folder)
-    write_json(folder / _INPUTS, inputs)
-
-
-def _check_recipe(recipe: Recipe, folder: Path, recorded: dict[str, Any]) -> None:
-    """Refuse a recipe that is not the recorded one. Files may lie elsewhere by now: their contents are inputs."""
-    given = recipe_values(recipe, folder)
-    before, now = _flat(recorded), _flat(given)
-    seen_before, seen_now = _flat(hide_paths(recorded)), _flat(hide_paths(given))
-    same = {key for key in seen_now if seen_before.get(key) == seen_now[key] or key.startswith(_WITHOUT_EFFECT)}
-    was, is_now = ({key: one[key] for key in one if key not in same} for one in (before, now))
-    changed = [key for key in {**was, **is_now} if was.get(key) != is_now.get(key)]
-    if changed:
-        lines = "\n".join(f"  {key}: was {_value(was, key)}, is {_value(is_now, key)}" for key in changed)
-        raise RunError(
-            f"{folder}: belongs to another recipe. Changed:\n{lines}\nName a new folder with --out, or undo the change."
-        )
-
-
-def _value(values: dict[str, Any], key: str) -> str:
-    return shown(values[key]) if key in values else "not set"
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        return {name: inner for key, one in value.items() for name, inner in _flat(one, f"{prefix}{key}.").items()}
-    return {prefix.removesuffix("."): value}
+    write_json(folder / INPUTS, inputs)
 
 
 def _model_folders(recipe: Recipe, on_download: DownloadProgress | None) -> dict[str, ModelFolder | None]:

@@ -10,12 +10,16 @@ from charter.constitution import load_constitution, write_constitution
 from charter.engines.weights import ModelFolder, model_fingerprint
 from charter.errors import RunError
 from charter.files.hub_ids import is_dataset_id
+from charter.files.tables import read_json
 from charter.recipe import Recipe
 from charter.records import BUILT_IN, GENERATED
 from charter.seeds import digest
 
 #: The copies of constitutions that a run keeps in its folder, as they were composed and derived, by what they are for.
 CONSTITUTION_COPIES = {"constitution": "constitution.yaml", "helpful constitution": "constitution.helpful.yaml"}
+
+#: The file in a run's folder that keeps the fingerprints.
+INPUTS = "inputs.json"
 
 _MODEL = "model "
 
@@ -57,6 +61,19 @@ def copy_constitutions(recipe: Recipe, folder: Path) -> None:
     sources = _constitutions(recipe)
     for name, copy in CONSTITUTION_COPIES.items():
         write_constitution(load_constitution(sources[name]), folder / copy)
+
+
+def read_inputs(folder: Path) -> dict[str, Any]:
+    """Read what a run began with, as fingerprints by what they are for.
+
+    Raises:
+        RunError: where that is missing or damaged.
+    """
+    path = folder / INPUTS
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: is damaged: it holds no fingerprints; restore it, or name a new folder with --out")
+    return found
 
 
 def check_unchanged(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ SHARDS = "shards"
 WORKERS = "workers"
 
 _LOCK, _HOLDER = ".lock", ".holder"
+_GLANCE_SECONDS = 0.2  # longer than anybody holds a lock only to see whether it is held
 _MIN_FREE_BYTES = 1_000_000_000  # adapters, checkpoints and journal of a small run, with room to spare
 
 
@@ -71,7 +73,6 @@ def held(folder: Path) -> Iterator[Place]:
     """
     check_contents(folder)
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    _make(folder)
     place = Place()
     with _locked(folder):
         try:
@@ -95,50 +96,48 @@ def require_no_shards(folder: Path) -> None:
 
 
 def holder_of(folder: Path) -> str:
-    """Say who is at work in the folder. A process that was killed leaves its name, but not its lock."""
-    name = folder / _HOLDER
-    if not name.exists():
-        return ""
-    try:
-        with filelock.FileLock(folder / _LOCK, timeout=0):
-            return ""
-    except filelock.Timeout:
-        return _named(name)
-    except OSError:  # a folder that this person may only read
-        is_held = _is_held(folder / _LOCK)
-    return _named(name) if is_held else ""
+    """Say who is at work in the folder. A process that was killed leaves its name, but not its lock.
+
+    The lock is asked, whether or not a name is seen: over a network a name may be seen late.
+    """
+    return _named(folder) if _is_held(folder / _LOCK) else ""
 
 
-def _named(name: Path) -> str:
+def _named(folder: Path) -> str:
     """Read who holds the folder; a holder that ends in between takes its name along."""
     try:
-        return name.read_text("utf-8")
+        return (folder / _HOLDER).read_text("utf-8") or "another process"
     except OSError:
         return "another process"
 
 
 def _is_held(lock: Path) -> bool:
-    """Tell whether a process holds a lock that may only be read."""
+    """Tell whether a process holds a lock, which may be another person's: it is only read."""
     try:
         import fcntl
 
         with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: who looks is in no other's way who looks
+    except FileNotFoundError:
+        return False
     except BlockingIOError:
         return True
-    except (ImportError, OSError):  # another system, or not even to be read: nothing can be known
-        return False
+    except (ImportError, OSError):  # another system, or a disk that has no such locks
+        return _is_refused(lock)
     return False
 
 
-def _make(folder: Path) -> None:
+def _is_refused(lock: Path) -> bool:
+    """Tell whether a lock cannot be had."""
+    if not lock.exists():
+        return False
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise _unwritable(folder, error) from error
+        with filelock.FileLock(lock, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except OSError:  # not even to be read: nothing can be known
+        return False
 
 
 def _unwritable(folder: Path, error: OSError) -> RunError:
@@ -156,20 +155,33 @@ def _require_room(folder: Path, existing: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder; the system lets go of it when the process ends, however it ends."""
+    """Make a folder and hold it; the system lets go of it when the process ends, however it ends."""
     lock = filelock.FileLock(folder / _LOCK)
     holder = folder / _HOLDER
     try:
-        lock.acquire(timeout=0)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=_GLANCE_SECONDS)
     except filelock.Timeout as error:
-        who = holder.read_text("utf-8") if holder.exists() else "another process"
+        who = _named(folder)
         raise Busy(f"{folder}: {who} is running on this folder; wait for it, or name another with --out") from error
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     try:
-        holder.write_text(f"process {os.getpid()}", "utf-8")
+        # Under the lock this is also what tells whether the folder can be written: nobody else touches the file.
+        _sign(holder, folder)
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a name without its lock says nothing
+            holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _sign(holder: Path, folder: Path) -> None:
+    """Write who holds the folder."""
+    try:
+        holder.write_text(f"process {os.getpid()} on {platform.node() or 'this machine'}", "utf-8")
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def _remove(folder: Path, made: Sequence[Path]) -> None:

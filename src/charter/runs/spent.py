@@ -8,10 +8,11 @@ from typing import get_args
 from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
 from charter.engines.spending import Budget, Spending
+from charter.progress import Progress
 from charter.recipe import Recipe
 from charter.recipe.settings import Stage
-from charter.rows import Progress
 from charter.runs.tally import Tally
+from charter.runs.unmerged import BySource, ShardTallies, together
 from charter.store import Journal
 
 
@@ -39,12 +40,14 @@ def spending_so_far(recipe: Recipe, specs: Iterable[ModelSpec], tallies: Iterabl
     return spending
 
 
-def tallies_of(journal: Journal) -> Iterator[str]:
-    """Give what each stage of a run took, here and in what was taken in from elsewhere."""
+def tallies_of(journal: Journal, shards: Iterable[ShardTallies] = ()) -> Iterator[str]:
+    """Give what each stage of a run took, here, in what was taken in from elsewhere, and in shards not merged yet."""
+    taken: BySource = {}
     for stage in get_args(Stage):
         own = journal.tally(stage)
         yield from () if own is None else (own,)
-        yield from journal.taken_tallies(stage).values()
+        taken |= {(source, stage): kept for source, kept in journal.taken_tallies(stage).items()}
+    yield from together(taken, shards).values()
 
 
 class SpendingProgress:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from charter.damage import find_damage
 from charter.errors import RunError
+from charter.files.removal import remove
 from charter.files.writing import replace_whole
 from charter.pipeline import forget
 from charter.runs.folder import Run
@@ -69,7 +70,7 @@ def bring_in(shard: Run, whole: Path, papers: Papers) -> Papers:
     for name in stale:
         shard.summary(name).unlink(missing_ok=True)
         for path in STAGES[name].writes:
-            _remove(shard.folder / path)
+            remove(shard.folder / path)
         for path in found[name]:
             _link(whole / path, shard.folder / path)
         papers = papers.model_copy(update={"brought": papers.brought | {name: found[name]}})
@@ -94,25 +95,18 @@ def _undo(shard: Run, papers: Papers, now: Mapping[str, Mapping[str, str]]) -> P
     forget(shard, names[first + 1])
     shard.summary(names[first]).unlink(missing_ok=True)
     for path in STAGES[names[first]].writes:
-        _remove(shard.folder / path)
+        remove(shard.folder / path)
     kept = {name: found for name, found in papers.brought.items() if names.index(name) < first}
     papers = papers.model_copy(update={"brought": kept})
     write_papers(shard.folder, papers)
     return papers
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _link(source: Path, target: Path) -> None:
     """Make one file or folder stand in two places; where the disk cannot do that it is copied."""
     try:
         if source.is_dir():
-            _remove(target)
+            remove(target)
             shutil.copytree(source, target, copy_function=_link_file)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 from charter.absorption import Absorbed, absorb
 from charter.engines.base import Capability
 from charter.errors import RunError
-from charter.files.tables import read_json
 from charter.journal_reading import reading_at_once
 from charter.pipeline import finish_stages
+from charter.progress import Progress
 from charter.recipe import Recipe, load_recipe
-from charter.rows import Progress
 from charter.runs.folder import Run, check_files, check_place, opened_again
+from charter.runs.inputs import INPUTS, read_inputs
 from charter.runs.place import RESOLVED, held, holder_of, require_no_shards
 from charter.sharding.bringing import ROW_STAGES, fingerprints, stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
@@ -72,7 +72,7 @@ def merge_shards(
         TooManyFailures: where more rows of a stage failed in all than may.
         Interrupted: where it was stopped.
     """
-    if not (folder / RESOLVED).exists() or not (folder / "inputs.json").exists():
+    if not (folder / RESOLVED).exists() or not (folder / INPUTS).exists():
         raise RunError(f"{folder}: is no run's folder; name the one that was given to 'charter run --shard' with --out")
     recipe = load_recipe(folder / RESOLVED)
     with held(folder):
@@ -155,13 +155,13 @@ def _verify(recipe: Recipe, folder: Path, parts: Sequence[_Part], todo: Sequence
     Raises:
         RunError: naming the shard that is not so.
     """
-    inputs = read_json(folder / "inputs.json")
+    inputs = read_inputs(folder)
     now: dict[str, dict[str, str]] = {}
     for part in parts:
         if part.folder.parent.parent != folder.resolve() and (holder := holder_of(part.folder)):
             raise RunError(f"{part.folder}: {holder} is at work on this shard; wait for it")
         check_place(recipe, part.folder)
-        own = read_json(part.folder / "inputs.json")
+        own = read_inputs(part.folder)
         differing = sorted(name for name in {**inputs, **own} if inputs.get(name) != own.get(name))
         if differing:
             raise RunError(f"{part.folder}: was done with other inputs than {folder} has: {', '.join(differing)}")
@@ -198,7 +198,7 @@ def _finish(run: Run, parts: Sequence[_Part], todo: Sequence[str]) -> Merged:
     def take_in() -> None:
         for part in parts:
             run.check_stop()
-            taken.append(absorb(run.journal, part.folder / "journal.sqlite", source=part.papers.source))
+            taken.append(absorb(run.journal, part.folder / "journal.sqlite", source=part.papers.source, stages=todo))
 
     mapper = RecallMapper(run.journal, run.folder, parts[0].papers.of if parts else 1)
     with from_records(run, mapper, _capabilities(parts)):

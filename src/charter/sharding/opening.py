@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,16 +14,17 @@ from typing import TypeVar
 from charter.engines.base import Capability
 from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.pool import ModelSpec
-from charter.engines.spending import Budget
+from charter.engines.spending import Budget, Spending
 from charter.errors import Busy, Interrupted, RunError
-from charter.files.tables import read_json
 from charter.journal_reading import RecordedAnswers, reading_at_once
 from charter.pipeline import run_stages
+from charter.progress import NoProgress, Progress
 from charter.recipe import Recipe
-from charter.rows import NoProgress, Progress
 from charter.runs.folder import Run, begun, check_files, check_place, model_specs, open_run
+from charter.runs.inputs import read_inputs
 from charter.runs.place import Place, held
 from charter.runs.spent import spending_so_far
+from charter.runs.unmerged import BySource, ShardTallies, read_shard_tallies, together
 from charter.runs.workers import take_in_workers
 from charter.sharding.bringing import bring_in, stages_for_shards
 from charter.sharding.papers import Papers, has_papers, model_key, read_papers, write_papers
@@ -74,13 +75,20 @@ def do_shard(recipe: Recipe, folder: Path, shard: Shard, outside: Outside, *, un
         Interrupted: where it was stopped; the same call continues it.
     """
     begin_run(recipe, folder, outside)
-    names = tuple(STAGES)
-    todo = [name for name in stages_for_shards(folder) if names.index(name) <= names.index(until)]
-    if todo:
-        with open_shard(recipe, folder, shard, outside) as run:
-            _hold_to_records(run, folder, shard, todo)
-            run_stages(run, todo)
+    if not _stages_until(folder, until):
+        return []
+    with open_shard(recipe, folder, shard, outside) as run:
+        # Only now: what was left may have been merged, or undone, while the shard waited for the run.
+        todo = _stages_until(folder, until)
+        _hold_to_records(run, folder, shard, todo)
+        run_stages(run, todo)
     return todo
+
+
+def _stages_until(folder: Path, until: str) -> list[str]:
+    """Name the stages that shards can do from what a run has done, up to the last that is wanted."""
+    names = tuple(STAGES)
+    return [name for name in stages_for_shards(folder) if names.index(name) <= names.index(until)]
 
 
 def begin_run(recipe: Recipe, folder: Path, outside: Outside) -> None:
@@ -117,7 +125,7 @@ def open_shard(recipe: Recipe, folder: Path, shard: Shard, outside: Outside) -> 
     """
     place = shard.folder(folder)
     with contextlib.ExitStack() as opened:
-        at = _in_turn(lambda: _hold(folder, place, opened), outside)
+        at, shards = _in_turn(lambda: _hold(recipe, folder, shard, opened), outside)
         memories = [RecordedAnswers(folder / "journal.sqlite", is_left_alone=True)]
         memories += [RecordedAnswers(other / "journal.sqlite") for other in outside.answers_of]
         run = opened.enter_context(
@@ -139,18 +147,25 @@ def open_shard(recipe: Recipe, folder: Path, shard: Shard, outside: Outside) -> 
         run.pool.on_load = outside.on_load
         run.pool.on_open = _noting(place)
         run.mapper = ShardMapper(shard, run.mapper)
-        run.spending.budget = _share(run, folder, papers)
+        run.spending.budget = _share(run, folder, papers, shards)
         yield run
 
 
-def _hold(folder: Path, place: Path, opened: contextlib.ExitStack) -> Place:
-    """Hold a shard's folder, while nobody is at work in the run's."""
+def _hold(recipe: Recipe, folder: Path, shard: Shard, opened: contextlib.ExitStack) -> tuple[Place, list[ShardTallies]]:
+    """Hold a shard's folder, while nobody is at work in the run's; and see what shards took of a budget."""
     with held(folder):
-        at = opened.enter_context(held(place))
+        shards = read_shard_tallies(folder) if recipe.budget.is_set else []
+        for one in shards:
+            if one.holder and one.papers.of != shard.of:
+                raise Busy(
+                    f"{one.folder}: {one.holder} is at work on this shard of another division, on the same budget; "
+                    "wait for it"
+                )
+        at = opened.enter_context(held(shard.folder(folder)))
         # What a killed process left in the journal's log goes to its place, where every shard can read it.
         with Journal(folder / "journal.sqlite") as journal:
             take_in_workers(journal, folder)
-    return at
+    return at, shards
 
 
 def _in_turn(do: Callable[[], DoneT], outside: Outside) -> DoneT:
@@ -179,7 +194,7 @@ def _in_turn(do: Callable[[], DoneT], outside: Outside) -> DoneT:
 
 def _require_same_inputs(folder: Path, place: Path) -> None:
     """Require that a shard finds the models that its run began with; its files were looked at."""
-    whole, own = (read_json(one / "inputs.json") for one in (folder, place))
+    whole, own = (read_inputs(one) for one in (folder, place))
     differing = sorted(name for name in {**whole, **own} if whole.get(name) != own.get(name))
     if differing:
         raise RunError(
@@ -199,20 +214,31 @@ def _noting(place: Path) -> Callable[[ModelSpec, frozenset[Capability]], None]:
     return note
 
 
-def _share(run: Run, folder: Path, papers: Papers) -> Budget:
+def _share(run: Run, folder: Path, papers: Papers, shards: Sequence[ShardTallies]) -> Budget:
     """Give a shard its part of the budget: of what is left of it in the run, each shard may spend the same.
 
-    What the run took in from shards is spent; of that, what this shard itself spent is on its own account too.
+    Spent is what the run took in from shards, and what shards of other divisions took that is not merged; of that, what
+    this shard itself spent is on its own account too. What shards of this division took since is out of their parts.
     """
     with reading_at_once(folder / "journal.sqlite") as reader:
-        spent = [payload for some in reader.batches("tallies", ("stage", "payload")) for _, payload in some]
+        whole = [payload for some in reader.batches("tallies", ("stage", "payload")) for _, payload in some]
         columns = ("source", "stage", "payload")
-        taken = [record for some in reader.batches("taken_tallies", columns) for record in some]
-    spent += [payload for *_, payload in taken]
-    own = [payload for source, _, payload in taken if source == papers.source]
-    every, mine = (spending_so_far(run.recipe, model_specs(run.recipe).values(), one) for one in (spent, own))
+        taken = {(one, stage): kept for some in reader.batches("taken_tallies", columns) for one, stage, kept in some}
+
+    def spending(tallies: Iterable[str]) -> Spending:
+        return spending_so_far(run.recipe, model_specs(run.recipe).values(), tallies)
+
+    def merged(source: str) -> BySource:
+        return {key: kept for key, kept in taken.items() if key[0] == source}
+
+    every = spending([*whole, *together(taken, [one for one in shards if one.papers.of != papers.of]).values()])
+    since = []
+    for one in (one for one in shards if one.papers.of == papers.of):
+        before = merged(one.papers.source)
+        then, now = spending(before.values()), spending(together(before, [one]).values())
+        since.append(Spending(money=now.money - then.money, tokens=now.tokens - then.tokens))
     part = f" (this shard's part of it, one of {papers.of})"
-    return every.budget.divide(every, mine, papers.of, part)
+    return every.budget.divide(every, spending(merged(papers.source).values()), papers.of, part, since)
 
 
 def _hold_to_records(run: Run, folder: Path, shard: Shard, names: Sequence[str]) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from charter.engines.base import Capability
 from charter.engines.pool import ModelSpec
 from charter.errors import RunError
 from charter.files.tables import read_json, write_json
+from charter.recipe import Stage
 from charter.records import Record
 from charter.runs.place import SHARDS
 from charter.seeds import digest
-from charter.sharding.shard import Shard
+from charter.sharding.shard import MOST_SHARDS, Shard
 
 _NAME = "shard.json"
 
@@ -25,11 +27,17 @@ class Papers(Record):
     brought in from the run, by stage and path; ``capabilities`` what the models could do that the shard asked.
     """
 
-    number: int
-    of: int
+    number: int = Field(ge=1)
+    of: int = Field(le=MOST_SHARDS)
     key: str
     brought: dict[str, dict[str, str]] = Field(default_factory=dict)
     capabilities: dict[str, tuple[Capability, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.number > self.of or not set(self.brought) <= set(get_args(Stage)):
+            raise ValueError("no such shard, or no such stage")
+        return self
 
     @property
     def shard(self) -> Shard:

@@ -6,14 +6,14 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from charter.errors import UserError
 from charter.rows import Filtered, Identified, Mapped, ResultT, RowMapper, RowT
 from charter.runs.place import SHARDS
 from charter.seeds import digest_text
 
-_MOST = 10_000
+#: More parts than this a run is not divided into.
+MOST_SHARDS = 10_000
 _WRITTEN = re.compile(r"(\d+)/(\d+)")
 
 
@@ -35,7 +35,7 @@ class Shard:
         if written is None:
             raise UserError(f"--shard is {text!r}; expected the shard's number and how many there are, such as 3/16")
         shard = cls(of=int(written[2]), number=int(written[1]))
-        if not 1 <= shard.number <= shard.of <= _MOST:
+        if not 1 <= shard.number <= shard.of <= MOST_SHARDS:
             raise UserError(f"--shard is {text!r}; shards are numbered from 1/{shard.of} to {shard.of}/{shard.of}")
         return shard
 
@@ -71,8 +71,7 @@ class ShardMapper:
 
     def __init__(self, shard: Shard, mapper: RowMapper) -> None:
         self._shard = shard
-        # ``map_rows`` is told how many rows there are in all; for another mapper these are all.
-        self._map = cast("Callable[..., Mapped[Any]]", mapper)
+        self._map = mapper
 
     def __call__(
         self,
@@ -81,7 +80,8 @@ class ShardMapper:
         stage: str,
         *,
         result: type[ResultT],
+        n_whole: int | None = None,
     ) -> Mapped[ResultT]:
         """Map the rows of the shard."""
         own = [row for row in rows if self._shard.holds(row)]
-        return self._map(fn, own, stage, result=result, n_whole=len(rows))
+        return self._map(fn, own, stage, result=result, n_whole=len(rows) if n_whole is None else n_whole)

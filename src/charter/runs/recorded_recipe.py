@@ -1,0 +1,49 @@
+"""The recipe that a run's folder belongs to, held against the one that is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from charter.errors import RunError
+from charter.files.yaml_reading import read_yaml
+from charter.recipe import Recipe
+from charter.recipe.faults import shown
+from charter.recipe.paths import hide_paths
+from charter.recipe.writing import recipe_values
+from charter.runs.place import RESOLVED
+
+_WITHOUT_EFFECT = ("budget.", "memory.", "ray.", "training.")  # sections that change nothing of what a run makes
+
+
+def require_same_recipe(recipe: Recipe, folder: Path) -> None:
+    """Refuse a recipe that is not the recorded one. Files may lie elsewhere by now: their contents are inputs.
+
+    Raises:
+        RunError: naming every setting that changed, or where what is recorded is damaged.
+    """
+    resolved = folder / RESOLVED
+    recorded = read_yaml(resolved, error=RunError).data
+    if not isinstance(recorded, dict):
+        raise RunError(f"{resolved}: is damaged: it holds no recipe; restore it, or name a new folder with --out")
+    given = recipe_values(recipe, folder)
+    before, now = _flat(recorded), _flat(given)
+    seen_before, seen_now = _flat(hide_paths(recorded)), _flat(hide_paths(given))
+    same = {key for key in seen_now if seen_before.get(key) == seen_now[key] or key.startswith(_WITHOUT_EFFECT)}
+    was, is_now = ({key: one[key] for key in one if key not in same} for one in (before, now))
+    changed = [key for key in {**was, **is_now} if was.get(key) != is_now.get(key)]
+    if changed:
+        lines = "\n".join(f"  {key}: was {_value(was, key)}, is {_value(is_now, key)}" for key in changed)
+        raise RunError(
+            f"{folder}: belongs to another recipe. Changed:\n{lines}\nName a new folder with --out, or undo the change."
+        )
+
+
+def _value(values: dict[str, Any], key: str) -> str:
+    return shown(values[key]) if key in values else "not set"
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {name: inner for key, one in value.items() for name, inner in _flat(one, f"{prefix}{key}.").items()}
+    return {prefix.removesuffix("."): value}
