@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -75,6 +76,7 @@ class Pool:
         progress: told about downloads.
         spending: what calls to servers are counted in, and held to.
         most: models in memory at once; None takes as many as fit.
+        stop: set when nobody waits any more for a model that is loaded.
         make: makes the engine of a model, in place of loading or reaching the model.
     """
 
@@ -86,11 +88,13 @@ class Pool:
         spending: Spending | None = None,
         *,
         most: int | None = None,
+        stop: threading.Event | None = None,
         make: Callable[[ModelSpec], Engine] | None = None,
     ) -> None:
         self._roles = dict(roles)
         self._residents = Residents(most)
         self._vllm: Hosts | None = None
+        self._stop = stop
         self._spending = spending or Spending()
         self._memory = memory
         self._progress = progress
@@ -170,7 +174,7 @@ class Pool:
             return Resident(spec, partial(self._load_here, spec, folder), n_bytes, free)
         from charter.engines.vllm import Hosts, HostSettings
 
-        hosts = self._vllm = self._vllm or Hosts()
+        hosts = self._vllm = self._vllm or Hosts(self._stop)
         settings = HostSettings(
             spec.dtype, spec.device, spec.rows_at_once, spec.n_context, spec.memory_share, spec.n_gpus
         )
