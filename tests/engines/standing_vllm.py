@@ -1,6 +1,7 @@
 """Stands in for vLLM's server where its own is not to be had: a process at the socket that is named, and no model.
 
-It reads its behaviour from a file beside it, anew for each call: ``{"/health": 200, "/v1/models": 401, ...}``.
+It reads its behaviour from a file beside it, anew for each call: ``{"/health": 200, "/v1/models": 401, ...}``. The base
+says "well", an adapter the name of its folder, and in a prompt of two tokens each takes its time.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ import http.server
 import json
 import socketserver
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
-_ANSWERS = {
+_says = {"base": "well"}
+
+_ANSWERS: dict[str, dict[str, Any]] = {
     "/health": {},
     "/v1/models": {"object": "list", "data": [{"id": "base", "object": "model", "max_model_len": 99}]},
     "/v1/load_lora_adapter": {},
@@ -20,7 +25,6 @@ _ANSWERS = {
         "object": "text_completion",
         "created": 0,
         "model": "base",
-        "choices": [{"index": 0, "text": "well", "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
     },
 }
@@ -31,12 +35,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self._answer()
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if "lora_name" in asked:
+            _says[asked["lora_name"]] = Path(asked["lora_path"]).name
+        if len(asked.get("prompt", ())) > 1:
+            time.sleep(1.0)
+        self._answer(asked.get("model", "base"))
 
-    def _answer(self) -> None:
+    def _answer(self, model: str = "base") -> None:
         status = json.loads(Path(__file__).with_name("behaviour.json").read_text()).get(self.path, 200)
-        body = json.dumps(_ANSWERS[self.path] if status == 200 else {"error": {"message": "this call failed"}}).encode()
+        if model not in _says:
+            status = 404
+        told = _ANSWERS[self.path] | {"choices": [{"index": 0, "text": _says.get(model), "finish_reason": "stop"}]}
+        body = json.dumps(told if status == 200 else {"error": {"message": "this call failed"}}).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))

@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from charter.engines.vllm import HostSettings
 from charter.engines.vllm.door.charter_door import Door
@@ -100,8 +102,16 @@ def _place(host: ServerHost) -> Path:
     return host._process.socket.parent
 
 
-def _ask(host: ServerHost) -> str:
-    return asyncio.run(host.generate([1], {"max_tokens": 1})).text
+def _ask(host: ServerHost, adapter: Path | None = None) -> str:
+    return asyncio.run(host.generate([1], {"max_tokens": 1}, adapter)).text
+
+
+def _save_adapter(folder: Path, rank: int, *layers: str) -> Path:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"r": rank, "bias": "none"}))
+    names = [f"base_model.model.layers.0.{layer}.lora_{side}.weight" for layer in layers for side in "AB"]
+    save_file({name: np.zeros((1, 1), dtype=np.float32) for name in names}, folder / "adapter_model.safetensors")
+    return folder
 
 
 def _through_the_door(
@@ -288,3 +298,50 @@ def test_a_run_that_is_killed_leaves_no_server(base: Path, python: Path) -> None
         assert len(_processes(place)) >= 2
         running.kill()
     _wait(lambda: not _processes(place) and not place.exists(), "the server has ended")
+
+
+def test_an_adapter_that_takes_more_room_leaves_others_on(host: ServerHost, tmp_path: Path) -> None:
+    """A base that begins anew for a higher rank, or for other layers, has all adapters on it again."""
+    adapters = [
+        _save_adapter(tmp_path / "narrow", 8, "q_proj"),
+        _save_adapter(tmp_path / "wide", 16, "q_proj"),
+        _save_adapter(tmp_path / "elsewhere", 8, "v_proj"),
+    ]
+    begun = set()
+    for n, adapter in enumerate(adapters):
+        host.require(adapter)
+        begun.add(_place(host))
+        assert [_ask(host, known) for known in adapters[: n + 1]] == ["narrow", "wide", "elsewhere"][: n + 1]
+    assert len(begun) == 3, "it did not begin anew, so that this test shows nothing"
+    assert _ask(host) == "well"
+
+
+def test_a_base_does_not_begin_anew_under_calls(host: ServerHost, tmp_path: Path) -> None:
+    """They would be lost: who needs that asks again, and the calls are answered."""
+    host.require(None)
+    narrow = _save_adapter(tmp_path / "narrow", 8, "q_proj")
+
+    async def require_meanwhile() -> str:
+        call = asyncio.create_task(host.generate([1, 2], {"max_tokens": 1}))
+        await asyncio.sleep(0)
+        with pytest.raises(EngineError, match="calls are under way"):
+            host.require(narrow)
+        return (await call).text
+
+    assert asyncio.run(require_meanwhile()) == "well"
+    host.require(narrow)
+    assert _ask(host, narrow) == "narrow"
+
+
+def test_a_base_that_cannot_make_room_keeps_what_it_had(host: ServerHost, tmp_path: Path, behave: Behave) -> None:
+    """Where it does not begin anew, what was required before can be required again."""
+    narrow, wide = _save_adapter(tmp_path / "narrow", 8, "q_proj"), _save_adapter(tmp_path / "wide", 16, "q_proj")
+    host.require(narrow)
+    behave(load_lora_adapter=400)
+    with pytest.raises(ModelError, match=r"cannot put the adapter in .*narrow"):
+        host.require(wide)
+    with pytest.raises(EngineError, match="closed"):
+        _ask(host, narrow)
+    behave()
+    host.require(None)
+    assert _ask(host, narrow) == "narrow"
