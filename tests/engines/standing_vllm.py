@@ -1,6 +1,6 @@
 """Stands in for vLLM's server where its own is not to be had: a process at the socket that is named, and no model.
 
-It reads its behaviour from a file beside it, anew for each call: ``{"/health": 200, "/v1/models": 401, ...}``. The base
+It reads its behaviour from a file beside it, anew for each call: ``{"/health": 200, "finish": "stop", ...}``. The base
 says "well", an adapter the name of its folder, and in a prompt of two tokens each takes its time.
 """
 
@@ -43,10 +43,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(asked.get("model", "base"))
 
     def _answer(self, model: str = "base") -> None:
-        status = json.loads(Path(__file__).with_name("behaviour.json").read_text()).get(self.path, 200)
+        behaviour = json.loads(Path(__file__).with_name("behaviour.json").read_text())
+        status = behaviour.get(self.path, 200)
         if model not in _says:
             status = 404
-        told = _ANSWERS[self.path] | {"choices": [{"index": 0, "text": _says.get(model), "finish_reason": "stop"}]}
+        told = _ANSWERS[self.path] | {
+            "choices": [{"index": 0, "text": _says.get(model), "finish_reason": behaviour["finish"]}]
+        }
         body = json.dumps(told if status == 200 else {"error": {"message": "this call failed"}}).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")

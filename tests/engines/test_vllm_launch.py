@@ -72,6 +72,28 @@ def test_a_gpu_is_used_as_far_as_it_may(base: Path) -> None:
     assert not {"enforce_eager", "kv_cache_memory_bytes", "enable_chunked_prefill"} & set(given)
 
 
+def test_a_gpu_that_this_torch_does_not_see_is_used(base: Path) -> None:
+    """What vLLM's own environment tells of it holds: number format, memory, and all that is built on them."""
+    seen = InstalledVllm("vllm", "0.33.0", "GPU", computes_bfloat16=True, gpu_bytes=80 * 10**9)
+    launch = Launch(base, HostSettings(memory_share=0.5), seen)
+    assert (launch.dtype, launch.arguments["dtype"]) == ("bfloat16", "bfloat16")
+    assert launch.n_bytes == 40 * 10**9
+    older = InstalledVllm("vllm", "0.33.0", "GPU", computes_bfloat16=False, gpu_bytes=16 * 10**9)
+    assert Launch(base, HostSettings(), older).dtype == "float32"
+    assert Launch(base, HostSettings(dtype="float16"), older).dtype == "float16"
+
+
+def test_an_environment_tells_of_its_hardware() -> None:
+    """In the words of its own torch, here as everywhere."""
+    import torch
+
+    from charter.engines.devices import computes_in_bfloat16
+
+    assert installed._hardware("CPU") == (computes_in_bfloat16(torch.device("cpu")), 0)
+    of_gpu = installed._hardware("GPU")
+    assert of_gpu[1] == (torch.cuda.mem_get_info()[1] if torch.cuda.is_available() else 0)
+
+
 @pytest.mark.parametrize(
     ("device", "build", "message"),
     [

@@ -21,14 +21,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from charter.engines.vllm import HostSettings
+from charter.engines.vllm import HostSettings, VllmEngine
 from charter.engines.vllm.door.charter_door import Door
 from charter.engines.vllm.installed import InstalledVllm
 from charter.engines.vllm.launch import Launch
 from charter.engines.vllm.process import ServerProcess
 from charter.engines.vllm.server import ServerHost
+from charter.engines.weights import resolve_model
 from charter.errors import EngineError, Interrupted, ModelError
 from engines import standing_vllm
+from engines.contract import ask, draw
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no sockets with a path")
 
@@ -50,9 +52,9 @@ def base(tmp_path: Path) -> Path:
 def behave(tmp_path: Path) -> Behave:
     """Say with which status the server that stands in for vLLM's answers which path."""
 
-    def say(**statuses: int) -> None:
+    def say(finish: str = "stop", **statuses: int) -> None:
         told = {f"/{path}" if path == "health" else f"/v1/{path}": status for path, status in statuses.items()}
-        (tmp_path / "behaviour.json").write_text(json.dumps(told))
+        (tmp_path / "behaviour.json").write_text(json.dumps(told | {"finish": finish}))
 
     say()
     return say
@@ -345,3 +347,17 @@ def test_a_base_that_cannot_make_room_keeps_what_it_had(host: ServerHost, tmp_pa
     behave()
     host.require(None)
     assert _ask(host, narrow) == "narrow"
+
+
+@pytest.mark.model
+def test_a_text_that_memory_cuts_is_no_answer(tiny_wide_model: Path, python: Path, behave: Behave) -> None:
+    """It would be recalled where there is more room; one that ends by itself or by its own limit is one everywhere."""
+    host = ServerHost(Launch(tiny_wide_model, HostSettings(dtype="float32"), _CPU), python)
+    engine = VllmEngine(resolve_model(str(tiny_wide_model)), host)  # its server tells of room for 99 tokens, of 1024
+    long, short = draw(engine, seed=1, max_tokens=400), draw(engine, seed=1, max_tokens=20)
+    assert ask(engine, [long])[0].finish == "stop"
+    behave(finish="length")
+    with pytest.raises(EngineError, match=r"was cut: there is room for 99, and the model reads 1024; lower max_tokens"):
+        ask(engine, [long])
+    assert ask(engine, [short])[0].finish == "length"
+    host.close()

@@ -168,8 +168,8 @@ class Pool:
         """Say how a model comes into memory; its files are found, and fetched, at once."""
         name = str(spec.adapter or spec.name)
         folder = resolve_model(name, trust_remote_code=spec.trust_remote_code, progress=self._progress)
-        free = partial(free_bytes, spec.device)
         if not spec.is_vllm:
+            free = partial(free_bytes, spec.device)
             n_bytes = estimate_bytes(folder.path, merges=folder.adapter is not None)
             return Resident(spec, partial(self._load_here, spec, folder), n_bytes, free)
         from charter.engines.vllm import Hosts, HostSettings
@@ -180,7 +180,7 @@ class Pool:
         )
         host = hosts.find(folder, settings, served=spec.engine == "vllm-server")
         load = partial(self._load_in_vllm, spec, folder, host)
-        return Resident(host, load, host.n_bytes, free, unload=host.close)
+        return Resident(host, load, host.n_bytes, host.free_bytes, unload=host.close)
 
     def _load_here(self, spec: ModelSpec, folder: ModelFolder) -> Engine:
         self._say_loading(spec)

@@ -5,7 +5,7 @@ Hosts ── hosts             a run's bases, one of each
 ├─ VllmEngine ── engine    the protocol, for a base or an adapter on it
 │  └─ requests             requests as vLLM's parameters, its outputs as answers   (pure)
 └─ Host ── base            a base model that vLLM runs, and adapters on it
-   ├─ host                 in this process
+   ├─ host, watch          in this process; what ends vLLM's own processes where this one is killed
    ├─ server               in a server that a run begins and ends
    ├─ process, guard       the server's process, and what ends it however the run ends
    ├─ command, door        how a server is started, and who is let in

@@ -38,6 +38,10 @@ class Host(ABC):
         """What it takes in memory, by estimate."""
         return self._launch.n_bytes
 
+    def free_bytes(self) -> int:
+        """Tell how much memory is free where it goes."""
+        return self._launch.free_bytes()
+
     @property
     @abstractmethod
     def n_context(self) -> int:
