@@ -357,7 +357,7 @@ def test_a_text_that_memory_cuts_is_no_answer(tiny_wide_model: Path, python: Pat
     long, short = draw(engine, seed=1, max_tokens=400), draw(engine, seed=1, max_tokens=20)
     assert ask(engine, [long])[0].finish == "stop"
     behave(finish="length")
-    with pytest.raises(EngineError, match=r"was cut: there is room for 99, and the model reads 1024; lower max_tokens"):
+    with pytest.raises(EngineError, match=r"was cut: there is room for 99, the model reads 1024; lower max_tokens"):
         ask(engine, [long])
     assert ask(engine, [short])[0].finish == "length"
     host.close()

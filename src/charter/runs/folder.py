@@ -47,6 +47,7 @@ from charter.store import Journal
 
 _INPUTS = "inputs.json"
 _WITHOUT_EFFECT = ("budget.", "memory.")  # sections that change nothing of what a run makes
+_ALIKE = {"vllm", "vllm-server"}  # engines that answer alike
 # Rows at once: enough for any batch. Where models take turns in memory, each turn serves as many rows as are under way.
 _ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096
 
@@ -270,6 +271,7 @@ def _check_recipe(recipe: Recipe, folder: Path, recorded: dict[str, Any]) -> Non
     before, now = _flat(recorded), _flat(given)
     seen_before, seen_now = _flat(hide_paths(recorded)), _flat(hide_paths(given))
     same = {key for key in seen_now if seen_before.get(key) == seen_now[key] or key.startswith(_WITHOUT_EFFECT)}
+    same |= {key for key in now if key.endswith(".engine") and {before.get(key), now[key]} <= _ALIKE}
     was, is_now = ({key: one[key] for key in one if key not in same} for one in (before, now))
     changed = [key for key in {**was, **is_now} if was.get(key) != is_now.get(key)]
     if changed:

@@ -102,7 +102,7 @@ class VllmEngine:
         here, own = self._host.n_context, self._own_context
         if here < own:
             raise EngineError(
-                f"a text of {max_tokens} tokens after a prompt of {n_prompt} was cut: there is room for {here}, and the "
+                f"a text of {max_tokens} tokens after a prompt of {n_prompt} was cut: there is room for {here}, the "
                 f"model reads {own}; lower max_tokens, raise n_context, or give the model more memory"
             )
 
