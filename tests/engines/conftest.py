@@ -56,16 +56,25 @@ def tiny_wide_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def tiny_adapter(tiny_wide_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter on ``tiny_wide_model`` that changes its answers."""
+    return _save_adapter(tiny_wide_model, tmp_path_factory.mktemp("tiny_adapter"), seed=3, rank=4)
+
+
+@pytest.fixture(scope="session")
+def tiny_wider_adapter(tiny_wide_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another adapter on it, which takes more room."""
+    return _save_adapter(tiny_wide_model, tmp_path_factory.mktemp("tiny_wider_adapter"), seed=5, rank=16)
+
+
+def _save_adapter(base: Path, folder: Path, *, seed: int, rank: int) -> Path:
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    folder = tmp_path_factory.mktemp("tiny_adapter")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        base = AutoModelForCausalLM.from_pretrained(tiny_wide_model)
-        model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
-    model.save_pretrained(folder)
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_pretrained(base)
+        settings = LoraConfig(r=rank, target_modules="all-linear", init_lora_weights=False)
+        get_peft_model(model, settings).save_pretrained(folder)
     return folder
 
 

@@ -186,6 +186,24 @@ def test_an_adapter_is_put_on_without_merging(
     merged.close()
 
 
+def test_adapters_of_other_ranks_are_asked_in_turns(make: Make, tiny_adapter: Path, tiny_wider_adapter: Path) -> None:
+    """An adapter that takes more room leaves the one before it as it was; both answer as they do merged."""
+    engines = [make(tiny_adapter), make(tiny_wider_adapter)]
+    asked = [choose(engines[0], question) for question in QUESTIONS]
+
+    async def in_turns() -> list[Choice]:
+        return [await engine.choose(request) for request in asked for engine in engines]
+
+    given = asyncio.run(in_turns())
+    for place, adapter in enumerate((tiny_adapter, tiny_wider_adapter)):
+        merged = TransformersEngine(resolve_model(str(adapter)), dtype="float32", device="cpu")
+        for found, wanted in zip(given[place::2], ask(merged, asked), strict=True):
+            assert found.logprobs == pytest.approx(wanted.logprobs, abs=1e-2)
+        merged.close()
+    apart = [abs(a.logprobs[0] - b.logprobs[0]) for a, b in zip(given[::2], given[1::2], strict=True)]
+    assert max(apart) > 0.05, "the adapters answer alike, so that this test shows nothing"
+
+
 def test_an_adapter_that_vllm_cannot_put_on_is_named(make: Make, tiny_adapter: Path, tmp_path: Path) -> None:
     """What it has that vLLM leaves out would change its answers without a word."""
     folder = shutil.copytree(tiny_adapter, tmp_path / "adapter")

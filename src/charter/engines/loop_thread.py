@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from charter.errors import EngineError
@@ -45,7 +46,11 @@ class LoopThread:
 
     def run_blocking(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Run a coroutine there and block until it ends."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        return self.start(coroutine).result()
+
+    def start(self, coroutine: Coroutine[Any, Any, ResultT]) -> Future[ResultT]:
+        """Begin to run a coroutine there."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def cancel(self) -> None:
         """Cancel what still runs, and wait for its end; further calls of ``run`` are refused."""

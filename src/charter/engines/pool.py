@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -89,6 +90,7 @@ class Pool:
         progress: told about downloads.
         spending: what calls to servers are counted in, and held to.
         most: models in memory at once; None takes as many as fit.
+        stop: set when nobody waits any more for a model that is loaded.
         make: makes the engine of a model, in place of loading or reaching the model; one that counts what is asked
             of it has a memory of its own.
     """
@@ -101,11 +103,13 @@ class Pool:
         spending: Spending | None = None,
         *,
         most: int | None = None,
+        stop: threading.Event | None = None,
         make: Callable[[ModelSpec, Reply | None], Engine] | None = None,
     ) -> None:
         self._roles = dict(roles)
         self._residents = Residents(most)
         self._vllm: Hosts | None = None
+        self._stop = stop
         self._spending = spending or Spending()
         self._memory = memory
         self._progress = progress
@@ -195,14 +199,13 @@ class Pool:
             return Resident(spec, load, n_bytes, partial(free_bytes, place), places=frozenset({place}))
         from charter.engines.vllm import Hosts, HostSettings
 
-        hosts = self._vllm = self._vllm or Hosts()
+        hosts = self._vllm = self._vllm or Hosts(self._stop)
         settings = HostSettings(
             spec.dtype, spec.device, spec.rows_at_once, spec.n_context, spec.memory_share, spec.n_gpus
         )
         host = hosts.find(folder, settings, served=spec.engine == "vllm-server")
         load_in_vllm = partial(self._load_in_vllm, spec, folder, host)
-        free = partial(free_bytes, min(host.places))
-        return Resident(host, load_in_vllm, host.n_bytes, free, unload=host.close, places=host.places)
+        return Resident(host, load_in_vllm, host.n_bytes, host.free_bytes, unload=host.close, places=host.places)
 
     def _load_here(self, spec: ModelSpec, folder: ModelFolder) -> Engine:
         self._say_loading(spec)

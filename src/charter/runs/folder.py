@@ -93,7 +93,8 @@ class Run:
         self.memory = BorrowingMemory(journal, others)
         shards = read_shard_tallies(folder) if recipe.budget.is_set else []
         self.spending = spending_so_far(recipe, model_specs(recipe).values(), tallies_of(journal, shards))
-        self.pool = Pool(role_specs(recipe), self.memory, spending=self.spending, most=recipe.memory.models_at_once)
+        most = recipe.memory.models_at_once
+        self.pool = Pool(role_specs(recipe), self.memory, spending=self.spending, most=most, stop=stop)
         shown = SpendingProgress(progress, self.spending)
         mapper = partial(map_rows, journal=journal, progress=shown, stop=stop, n_in_flight=self._rows_at_once)
         self.mapper = cast("RowMapper", mapper)

@@ -56,7 +56,7 @@ class Papers(Record):
 
 def model_key(spec: ModelSpec) -> str:
     """Name a model in the papers."""
-    return digest([spec.engine, spec.label, spec.server])
+    return digest(["vllm" if spec.is_vllm else spec.engine, spec.label, spec.server])
 
 
 def read_papers(folder: Path) -> Papers:

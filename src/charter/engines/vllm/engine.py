@@ -17,6 +17,7 @@ from charter.engines.rendering import Renderer
 from charter.engines.tokenizers import find_end_ids, load_tokenizer
 from charter.engines.usage import PrefixStatistics
 from charter.engines.vllm.base import Host
+from charter.engines.vllm.launch import context_of
 from charter.engines.vllm.requests import (
     Output,
     Parameters,
@@ -47,6 +48,7 @@ class VllmEngine:
         self._host, self._adapter = host, folder.adapter
         self._host.require(self._adapter)
         tokenizer = load_tokenizer(folder)
+        self._own_context = context_of(folder.path)
         self._renderer = Renderer(tokenizer, self._host.n_context)
         self._end_ids = find_end_ids(tokenizer, *_configurations(folder)) | {self._renderer.end_of_turn}
         self._identity = digest(["vllm", model_fingerprint(folder), self._host.dtype])
@@ -65,12 +67,20 @@ class VllmEngine:
         return always | {"chat"} if self._renderer.chats else always
 
     async def complete(self, request: CompletionRequest) -> Completion:
-        """Draw a text."""
+        """Draw a text.
+
+        Raises:
+            EngineError: where memory or a setting cut it short of what the model itself has room for: the same question
+                would be answered otherwise elsewhere, and an answer is remembered for everywhere.
+        """
         ids = self._renderer.render(request, 1).ids.tolist()
         room = self._host.n_context - len(ids)
         max_tokens = min(request.sampling.max_tokens, room)
         parameters = drawing_parameters(request.sampling, max_tokens, self._end_ids, request.json_schema)
-        return read_completion(await self._put(ids, parameters))
+        completion = read_completion(await self._put(ids, parameters))
+        if completion.finish == "length" and max_tokens < request.sampling.max_tokens:
+            self._require_own_room(len(ids), request.sampling.max_tokens)
+        return completion
 
     async def choose(self, request: ChoiceRequest) -> Choice:
         """Read the options' log-probabilities."""
@@ -87,6 +97,14 @@ class VllmEngine:
         self._renderer.require_room(len(prompt) + len(wanted), 1)  # vLLM draws one token more
         ids = np.concatenate((prompt, wanted)).tolist()
         return read_score(await self._put(ids, scoring_parameters()), wanted)
+
+    def _require_own_room(self, n_prompt: int, max_tokens: int) -> None:
+        here, own = self._host.n_context, self._own_context
+        if here < own:
+            raise EngineError(
+                f"a text of {max_tokens} tokens after a prompt of {n_prompt} was cut: there is room for {here}, the "
+                f"model reads {own}; lower max_tokens, raise n_context, or give the model more memory"
+            )
 
     def close(self) -> None:
         """Refuse further calls; the host goes on."""

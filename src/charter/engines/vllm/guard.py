@@ -5,27 +5,82 @@ Run as a file by the Python of any environment: it imports the standard library 
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
-_GRACE_SECONDS = 15.0
+#: Holds the number of the command's group, for as long as the guard is to end it.
+GROUP = "group"
+_GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.2
+_SET_DEATH_SIGNAL = 1  # of Linux: what a process gets when the one that began it ends
 
 
-def guard(command: list[str]) -> int:
-    """Run a command in a group of its own; end the group when the input ends, or with a signal to this process."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - our caller's
+def guard(place: Path, command: list[str]) -> int:
+    """Run a command in a group of its own; end the group when the input or who began us ends, or with a signal to us.
+
+    Args:
+        place: a folder that goes with the command.
+        command: what is run.
+    """
+    parent = os.getppid()
+    process = subprocess.Popen(  # noqa: S603 - our caller's
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_ends_with_us(),  # noqa: PLW1509 - no other thread runs yet
+    )
+    (place / GROUP).write_text(str(process.pid))
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: ending.set())
     threading.Thread(target=_wait_for_input, args=(ending,), daemon=True).start()
-    while process.poll() is None and not ending.wait(0.2):
+    while process.poll() is None and os.getppid() == parent and not ending.wait(_LOOK_SECONDS):
         pass
-    _end(process)
+    end_group(process.pid, lambda: process.poll() is not None)
+    process.wait()
+    shutil.rmtree(place, ignore_errors=True)
     return process.returncode
+
+
+def end_group(group: int, has_ended: Callable[[], bool] | None = None) -> None:
+    """End a whole group, also where its first process is gone and has left others behind.
+
+    Args:
+        group: its number.
+        has_ended: tells whether its first process is gone; None waits for all of them.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(group, number)
+        except ProcessLookupError:
+            return
+        until = time.monotonic() + _GRACE_SECONDS
+        while not (has_ended or (lambda: not _is_there(group)))() and time.monotonic() < until:
+            time.sleep(0.05)
+
+
+def _is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _ends_with_us() -> Callable[[], None] | None:
+    """Have the command told to end where we are killed, which leaves us no time to end it; Linux alone can."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # found here: nothing is to be loaded between fork and exec
+    return lambda: prctl(_SET_DEATH_SIGNAL, int(signal.SIGTERM))
 
 
 def _wait_for_input(ending: threading.Event) -> None:
@@ -34,18 +89,5 @@ def _wait_for_input(ending: threading.Event) -> None:
     ending.set()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group, also where its first process is gone and has left others behind."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        waited = time.monotonic() + _GRACE_SECONDS
-        while process.poll() is None and time.monotonic() < waited:
-            time.sleep(0.05)
-    process.wait()
-
-
 if __name__ == "__main__":
-    sys.exit(guard(sys.argv[1:]))
+    sys.exit(guard(Path(sys.argv[1]), sys.argv[2:]))

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import wait
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +16,10 @@ from charter.engines.loop_thread import LoopThread
 from charter.engines.vllm.base import Host
 from charter.engines.vllm.launch import ENVIRONMENT, Launch, ended, find_cause
 from charter.engines.vllm.requests import Output, Parameters
+from charter.engines.vllm.watch import Watch
 from charter.errors import EngineError, ModelError
+
+_LOOK_SECONDS = 0.1
 
 
 class InProcessHost(Host):
@@ -27,6 +31,7 @@ class InProcessHost(Host):
         self._vllm: Any = None
         self._paths: dict[str, Path] = {}
         self._log: IO[bytes] | None = None
+        self._watch: Watch | None = None
 
     @property
     def n_context(self) -> int:
@@ -39,8 +44,14 @@ class InProcessHost(Host):
         thread = LoopThread("this engine")
         try:
             with _output_into(self._log):
-                self._vllm = thread.run_blocking(_load(self._launch.arguments))
+                self._watch = Watch()
+                loading = thread.start(_load(self._launch.arguments))
+                while not wait([loading], _LOOK_SECONDS).done:
+                    self._watch.look()
+                self._watch.look()
+                self._vllm = loading.result()
         except BaseException as error:
+            self._end_watch()
             thread.close()
             cause = self._take_cause() or str(error)
             if not isinstance(error, Exception):
@@ -77,7 +88,13 @@ class InProcessHost(Host):
         thread.run_blocking(_shut_down(self._vllm))
         self._vllm = None
         self._paths.clear()
+        self._end_watch()
         self._take_cause()
+
+    def _end_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
     def _take_cause(self) -> str:
         """Read out of the log why vLLM ended, and close it."""

