@@ -104,6 +104,32 @@ def test_a_budget_stops_a_run_and_more_lets_it_go_on(
         assert tables[0] == tables[1], name
 
 
+def test_what_a_run_takes_is_counted_once_and_a_budget_of_that_suffices(charter: Command, place: Path) -> None:
+    """Every call that the server saw, and no other; what it can do is asked once in a sitting for all roles.
+
+    A budget need hold beside it what one call can come to at most, and not what all that wait can.
+    """
+    with FaultServer() as server:
+        roles = {"critic": "", "reviser": "", "judge": ", max_at_once: 8"}
+        model = f"name: stub, engine: http, server: '{server.url}'"
+        served = [f"models.{role}={{{model}{more}}}" for role, more in roles.items()]
+        done = charter("run", "demo.yaml", *served, "--out", "run", *UNTIL_LABEL)
+        assert done.code == 0, done.err
+        used = [usage_of(place / f"run/stages/{stage}.json") for stage in ("revise", "label")]
+        asked = [body for body in server.seen.bodies if body]
+        assert sum(one["n_calls"] for one in used) == len(asked)
+        first = [body for body in asked if "Which letter comes first" in json.dumps(body)]
+        assert len(first) == len({json.dumps(body) for body in first}), "nothing of it was asked twice"
+        n_tokens = sum(one["n_prompt_tokens"] + one["n_completion_tokens"] for one in used)
+        again = charter("run", "demo.yaml", *served, f"budget.tokens={n_tokens + 2500}", "--out", "again", *UNTIL_LABEL)
+        assert again.code == 0, again.err
+
+
+def usage_of(summary: Path) -> dict[str, int]:
+    """Read what a stage's served model took."""
+    return dict(json.loads(summary.read_text("utf-8"))["usage"]["stub"])
+
+
 def test_money_without_a_price_is_refused(charter: Command, served: tuple[str, ...], place: Path) -> None:
     """Nobody could say where it ends."""
     (place / "prices.yaml").write_text("other: {prompt: 1.0}\n", "utf-8")

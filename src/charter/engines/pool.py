@@ -20,6 +20,7 @@ from charter.engines.usage import Usage
 from charter.engines.weights import ModelFolder, resolve_model
 
 if TYPE_CHECKING:
+    from charter.engines.http.probing import Known
     from charter.engines.vllm import Host, Hosts
 
 EngineName = Literal["transformers", "vllm", "vllm-server", "http", "scripted"]
@@ -54,6 +55,11 @@ class ModelSpec:
     def has_weights(self) -> bool:
         """Whether its weights are loaded on this machine."""
         return self.engine not in {"http", "scripted"}
+
+    @property
+    def served_as(self) -> tuple[str, str | tuple[str, ...] | None, str | None]:
+        """What tells models behind servers apart: name, server, and whose key."""
+        return self.name, self.server, self.key_name
 
     @property
     def is_vllm(self) -> bool:
@@ -99,6 +105,8 @@ class Pool:
         self.on_open: Callable[[ModelSpec, frozenset[Capability]], None] | None = None
         #: Told the name of a model that was found and is loaded now.
         self.on_load: Callable[[str], None] | None = None
+        #: What servers were found to do, so that each is asked once.
+        self.met: Known = {}
         self._open: dict[ModelSpec, CachedEngine] = {}
         self._used: dict[str, Usage] = {}
 
@@ -153,12 +161,23 @@ class Pool:
         if self._make is not None:
             return self._make(spec)
         if spec.engine == "http":
-            return _connect(spec, self._spending)
+            return self._connect(spec)
         if spec.engine == "scripted":
             from charter.engines.scripted import ScriptedEngine
 
             return ScriptedEngine(script=spec.name)
         return self._residents.engine(self._resident(spec))
+
+    def _connect(self, spec: ModelSpec) -> Engine:
+        from charter.engines.http import HttpEngine, Limits
+
+        limits = Limits(spec.max_at_once, spec.call_seconds, spec.deadline_seconds)
+        met = self.met.get(spec.served_as)
+        engine = HttpEngine(
+            spec.name, spec.server or (), key_name=spec.key_name, limits=limits, spending=self._spending, met=met
+        )
+        self.met[spec.served_as] = engine.met
+        return engine
 
     def _resident(self, spec: ModelSpec) -> Resident:
         """Say how a model comes into memory; its files are found, and fetched, at once."""
@@ -242,10 +261,3 @@ class Pool:
         """Hand over the calls and tokens per model of the engines that were closed since this was last asked."""
         used, self._used = self._used, {}
         return used
-
-
-def _connect(spec: ModelSpec, spending: Spending) -> Engine:
-    from charter.engines.http import HttpEngine, Limits
-
-    limits = Limits(spec.max_at_once, spec.call_seconds, spec.deadline_seconds)
-    return HttpEngine(spec.name, spec.server or (), key_name=spec.key_name, limits=limits, spending=spending)

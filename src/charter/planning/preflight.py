@@ -10,6 +10,7 @@ from pathlib import Path
 from charter.constitution import Constitution, check_constitution, load_constitution
 from charter.constitution.model import Use
 from charter.engines.base import Capability
+from charter.engines.http.probing import Known
 from charter.engines.pool import ModelSpec
 from charter.errors import UserError
 from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
@@ -136,8 +137,11 @@ def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
     report.require_no_error()
 
 
-def check_served(recipe: Recipe, stages: Sequence[str]) -> None:
+def check_served(recipe: Recipe, stages: Sequence[str]) -> Known:
     """Ask the servers whose models these stages need what they can do, before anything is done that they come after.
+
+    Returns:
+        What was found, so that the run's pool need not ask again.
 
     Raises:
         UserError: a line for each that does not answer, or lacks something.
@@ -145,18 +149,20 @@ def check_served(recipe: Recipe, stages: Sequence[str]) -> None:
     report = Preflight()
     needs = [need for need in list_needs(recipe) if need.stage in stages]
     found: dict[ModelSpec, frozenset[Capability] | None] = {}
+    known: Known = {}
     roles = [(role, spec) for role, spec in role_specs(recipe).items() if spec.engine == "http"]
     for role, spec in roles:
         if any(need.role == role for need in needs):
             if spec not in found:
-                found[spec] = capabilities_of(report, f"models.{role}", spec)
+                found[spec] = capabilities_of(report, f"models.{role}", spec, known)
             for lacks in missing(needs, role, found[spec] or frozenset(), stages) if found[spec] else ():
                 report.add("error", f"models.{role}", f"{spec.name} {lacks}")
     if "evaluate" in stages:
         for name, spec in other_specs(recipe).items():
             if spec.engine == "http" and spec not in found:
-                found[spec] = capabilities_of(report, f"evaluate.others.{name}", spec)
+                found[spec] = capabilities_of(report, f"evaluate.others.{name}", spec, known)
     report.require_no_error()
+    return known
 
 
 def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str], look: Look) -> _Inputs:

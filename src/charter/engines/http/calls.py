@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -65,9 +66,12 @@ class Caller:
         key: sent to each of them; None sends none.
         key_name: the environment variable of the key, for messages.
         limits: of tries, time and calls at once.
+        has_answered: whether one of the servers is known to answer.
     """
 
-    def __init__(self, urls: Sequence[str], key: str | None, key_name: str, limits: Limits) -> None:
+    def __init__(
+        self, urls: Sequence[str], key: str | None, key_name: str, limits: Limits, *, has_answered: bool = False
+    ) -> None:
         import openai
 
         self._key_name = key_name
@@ -82,6 +86,7 @@ class Caller:
             )
             for url in urls
         ]
+        self._has_answered = has_answered
         self.tried = Tried()
 
     @property
@@ -89,15 +94,23 @@ class Caller:
         """How many servers there are."""
         return len(self._places)
 
-    async def put(self, body: Body, row: str | int, read: Callable[[str], AnswerT]) -> AnswerT:
+    async def put(
+        self,
+        body: Body,
+        row: str | int,
+        read: Callable[[str], AnswerT],
+        hold: Callable[[], contextlib.AbstractAsyncContextManager[object]] = contextlib.nullcontext,
+    ) -> AnswerT:
         """Put a body to a server until there is an answer that can be read.
 
         Args:
             body: what is sent.
             row: what the calls of one row have in common; or the number of the one server to be asked.
             read: reads the answer, or raises ``MalformedAnswerError``.
+            hold: makes what each try happens in, once it is about to be sent.
 
         Raises:
+            BudgetSpent: where ``hold`` allows no try.
             EngineError: where this call failed for good, by its own fault or at the end of its tries.
             ModelError: where every call would.
         """
@@ -106,7 +119,7 @@ class Caller:
         failure, n_tried, begun = Passing("nothing was tried"), 0, 0.0
         while n_tried < MOST_TRIES:
             place = next((one for one in places if one.pressure.is_free), places[0])
-            async with place.pressure.passage(self._limits.deadline_seconds):
+            async with place.pressure.passage(self._limits.deadline_seconds), hold():
                 begun = begun or time.monotonic()  # waiting for the first turn is no trying
                 left = begun + self._limits.deadline_seconds - time.monotonic()
                 if left <= 0.0:
