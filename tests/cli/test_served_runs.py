@@ -82,6 +82,14 @@ def test_a_server_that_is_not_there_is_refused_at_once(charter: Command, place: 
     assert not (place / "run").exists()
 
 
+def test_a_talk_with_a_server_that_is_not_there_says_that_it_tries_again(charter: Command) -> None:
+    """And gives up soon, with the code of what is the user's to mend."""
+    done = charter("chat", "stub", "--engine", "http://127.0.0.1:9/v1")
+    assert done.code == 2
+    assert done.err.count("trying again in") == 2
+    assert "gave up after 3 tries; the last: no connection" in done.err
+
+
 def test_a_budget_stops_a_run_and_more_lets_it_go_on(
     charter: Command, server: FaultServer, served: tuple[str, ...], place: Path
 ) -> None:
@@ -89,7 +97,7 @@ def test_a_budget_stops_a_run_and_more_lets_it_go_on(
     (place / "prices.yaml").write_text("stub: {prompt: 1.0, completion: 10.0}\n", "utf-8")
     budget = ("budget.prices=prices.yaml", "budget.money=0.02")
     stopped = charter("run", "demo.yaml", *served, *budget, "--out", "run", *UNTIL_LABEL)
-    assert stopped.code == 1
+    assert stopped.code == 2
     assert "budget.money is 0.02" in stopped.err
     assert "Raise budget.money and run the same command again" in stopped.err
     n_first = sum(server.seen.answered.values())

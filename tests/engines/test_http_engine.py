@@ -14,7 +14,7 @@ from charter.engines.cache import CachedEngine, DictMemory
 from charter.engines.http import HttpEngine, Limits, failures
 from charter.engines.http.bodies import Abilities
 from charter.engines.spending import Budget, Price, Spending
-from charter.errors import BudgetSpent, CapabilityError, EngineError, ModelError
+from charter.errors import BudgetSpent, CapabilityError, EngineError, ModelError, Unreachable
 from charter.records import Message
 from engines.fault_server import FaultServer, Manners
 
@@ -131,7 +131,7 @@ def test_one_of_several_servers_may_be_down(monkeypatch: pytest.MonkeyPatch) -> 
         engine = HttpEngine("stub", [gone.url, server.url])
         assert len(asyncio.run(_ask_many(engine, 8))) == 8
         engine.close()
-    with pytest.raises(EngineError, match="gave up after 8 tries; the last: no connection"):
+    with pytest.raises(Unreachable, match="gave up after 3 tries; the last: no connection"):
         HttpEngine("stub", [gone.url])
 
 

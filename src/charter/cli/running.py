@@ -59,7 +59,7 @@ def do_stages(
     recipe = load_recipe(recipe_file, overrides)
     folder = run_folder(recipe.name, out)
     check_inputs(recipe, names)
-    known = check_served(recipe, _left(folder, names, again))
+    known = check_served(recipe, _left(folder, names, again), console.note)
     with stoppable() as (stop, progress):
         say_loading = saying_loading(quiet=quiet)
         if _loads_first(recipe, folder, names, again):

@@ -38,7 +38,7 @@ def run_shard(
     if not (folder / "stages" / "prompts.json").exists():
         names = ["prompts", *names]
     check_inputs(recipe, names)
-    known = check_served(recipe, names)
+    known = check_served(recipe, names, console.note)
     with stoppable() as (stop, progress):
         from charter.sharding.opening import Outside, do_shard
 

@@ -105,6 +105,8 @@ class Pool:
         self.on_open: Callable[[ModelSpec, frozenset[Capability]], None] | None = None
         #: Told the name of a model that was found and is loaded now.
         self.on_load: Callable[[str], None] | None = None
+        #: Told of each try of a call to a server that failed and is followed by another.
+        self.on_retry: Callable[[str], None] | None = None
         #: What servers were found to do, so that each is asked once.
         self.met: Known = {}
         self._open: dict[ModelSpec, CachedEngine] = {}
@@ -174,7 +176,13 @@ class Pool:
         limits = Limits(spec.max_at_once, spec.call_seconds, spec.deadline_seconds)
         met = self.met.get(spec.served_as)
         engine = HttpEngine(
-            spec.name, spec.server or (), key_name=spec.key_name, limits=limits, spending=self._spending, met=met
+            spec.name,
+            spec.server or (),
+            key_name=spec.key_name,
+            limits=limits,
+            spending=self._spending,
+            met=met,
+            on_retry=self.on_retry,
         )
         self.met[spec.served_as] = engine.met
         return engine

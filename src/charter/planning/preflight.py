@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -137,8 +137,13 @@ def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
     report.require_no_error()
 
 
-def check_served(recipe: Recipe, stages: Sequence[str]) -> Known:
+def check_served(recipe: Recipe, stages: Sequence[str], on_retry: Callable[[str], None] | None = None) -> Known:
     """Ask the servers whose models these stages need what they can do, before anything is done that they come after.
+
+    Args:
+        recipe: what is run.
+        stages: that will be done.
+        on_retry: told of each try that failed and is followed by another.
 
     Returns:
         What was found, so that the run's pool need not ask again.
@@ -146,21 +151,21 @@ def check_served(recipe: Recipe, stages: Sequence[str]) -> Known:
     Raises:
         UserError: a line for each that does not answer, or lacks something.
     """
-    report = Preflight()
+    report, known = Preflight(), Known()
+    ask = partial(capabilities_of, report, known=known, on_retry=on_retry)
     needs = [need for need in list_needs(recipe) if need.stage in stages]
     found: dict[ModelSpec, frozenset[Capability] | None] = {}
-    known: Known = {}
     roles = [(role, spec) for role, spec in role_specs(recipe).items() if spec.engine == "http"]
     for role, spec in roles:
         if any(need.role == role for need in needs):
             if spec not in found:
-                found[spec] = capabilities_of(report, f"models.{role}", spec, known)
+                found[spec] = ask(f"models.{role}", spec)
             for lacks in missing(needs, role, found[spec] or frozenset(), stages) if found[spec] else ():
                 report.add("error", f"models.{role}", f"{spec.name} {lacks}")
     if "evaluate" in stages:
         for name, spec in other_specs(recipe).items():
             if spec.engine == "http" and spec not in found:
-                found[spec] = capabilities_of(report, f"evaluate.others.{name}", spec, known)
+                found[spec] = ask(f"evaluate.others.{name}", spec)
     report.require_no_error()
     return known
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -41,7 +42,14 @@ def look_at_server(report: Preflight, about: str, spec: ModelSpec) -> None:
     _check_listed(report, about, spec, server, models or [])
 
 
-def capabilities_of(report: Preflight, about: str, spec: ModelSpec, known: Known) -> frozenset[Capability] | None:
+def capabilities_of(
+    report: Preflight,
+    about: str,
+    spec: ModelSpec,
+    *,
+    known: Known,
+    on_retry: Callable[[str], None] | None = None,
+) -> frozenset[Capability] | None:
     """Ask a server what it can do for a model, with a few of the smallest calls; None where it gives no answer.
 
     What was found out before is not asked again, and what is found out now is noted, with what that took.
@@ -49,7 +57,9 @@ def capabilities_of(report: Preflight, about: str, spec: ModelSpec, known: Known
     limits = Limits(spec.max_at_once, _PROBE_SECONDS, _PROBE_DEADLINE_SECONDS)
     try:
         met = known.get(spec.served_as)
-        engine = HttpEngine(spec.name, spec.server or (), key_name=spec.key_name, limits=limits, met=met)
+        engine = HttpEngine(
+            spec.name, spec.server or (), key_name=spec.key_name, limits=limits, met=met, on_retry=on_retry
+        )
     except (EngineError, ModelError) as error:
         report.add("error", about, str(error))
         return None

@@ -47,10 +47,11 @@ class HttpEngine:
         limits: of tries, time and calls at once.
         spending: what calls are counted in, and held to; None sets no end.
         met: what the server was found to do before.
+        on_retry: told of each try that failed and is followed by another.
 
     Raises:
         ModelError: where there is no such server, key or model, or no price where money has an end.
-        EngineError: where the server gives no answer.
+        EngineError: where the server gives no answer; ``Unreachable`` where there is no connection.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class HttpEngine:
         limits: Limits | None = None,
         spending: Spending | None = None,
         met: Met | None = None,
+        on_retry: Callable[[str], None] | None = None,
     ) -> None:
         self._model = model
         self._spending = spending or Spending()
@@ -71,7 +73,8 @@ class HttpEngine:
         self.prefix_statistics = PrefixStatistics()
         self._is_closed = False
         self._thread = LoopThread(f"the engine of {model!r}")
-        self._caller = Caller(named.base_urls, key, name, limits or Limits(), has_answered=met is not None)
+        limits = limits or Limits()
+        self._caller = Caller(named.base_urls, key, name, limits, has_answered=met is not None, on_retry=on_retry)
         try:
             met = met or self._thread.run_blocking(probe(self._caller, model, named))
         except BaseException:

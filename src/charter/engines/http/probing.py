@@ -14,7 +14,7 @@ from charter.engines.http.bodies import Abilities, Body, Prefill, choice_body, c
 from charter.engines.http.calls import Caller
 from charter.engines.http.servers import Server, recognise
 from charter.engines.usage import KindTally, KindUsage
-from charter.errors import EngineError, ModelError
+from charter.errors import EngineError, ModelError, Unreachable
 from charter.records import Message
 
 _FoundT = TypeVar("_FoundT")
@@ -115,6 +115,9 @@ async def _find_owner(caller: Caller, model: str) -> str:
     for place in range(caller.n_places):
         try:
             return await caller.put(models_body(), place, lambda text: read_owner(text, model))
+        except Unreachable:
+            if caller.n_places == 1:
+                raise
         except _REFUSED:
             continue
     return ""
