@@ -139,8 +139,9 @@ def usage_of(summary: Path) -> dict[str, int]:
 
 
 def test_money_without_a_price_is_refused(charter: Command, served: tuple[str, ...], place: Path) -> None:
-    """Nobody could say where it ends."""
+    """Nobody could say where it ends; it is said before anything is done."""
     (place / "prices.yaml").write_text("other: {prompt: 1.0}\n", "utf-8")
     done = charter("run", "demo.yaml", *served, "budget.prices=prices.yaml", "budget.money=1", "--out", "run")
     assert done.code == 2
-    assert "'stub' has no price; put it into the file of prices" in done.err
+    assert "budget.prices: prices.yaml: 'stub' has no price; put it there" in done.err
+    assert not (place / "run").exists()

@@ -12,14 +12,17 @@ from charter.constitution.model import Use
 from charter.engines.base import Capability
 from charter.engines.http.probing import Known
 from charter.engines.pool import ModelSpec
+from charter.engines.spending import Price
 from charter.errors import UserError
 from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
 from charter.files.hub_ids import is_dataset_id
 from charter.planning.brought import look_at_brought
 from charter.planning.findings import Preflight
+from charter.planning.hardware import NOTHING
 from charter.planning.likeness import find_likeness
 from charter.planning.models import ALWAYS, KnownModel, Look, look_at, look_without_asking
 from charter.planning.needs import list_needs, missing
+from charter.planning.paying import look_at_budget, look_at_prices, money_of
 from charter.planning.places import confusing_names, path_hint
 from charter.planning.plan import Plan, make_plan
 from charter.planning.roles import look_at_roles
@@ -54,6 +57,7 @@ class _Inputs:
     brought: Brought
     n_choices: int
     models: Mapping[str, KnownModel]
+    prices: Mapping[str, Price]
 
 
 def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
@@ -68,6 +72,8 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
     for where, problem in doubts(recipe):
         report.add("warning", ".".join(where), problem)
     report.plan = None if report.errors else _plan(recipe, given)
+    if report.plan is not None:
+        look_at_budget(report, recipe, report.plan.stages, report.plan.total_money or NOTHING)
     check_run_place(report, recipe, folder)  # last: whoever plans a variant sees its plan beside the folder's error
     return report
 
@@ -109,7 +115,7 @@ def _plan(recipe: Recipe, given: _Inputs, scale: float = 1.0, count: CountTokens
     """Plan a run from its inputs; None where some could not be read."""
     if given.constitution is None or given.helpful is None or given.selection is None:
         return None
-    return make_plan(
+    plan = make_plan(
         recipe,
         given.selection.prompts,
         given.constitution,
@@ -120,6 +126,10 @@ def _plan(recipe: Recipe, given: _Inputs, scale: float = 1.0, count: CountTokens
         count=count or given.models["policy"].count_tokens,
         scale=scale,
     )
+    specs = role_specs(recipe)
+    if not any(spec.name in given.prices for spec in specs.values() if spec.engine == "http"):
+        return plan
+    return replace(plan, money={stage.stage: money_of(stage, specs, given.prices) for stage in plan.stages})
 
 
 def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
@@ -180,10 +190,11 @@ def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str], look: Loo
     n_choices = _count_choices(report, recipe, (constitution, helpful), selection)
     brought = look_at_brought(report, recipe, selection.prompts) if selection else Brought()
     models = look_at_roles(report, recipe, stages, look)
+    prices = look_at_prices(report, recipe)
     if constitution is not None:
         writing = partial(look_at_writing, recipe, constitution, models["red_team"].capabilities or ALWAYS)
         brought = replace(brought, written=report.tried("prompts.generate", writing) or ())
-    return _Inputs(constitution, helpful, selection, brought, n_choices, models)
+    return _Inputs(constitution, helpful, selection, brought, n_choices, models, prices)
 
 
 def _constitution(report: Preflight, about: str, source: str, uses: Sequence[Use]) -> Constitution | None:
