@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,10 +102,25 @@ def test_a_budget_stops_a_run_and_more_lets_it_go_on(
     assert "budget.money is 0.02" in stopped.err
     assert "Raise budget.money and run the same command again" in stopped.err
     n_first = sum(server.seen.answered.values())
+    status = charter("status", "run")
+    (line,) = [line for line in status.out.splitlines() if ": stopped: budget.money is 0.02: 0.01" in line]
+    assert "rows have ended" in line
+    assert "spent on servers: 0.01" in status.out
+    stage = line.partition(":")[0]
+    assert status.out.splitlines()[-1].startswith(f"next: raise budget.money and go on with '{stage}': charter run ")
+    found = charter("status", "run", "--json").value
+    assert 0.01 < found["money"] < 0.02
+    assert found["money"] == pytest.approx(sum(one["money"] or 0.0 for one in found["stages"]))
     more = ("budget.prices=prices.yaml", "budget.money=100")
     done = charter("run", "demo.yaml", *served, *more, "--out", "run", *UNTIL_LABEL)
     assert done.code == 0, done.err
     assert sum(server.seen.answered.values()) > n_first
+    found = charter("status", "run", "--json").value
+    paid = [usage_of(place / f"run/stages/{stage}.json")["money"] for stage in ("revise", "label")]
+    assert found["money"] == pytest.approx(sum(paid))
+    assert f"spent on servers: {sum(paid):.4g}" in done.out
+    assert not any(one["stopped"] for one in found["stages"])
+    assert "money: 100" in (place / "run/recipe.resolved.yaml").read_text("utf-8"), "who goes on has the same budget"
     whole = charter("run", "demo.yaml", *served, "--out", "whole", *UNTIL_LABEL)
     assert whole.code == 0
     for name in ("traces", "preferences"):
@@ -133,7 +149,7 @@ def test_what_a_run_takes_is_counted_once_and_a_budget_of_that_suffices(charter:
         assert again.code == 0, again.err
 
 
-def usage_of(summary: Path) -> dict[str, int]:
+def usage_of(summary: Path) -> dict[str, Any]:
     """Read what a stage's served model took."""
     return dict(json.loads(summary.read_text("utf-8"))["usage"]["stub"])
 

@@ -254,6 +254,7 @@ def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: Download
     inputs = fingerprint_files(recipe) | fingerprint_models(folders, names)
     if (folder / _INPUTS).exists():
         check_unchanged(read_json(folder / _INPUTS), inputs, folder, recipe, names)
+        _keep_what_may_change(recipe, folder)
         return
     # The resolved recipe marks the folder as a run's: first, so that a run killed in between can be continued.
     write_text(folder / RESOLVED, dump_recipe(recipe, folder))
@@ -261,6 +262,14 @@ def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: Download
     write_json(folder / "environment.json", describe_environment(folders, inputs))
     copy_constitutions(recipe, folder)
     write_json(folder / _INPUTS, inputs)
+
+
+def _keep_what_may_change(recipe: Recipe, folder: Path) -> None:
+    """Write the recipe anew where keys without effect changed: whoever goes on with it goes on under these."""
+    recorded = _flat(read_yaml(folder / RESOLVED, error=RunError).data)
+    given = _flat(recipe_values(recipe, folder))
+    if any(recorded.get(key) != value for key, value in given.items() if key.startswith(_WITHOUT_EFFECT)):
+        write_text(folder / RESOLVED, dump_recipe(recipe, folder))
 
 
 def _check_recipe(recipe: Recipe, folder: Path, recorded: dict[str, Any]) -> None:

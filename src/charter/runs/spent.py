@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
 from charter.engines.spending import Budget, Spending
+from charter.engines.usage import Usage
 from charter.recipe import Recipe
 from charter.recipe.settings import Stage
 from charter.rows import Progress
@@ -28,7 +29,7 @@ def spending_so_far(recipe: Recipe, specs: Iterable[ModelSpec], tallies: Iterabl
     """
     settings = recipe.budget
     spending = Spending(read_prices(settings.prices), Budget(settings.money, settings.tokens))
-    served = {spec.label for spec in specs if spec.engine == "http"}
+    served = _served(specs)
     for kept in tallies:
         for model, used in Tally.from_json(kept).usage.items():
             if model in served:
@@ -45,6 +46,21 @@ def tallies_of(journal: Journal) -> Iterator[str]:
         own = journal.tally(stage)
         yield from () if own is None else (own,)
         yield from journal.taken_tallies(stage).values()
+
+
+def money_of(specs: Iterable[ModelSpec], spending: Spending, usage: Mapping[str, Usage]) -> dict[str, float]:
+    """Say what served models cost, those whose price is known."""
+    priced = sorted(model for model in _served(specs) if model in usage and model in spending.prices)
+    return {model: _price(spending, model, usage[model]) for model in priced}
+
+
+def _price(spending: Spending, model: str, used: Usage) -> float:
+    total = used.total
+    return spending.prices[model].of(total.n_prompt_tokens, total.n_completion_tokens, used.n_prompt_tokens_from_prefix)
+
+
+def _served(specs: Iterable[ModelSpec]) -> set[str]:
+    return {spec.label for spec in specs if spec.engine == "http"}
 
 
 class SpendingProgress:
