@@ -15,7 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from charter.errors import CapabilityError, EngineError, Interrupted, JournalError, RecipeError, TooManyFailures
+from charter.errors import (
+    BudgetSpent,
+    CapabilityError,
+    EngineError,
+    Interrupted,
+    JournalError,
+    RecipeError,
+    TooManyFailures,
+)
 from charter.records import Record
 from charter.rows import Filtered, Mapped, map_rows
 from charter.store import Journal, Outcome
@@ -501,3 +509,22 @@ def test_interrupted_and_resumed_is_uninterrupted(
                 assert stop_at is not None
     assert (mapped.done, mapped.filtered, mapped.failed) == (whole.done, whole.filtered, whole.failed)
     assert sorted(ended) == list(range(n_rows))
+
+
+def test_where_the_budget_is_spent_rows_under_way_come_as_far_as_they_can(tmp_path: Path) -> None:
+    """None is begun any more; what ends is recorded, and the message says how far the rows came."""
+    begun: list[int] = []
+
+    async def one(row: Number) -> Square:
+        begun.append(row.value)
+        if row.value == 1:
+            raise BudgetSpent("the budget is spent.")
+        await asyncio.sleep(0.01)
+        return Square(id=row.id, square=row.value**2)
+
+    rows = [Number(str(number)) for number in range(6)]
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        with pytest.raises(BudgetSpent, match=r"the budget is spent\. squares: 2 of 6 rows have ended"):
+            map_rows(one, rows, "squares", result=Square, journal=journal, n_in_flight=3)
+        assert begun == [0, 1, 2]
+        assert {row: end.status for row, end in journal.outcomes("squares").items()} == {"0": "done", "2": "done"}

@@ -12,8 +12,9 @@ CharterError                      anything of ours; the command prints its messa
 │   ├── ClusterError              a Ray cluster: not there, without what is asked for, or its actors were lost
 │   └── JournalError              a run's records: damaged, or not to be read or written
 ├── EngineError                   a call to a model failed; retried or counted, never turned into a value
-│   └── CapabilityError           the engine cannot do what the stage asks of it
-├── BudgetSpent                   calls to servers came to what the recipe allows; the run can be continued
+│   ├── CapabilityError           the engine cannot do what the stage asks of it
+│   └── Unreachable               nothing ever answered where a server should be; exit code 2
+├── BudgetSpent                   calls to servers came to what the recipe allows; it can be raised: exit code 2
 ├── TooManyFailures               a stage passed its limit of failed rows
 ├── TrainingEnded                 a process of a training ended before it; the run can be continued
 └── Interrupted                   stopped by Ctrl-C or SIGTERM; the run can be continued
@@ -77,6 +78,12 @@ class CapabilityError(EngineError):
     """The engine cannot do what was asked of it."""
 
 
+class Unreachable(EngineError):  # noqa: N818 - reads as what the server is
+    """Nothing ever answered where a server should be."""
+
+    exit_code = 2
+
+
 class TooManyFailures(CharterError):  # noqa: N818 - reads as what happened
     """A stage passed its limit of failed rows."""
 
@@ -87,6 +94,8 @@ class TrainingEnded(CharterError):  # noqa: N818 - reads as what happened
 
 class BudgetSpent(CharterError):  # noqa: N818 - reads as what happened
     """Calls to servers came to what the recipe allows."""
+
+    exit_code = 2
 
 
 class Interrupted(CharterError):  # noqa: N818 - reads as what happened

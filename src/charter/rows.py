@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from charter.errors import EngineError, Interrupted, JournalError, TooManyFailures
+from charter.errors import BudgetSpent, EngineError, Interrupted, JournalError, TooManyFailures
 from charter.event_loop import run_to_end
 from charter.progress import NoProgress, Progress
 from charter.records import Record
@@ -96,6 +96,7 @@ class _Work(Generic[RowT, ResultT]):
     progress: Progress
     stop: threading.Event | None
     max_failed: int
+    n_rows: int
     results: dict[str, ResultT] = field(default_factory=dict)
     filtered: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -144,6 +145,7 @@ def map_rows(
         ValueError: for two rows with one id, or no row in flight.
         TooManyFailures: when more than the allowed share failed, or 20 rows in a row for the same reason.
         JournalError: where a recorded result is not a ``result``.
+        BudgetSpent: where a call to a server was one too many; rows under way came as far as they could without one.
         Interrupted: when ``stop`` was set. What was recorded is kept.
     """
     n_at_once = n_in_flight if isinstance(n_in_flight, int) else n_in_flight()
@@ -151,7 +153,7 @@ def map_rows(
         raise ValueError(f"n_in_flight is {n_at_once}; at least one row must run")
     ids = _distinct_ids(rows, stage)
     max_failed = allowed_failures(len(rows), max_failed_share, n_whole)
-    work = _Work(fn, list(rows), stage, journal, progress or NoProgress(), stop, max_failed)
+    work = _Work(fn, list(rows), stage, journal, progress or NoProgress(), stop, max_failed, len(rows))
     n_resumed = _resume(work, result)
     work.progress.begin(stage, len(ids), n_resumed)
     try:
@@ -190,19 +192,26 @@ def _resume(work: _Work[RowT, ResultT], result: type[ResultT]) -> int:
 
 
 async def _run(work: _Work[RowT, ResultT], n_in_flight: int) -> None:
-    """Keep ``n_in_flight`` rows going until none waits; cancel what runs on the first error or on stop."""
+    """Keep ``n_in_flight`` rows going until none waits; cancel what runs on the first error or on stop.
+
+    Where the budget is spent no row is begun any more, and those that run go on: their calls under way are paid for.
+    """
     waiting = iter(work.waiting)
     running: set[asyncio.Task[None]] = set()
+    spent: BudgetSpent | None = None
     try:
         while True:
             _check_stop(work)
-            while len(running) < n_in_flight and (row := next(waiting, None)) is not None:
+            while spent is None and len(running) < n_in_flight and (row := next(waiting, None)) is not None:
                 running.add(asyncio.create_task(_one(work, row)))
             if not running:
-                return
+                break
             finished, _ = await asyncio.wait(running, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             for task in finished:
-                task.result()
+                try:
+                    task.result()
+                except BudgetSpent as error:
+                    spent = error  # the last one knows best what was spent
             running -= finished
             if work.journal:
                 work.journal.flush_if_due()
@@ -210,6 +219,9 @@ async def _run(work: _Work[RowT, ResultT], n_in_flight: int) -> None:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+    if spent is not None:
+        n_ended = len(work.results) + len(work.filtered) + len(work.failed)
+        raise BudgetSpent(f"{spent} {work.stage}: {n_ended} of {work.n_rows} rows have ended.") from spent
 
 
 def _check_stop(work: _Work[RowT, ResultT]) -> None:

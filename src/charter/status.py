@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import typing
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from charter.journal_reading import Recorded, read_journal
 from charter.recipe import Recipe, Stage, load_recipe
 from charter.runs.place import holder_of
 from charter.runs.sittings import was_begun
+from charter.runs.tally import Tally
 from charter.sharding.overview import ShardStatus, read_shards, what_is_next
 from charter.store import FORGOTTEN
 
@@ -30,7 +31,8 @@ class StageStatus:
 
     A stage ``done with failures`` ended without some of its rows, which the next run tries again; a ``damaged`` one was
     done, and what it made is gone or cannot be read. Of a stage that is done the figures are its summary's; of another
-    one, the journal's. ``filtered`` and ``failed`` count rows by reason. ``seconds`` is None before the stage is done.
+    one, the journal's. ``filtered`` and ``failed`` count rows by reason. ``seconds`` is None before the stage is done,
+    ``money`` where no price is known of what it asked. ``stopped`` says why it stopped at the budget, if it did.
     """
 
     stage: str
@@ -39,6 +41,8 @@ class StageStatus:
     filtered: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
     seconds: float | None = None
+    money: float | None = None
+    stopped: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -64,10 +68,15 @@ class RunStatus:
     next_step: str
     shards: tuple[ShardStatus, ...] = ()
 
+    @property
+    def money(self) -> float | None:
+        """What servers were paid so far; None where no price is known of what was asked."""
+        return add_money(stage.money for stage in self.stages)
+
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, as JSON holds them."""
         shards = [one.to_dict() for one in self.shards]
-        return {**asdict(self), "folder": str(self.folder), "shards": shards}
+        return {**asdict(self), "money": self.money, "folder": str(self.folder), "shards": shards}
 
 
 def read_status(folder: Path) -> RunStatus:
@@ -93,7 +102,9 @@ def read_status(folder: Path) -> RunStatus:
         if state == "waiting" and (not stages or stages[-1].is_done):
             counted = ends.get(name) or was_begun(recorded.tallies.get(name))
             state = "running" if holder else "interrupted" if counted else "waiting"
-        stages.append(_unfinished(name, state, ends.get(name, Counter())))
+        kept = recorded.tallies.get(name)
+        tally = Tally() if kept is None else Tally.from_json(kept)
+        stages.append(_unfinished(name, state, ends.get(name, Counter()), tally))
     shards = tuple(read_shards(folder))
     by_shards = "" if holder or damage else what_is_next(folder, shards)
     next_step = by_shards or _next_step(folder, holder, stages, damage)
@@ -115,6 +126,17 @@ def read_run_recipe(folder: Path) -> Recipe:
     return load_recipe(resolved)
 
 
+def money_of(summary: Mapping[str, Any]) -> float | None:
+    """Read from a stage's summary what servers were paid; None where no price was known of what it asked."""
+    return add_money(used.get("money") for used in summary["usage"].values())
+
+
+def add_money(several: Iterable[float | None]) -> float | None:
+    """Add up money, as far as it is known; None where none is."""
+    known = [money for money in several if money is not None]
+    return sum(known) if known else None
+
+
 def read_summaries(folder: Path, names: Sequence[str] = STAGE_NAMES) -> dict[str, Any]:
     """Read the summaries of those of the named stages that are done, in order."""
     paths = {name: folder / "stages" / f"{name}.json" for name in STAGE_NAMES if name in names}
@@ -124,16 +146,18 @@ def read_summaries(folder: Path, names: Sequence[str] = STAGE_NAMES) -> dict[str
 def _ended(name: str, summary: Mapping[str, Any]) -> StageStatus:
     state: State = "done with failures" if summary["failed"] else "done"
     counts = (summary["n_done"], summary["filtered"], summary["failed"])
-    return StageStatus(name, state, *counts, seconds=summary["seconds"])
+    return StageStatus(name, state, *counts, seconds=summary["seconds"], money=money_of(summary))
 
 
-def _unfinished(name: str, state: State, ends: Counter[tuple[str, str]]) -> StageStatus:
+def _unfinished(name: str, state: State, ends: Counter[tuple[str, str]], tally: Tally) -> StageStatus:
     return StageStatus(
         name,
         state,
         n_done=sum(n for (status, _), n in ends.items() if status == "done"),
         filtered=_reasons(ends, "filtered"),
         failed=_reasons(ends, "failed"),
+        money=add_money(tally.money.values()),
+        stopped=tally.stopped if state == "interrupted" else "",
     )
 
 
@@ -158,9 +182,11 @@ def _next_step(folder: Path, holder: str, stages: Sequence[StageStatus], damage:
     if damage:
         return damage[0].remedy
     command = shlex.join(["charter", "run", str(folder / "recipe.resolved.yaml"), "--out", str(folder)])
-    left = [stage.stage for stage in stages if not stage.is_done]
+    left = [stage for stage in stages if not stage.is_done]
     if left:
-        return f"go on with {left[0]!r}: {command}"
+        key = left[0].stopped.partition(" ")[0]  # a stop at the budget begins with what sets it
+        first, last = (f"raise {key} and ", f" {key}=MORE") if key else ("", "")
+        return f"{first}go on with {left[0].stage!r}: {command}{last}"
     n_failed = sum(sum(stage.failed.values()) for stage in stages)
     if n_failed:
         return f"try the {n_failed} failed rows again: {command}"

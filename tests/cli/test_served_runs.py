@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,14 @@ def test_a_server_that_is_not_there_is_refused_at_once(charter: Command, place: 
     assert not (place / "run").exists()
 
 
+def test_a_talk_with_a_server_that_is_not_there_says_that_it_tries_again(charter: Command) -> None:
+    """And gives up soon, with the code of what is the user's to mend."""
+    done = charter("chat", "stub", "--engine", "http://127.0.0.1:9/v1")
+    assert done.code == 2
+    assert done.err.count("trying again in") == 2
+    assert "gave up after 3 tries; the last: no connection" in done.err
+
+
 def test_a_budget_stops_a_run_and_more_lets_it_go_on(
     charter: Command, server: FaultServer, served: tuple[str, ...], place: Path
 ) -> None:
@@ -89,14 +98,29 @@ def test_a_budget_stops_a_run_and_more_lets_it_go_on(
     (place / "prices.yaml").write_text("stub: {prompt: 1.0, completion: 10.0}\n", "utf-8")
     budget = ("budget.prices=prices.yaml", "budget.money=0.02")
     stopped = charter("run", "demo.yaml", *served, *budget, "--out", "run", *UNTIL_LABEL)
-    assert stopped.code == 1
+    assert stopped.code == 2
     assert "budget.money is 0.02" in stopped.err
     assert "Raise budget.money and run the same command again" in stopped.err
     n_first = sum(server.seen.answered.values())
+    status = charter("status", "run")
+    (line,) = [line for line in status.out.splitlines() if ": stopped: budget.money is 0.02: 0.01" in line]
+    assert "rows have ended" in line
+    assert "spent on servers: 0.01" in status.out
+    stage = line.partition(":")[0]
+    assert status.out.splitlines()[-1].startswith(f"next: raise budget.money and go on with '{stage}': charter run ")
+    found = charter("status", "run", "--json").value
+    assert 0.01 < found["money"] < 0.02
+    assert found["money"] == pytest.approx(sum(one["money"] or 0.0 for one in found["stages"]))
     more = ("budget.prices=prices.yaml", "budget.money=100")
     done = charter("run", "demo.yaml", *served, *more, "--out", "run", *UNTIL_LABEL)
     assert done.code == 0, done.err
     assert sum(server.seen.answered.values()) > n_first
+    found = charter("status", "run", "--json").value
+    paid = [usage_of(place / f"run/stages/{stage}.json")["money"] for stage in ("revise", "label")]
+    assert found["money"] == pytest.approx(sum(paid))
+    assert f"spent on servers: {sum(paid):.4g}" in done.out
+    assert not any(one["stopped"] for one in found["stages"])
+    assert "money: 100" in (place / "run/recipe.resolved.yaml").read_text("utf-8"), "who goes on has the same budget"
     whole = charter("run", "demo.yaml", *served, "--out", "whole", *UNTIL_LABEL)
     assert whole.code == 0
     for name in ("traces", "preferences"):
@@ -104,9 +128,36 @@ def test_a_budget_stops_a_run_and_more_lets_it_go_on(
         assert tables[0] == tables[1], name
 
 
+def test_what_a_run_takes_is_counted_once_and_a_budget_of_that_suffices(charter: Command, place: Path) -> None:
+    """Every call that the server saw, and no other; what it can do is asked once in a sitting for all roles.
+
+    A budget need hold beside it what one call can come to at most, and not what all that wait can.
+    """
+    with FaultServer() as server:
+        roles = {"critic": "", "reviser": "", "judge": ", max_at_once: 8"}
+        model = f"name: stub, engine: http, server: '{server.url}'"
+        served = [f"models.{role}={{{model}{more}}}" for role, more in roles.items()]
+        done = charter("run", "demo.yaml", *served, "--out", "run", *UNTIL_LABEL)
+        assert done.code == 0, done.err
+        used = [usage_of(place / f"run/stages/{stage}.json") for stage in ("revise", "label")]
+        asked = [body for body in server.seen.bodies if body]
+        assert sum(one["n_calls"] for one in used) == len(asked)
+        first = [body for body in asked if "Which letter comes first" in json.dumps(body)]
+        assert len(first) == len({json.dumps(body) for body in first}), "nothing of it was asked twice"
+        n_tokens = sum(one["n_prompt_tokens"] + one["n_completion_tokens"] for one in used)
+        again = charter("run", "demo.yaml", *served, f"budget.tokens={n_tokens + 2500}", "--out", "again", *UNTIL_LABEL)
+        assert again.code == 0, again.err
+
+
+def usage_of(summary: Path) -> dict[str, Any]:
+    """Read what a stage's served model took."""
+    return dict(json.loads(summary.read_text("utf-8"))["usage"]["stub"])
+
+
 def test_money_without_a_price_is_refused(charter: Command, served: tuple[str, ...], place: Path) -> None:
-    """Nobody could say where it ends."""
+    """Nobody could say where it ends; it is said before anything is done."""
     (place / "prices.yaml").write_text("other: {prompt: 1.0}\n", "utf-8")
     done = charter("run", "demo.yaml", *served, "budget.prices=prices.yaml", "budget.money=1", "--out", "run")
     assert done.code == 2
-    assert "'stub' has no price; put it into the file of prices" in done.err
+    assert "budget.prices: prices.yaml: 'stub' has no price; put it there" in done.err
+    assert not (place / "run").exists()

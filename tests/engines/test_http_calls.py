@@ -11,8 +11,8 @@ import pytest
 from charter.engines.http import failures
 from charter.engines.http.answers import read_answer, read_completion
 from charter.engines.http.bodies import Abilities, Body
-from charter.engines.http.calls import MOST_TRIES, Caller, Limits
-from charter.errors import EngineError, ModelError
+from charter.engines.http.calls import MOST_TRIES, MOST_TRIES_OF_NOBODY, Caller, Limits
+from charter.errors import EngineError, ModelError, Unreachable
 from engines.fault_server import Fault, FaultServer, Manners
 
 FoundT = TypeVar("FoundT")
@@ -50,9 +50,10 @@ def _with_caller(
     use: Callable[[Caller], Awaitable[FoundT]],
     limits: Limits | None = None,
     key: str | None = None,
+    **more: Any,
 ) -> FoundT:
     async def run() -> FoundT:
-        caller = Caller(urls, key, "SOME_KEY", limits or Limits())
+        caller = Caller(urls, key, "SOME_KEY", limits or Limits(), **more)
         try:
             return await use(caller)
         finally:
@@ -146,10 +147,19 @@ def test_a_numbered_server_is_asked_itself(closed_port: str) -> None:
 
 
 def test_a_call_is_given_up_after_so_many_tries(closed_port: str) -> None:
-    """The message says how many, and what was the last."""
-    match = rf"gave up after {MOST_TRIES} tries; the last: no connection: .* \({closed_port}; is the server running\?\)"
-    with pytest.raises(EngineError, match=match):
-        _with_caller([closed_port], _put("x"))
+    """The message says how many, and what was the last; where nobody ever answered there are few."""
+    tried: list[str] = []
+    match = (
+        rf"gave up after {MOST_TRIES_OF_NOBODY} tries; the last: no connection: .* \({closed_port}; is the server "
+        r"running\?\)"
+    )
+    with pytest.raises(Unreachable, match=match):
+        _with_caller([closed_port], _put("x"), on_retry=tried.append)
+    assert len(tried) == MOST_TRIES_OF_NOBODY - 1
+    assert tried[0].startswith(f"{closed_port}: no connection")
+    assert tried[0].endswith("trying again in 0 s")
+    with pytest.raises(EngineError, match=f"gave up after {MOST_TRIES} tries"):
+        _with_caller([closed_port], _put("x"), has_answered=True)
     with FaultServer(Manners(refusal=500)) as server, pytest.raises(EngineError, match="the last: status 500: no"):
         _with_caller([server.url], _put("x"))
     assert server.seen.n_calls == MOST_TRIES

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling, ScoreRequest
+from charter.engines.base import ChoiceRequest, Completion, CompletionRequest, Sampling, ScoreRequest
+from charter.engines.cache import CachedEngine, DictMemory
 from charter.engines.http import HttpEngine, Limits, failures
 from charter.engines.http.bodies import Abilities
 from charter.engines.spending import Budget, Price, Spending
-from charter.errors import CapabilityError, EngineError, ModelError
+from charter.errors import BudgetSpent, CapabilityError, EngineError, ModelError, Unreachable
 from charter.records import Message
 from engines.fault_server import FaultServer, Manners
 
@@ -130,7 +131,7 @@ def test_one_of_several_servers_may_be_down(monkeypatch: pytest.MonkeyPatch) -> 
         engine = HttpEngine("stub", [gone.url, server.url])
         assert len(asyncio.run(_ask_many(engine, 8))) == 8
         engine.close()
-    with pytest.raises(EngineError, match="gave up after 8 tries; the last: no connection"):
+    with pytest.raises(Unreachable, match="gave up after 3 tries; the last: no connection"):
         HttpEngine("stub", [gone.url])
 
 
@@ -283,3 +284,73 @@ def test_what_it_is_asked_at_first_is_counted() -> None:
         pass
     assert spending.tokens > 0
     assert spending.money == pytest.approx(spending.tokens / 1e6)
+
+
+def test_what_is_known_of_a_server_is_not_asked_again() -> None:
+    """Nor counted again: what asking took is the first engine's."""
+    spending = Spending()
+    with FaultServer() as server:
+        with closing(HttpEngine("stub", server.url)) as first:
+            n_asked = server.seen.n_calls
+            assert first.aside.total.n_calls == n_asked - 1, "all but the list of models"
+            assert first.aside.total.n_prompt_tokens > 0
+        with closing(HttpEngine("stub", server.url, spending=spending, met=first.met)) as second:
+            assert second.identity == first.identity
+            assert second.capabilities == first.capabilities
+        assert server.seen.n_calls == n_asked
+        assert spending.tokens == second.aside.total.n_calls == 0
+
+
+def test_a_call_that_is_called_off_is_paid_for() -> None:
+    """Counted at the most that it can come to where it was sent, and not at all where it still waited."""
+    spending = Spending()
+    with FaultServer() as server:
+        engine = HttpEngine("stub", server.url, spending=spending, limits=Limits(most_at_once=1))
+        before, known = engine.aside.total, spending.tokens
+        server.manners = replace(server.manners, latency=30.0)
+
+        async def ask() -> None:
+            remembered = CachedEngine(engine, DictMemory())
+            calls = [asyncio.create_task(remembered.complete(_request(seed))) for seed in range(3)]
+            while not server.seen.n_in_flight:  # noqa: ASYNC110 - it lives in another thread
+                await asyncio.sleep(0.01)
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+            remembered.close()
+            used = remembered.usage.total
+            assert used.n_calls == before.n_calls + 1
+            assert used.n_completion_tokens == before.n_completion_tokens + 7
+
+        asyncio.run(ask())
+    n_more = spending.tokens - known
+    assert 7 < n_more == engine.aside.total.n_prompt_tokens - before.n_prompt_tokens + 7
+
+
+def test_calls_that_the_budget_refuses_are_no_calls() -> None:
+    """Those under way are let finish, what waits is refused, and nothing of it was put to the model."""
+    with FaultServer() as server, closing(HttpEngine("stub", server.url)) as first:
+        spending = Spending(budget=Budget(tokens=60))
+        engine = HttpEngine("stub", server.url, spending=spending, met=first.met)
+        n_before = server.seen.n_calls
+
+        async def ask() -> list[object]:
+            remembered = CachedEngine(engine, DictMemory())
+            with closing(remembered):
+                asked = (remembered.complete(_request(seed)) for seed in range(12))
+                ended = await asyncio.gather(*asked, return_exceptions=True)
+            assert remembered.usage.total.n_calls == server.seen.n_calls - n_before
+            assert (
+                remembered.usage.total.n_prompt_tokens + remembered.usage.total.n_completion_tokens == spending.tokens
+            )
+            return list(ended)
+
+        ended = asyncio.run(ask())
+    done = [one for one in ended if isinstance(one, Completion)]
+    assert len(done) == server.seen.n_calls - n_before > 1
+    assert all(isinstance(one, BudgetSpent) for one in ended if one not in done)
+    assert len(done) < 12
+
+
+def _request(seed: int) -> CompletionRequest:
+    return CompletionRequest(messages=MESSAGES, sampling=Sampling(max_tokens=7, seed=seed))

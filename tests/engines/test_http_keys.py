@@ -110,3 +110,9 @@ def test_a_file_that_is_no_text_is_said(empty_desk: Path) -> None:
     (empty_desk / ".env").write_bytes(b"OPENAI_API_KEY=\xff\xfe\x00")
     with pytest.raises(ModelError, match=r"\.env cannot be read"):
         find_key(SERVERS["openai"])
+
+
+def test_a_missing_key_names_the_server_as_the_recipe_does() -> None:
+    """Of one that is named by its address there is no other name."""
+    with pytest.raises(ModelError, match="there is no key for http://localhost:9/v1: set the environment variable MY"):
+        find_key(find_server("http://localhost:9/v1"), "MY_KEY")

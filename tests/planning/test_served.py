@@ -14,6 +14,7 @@ from charter.engines.pool import ModelSpec
 from charter.planning.findings import Finding, Preflight
 from charter.planning.models import look_at
 from charter.planning.preflight import check_recipe
+from engines.fault_server import FaultServer, Manners
 from run_examples import small_recipe
 
 KEY = "sk-planted-7f3a"
@@ -120,3 +121,14 @@ def test_a_served_model_among_the_others_needs_a_judge(tmp_path: Path, url: str)
         small_recipe(tmp_path, other, probed, "evaluate.judge_adherence=true"), tmp_path / "run"
     ).errors
     assert not any("evaluate.judge_adherence" in one.message for one in errors)
+
+
+def test_an_address_that_lacks_its_end_is_an_error() -> None:
+    """The address that works is named, and one that lists nothing there either is left to the run."""
+    with FaultServer() as server:
+        address = server.url.removesuffix("/v1")
+        (found,) = look("stub", server=address)
+        assert (found.severity, found.about) == ("error", "models.judge")
+        assert found.message == f"{address} lists no models, and {server.url} does: that is the server's address"
+    with FaultServer(Manners(lists_models=False)) as server:
+        assert look("stub", server=server.url.removesuffix("/v1")) == []

@@ -196,6 +196,18 @@ def test_rows_that_a_training_rejected_are_counted(page: Page, folder: Path) -> 
     assert "4 rows rejected: template" in _page(folder).text
 
 
+def test_what_servers_cost_is_shown(page: Page, folder: Path) -> None:
+    """By stage and model, and in all; where no price is known there is no word of money."""
+    assert "Money" not in page.text
+    for stage, model, money in (("revise", "critic", 0.01875), ("label", "judge", 0.25)):
+        summary = folder / f"stages/{stage}.json"
+        usage = json.loads(summary.read_text("utf-8"))["usage"]
+        edit_json(summary, usage={**usage, model: {**usage[model], "money": money}})
+    found = _page(folder).text
+    assert "critic 32 3 19 200 14 400 2 880 0.01875 " in found
+    assert " 0.2687 Money is what" in found
+
+
 def test_rows_that_nobody_accounts_for_are_pointed_out(folder: Path) -> None:
     """A stage whose counts do not add up says by how much."""
     edit_json(folder / "stages/revise.json", n_in=100)

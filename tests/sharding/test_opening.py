@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -201,8 +202,13 @@ def test_a_part_of_a_budget_says_so() -> None:
     assert Budget().divide(spent, own, 4, "") == Budget()
     assert Budget(money=0.5).divide(spent, Spending(), 4, "").money == 0.0
     spending = Spending(budget=Budget(tokens=20, part=" (a fourth)"))
-    with pytest.raises(BudgetSpent, match=r"^budget\.tokens is 20 \(a fourth\): "), spending.hold("m", 20, 1):
-        pass
+
+    async def call() -> None:
+        async with spending.hold("m", 20, 1):
+            pass
+
+    with pytest.raises(BudgetSpent, match=r"^budget\.tokens is 20 \(a fourth\): "):
+        asyncio.run(call())
 
 
 def test_a_pool_that_makes_engines_by_itself_loads_none() -> None:

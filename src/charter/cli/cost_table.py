@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from charter.cli import console
-from charter.cli.plan_table import write_plan
+from charter.cli.plan_table import between, figure, write_plan
 
 if TYPE_CHECKING:
     from charter.planning.costs import Cost, StageCost
@@ -18,7 +18,7 @@ _GIB = 2**30
 _STEPS = ((1.0, "s"), (60.0, "min"), (3600.0, "h"))
 _LONG = 120.0  # of a unit: from there on the next one is written
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
-_THOUSAND, _MILLION, _BILLION, _TEN, _LEAST = 1e3, 1e6, 1e9, 9.95, 0.01
+_THOUSAND, _MILLION, _BILLION = 1e3, 1e6, 1e9
 
 
 def write_estimate(found: Estimate) -> None:
@@ -75,7 +75,7 @@ def span(found: Range) -> str:
         return "under 1 s" if found.high else ""
     fitting = [(size, unit) for size, unit in _STEPS if found.high < _LONG * size]
     size, unit = fitting[0] if fitting else _STEPS[-1]
-    return f"{_between(found.times(1 / size))} {unit}"
+    return f"{between(found.times(1 / size))} {unit}"
 
 
 def _write_cost(found: Estimate, cost: Cost) -> None:
@@ -142,13 +142,13 @@ def _cost_cells(cost: Cost, stage: StageCost) -> tuple[str, ...]:
     at_once = f"{stage.rows_at_once:,}" if stage.rows_at_once else ""
     if stage.seconds is None:
         return (stage.stage, "does not fit", "", "", memory, parts, at_once)
-    figures = (span(stage.seconds), _between(cost.device_hours(stage)), _between(cost.money(stage)))
+    figures = (span(stage.seconds), between(cost.device_hours(stage)), between(cost.money(stage)))
     return (stage.stage, *figures, memory, parts, at_once)
 
 
 def _total_cells(cost: Cost) -> tuple[str, ...]:
     name = "total" if cost.fits else "total of what fits"
-    figures = (span(cost.seconds), _between(cost.device_hours()), _between(cost.money()))
+    figures = (span(cost.seconds), between(cost.device_hours()), between(cost.money()))
     return (name, *figures, "", f"up to {cost.kilowatt_hours:,.3g} kWh", "")
 
 
@@ -157,36 +157,20 @@ def _growth(found: Estimate) -> tuple[str, ...]:
     counts = (found.n_prompts, total.calls, total.prompt_tokens + total.completion_tokens, total.trained_tokens)
     figures = ("", "", "")
     if cost is not None:
-        figures = (span(cost.seconds), _between(cost.device_hours()), _between(cost.money()))
+        figures = (span(cost.seconds), between(cost.device_hours()), between(cost.money()))
     if cost is not None and not cost.fits:
         figures = ("does not fit", "", "")
     return (*map(_short, counts), *figures, _bytes(volume.disk), f"{_bytes(volume.memory)} ({volume.fullest})")
 
 
-def _between(found: Range) -> str:
-    low, high = _figure(found.low), _figure(found.high)
-    if not found.high or found.high < _LEAST:
-        return high
-    return low if low == high else f"{low}-{high}"
-
-
-def _figure(value: float) -> str:
-    """Write two figures, or whole numbers from ten on: an estimate has no more."""
-    if not value:
-        return ""
-    if value < _LEAST:
-        return f"<{_LEAST}"
-    return f"{value:,.0f}" if value >= _TEN else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
-
-
 def _short(number: float) -> str:
     if number >= _BILLION:
-        return f"{_figure(number / _BILLION)}B"
+        return f"{figure(number / _BILLION)}B"
     if number >= _MILLION:
-        return f"{_figure(number / _MILLION)}M"
-    return f"{_figure(number / _THOUSAND)}k" if number >= _THOUSAND else f"{number:,.0f}"
+        return f"{figure(number / _MILLION)}M"
+    return f"{figure(number / _THOUSAND)}k" if number >= _THOUSAND else f"{number:,.0f}"
 
 
 def _bytes(number: float) -> str:
     size, unit = next(((size, unit) for size, unit in _BYTES if number >= size), _BYTES[-1])
-    return f"{_figure(number / size)} {unit}"
+    return f"{figure(number / size)} {unit}"

@@ -24,15 +24,24 @@ def write_run(folder: Path, stages: Sequence[str]) -> None:
 
 
 def write_stages(folder: Path, stages: Sequence[str]) -> None:
-    """Print what became of the rows of those stages that are done."""
-    from charter.status import read_summaries
+    """Print what became of the rows of those stages that are done, and what they cost where that is known."""
+    from charter.status import add_money, money_of, read_summaries
 
     summaries = read_summaries(folder, stages)
-    console.write_columns(
-        ("stage", "rows", "done", "left out", "failed", "time", "tokens read", "from memory"),
-        [_stage_cells(name, found) for name, found in summaries.items()],
-        right=(1, 2, 3, 4, 5, 6, 7),
-    )
+    spent = {name: money_of(found) for name, found in summaries.items()}
+    total = add_money(spent.values())
+    header = ["stage", "rows", "done", "left out", "failed", "time", "tokens read", "from memory"]
+    rows = [_stage_cells(name, found) for name, found in summaries.items()]
+    if total is not None:
+        header, rows = [*header, "money"], [(*row, money_cell(spent[row[0]])) for row in rows]
+    console.write_columns(header, rows, right=tuple(range(1, len(header))))
+    if total is not None:
+        console.write(f"spent on servers: {total:.4g}")
+
+
+def money_cell(money: float | None) -> str:
+    """Write what was spent, with four figures; nothing where that is not known."""
+    return "" if money is None else f"{money:.4g}"
 
 
 def run_json(folder: Path) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def do_stages(
     recipe = load_recipe(recipe_file, overrides)
     folder = run_folder(recipe.name, out)
     check_inputs(recipe, names)
-    check_served(recipe, _left(folder, names, again))
+    known = check_served(recipe, _left(folder, names, again), console.note)
     with stoppable() as (stop, progress):
         say_loading = saying_loading(quiet=quiet)
         if on is None and _loads_first(recipe, folder, names, again):
@@ -79,6 +79,7 @@ def do_stages(
             "answers_of": answers_of,
         }
         with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
+            run.pool.met = known
             run.pool.on_load = say_loading
             with _rows_done(run, on, answers_of):
                 _do_noting(run, names, again=again, retry=retry)

@@ -38,7 +38,7 @@ def run_shard(
     if not (folder / "stages" / "prompts.json").exists():
         names = ["prompts", *names]
     check_inputs(recipe, names)
-    check_served(recipe, names)
+    known = check_served(recipe, names, console.note)
     with stoppable() as (stop, progress):
         from charter.sharding.opening import Outside, do_shard
 
@@ -49,6 +49,7 @@ def run_shard(
             stop=stop,
             on_download=progress.download,
             on_load=saying_loading(quiet=as_json),
+            known=known,
             on_wait=lambda why: console.note(f"waiting: {why}"),
         )
         done = do_shard(recipe, folder, part, outside, until=until)

@@ -10,6 +10,7 @@ import typer
 from charter.cli import console
 from charter.cli.options import AsJson, RunFolder, examples
 from charter.cli.progress import clock_time
+from charter.cli.results import money_cell
 from charter.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,11 +42,14 @@ def status(folder: RunFolder, as_json: AsJson = False) -> None:
 
 def _write(folder: Path, found: RunStatus) -> None:
     console.write(f"{found.name} in {folder}" + (f": {found.holder} is at work" if found.holder else ""))
-    console.write_columns(
-        ("stage", "state", "done", "left out", "failed", "time"),
-        [_cells(stage) for stage in found.stages],
-        right=(2, 3, 4, 5),
-    )
+    header = ("stage", "state", "done", "left out", "failed", "time", *(["money"] if found.money is not None else []))
+    rows = [_cells(stage)[: len(header)] for stage in found.stages]
+    console.write_columns(header, rows, right=tuple(range(2, len(header))))
+    if found.money is not None:
+        console.write(f"spent on servers: {found.money:.4g}")
+    for stage in found.stages:
+        if stage.stopped:
+            console.write(f"{stage.stage}: stopped: {stage.stopped}")
     for stage in found.stages:
         for word, reasons in (("left out", stage.filtered), ("failed", stage.failed)):
             for reason, n in reasons.items():
@@ -68,4 +72,10 @@ def _shard_cells(one: ShardStatus) -> tuple[str, ...]:
 def _cells(stage: StageStatus) -> tuple[str, ...]:
     counts = (stage.n_done, sum(stage.filtered.values()), sum(stage.failed.values()))
     seconds = "" if stage.seconds is None else clock_time(stage.seconds)
-    return (stage.stage, stage.state, *(str(count) if count else "" for count in counts), seconds)
+    return (
+        stage.stage,
+        stage.state,
+        *(str(count) if count else "" for count in counts),
+        seconds,
+        money_cell(stage.money),
+    )

@@ -20,7 +20,7 @@ from charter.engines.base import (
     ScoreRequest,
 )
 from charter.engines.usage import Kind, KindTally, PrefixStatistics, Usage
-from charter.errors import EngineError, JournalError
+from charter.errors import BudgetSpent, EngineError, JournalError
 
 AskedT = TypeVar("AskedT", bound=Request)
 AnswerT = TypeVar("AnswerT", Completion, Choice, Score)
@@ -102,6 +102,14 @@ class _SharesPrefixes(Protocol):
     def prefix_statistics(self) -> PrefixStatistics: ...
 
 
+@runtime_checkable
+class _CountsAside(Protocol):
+    """An engine that counts what it took beside the calls that ended, those that were called off included."""
+
+    @property
+    def aside(self) -> Usage: ...
+
+
 @dataclass(slots=True)
 class _Flight:
     """A call on its way, and how many callers wait for it."""
@@ -127,6 +135,8 @@ class CachedEngine:
         self._identity, self._capabilities = engine.identity, engine.capabilities
         self._memory = memory
         self._prefixes = PrefixStatistics()
+        self._aside = Usage()
+        self._counts_aside = isinstance(engine, _CountsAside)
         self._flights: dict[tuple[int, str], _Flight] = {}
         self._usage: dict[Kind, KindTally] = {"complete": KindTally(), "choose": KindTally(), "score": KindTally()}
 
@@ -147,7 +157,8 @@ class CachedEngine:
         kinds = {kind: tally.usage for kind, tally in self._usage.items()}
         # A call that failed counts no tokens, but what it began with may have been shared.
         n_prompt = sum(kind.n_prompt_tokens for kind in kinds.values())
-        return Usage(**kinds, n_prompt_tokens_from_prefix=min(n_shared, n_prompt))
+        aside = self._engine.aside if isinstance(self._engine, _CountsAside) else self._aside
+        return Usage(**kinds, n_prompt_tokens_from_prefix=min(n_shared, n_prompt)) + aside
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Draw a text, or recall it.
@@ -171,6 +182,8 @@ class CachedEngine:
         if self._engine is not None:
             self._prefixes = self._prefix_statistics
             self._engine.close()
+            if isinstance(self._engine, _CountsAside):  # once it is closed: what was under way was called off
+                self._aside = self._engine.aside
             self._engine = None
 
     @property
@@ -232,7 +245,12 @@ class CachedEngine:
     ) -> AnswerT:
         tally = self._usage[kind]
         tally.n_calls += 1
-        result = await ask(request)
+        try:
+            result = await ask(request)
+        except (BudgetSpent, asyncio.CancelledError) as error:
+            if self._counts_aside or isinstance(error, BudgetSpent):
+                tally.n_calls -= 1  # it was not put to the model, or is counted there
+            raise
         _require_finite(self.identity, result)
         tally.add_tokens(result)
         self._memory.put(key, result.to_json())

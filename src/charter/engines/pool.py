@@ -21,6 +21,7 @@ from charter.engines.usage import Usage
 from charter.engines.weights import ModelFolder, resolve_model
 
 if TYPE_CHECKING:
+    from charter.engines.http.probing import Known
     from charter.engines.vllm import Host, Hosts
 
 EngineName = Literal["transformers", "vllm", "vllm-server", "http", "scripted"]
@@ -55,6 +56,11 @@ class ModelSpec:
     def has_weights(self) -> bool:
         """Whether its weights are loaded on this machine."""
         return self.engine not in {"http", "scripted"}
+
+    @property
+    def served_as(self) -> tuple[str, str | tuple[str, ...] | None, str | None]:
+        """What tells models behind servers apart: name, server, and whose key."""
+        return self.name, self.server, self.key_name
 
     @property
     def is_vllm(self) -> bool:
@@ -120,6 +126,10 @@ class Pool:
         self.on_load: Callable[[str], None] | None = None
         #: Called once the pool has closed every engine.
         self.on_rest: Callable[[], None] | None = None
+        #: Told of each try of a call to a server that failed and is followed by another.
+        self.on_retry: Callable[[str], None] | None = None
+        #: What servers were found to do, so that each is asked once.
+        self.met: Known = {}
         self._open: dict[ModelSpec, Counted] = {}
         self._used: dict[str, Usage] = {}
 
@@ -170,7 +180,7 @@ class Pool:
         if self._make is not None:
             return self._make(spec, None)
         if spec.engine == "http":
-            return _connect(spec, self._spending)
+            return self._connect(spec)
         if spec.engine == "scripted":
             from charter.engines.scripted import ScriptedEngine
 
@@ -183,6 +193,23 @@ class Pool:
         from charter.engines.scripted import ScriptedEngine
 
         return ScriptedEngine(reply, script=spec.name)
+
+    def _connect(self, spec: ModelSpec) -> Engine:
+        from charter.engines.http import HttpEngine, Limits
+
+        limits = Limits(spec.max_at_once, spec.call_seconds, spec.deadline_seconds)
+        met = self.met.get(spec.served_as)
+        engine = HttpEngine(
+            spec.name,
+            spec.server or (),
+            key_name=spec.key_name,
+            limits=limits,
+            spending=self._spending,
+            met=met,
+            on_retry=self.on_retry,
+        )
+        self.met[spec.served_as] = engine.met
+        return engine
 
     def _resident(self, spec: ModelSpec) -> Resident:
         """Say how a model comes into memory; its files are found, and fetched, at once."""
@@ -273,10 +300,3 @@ class Pool:
         """Hand over the calls and tokens per model of the engines that were closed since this was last asked."""
         used, self._used = self._used, {}
         return used
-
-
-def _connect(spec: ModelSpec, spending: Spending) -> Engine:
-    from charter.engines.http import HttpEngine, Limits
-
-    limits = Limits(spec.max_at_once, spec.call_seconds, spec.deadline_seconds)
-    return HttpEngine(spec.name, spec.server or (), key_name=spec.key_name, limits=limits, spending=spending)

@@ -9,6 +9,7 @@ from typing import Any
 from charter.engines.spending import Price
 from charter.errors import RecipeError
 from charter.files.yaml_reading import YamlDocument, read_yaml
+from charter.spelling import hint
 
 _KEYS = ("prompt", "completion", "cached")
 
@@ -32,8 +33,10 @@ def read_prices(file: str | None) -> dict[str, Price]:
 def _price(document: YamlDocument, model: Any, given: Any) -> Price:
     place = document.where((model,))
     if not isinstance(given, Mapping) or not given or any(key not in _KEYS for key in given):
+        unknown = [str(key) for key in given if key not in _KEYS] if isinstance(given, Mapping) else []
+        near = hint(unknown[0], _KEYS) if unknown else ""
         raise RecipeError(
-            f"{place}: {model!r} is {given!r}; expected {', '.join(_KEYS)}, each a number for a million tokens"
+            f"{place}: {model!r} is {given!r}; expected {', '.join(_KEYS)}, each a number for a million tokens{near}"
         )
     for key, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):

@@ -1,14 +1,18 @@
 """What calls to servers come to, in tokens and money, and where that ends.
 
-A call is held at the most that it can come to before it is made, so that all of those under way together stay within
-the budget, and counted at what it took once it is answered.
+A call is held at the most that it can come to when it is about to be sent, so that all of those under way together stay
+within the budget, and counted at what it took once it is answered. One that does not fit beside those under way waits
+until they are back; where none is under way, that is the end.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from charter.errors import BudgetSpent, ModelError
@@ -88,6 +92,8 @@ class Spending:
 
     def __post_init__(self) -> None:
         self._held = _Call(0.0, 0)
+        self._n_held = 0
+        self._waiting: deque[tuple[_Call, Future[None]]] = deque()  # from the loops of several engines
         self._lock = threading.Lock()
 
     def require_price(self, model: str) -> None:
@@ -104,41 +110,89 @@ class Spending:
 
     def count(self, model: str, n_prompt: int, n_completion: int, n_cached: int = 0) -> None:
         """Count tokens that were taken."""
-        price = self.prices.get(model, Price())
         with self._lock:
-            self.money += price.of(n_prompt, n_completion, n_cached)
-            self.tokens += n_prompt + n_completion
+            self._count(model, Counting(n_prompt, n_completion, n_cached))
 
-    @contextlib.contextmanager
-    def hold(self, model: str, n_prompt: int, n_completion: int) -> Iterator[Counting]:
-        """Hold what a call can come to at most, for as long as it is under way.
+    @contextlib.asynccontextmanager
+    async def hold(
+        self, model: str, n_prompt: int, n_completion: int, counting: Counting | None = None
+    ) -> AsyncIterator[Counting]:
+        """Hold what a call can come to at most, for as long as it is under way; wait until it fits beside others.
+
+        Args:
+            model: that is asked.
+            n_prompt: tokens that it reads at most.
+            n_completion: tokens that it writes at most.
+            counting: where it is noted what the call took.
 
         Raises:
-            BudgetSpent: where that would go beyond the budget.
+            BudgetSpent: where it would go beyond the budget with no other call under way.
         """
-        price = self.prices.get(model, Price())
-        most = _Call(price.of(n_prompt, n_completion), n_prompt + n_completion)
-        with self._lock:
-            self._require_room(most)
-            self._held.money += most.money
-            self._held.tokens += most.tokens
-        counting = Counting()
+        most = _Call(self._price(model).of(n_prompt, n_completion), n_prompt + n_completion)
+        await self._enter(most)
+        counting = counting or Counting()
         try:
             yield counting
         finally:
             with self._lock:
-                self._held.money -= most.money
-                self._held.tokens -= most.tokens
-            self.count(model, counting.n_prompt, counting.n_completion, counting.n_cached)
+                self._count(model, counting)
+                self._give_back(most)
 
-    def _require_room(self, most: _Call) -> None:
+    def _price(self, model: str) -> Price:
+        return self.prices.get(model, Price())
+
+    def _count(self, model: str, took: Counting) -> None:
+        self.money += self._price(model).of(took.n_prompt, took.n_completion, took.n_cached)
+        self.tokens += took.n_prompt + took.n_completion
+
+    async def _enter(self, most: _Call) -> None:
+        turn: Future[None] = Future()
+        with self._lock:
+            self._waiting.append((most, turn))
+            self._let_in()
+        try:
+            await asyncio.wrap_future(turn)
+        except asyncio.CancelledError:
+            with self._lock:
+                if turn.cancel() or turn.exception() is not None:  # else it was let in while it was called off
+                    self._let_in()
+                else:
+                    self._give_back(most)
+            raise
+
+    def _let_in(self) -> None:
+        """Let calls in by their order, as far as they fit; where none is under way refuse them all."""
+        spent: BudgetSpent | None = None
+        while self._waiting:
+            most, turn = self._waiting[0]
+            refusal = None if turn.cancelled() else self._refusal(most)
+            if refusal is not None and self._n_held:
+                return
+            spent = refusal or spent
+            self._waiting.popleft()
+            if not turn.set_running_or_notify_cancel():
+                continue
+            if spent is not None:
+                turn.set_exception(spent)
+                continue
+            self._held.money += most.money
+            self._held.tokens += most.tokens
+            self._n_held += 1
+            turn.set_result(None)
+
+    def _give_back(self, most: _Call) -> None:
+        self._n_held -= 1
+        self._held.money = self._held.money - most.money if self._n_held else 0.0  # sums of fractions leave a rest
+        self._held.tokens -= most.tokens
+        self._let_in()
+
+    def _refusal(self, most: _Call) -> BudgetSpent | None:
         money, tokens, part = self.budget.money, self.budget.tokens, self.budget.part
         if money is not None and self.money + self._held.money + most.money > money:
-            spent = f"{self.money:.4g} are spent and {self._held.money:.4g} held for calls under way"
-            raise BudgetSpent(_message("budget.money", f"{money:g}{part}", spent, f"{most.money:.2g}"))
+            return BudgetSpent(_message("budget.money", f"{money:g}{part}", f"{self.money:.4g}", f"{most.money:.2g}"))
         if tokens is not None and self.tokens + self._held.tokens + most.tokens > tokens:
-            spent = f"{self.tokens:,} are taken and {self._held.tokens:,} held for calls under way"
-            raise BudgetSpent(_message("budget.tokens", f"{tokens:,}{part}", spent, f"{most.tokens:,}"))
+            return BudgetSpent(_message("budget.tokens", f"{tokens:,}{part}", f"{self.tokens:,}", f"{most.tokens:,}"))
+        return None
 
 
 @dataclass
@@ -156,6 +210,6 @@ class Counting:
 
 def _message(key: str, limit: str, spent: str, more: str) -> str:
     return (
-        f"{key} is {limit}: {spent}, and the next call may take {more}. Raise {key} and run the same command again; "
-        "what was recorded is kept."
+        f"{key} is {limit}: {spent} are spent, and the next call may take {more}. Raise {key} and run the same command "
+        "again; what was recorded is kept."
     )

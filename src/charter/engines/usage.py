@@ -72,6 +72,12 @@ class KindTally:
         """What has been counted so far."""
         return KindUsage(**asdict(self))
 
+    def add(self, n_prompt: int, n_completion: int) -> None:
+        """Count a call and its tokens."""
+        self.n_calls += 1
+        self.n_prompt_tokens += n_prompt
+        self.n_completion_tokens += n_completion
+
     def add_tokens(self, answer: Completion | Choice | Score) -> None:
         """Count the tokens of a call that was answered."""
         self.n_prompt_tokens += answer.n_prompt_tokens

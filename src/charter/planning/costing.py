@@ -14,11 +14,12 @@ from charter.engines.pool import ModelSpec
 from charter.planning.costs import Conditions, Cost, Played, Remark, StageCost, Trouble
 from charter.planning.hardware import NOTHING, Machine, Range
 from charter.planning.memory import Memory, Sequence, Setup, generating, rows_that_fit, training, usable
+from charter.planning.paying import asked_of_servers, money_of
 from charter.planning.plan import Plan
 from charter.planning.rates import served_rates
 from charter.planning.remedies import for_generating, for_training
 from charter.planning.shapes import Shape
-from charter.planning.sizing import Load, Work
+from charter.planning.sizing import Work
 from charter.planning.stage_plan import StagePlan
 from charter.planning.timing import Drawing, loading_seconds, training_seconds, working_seconds
 from charter.planning.volume import driver_seconds
@@ -205,29 +206,20 @@ class _Stage:
             remedy = for_training(machine, shape, setup, self._sequence(), self.plan.stage)
             yield Trouble(_too_large("training", held_in_training, machine), remedy)
 
-    def _asked_of_servers(self) -> Iterator[tuple[ModelSpec, Load]]:
-        for role in self.plan.demand.asked:
-            if self.conditions.models[role].spec.engine == "http":
-                yield self.conditions.models[role].spec, self.plan.demand.loads[role]
+    def _specs(self) -> dict[str, ModelSpec]:
+        return {role: played.spec for role, played in self.conditions.models.items()}
 
     def _waiting(self) -> Range:
         """Guess the seconds that servers take."""
         seconds = 0.0
-        for spec, load in self._asked_of_servers():
+        for spec, load in asked_of_servers(self.plan, self._specs()):
             n_rows = max(1, round(self.plan.demand.at_once))
             rates = served_rates(spec.max_at_once)
             seconds += rates.seconds(load.prompt_tokens, load.completion_tokens, n_rows=n_rows)
         return Range(seconds / _SERVERS_DIFFER, seconds * _SERVERS_DIFFER)
 
     def _served(self) -> Range:
-        """What servers ask, where their prices are known: with all that is shared cached, and with nothing."""
-        money = NOTHING
-        for spec, load in self._asked_of_servers():
-            if (price := self.conditions.prices.get(spec.name)) is not None:
-                again, written = round(load.repeated_tokens), round(load.completion_tokens)
-                read = round(load.prompt_tokens) + again
-                money += Range(price.of(read, written, again), price.of(read, written))
-        return money
+        return money_of(self.plan, self._specs(), self.conditions.prices)
 
 
 def _weights(played: Played) -> float:

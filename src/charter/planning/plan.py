@@ -8,13 +8,14 @@ share (system texts, few-shots, the constitution) is read once. Times are estima
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from charter.constitution import Constitution
 from charter.engines.base import Sampling
 from charter.feedback.pair_plans import PairPlan, plan_pairs
 from charter.feedback.pairs import guidance_messages
+from charter.planning.hardware import NOTHING, Range
 from charter.planning.judging import add_judging, plan_label
 from charter.planning.rates import Rates
 from charter.planning.sizing import CountTokens, Load, Sizer, estimate_tokens
@@ -42,10 +43,14 @@ _N_PLAIN: dict[PairSource, int] = {"on_policy": 2, "guided_vs_plain": 1, "revisi
 
 @dataclass(frozen=True)
 class Plan:
-    """Every stage in order; ``basis`` says what the times stand on."""
+    """Every stage in order; ``basis`` says what the times stand on.
+
+    ``money`` is what servers ask for a stage, where a price of any of them is known.
+    """
 
     stages: tuple[StagePlan, ...]
     basis: tuple[str, ...]
+    money: Mapping[str, Range] = field(default_factory=dict)
 
     def stage(self, name: str) -> StagePlan:
         """Find a stage by name."""
@@ -64,13 +69,22 @@ class Plan:
             seconds=sum(stage.seconds for stage in self.stages),
         )
 
+    @property
+    def total_money(self) -> Range | None:
+        """What servers ask for all stages; None where no price is known."""
+        return sum(self.money.values(), NOTHING) if self.money else None
+
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, as JSON holds them."""
         return {
-            "stages": [stage.to_dict() for stage in self.stages],
-            "total": self.total.to_dict(),
+            "stages": [stage.to_dict() | self._money(self.money.get(stage.stage)) for stage in self.stages],
+            "total": self.total.to_dict() | self._money(self.total_money),
             "basis": list(self.basis),
         }
+
+    @staticmethod
+    def _money(money: Range | None) -> dict[str, Any]:
+        return {"money": asdict(money) if money else None}
 
 
 def make_plan(

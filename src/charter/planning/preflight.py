@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,16 +10,20 @@ from pathlib import Path
 from charter.constitution import Constitution, check_constitution, load_constitution
 from charter.constitution.model import Use
 from charter.engines.base import Capability
+from charter.engines.http.probing import Known
 from charter.engines.pool import ModelSpec
+from charter.engines.spending import Price
 from charter.errors import UserError
 from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
 from charter.files.hub_ids import is_dataset_id
 from charter.planning.brought import look_at_brought
 from charter.planning.findings import Preflight
+from charter.planning.hardware import NOTHING
 from charter.planning.launching import look_at_launch
 from charter.planning.likeness import find_likeness
 from charter.planning.models import ALWAYS, KnownModel, Look, look_at, look_without_asking
 from charter.planning.needs import list_needs, missing
+from charter.planning.paying import look_at_budget, look_at_prices, money_of
 from charter.planning.places import confusing_names, path_hint
 from charter.planning.plan import Plan, make_plan
 from charter.planning.roles import look_at_roles
@@ -54,6 +58,7 @@ class _Inputs:
     brought: Brought
     n_choices: int
     models: Mapping[str, KnownModel]
+    prices: Mapping[str, Price]
 
 
 def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
@@ -69,6 +74,8 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
     for where, problem in doubts(recipe):
         report.add("warning", ".".join(where), problem)
     report.plan = None if report.errors else _plan(recipe, given)
+    if report.plan is not None:
+        look_at_budget(report, recipe, report.plan.stages, report.plan.total_money or NOTHING)
     check_run_place(report, recipe, folder)  # last: whoever plans a variant sees its plan beside the folder's error
     return report
 
@@ -110,7 +117,7 @@ def _plan(recipe: Recipe, given: _Inputs, scale: float = 1.0, count: CountTokens
     """Plan a run from its inputs; None where some could not be read."""
     if given.constitution is None or given.helpful is None or given.selection is None:
         return None
-    return make_plan(
+    plan = make_plan(
         recipe,
         given.selection.prompts,
         given.constitution,
@@ -121,6 +128,10 @@ def _plan(recipe: Recipe, given: _Inputs, scale: float = 1.0, count: CountTokens
         count=count or given.models["policy"].count_tokens,
         scale=scale,
     )
+    specs = role_specs(recipe)
+    if not any(spec.name in given.prices for spec in specs.values() if spec.engine == "http"):
+        return plan
+    return replace(plan, money={stage.stage: money_of(stage, specs, given.prices) for stage in plan.stages})
 
 
 def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
@@ -139,27 +150,37 @@ def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
     report.require_no_error()
 
 
-def check_served(recipe: Recipe, stages: Sequence[str]) -> None:
+def check_served(recipe: Recipe, stages: Sequence[str], on_retry: Callable[[str], None] | None = None) -> Known:
     """Ask the servers whose models these stages need what they can do, before anything is done that they come after.
+
+    Args:
+        recipe: what is run.
+        stages: that will be done.
+        on_retry: told of each try that failed and is followed by another.
+
+    Returns:
+        What was found, so that the run's pool need not ask again.
 
     Raises:
         UserError: a line for each that does not answer, or lacks something.
     """
-    report = Preflight()
+    report, known = Preflight(), Known()
+    ask = partial(capabilities_of, report, known=known, on_retry=on_retry)
     needs = [need for need in list_needs(recipe) if need.stage in stages]
     found: dict[ModelSpec, frozenset[Capability] | None] = {}
     roles = [(role, spec) for role, spec in role_specs(recipe).items() if spec.engine == "http"]
     for role, spec in roles:
         if any(need.role == role for need in needs):
             if spec not in found:
-                found[spec] = capabilities_of(report, f"models.{role}", spec)
+                found[spec] = ask(f"models.{role}", spec)
             for lacks in missing(needs, role, found[spec] or frozenset(), stages) if found[spec] else ():
                 report.add("error", f"models.{role}", f"{spec.name} {lacks}")
     if "evaluate" in stages:
         for name, spec in other_specs(recipe).items():
             if spec.engine == "http" and spec not in found:
-                found[spec] = capabilities_of(report, f"evaluate.others.{name}", spec)
+                found[spec] = ask(f"evaluate.others.{name}", spec)
     report.require_no_error()
+    return known
 
 
 def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str], look: Look) -> _Inputs:
@@ -172,10 +193,11 @@ def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str], look: Loo
     n_choices = _count_choices(report, recipe, (constitution, helpful), selection)
     brought = look_at_brought(report, recipe, selection.prompts) if selection else Brought()
     models = look_at_roles(report, recipe, stages, look)
+    prices = look_at_prices(report, recipe)
     if constitution is not None:
         writing = partial(look_at_writing, recipe, constitution, models["red_team"].capabilities or ALWAYS)
         brought = replace(brought, written=report.tried("prompts.generate", writing) or ())
-    return _Inputs(constitution, helpful, selection, brought, n_choices, models)
+    return _Inputs(constitution, helpful, selection, brought, n_choices, models, prices)
 
 
 def _constitution(report: Preflight, about: str, source: str, uses: Sequence[Use]) -> Constitution | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from charter.engines.base import Capability
 from charter.engines.http import HttpEngine, Limits
 from charter.engines.http.catalogue import list_models
 from charter.engines.http.keys import find_key
+from charter.engines.http.probing import Known
 from charter.engines.http.servers import Server, find_server, is_local
 from charter.engines.pool import ModelSpec
 from charter.errors import EngineError, ModelError
@@ -39,15 +42,29 @@ def look_at_server(report: Preflight, about: str, spec: ModelSpec) -> None:
     _check_listed(report, about, spec, server, models or [])
 
 
-def capabilities_of(report: Preflight, about: str, spec: ModelSpec) -> frozenset[Capability] | None:
-    """Ask a server what it can do for a model, with a few of the smallest calls; None where it gives no answer."""
+def capabilities_of(
+    report: Preflight,
+    about: str,
+    spec: ModelSpec,
+    *,
+    known: Known,
+    on_retry: Callable[[str], None] | None = None,
+) -> frozenset[Capability] | None:
+    """Ask a server what it can do for a model, with a few of the smallest calls; None where it gives no answer.
+
+    What was found out before is not asked again, and what is found out now is noted, with what that took.
+    """
     limits = Limits(spec.max_at_once, _PROBE_SECONDS, _PROBE_DEADLINE_SECONDS)
     try:
-        engine = HttpEngine(spec.name, spec.server or (), key_name=spec.key_name, limits=limits)
+        met = known.get(spec.served_as)
+        engine = HttpEngine(
+            spec.name, spec.server or (), key_name=spec.key_name, limits=limits, met=met, on_retry=on_retry
+        )
     except (EngineError, ModelError) as error:
         report.add("error", about, str(error))
         return None
     with contextlib.closing(engine):
+        known.setdefault(spec.served_as, replace(engine.met, asked=engine.aside.total))
         return engine.capabilities
 
 

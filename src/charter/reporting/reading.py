@@ -48,13 +48,17 @@ class _Lenient(BaseModel):
 
 
 class Usage(_Lenient):
-    """Calls to one model in one stage. ``n_prompt_tokens_from_prefix`` are among ``n_prompt_tokens``."""
+    """Calls to one model in one stage. ``n_prompt_tokens_from_prefix`` are among ``n_prompt_tokens``.
+
+    ``money`` is what they cost, where a price is known.
+    """
 
     n_calls: int = 0
     n_cached: int = 0
     n_prompt_tokens: int = 0
     n_prompt_tokens_from_prefix: int = 0
     n_completion_tokens: int = 0
+    money: float | None = None
 
 
 def _by_reason(rejected: Any) -> Any:

@@ -156,11 +156,16 @@ def costs(data: RunData) -> Markup:
     total = _total([usage for r in results for usage in r.usage.values()])
     names = ("Calls", "From cache", "Prompt tokens", "Of them from a shared prefix", "Completion tokens")
     columns = [Column("Stage"), Column("Model"), *(Column(name, numeric=True) for name in names)]
+    columns += [Column("Money", numeric=True)] if total.money is not None else []
+    used = [row[: len(columns)] for row in (*used, _usage_row("total", "all", total))] if used else []
     return section(
         "costs",
         "Time and tokens",
         table([Column("Stage"), Column("Time", numeric=True), Column("Training")], times),
-        table(columns, [*used, _usage_row("total", "all", total)]) if used else None,
+        table(columns, used) if used else None,
+        element("p", "Money is what models behind servers cost, by the prices in the recipe.")
+        if total.money is not None
+        else None,
     )
 
 
@@ -180,8 +185,12 @@ def _trained(result: StageResult) -> object:
 def _usage_row(stage: str, model: str, usage: Usage) -> list[object]:
     u = usage
     numbers = (u.n_calls, u.n_cached, u.n_prompt_tokens, u.n_prompt_tokens_from_prefix, u.n_completion_tokens)
-    return [stage, model, *(wording.count(number) for number in numbers)]
+    money = "" if u.money is None else f"{u.money:.4g}"
+    return [stage, model, *(wording.count(number) for number in numbers), money]
 
 
 def _total(usages: list[Usage]) -> Usage:
-    return Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in Usage.model_fields})
+    known = [usage.money for usage in usages if usage.money is not None]
+    counts = [name for name in Usage.model_fields if name != "money"]
+    counted = {name: sum(getattr(usage, name) for usage in usages) for name in counts}
+    return Usage(**counted, money=sum(known) if known else None)

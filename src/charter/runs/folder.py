@@ -46,7 +46,7 @@ from charter.runs.inputs import (
     read_inputs,
 )
 from charter.runs.place import RESOLVED, Place, check_contents, held, require_no_shards
-from charter.runs.recorded_recipe import require_same_recipe
+from charter.runs.recorded_recipe import keep_what_may_change, require_same_recipe
 from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
 from charter.runs.unmerged import read_shard_tallies
 from charter.runs.workers import take_in_workers
@@ -258,6 +258,7 @@ def _claim(recipe: Recipe, folder: Path, recipe_text: str, on_download: Download
     inputs = fingerprint_files(recipe) | fingerprint_models(folders, names)
     if (folder / INPUTS).exists():
         check_unchanged(read_inputs(folder), inputs, folder, recipe, names)
+        keep_what_may_change(recipe, folder)
         return
     # The resolved recipe marks the folder as a run's: first, so that a run killed in between can be continued.
     write_text(folder / RESOLVED, dump_recipe(recipe, folder))

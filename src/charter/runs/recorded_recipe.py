@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import RunError
+from charter.files.tables import write_text
 from charter.files.yaml_reading import read_yaml
-from charter.recipe import Recipe
+from charter.recipe import Recipe, dump_recipe
 from charter.recipe.faults import shown
 from charter.recipe.paths import hide_paths
 from charter.recipe.writing import recipe_values
@@ -39,6 +40,14 @@ def require_same_recipe(recipe: Recipe, folder: Path) -> None:
         raise RunError(
             f"{folder}: belongs to another recipe. Changed:\n{lines}\nName a new folder with --out, or undo the change."
         )
+
+
+def keep_what_may_change(recipe: Recipe, folder: Path) -> None:
+    """Write the recipe anew where keys without effect changed: whoever goes on with it goes on under these."""
+    recorded = _flat(read_yaml(folder / RESOLVED, error=RunError).data)
+    given = _flat(recipe_values(recipe, folder))
+    if any(recorded.get(key) != value for key, value in given.items() if key.startswith(_WITHOUT_EFFECT)):
+        write_text(folder / RESOLVED, dump_recipe(recipe, folder))
 
 
 def _value(values: dict[str, Any], key: str) -> str:

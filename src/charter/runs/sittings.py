@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from charter.errors import JournalError
-from charter.runs.folder import Run
+from charter.errors import BudgetSpent, JournalError
+from charter.runs.folder import Run, model_specs
+from charter.runs.spent import money_of
 from charter.runs.tally import Tally
 
 #: A sitting that is killed loses this much of its tally at most.
@@ -42,16 +43,21 @@ def undo_tally(run: Run, name: str) -> None:
 @contextlib.contextmanager
 def sitting(run: Run, name: str) -> Iterator[None]:
     """Add what is done in this context to a stage's tally, however it ends; the pool rests at its end."""
-    before, started = _tally_here(run, name), time.monotonic()
+    before, started, specs = _tally_here(run, name), time.monotonic(), model_specs(run.recipe).values()
+    stopped = ""
 
     def keep() -> None:
-        now = Tally(seconds=time.monotonic() - started, usage=run.pool.usage)
-        run.journal.keep_tally(name, (before + now).to_json())
+        used = run.pool.usage
+        now = Tally(seconds=time.monotonic() - started, usage=used, money=money_of(specs, run.spending, used))
+        run.journal.keep_tally(name, (before + now).model_copy(update={"stopped": stopped}).to_json())
 
     keep()  # from here on the stage is begun, also where it is killed before its first row
     try:
         with _repeating(keep):
             yield
+    except BudgetSpent as error:
+        stopped = str(error)
+        raise
     finally:
         run.pool.rest()
         keep()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
 from charter.engines.spending import Budget, Spending
+from charter.engines.usage import Usage
 from charter.progress import Progress
 from charter.recipe import Recipe
 from charter.recipe.settings import Stage
@@ -29,7 +30,7 @@ def spending_so_far(recipe: Recipe, specs: Iterable[ModelSpec], tallies: Iterabl
     """
     settings = recipe.budget
     spending = Spending(read_prices(settings.prices), Budget(settings.money, settings.tokens))
-    served = {spec.label for spec in specs if spec.engine == "http"}
+    served = _served(specs)
     for kept in tallies:
         for model, used in Tally.from_json(kept).usage.items():
             if model in served:
@@ -48,6 +49,21 @@ def tallies_of(journal: Journal, shards: Iterable[ShardTallies] = ()) -> Iterato
         yield from () if own is None else (own,)
         taken |= {(source, stage): kept for source, kept in journal.taken_tallies(stage).items()}
     yield from together(taken, shards).values()
+
+
+def money_of(specs: Iterable[ModelSpec], spending: Spending, usage: Mapping[str, Usage]) -> dict[str, float]:
+    """Say what served models cost, those whose price is known."""
+    priced = sorted(model for model in _served(specs) if model in usage and model in spending.prices)
+    return {model: _price(spending, model, usage[model]) for model in priced}
+
+
+def _price(spending: Spending, model: str, used: Usage) -> float:
+    total = used.total
+    return spending.prices[model].of(total.n_prompt_tokens, total.n_completion_tokens, used.n_prompt_tokens_from_prefix)
+
+
+def _served(specs: Iterable[ModelSpec]) -> set[str]:
+    return {spec.label for spec in specs if spec.engine == "http"}
 
 
 class SpendingProgress:

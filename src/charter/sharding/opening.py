@@ -7,12 +7,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from charter.engines.base import Capability
 from charter.engines.downloads import Progress as DownloadProgress
+from charter.engines.http.probing import Known
 from charter.engines.pool import ModelSpec
 from charter.engines.spending import Budget, Spending
 from charter.errors import Busy, Interrupted, RunError
@@ -43,7 +44,8 @@ DoneT = TypeVar("DoneT")
 class Outside:
     """What a shard's run is told from outside: see ``open_run``.
 
-    ``on_wait`` is told once why the shard waits; ``on_load`` the name of each model that is loaded.
+    ``on_wait`` is told once why the shard waits; ``on_load`` the name of each model that is loaded;
+    ``known`` holds what servers were found to do.
     """
 
     recipe_text: str
@@ -53,6 +55,7 @@ class Outside:
     on_download: DownloadProgress | None = None
     on_load: Callable[[str], None] | None = None
     on_wait: Callable[[str], None] | None = None
+    known: Known = field(default_factory=dict)
     patience: float = PATIENCE_SECONDS
 
 
@@ -107,7 +110,7 @@ def begin_run(recipe: Recipe, folder: Path, outside: Outside) -> None:
             stop=outside.stop,
             on_download=outside.on_download,
         ) as run:
-            run.pool.on_load = outside.on_load
+            run.pool.on_load, run.pool.met = outside.on_load, outside.known
             run_stages(run, ["prompts"])
 
     if not prompts.exists():
@@ -144,7 +147,7 @@ def open_shard(recipe: Recipe, folder: Path, shard: Shard, outside: Outside) -> 
         if not has_papers(place):
             write_papers(place, Papers(number=shard.number, of=shard.of, key=uuid.uuid4().hex))
         papers = bring_in(run, folder, read_papers(place))
-        run.pool.on_load = outside.on_load
+        run.pool.on_load, run.pool.met = outside.on_load, outside.known
         run.pool.on_open = _noting(place)
         run.mapper = ShardMapper(shard, run.mapper)
         run.spending.budget = _share(run, folder, papers, shards)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,12 +14,13 @@ from charter.engines.http.bodies import Body
 from charter.engines.http.client import make_async_client
 from charter.engines.http.failures import Passing, judge_failure, pause
 from charter.engines.http.pressure import Pressure
-from charter.errors import EngineError
+from charter.errors import EngineError, Unreachable
 from charter.seeds import derive_unit
 
 AnswerT = TypeVar("AnswerT")
 
 MOST_TRIES = 8
+MOST_TRIES_OF_NOBODY = 3  # where no server that may be asked ever answered, and there is no connection
 _CONNECT_SECONDS = 10.0
 
 
@@ -44,6 +46,7 @@ class _Place:
     url: str
     client: Any
     pressure: Pressure
+    has_answered: bool = False
 
 
 @dataclass
@@ -65,9 +68,20 @@ class Caller:
         key: sent to each of them; None sends none.
         key_name: the environment variable of the key, for messages.
         limits: of tries, time and calls at once.
+        has_answered: whether one of the servers is known to answer.
+        on_retry: told of each try that failed and is followed by another.
     """
 
-    def __init__(self, urls: Sequence[str], key: str | None, key_name: str, limits: Limits) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        key: str | None,
+        key_name: str,
+        limits: Limits,
+        *,
+        has_answered: bool = False,
+        on_retry: Callable[[str], None] | None = None,
+    ) -> None:
         import openai
 
         self._key_name = key_name
@@ -79,9 +93,11 @@ class Caller:
                 url,
                 make_async_client(url, key, timeout),
                 Pressure(limits.most_at_once),
+                has_answered,
             )
             for url in urls
         ]
+        self._on_retry = on_retry
         self.tried = Tried()
 
     @property
@@ -89,24 +105,33 @@ class Caller:
         """How many servers there are."""
         return len(self._places)
 
-    async def put(self, body: Body, row: str | int, read: Callable[[str], AnswerT]) -> AnswerT:
+    async def put(
+        self,
+        body: Body,
+        row: str | int,
+        read: Callable[[str], AnswerT],
+        hold: Callable[[], contextlib.AbstractAsyncContextManager[object]] = contextlib.nullcontext,
+    ) -> AnswerT:
         """Put a body to a server until there is an answer that can be read.
 
         Args:
             body: what is sent.
             row: what the calls of one row have in common; or the number of the one server to be asked.
             read: reads the answer, or raises ``MalformedAnswerError``.
+            hold: makes what each try happens in, once it is about to be sent.
 
         Raises:
+            BudgetSpent: where ``hold`` allows no try.
             EngineError: where this call failed for good, by its own fault or at the end of its tries.
+            Unreachable: where there is no connection to servers that never answered.
             ModelError: where every call would.
         """
         self.tried.n_calls += 1
         places = [self._places[row]] if isinstance(row, int) else self._ranked(row)
-        failure, n_tried, begun = Passing("nothing was tried"), 0, 0.0
+        failure, n_tried, begun, is_nobody = Passing("nothing was tried"), 0, 0.0, False
         while n_tried < MOST_TRIES:
             place = next((one for one in places if one.pressure.is_free), places[0])
-            async with place.pressure.passage(self._limits.deadline_seconds):
+            async with place.pressure.passage(self._limits.deadline_seconds), hold():
                 begun = begun or time.monotonic()  # waiting for the first turn is no trying
                 left = begun + self._limits.deadline_seconds - time.monotonic()
                 if left <= 0.0:
@@ -118,13 +143,18 @@ class Caller:
             failure = ended
             self.tried.failures[failure.reason.partition(":")[0]] += 1
             wait = pause(n_tried, failure, is_answering=place.pressure.is_answering)
-            if n_tried == MOST_TRIES or time.monotonic() + wait >= begun + self._limits.deadline_seconds:
+            is_nobody = failure.is_unreached and not any(one.has_answered for one in places)
+            most_tries = MOST_TRIES_OF_NOBODY if is_nobody else MOST_TRIES
+            if n_tried >= most_tries or time.monotonic() + wait >= begun + self._limits.deadline_seconds:
                 break
+            if self._on_retry is not None:
+                self._on_retry(f"{place.url}: {failure.reason}; trying again in {wait:.0f} s")
             # Where one server fails another may not.
             places = [*(one for one in places if one is not place), place]
             await asyncio.sleep(wait)
         tries = "1 try" if n_tried == 1 else f"{n_tried} tries"
-        raise EngineError(f"gave up after {tries}; the last: {failure.reason}")
+        said = f"gave up after {tries}; the last: {failure.reason}"
+        raise Unreachable(said) if is_nobody else EngineError(said)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -144,11 +174,13 @@ class Caller:
             judged = judge_failure(error, url=place.url, key_name=self._key_name, secrets=self._secrets)
             if not isinstance(judged, Passing):
                 raise judged from None  # what the server said may hold the key
+            place.has_answered = place.has_answered or not judged.is_unreached
             if judged.pushes_back:
                 place.pressure.pushed_back(judged.wait)
             else:
                 place.pressure.failed()
             return judged
+        place.has_answered = True
         place.pressure.answered()
         return answer
 

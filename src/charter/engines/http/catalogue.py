@@ -8,9 +8,10 @@ from typing import Any
 from charter.engines.http.client import make_client
 from charter.engines.http.failures import Passing, judge_failure
 from charter.engines.http.servers import Server
-from charter.errors import EngineError
+from charter.errors import EngineError, ModelError
 
 _SECONDS = 5.0
+_END = "/v1"
 
 
 def list_models(server: Server, key: str | None, key_name: str) -> list[str]:
@@ -18,7 +19,7 @@ def list_models(server: Server, key: str | None, key_name: str) -> list[str]:
 
     Raises:
         EngineError: where nothing answers at one of them.
-        ModelError: where the key is refused.
+        ModelError: where the key is refused, or an address lacks the ``/v1`` at its end.
     """
     listed = [_list_at(url, key, key_name) for url in server.base_urls]
     return [name for name in listed[0] if all(name in others for others in listed[1:])] if all(listed) else []
@@ -28,13 +29,32 @@ def _list_at(url: str, key: str | None, key_name: str) -> list[str]:
     import openai
 
     try:
-        with make_client(url, key, _SECONDS) as client:
-            return _names(client.get("/models", cast_to=str))
-    except openai.NotFoundError:
-        return []
+        found = _ask(url, key)
     except openai.APIError as error:
         judged = judge_failure(error, url=url, key_name=key_name, secrets=(key,) if key else ())
         raise EngineError(judged.reason) if isinstance(judged, Passing) else judged from error
+    if not found and not url.endswith(_END) and _is_listed_below(url, key):
+        raise ModelError(f"{url} lists no models, and {url}{_END} does: that is the server's address")
+    return found
+
+
+def _is_listed_below(url: str, key: str | None) -> bool:
+    import openai
+
+    try:
+        return bool(_ask(f"{url}{_END}", key))
+    except openai.APIError:
+        return False
+
+
+def _ask(url: str, key: str | None) -> list[str]:
+    import openai
+
+    with make_client(url, key, _SECONDS) as client:
+        try:
+            return _names(client.get("/models", cast_to=str))
+        except openai.NotFoundError:
+            return []
 
 
 def _names(text: str) -> list[str]:

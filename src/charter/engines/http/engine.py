@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from charter.engines.base import (
@@ -19,11 +23,11 @@ from charter.engines.http.answers import count_tokens, n_cached_tokens, read_ans
 from charter.engines.http.bodies import Abilities, Body, begins_anew, choice_body, completion_body, most_tokens, row_key
 from charter.engines.http.calls import Caller, Limits, Tried
 from charter.engines.http.keys import find_key
-from charter.engines.http.probing import probe
-from charter.engines.http.servers import Server, find_server
+from charter.engines.http.probing import Met, probe
+from charter.engines.http.servers import find_server
 from charter.engines.loop_thread import LoopThread
-from charter.engines.spending import Spending
-from charter.engines.usage import PrefixStatistics
+from charter.engines.spending import Counting, Spending
+from charter.engines.usage import KindTally, KindUsage, PrefixStatistics, Usage
 from charter.errors import CapabilityError
 from charter.seeds import canonical_json
 
@@ -33,7 +37,7 @@ AnswerT = TypeVar("AnswerT", Completion, Choice)
 class HttpEngine:
     """A model behind an OpenAI-compatible server.
 
-    What the server can do is found out when the engine is made, by a handful of the smallest calls.
+    What the server can do is found out when the engine is made, by a handful of the smallest calls, unless it is known.
 
     Args:
         model: as the server calls it.
@@ -42,10 +46,12 @@ class HttpEngine:
             in the working directory is read besides.
         limits: of tries, time and calls at once.
         spending: what calls are counted in, and held to; None sets no end.
+        met: what the server was found to do before.
+        on_retry: told of each try that failed and is followed by another.
 
     Raises:
         ModelError: where there is no such server, key or model, or no price where money has an end.
-        EngineError: where the server gives no answer.
+        EngineError: where the server gives no answer; ``Unreachable`` where there is no connection.
     """
 
     def __init__(
@@ -56,6 +62,8 @@ class HttpEngine:
         key_name: str | None = None,
         limits: Limits | None = None,
         spending: Spending | None = None,
+        met: Met | None = None,
+        on_retry: Callable[[str], None] | None = None,
     ) -> None:
         self._model = model
         self._spending = spending or Spending()
@@ -65,12 +73,18 @@ class HttpEngine:
         self.prefix_statistics = PrefixStatistics()
         self._is_closed = False
         self._thread = LoopThread(f"the engine of {model!r}")
-        connecting = _connect(model, named, Caller(named.base_urls, key, name, limits or Limits()), self._spending)
+        limits = limits or Limits()
+        self._caller = Caller(named.base_urls, key, name, limits, has_answered=met is not None, on_retry=on_retry)
         try:
-            self._caller, self._server, self._able = self._thread.run_blocking(connecting)
+            met = met or self._thread.run_blocking(probe(self._caller, model, named))
         except BaseException:
+            self._thread.run_blocking(self._caller.close())
             self._thread.close()
             raise
+        self._server, self._able = met.server, met.able
+        self._met = replace(met, asked=KindUsage())
+        self._aside = {"complete": KindTally(**met.asked.model_dump()), "choose": KindTally()}
+        self._spending.count(model, met.asked.n_prompt_tokens, met.asked.n_completion_tokens)
 
     @property
     def identity(self) -> str:
@@ -95,6 +109,19 @@ class HttpEngine:
     def abilities(self) -> Abilities:
         """What the server was found to do, in detail."""
         return self._able
+
+    @property
+    def met(self) -> Met:
+        """What the server was found to be and to do; what asking took is counted in this engine."""
+        return self._met
+
+    @property
+    def aside(self) -> Usage:
+        """What it took beside the calls that ended: finding out what the server can do, and calls that were called off.
+
+        These are counted at the most that they can come to, for they are paid for, and nobody hears what they took.
+        """
+        return Usage(**{kind: tally.usage for kind, tally in self._aside.items()})
 
     @property
     def tried(self) -> Tried:
@@ -135,27 +162,31 @@ class HttpEngine:
             self._thread.close()
 
     async def _put(self, body: Body, request: Request, read: Callable[[dict[str, Any]], AnswerT]) -> AnswerT:
-        with self._spending.hold(self._model, *most_tokens(request)) as counting:
+        counting = Counting()
 
-            def read_text(text: str) -> AnswerT:
-                answer = read_answer(text, self._able)
-                found = read(answer)
-                n_prompt, n_completion = count_tokens(answer)
-                n_cached = n_cached_tokens(answer)
-                counting.took(n_prompt, n_completion, n_cached)
-                self.prefix_statistics.n_prompt_tokens += n_prompt
-                self.prefix_statistics.n_from_cache += n_cached
-                return found
+        def read_text(text: str) -> AnswerT:
+            answer = read_answer(text, self._able)
+            found = read(answer)
+            n_prompt, n_completion = count_tokens(answer)
+            n_cached = n_cached_tokens(answer)
+            counting.took(n_prompt, n_completion, n_cached)
+            self.prefix_statistics.n_prompt_tokens += n_prompt
+            self.prefix_statistics.n_from_cache += n_cached
+            return found
 
-            return await self._thread.run(self._caller.put(body, row_key(request), read_text))
+        hold = partial(self._hold, request, counting)
+        return await self._thread.run(self._caller.put(body, row_key(request), read_text, hold))
+
+    @contextlib.asynccontextmanager
+    async def _hold(self, request: Request, counting: Counting) -> AsyncIterator[None]:
+        most = most_tokens(request)
+        async with self._spending.hold(self._model, *most, counting):
+            try:
+                yield
+            except asyncio.CancelledError:
+                counting.took(*most)
+                self._aside["complete" if isinstance(request, CompletionRequest) else "choose"].add(*most)
+                raise
 
     def _lacks(self, what: str) -> NoReturn:
         raise CapabilityError(f"the server of {self._model!r} {what}")
-
-
-async def _connect(model: str, server: Server, caller: Caller, spending: Spending) -> tuple[Caller, Server, Abilities]:
-    try:
-        return caller, *await probe(caller, model, server, spending)
-    except BaseException:
-        await caller.close()
-        raise

@@ -38,11 +38,15 @@ class MalformedAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Passing:
-    """A failure that may not come again: what it was, whether the server asks for fewer calls, and for what pause."""
+    """A failure that may not come again: what it was, whether the server asks for fewer calls, and for what pause.
+
+    Where it ``is_unreached`` there was no connection at all.
+    """
 
     reason: str
     pushes_back: bool = False
     wait: float | None = None
+    is_unreached: bool = False
 
 
 def judge_failure(error: Exception, *, url: str, key_name: str, secrets: tuple[str, ...]) -> Passing | CharterError:
@@ -66,7 +70,9 @@ def judge_failure(error: Exception, *, url: str, key_name: str, secrets: tuple[s
         return Passing("no answer in time", pushes_back=True)
     if isinstance(error, openai.APIConnectionError):
         return Passing(
-            f"no connection: {_told(str(error.__cause__ or error), secrets)} ({url}; is the server running?)"
+            f"no connection: {_told(str(error.__cause__ or error), secrets)} ({url}; is the server running?)",
+            # By name: it comes from httpx or from what follows it, as the client has it.
+            is_unreached=type(error.__cause__).__name__ == "ConnectError",
         )
     if isinstance(error, MalformedAnswerError | openai.APIError):
         return Passing(_told(str(error), secrets))

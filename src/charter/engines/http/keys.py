@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from charter.engines.http.servers import Server
+from charter.engines.http.servers import SERVERS, Server
 from charter.errors import ModelError
 
 
@@ -28,8 +28,9 @@ def find_key(server: Server, name: str | None = None) -> tuple[str, str | None]:
             if value:
                 return one, _checked(one, value)
     if is_needed:
+        whose = server.name if server.name in SERVERS else ", ".join(server.base_urls)
         raise ModelError(
-            f"there is no key for {server.name}: set the environment variable {usual}, or put {usual}=... into a file "
+            f"there is no key for {whose}: set the environment variable {usual}, or put {usual}=... into a file "
             f".env in {Path.cwd()}"
         )
     return usual, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
@@ -13,8 +13,8 @@ from charter.engines.http.answers import count_tokens, read_answer, read_complet
 from charter.engines.http.bodies import Abilities, Body, Prefill, choice_body, completion_body, models_body
 from charter.engines.http.calls import Caller
 from charter.engines.http.servers import Server, recognise
-from charter.engines.spending import Spending
-from charter.errors import EngineError, ModelError
+from charter.engines.usage import KindTally, KindUsage
+from charter.errors import EngineError, ModelError, Unreachable
 from charter.records import Message
 
 _FoundT = TypeVar("_FoundT")
@@ -34,6 +34,19 @@ _REFUSED = (EngineError, ModelError)  # of what a server need not do
 
 
 @dataclass(frozen=True)
+class Met:
+    """What a server was found to be and to do for a model, and what asking took."""
+
+    server: Server
+    able: Abilities
+    asked: KindUsage = field(default_factory=KindUsage)
+
+
+#: What is known of models behind servers: by model, where it is, and the variable of the key.
+Known = dict[tuple[str, str | tuple[str, ...] | None, str | None], Met]
+
+
+@dataclass(frozen=True)
 class _Answered:
     """What a small call tells: the prompt's tokens, the model's name, the text."""
 
@@ -50,7 +63,7 @@ class _Probe:
     model: str
     server: Server
     place: int
-    spending: Spending
+    asked: KindTally
 
     async def ask(self, able: Abilities, prefill: str = "") -> _Answered:
         """Draw a token behind a beginning."""
@@ -64,24 +77,27 @@ class _Probe:
 
         def counted(text: str) -> _FoundT:
             found = read(text)
-            self.spending.count(self.model, *count_tokens(json.loads(text)))
+            n_prompt, n_completion = count_tokens(json.loads(text))
+            self.asked.n_prompt_tokens += n_prompt
+            self.asked.n_completion_tokens += n_completion
             return found
 
+        self.asked.n_calls += 1
         return await self.caller.put(body, self.place, counted)
 
 
-async def probe(caller: Caller, model: str, server: Server, spending: Spending) -> tuple[Server, Abilities]:
+async def probe(caller: Caller, model: str, server: Server) -> Met:
     """Find out what kind of server answers, and what it can do for a model.
 
-    Of several servers each is asked for a token; what the first that answers can do, all of them must. What is asked is
-    counted in ``spending``, and held to nothing: it is the price of being told.
+    Of several servers each is asked for a token; what the first that answers can do, all of them must.
 
     Raises:
         EngineError: where none answers a chat.
         ModelError: where one wants another key, or has no such model.
     """
     server = recognise(server, await _find_owner(caller, model))
-    probes = [_Probe(caller, model, server, place, spending) for place in range(caller.n_places)]
+    tally = KindTally()
+    probes = [_Probe(caller, model, server, place, tally) for place in range(caller.n_places)]
     found = await asyncio.gather(*map(_meet, probes))
     met = [(place, answer) for place, answer in enumerate(found) if isinstance(answer, _Answered)]
     if not met:
@@ -91,7 +107,7 @@ async def probe(caller: Caller, model: str, server: Server, spending: Spending) 
     able = await _probe_prefill(asked, Abilities(served=named | {model} if named else named), met[0][1].n_prompt)
     able = replace(able, n_top=await _count_top(asked, ChoiceRequest(messages=_QUESTION, prefill="("), able))
     able = replace(able, holds_schema=await _holds_schema(asked, able))
-    return server, await _probe_text(asked, able)
+    return Met(server, await _probe_text(asked, able), tally.usage)
 
 
 async def _find_owner(caller: Caller, model: str) -> str:
@@ -99,6 +115,9 @@ async def _find_owner(caller: Caller, model: str) -> str:
     for place in range(caller.n_places):
         try:
             return await caller.put(models_body(), place, lambda text: read_owner(text, model))
+        except Unreachable:
+            if caller.n_places == 1:
+                raise
         except _REFUSED:
             continue
     return ""
