@@ -94,6 +94,7 @@ class RayMapper:
         stage: str,
         *,
         result: type[ResultT],
+        n_whole: int | None = None,
     ) -> Mapped[ResultT]:
         """Map the rows; an empty stage, or one that is recorded, needs no actor.
 
@@ -109,7 +110,7 @@ class RayMapper:
 
         n_in_flight = self._crew.n_actors * self._crew.rows_ahead
         try:
-            return self._map(one, rows, stage, result=result, n_in_flight=n_in_flight)
+            return self._map(one, rows, stage, result=result, n_in_flight=n_in_flight, n_whole=n_whole)
         except BaseException:
             self._crew.give_up_rows()
             raise
