@@ -13,9 +13,9 @@ import pytest
 from charter.errors import ModelError, RunError
 from charter.files.tables import write_table
 from charter.pipeline import run_stages
+from charter.progress import NoProgress, Progress
 from charter.recipe import load_recipe
 from charter.records import Preference, Prompt, Round, Trace, make_prompt
-from charter.rows import NoProgress, Progress
 from charter.runs.folder import Run, open_run
 from training.training_rows import preference, preferences
 
