@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -103,8 +104,10 @@ def test_a_run_that_is_killed_leaves_no_server(charter: Command, place: Path) ->
     assert len(read_table(place / "run/data/traces.parquet", Trace)) == 6
 
 
-def test_serve_answers_and_ends(charter: Command, place: Path) -> None:
-    """A model served by the command answers a chat, and ends when it is told to."""
+def test_serve_answers_and_ends(charter: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model served by the command answers who brings the key and nobody else, and ends when it is told to."""
+    monkeypatch.setenv("VLLM_API_KEY", "our-key")
+    monkeypatch.setenv("CHARTER_SERVER_KEY", "our-key")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -114,6 +117,18 @@ def test_serve_answers_and_ends(charter: Command, place: Path) -> None:
     try:
         _wait(lambda: _answers(port) or server.poll() is not None, 180, "the server answers")
         assert server.poll() is None, (place / "serve.log").read_text()[-2000:]
+        paths = (
+            "v1/models",
+            "metrics",
+            "version",
+            "tokenize",
+            "invocations",
+            "adapters",
+            "adapters/x",
+            "scale_elastic_ep",
+        )
+        statuses = {(path, way): _status(port, path, way) for path in paths for way in ("GET", "POST", "DELETE")}
+        assert set(statuses.values()) == {401}, statuses
         asked = ("--model", "small", "--engine", f"http://127.0.0.1:{port}/v1")
         done = charter("prompts", "helpful", "harmless", "written.jsonl", *asked, "--n", "2", "--form", "labelled")
         assert done.code == 0, done.err
@@ -130,3 +145,12 @@ def _answers(port: int) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def _status(port: int, path: str, way: str) -> int:
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=20.0)
+    try:
+        asked.request(way, f"/{path}")
+        return asked.getresponse().status
+    finally:
+        asked.close()

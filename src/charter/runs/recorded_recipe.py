@@ -15,7 +15,7 @@ from charter.recipe.writing import recipe_values
 from charter.runs.place import RESOLVED
 
 _WITHOUT_EFFECT = ("budget.", "memory.", "ray.", "training.")  # sections that change nothing of what a run makes
-_ALIKE = {"vllm", "vllm-server"}  # engines that answer alike
+_ALIKE = ("vllm", "vllm-server")  # engines that answer alike
 
 
 def require_same_recipe(recipe: Recipe, folder: Path) -> None:
@@ -32,7 +32,7 @@ def require_same_recipe(recipe: Recipe, folder: Path) -> None:
     before, now = _flat(recorded), _flat(given)
     seen_before, seen_now = _flat(hide_paths(recorded)), _flat(hide_paths(given))
     same = {key for key in seen_now if seen_before.get(key) == seen_now[key] or key.startswith(_WITHOUT_EFFECT)}
-    same |= {key for key in now if key.endswith(".engine") and {before.get(key), now[key]} <= _ALIKE}
+    same |= {key for key in now if key.endswith(".engine") and before.get(key) in _ALIKE and now[key] in _ALIKE}
     was, is_now = ({key: one[key] for key in one if key not in same} for one in (before, now))
     changed = [key for key in {**was, **is_now} if was.get(key) != is_now.get(key)]
     if changed:
