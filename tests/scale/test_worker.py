@@ -137,12 +137,13 @@ def test_a_worker_has_its_part_of_the_budget(tmp_path: Path) -> None:
     told = orders(tmp_path)
     part = Budget(tokens=3, part=" (an actor's part of it, one of 2)")
     worker = Worker(Orders(told.journal, told.whole, (), (), 4, None, {"served": Price(1.0, 1.0)}, part))
-    spending = worker.spending
-    with (
-        pytest.raises(BudgetSpent, match=r"budget.tokens is 3 \(an actor's part of it, one of 2\)"),
-        spending.hold("served", 3, 1),
-    ):
-        raise AssertionError("it was let through")
+
+    async def call() -> None:
+        async with worker.spending.hold("served", 3, 1):
+            raise AssertionError("it was let through")
+
+    with pytest.raises(BudgetSpent, match=r"budget.tokens is 3 \(an actor's part of it, one of 2\)"):
+        asyncio.run(call())
     asyncio.run(worker.end())
 
 
