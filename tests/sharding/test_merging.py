@@ -14,7 +14,7 @@ import pytest
 from charter.engines.base import Completion, CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import Busy, EngineError, RunError, TooManyFailures
-from charter.files.tables import read_table
+from charter.files.tables import read_json, read_table, write_json
 from charter.pipeline import forget, run_stages
 from charter.recipe import Recipe
 from charter.records import Prompt, Trace
@@ -120,14 +120,62 @@ def test_a_shard_with_other_inputs_is_refused(divided: tuple[Recipe, Path]) -> N
         do_shard(recipe, run, Shard(3, 2), OUTSIDE)
 
 
-def test_two_divisions_overlap(divided: tuple[Recipe, Path]) -> None:
-    """3 shards and 2 shards of the same rows are not merged together."""
-    recipe, run = divided
-    do_shard(recipe, run, Shard(2, 1), OUTSIDE)
+def test_two_divisions_overlap(divided: tuple[Recipe, Path], tmp_path: Path) -> None:
+    """3 shards and 2 shards of the same rows are not merged together, wherever they were done."""
+    _, run = divided
+    elsewhere = small_recipe(tmp_path / "elsewhere")
+    do_shard(elsewhere, tmp_path / "elsewhere/run", Shard(2, 1), OUTSIDE)
+    shutil.move(tmp_path / "elsewhere/run/shards/1-of-2", run / "shards/1-of-2")
     told = refusal(run)
     assert "are shards 1/2 and 1/3: what both divisions did overlaps" in told
     shutil.rmtree(run / "shards/1-of-2")
     assert merge_shards(run).n_shards == 3
+
+
+def test_a_second_division_is_not_begun(divided: tuple[Recipe, Path]) -> None:
+    """Shards whose rows wait for a merge are named to whoever would do those again; once they are gone it begins."""
+    recipe, run = divided
+    with pytest.raises(RunError) as caught:
+        do_shard(recipe, run, Shard(2, 1), OUTSIDE)
+    told = str(caught.value)
+    assert "that shard 1/2 would do again: 1/3, 2/3, 3/3. Go on with --shard K/3, and merge: charter merge " in told
+    assert told.endswith(f"To divide it anew, remove {run}/shards/*-of-3")
+    assert not (run / "shards/1-of-2").exists()
+    for shard in shards(3):
+        shutil.rmtree(shard.folder(run))
+    assert do_shard(recipe, run, Shard(2, 1), OUTSIDE) == ["revise"]
+
+
+def test_rows_of_shards_are_not_done_again_by_the_run(divided: tuple[Recipe, Path]) -> None:
+    """A plain run names what waits for a merge, also of a shard that was stopped, and goes on from what is merged."""
+    recipe, run = divided
+    shutil.rmtree(run / "shards/1-of-3")
+    (run / "shards/2-of-3/stages/revise.json").unlink()
+    with pytest.raises(RunError) as caught:
+        do_whole(recipe, run, "revise", "sft")
+    assert str(caught.value) == (
+        f"{run}: shards did rows of 'revise' that are not merged, and would be done again: 2/3, 3/3. "
+        f"Merge them: charter merge {run}. To do without them, remove {run}/shards"
+    )
+    do_whole(recipe, run, "prompts")
+    do_shards(recipe, run, 3)
+    merge_shards(run)
+    do_whole(recipe, run, "revise", "sft", "pairs")
+
+
+def test_what_was_merged_and_undone_is_done_by_the_run(tmp_path: Path) -> None:
+    """Shards that were merged are in nobody's way, nor are those that rest on a model that is trained anew since."""
+    recipe, run, _ = first_merged(tmp_path, 2)
+    with open_run(recipe, run, recipe_text=RECIPE) as opened:
+        forget(opened, "revise")
+    do_whole(recipe, run, "revise", "sft")
+    do_shards(recipe, run, 2)
+    with pytest.raises(RunError, match=r"rows of 'pairs' that are not merged.*: 1/2, 2/2"):
+        do_whole(recipe, run, "pairs")
+    do_whole_again(recipe, run, "sft")
+    summary = run / "stages/sft.json"  # no two trainings take the same time, but for those of a scripted model
+    write_json(summary, read_json(summary) | {"seconds": 9.0})
+    do_whole(recipe, run, "pairs")
 
 
 def test_one_shard_that_is_there_twice(divided: tuple[Recipe, Path], tmp_path: Path) -> None:
