@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import threading
 import time
 import uuid
@@ -30,7 +29,7 @@ from charter.runs.unmerged import BySource, ShardTallies, name_shards, read_shar
 from charter.runs.workers import take_in_workers
 from charter.sharding.bringing import bring_in, stages_for_shards
 from charter.sharding.papers import Papers, has_papers, model_key, read_papers, write_papers
-from charter.sharding.recall import MissingRows, RecallMapper, from_records
+from charter.sharding.recall import MissingRows, RecallMapper, from_records, merge_command
 from charter.sharding.shard import Shard, ShardMapper
 from charter.stages import STAGES
 from charter.store import Journal
@@ -111,6 +110,7 @@ def begin_run(recipe: Recipe, folder: Path, outside: Outside) -> None:
             stop=outside.stop,
             on_download=outside.on_download,
         ) as run:
+            (folder / SHARDS).mkdir(exist_ok=True)  # from here on the run is one that is done in shards
             run.pool.on_load, run.pool.met = outside.on_load, outside.known
             run_stages(run, ["prompts"])
 
@@ -186,7 +186,7 @@ def _require_one_division(folder: Path, journal: Journal, shard: Shard) -> None:
         raise RunError(
             f"{folder}: shards of another division did rows that are not merged, and that shard {shard} would do "
             f"again: {name_shards(others)}. Go on with --shard K/{of}, and merge: "
-            f"{shlex.join(['charter', 'merge', str(folder)])}. To divide it anew, remove {folder / SHARDS}/*-of-{of}"
+            f"{merge_command(folder)}. To divide it anew, remove {folder / SHARDS}/*-of-{of}"
         )
 
 
