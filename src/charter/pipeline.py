@@ -13,6 +13,7 @@ from charter.files.tables import write_json
 from charter.runs.folder import Run
 from charter.runs.place import RESOLVED
 from charter.runs.sittings import sitting, tally_so_far, undo_tally
+from charter.runs.unmerged import require_merged
 from charter.stages import STAGES
 from charter.store import FORGOTTEN, Outcome
 from charter.training.checkpoints import take_back
@@ -33,10 +34,12 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
         retry: whether failed rows of a stage that is done are tried again; if not, it is passed over.
 
     Raises:
-        RunError: where a stage's input is missing, or what a finished stage made.
+        RunError: where a stage's input is missing, or what a finished stage made; and where shards of the run did rows
+            of a stage that is left, which are not merged.
         Interrupted: where the run was stopped; the same call continues it.
     """
     _require_whole(run, names, again=again)
+    require_merged(run.folder, run.journal, names)
     if again is not None:
         forget(run, again)
     in_vain = False  # whether a try brought nothing but time and calls, which the report tells too

@@ -28,6 +28,13 @@ def test_a_run_in_two_shards(charter: Command, place: Path, finished: Path) -> N
         assert "merged 2 shards: " in merged.out
         assert merged.out.splitlines()[-1] == "runs/demo"
         if following:
+            command = f"charter {following} runs/demo/recipe.resolved.yaml --out runs/demo"
+            again = "charter run runs/demo/recipe.resolved.yaml --out runs/demo --shard 1/2"
+            told = (
+                f"next: do '{following}', which needs all rows at once: {command}; then the shards again, 1/2 to 2/2: "
+            )
+            assert merged.out.splitlines()[-2] == told + again
+            assert charter("status", "runs/demo").out.splitlines()[-1] == told + again
             idle = charter("run", "demo.yaml", "--shard", "1/2")
             assert idle.code == 0
             assert idle.out.startswith(
@@ -36,7 +43,7 @@ def test_a_run_in_two_shards(charter: Command, place: Path, finished: Path) -> N
             assert charter(following, "demo.yaml").code == 0
     assert "unclear" in merged.out
     assert table_bytes(place / "runs/demo") == table_bytes(finished)
-    assert charter("run", "demo.yaml", "--shard", "1/2").out.splitlines()[-2].startswith("next: write the report")
+    assert charter("run", "demo.yaml", "--shard", "1/2").out.splitlines()[-2] == "next: read runs/demo/report.html"
     assert charter("merge", "runs/demo").out.startswith("nothing to merge")
 
 
@@ -55,7 +62,7 @@ def test_shards_as_json(charter: Command, place: Path) -> None:
     merged = charter("merge", "runs/demo", "fetched", "--json").value
     assert merged["merged"] == {"stages": ["revise"], "n_shards": 2, "n_completions": 30, "n_rows": 6, "n_damaged": 0}
     assert merged["stages"]["revise"]["n_done"] == 6
-    assert merged["next"].startswith("go on with 'sft'")
+    assert merged["next"].startswith("do 'sft', which needs all rows at once: charter sft ")
 
 
 def test_status_shows_the_shards(charter: Command) -> None:
@@ -65,6 +72,27 @@ def test_status_shows_the_shards(charter: Command) -> None:
     assert told.code == 0
     assert "shard  state    done    left    rows\n1/3    done     revise\n2/3    waiting          revise\n" in told.out
     assert "next: run the shards that are left, 2/3, 3/3: charter run " in told.out
+
+
+def test_a_plain_run_leaves_shards_their_rows(charter: Command) -> None:
+    """Rows that shards did are not done again: the run is refused, with the command that merges them."""
+    charter("run", "demo.yaml", "--shard", "1/1")
+    for command in ("run", "revise"):
+        refused = charter(command, "demo.yaml")
+        assert (refused.code, refused.out) == (2, "")
+        assert "that are not merged, and would be done again: 1/1. Merge them: charter merge runs/demo" in refused.err
+    assert charter("status", "runs/demo").out.splitlines()[-1] == "next: merge the shards: charter merge runs/demo"
+    assert "merged 1 shard: revise; " in charter("merge", "runs/demo").out
+    assert charter("run", "demo.yaml", "--until", "pairs").code == 0
+
+
+def test_a_run_that_shards_began_goes_on_with_shards(charter: Command, place: Path) -> None:
+    """Before a shard has a row, what comes next is a shard all the same; how many there will be is open yet."""
+    assert charter("run", "demo.yaml", "--shard", "2/3", "--until", "prompts").code == 0
+    command = "charter run runs/demo/recipe.resolved.yaml --out runs/demo --shard"
+    assert charter("status", "runs/demo").out.splitlines()[-1] == f"next: run the shards, K of 1 to N: {command} K/N"
+    shutil.rmtree(place / "runs/demo/shards")
+    assert "go on with 'revise': charter run" in charter("status", "runs/demo").out
 
 
 def test_what_is_no_shard_is_told(charter: Command, place: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from charter.engines.base import Completion, CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import Busy, EngineError, RunError, TooManyFailures
-from charter.files.tables import read_table
+from charter.files.tables import read_json, read_table, write_json
 from charter.pipeline import forget, run_stages
 from charter.recipe import Recipe
 from charter.records import Prompt, Trace
@@ -24,6 +24,7 @@ from charter.sharding.opening import do_shard
 from charter.sharding.overview import read_shards
 from charter.sharding.papers import read_papers, write_papers
 from charter.sharding.shard import Shard, shard_of
+from charter.status import read_status
 from charter.store import Journal, Outcome
 from run_examples import RECIPE, journal_rows, small_recipe, small_run, table_bytes
 from sharding.sharded_run import OUTSIDE, do_shards, do_whole, first_merged, shards
@@ -105,7 +106,11 @@ def test_shards_of_another_recipe_or_other_inputs_are_refused(divided: tuple[Rec
     do_shard(other, tmp_path / "other/run", Shard(3, 2), OUTSIDE)
     shutil.rmtree(run / "shards/2-of-3")
     told = refusal(run, [tmp_path / "other/run/shards/2-of-3"])
-    assert "belongs to another recipe. Changed:\n  revise.rounds: was 1, is 2" in told
+    foreign = tmp_path / "other/run/shards/2-of-3"
+    assert told == (
+        f"{foreign}: shard 2/3 was done by another recipe than {run} has; where they differ:\n"
+        "  revise.rounds: was 1, is 2\nLeave it out, or name the run that it belongs to"
+    )
     with pytest.raises(RunError, match="belongs to another recipe"):
         do_shard(other, run, Shard(3, 2), OUTSIDE)
 
@@ -115,26 +120,102 @@ def test_a_shard_with_other_inputs_is_refused(divided: tuple[Recipe, Path]) -> N
     recipe, run = divided
     path = run / "shards/2-of-3/inputs.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"model judge": "another"}), "utf-8")
-    assert "2-of-3: was done with other inputs than" in refusal(run)
+    assert "2-of-3: shard 2/3 was done with other inputs than" in refusal(run)
     with pytest.raises(RunError, match="model judge"):
         do_shard(recipe, run, Shard(3, 2), OUTSIDE)
 
 
-def test_two_divisions_overlap(divided: tuple[Recipe, Path]) -> None:
-    """3 shards and 2 shards of the same rows are not merged together."""
-    recipe, run = divided
-    do_shard(recipe, run, Shard(2, 1), OUTSIDE)
+def test_two_divisions_overlap(divided: tuple[Recipe, Path], tmp_path: Path) -> None:
+    """3 shards and 2 shards of the same rows are not merged together, wherever they were done."""
+    _, run = divided
+    elsewhere = small_recipe(tmp_path / "elsewhere")
+    do_shard(elsewhere, tmp_path / "elsewhere/run", Shard(2, 1), OUTSIDE)
+    shutil.move(tmp_path / "elsewhere/run/shards/1-of-2", run / "shards/1-of-2")
     told = refusal(run)
     assert "are shards 1/2 and 1/3: what both divisions did overlaps" in told
     shutil.rmtree(run / "shards/1-of-2")
     assert merge_shards(run).n_shards == 3
 
 
+def test_a_second_division_is_not_begun(divided: tuple[Recipe, Path]) -> None:
+    """Shards whose rows wait for a merge are named to whoever would do those again; once they are gone it begins."""
+    recipe, run = divided
+    with pytest.raises(RunError) as caught:
+        do_shard(recipe, run, Shard(2, 1), OUTSIDE)
+    told = str(caught.value)
+    assert "that shard 1/2 would do again: 1/3, 2/3, 3/3. Go on with --shard K/3, and merge: charter merge " in told
+    assert told.endswith(f"To divide it anew, remove {run}/shards/*-of-3")
+    assert not (run / "shards/1-of-2").exists()
+    for shard in shards(3):
+        shutil.rmtree(shard.folder(run))
+    assert do_shard(recipe, run, Shard(2, 1), OUTSIDE) == ["revise"]
+
+
+def test_what_overlaps_is_named_by_what_comes_next(divided: tuple[Recipe, Path], tmp_path: Path) -> None:
+    """Where two divisions did the same rows, the one with less done is to be removed and the other merged."""
+    _, run = divided
+    elsewhere = small_recipe(tmp_path / "elsewhere")
+    do_shard(elsewhere, tmp_path / "elsewhere/run", Shard(2, 1), OUTSIDE)
+    shutil.move(tmp_path / "elsewhere/run/shards/1-of-2", run / "shards/1-of-2")
+    told = "shards 1/2 to 2/2 and 1/3 to 3/3 overlap, and only one division can be merged: remove "
+    assert read_status(run).next_step == f"{told}{run}/shards/*-of-2, then charter merge {run}"
+    shutil.rmtree(run / "shards/2-of-3")
+    assert read_status(run).next_step == f"{told}{run}/shards/*-of-3, and look again"
+    (run / "shards/1-of-2/.holder").write_text("process 7", "utf-8")
+    with filelock.FileLock(run / "shards/1-of-2/.lock"):
+        assert read_status(run).next_step.startswith("wait for the shards at work, 1/2: shards 1/2 to 2/2 and 1/3 to")
+
+
+def test_rows_of_shards_are_not_done_again_by_the_run(divided: tuple[Recipe, Path]) -> None:
+    """A plain run names what waits for a merge, also of a shard that was stopped, and goes on from what is merged."""
+    recipe, run = divided
+    shutil.rmtree(run / "shards/1-of-3")
+    (run / "shards/2-of-3/stages/revise.json").unlink()
+    with pytest.raises(RunError) as caught:
+        do_whole(recipe, run, "revise", "sft")
+    assert str(caught.value) == (
+        f"{run}: shards did rows of 'revise' that are not merged, and would be done again: 2/3, 3/3. "
+        f"Merge them: charter merge {run}. To do without them, remove {run}/shards"
+    )
+    do_whole(recipe, run, "prompts")
+    do_shards(recipe, run, 3)
+    merge_shards(run)
+    do_whole(recipe, run, "revise", "sft", "pairs")
+
+
+def test_what_was_merged_and_undone_is_done_by_the_run(tmp_path: Path) -> None:
+    """Shards that were merged are in nobody's way, nor are those that rest on a model that is trained anew since."""
+    recipe, run, _ = first_merged(tmp_path, 2)
+    with open_run(recipe, run, recipe_text=RECIPE) as opened:
+        forget(opened, "revise")
+    do_whole(recipe, run, "revise", "sft")
+    do_shards(recipe, run, 2)
+    with pytest.raises(RunError, match=r"rows of 'pairs' that are not merged.*: 1/2, 2/2"):
+        do_whole(recipe, run, "pairs")
+    do_whole_again(recipe, run, "sft")
+    summary = run / "stages/sft.json"  # no two trainings take the same time, but for those of a scripted model
+    write_json(summary, read_json(summary) | {"seconds": 9.0})
+    do_whole(recipe, run, "pairs")
+
+
 def test_one_shard_that_is_there_twice(divided: tuple[Recipe, Path], tmp_path: Path) -> None:
     """Two folders of one shard are not merged, and neither are rows that two shards did."""
     _, run = divided
     copy = shutil.copytree(run / "shards/1-of-3", tmp_path / "copy")
-    assert "are both shard 1/3; remove one of them" in refusal(run, [copy])
+    own = run / "shards/1-of-3"
+    assert refusal(run, [copy]) == (
+        f"{own} and {copy} are both shard 1/3, of this recipe and these inputs; the run's own is {own}: "
+        f"leave out {copy}, or remove the run's own to take the other"
+    )
+    shutil.copytree(own, tmp_path / "again")
+    shutil.move(own, tmp_path / "away")
+    assert refusal(run, [copy, tmp_path / "again"]).endswith("of this recipe and these inputs; keep one of them")
+    shutil.move(tmp_path / "away", own)
+    inputs = copy / "inputs.json"
+    kept = inputs.read_text("utf-8")
+    inputs.write_text(json.dumps(json.loads(kept) | {"model judge": "another"}), "utf-8")
+    assert f"{copy}: shard 1/3 was done with other inputs than" in refusal(run, [copy])
+    inputs.write_text(kept, "utf-8")
     shutil.rmtree(run / "shards/2-of-3")
     write_papers(copy, read_papers(copy).model_copy(update={"number": 2}))
     assert re.search(r"both did row .* of 'revise'; remove one of them", refusal(run, [copy]))

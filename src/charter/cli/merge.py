@@ -36,6 +36,7 @@ def merge(
     All shards must be there and finished, of the run's recipe and inputs; every row is accounted for. No model is
     loaded or asked. What was merged before is not merged again; stopped at any moment, the same command goes on.
     """
+    from charter.reporting.wording import counted
     from charter.sharding.merging import merge_shards
 
     with stoppable() as (stop, progress):
@@ -48,7 +49,7 @@ def merge(
         if "evaluate" in merged.stages:
             results.write_measurements(folder)
         console.write(
-            f"merged {merged.n_shards} shards: {', '.join(merged.stages)}; "
+            f"merged {counted(merged.n_shards, 'shard')}: {', '.join(merged.stages)}; "
             f"{merged.n_rows:,} rows and {merged.n_completions:,} answers taken in"
         )
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,11 +56,10 @@ def run_shard(
 
 
 def _tell(folder: Path, shard: Shard, done: Sequence[str], *, as_json: bool) -> None:
-    from charter.sharding.overview import read_shards, what_is_next
-    from charter.status import read_summaries
+    from charter.status import read_status, read_summaries
 
-    shards = read_shards(folder)
-    following = what_is_next(folder, shards) or _alone(folder)
+    status = read_status(folder)
+    shards, following = status.shards, status.next_step
     if as_json:
         value = {
             "run": str(folder),
@@ -78,19 +76,6 @@ def _tell(folder: Path, shard: Shard, done: Sequence[str], *, as_json: bool) -> 
     console.write(f"shard {shard}: {'done: ' + ', '.join(done) if done else 'nothing to do'}")
     n_left = sum(one.state != "done" for one in shards)
     if n_left:
-        console.write(f"shards still to be finished: {n_left} of {shard.of}")
+        console.write(f"shards still to be finished: {n_left} of {len(shards)}")
     console.write(f"next: {following}")
     console.write(str(folder))
-
-
-def _alone(folder: Path) -> str:
-    """Say what there is to do where no shard is at it: the stage that needs all rows."""
-    from charter.runs.place import RESOLVED
-    from charter.status import STAGE_NAMES
-
-    target = [str(folder / RESOLVED), "--out", str(folder)]
-    waiting = (name for name in STAGE_NAMES if not (folder / "stages" / f"{name}.json").exists())
-    name = next(waiting, "report")
-    if name == "report":
-        return f"write the report: {shlex.join(['charter', 'report', str(folder)])}"
-    return f"do {name!r}, which needs all rows at once: {shlex.join(['charter', name, *target])}"

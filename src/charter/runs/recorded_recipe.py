@@ -19,10 +19,24 @@ _ALIKE = ("vllm", "vllm-server")  # engines that answer alike
 
 
 def require_same_recipe(recipe: Recipe, folder: Path) -> None:
-    """Refuse a recipe that is not the recorded one. Files may lie elsewhere by now: their contents are inputs.
+    """Refuse a recipe that is not the recorded one.
 
     Raises:
         RunError: naming every setting that changed, or where what is recorded is damaged.
+    """
+    changed = changed_settings(recipe, folder)
+    if changed:
+        raise RunError(
+            f"{folder}: belongs to another recipe. Changed:\n{changed}\n"
+            "Name a new folder with --out, or undo the change."
+        )
+
+
+def changed_settings(recipe: Recipe, folder: Path) -> str:
+    """Tell what of a recipe is not as it is recorded, a line each; files may lie elsewhere by now: they are inputs.
+
+    Raises:
+        RunError: where what is recorded is damaged.
     """
     resolved = folder / RESOLVED
     recorded = read_yaml(resolved, error=RunError).data
@@ -35,11 +49,7 @@ def require_same_recipe(recipe: Recipe, folder: Path) -> None:
     same |= {key for key in now if key.endswith(".engine") and before.get(key) in _ALIKE and now[key] in _ALIKE}
     was, is_now = ({key: one[key] for key in one if key not in same} for one in (before, now))
     changed = [key for key in {**was, **is_now} if was.get(key) != is_now.get(key)]
-    if changed:
-        lines = "\n".join(f"  {key}: was {_value(was, key)}, is {_value(is_now, key)}" for key in changed)
-        raise RunError(
-            f"{folder}: belongs to another recipe. Changed:\n{lines}\nName a new folder with --out, or undo the change."
-        )
+    return "\n".join(f"  {key}: was {_value(was, key)}, is {_value(is_now, key)}" for key in changed)
 
 
 def keep_what_may_change(recipe: Recipe, folder: Path) -> None:

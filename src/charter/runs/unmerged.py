@@ -1,17 +1,21 @@
-"""What the shards of a run took that is not merged into it yet: of one budget that is spent too."""
+"""What the shards of a run did and took that is not merged into it yet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from charter.errors import RunError
 from charter.journal_reading import reading_at_once
-from charter.runs.place import holder_of
+from charter.runs.place import SHARDS, holder_of
 from charter.sharding.papers import Papers, read_papers, shard_folders
+from charter.store import FORGOTTEN, Journal
 
 #: What stages took, by whom it was taken (``Papers.source``) and the stage.
 BySource = dict[tuple[str, str], str]
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,66 @@ def read_shard_tallies(run: Path) -> list[ShardTallies]:
     return found
 
 
+@dataclass(frozen=True)
+class Unmerged:
+    """A shard with rows of these stages that its run does not have, or that is at work on them."""
+
+    folder: Path
+    papers: Papers
+    stages: tuple[str, ...]
+
+
+def read_unmerged(run: Path, journal: Journal, names: Sequence[str]) -> list[Unmerged]:
+    """Find the shards in a run's folder that did rows of stages, on what the run has now, and were not merged since.
+
+    Args:
+        run: the run's folder, in which nobody else is at work.
+        journal: the run's.
+        names: the stages.
+
+    Raises:
+        RunError: where a shard's papers are damaged.
+        JournalError: where its journal is.
+    """
+    found = []
+    for folder in shard_folders(run) if names else ():
+        papers = read_papers(folder)
+        if holder_of(folder):  # its files are left alone
+            found.append(Unmerged(folder, papers, tuple(names)))
+        elif _rests_on(folder, papers, run):
+            took = _read(folder, papers.source)
+            # A merge takes in all that a shard took: what it took since, the run does not have.
+            stages = [
+                name
+                for name in _begun(folder, papers, names)
+                if journal.taken_tallies(name).get(papers.source) != took.get((papers.source, name), "")
+            ]
+            found += [Unmerged(folder, papers, tuple(stages))] if stages else []
+    return found
+
+
+def require_merged(run: Path, journal: Journal, names: Sequence[str]) -> None:
+    """Check that no shard did rows of stages that are to be done in the run itself.
+
+    Raises:
+        RunError: naming the shards, and what to do.
+    """
+    shards = read_unmerged(run, journal, [name for name in names if not (run / "stages" / f"{name}.json").exists()])
+    if shards:
+        stages = dict.fromkeys(repr(stage) for shard in shards for stage in shard.stages)
+        raise RunError(
+            f"{run}: shards did rows of {', '.join(stages)} that are not merged, and would be done again: "
+            f"{name_shards(shards)}. Merge them: {shlex.join(['charter', 'merge', str(run)])}. To do without them, "
+            f"remove {run / SHARDS}"
+        )
+
+
+def name_shards(shards: Sequence[Unmerged]) -> str:
+    """Name shards as they are written on the command line, and no more of them than can be read."""
+    named = [str(one.papers.shard) for one in sorted(shards, key=lambda one: one.papers.shard)]
+    return ", ".join(named[:_SHOWN]) + (f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else "")
+
+
 def together(taken: Mapping[tuple[str, str], str], shards: Iterable[ShardTallies]) -> BySource:
     """Give what was taken in from shards, and in place of it what they took by now."""
     found = dict(taken)
@@ -53,3 +117,20 @@ def _read(folder: Path, source: str) -> BySource:
     with reading_at_once(journal) as reader:
         some = reader.batches("tallies", ("stage", "payload"))
         return {(source, stage): payload for batch in some for stage, payload in batch}
+
+
+def _rests_on(folder: Path, papers: Papers, run: Path) -> bool:
+    """Tell whether a shard rests on what its run has now. A stage that was done anew has another summary."""
+    pairs = [(run / "stages" / f"{name}.json", folder / "stages" / f"{name}.json") for name in papers.brought]
+    return all(one.exists() and other.exists() and one.read_bytes() == other.read_bytes() for one, other in pairs)
+
+
+def _begun(folder: Path, papers: Papers, names: Sequence[str]) -> list[str]:
+    """Name those of the stages that a shard has done, or of which it has recorded rows."""
+    begun = set(papers.own_stages(folder, tuple(names)))
+    journal = folder / "journal.sqlite"
+    if journal.exists():
+        with reading_at_once(journal) as reader:
+            for some in reader.batches("rows", ("stage", "row", "status", "payload")):
+                begun |= {stage.partition("/")[0] for stage, *_, payload in some if payload != FORGOTTEN}
+    return [name for name in names if name in begun and name not in papers.brought]

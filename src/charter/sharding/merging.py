@@ -16,9 +16,10 @@ from charter.journal_reading import reading_at_once
 from charter.pipeline import finish_stages
 from charter.progress import Progress
 from charter.recipe import Recipe, load_recipe
-from charter.runs.folder import Run, check_files, check_place, opened_again
+from charter.runs.folder import Run, check_files, opened_again
 from charter.runs.inputs import INPUTS, read_inputs
-from charter.runs.place import RESOLVED, held, holder_of, require_no_shards
+from charter.runs.place import RESOLVED, SHARDS, held, holder_of, require_no_shards
+from charter.runs.recorded_recipe import changed_settings
 from charter.sharding.bringing import ROW_STAGES, fingerprints, stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
 from charter.sharding.recall import RecallMapper, from_records, shard_command
@@ -80,9 +81,9 @@ def merge_shards(
         check_files(recipe, folder)
         names = stages_for_shards(folder)
         found = _find(folder, shards)
-        parts = _division(found, names)
+        parts = _division(recipe, folder, found, names)
         todo = _require_finished(folder, parts, names) if parts else []
-        _verify(recipe, folder, parts, todo)
+        _verify(folder, parts, todo)
         if "evaluate" in todo or (found and _lacks_report(folder)):
             todo.append("report")  # nothing is left that would need a model
         if not todo:
@@ -106,25 +107,55 @@ def _find(folder: Path, shards: Sequence[Path]) -> list[_Part]:
     return found
 
 
-def _division(parts: Sequence[_Part], names: Sequence[str]) -> list[_Part]:
+def _division(recipe: Recipe, folder: Path, parts: Sequence[_Part], names: Sequence[str]) -> list[_Part]:
     """Choose the shards that did something of the stages that are to be done; in order, and of one division.
 
     Raises:
-        RunError: where there are shards of two divisions, or one shard twice.
+        RunError: where one is of another recipe, there are shards of two divisions, or one shard is there twice.
     """
     at_work = [part for part in parts if set(part.done) & set(names)]
     divisions = sorted({part.papers.of for part in at_work})
+    chosen = sorted((part for part in parts if part.papers.of in divisions), key=lambda part: part.papers.number)
+    for part in chosen:
+        _require_origin(recipe, folder, part)
     if len(divisions) > 1:
         first, second = (next(part for part in at_work if part.papers.of == of) for of in divisions[:2])
         raise RunError(
             f"{first.folder} and {second.folder} are shards {first.papers.shard} and {second.papers.shard}: what both "
             "divisions did overlaps. Remove the folders of one, and merge the other"
         )
-    chosen = sorted((part for part in parts if part.papers.of in divisions), key=lambda part: part.papers.number)
     for one, other in itertools.pairwise(chosen):
         if one.papers.number == other.papers.number:
-            raise RunError(f"{one.folder} and {other.folder} are both shard {one.papers.shard}; remove one of them")
+            raise RunError(_tell_twice(folder, one, other))
     return chosen
+
+
+def _require_origin(recipe: Recipe, folder: Path, part: _Part) -> None:
+    """Require that a shard was done by the recipe and with the inputs of its run.
+
+    Raises:
+        RunError: naming what differs.
+    """
+    shard = f"{part.folder}: shard {part.papers.shard}"
+    leave = "Leave it out, or name the run that it belongs to"
+    changed = changed_settings(recipe, part.folder)
+    if changed:
+        raise RunError(f"{shard} was done by another recipe than {folder} has; where they differ:\n{changed}\n{leave}")
+    inputs, own = read_inputs(folder), read_inputs(part.folder)
+    differing = sorted(name for name in {**inputs, **own} if inputs.get(name) != own.get(name))
+    if differing:
+        raise RunError(f"{shard} was done with other inputs than {folder} has: {', '.join(differing)}. {leave}")
+
+
+def _tell_twice(folder: Path, one: _Part, other: _Part) -> str:
+    """Tell that one shard is there twice, and which of the two lies with the run."""
+    told = f"{one.folder} and {other.folder} are both shard {one.papers.shard}, of this recipe and these inputs"
+    place = (folder / SHARDS).resolve()
+    inside = [part.folder for part in (one, other) if part.folder.parent == place]
+    if len(inside) != 1:
+        return f"{told}; keep one of them"
+    outside = next(part.folder for part in (one, other) if part.folder != inside[0])
+    return f"{told}; the run's own is {inside[0]}: leave out {outside}, or remove the run's own to take the other"
 
 
 def _require_finished(folder: Path, parts: Sequence[_Part], names: Sequence[str]) -> list[str]:
@@ -149,22 +180,16 @@ def _require_finished(folder: Path, parts: Sequence[_Part], names: Sequence[str]
     return todo
 
 
-def _verify(recipe: Recipe, folder: Path, parts: Sequence[_Part], todo: Sequence[str]) -> None:
-    """Verify that shards are of this run, rest on what it has, and share no row.
+def _verify(folder: Path, parts: Sequence[_Part], todo: Sequence[str]) -> None:
+    """Verify that nobody is at work on shards, that they rest on what their run has, and share no row.
 
     Raises:
         RunError: naming the shard that is not so.
     """
-    inputs = read_inputs(folder)
     now: dict[str, dict[str, str]] = {}
     for part in parts:
         if part.folder.parent.parent != folder.resolve() and (holder := holder_of(part.folder)):
             raise RunError(f"{part.folder}: {holder} is at work on this shard; wait for it")
-        check_place(recipe, part.folder)
-        own = read_inputs(part.folder)
-        differing = sorted(name for name in {**inputs, **own} if inputs.get(name) != own.get(name))
-        if differing:
-            raise RunError(f"{part.folder}: was done with other inputs than {folder} has: {', '.join(differing)}")
         for name, found in part.papers.brought.items():
             if name not in now:
                 now[name] = fingerprints(folder, name)

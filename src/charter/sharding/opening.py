@@ -23,13 +23,13 @@ from charter.progress import NoProgress, Progress
 from charter.recipe import Recipe
 from charter.runs.folder import Run, begun, check_files, check_place, model_specs, open_run
 from charter.runs.inputs import read_inputs
-from charter.runs.place import Place, held
+from charter.runs.place import SHARDS, Place, held
 from charter.runs.spent import spending_so_far
-from charter.runs.unmerged import BySource, ShardTallies, read_shard_tallies, together
+from charter.runs.unmerged import BySource, ShardTallies, name_shards, read_shard_tallies, read_unmerged, together
 from charter.runs.workers import take_in_workers
 from charter.sharding.bringing import bring_in, stages_for_shards
 from charter.sharding.papers import Papers, has_papers, model_key, read_papers, write_papers
-from charter.sharding.recall import MissingRows, RecallMapper, from_records
+from charter.sharding.recall import MissingRows, RecallMapper, from_records, merge_command
 from charter.sharding.shard import Shard, ShardMapper
 from charter.stages import STAGES
 from charter.store import Journal
@@ -110,6 +110,7 @@ def begin_run(recipe: Recipe, folder: Path, outside: Outside) -> None:
             stop=outside.stop,
             on_download=outside.on_download,
         ) as run:
+            (folder / SHARDS).mkdir(exist_ok=True)  # from here on the run is one that is done in shards
             run.pool.on_load, run.pool.met = outside.on_load, outside.known
             run_stages(run, ["prompts"])
 
@@ -168,7 +169,25 @@ def _hold(recipe: Recipe, folder: Path, shard: Shard, opened: contextlib.ExitSta
         # What a killed process left in the journal's log goes to its place, where every shard can read it.
         with Journal(folder / "journal.sqlite") as journal:
             take_in_workers(journal, folder)
+            _require_one_division(folder, journal, shard)
     return at, shards
+
+
+def _require_one_division(folder: Path, journal: Journal, shard: Shard) -> None:
+    """Require that no shard of another division has done, or does, rows that this one would do again.
+
+    Raises:
+        RunError: naming the shards, and what to do.
+    """
+    unmerged = read_unmerged(folder, journal, stages_for_shards(folder))
+    others = [one for one in unmerged if one.papers.of != shard.of]
+    if others:
+        of = others[0].papers.of
+        raise RunError(
+            f"{folder}: shards of another division did rows that are not merged, and that shard {shard} would do "
+            f"again: {name_shards(others)}. Go on with --shard K/{of}, and merge: "
+            f"{merge_command(folder)}. To divide it anew, remove {folder / SHARDS}/*-of-{of}"
+        )
 
 
 def _in_turn(do: Callable[[], DoneT], outside: Outside) -> DoneT:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from charter.journal_reading import reading_at_once
-from charter.runs.place import holder_of
+from charter.runs.place import RESOLVED, SHARDS, holder_of
 from charter.sharding.bringing import ROW_STAGES, stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
-from charter.sharding.recall import shard_command
+from charter.sharding.recall import merge_command, shard_command
 from charter.sharding.shard import Shard
+from charter.stages import STAGES
 from charter.store import FORGOTTEN
 
 _SHOWN = 8
@@ -84,14 +85,57 @@ def _count_rows(folder: Path, names: Sequence[str]) -> int:
 
 
 def what_is_next(run: Path, shards: Sequence[ShardStatus]) -> str:
-    """Say what there is to do where shards are at it, and nothing where none is."""
+    """Say what there is to do where a run is done in shards; nothing where it is not, or only its report is left.
+
+    Args:
+        run: the run's folder.
+        shards: those that are at it (see ``read_shards``).
+    """
+    divisions = sorted({Shard.read(one.shard).of for one in shards})
+    if len(divisions) > 1:
+        return _keep_one(run, shards, divisions)
     left = [one for one in shards if one.state != "done"]
     idle = [one.shard for one in left if one.state != "running"]
     if not shards:
-        return ""
+        return _begin_shards(run) if (run / SHARDS).is_dir() else ""
     if not left:
-        return f"merge the shards: {shlex.join(['charter', 'merge', str(run)])}"
+        return f"merge the shards: {merge_command(run)}"
     if not idle:
         return f"wait for the shards at work: {', '.join(one.shard for one in left)}"
     some = ", ".join(idle[:_SHOWN]) + (f" and {len(idle) - _SHOWN} more" if len(idle) > _SHOWN else "")
     return f"run the shards that are left, {some}: {shard_command(run, Shard.read(idle[0]))}"
+
+
+def _keep_one(run: Path, shards: Sequence[ShardStatus], divisions: Sequence[int]) -> str:
+    """Say what to do about divisions that overlap: the one with the least left is kept."""
+    at_work = [one.shard for one in shards if one.state == "running"]
+    some = " and ".join(f"1/{of} to {of}/{of}" for of in divisions)
+    if at_work:
+        return f"wait for the shards at work, {', '.join(at_work)}: shards {some} overlap, and one division is merged"
+
+    def n_left(of: int) -> int:
+        return sum(one.state != "done" for one in shards if Shard.read(one.shard).of == of)
+
+    kept = min(divisions, key=n_left)
+    others = " ".join(str(run / SHARDS / f"*-of-{of}") for of in divisions if of != kept)
+    return (
+        f"shards {some} overlap, and only one division can be merged: remove {others}, and look again"
+        if n_left(kept)
+        else f"shards {some} overlap, and only one division can be merged: remove {others}, then {merge_command(run)}"
+    )
+
+
+def _begin_shards(run: Path) -> str:
+    """Say which shards are to be begun, and what is to be done before them."""
+    waiting = [name for name in STAGES if not (run / "stages" / f"{name}.json").exists()]
+    divisions = {read_papers(folder).of for folder in shard_folders(run)}
+    division = divisions.pop() if len(divisions) == 1 else None
+    shard = str(Shard(division, 1)) if division else "K/N"
+    which = f"{shard} to {Shard(division, division)}" if division else "K of 1 to N"
+    by_shards = f"{which}: {shard_command(run, shard)}"
+    if not waiting or waiting == ["report"]:
+        return ""
+    if stages_for_shards(run):
+        return f"run the shards, {by_shards}"
+    alone = shlex.join(["charter", waiting[0], str(run / RESOLVED), "--out", str(run)])
+    return f"do {waiting[0]!r}, which needs all rows at once: {alone}; then the shards again, {by_shards}"

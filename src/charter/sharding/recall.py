@@ -98,7 +98,12 @@ class RecallMapper:
         )
 
 
-def shard_command(run: Path, shard: Shard) -> str:
+def merge_command(run: Path) -> str:
+    """Write the command that merges the shards of a run."""
+    return shlex.join(["charter", "merge", str(run)])
+
+
+def shard_command(run: Path, shard: Shard | str) -> str:
     """Write the command that does a shard of a run."""
     return shlex.join(["charter", "run", str(run / RESOLVED), "--out", str(run), "--shard", str(shard)])
 

@@ -35,7 +35,9 @@ class Shard:
         if written is None:
             raise UserError(f"--shard is {text!r}; expected the shard's number and how many there are, such as 3/16")
         shard = cls(of=int(written[2]), number=int(written[1]))
-        if not 1 <= shard.number <= shard.of <= MOST_SHARDS:
+        if not 1 <= shard.of <= MOST_SHARDS:
+            raise UserError(f"--shard is {text!r}; a run is divided into 1 to {MOST_SHARDS} shards")
+        if not 1 <= shard.number <= shard.of:
             raise UserError(f"--shard is {text!r}; shards are numbered from 1/{shard.of} to {shard.of}/{shard.of}")
         return shard
 
