@@ -50,6 +50,22 @@ def guard(place: Path, command: list[str]) -> int:
     return process.returncode
 
 
+def release(begun: subprocess.Popen[bytes], place: Path) -> None:
+    """End what a guard runs, also where the guard itself was killed.
+
+    Args:
+        begun: the guard, begun with a pipe for its input.
+        place: the folder that it was given.
+    """
+    assert begun.stdin is not None  # noqa: S101 - asked for
+    begun.stdin.close()  # which the guard waits for
+    begun.wait()
+    group = place / GROUP
+    if group.exists():  # a guard that ends takes it along
+        end_group(int(group.read_text()))
+    shutil.rmtree(place, ignore_errors=True)
+
+
 def end_group(group: int, has_ended: Callable[[], bool] | None = None) -> None:
     """End a whole group, also where its first process is gone and has left others behind.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -103,13 +102,7 @@ class ServerProcess:
 
     def end(self) -> None:
         """End it and all that it started, also where its guard was killed."""
-        assert self._guard.stdin is not None  # noqa: S101 - asked for
-        self._guard.stdin.close()  # which its guard waits for
-        self._guard.wait()
-        group = self._place / guard.GROUP
-        if group.exists():  # a guard that ends takes it along
-            guard.end_group(int(group.read_text()))
-        shutil.rmtree(self._place, ignore_errors=True)
+        guard.release(self._guard, self._place)
         self._log.close()
 
 

@@ -93,7 +93,9 @@ def launch_command(job: Path, launch: Launch) -> list[str]:
 @contextmanager
 def _processes(job: Job, launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
     """Start the processes, and end them with the block."""
-    command = [sys.executable, guard.__file__, *launch_command(job.folder, launch)]
+    place = job.folder / "guard"
+    place.mkdir()
+    command = [sys.executable, guard.__file__, str(place), *launch_command(job.folder, launch)]
     ours = {"TOKENIZERS_PARALLELISM": "false"}
     if launch.on_cpu:
         ours["OMP_WAIT_POLICY"] = "passive"  # threads that spin take the cores from the other processes
@@ -106,12 +108,10 @@ def _processes(job: Job, launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
             env={**os.environ, **ours},
             start_new_session=True,  # Ctrl-C is ours to answer
         )
-    assert process.stdin is not None  # noqa: S101 - asked for
     try:
         yield process
     finally:
-        process.stdin.close()  # which the guard waits for
-        process.wait()
+        guard.release(process, place)
 
 
 def _hear(job: Job, watch: Watch, heard: int) -> int:
