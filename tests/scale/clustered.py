@@ -134,7 +134,8 @@ def assert_nothing_lost(folder: Path, mapped: Mapped[Said]) -> None:
     assert f"row-{_STRIKER:03}:{N_CALLS - 2}" in before
     assert {name: calls[name] for name in before} == dict.fromkeys(before, 1)
     assert not (folder / "run/workers").exists()
-    assert recorded(folder / "run") == set(calls)
+    # An actor that is killed takes the last answers of rows that are done along: nobody will ask for them again.
+    assert set(before) <= recorded(folder / "run") <= set(calls)
 
 
 def wait_for(path: Path) -> str:
