@@ -20,6 +20,7 @@ from charter.records import Record
 from charter.rows import Mapped
 from charter.runs.folder import Run, open_run
 from charter.scale.mapper import on_ray
+from charter.scale.worker import Orders, Worker
 from run_examples import RECIPE, small_recipe
 
 N_ROWS, N_CALLS = 40, 3
@@ -97,6 +98,19 @@ def recorded(run: Path) -> set[str]:
         ):
             found |= {text for (text,) in database.execute("SELECT payload ->> 'text' FROM completions")}
     return found
+
+
+class Stillborn(Worker):
+    """A worker that is killed before it has a journal, once another has one; the first of a run, and no other."""
+
+    def __init__(self, orders: Orders) -> None:
+        folder = orders.journal.parent
+        with contextlib.suppress(FileExistsError):
+            (folder.parent.parent / "struck").touch(exist_ok=False)
+            while not list(folder.glob("*.sqlite")):
+                time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().__init__(orders)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from charter.errors import ClusterError
-from scale.clustered import assert_nothing_lost, map_there, node_of, opened, wait_for
+from scale.clustered import N_ROWS, Stillborn, assert_nothing_lost, map_there, node_of, opened, wait_for
 
 pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parents[1]
@@ -85,6 +85,18 @@ def test_a_killed_actor_loses_nothing(nodes: Any, tmp_path: Path) -> None:
     assert_nothing_lost(tmp_path, mapped)
     assert len(notes) == 1
     assert "an actor was lost" in notes[0]
+
+
+def test_an_actor_that_is_killed_as_it_comes_is_replaced(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves no journal, so the actor that is there is given none to look into."""
+    del nodes
+    monkeypatch.setattr("charter.scale.member.Worker", Stillborn)
+    with opened(tmp_path, "ray.n_actors=2") as run:
+        mapped = map_there(run)
+    assert (tmp_path / "struck").exists()
+    assert len(mapped.done) == N_ROWS
 
 
 def test_a_killed_node_loses_nothing(nodes: Any, tmp_path: Path) -> None:

@@ -164,11 +164,8 @@ class Crew:
                 f"last: {why}. Mend the cause and run the same command again: what was recorded is kept"
             )
         self._coming.append(self._hire(self._left_of(member)))
-        for other in list(self.members):
-            try:
-                other.fetch(other.call("adopt", (member.journal,)))
-            except Lost as error:
-                self.bury(other, str(error))
+        if member.journal in self._taken_in:  # one that was lost as it came had not begun any
+            self._share(member.journal)
 
     def note_done(self) -> None:
         """Note that a row was done."""
@@ -263,6 +260,14 @@ class Crew:
         if self._work is not None:
             try:
                 member.begin(self._work)
+            except Lost as error:
+                self.bury(member, str(error))
+
+    def _share(self, journal: Path) -> None:
+        """Let the actors that are there look into a lost one's journal."""
+        for member in list(self.members):
+            try:
+                member.fetch(member.call("adopt", (journal,)))
             except Lost as error:
                 self.bury(member, str(error))
 
