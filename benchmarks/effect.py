@@ -28,14 +28,14 @@ from charter.damage import read_figures
 from charter.errors import CharterError
 from charter.evaluation.behaviour import QUANTITIES
 from charter.files.tables import read_table
-from charter.journal_reading import read_journal
+from charter.journal.reading import read_journal
+from charter.journal.records import Outcome
 from charter.prompts.grouping import prompt_groups
 from charter.prompts.reading import read_rows
 from charter.records import Prompt, Response, ResponseLabel, Scored
 from charter.reporting import wording
 from charter.statistics import PairedDifference, cohen_kappa, seed_averaged_difference
 from charter.status import read_run_recipe
-from charter.store import Outcome
 
 N_READ_BY_HAND = 50
 Values = Mapping[str, float]

@@ -3,16 +3,16 @@
     python -m benchmarks.overhead [--rows 2000] [--revision-rounds 2] [--rounds 5]
 
 What is timed is what a run does with each row: requests are made and hashed, completions and rows recorded in the
-journal (on disk, flushed), texts flagged. By turns with it: *bare calls*, such requests put to the same scripted
-engine in a plain loop (they are gathered beforehand, outside of the clock), and *text flags*, the reading of the same
-texts for repetition, refusal and leaks alone. The former is no part of the framework, and the latter the part of it
-that grows with the texts.
+journal (on disk, flushed), texts flagged, and results read back from the journal. By turns with it: *bare calls*, such
+requests put to the same scripted engine in a plain loop (they are gathered beforehand, outside of the clock), and *text
+flags*, the reading of such texts for repetition, refusal and leaks alone. The former is no part of the framework, and
+the latter the part of it that grows with the texts. Both are of ``--bare-rows`` rows.
 
 ``ratio`` is the aim of 1 ms divided by ``ms_per_row``: the whole wall time per row, the scripted engine's own included;
 above 1 the aim is met. ``ms_of_rounds`` are the rounds' own, of which ``ms_per_row`` is the median. ``cpu_ms_per_row``
 is the same in processor time, which neighbours on the machine inflate less.
 ``growth_bytes_per_row`` is what the process keeps per row after the first round, ``peak_mb`` the most that it held at
-any time, with all rows of a turn and what this benchmark itself holds: the calls of ``--bare-rows`` rows.
+any time, with what this benchmark itself holds: all prompts, and the calls and texts of ``--bare-rows`` rows.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from charter.constitution import load_constitution
 from charter.engines.base import Completion, CompletionRequest, Engine
 from charter.engines.cache import CachedEngine
 from charter.engines.scripted import ScriptedEngine, draw_prose
+from charter.journal.store import Journal
 from charter.prompts import load_prompts
 from charter.records import Prompt, Trace, make_prompt
 from charter.revision import revise
 from charter.rows import Mapped, RowMapper, map_rows
-from charter.store import Journal
 from charter.text_quality.flags import response_flags, revision_flags
 
 AIM_MS = 1.0
@@ -74,12 +74,13 @@ class Framework:
 
     Attributes:
         constitution: what the rows are revised by.
-        traces: what the last turn made, which the flags are read off.
+        traces: the first of what the last turn made, which the flags are read off.
     """
 
-    def __init__(self, prompts: Sequence[Prompt], revision_rounds: int) -> None:
+    def __init__(self, prompts: Sequence[Prompt], revision_rounds: int, n_bare: int = _BARE_ROWS) -> None:
         self._prompts = prompts
         self._rounds = revision_rounds
+        self._n_bare = n_bare
         self.constitution = load_constitution("harmless")
         self.traces: tuple[Trace, ...] = ()
 
@@ -91,17 +92,18 @@ class Framework:
             mapper = functools.partial(map_rows, journal=journal)
             with Clock() as clock:
                 mapped = self._revise(CachedEngine(engine, journal), number, mapper)
+                n_done = sum(1 for _ in mapped.done)
             cpu = time.process_time() - cpu
-        if len(mapped.done) != len(self._prompts):
-            raise RuntimeError(f"{len(mapped.done)} of {len(self._prompts)} rows were done: {mapped.reasons}")
-        self.traces = mapped.done
-        n_words = sum(len(text.split()) for trace in mapped.done for text in _texts(trace))
+            if n_done != len(self._prompts):
+                raise RuntimeError(f"{n_done} of {len(self._prompts)} rows were done: {mapped.reasons}")
+            n_words = sum(len(text.split()) for trace in mapped.done for text in _texts(trace))
+            self.traces = tuple(mapped.done[: self._n_bare])
         notes = {"resident_mb": _resident() / 2**20, "cpu_ms_per_row": 1e3 * cpu / len(self._prompts)}
         return Sample(clock.seconds, len(self._prompts), n_words, notes=notes)
 
-    def requests(self, n_rows: int) -> tuple[CompletionRequest, ...]:
+    def requests(self) -> tuple[CompletionRequest, ...]:
         """Gather what the first rows ask for in the first turn."""
-        engine, some = Recording(), self._prompts[:n_rows]
+        engine, some = Recording(), self._prompts[: self._n_bare]
         revise(some, self.constitution, engine, rounds=self._rounds, seed=0, mapper=map_rows)
         return tuple(engine.asked)
 
@@ -177,11 +179,11 @@ def main() -> None:
     parser = flags(__doc__, model=False)
     parser.add_argument("--rows", "--n", type=int, default=2000, help="scripted rows")
     parser.add_argument("--revision-rounds", type=int, default=2, help="critiques and revisions per row")
-    parser.add_argument("--bare-rows", type=int, default=_BARE_ROWS, help="rows of the bare calls, at most")
+    parser.add_argument("--bare-rows", type=int, default=_BARE_ROWS, help="rows of bare calls and text flags")
     given = parser.parse_args()
-    framework = Framework(make_prompts(given.rows), given.revision_rounds)
     n_bare = min(given.bare_rows, given.rows)
-    requests = framework.requests(n_bare)
+    framework = Framework(make_prompts(given.rows), given.revision_rounds, n_bare)
+    requests = framework.requests()
     gc.collect()
     gc.freeze()  # what this benchmark holds itself, no collection during the turns has to look through
     sides: dict[str, Workload] = {

@@ -12,7 +12,8 @@ import json, math, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 
-from charter import pipeline, store
+from charter import pipeline
+from charter.journal import store
 from charter.engines.scripted import ScriptedEngine
 
 moments, phase = [], "opening"

@@ -375,7 +375,7 @@ def test_training_rows_are_the_same_every_time() -> None:
 def test_overhead_sides_go_over_the_same_rows() -> None:
     """The bare calls are those that the framework makes: per row one, and two more a round."""
     framework = overhead.Framework(overhead.make_prompts(3), 2)
-    requests = framework.requests(3)
+    requests = framework.requests()
     assert len(requests) == 3 * (1 + 2 * 2)
     own = framework(0)
     bare, flagged = overhead.bare_calls(requests, 3)(0), overhead.text_flags(framework)(0)

@@ -14,6 +14,7 @@ import pytest
 from charter.engines.base import ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError, Interrupted, TooManyFailures
+from charter.journal.store import Journal
 from charter.pipeline import run_stages
 from charter.reporting import report
 from charter.runs import sittings
@@ -21,7 +22,6 @@ from charter.runs.folder import Run, open_run
 from charter.runs.tally import Tally
 from charter.stages import STAGES
 from charter.stages.summary import Summary
-from charter.store import Journal
 from run_examples import RECIPE, journal_rows, small_recipe, small_run, summaries
 
 WHOLE = [name for name in STAGES if name != "report"]

@@ -23,13 +23,14 @@ from charter.engines.base import Sampling
 from charter.feedback.questions import Question, letter_request, make_asking
 from charter.files.tables import read_table, write_table
 from charter.given import load_pairs, load_traces
+from charter.journal.records import Outcome
+from charter.journal.store import Journal
 from charter.prompts import load_prompts
 from charter.publishing import LAYOUTS, export_rows
 from charter.publishing.export import LayoutName
 from charter.publishing.layout import What
 from charter.records import Message, Pair, Preference, Prompt, Round, SftRow, Trace, make_prompt
 from charter.revision.layouts import make_layout
-from charter.store import Journal, Outcome
 from method_examples import CONSTITUTION
 
 N = 10_000

@@ -10,9 +10,10 @@ import pytest
 from charter.cli.life_view import view_life
 from charter.errors import JournalError, RunError
 from charter.files.tables import read_table
+from charter.journal.records import FORGOTTEN, Outcome, Status
+from charter.journal.store import Journal
 from charter.lookup import _owners, _Tables, find_row
 from charter.records import Comparison, Pair, Preference, Prompt, Reading, Response, SftRow, Trace
-from charter.store import FORGOTTEN, Journal, Outcome, Status
 from run_examples import small_run
 
 TABLES = {

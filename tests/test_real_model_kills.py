@@ -46,7 +46,8 @@ STRUCK = """
 import os, sys, time
 from pathlib import Path
 
-from charter import pipeline, store
+from charter import pipeline
+from charter.journal import store
 from charter.cli import main
 from charter.engines.transformers.decoding import SharedPrefixDecoder
 from charter.training.pace import Pace

@@ -24,9 +24,10 @@ from charter.errors import (
     RecipeError,
     TooManyFailures,
 )
+from charter.journal.records import Outcome
+from charter.journal.store import Journal
 from charter.records import Record
 from charter.rows import Filtered, Mapped, map_rows
-from charter.store import Journal, Outcome
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def test_reasons_are_counted() -> None:
 def test_no_rows_are_no_work(journal: Journal) -> None:
     """An empty stage maps to nothing."""
     mapped = _map(Counted(), 0, journal=journal)
-    assert mapped == Mapped((), {}, {})
+    assert (mapped.n_in, list(mapped.done)) == (0, [])
 
 
 def test_done_and_filtered_rows_are_not_run_again(journal: Journal) -> None:
@@ -507,7 +508,8 @@ def test_interrupted_and_resumed_is_uninterrupted(
                 mapped = _map(stopping, n_rows, journal=journal, stop=stop, n_in_flight=n_in_flight)
             except Interrupted:
                 assert stop_at is not None
-    assert (mapped.done, mapped.filtered, mapped.failed) == (whole.done, whole.filtered, whole.failed)
+                continue
+            assert (tuple(mapped.done), mapped.filtered, mapped.failed) == (whole.done, whole.filtered, whole.failed)
     assert sorted(ended) == list(range(n_rows))
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from charter.files.tables import read_table
+from charter.journal.store import Journal
 from charter.records import SftRow
-from charter.store import Journal
 from run_examples import make_engines, small_run
 
 

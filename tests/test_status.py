@@ -7,10 +7,11 @@ import filelock
 import pytest
 
 from charter.errors import RunError
+from charter.journal.records import FORGOTTEN, Outcome
+from charter.journal.store import Journal
 from charter.recipe import Recipe
 from charter.runs.tally import Tally
 from charter.status import STAGE_NAMES, read_run_recipe, read_status, read_summaries
-from charter.store import FORGOTTEN, Journal, Outcome
 from run_examples import small_run
 
 

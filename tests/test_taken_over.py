@@ -12,12 +12,12 @@ from charter.constitution import load_constitution, write_constitution
 from charter.engines.cache import BorrowingMemory, DictMemory
 from charter.errors import JournalError
 from charter.files.tables import read_table
-from charter.journal_reading import RecordedAnswers
+from charter.journal.reading import RecordedAnswers
+from charter.journal.store import Journal
 from charter.pipeline import run_stages
 from charter.recipe import load_recipe
 from charter.records import Trace
 from charter.runs.folder import open_run
-from charter.store import Journal
 from run_examples import RECIPE, table_bytes
 
 STAGES = ("prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate")

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from charter.feedback import label, pairs
     from charter.files.tables import read_table, write_table
     from charter.given import balance_lengths, length_confound, load_pairs, load_traces
+    from charter.journal.store import Journal
     from charter.lookup import find_row
     from charter.pipeline import run_stages
     from charter.planning.plan import make_plan
@@ -66,7 +67,6 @@ if TYPE_CHECKING:
     from charter.rows import Filtered, Mapped, map_rows
     from charter.runs.folder import open_run
     from charter.status import read_status
-    from charter.store import Journal
     from charter.training.adapters import LoraSettings
     from charter.training.dpo import dpo
     from charter.training.pace import Pace
@@ -106,7 +106,7 @@ _HOMES = {
     "charter.rows": ("Filtered", "Mapped", "map_rows"),
     "charter.runs.folder": ("open_run",),
     "charter.status": ("read_status",),
-    "charter.store": ("Journal",),
+    "charter.journal.store": ("Journal",),
     "charter.files.tables": ("read_table", "write_table"),
     "charter.training.adapters": ("LoraSettings",),
     "charter.training.dpo": ("dpo",),

@@ -11,12 +11,12 @@ from charter.errors import JournalError, RunError
 from charter.evaluation.head_to_head import Match
 from charter.feedback.pair_plans import PairPlan
 from charter.files.tables import Row, read_table
-from charter.journal_reading import read_journal
+from charter.journal.reading import read_journal
+from charter.journal.records import FORGOTTEN, Outcome
 from charter.records import Comparison, Pair, PairSource, Preference, Prompt, Reading, Response, SftRow, Trace
 from charter.revision.chain import ChainStart
 from charter.seeds import row_id
 from charter.status import read_run_recipe
-from charter.store import FORGOTTEN, Outcome
 
 _IDS_SHOWN = 8
 _MOST_OF_A_PROMPT = 1000  # chains, or pairs of one source

@@ -10,12 +10,12 @@ from charter.engines.memory import release_memory
 from charter.errors import RunError
 from charter.files.removal import remove
 from charter.files.tables import write_json
+from charter.journal.records import FORGOTTEN, Outcome
 from charter.runs.folder import Run
 from charter.runs.place import RESOLVED
 from charter.runs.sittings import sitting, tally_so_far, undo_tally
 from charter.runs.unmerged import require_merged
 from charter.stages import STAGES
-from charter.store import FORGOTTEN, Outcome
 from charter.training.checkpoints import take_back
 
 
@@ -136,9 +136,7 @@ def _forget_later(run: Run, name: str) -> None:
 
 
 def _has_rows(run: Run, name: str) -> bool:
-    return any(
-        end.payload != FORGOTTEN for recorded in _recorded(run, name) for end in run.journal.outcomes(recorded).values()
-    )
+    return any(end.payload != FORGOTTEN for recorded in _recorded(run, name) for _, end in run.journal.walk(recorded))
 
 
 def _recorded(run: Run, name: str) -> list[str]:
@@ -148,7 +146,7 @@ def _recorded(run: Run, name: str) -> list[str]:
 
 def _forget_rows(run: Run, stage: str) -> None:
     # A failed row is what the next run of the stage does again.
-    for row in run.journal.outcomes(stage):
+    for row in [row for row, _ in run.journal.walk(stage)]:
         run.journal.record(stage, row, Outcome("failed", FORGOTTEN))
 
 
@@ -185,7 +183,7 @@ def _failed_rows(run: Run, name: str) -> list[str]:
     return sorted(
         f"{recorded}: {row}"
         for recorded in _recorded(run, name)
-        for row, end in run.journal.outcomes(recorded).items()
+        for row, end in run.journal.walk(recorded)
         if end.status == "failed" and end.payload != FORGOTTEN
     )
 

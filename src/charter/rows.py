@@ -14,11 +14,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from charter.errors import BudgetSpent, EngineError, Interrupted, JournalError, TooManyFailures
+from charter.errors import BudgetSpent, EngineError, Interrupted, TooManyFailures
 from charter.event_loop import run_to_end
+from charter.journal.records import Outcome
+from charter.journal.results import RecordedResults, read_result
+from charter.journal.store import Journal
 from charter.progress import NoProgress, Progress
 from charter.records import Record
-from charter.store import Journal, Outcome
 
 _POLL_SECONDS = 0.05
 _FEW_FAILURES = 5  # a stage of ten rows may lose some before a share means anything, but never all of them
@@ -48,9 +50,12 @@ class Filtered:
 
 @dataclass(frozen=True)
 class Mapped(Generic[ResultT]):
-    """What became of every row: results in the order of the rows, and the reasons of the others by row id."""
+    """What became of every row: results in the order of the rows, and the reasons of the others by row id.
 
-    done: tuple[ResultT, ...]
+    Results that are recorded in a journal are read from there as they are asked for: take them before it is closed.
+    """
+
+    done: Sequence[ResultT]
     filtered: dict[str, str]
     failed: dict[str, str]
     n_resumed: int = 0
@@ -92,12 +97,14 @@ class _Work(Generic[RowT, ResultT]):
     fn: Callable[[RowT], Awaitable[ResultT | Filtered]]
     waiting: list[RowT]
     stage: str
+    result: type[ResultT]
     journal: Journal | None
     progress: Progress
     stop: threading.Event | None
     max_failed: int
     n_rows: int
-    results: dict[str, ResultT] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    results: dict[str, ResultT] = field(default_factory=dict)  # where no journal keeps them
     filtered: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     n_alike: int = 0
@@ -105,8 +112,11 @@ class _Work(Generic[RowT, ResultT]):
 
     def mapped(self, ids: Sequence[str], n_resumed: int) -> Mapped[ResultT]:
         """Put what has come of the rows into their order."""
+        done = tuple(row for row in ids if row in self.done)
         return Mapped(
-            done=tuple(self.results[row] for row in ids if row in self.results),
+            done=RecordedResults(self.journal, self.stage, done, self.result)
+            if self.journal
+            else tuple(self.results[row] for row in done),
             filtered={row: self.filtered[row] for row in ids if row in self.filtered},
             failed={row: self.failed[row] for row in ids if row in self.failed},
             n_resumed=n_resumed,
@@ -153,8 +163,8 @@ def map_rows(
         raise ValueError(f"n_in_flight is {n_at_once}; at least one row must run")
     ids = _distinct_ids(rows, stage)
     max_failed = allowed_failures(len(rows), max_failed_share, n_whole)
-    work = _Work(fn, list(rows), stage, journal, progress or NoProgress(), stop, max_failed, len(rows))
-    n_resumed = _resume(work, result)
+    work = _Work(fn, list(rows), stage, result, journal, progress or NoProgress(), stop, max_failed, len(rows))
+    n_resumed = _resume(work)
     work.progress.begin(stage, len(ids), n_resumed)
     try:
         if work.waiting:
@@ -179,16 +189,19 @@ def _distinct_ids(rows: Sequence[RowT], stage: str) -> list[str]:
     return ids
 
 
-def _resume(work: _Work[RowT, ResultT], result: type[ResultT]) -> int:
+def _resume(work: _Work[RowT, ResultT]) -> int:
     """Take over what is recorded of the waiting rows, all but the failed, and say how many rows that was."""
-    recorded = work.journal.outcomes(work.stage) if work.journal else {}
-    kept = {row: end for row, end in recorded.items() if end.status != "failed"}
-    n_waiting = len(work.waiting)
-    for row in work.waiting:
-        if row.id in kept:
-            _recall(work, row.id, kept[row.id], result)
-    work.waiting = [row for row in work.waiting if row.id not in kept]
-    return n_waiting - len(work.waiting)
+    if not work.journal:
+        return 0
+    waiting = {row.id for row in work.waiting}
+    for row, end in work.journal.walk(work.stage):
+        if row in waiting and end.status == "done":
+            read_result(work.stage, row, end, work.result)  # now: at the end of the stage is too late to find fault
+            work.done.add(row)
+        elif row in waiting and end.status == "filtered":
+            work.filtered[row] = end.payload
+    work.waiting = [row for row in work.waiting if row.id not in work.done and row.id not in work.filtered]
+    return len(waiting) - len(work.waiting)
 
 
 async def _run(work: _Work[RowT, ResultT], n_in_flight: int) -> None:
@@ -220,7 +233,7 @@ async def _run(work: _Work[RowT, ResultT], n_in_flight: int) -> None:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
     if spent is not None:
-        n_ended = len(work.results) + len(work.filtered) + len(work.failed)
+        n_ended = len(work.done) + len(work.filtered) + len(work.failed)
         raise BudgetSpent(f"{spent} {work.stage}: {n_ended} of {work.n_rows} rows have ended.") from spent
 
 
@@ -240,8 +253,11 @@ async def _one(work: _Work[RowT, ResultT], row: RowT) -> None:
         work.filtered[row.id] = _storable(value.reason)
         _record(work, row.id, Outcome("filtered", work.filtered[row.id]))
     else:
-        work.results[row.id] = value
-        _record(work, row.id, Outcome("done", value.to_json()))
+        work.done.add(row.id)
+        if work.journal:
+            work.journal.record(work.stage, row.id, Outcome("done", value.to_json()))
+        else:
+            work.results[row.id] = value
     work.progress.advance(work.stage)
 
 
@@ -277,25 +293,3 @@ def _check_alike(work: _Work[RowT, ResultT], row: str, reason: str) -> None:
 def _storable(reason: str) -> str:
     """Write half surrogate pairs, which an error may quote from a server's bytes, as escapes: no file can hold them."""
     return reason.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _recall(work: _Work[RowT, ResultT], row: str, end: Outcome, result: type[ResultT]) -> None:
-    if end.status == "filtered":
-        work.filtered[row] = end.payload
-        return
-    work.results[row] = read_result(work.stage, row, end, result)
-
-
-def read_result(stage: str, row: str, end: Outcome, result: type[ResultT]) -> ResultT:
-    """Read what is recorded of a row that is done.
-
-    Raises:
-        JournalError: where it is not a ``result``.
-    """
-    try:
-        return result.from_json(end.payload)
-    except ValueError as error:  # pydantic's and the JSON reader's are both one
-        raise JournalError(
-            f"{stage}: what is recorded for row {row} is not a {result.__name__} ({error}); another version wrote it: "
-            "start a new run folder (--out)"
-        ) from error

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 from charter.damage import Damage, find_damage, read_summary
 from charter.errors import RunError
-from charter.journal_reading import Recorded, read_journal
+from charter.journal.reading import Recorded, read_journal
+from charter.journal.records import FORGOTTEN
 from charter.recipe import Recipe, Stage, load_recipe
 from charter.runs.place import holder_of
 from charter.runs.sittings import was_begun
 from charter.runs.tally import Tally
 from charter.sharding.overview import ShardStatus, read_shards, what_is_next
-from charter.store import FORGOTTEN
 
 State = Literal["done", "done with failures", "damaged", "running", "interrupted", "waiting"]
 

@@ -15,10 +15,10 @@ from charter.authoring.written import WrittenBatch, WrittenPrompt, settle_writte
 from charter.engines.base import CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError, TooManyFailures
+from charter.journal.store import Journal
 from charter.prompts import load_prompts
 from charter.records import make_prompt
 from charter.rows import Mapped, map_rows
-from charter.store import Journal
 
 SUBJECTS = red_team_subjects(CONSTITUTION, AXES)
 

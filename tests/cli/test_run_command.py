@@ -11,8 +11,8 @@ from charter.cli.run import StageName
 from charter.engines.base import Choice, ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError
+from charter.journal.store import Journal
 from charter.status import STAGE_NAMES
-from charter.store import Journal
 from cli.command import Command
 
 

@@ -12,7 +12,7 @@ from charter.engines.cache import CachedEngine, DictMemory
 from charter.engines.scripted import ScriptedEngine
 from charter.engines.usage import KindUsage
 from charter.errors import EngineError, JournalError
-from charter.store import Journal
+from charter.journal.store import Journal
 from engines.contract import EngineContract, MakeEngine, ask, choose, draw, mixed_requests, score
 
 

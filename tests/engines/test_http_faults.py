@@ -16,9 +16,9 @@ from charter.engines.cache import CachedEngine
 from charter.engines.http import HttpEngine, Limits, failures
 from charter.engines.http.calls import MOST_TRIES
 from charter.errors import ModelError, TooManyFailures
+from charter.journal.store import Journal
 from charter.records import Message, Record
 from charter.rows import Mapped, map_rows
-from charter.store import Journal
 from engines.fault_server import FAULTS, Fault, FaultServer, Manners
 
 KEY = "sk-planted-0123456789"

@@ -12,10 +12,10 @@ from charter.engines.scripted import ScriptedEngine
 from charter.evaluation.judge_reading import ASKING, COMPLIED, NOT_COMPLIED, measure_readings, read, read_one
 from charter.feedback.judge import Judge, Judging, make_judge
 from charter.files.tables import read_table, write_table
+from charter.journal.store import Journal
 from charter.records import Prompt, PromptKind, Reading, Response, ResponseLabel, make_prompt
 from charter.rows import RowMapper, map_rows
 from charter.statistics import cohen_kappa
-from charter.store import Journal
 from method_examples import CONVERSATION, run, shown
 
 

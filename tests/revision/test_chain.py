@@ -12,10 +12,10 @@ from scipy import stats
 from charter.engines.base import Completion, CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import CapabilityError, EngineError
+from charter.journal.store import Journal
 from charter.records import Prompt, make_prompt
 from charter.revision import revise
 from charter.rows import Mapped, map_rows
-from charter.store import Journal
 from method_examples import CONSTITUTION, CONVERSATION, PLAIN, PROMPT, WithoutTemplate, run
 
 CRITIQUES = tuple(principle.critique_request for principle in CONSTITUTION.principles)

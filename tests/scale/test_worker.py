@@ -11,11 +11,12 @@ import pytest
 from charter.engines.pool import ModelSpec
 from charter.engines.spending import Budget, Price
 from charter.errors import BudgetSpent, Busy, ClusterError, EngineError, ModelError
+from charter.journal.records import FORGOTTEN, Outcome
+from charter.journal.store import Journal
 from charter.rows import Filtered
 from charter.runs.workers import settle_worker, take_in_workers, worker_journal
 from charter.scale.stand_ins import EngineName, StandIn, found_from_anywhere, pack
 from charter.scale.worker import Answer, Opened, Orders, Refused, Worker
-from charter.store import FORGOTTEN, Journal, Outcome
 from scale.clustered import N_CALLS, Asked, Said, ask, write_down
 
 NAME = EngineName(7, ModelSpec("small+write_down", engine="scripted"), write_down)
@@ -73,8 +74,7 @@ def test_a_worker_records_what_becomes_of_rows(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.sqlite") as journal:
         assert take_in_workers(journal, tmp_path) == 1
         assert journal.outcomes("revise") == {"row-000": done.end, "row-001": filtered.end}
-        assert journal.outcome("revise", "row-001") == filtered.end
-        assert journal.outcome("revise", "row-002") is None
+        assert journal.outcomes_of("revise", ["row-001", "row-002"]) == {"row-001": filtered.end}
     assert not (tmp_path / "workers").exists()
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from charter.engines.scripted import ScriptedEngine
+from charter.journal.store import Journal
 from charter.sharding.merging import merge_shards
 from charter.sharding.opening import do_shard
 from charter.sharding.shard import Shard
 from charter.stages import STAGES
-from charter.store import Journal
 from killed_processes import killed_child
 from run_examples import journal_rows, small_recipe, small_run, summaries, table_bytes
 from sharding.sharded_run import BETWEEN, OUTSIDE, PHASES, do_shards, do_whole, shards
@@ -26,7 +26,7 @@ from charter.sharding.shard import Shard
 do_shard(small_recipe(Path(sys.argv[1])), Path(sys.argv[1]) / "run", Shard.read(sys.argv[4]), OUTSIDE)
 """
 MERGE = """
-from charter import absorption
+from charter.journal import absorption
 around(absorption, "_take")
 from charter.sharding.merging import merge_shards
 merge_shards(Path(sys.argv[1]) / "run")

@@ -15,6 +15,8 @@ from charter.engines.base import Completion, CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import Busy, EngineError, RunError, TooManyFailures
 from charter.files.tables import read_json, read_table, write_json
+from charter.journal.records import Outcome
+from charter.journal.store import Journal
 from charter.pipeline import forget, run_stages
 from charter.recipe import Recipe
 from charter.records import Prompt, Trace
@@ -25,7 +27,6 @@ from charter.sharding.overview import read_shards
 from charter.sharding.papers import read_papers, write_papers
 from charter.sharding.shard import Shard, shard_of
 from charter.status import read_status
-from charter.store import Journal, Outcome
 from run_examples import RECIPE, journal_rows, small_recipe, small_run, table_bytes
 from sharding.sharded_run import OUTSIDE, do_shards, do_whole, first_merged, shards
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import filelock
 import pytest
 
-from charter.absorption import absorb
 from charter.engines.pool import ModelSpec, Pool
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import KindUsage, Usage
 from charter.errors import BudgetSpent, Busy, Interrupted, RunError
+from charter.journal.absorption import absorb
+from charter.journal.store import Journal
 from charter.recipe import Recipe
 from charter.runs.folder import open_run
 from charter.runs.place import held
@@ -26,7 +27,6 @@ from charter.sharding.merging import merge_shards
 from charter.sharding.opening import begin_run, do_shard, open_shard
 from charter.sharding.papers import model_key, read_papers
 from charter.sharding.shard import Shard
-from charter.store import Journal
 from run_examples import RECIPE, small_recipe
 from sharding.sharded_run import OUTSIDE, do_shards, do_whole
 

@@ -10,13 +10,13 @@ import pytest
 
 from charter.engines.scripted import ScriptedEngine
 from charter.engines.usage import Usage
+from charter.journal.store import Journal
 from charter.runs.tally import Tally
 from charter.sharding.merging import merge_shards
 from charter.sharding.opening import do_shard
 from charter.sharding.shard import Shard
 from charter.stages import STAGES
 from charter.status import read_status
-from charter.store import Journal
 from run_examples import journal_rows, small_recipe, small_run, summaries, table_bytes
 from sharding.sharded_run import OUTSIDE, do_shards, do_whole, first_merged, sharded_run, usage
 

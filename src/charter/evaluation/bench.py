@@ -35,4 +35,4 @@ class Bench:
         for counts, reasons in ((self.filtered, mapped.reasons["filtered"]), (self.failed, mapped.reasons["failed"])):
             counts.update({f"{step}: {reason}": n for reason, n in reasons.items()})
         self.filtered.update({f"{step}: {_UNREADABLE}": n_unreadable} if n_unreadable else {})
-        return mapped.done
+        return tuple(mapped.done)

@@ -84,9 +84,9 @@ def compare_with_base(
             mapped = compare(
                 met, judge, contest.standard, k_principles=k_principles, seed=bench.seed, mapper=bench.mapper
             )
-            bench.count(f"{contest.name}/{model}", mapped, sum(row.win is None for row in mapped.done))
-            found[model] = mapped.done
-            judged.comparisons += mapped.done
+            n_unreadable = sum(row.win is None for row in mapped.done)
+            found[model] = bench.count(f"{contest.name}/{model}", mapped, n_unreadable)
+            judged.comparisons += found[model]
     judged.measurements += measure_win_rate(contest.name, found, contest.kind, bench.groups)
 
 
@@ -95,9 +95,9 @@ def read_answers(bench: Bench, judged: Judged, responses: Mapping[str, Sequence[
     found = {}
     for model, rows in responses.items():
         mapped = read(rows, model, judge, mapper=bench.mapper)
-        bench.count(f"judge reading/{model}", mapped, sum(row.complied is None for row in mapped.done))
-        found[model] = mapped.done
-        judged.readings += mapped.done
+        n_unreadable = sum(row.complied is None for row in mapped.done)
+        found[model] = bench.count(f"judge reading/{model}", mapped, n_unreadable)
+        judged.readings += found[model]
     judged.measurements += measure_readings(found, base=bench.base, groups=bench.groups)
 
 
@@ -112,8 +112,7 @@ def read_probe_answers(
     found = {}
     for model, rows in responses.items():
         mapped = read_adherence(rows, constitution, model, judge, mapper=bench.mapper)
-        step = f"adherence to {constitution.name}/{model}"
-        bench.count(step, mapped, sum(row.p_keeps is None for row in mapped.done))
-        found[model] = mapped.done
-        judged.adherence += mapped.done
+        n_unreadable = sum(row.p_keeps is None for row in mapped.done)
+        found[model] = bench.count(f"adherence to {constitution.name}/{model}", mapped, n_unreadable)
+        judged.adherence += found[model]
     judged.measurements += measure_adherence(constitution.name, found, base=bench.base)

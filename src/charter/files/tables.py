@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
 
@@ -31,6 +32,8 @@ class Row(Protocol):
 
 RowT = TypeVar("RowT", bound=Row)
 
+_ROWS_IN_GROUP = 1_000
+
 _PROMPT_TYPES: dict[str, Any] = {
     "prompt": str,
     "turns": tuple[Message, ...],
@@ -47,16 +50,23 @@ _PROMPT_TYPES: dict[str, Any] = {
 }
 
 
-def write_table(path: Path, records: Sequence[Row], kind: type[Row]) -> None:
-    """Write records to a Parquet file, in their order, atomically.
+def write_table(path: Path, records: Iterable[Row], kind: type[Row]) -> None:
+    """Write records to a Parquet file, in their order, atomically; some are in memory at a time.
 
     The bytes depend on the records alone. ``kind`` gives the columns, also where there is no record.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist([record.to_row() for record in records], schema=_schema(kind))
-    write_whole(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+    schema = _schema(kind)
+
+    def write(temporary: Path) -> None:
+        left = iter(records)
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            while some := [record.to_row() for record in itertools.islice(left, _ROWS_IN_GROUP)]:
+                writer.write_table(pa.Table.from_pylist(some, schema=schema))
+
+    write_whole(path, write)
 
 
 def read_table(path: Path, kind: type[RowT]) -> list[RowT]:

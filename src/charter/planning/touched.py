@@ -20,7 +20,7 @@ from charter.feedback.pair_plans import PairPlan
 from charter.feedback.pairs import guidance_messages
 from charter.feedback.questions import Asking, make_asking
 from charter.files.tables import read_table
-from charter.journal_reading import read_journal
+from charter.journal.reading import read_journal
 from charter.prompts.selection import shown_contexts
 from charter.recipe import Recipe
 from charter.records import Pair, Preference, Trace

@@ -31,7 +31,8 @@ from charter.engines.pool import ModelSpec, Pool
 from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import Interrupted
 from charter.files.tables import write_json, write_text
-from charter.journal_reading import RecordedAnswers
+from charter.journal.reading import RecordedAnswers
+from charter.journal.store import Journal
 from charter.progress import NoProgress, Progress
 from charter.recipe import Recipe, dump_recipe
 from charter.recipe.settings import ModelSettings
@@ -50,7 +51,6 @@ from charter.runs.recorded_recipe import keep_what_may_change, require_same_reci
 from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
 from charter.runs.unmerged import read_shard_tallies
 from charter.runs.workers import take_in_workers
-from charter.store import Journal
 
 # Rows at once: enough for any batch. Where models take turns in memory, each turn serves as many rows as are under way.
 _ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096

@@ -9,12 +9,12 @@ from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import Usage
+from charter.journal.store import Journal
 from charter.progress import Progress
 from charter.recipe import Recipe
 from charter.recipe.settings import Stage
 from charter.runs.tally import Tally
 from charter.runs.unmerged import BySource, ShardTallies, together
-from charter.store import Journal
 
 
 def spending_so_far(recipe: Recipe, specs: Iterable[ModelSpec], tallies: Iterable[str]) -> Spending:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charter.errors import RunError
-from charter.journal_reading import reading_at_once
+from charter.journal.reading import reading_at_once
+from charter.journal.records import FORGOTTEN
+from charter.journal.store import Journal
 from charter.runs.place import SHARDS, holder_of
 from charter.sharding.papers import Papers, read_papers, shard_folders
-from charter.store import FORGOTTEN, Journal
 
 #: What stages took, by whom it was taken (``Papers.source``) and the stage.
 BySource = dict[tuple[str, str], str]

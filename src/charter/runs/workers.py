@@ -8,10 +8,10 @@ from pathlib import Path
 
 import filelock
 
-from charter.absorption import absorb
 from charter.errors import Busy
+from charter.journal.absorption import absorb
+from charter.journal.store import Journal
 from charter.runs.place import WORKERS
-from charter.store import Journal
 
 _SECONDS_TO_END = 30.0  # a worker whose run was killed is told by Ray, and ends
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from charter.absorption import absorb
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import Usage
 from charter.errors import ClusterError, Interrupted
+from charter.journal.absorption import absorb
+from charter.journal.store import Journal
 from charter.recipe.settings import RaySettings
 from charter.runs.place import WORKERS
 from charter.runs.workers import remove_worker, settle_worker
 from charter.scale.member import Lost, Member, Work, ask_all
 from charter.scale.stand_ins import EngineName
 from charter.scale.worker import Opened, Orders
-from charter.store import Journal
 
 _POLL_SECONDS = 0.05
 _SECONDS_TO_LET_GO = 60.0  # of its journal, once an actor is lost: a node that is cut off ends its actors by itself

@@ -11,14 +11,16 @@ from typing import Any, cast
 
 from charter.engines.pool import ModelSpec, Pool, Reply
 from charter.errors import ClusterError
-from charter.rows import Filtered, Identified, Mapped, ResultT, RowMapper, RowT, read_result
+from charter.journal.records import Outcome
+from charter.journal.results import read_result
+from charter.journal.store import Journal
+from charter.rows import Filtered, Identified, Mapped, ResultT, RowMapper, RowT
 from charter.runs.folder import Run, role_specs
 from charter.scale.cluster import cluster
 from charter.scale.crew import Crew, Ground
 from charter.scale.member import Lost, Member, Work
 from charter.scale.stand_ins import EngineName, StandIn, found_from_anywhere, pack
 from charter.seeds import digest_text
-from charter.store import Journal, Outcome
 
 _POLL_SECONDS = 0.2
 _UNEVEN = 8  # rows that an actor may have more than another, for prompts to stay with the actor that knows them
@@ -143,7 +145,7 @@ class _Sending:
             except Lost as error:
                 self._crew.bury(member, str(error))
                 last = str(error)
-                recorded = self._journal.outcome(self._stage, row.id)
+                recorded = self._journal.outcomes_of(self._stage, [row.id]).get(row.id)
                 if recorded is not None and recorded.status != "failed":
                     return recorded
             else:

@@ -10,10 +10,10 @@ from typing import Any
 
 from charter.engines.usage import Usage
 from charter.errors import ClusterError
+from charter.journal.records import Outcome
 from charter.recipe.settings import RaySettings
 from charter.rows import Identified
 from charter.scale.worker import Answer, Orders, Refused, Worker
-from charter.store import Outcome
 
 _SECONDS_TO_ANSWER = 3.0  # all actors together: a run that is stopped ends within ten
 _SPARE_CALLS = 16  # beside rows: opening, counting, closing

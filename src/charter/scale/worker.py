@@ -17,11 +17,11 @@ from charter.engines.pool import Counted, Pool
 from charter.engines.spending import Budget, Price, Spending
 from charter.engines.usage import Usage
 from charter.errors import CharterError, EngineError
-from charter.journal_reading import RecordedAnswers
+from charter.journal.reading import RecordedAnswers
+from charter.journal.records import Outcome
 from charter.rows import Filtered, Identified
 from charter.runs.workers import worker_journal
 from charter.scale.stand_ins import EngineName, unpack
-from charter.store import Outcome
 
 _FLUSH_SECONDS = 0.1
 _TELL_SECONDS = 0.5  # between two counts of usage that go with rows; the last goes when an engine is closed

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charter.absorption import Absorbed, absorb
 from charter.engines.base import Capability
 from charter.errors import RunError
-from charter.journal_reading import reading_at_once
+from charter.journal.absorption import Absorbed, absorb
+from charter.journal.reading import reading_at_once
 from charter.pipeline import finish_stages
 from charter.progress import Progress
 from charter.recipe import Recipe, load_recipe

@@ -17,7 +17,8 @@ from charter.engines.http.probing import Known
 from charter.engines.pool import ModelSpec
 from charter.engines.spending import Budget, Spending
 from charter.errors import Busy, Interrupted, RunError
-from charter.journal_reading import RecordedAnswers, reading_at_once
+from charter.journal.reading import RecordedAnswers, reading_at_once
+from charter.journal.store import Journal
 from charter.pipeline import run_stages
 from charter.progress import NoProgress, Progress
 from charter.recipe import Recipe
@@ -32,7 +33,6 @@ from charter.sharding.papers import Papers, has_papers, model_key, read_papers, 
 from charter.sharding.recall import MissingRows, RecallMapper, from_records, merge_command
 from charter.sharding.shard import Shard, ShardMapper
 from charter.stages import STAGES
-from charter.store import Journal
 
 #: How long a shard waits for who is at work in the run's folder.
 PATIENCE_SECONDS = 3600.0

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from charter.journal_reading import reading_at_once
+from charter.journal.reading import reading_at_once
+from charter.journal.records import FORGOTTEN
 from charter.runs.place import RESOLVED, SHARDS, holder_of
 from charter.sharding.bringing import ROW_STAGES, stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
 from charter.sharding.recall import merge_command, shard_command
 from charter.sharding.shard import Shard
 from charter.stages import STAGES
-from charter.store import FORGOTTEN
 
 _SHOWN = 8
 State = Literal["done", "running", "interrupted", "waiting"]

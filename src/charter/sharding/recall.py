@@ -20,12 +20,14 @@ from charter.engines.base import (
 )
 from charter.engines.pool import ModelSpec, Pool
 from charter.errors import EngineError, RunError, TooManyFailures
-from charter.rows import Filtered, Mapped, ResultT, RowMapper, RowT, allowed_failures, read_result
+from charter.journal.records import FORGOTTEN, Outcome
+from charter.journal.results import RecordedResults
+from charter.journal.store import Journal
+from charter.rows import Filtered, Mapped, ResultT, RowMapper, RowT, allowed_failures
 from charter.runs.folder import Run, role_specs
 from charter.runs.place import RESOLVED
 from charter.sharding.papers import model_key
 from charter.sharding.shard import Shard, shard_of
-from charter.store import FORGOTTEN, Journal
 
 _ALL: tuple[Capability, ...] = get_args(Capability)
 _SHOWN = 5
@@ -65,12 +67,12 @@ class RecallMapper:
             TooManyFailures: where more rows failed than may.
         """
         del fn
-        ends = {row: end for row, end in self._journal.outcomes(stage).items() if end.payload != FORGOTTEN}
+        ends = {row: _without_result(end) for row, end in self._journal.walk(stage) if end.payload != FORGOTTEN}
         missing = [row for row in rows if row.id not in ends]
         if missing:
             raise MissingRows(self._tell(missing, len(rows), stage))
         ids = [row.id for row in rows]
-        done = tuple(read_result(stage, row, ends[row], result) for row in ids if ends[row].status == "done")
+        done = [row for row in ids if ends[row].status == "done"]
         filtered = {row: ends[row].payload for row in ids if ends[row].status == "filtered"}
         failed = {row: ends[row].payload for row in ids if ends[row].status == "failed"}
         if len(failed) > max(allowed_failures(len(rows), n_whole=n_whole), 0):
@@ -79,7 +81,7 @@ class RecallMapper:
                 f"{stage}: {len(failed)} of {len(rows)} rows failed, more than may. The first: {row}: {reason}. Mend "
                 "the cause and run the shards again, which try them again; then merge."
             )
-        return Mapped(done, filtered, failed, n_resumed=len(ids))
+        return Mapped(RecordedResults(self._journal, stage, done, result), filtered, failed, n_resumed=len(ids))
 
     def _tell(self, missing: Sequence[RowT], n_rows: int, stage: str) -> str:
         by_shard: dict[int, list[str]] = defaultdict(list)
@@ -96,6 +98,10 @@ class RecallMapper:
             + "\n"
             f"Run these shards again, and then merge again: {shard_command(self._run, again)}"
         )
+
+
+def _without_result(end: Outcome) -> Outcome:
+    return Outcome(end.status, "") if end.status == "done" else end
 
 
 def merge_command(run: Path) -> str:

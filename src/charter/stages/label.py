@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from charter.feedback import label
 from charter.feedback.labels import DISAGREES
 from charter.files.tables import read_table, write_table
@@ -37,16 +39,21 @@ def count_labels(mapped: Mapped[Preference]) -> dict[str, int]:
     Dropped pairs are among those on which the judge disagrees. What is chosen against the intention is another number:
     a prior can outweigh the judge, and ``keep`` does.
     """
-    verdicts = [verdict for one in mapped.done for verdict in one.verdicts]
-    intended = [one for one in mapped.done if one.intended is not None]
+    found: Counter[str] = Counter()
+    for one in mapped.done:
+        found["verdicts"] += len(one.verdicts)
+        found["invalid"] += sum(verdict.invalid is not None for verdict in one.verdicts)
+        if one.intended is not None:
+            found[{True: "agrees", False: "disagrees", None: "undecided"}[one.agrees]] += 1
+            found["against"] += one.chosen_side != one.intended
     n_dropped = sum(reason == DISAGREES for reason in mapped.filtered.values())
     return {
-        "verdicts": len(verdicts),
-        "invalid verdicts": sum(verdict.invalid is not None for verdict in verdicts),
-        "agrees with the source": sum(one.agrees is True for one in intended),
-        "disagrees with the source": sum(one.agrees is False for one in intended) + n_dropped,
-        "undecided about the source": sum(one.agrees is None for one in intended),
-        "chosen against the intention": sum(one.chosen_side != one.intended for one in intended),
+        "verdicts": found["verdicts"],
+        "invalid verdicts": found["invalid"],
+        "agrees with the source": found["agrees"],
+        "disagrees with the source": found["disagrees"] + n_dropped,
+        "undecided about the source": found["undecided"],
+        "chosen against the intention": found["against"],
     }
 
 

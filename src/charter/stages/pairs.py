@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from charter.feedback import pairs
@@ -22,12 +23,11 @@ def do_pairs(run: Run) -> Summary:
     """Write ``data/pairs.parquet``: the pairs that were given, and those that are made."""
     mapped = _make(run)
     given, left_out, lengths = _given(run)
-    every = [*given, *mapped.done]
-    write_table(run.data("pairs"), every, Pair)
-    made = tally(f"{pair.prompt.kind} {pair.source}" for pair in every)
+    write_table(run.data("pairs"), chain(given, mapped.done), Pair)
+    made = tally(f"{pair.prompt.kind} {pair.source}" for pair in chain(given, mapped.done))
     return summarise(
         mapped.n_in + len(given) + sum(left_out.values()),
-        len(every),
+        len(given) + len(mapped.done),
         filtered=Counter(mapped.reasons["filtered"]) + Counter(left_out),
         failed=mapped.reasons["failed"],
         counts={"asked for": run.recipe.pairs.n, "made": made, **lengths},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from charter.files.tables import write_table
 from charter.given import load_traces
@@ -22,16 +23,15 @@ def do_revise(run: Run) -> Summary:
     given, left_out, n_mended = _given(run)
     there = {trace.prompt.id for trace in given}
     mapped = _revise(run, [prompt for prompt in read_prompts(run, "train", "red_team") if prompt.id not in there])
-    traces = [*given, *mapped.done]
-    write_table(run.data("traces"), traces, Trace)
+    write_table(run.data("traces"), chain(given, mapped.done), Trace)
     n_given = len(given) + sum(left_out.values())
     return summarise(
         mapped.n_in + n_given,
-        len(traces),
+        len(given) + len(mapped.done),
         filtered=Counter(mapped.reasons["filtered"]) + Counter(left_out),
         failed=mapped.reasons["failed"],
         counts={
-            "flags": tally(flag for trace in traces for flag in trace.flags),
+            "flags": tally(flag for trace in chain(given, mapped.done) for flag in trace.flags),
             **({"given": len(given), "mended": n_mended} if n_given else {}),
         },
     )

@@ -29,8 +29,8 @@ def ask_model(constitution: Constitution, model: str, engine: str) -> tuple[Find
     """
     from charter.authoring.contradictions import find_contradictions
     from charter.engines.pool import Pool
+    from charter.journal.store import Journal
     from charter.rows import map_rows
-    from charter.store import Journal
 
     with tempfile.TemporaryDirectory() as folder, Stopping() as stopping:
         try:

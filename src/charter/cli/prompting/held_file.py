@@ -55,7 +55,7 @@ def hold(target: Path, model: str, engine: str, setup: Mapping[str, Any]) -> Ite
     Raises:
         RunError: where the journal is of another setup, or is held by another process.
     """
-    from charter.store import Journal
+    from charter.journal.store import Journal
 
     model_spec(model, engine)  # what is wrong with it is not to be written down
     beside = journal_of(target)

@@ -3,65 +3,30 @@
 Each payload carries a checksum that is verified on reading; a damaged record counts as missing, so that only what it
 held is done again. Writes are gathered and committed together (a commit costs about a millisecond); ``flush`` makes
 all of them durable. One process writes a journal at a time: the run folder's lock sees to that (``runs.folder``).
-Who only looks at a run reads it through ``journal_reading``.
+Who only looks at a run reads it through ``reading``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Self
 
 from charter.errors import JournalError
+from charter.journal.records import SCHEMA, Outcome, checksum_of, decode, is_status, is_whole
 
-Status = Literal["done", "filtered", "failed"]
-
-#: The tables of a journal and their columns; what a record holds stands before its checksum.
-TABLES: Mapping[str, tuple[str, ...]] = {
-    "completions": ("key", "payload", "checksum"),
-    "rows": ("stage", "row", "status", "payload", "checksum"),
-    "tallies": ("stage", "payload", "checksum"),
-    "taken_tallies": ("source", "stage", "payload", "checksum"),
-}
-
-#: The reason under which a forgotten row waits in the journal: it is to be done as if it had never been.
-FORGOTTEN = "to be done again"
-
-# Not WITHOUT ROWID: payloads are appended, and only the short keys go to random pages. Journals that have it work too.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS completions (
-    key TEXT PRIMARY KEY NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS rows (
-    stage TEXT NOT NULL, row TEXT NOT NULL, status TEXT NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL,
-    PRIMARY KEY (stage, row)
-);
-CREATE TABLE IF NOT EXISTS tallies (stage TEXT PRIMARY KEY NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS taken_tallies (
-    source TEXT NOT NULL, stage TEXT NOT NULL, payload TEXT NOT NULL, checksum BLOB NOT NULL,
-    PRIMARY KEY (source, stage)
-);
-"""
+_ENDS = "row, status, payload, checksum FROM rows"
+_ROWS_AT_ONCE = 500  # read
 _REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL})
 _MAX_PENDING = 2048
 _MAX_PENDING_SECONDS = 0.1
 _TRIES_TO_EMPTY = 3  # of 5 s each, SQLite's own patience
 _PAGES_IN_LOG = 1000  # SQLite's own
 _MAX_REMEMBERED = 1_000_000  # keys, at about 100 bytes each
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The terminal record of one row in one stage: ``payload`` is the result's JSON, or the reason."""
-
-    status: Status
-    payload: str
 
 
 class Journal:
@@ -81,6 +46,7 @@ class Journal:
         self._rows: dict[tuple[str, str], Outcome] = {}
         self._last_flush = time.monotonic()
         self.n_damaged = 0
+        self._is_closed = False
         # Of a journal that was empty it is known without a look what it does not hold: most of what a run asks for.
         self._since_new: set[int] | None = None
         self._db = _open(path)
@@ -125,26 +91,29 @@ class Journal:
         self.flush_if_due()
 
     def outcomes(self, stage: str) -> dict[str, Outcome]:
-        """Read the terminal records of a stage, by row id."""
-        self.flush()
-        with self._lock:
-            found = self._all("SELECT row, status, payload, checksum FROM rows WHERE stage = ?", (stage,))
-        return {
-            row: Outcome(status, payload)
-            for row, status, payload, checksum in found
-            if self._whole(checksum, stage, row, status, payload, is_known=is_status(status))
-        }
+        """Read the terminal records of a stage, by row id, all at once."""
+        return dict(self.walk(stage))
 
-    def outcome(self, stage: str, row: str) -> Outcome | None:
-        """Read the terminal record of one row; None where there is none (or a damaged one)."""
-        self.flush()
-        with self._lock:
-            query = "SELECT status, payload, checksum FROM rows WHERE stage = ? AND row = ?"
-            found = self._all(query, (stage, row))
-        for status, payload, checksum in found:
-            if self._whole(checksum, stage, row, status, payload):
-                return Outcome(status, payload)
-        return None
+    def walk(self, stage: str) -> Iterator[tuple[str, Outcome]]:
+        """Read the terminal records of a stage one after the other, by their rows' ids: no more than some are held."""
+        last: tuple[str, ...] = ()
+        while True:
+            beyond = "AND row > ?" if last else ""
+            query = f"SELECT {_ENDS} WHERE stage = ? {beyond} ORDER BY row LIMIT {_ROWS_AT_ONCE}"
+            found = self._read_ends(query, stage, *last)
+            if not found:
+                return
+            last = (found[-1][0],)
+            yield from self._whole_ends(stage, found)
+
+    def outcomes_of(self, stage: str, rows: Sequence[str]) -> dict[str, Outcome]:
+        """Read the terminal records of some rows, by id; without those of which there is none (or a damaged one)."""
+        found: dict[str, Outcome] = {}
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[start : start + _ROWS_AT_ONCE]
+            query = f"SELECT {_ENDS} WHERE stage = ? AND row IN ({', '.join('?' * len(some))})"
+            found |= self._whole_ends(stage, self._read_ends(query, stage, *some))
+        return found
 
     def tally(self, stage: str) -> str | None:
         """Recall what a stage took so far, as it was last kept; None where there is nothing (or a damaged record)."""
@@ -227,6 +196,7 @@ class Journal:
         self.flush()
         with self._lock:
             self._db.close()
+            self._is_closed = True
 
     def flush_if_due(self) -> None:
         """Flush where records have waited long enough, or are many."""
@@ -278,6 +248,18 @@ class Journal:
         except sqlite3.Error as error:
             raise _damaged(self.path, error) from error
 
+    def _read_ends(self, query: str, *values: str) -> list[tuple]:  # type: ignore[type-arg]
+        if self._is_closed:
+            raise JournalError(f"{self.path}: is closed; take results before that (a tuple of them holds them all)")
+        self.flush()
+        with self._lock:
+            return self._all(query, values)
+
+    def _whole_ends(self, stage: str, found: Iterable[tuple]) -> Iterator[tuple[str, Outcome]]:  # type: ignore[type-arg]
+        for row, status, payload, checksum in found:
+            if self._whole(checksum, stage, row, status, payload, is_known=is_status(status)):
+                yield row, Outcome(status, payload)
+
     def _whole(self, kept: bytes, *parts: str, is_known: bool = True) -> bool:
         if is_known and is_whole(kept, *parts):
             return True
@@ -297,7 +279,7 @@ def _open(path: Path) -> sqlite3.Connection:
         database.text_factory = decode
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
-        database.executescript(_SCHEMA)
+        database.executescript(SCHEMA)
     except sqlite3.Error as error:
         if database is not None:
             database.close()
@@ -305,32 +287,6 @@ def _open(path: Path) -> sqlite3.Connection:
         refused = getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSED
         raise (_unwritable if refused else _damaged)(path, error) from error
     return database
-
-
-def decode(data: bytes) -> str:
-    """Read a text of the journal; damaged bytes need not be UTF-8, and are read all the same to fail their checksum."""
-    return data.decode("utf-8", "replace")
-
-
-def is_status(text: object) -> bool:
-    """Tell whether this is how a row can end; a record that says anything else counts as damaged."""
-    return text in get_args(Status)
-
-
-def is_whole(kept: bytes, *parts: str) -> bool:
-    """Tell whether a record of these texts carries the checksum that it was written with."""
-    # A damaged record may have lost its column's type too.
-    return all(isinstance(part, str) for part in parts) and kept == checksum_of(*parts)
-
-
-def checksum_of(*parts: str) -> bytes:
-    """Give the checksum that a record of these texts is written with."""
-    hasher = hashlib.blake2b(digest_size=12)
-    for part in parts:
-        data = part.encode("utf-8")
-        hasher.update(len(data).to_bytes(8, "little"))
-        hasher.update(data)
-    return hasher.digest()
 
 
 def _damaged(path: Path, error: sqlite3.Error) -> JournalError:

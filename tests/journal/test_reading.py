@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from charter import journal_reading
 from charter.errors import JournalError
-from charter.journal_reading import Recorded, RecordedAnswers, read_journal, reading_at_once
-from charter.store import Journal, Outcome, checksum_of
+from charter.journal import reading
+from charter.journal.reading import Recorded, RecordedAnswers, read_journal, reading_at_once
+from charter.journal.records import Outcome, checksum_of
+from charter.journal.store import Journal
 
 DONE = Outcome("done", '{"text":"é {x} %s"}')
 NOBODY = 65534
@@ -68,7 +69,7 @@ def test_a_run_under_way_is_read_as_far_as_it_is(path: Path) -> None:
 @pytest.mark.parametrize("when", ["between", "in the middle"])
 def test_a_run_that_begins_while_it_is_read(path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     """What was read of a file taken to be at rest is thrown away where somebody wrote in the meantime."""
-    read = journal_reading._contents
+    read = reading._contents
     writing: list[Journal] = []
 
     def reads(database: sqlite3.Connection) -> Recorded:
@@ -81,7 +82,7 @@ def test_a_run_that_begins_while_it_is_read(path: Path, monkeypatch: pytest.Monk
                 raise sqlite3.DatabaseError("malformed")
         return found
 
-    monkeypatch.setattr(journal_reading, "_contents", reads)
+    monkeypatch.setattr(reading, "_contents", reads)
     assert set(read_journal(path).outcomes["label"]) == {"row-1", "row-2"}
     writing[0].close()
 
@@ -146,7 +147,7 @@ def test_a_record_that_is_far_too_long_is_not_read(path: Path, monkeypatch: pyte
         database.execute("UPDATE rows SET payload = ?", ["x" * 10_000])
     database.close()
     assert read_journal(path).n_damaged == 2
-    monkeypatch.setattr(journal_reading, "_MOST_BYTES", 5_000)
+    monkeypatch.setattr(reading, "_MOST_BYTES", 5_000)
     with pytest.raises(JournalError, match="string or blob too big"):
         read_journal(path)
 
@@ -154,7 +155,7 @@ def test_a_record_that_is_far_too_long_is_not_read(path: Path, monkeypatch: pyte
 _OPENING = """
 import sys
 from pathlib import Path
-from charter.store import Journal
+from charter.journal.store import Journal
 print("begun", flush=True)
 while True:
     Journal(Path(sys.argv[1])).close()

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from charter import store
 from charter.errors import JournalError
-from charter.store import Journal, Outcome
+from charter.journal import store
+from charter.journal.records import Outcome
+from charter.journal.store import Journal
 from row_examples import TEXTS
 
 DONE = Outcome("done", '{"text":"é {x} %s"}')
@@ -174,7 +175,8 @@ def test_two_threads_write_one_journal(path: Path) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from charter.store import Journal, Outcome
+from charter.journal.records import Outcome
+from charter.journal.store import Journal
 
 journal = Journal(Path(sys.argv[1]))
 number = 0

@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charter.journal_reading import reading_at_once
-from charter.store import FORGOTTEN, Journal, checksum_of, decode, is_whole
+from charter.journal.reading import reading_at_once
+from charter.journal.records import FORGOTTEN, checksum_of, decode, is_whole
+from charter.journal.store import Journal
 
 # What is whole here is never replaced, but for a row that has failed here. Damaged bytes need not be text, and SQLite
 # would give no function a text that is none: it is given the bytes.

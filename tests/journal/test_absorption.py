@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from charter import absorption
-from charter.absorption import Absorbed, absorb
 from charter.errors import JournalError
-from charter.store import FORGOTTEN, Journal, Outcome, checksum_of
+from charter.journal import absorption
+from charter.journal.absorption import Absorbed, absorb
+from charter.journal.records import FORGOTTEN, Outcome, checksum_of
+from charter.journal.store import Journal
 
 DONE = Outcome("done", '{"text":"é {x} %s"}')
 FILTERED = Outcome("filtered", "too long")
@@ -213,8 +214,8 @@ def test_a_journal_that_is_written_meanwhile_is_refused(
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from charter import absorption
-from charter.store import Journal
+from charter.journal import absorption
+from charter.journal.store import Journal
 
 take, n = absorption._take, 0
 

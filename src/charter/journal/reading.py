@@ -12,7 +12,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from charter.errors import JournalError
-from charter.store import TABLES, Outcome, decode, is_status, is_whole
+from charter.journal.records import TABLES, Outcome, decode, is_status, is_whole
 
 _NOT_READABLE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
 _BATCH = 1000
