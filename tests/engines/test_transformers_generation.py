@@ -283,7 +283,7 @@ def test_score_is_that_of_a_plain_forward_pass(embedded: TransformersEngine, smo
 
 
 def test_texts_do_not_depend_on_the_batch(smollm2: Path) -> None:
-    """64 sampled rows get the same tokens one at a time, by eight, and by 32."""
+    """64 sampled rows get the same tokens by eight and by 32, and the first of them one at a time."""
     requests = [
         CompletionRequest(
             messages=conversation(f"{SUBJECTS[number % 7]} ({number})"),
@@ -293,13 +293,13 @@ def test_texts_do_not_depend_on_the_batch(smollm2: Path) -> None:
         for number in range(64)
     ]
     answers = {}
-    for max_rows in (1, 8, 32):
+    for max_rows, n in ((1, 16), (8, 64), (32, 64)):
         engine = TransformersEngine(smollm2, dtype="float32", device="cpu", max_rows=max_rows)
-        answers[max_rows] = ask(engine, requests)
+        answers[max_rows] = ask(engine, requests[:n])
         engine.close()
-    assert answers[8] == answers[1]
-    assert answers[32] == answers[1]
-    assert len({answer.text for answer in answers[1]}) > 32
+    assert answers[8] == answers[32]
+    assert answers[1] == answers[32][:16]
+    assert len({answer.text for answer in answers[32]}) > 32
 
 
 def test_stop_string_across_tokens_is_found(tiny: TransformersEngine) -> None:
