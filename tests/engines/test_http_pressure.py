@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charter.engines.http import pressure as pressure_module
 from charter.engines.http.pressure import Pressure
 
 
@@ -139,6 +140,33 @@ def test_a_server_that_takes_all_gets_the_most_soon() -> None:
         pressure.answered()
         n_answered += 1
     assert n_answered == 56  # 8, 16, 32 and 64 at once
+
+
+def test_a_slow_server_that_refuses_none_gets_the_most_before_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who refuses does so at once: the calls double as time goes by, until the first refusal and no further."""
+    monkeypatch.setattr(pressure_module, "_SECONDS_TAKEN", 0.01)
+
+    async def most_running(*, refuses: bool) -> int:
+        pressure = Pressure(64)
+        ends = asyncio.Event()
+
+        async def call() -> None:
+            async with pressure.passage():
+                if refuses:
+                    pressure.pushed_back(None)
+                await ends.wait()
+
+        calls = [asyncio.create_task(call()) for _ in range(100)]
+        most = 0
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            most = max(most, pressure.n_running)
+        ends.set()
+        await asyncio.gather(*calls)
+        return most
+
+    assert asyncio.run(most_running(refuses=False)) == 64
+    assert asyncio.run(most_running(refuses=True)) <= 8
 
 
 def test_a_server_that_refuses_all_gets_one_at_a_time() -> None:

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 _FIRST = 8.0
-#: What an answered call adds until the server first refuses one: the calls double while one is answered. A server of
-#: one's own, which refuses none, is soon busy.
+#: What an answered call adds until the server first refuses one: the calls double while one is answered.
 _FIRST_GAIN = 1.0
+#: They double too where the server has had all that may run for so long and refused none: who refuses does so at once,
+#: and a server of one's own takes seconds to answer, in which it is not to be half idle.
+_SECONDS_TAKEN = 0.25
 #: What an answered call adds to the limit, and what a refused one takes. At one refusal in five the two are even: odd
 #: refusals, as every server has them, do not bring the calls to a stand, and a server at its limit refuses few.
 _GAIN, _LOSS = 0.5, 2.0
@@ -37,6 +39,7 @@ class Pressure:
         self._ends: deque[Literal["answered", "failed", "refused"]] = deque(maxlen=_REMEMBERED)
         self._held_until = 0.0
         self._gain = _FIRST_GAIN
+        self._doubling: asyncio.TimerHandle | None = None
         self.n_running = 0
 
     @property
@@ -97,6 +100,7 @@ class Pressure:
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
+        self._double_soon()
         try:
             await turn
         except asyncio.CancelledError:
@@ -104,6 +108,19 @@ class Pressure:
                 self.n_running -= 1
                 self._let_in()
             raise
+
+    def _double_soon(self) -> None:
+        """Let twice as many in after a while, where calls wait and the server has refused none until then."""
+        is_wanted = self._waiting and self._gain == _FIRST_GAIN and self._limit < self._most
+        if is_wanted and self._doubling is None:
+            self._doubling = asyncio.get_running_loop().call_later(_SECONDS_TAKEN, self._double)
+
+    def _double(self) -> None:
+        self._doubling = None
+        if self._gain == _FIRST_GAIN:
+            self._limit = min(2 * self._limit, self._most)
+            self._let_in()
+            self._double_soon()
 
     def _let_in(self) -> None:
         while self._waiting and self.n_running < self.limit:
