@@ -509,7 +509,7 @@ def test_interrupted_and_resumed_is_uninterrupted(
             except Interrupted:
                 assert stop_at is not None
                 continue
-            assert (tuple(mapped.done), mapped.filtered, mapped.failed) == (whole.done, whole.filtered, whole.failed)
+            assert (mapped.done, mapped.filtered, mapped.failed) == (whole.done, whole.filtered, whole.failed)
     assert sorted(ended) == list(range(n_rows))
 
 

@@ -52,7 +52,7 @@ class Filtered:
 class Mapped(Generic[ResultT]):
     """What became of every row: results in the order of the rows, and the reasons of the others by row id.
 
-    Results that are recorded in a journal are read from there as they are asked for: take them before it is closed.
+    Results that are recorded in a journal are read from there as they are asked for.
     """
 
     done: Sequence[ResultT]

@@ -77,14 +77,28 @@ def test_a_damaged_result_is_told(journal: Journal) -> None:
         list(results)
 
 
-def test_a_closed_journal_is_told(journal: Journal) -> None:
-    """What was taken before stays."""
+def test_results_are_read_once_the_journal_is_closed(journal: Journal) -> None:
+    """As long as its file is there; what was taken before stays."""
     results = _results(journal, 3)
     held = tuple(results)
     journal.close()
-    with pytest.raises(JournalError, match="is closed; take results before that"):
+    assert [one.id for one in results] == ["row-0", "row-1", "row-2"]
+    assert results == held
+    journal.path.unlink()
+    with pytest.raises(JournalError, match="cannot be read"):
         list(results)
     assert [one.id for one in held] == ["row-0", "row-1", "row-2"]
+
+
+def test_results_are_equal_to_any_sequence_of_the_same(journal: Journal) -> None:
+    """Result by result, as tuples are."""
+    results = _results(journal, 3)
+    assert results == _results(journal, 3)
+    assert results == list(results)
+    assert results == _results(journal)[:3]
+    assert results != _results(journal, 2)
+    assert results != (*results[:2], results[0])
+    assert results != "results"
 
 
 def test_few_results_are_in_memory(tmp_path: Path) -> None:

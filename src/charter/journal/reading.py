@@ -69,7 +69,7 @@ class RecordedAnswers:
         self._lock = threading.Lock()
         unchanging = is_held_still or (is_left_alone and _at_rest(path))
         try:
-            self._database = _connect(path, "immutable=1" if unchanging else "mode=ro")
+            self._database = connect(path, "immutable=1" if unchanging else "mode=ro")
             _tables(self._database)
         except sqlite3.Error as error:
             raise _unreadable(path, error) from error
@@ -137,7 +137,7 @@ def reading_at_once(path: Path) -> Iterator[JournalReader]:
         raise JournalError(f"{path}: no such journal")
     before = _at_rest(path)
     try:
-        database = _connect(path, "mode=ro" if before is None else "immutable=1")
+        database = connect(path, "mode=ro" if before is None else "immutable=1")
     except sqlite3.Error as error:
         raise _unreadable(path, error) from error
     with contextlib.closing(database):
@@ -165,7 +165,7 @@ def _at_rest(path: Path) -> tuple[int, int] | None:
 
 def _read(path: Path, how: str, *, at_rest: tuple[int, int] | None = None) -> Recorded:
     try:
-        with contextlib.closing(_connect(path, how)) as database:
+        with contextlib.closing(connect(path, how)) as database:
             found = _contents(database)
     except sqlite3.Error as error:
         if at_rest is not None and _at_rest(path) != at_rest:
@@ -176,7 +176,8 @@ def _read(path: Path, how: str, *, at_rest: tuple[int, int] | None = None) -> Re
     return found
 
 
-def _connect(path: Path, how: str) -> sqlite3.Connection:
+def connect(path: Path, how: str) -> sqlite3.Connection:
+    """Open a journal as a file from anywhere, in one of SQLite's ways (``mode=ro``)."""
     database = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, check_same_thread=False)
     database.text_factory = decode
     # A journal may come from anybody: no code that is written into it runs, and no record is longer than ours are.

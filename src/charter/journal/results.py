@@ -16,16 +16,16 @@ ResultT = TypeVar("ResultT", bound=Record)
 
 
 class RecordedResults(Sequence[ResultT]):
-    """Results of rows, in the rows' order. ``tuple`` of it holds them all, also once the journal is closed.
+    """Results of rows, in the rows' order; equal to any sequence of the same. ``tuple`` of it holds them all.
 
     Args:
-        journal: in which they are recorded; open for as long as results are read.
+        journal: in which they are recorded; where it is closed, its file is read as long as it is there.
         stage: under which name.
         rows: the ids of rows that are done.
         result: the type of record.
 
     Raises:
-        JournalError: while it is read, where a result is damaged, is not a ``result``, or the journal is closed.
+        JournalError: while it is read, where a result is damaged or is not a ``result``, or the journal is gone.
     """
 
     def __init__(self, journal: Journal, stage: str, rows: Sequence[str], result: type[ResultT]) -> None:
@@ -53,6 +53,14 @@ class RecordedResults(Sequence[ResultT]):
         """Read one after the other."""
         for start in range(0, len(self._rows), _READ_AT_ONCE):
             yield from self._read(self._rows[start : start + _READ_AT_ONCE])
+
+    def __eq__(self, other: object) -> bool:
+        """Compare result by result."""
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
 
     def __repr__(self) -> str:
         return f"<{len(self)} results of {self._stage} in {self._journal.path}>"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from charter.errors import JournalError
+from charter.journal.reading import connect
 from charter.journal.records import SCHEMA, Outcome, checksum_of, decode, is_status, is_whole
 
 _ENDS = "row, status, payload, checksum FROM rows"
@@ -249,11 +250,15 @@ class Journal:
             raise _damaged(self.path, error) from error
 
     def _read_ends(self, query: str, *values: str) -> list[tuple]:  # type: ignore[type-arg]
-        if self._is_closed:
-            raise JournalError(f"{self.path}: is closed; take results before that (a tuple of them holds them all)")
         self.flush()
         with self._lock:
-            return self._all(query, values)
+            if not self._is_closed:
+                return self._all(query, values)
+            try:  # results of its rows are read long after (see ``results``)
+                with contextlib.closing(connect(self.path, "mode=ro")) as database:
+                    return database.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise _damaged(self.path, error) from error
 
     def _whole_ends(self, stage: str, found: Iterable[tuple]) -> Iterator[tuple[str, Outcome]]:  # type: ignore[type-arg]
         for row, status, payload, checksum in found:
