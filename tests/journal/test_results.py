@@ -11,7 +11,7 @@ import pytest
 
 from charter.errors import JournalError
 from charter.files.tables import read_table, write_table
-from charter.journal.records import Outcome
+from charter.journal.records import FORGOTTEN, Outcome
 from charter.journal.results import RecordedResults
 from charter.journal.store import Journal
 from charter.records import Prompt, Record, make_prompt
@@ -77,6 +77,42 @@ def test_a_damaged_result_is_told(journal: Journal) -> None:
         list(results)
 
 
+@pytest.mark.parametrize("end", [Outcome("filtered", '{"id":"row-7","text":"x"}'), Outcome("failed", FORGOTTEN)])
+def test_a_row_that_ended_otherwise_since_is_told(journal: Journal, end: Outcome) -> None:
+    """What lies there now is no result."""
+    results = _results(journal)
+    journal.record("notes", "row-7", end)
+    with pytest.raises(JournalError, match="row row-7 of notes has another end by now"):
+        list(results)
+
+
+@pytest.mark.parametrize(("row", "sign"), [(499, b"z"), (999, b"\xff"), (3, b"\x00")])
+def test_a_damaged_index_hides_nothing(tmp_path: Path, row: int, sign: bytes) -> None:
+    """Rows are whole where the index alone is damaged: all of them are walked through once, resumed and read back."""
+    rows = [make_prompt(f"Question {number}?", "red_team") for number in range(1000)]
+    rows.sort(key=lambda one: one.id)
+    asked: list[str] = []
+
+    async def answer(row: Prompt) -> Note:
+        asked.append(row.id)
+        return Note(id=row.id, text="said")
+
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        map_rows(answer, rows, "notes", result=Note, journal=journal)
+    data, key, place = bytearray(path.read_bytes()), f"notes{rows[row].id}".encode(), -1
+    while (place := data.find(key, place + 1)) >= 0:
+        if data[place + len(key) : place + len(key) + 4] != b"done":  # where it stands in the record itself
+            data[place + len("notes")] = sign[0]
+    path.write_bytes(data)
+    asked.clear()
+    with Journal(path) as journal:
+        assert sum(1 for _ in journal.walk("notes")) == 1000
+        mapped = map_rows(answer, rows, "notes", result=Note, journal=journal)
+        assert [one.id for one in mapped.done] == [one.id for one in rows]
+    assert (asked, mapped.n_resumed) == ([], 1000)
+
+
 def test_results_are_read_once_the_journal_is_closed(journal: Journal) -> None:
     """As long as its file is there; what was taken before stays."""
     results = _results(journal, 3)
@@ -84,9 +120,14 @@ def test_results_are_read_once_the_journal_is_closed(journal: Journal) -> None:
     journal.close()
     assert [one.id for one in results] == ["row-0", "row-1", "row-2"]
     assert results == held
-    journal.path.unlink()
-    with pytest.raises(JournalError, match="cannot be read"):
-        list(results)
+    for again in (False, True):
+        journal.path.unlink()
+        if again:
+            with Journal(journal.path) as other:
+                other.record("notes", "row-0", Outcome("done", Note(id="row-0", text="another").to_json()))
+        with pytest.raises(JournalError, match="is no longer the journal"):
+            list(results)
+        journal.path.touch()
     assert [one.id for one in held] == ["row-0", "row-1", "row-2"]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from charter.engines.pool import ModelSpec
 from charter.engines.spending import Budget, Price
-from charter.errors import BudgetSpent, Busy, ClusterError, EngineError, ModelError
+from charter.errors import BudgetSpent, Busy, ClusterError, EngineError, JournalError, ModelError
 from charter.journal.records import FORGOTTEN, Outcome
 from charter.journal.store import Journal
 from charter.rows import Filtered
@@ -175,6 +175,17 @@ def test_a_journal_that_is_written_is_waited_for(tmp_path: Path) -> None:
         with pytest.raises(filelock.Timeout), worker_journal(tmp_path / "one.sqlite"):
             raise AssertionError("two hold it")
     settle_worker(tmp_path / "one.sqlite", seconds=0.0)
+
+
+def test_a_worker_s_damaged_journal_is_told(tmp_path: Path) -> None:
+    """With what to do: it alone is to be removed, and the run is as it was."""
+    (tmp_path / "workers").mkdir()
+    (tmp_path / "workers/one.sqlite").write_bytes(b"no database" * 100)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        with pytest.raises(JournalError, match=r"workers/one.sqlite is the journal of a worker.* remove it and run"):
+            take_in_workers(journal, tmp_path)
+        (tmp_path / "workers/one.sqlite").unlink()
+        assert take_in_workers(journal, tmp_path) == 0
 
 
 def test_what_cannot_be_sent_is_refused() -> None:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import filelock
@@ -19,6 +20,7 @@ from charter.errors import BudgetSpent, Busy, Interrupted, RunError
 from charter.journal.absorption import absorb
 from charter.journal.store import Journal
 from charter.recipe import Recipe
+from charter.runs import workers
 from charter.runs.folder import open_run
 from charter.runs.place import held
 from charter.runs.tally import Tally
@@ -88,6 +90,22 @@ def test_a_shard_waits_no_longer_than_it_is_patient(tmp_path: Path) -> None:
         stop.set()
         with pytest.raises(Interrupted):
             do_shard(recipe, run, Shard(2, 1), dataclasses.replace(OUTSIDE, stop=stop))
+
+
+def test_a_shard_waits_for_a_worker_and_not_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An actor of a run that was killed still writes; once it has ended the shard begins."""
+    recipe, run = small_recipe(tmp_path), tmp_path / "run"
+    do_shard(recipe, run, Shard(2, 1), OUTSIDE)
+    (run / "workers").mkdir()
+    Journal(run / "workers/one.sqlite").close()
+    monkeypatch.setattr(opening, "take_in_workers", partial(workers.take_in_workers, seconds=0.1))
+    actor = filelock.FileLock(run / "workers/one.lock", thread_local=False)
+    actor.acquire()
+    threading.Timer(1.0, actor.release).start()
+    began = time.monotonic()
+    assert do_shard(recipe, run, Shard(2, 2), dataclasses.replace(OUTSIDE, patience=60.0)) == ["revise"]
+    assert 0.5 < time.monotonic() - began < 60.0
+    assert not (run / "workers").exists()
 
 
 def test_a_run_that_is_damaged_gives_nothing_to_shards(tmp_path: Path) -> None:

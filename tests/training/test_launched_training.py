@@ -186,12 +186,32 @@ def test_the_last_words_of_a_process_are_told(tmp_path: Path) -> None:
     assert str(error).startswith(f"process 1 of the training failed: MemoryError: no room; {job.log} has all")
 
 
+def _with_signs(row: Any) -> Any:
+    """Put signs into a row's prompt at which some readers of lines would cut it in two."""
+    text = f"one\u2028two\u2029three\u0085four\x0bfive {row.prompt.text}"
+    turns = (*row.prompt.turns[:-1], row.prompt.turns[-1].model_copy(update={"content": text}))
+    return row.model_copy(update={"prompt": row.prompt.model_copy(update={"turns": turns})})
+
+
+def test_a_job_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    """Like any other error of a process: with its kind and its message."""
+    from charter.training.launch import worker
+    from charter.training.launch.job import Job
+
+    job = Job(tmp_path / "x.job", "sft", rows("sft"), "model", tmp_path / "x", on_cpu=True, settings=SETTINGS)
+    job.write()
+    (job.folder / "rows.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match="validation error"):
+        worker.work(job.folder)
+    assert "process 0 of the training failed: ValidationError" in str(job.told_error(first=0))
+
+
 @pytest.mark.parametrize("stage", ["sft", "dpo"])
 def test_a_job_is_read_as_it_was_written(tmp_path: Path, stage: Any) -> None:
     """Rows and settings come through their files unchanged."""
     from charter.training.launch.job import Job, read_job
 
-    given: Sequence[Any] = rows(stage)
+    given: Sequence[Any] = [*rows(stage, 10), _with_signs(rows(stage, 11)[10])]
     settings = {**SETTINGS, "lora": LoraSettings(targets=("q_proj", "v_proj"), quantise="4bit"), "max_length": 64}
     job = Job(tmp_path / "x.job", stage, list(given), "model", tmp_path / "x", on_cpu=True, settings=settings)
     job.write()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -93,7 +94,7 @@ def serve(  # noqa: PLR0917 - the command line names them
     """
     from charter.cli.progress import make_progress
     from charter.engines.vllm import HostSettings, begin_launch, find_python
-    from charter.engines.vllm.command import DOOR, KEY, server_command, server_environment
+    from charter.engines.vllm.command import KEY, server_command, server_environment
     from charter.runs.served import find_served
 
     with make_progress() as progress:
@@ -104,13 +105,20 @@ def serve(  # noqa: PLR0917 - the command line names them
     key = os.environ.get(KEY) or None
     at = host, port
     command = server_command(python, launch, at, name=served.name, adapters=served.adapters, has_key=key is not None)
+    begun = server_environment({"VLLM_LOGGING_LEVEL": "INFO", **os.environ}, key)
     if show:
-        shown = server_environment({"VLLM_LOGGING_LEVEL": "INFO"}) | ({"PYTHONPATH": str(DOOR)} if key else {})
-        console.write(shlex.join(["env", *(f"{variable}={value}" for variable, value in shown.items()), *command]))
+        console.write(shlex.join([*_beginning(begun), *command]))
         return
     models = ", ".join((served.name, *served.adapters))
     console.note(f"vLLM serves {models} at http://{host}:{port}/v1 (Ctrl-C ends it)")
-    os.execve(command[0], command, server_environment({"VLLM_LOGGING_LEVEL": "INFO", **os.environ}, key))  # noqa: S606 - ours
+    os.execve(command[0], command, begun)  # noqa: S606 - ours
+
+
+def _beginning(begun: Mapping[str, str]) -> list[str]:
+    """Write what a shell has to change in its own environment; a key stays there."""
+    without = [part for variable in sorted(os.environ.keys() - begun.keys()) for part in ("-u", variable)]
+    changed = {variable: value for variable, value in begun.items() if os.environ.get(variable) != value}
+    return ["env", *without, *(f"{variable}={value}" for variable, value in changed.items())]
 
 
 def _named(given: str) -> tuple[str, Path]:

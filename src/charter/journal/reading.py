@@ -137,7 +137,7 @@ def reading_at_once(path: Path) -> Iterator[JournalReader]:
         raise JournalError(f"{path}: no such journal")
     before = _at_rest(path)
     try:
-        database = connect(path, "mode=ro" if before is None else "immutable=1")
+        database = connect_at_rest(path)
     except sqlite3.Error as error:
         raise _unreadable(path, error) from error
     with contextlib.closing(database):
@@ -174,6 +174,11 @@ def _read(path: Path, how: str, *, at_rest: tuple[int, int] | None = None) -> Re
     if at_rest is not None and _at_rest(path) != at_rest:
         raise _Changed
     return found
+
+
+def connect_at_rest(path: Path) -> sqlite3.Connection:
+    """Open a journal that nobody writes, without a trace: also where no file can be made beside it."""
+    return connect(path, "mode=ro" if _at_rest(path) is None else "immutable=1")
 
 
 def connect(path: Path, how: str) -> sqlite3.Connection:

@@ -67,11 +67,12 @@ class RecordedResults(Sequence[ResultT]):
 
     def _read(self, rows: Sequence[str]) -> list[ResultT]:
         ends = self._journal.outcomes_of(self._stage, rows)
-        lost = next((row for row in rows if row not in ends), None)
+        lost = next((row for row in rows if row not in ends or ends[row].status != "done"), None)
         if lost is not None:
+            what = "has another end by now" if lost in ends else "is damaged"
             raise JournalError(
-                f"{self._journal.path}: what was recorded of row {lost} of {self._stage} is damaged; run the same "
-                "command again, which does it anew"
+                f"{self._journal.path}: what was recorded of row {lost} of {self._stage} {what}; run the same command "
+                "again, which does the row anew where it has to be"
             )
         return [read_result(self._stage, row, ends[row], self._result) for row in rows]
 

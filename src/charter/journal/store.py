@@ -9,6 +9,7 @@ Who only looks at a run reads it through ``reading``.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sqlite3
 import threading
 import time
@@ -17,11 +18,12 @@ from pathlib import Path
 from typing import Self
 
 from charter.errors import JournalError
-from charter.journal.reading import connect
+from charter.journal.reading import connect, connect_at_rest
 from charter.journal.records import SCHEMA, Outcome, checksum_of, decode, is_status, is_whole
 
 _ENDS = "row, status, payload, checksum FROM rows"
 _ROWS_AT_ONCE = 500  # read
+_MARKS = 2**31 - 1
 _REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL})
 _MAX_PENDING = 2048
 _MAX_PENDING_SECONDS = 0.1
@@ -51,6 +53,8 @@ class Journal:
         # Of a journal that was empty it is known without a look what it does not hold: most of what a run asks for.
         self._since_new: set[int] | None = None
         self._db = _open(path)
+        self._place = path.absolute()
+        self._mark = _mark(self._db)
         if self._one("SELECT key, checksum FROM completions LIMIT 1", ()) is None:
             self._since_new = set()
 
@@ -96,24 +100,35 @@ class Journal:
         return dict(self.walk(stage))
 
     def walk(self, stage: str) -> Iterator[tuple[str, Outcome]]:
-        """Read the terminal records of a stage one after the other, by their rows' ids: no more than some are held."""
-        last: tuple[str, ...] = ()
-        while True:
-            beyond = "AND row > ?" if last else ""
-            query = f"SELECT {_ENDS} WHERE stage = ? {beyond} ORDER BY row LIMIT {_ROWS_AT_ONCE}"
-            found = self._read_ends(query, stage, *last)
-            if not found:
-                return
-            last = (found[-1][0],)
-            yield from self._whole_ends(stage, found)
+        """Read the terminal records of a stage one after the other, in any order: no more than some are held.
+
+        The records themselves are gone through, and not their index: damage there hides nothing.
+        """
+        query = f"SELECT {_ENDS} NOT INDEXED WHERE stage = ?"
+        self.flush()
+        try:
+            with contextlib.closing(self._connect_to_read()) as database:
+                cursor = database.execute(query, (stage,))
+                while found := cursor.fetchmany(_ROWS_AT_ONCE):
+                    yield from self._whole_ends(stage, found)
+        except sqlite3.Error as error:
+            raise _damaged(self.path, error) from error
 
     def outcomes_of(self, stage: str, rows: Sequence[str]) -> dict[str, Outcome]:
         """Read the terminal records of some rows, by id; without those of which there is none (or a damaged one)."""
+        self.flush()
         found: dict[str, Outcome] = {}
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            some = rows[start : start + _ROWS_AT_ONCE]
-            query = f"SELECT {_ENDS} WHERE stage = ? AND row IN ({', '.join('?' * len(some))})"
-            found |= self._whole_ends(stage, self._read_ends(query, stage, *some))
+        try:
+            with self._reading() as database:
+                for start in range(0, len(rows), _ROWS_AT_ONCE):
+                    some = rows[start : start + _ROWS_AT_ONCE]
+                    query = f"SELECT {_ENDS} WHERE stage = ? AND row IN ({', '.join('?' * len(some))})"
+                    found |= self._whole_ends(stage, database.execute(query, (stage, *some)))
+        except sqlite3.Error as error:
+            raise _damaged(self.path, error) from error
+        missing = {row for row in rows if row not in found}
+        if missing:  # or not where its index says
+            found |= {row: end for row, end in self.walk(stage) if row in missing}
         return found
 
     def tally(self, stage: str) -> str | None:
@@ -249,16 +264,30 @@ class Journal:
         except sqlite3.Error as error:
             raise _damaged(self.path, error) from error
 
-    def _read_ends(self, query: str, *values: str) -> list[tuple]:  # type: ignore[type-arg]
-        self.flush()
-        with self._lock:
-            if not self._is_closed:
-                return self._all(query, values)
-            try:  # results of its rows are read long after (see ``results``)
-                with contextlib.closing(connect(self.path, "mode=ro")) as database:
-                    return database.execute(query, values).fetchall()
-            except sqlite3.Error as error:
-                raise _damaged(self.path, error) from error
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if self._is_closed:
+            with contextlib.closing(self._connect_to_read()) as database:
+                yield database
+        else:
+            with self._lock:
+                yield self._db
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        """Open the file once more, beside its writer or once that is gone.
+
+        Raises:
+            JournalError: where it is another file by now, or none.
+        """
+        if self._place.is_file():
+            database = connect_at_rest(self._place) if self._is_closed else connect(self._place, "mode=ro")
+            if _mark(database) == self._mark:
+                return database
+            database.close()
+        raise JournalError(
+            f"{self.path}: is no longer the journal that was written here, and what was recorded in it is gone; "
+            "run the same command again, and keep results in a tuple where their journal does not stay"
+        )
 
     def _whole_ends(self, stage: str, found: Iterable[tuple]) -> Iterator[tuple[str, Outcome]]:  # type: ignore[type-arg]
         for row, status, payload, checksum in found:
@@ -277,6 +306,12 @@ def _short(key: str) -> int:
     return hash(key)
 
 
+def _mark(database: sqlite3.Connection) -> int:
+    """Read the number by which a journal is known from another one of its name; 0 where it has none yet."""
+    found: tuple[int] = database.execute("PRAGMA user_version").fetchone()
+    return found[0]
+
+
 def _open(path: Path) -> sqlite3.Connection:
     database: sqlite3.Connection | None = None
     try:
@@ -285,6 +320,8 @@ def _open(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
         database.executescript(SCHEMA)
+        if not _mark(database):
+            database.execute(f"PRAGMA user_version = {1 + secrets.randbelow(_MARKS)}")
     except sqlite3.Error as error:
         if database is not None:
             database.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import filelock
 
-from charter.errors import Busy
+from charter.errors import Busy, JournalError
 from charter.journal.absorption import absorb
 from charter.journal.store import Journal
 from charter.runs.place import WORKERS
@@ -39,7 +39,24 @@ def settle_worker(path: Path, *, seconds: float = _SECONDS_TO_END) -> None:
         ) from error
 
 
-def take_in_workers(journal: Journal, folder: Path) -> int:
+def take_in_worker(journal: Journal, path: Path, *, seconds: float = _SECONDS_TO_END) -> None:
+    """Take a worker's journal into its run's, once nobody writes it.
+
+    Raises:
+        Busy: where somebody still holds it after so many seconds.
+        JournalError: where one of the two cannot be read or written.
+    """
+    try:
+        settle_worker(path, seconds=seconds)
+        absorb(journal, path)
+    except JournalError as error:
+        raise JournalError(
+            f"{error} {path} is the journal of a worker: where that one is damaged, remove it and run the same command "
+            "again; what it alone held is done anew"
+        ) from error
+
+
+def take_in_workers(journal: Journal, folder: Path, *, seconds: float = _SECONDS_TO_END) -> int:
     """Take what workers of a run left behind into its journal, and say of how many; their files are removed then.
 
     Raises:
@@ -48,8 +65,7 @@ def take_in_workers(journal: Journal, folder: Path) -> int:
     """
     left = sorted((folder / WORKERS).glob("*.sqlite"))
     for path in left:
-        settle_worker(path)
-        absorb(journal, path)
+        take_in_worker(journal, path, seconds=seconds)
         remove_worker(path)
     return len(left)
 

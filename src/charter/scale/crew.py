@@ -12,11 +12,10 @@ from threading import Event
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import Usage
 from charter.errors import ClusterError, Interrupted
-from charter.journal.absorption import absorb
 from charter.journal.store import Journal
 from charter.recipe.settings import RaySettings
 from charter.runs.place import WORKERS
-from charter.runs.workers import remove_worker, settle_worker
+from charter.runs.workers import remove_worker, take_in_worker
 from charter.scale.member import Lost, Member, Work, ask_all
 from charter.scale.stand_ins import EngineName
 from charter.scale.worker import Opened, Orders
@@ -273,8 +272,7 @@ class Crew:
 
     def _take_in(self, member: Member) -> None:
         if member.journal.exists():
-            settle_worker(member.journal, seconds=_SECONDS_TO_LET_GO)
-            absorb(self._ground.journal, member.journal)
+            take_in_worker(self._ground.journal, member.journal, seconds=_SECONDS_TO_LET_GO)
             self._taken_in.append(member.journal)
 
 

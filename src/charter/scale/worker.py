@@ -16,7 +16,7 @@ from charter.engines.cache import BorrowingMemory, Readable
 from charter.engines.pool import Counted, Pool
 from charter.engines.spending import Budget, Price, Spending
 from charter.engines.usage import Usage
-from charter.errors import CharterError, EngineError
+from charter.errors import CharterError, EngineError, JournalError
 from charter.journal.reading import RecordedAnswers
 from charter.journal.records import Outcome
 from charter.rows import Filtered, Identified
@@ -120,9 +120,10 @@ class Worker:
         self._told = 0.0
 
     def adopt(self, journals: Sequence[Path]) -> None:
-        """Look into these journals too for answers; nobody writes them any more."""
+        """Look into these journals too for answers, as far as they can be read; nobody writes them any more."""
         for path in journals:
-            self._answers.add(self._opened.enter_context(RecordedAnswers(path, is_left_alone=True)))
+            with contextlib.suppress(JournalError):
+                self._answers.add(self._opened.enter_context(RecordedAnswers(path, is_left_alone=True)))
 
     async def open(self, name: EngineName) -> Opened | Refused:
         """Open an engine, and say what it is."""

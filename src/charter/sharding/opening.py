@@ -165,11 +165,13 @@ def _hold(recipe: Recipe, folder: Path, shard: Shard, opened: contextlib.ExitSta
                     f"{one.folder}: {one.holder} is at work on this shard of another division, on the same budget; "
                     "wait for it"
                 )
-        at = opened.enter_context(held(shard.folder(folder)))
-        # What a killed process left in the journal's log goes to its place, where every shard can read it.
-        with Journal(folder / "journal.sqlite") as journal:
-            take_in_workers(journal, folder)
-            _require_one_division(folder, journal, shard)
+        with contextlib.ExitStack() as own:  # let go of where the run is not ready: this is tried again
+            at = own.enter_context(held(shard.folder(folder)))
+            # What a killed process left in the journal's log goes to its place, where every shard can read it.
+            with Journal(folder / "journal.sqlite") as journal:
+                take_in_workers(journal, folder)
+                _require_one_division(folder, journal, shard)
+            opened.push(own.pop_all())
     return at, shards
 
 

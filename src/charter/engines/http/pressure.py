@@ -117,7 +117,7 @@ class Pressure:
 
     def _double(self) -> None:
         self._doubling = None
-        if self._gain == _FIRST_GAIN:
+        if self._gain == _FIRST_GAIN and "failed" not in self._ends:
             self._limit = min(2 * self._limit, self._most)
             self._let_in()
             self._double_soon()

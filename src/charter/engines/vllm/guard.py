@@ -79,11 +79,12 @@ def end_group(group: int, has_ended: Callable[[], bool] | None = None) -> None:
         except ProcessLookupError:
             return
         until = time.monotonic() + _GRACE_SECONDS
-        while not (has_ended or (lambda: not _is_there(group)))() and time.monotonic() < until:
+        while not (has_ended or (lambda: not is_there(group)))() and time.monotonic() < until:
             time.sleep(0.05)
 
 
-def _is_there(group: int) -> bool:
+def is_there(group: int) -> bool:
+    """Tell whether any process of a group is left."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

@@ -89,11 +89,6 @@ class Job:
         told = {"stage": self.stage, "model": self.model, "out": str(self.out), "on_cpu": self.on_cpu}
         write_text(self.folder / "job.json", json.dumps({**told, "settings": plain}, indent=1))
 
-    def tell_error(self, rank: int, error: Exception) -> None:
-        """Say why a process cannot go on."""
-        told = {"kind": type(error).__name__, "message": str(error) or repr(error)}
-        write_text(self.folder / f"error-{rank}.json", json.dumps(told))
-
     def told_error(self, first: int | None = None) -> CharterError | None:
         """Read why processes could not go on; None where none said.
 
@@ -113,11 +108,22 @@ class Job:
         return TrainingEnded(f"{what}; {self.log} has all that they wrote. {GO_ON}")
 
 
+def tell_error(folder: Path, rank: int, error: Exception) -> None:
+    """Say in a job's folder why a process cannot go on."""
+    told = {"kind": type(error).__name__, "message": str(error) or repr(error)}
+    write_text(folder / f"error-{rank}.json", json.dumps(told))
+
+
+def _lines(path: Path) -> list[str]:
+    # Not splitlines: texts hold other signs, such as U+2028, at which it would cut a row in two.
+    return path.read_text("utf-8").split("\n")[:-1]
+
+
 def read_job(folder: Path) -> Job:
     """Read what ``Job.write`` wrote."""
     told = json.loads((folder / "job.json").read_text("utf-8"))
     record = _RECORDS[told["stage"]]
-    rows = [record.model_validate_json(line) for line in (folder / "rows.jsonl").read_text("utf-8").splitlines()]
+    rows = [record.model_validate_json(line) for line in _lines(folder / "rows.jsonl")]
     settings = told["settings"]
     settings["pace"] = Pace(**settings["pace"])
     if settings.get("lora"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from charter.training.pace import OnStep, Stop, Watch
 from charter.training.results import TrainingResult
 
 _LOOK_SECONDS = 0.1
+_SECONDS_TO_END = 20.0  # a guard gives its processes five, and as long again before it kills them
+_GUARD = "guard-"
 _WORKER = "charter.training.launch.worker"
 # What torch's launcher writes of the process that ended first.
 _FIRST_ENDED = re.compile(r"Root Cause.*?rank\s*:\s*(\d+).*?exitcode\s*:\s*(-?\d+)", re.DOTALL)
@@ -62,6 +64,7 @@ def launch_training(
         CharterError: what the function raises that trains.
     """
     folder = out.with_name(out.name + ".job")
+    _wait_for_last(folder)
     shutil.rmtree(folder, ignore_errors=True)
     job = Job(folder, stage, list(rows), str(model), out, launch.on_cpu, settings)
     job.write()
@@ -90,10 +93,19 @@ def launch_command(job: Path, launch: Launch) -> list[str]:
     return [sys.executable, "-m", "accelerate.commands.launch", *given, "-m", _WORKER, str(job)]
 
 
-@contextmanager
+def _wait_for_last(folder: Path) -> None:
+    """Wait until the processes of a sitting that was killed are gone: their guard ends them, in its own time."""
+    end = time.monotonic() + _SECONDS_TO_END
+    for group in folder.glob(f"{_GUARD}*/{guard.GROUP}"):
+        with contextlib.suppress(OSError, ValueError):  # the guard takes it along
+            while guard.is_there(int(group.read_text("utf-8"))) and time.monotonic() < end:
+                time.sleep(_LOOK_SECONDS)
+
+
+@contextlib.contextmanager
 def _processes(job: Job, launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
     """Start the processes, and end them with the block."""
-    place = job.folder / "guard"
+    place = job.folder / f"{_GUARD}{os.getpid()}"  # the guard of a sitting that was killed may yet remove its own
     place.mkdir()
     command = [sys.executable, guard.__file__, str(place), *launch_command(job.folder, launch)]
     ours = {"TOKENIZERS_PARALLELISM": "false"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from charter.errors import Interrupted
 from charter.files.tables import write_text
 from charter.training import ranks
-from charter.training.launch.job import Job, read_job
+from charter.training.launch.job import Job, read_job, tell_error
 from charter.training.results import TrainingResult
 
 _LOOK_SECONDS = 0.5
@@ -24,9 +24,9 @@ def work(folder: Path) -> int:
     from accelerate import PartialState
 
     _end_with_parent()
-    job = read_job(folder)
     number = int(os.environ.get("RANK", "0"))
     try:
+        job = read_job(folder)
         state = PartialState(cpu=job.on_cpu)  # joins the processes
         result = _train(job)
         if ranks.is_first():
@@ -34,10 +34,10 @@ def work(folder: Path) -> int:
         ranks.barrier()
         state.destroy_process_group()
     except Interrupted as error:
-        job.tell_error(number, error)
+        tell_error(folder, number, error)
         return 0
     except Exception as error:  # told to whoever began this, who decides
-        job.tell_error(number, error)
+        tell_error(folder, number, error)
         raise
     return 0
 
