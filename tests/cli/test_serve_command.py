@@ -116,6 +116,17 @@ def test_adapters_that_do_not_fit_are_refused(
     assert message in done.err
 
 
+def test_a_run_without_weights_is_not_looked_for_elsewhere(charter: Command, place: Path) -> None:
+    """A scripted policy cannot be served, and no hub is asked for one of its name."""
+    (place / "run").mkdir()
+    (place / "run/recipe.resolved.yaml").write_text(
+        "name: r\nconstitution: harmless\nmodels: {policy: {name: demo, engine: scripted}}\n"
+    )
+    done = charter("serve", "run", "--show")
+    assert done.code == 2
+    assert "run: its policy, 'demo', has no weights to serve (models.policy.engine is 'scripted')" in done.err
+
+
 @pytest.mark.model
 def test_without_vllm_it_says_what_to_do(charter: Command, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is to be installed, and how another environment is named."""

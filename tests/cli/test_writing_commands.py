@@ -242,7 +242,7 @@ def test_rows_that_a_passage_lost_are_counted(charter: Command, place: Path, mon
         *DRY,
         "--yes",
     )
-    assert "left out: 1 a quotation that is not in the document; 1 'text' is empty" in done.out
+    assert "left out: 1 'text' is empty; 1 a quotation that is not in the document" in done.out
 
 
 def test_principles_are_drafted_from_a_document(charter: Command, place: Path) -> None:

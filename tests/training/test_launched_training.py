@@ -175,11 +175,11 @@ def test_processes_that_cannot_begin_say_why(tiny_model: Path, tmp_path: Path, m
 
 def test_the_last_words_of_a_process_are_told(tmp_path: Path) -> None:
     """An error that is not ours names the process, what it was, and the log."""
-    from charter.training.launch.job import Job
+    from charter.training.launch.job import Job, tell_error
 
     job = Job(tmp_path, "sft", (), "x", tmp_path / "out", on_cpu=True, settings={})
     assert job.told_error() is None
-    job.tell_error(1, MemoryError("no room"))
+    tell_error(tmp_path, 1, MemoryError("no room"))
     error = job.told_error()
     assert isinstance(error, TrainingEnded)
     assert job.told_error(first=0) is None

@@ -42,8 +42,8 @@ class Journal:
         JournalError: where the file is not a journal or cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | Path) -> None:
+        self.path = path = Path(path)
         self._lock = threading.Lock()
         self._completions: dict[str, str] = {}
         self._rows: dict[tuple[str, str], Outcome] = {}

@@ -54,6 +54,11 @@ def find_served(
 def _of_run(run: Path, on_download: DownloadProgress | None) -> tuple[ModelFolder, list[tuple[str, Path]]]:
     """Find a run's policy, as its recipe says that it is loaded, and what was trained on it."""
     policy = load_recipe(run / RESOLVED).models.policy
+    if policy.engine in {"scripted", "http"}:
+        raise ModelError(
+            f"{run}: its policy, {policy.name!r}, has no weights to serve (models.policy.engine is {policy.engine!r}); "
+            "name a run whose policy is a model of yours, or the model itself"
+        )
     folder = resolve_model(policy.name, trust_remote_code=policy.trust_remote_code, progress=on_download)
     trained = [(name, (run / "models" / name).resolve()) for name in _TRAINED]
     return folder, [(name, place) for name, place in trained if place.is_dir()]

@@ -13,7 +13,7 @@ from charter.runs.spent import money_of
 from charter.runs.tally import Tally
 
 #: A sitting that is killed loses this much of its tally at most.
-_KEEP_EVERY_SECONDS = 5.0
+_KEEP_EVERY_SECONDS = 1.0
 
 
 def tally_so_far(run: Run, name: str) -> Tally:

