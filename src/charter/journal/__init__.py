@@ -1,5 +1,5 @@
 """What a run remembers: completions, how every row ended, and what each stage took, in one file.
 
 ``store`` writes it, ``reading`` looks at it where nothing may be written, ``results`` gives back what rows came to, and
-``absorption`` takes in another's.
+``absorption`` takes in another's. ``database`` and ``records`` are what they stand on.
 """

@@ -9,7 +9,6 @@ Who only looks at a run reads it through ``reading``.
 from __future__ import annotations
 
 import contextlib
-import secrets
 import sqlite3
 import threading
 import time
@@ -18,13 +17,12 @@ from pathlib import Path
 from typing import Self
 
 from charter.errors import JournalError
+from charter.journal.database import damaged, mark_of, open_to_write, unwritable
 from charter.journal.reading import connect, connect_at_rest
-from charter.journal.records import SCHEMA, Outcome, checksum_of, decode, is_status, is_whole
+from charter.journal.records import Outcome, checksum_of, is_status, is_whole
 
 _ENDS = "row, status, payload, checksum FROM rows"
 _ROWS_AT_ONCE = 500  # read
-_MARKS = 2**31 - 1
-_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL})
 _MAX_PENDING = 2048
 _MAX_PENDING_SECONDS = 0.1
 _TRIES_TO_EMPTY = 3  # of 5 s each, SQLite's own patience
@@ -52,9 +50,9 @@ class Journal:
         self._is_closed = False
         # Of a journal that was empty it is known without a look what it does not hold: most of what a run asks for.
         self._since_new: set[int] | None = None
-        self._db = _open(path)
+        self._db = open_to_write(path)
         self._place = path.absolute()
-        self._mark = _mark(self._db)
+        self._mark = mark_of(self._db)
         if self._one("SELECT key, checksum FROM completions LIMIT 1", ()) is None:
             self._since_new = set()
 
@@ -112,7 +110,7 @@ class Journal:
                 while found := cursor.fetchmany(_ROWS_AT_ONCE):
                     yield from self._whole_ends(stage, found)
         except sqlite3.Error as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
 
     def outcomes_of(self, stage: str, rows: Sequence[str]) -> dict[str, Outcome]:
         """Read the terminal records of some rows, by id; without those of which there is none (or a damaged one)."""
@@ -125,7 +123,7 @@ class Journal:
                     query = f"SELECT {_ENDS} WHERE stage = ? AND row IN ({', '.join('?' * len(some))})"
                     found |= self._whole_ends(stage, database.execute(query, (stage, *some)))
         except sqlite3.Error as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
         missing = {row for row in rows if row not in found}
         if missing:  # or not where its index says
             found |= {row: end for row, end in self.walk(stage) if row in missing}
@@ -148,7 +146,7 @@ class Journal:
                     "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?)", (stage, payload, checksum_of(stage, payload))
                 )
             except sqlite3.Error as error:
-                raise _unwritable(self.path, error) from error
+                raise unwritable(self.path, error) from error
 
     def taken_tallies(self, stage: str) -> dict[str, str]:
         """Recall what a stage took elsewhere, as it was taken in, by the name of where that was."""
@@ -186,7 +184,7 @@ class Journal:
                         self._db.execute("PRAGMA wal_autocheckpoint=0")
                         return
             except sqlite3.Error as error:
-                raise _unwritable(self.path, error) from error
+                raise unwritable(self.path, error) from error
         raise JournalError(f"{self.path}: another process keeps reading it; end that, and run the same command again")
 
     def move_on(self) -> None:
@@ -243,7 +241,7 @@ class Journal:
             # Also on Ctrl-C: what is pending stays pending, and the next flush must find no open transaction.
             self._roll_back()
             if isinstance(error, sqlite3.Error):
-                raise _unwritable(self.path, error) from error
+                raise unwritable(self.path, error) from error
             raise
 
     def _roll_back(self) -> None:
@@ -255,14 +253,14 @@ class Journal:
         try:
             found: tuple[str, bytes] | None = self._db.execute(query, values).fetchone()
         except sqlite3.Error as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
         return found
 
     def _all(self, query: str, values: tuple[str, ...]) -> list[tuple]:  # type: ignore[type-arg]
         try:
             return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -281,7 +279,7 @@ class Journal:
         """
         if self._place.is_file():
             database = connect_at_rest(self._place) if self._is_closed else connect(self._place, "mode=ro")
-            if _mark(database) == self._mark:
+            if mark_of(database) == self._mark:
                 return database
             database.close()
         raise JournalError(
@@ -304,42 +302,3 @@ class Journal:
 def _short(key: str) -> int:
     """Shorten a key to what a set holds cheaply; two that are alike cost a look in the file, no more."""
     return hash(key)
-
-
-def _mark(database: sqlite3.Connection) -> int:
-    """Read the number by which a journal is known from another one of its name; 0 where it has none yet."""
-    found: tuple[int] = database.execute("PRAGMA user_version").fetchone()
-    return found[0]
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    database: sqlite3.Connection | None = None
-    try:
-        database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        database.text_factory = decode
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=FULL")
-        database.executescript(SCHEMA)
-        if not _mark(database):
-            database.execute(f"PRAGMA user_version = {1 + secrets.randbelow(_MARKS)}")
-    except sqlite3.Error as error:
-        if database is not None:
-            database.close()
-        # The lower byte of an extended code is the plain one.
-        refused = getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSED
-        raise (_unwritable if refused else _damaged)(path, error) from error
-    return database
-
-
-def _damaged(path: Path, error: sqlite3.Error) -> JournalError:
-    return JournalError(
-        f"{path}: the journal cannot be read ({error}); it is damaged. Restore the file, or start a "
-        "new run folder (--out)."
-    )
-
-
-def _unwritable(path: Path, error: sqlite3.Error) -> JournalError:
-    return JournalError(
-        f"{path}: the journal cannot be written ({error}). Check free space and permissions, then run the same "
-        "command again: everything recorded so far is kept."
-    )
