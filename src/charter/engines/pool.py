@@ -275,7 +275,7 @@ class Pool:
             engine = self._open.pop(spec)
             engine.close()
             self._used[spec.label] = self._used.get(spec.label, Usage()) + engine.usage
-        if closing:
+        if any(spec.has_weights for spec in closing):
             release_memory()
 
     @property
