@@ -67,6 +67,9 @@ class RecordedResults(Sequence[ResultT]):
 
     def _read(self, rows: Sequence[str]) -> list[ResultT]:
         ends = self._journal.outcomes_of(self._stage, rows)
+        hidden = {row for row in rows if row not in ends}
+        if hidden:  # from the index, where that is damaged
+            ends |= {row: end for row, end in self._journal.walk(self._stage) if row in hidden}
         lost = next((row for row in rows if row not in ends or ends[row].status != "done"), None)
         if lost is not None:
             what = "has another end by now" if lost in ends else "is damaged"

@@ -113,7 +113,7 @@ class Journal:
             raise damaged(self.path, error) from error
 
     def outcomes_of(self, stage: str, rows: Sequence[str]) -> dict[str, Outcome]:
-        """Read the terminal records of some rows, by id; without those of which there is none (or a damaged one)."""
+        """Read the terminal records of some rows, by id, as far as the index finds them (see ``walk``) undamaged."""
         self.flush()
         found: dict[str, Outcome] = {}
         try:
@@ -124,9 +124,6 @@ class Journal:
                     found |= self._whole_ends(stage, database.execute(query, (stage, *some)))
         except sqlite3.Error as error:
             raise damaged(self.path, error) from error
-        missing = {row for row in rows if row not in found}
-        if missing:  # or not where its index says
-            found |= {row: end for row, end in self.walk(stage) if row in missing}
         return found
 
     def tally(self, stage: str) -> str | None:
