@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -28,11 +28,15 @@ class Bench:
     filtered: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
 
-    def count(self, step: str, mapped: Mapped[DoneT], n_unreadable: int = 0) -> tuple[DoneT, ...]:
+    def count(
+        self, step: str, mapped: Mapped[DoneT], is_unreadable: Callable[[DoneT], bool] = lambda _: False
+    ) -> tuple[DoneT, ...]:
         """Count the rows of a step, and give those done, of which some may have no verdict that could be read."""
+        done = tuple(mapped.done)
+        n_unreadable = sum(map(is_unreadable, done))
         self.n_in += mapped.n_in
-        self.n_done += len(mapped.done) - n_unreadable
+        self.n_done += len(done) - n_unreadable
         for counts, reasons in ((self.filtered, mapped.reasons["filtered"]), (self.failed, mapped.reasons["failed"])):
             counts.update({f"{step}: {reason}": n for reason, n in reasons.items()})
         self.filtered.update({f"{step}: {_UNREADABLE}": n_unreadable} if n_unreadable else {})
-        return tuple(mapped.done)
+        return done

@@ -84,8 +84,7 @@ def compare_with_base(
             mapped = compare(
                 met, judge, contest.standard, k_principles=k_principles, seed=bench.seed, mapper=bench.mapper
             )
-            n_unreadable = sum(row.win is None for row in mapped.done)
-            found[model] = bench.count(f"{contest.name}/{model}", mapped, n_unreadable)
+            found[model] = bench.count(f"{contest.name}/{model}", mapped, lambda row: row.win is None)
             judged.comparisons += found[model]
     judged.measurements += measure_win_rate(contest.name, found, contest.kind, bench.groups)
 
@@ -95,8 +94,7 @@ def read_answers(bench: Bench, judged: Judged, responses: Mapping[str, Sequence[
     found = {}
     for model, rows in responses.items():
         mapped = read(rows, model, judge, mapper=bench.mapper)
-        n_unreadable = sum(row.complied is None for row in mapped.done)
-        found[model] = bench.count(f"judge reading/{model}", mapped, n_unreadable)
+        found[model] = bench.count(f"judge reading/{model}", mapped, lambda row: row.complied is None)
         judged.readings += found[model]
     judged.measurements += measure_readings(found, base=bench.base, groups=bench.groups)
 
@@ -112,7 +110,7 @@ def read_probe_answers(
     found = {}
     for model, rows in responses.items():
         mapped = read_adherence(rows, constitution, model, judge, mapper=bench.mapper)
-        n_unreadable = sum(row.p_keeps is None for row in mapped.done)
-        found[model] = bench.count(f"adherence to {constitution.name}/{model}", mapped, n_unreadable)
+        step = f"adherence to {constitution.name}/{model}"
+        found[model] = bench.count(step, mapped, lambda row: row.p_keeps is None)
         judged.adherence += found[model]
     judged.measurements += measure_adherence(constitution.name, found, base=bench.base)

@@ -10,6 +10,7 @@ from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import ModelError
 from charter.recipe import load_recipe
+from charter.runs.folder import role_specs
 from charter.runs.place import RESOLVED
 
 _TRAINED = ("sft", "dpo")
@@ -53,8 +54,8 @@ def find_served(
 
 def _of_run(run: Path, on_download: DownloadProgress | None) -> tuple[ModelFolder, list[tuple[str, Path]]]:
     """Find a run's policy, as its recipe says that it is loaded, and what was trained on it."""
-    policy = load_recipe(run / RESOLVED).models.policy
-    if policy.engine in {"scripted", "http"}:
+    policy = role_specs(load_recipe(run / RESOLVED))["policy"]
+    if not policy.has_weights:
         raise ModelError(
             f"{run}: its policy, {policy.name!r}, has no weights to serve (models.policy.engine is {policy.engine!r}); "
             "name a run whose policy is a model of yours, or the model itself"
