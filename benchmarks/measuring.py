@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -79,7 +80,7 @@ class Clock:
 
 
 def interleave(workloads: Mapping[str, Workload], rounds: int) -> dict[str, tuple[Sample, ...]]:
-    """Run each workload once a round, in their order: A B A B.
+    """Run each workload once a round, in their order: A B A B. What each took is told on standard error.
 
     Args:
         workloads: by name; each is given the round's number, from 0.
@@ -94,6 +95,7 @@ def interleave(workloads: Mapping[str, Workload], rounds: int) -> dict[str, tupl
     for number in range(rounds):
         for name, work in workloads.items():
             samples[name].append(work(number))
+            print(f"round {number + 1} of {rounds}: {name} {samples[name][-1].seconds:.1f} s", file=sys.stderr)
     return {name: tuple(found) for name, found in samples.items()}
 
 

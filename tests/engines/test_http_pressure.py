@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -143,17 +144,16 @@ def test_a_server_that_takes_all_gets_the_most_soon() -> None:
 
 
 def test_a_slow_server_that_refuses_none_gets_the_most_before_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who refuses does so at once: the calls double as time goes by, until the first refusal and no further."""
+    """Who refuses does so at once: the calls double with time, until the first refusal or failure and no further."""
     monkeypatch.setattr(pressure_module, "_SECONDS_TAKEN", 0.01)
 
-    async def most_running(*, refuses: bool) -> int:
+    async def most_running(end: Callable[[Pressure], object]) -> int:
         pressure = Pressure(64)
         ends = asyncio.Event()
 
         async def call() -> None:
             async with pressure.passage():
-                if refuses:
-                    pressure.pushed_back(None)
+                end(pressure)
                 await ends.wait()
 
         calls = [asyncio.create_task(call()) for _ in range(100)]
@@ -165,8 +165,9 @@ def test_a_slow_server_that_refuses_none_gets_the_most_before_it_answers(monkeyp
         await asyncio.gather(*calls)
         return most
 
-    assert asyncio.run(most_running(refuses=False)) == 64
-    assert asyncio.run(most_running(refuses=True)) <= 8
+    assert asyncio.run(most_running(lambda _: None)) == 64
+    assert asyncio.run(most_running(Pressure.failed)) == 8
+    assert asyncio.run(most_running(lambda pressure: pressure.pushed_back(None))) <= 8
 
 
 def test_a_server_that_refuses_all_gets_one_at_a_time() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ import torch
 import yaml
 from training_rows import preferences, sft_rows
 
+from charter.engines.vllm import guard
 from charter.errors import Interrupted, ModelError, TrainingEnded
 from charter.recipe.launches import launch_files
 from charter.training.adapters import LoraSettings
@@ -153,6 +156,34 @@ def test_a_stopped_training_is_gone_on_from(tiny_model: Path, tmp_path: Path) ->
     resumed = one_process("sft", tiny_model, out)
     assert resumed.notes == ("went on from checkpoint-1",)
     require_same(resumed, one_process("sft", tiny_model, tmp_path / "one"))
+
+
+_KILLED_SITTING = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+
+guard, place = sys.argv[1], Path(sys.argv[2])
+place.mkdir(parents=True)
+deaf = ["bash", "-c", "trap '' TERM; while :; do sleep 0.1; done"]
+subprocess.Popen([sys.executable, guard, str(place), *deaf], stdin=subprocess.PIPE, start_new_session=True)
+while not (place / "group").exists() or not (place / "group").read_text():
+    time.sleep(0.01)
+print((place / "group").read_text(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_processes_of_a_killed_sitting_end_before_the_next_begin(tiny_model: Path, tmp_path: Path) -> None:
+    """A process that is deaf while its guard waits for it shares no checkpoint with those of the next sitting."""
+    place = tmp_path / "sft.job" / "guard-1"
+    command = [sys.executable, "-c", _KILLED_SITTING, guard.__file__, str(place)]
+    group = int(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout)
+    assert guard.is_there(group)
+    seen = []
+    launched("sft", tiny_model, tmp_path / "sft", on_step=lambda *_: seen.append(guard.is_there(group)))
+    assert seen == [False] * 4
+    assert [path.name for path in tmp_path.iterdir()] == ["sft"]
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ class Journal:
         self._db = open_to_write(path)
         self._place = path.absolute()
         self._mark = mark_of(self._db)
-        if self._one("SELECT key, checksum FROM completions LIMIT 1", ()) is None:
+        if not self._all("SELECT key FROM completions LIMIT 1", ()):
             self._since_new = set()
 
     def __enter__(self) -> Self:
@@ -71,11 +71,7 @@ class Journal:
                 return pending
             if self._since_new is not None and _short(key) not in self._since_new:
                 return None
-            found = self._one("SELECT payload, checksum FROM completions WHERE key = ?", (key,))
-        if found is None:
-            return None
-        payload, checksum = found
-        return payload if self._whole(checksum, key, payload) else None
+            return self._payload("SELECT payload, checksum FROM completions WHERE key = ?", key)
 
     def put(self, key: str, payload: str) -> None:
         """Remember a completion's payload under its key."""
@@ -129,11 +125,7 @@ class Journal:
     def tally(self, stage: str) -> str | None:
         """Recall what a stage took so far, as it was last kept; None where there is nothing (or a damaged record)."""
         with self._lock:
-            found = self._one("SELECT payload, checksum FROM tallies WHERE stage = ?", (stage,))
-        if found is None:
-            return None
-        payload, checksum = found
-        return payload if self._whole(checksum, stage, payload) else None
+            return self._payload("SELECT payload, checksum FROM tallies WHERE stage = ?", stage)
 
     def keep_tally(self, stage: str, payload: str) -> None:
         """Keep what a stage took so far in place of what was kept before; durable at once."""
@@ -246,12 +238,9 @@ class Journal:
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("ROLLBACK")
 
-    def _one(self, query: str, values: tuple[str, ...]) -> tuple[str, bytes] | None:
-        try:
-            found: tuple[str, bytes] | None = self._db.execute(query, values).fetchone()
-        except sqlite3.Error as error:
-            raise damaged(self.path, error) from error
-        return found
+    def _payload(self, query: str, key: str) -> str | None:
+        found = self._all(query, (key,))
+        return next((payload for payload, checksum in found if self._whole(checksum, key, payload)), None)
 
     def _all(self, query: str, values: tuple[str, ...]) -> list[tuple]:  # type: ignore[type-arg]
         try:
