@@ -8,9 +8,10 @@ requests put to the same scripted engine in a plain loop (they are gathered befo
 flags*, the reading of such texts for repetition, refusal and leaks alone. The former is no part of the framework, and
 the latter the part of it that grows with the texts. Both are of ``--bare-rows`` rows.
 
-``ratio`` is the aim of 1 ms divided by ``ms_per_row``: the whole wall time per row, the scripted engine's own included;
-above 1 the aim is met. ``ms_of_rounds`` are the rounds' own, of which ``ms_per_row`` is the median. ``cpu_ms_per_row``
-is the same in processor time, which neighbours on the machine inflate less.
+``ratio`` is the aim of 1 ms divided by ``ms_per_row_own``, what the journal and the orchestration take: the wall time
+per row without the scripted engine's and without the flags; above 1 the aim is met. ``ms_per_row`` is the whole wall
+time and ``ratio_whole`` the same of it, ``ms_of_rounds`` are the rounds' own. ``cpu_ms_per_row`` is the whole in
+processor time, which neighbours on the machine inflate less.
 ``growth_bytes_per_row`` is what the process keeps per row after the first round, ``peak_mb`` the most that it held at
 any time, with what this benchmark itself holds: all prompts, and the calls and texts of ``--bare-rows`` rows.
 """
@@ -153,19 +154,24 @@ def growth_per_row(samples: Sequence[Sample]) -> float:
 
 
 def summarise(samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
-    """Make the figures out of the rounds: each round's ratio is the aim divided by its own time per row."""
-    ours, bare = samples["framework"], samples["bare calls"]
+    """Make the figures out of the rounds: each round's ratio is the aim divided by our own share of its time a row."""
+    ours, bare, flagged = (samples[name] for name in ("framework", "bare calls", "text flags"))
     per_row = _per_row(ours)
-    own = [one - other for one, other in zip(per_row, _per_row(bare), strict=True)]
-    aims = [AIM_MS / figure for figure in per_row]
+    own = [
+        whole - engine - flags_read
+        for whole, engine, flags_read in zip(per_row, _per_row(bare), _per_row(flagged), strict=True)
+    ]
+    aims = [AIM_MS / figure for figure in own]
     found = SpeedUp(statistics.median(aims), min(aims), max(aims), len(aims))
     more = {
-        "ratio_is": "1 ms aim / ms_per_row",
+        "ratio_is": "1 ms aim / ms_per_row_own",
         "rows": ours[0].n_rows,
+        "ms_per_row_own": statistics.median(own),
         "ms_per_row": statistics.median(per_row),
+        "ratio_whole": AIM_MS / statistics.median(per_row),
         "ms_of_rounds": per_row,
-        "ms_per_row_without_engine": statistics.median(own),
-        "ms_per_row_text_flags": statistics.median(_per_row(samples["text flags"])),
+        "ms_per_row_bare_calls": statistics.median(_per_row(bare)),
+        "ms_per_row_text_flags": statistics.median(_per_row(flagged)),
         "cpu_ms_per_row": median(ours, "cpu_ms_per_row"),
         "growth_bytes_per_row": growth_per_row(ours),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIBIBYTE / 2**20,
