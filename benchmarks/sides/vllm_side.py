@@ -20,7 +20,7 @@ from benchmarks.sides.answering import Answer, answer_all
 from charter.engines.base import CompletionRequest, Sampling
 from charter.engines.vllm import Hosts, HostSettings, VllmEngine
 from charter.engines.vllm.environment import look_into
-from charter.engines.vllm.launch import ENVIRONMENT, Launch
+from charter.engines.vllm.launch import Launch, default_environment
 from charter.engines.weights import resolve_model
 
 Measured = Callable[[Task, int], dict[str, Any]]
@@ -56,7 +56,7 @@ def ours(model: str, settings: HostSettings) -> Measured:
 
 def waves(model: str, settings: HostSettings) -> Measured:
     """Have vLLM's own offline class, loaded with the same arguments, do all initial responses, then all critiques..."""
-    os.environ.update(ENVIRONMENT)
+    os.environ.update(default_environment() | os.environ)
     from vllm import LLM, SamplingParams, TokensPrompt
 
     folder = resolve_model(model)

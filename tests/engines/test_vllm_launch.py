@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from charter.engines.base import Sampling
-from charter.engines.vllm import HostSettings, environment, find_python, guard, installed, look_into
+from charter.engines.vllm import HostSettings, environment, find_python, guard, installed, launch, look_into
 from charter.engines.vllm.command import DOOR, server_command, server_environment
 from charter.engines.vllm.installed import InstalledVllm
 from charter.engines.vllm.launch import Launch, Room, find_cause, room_for
@@ -44,6 +44,16 @@ def _save_adapter(folder: Path, rank: int = 12, **told: object) -> Path:
     names = [f"base_model.model.{layer}.lora_{side}.weight" for layer in layers for side in "AB"]
     save_file({name: np.zeros((1, 1), dtype=np.float32) for name in names}, folder / "adapter_model.safetensors")
     return folder
+
+
+@pytest.mark.parametrize(("n_cores", "has_all"), [(1, True), (2, True), (3, False), (64, False)])
+def test_vllm_computes_on_both_of_two_cores(monkeypatch: pytest.MonkeyPatch, n_cores: int, has_all: bool) -> None:
+    """Of few cores none is kept for the scheduler; whoever sets how many are is heard."""
+    monkeypatch.setattr(launch, "count_cores", lambda: n_cores)
+    told = "VLLM_CPU_NUM_OF_RESERVED_CPU"
+    assert launch.default_environment().get(told) == ("0" if has_all else None)
+    assert server_environment({told: "1"})[told] == "1"
+    assert server_environment({})["VLLM_NO_USAGE_STATS"] == "1"
 
 
 def test_pickles_and_the_models_own_taste_are_left_out(base: Path) -> None:

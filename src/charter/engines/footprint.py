@@ -1,4 +1,4 @@
-"""How much memory a model takes, by estimate, and how much there is."""
+"""How much memory a model takes, by estimate, and how much of it and how many cores there are."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def free_bytes(device: str) -> int:
 
         return int(torch.cuda.mem_get_info(device)[0])
     return int(min(_machine_bytes(), _container_bytes()))
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _machine_bytes() -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from charter.engines.footprint import count_cores
 from charter.engines.weights import ModelFolder
 
 _PACKAGES = (
@@ -26,7 +26,7 @@ def describe_environment(models: Mapping[str, ModelFolder | None], inputs: Mappi
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": processor_name(),
-        "n_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "n_cpus": count_cores(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "models": {
             role: {"name": _model_name(folder) or inputs[f"model {role}"], "fingerprint": inputs[f"model {role}"]}

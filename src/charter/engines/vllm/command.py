@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from charter.engines.vllm.launch import ENVIRONMENT, Launch
+from charter.engines.vllm.launch import Launch, default_environment
 
 #: A folder for the server's path: what refuses those who come without the key.
 DOOR = Path(__file__).with_name("door")
@@ -65,5 +65,7 @@ def server_environment(environment: Mapping[str, str], key: str | None = None) -
         key: what the server asks for; None lets everybody in.
     """
     kept = {name: value for name, value in environment.items() if name != "PYTHONPATH" and not _SECRET.search(name)}
-    given = ENVIRONMENT | kept | {"PYTHONSAFEPATH": "1"}  # no module of the working folder takes another one's place
+    given = (
+        default_environment() | kept | {"PYTHONSAFEPATH": "1"}
+    )  # no module of the working folder takes another one's place
     return given if key is None else given | {KEY: key, "PYTHONPATH": str(DOOR)}

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from charter.engines.loop_thread import LoopThread
 from charter.engines.vllm.base import Host
-from charter.engines.vllm.launch import ENVIRONMENT, Launch, ended, find_cause
+from charter.engines.vllm.launch import Launch, default_environment, ended, find_cause
 from charter.engines.vllm.requests import Output, Parameters
 from charter.engines.vllm.watch import Watch
 from charter.errors import EngineError, ModelError
@@ -39,7 +39,7 @@ class InProcessHost(Host):
         return int(self._vllm.model_config.max_model_len)
 
     def _start(self) -> None:
-        os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+        os.environ.update(default_environment() | os.environ)
         self._log = tempfile.TemporaryFile(prefix="charter-vllm-")  # noqa: SIM115 - as long as the processes live
         thread = LoopThread("this engine")
         try:

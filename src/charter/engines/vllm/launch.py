@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charter.engines.footprint import estimate_bytes, free_bytes
+from charter.engines.footprint import count_cores, estimate_bytes, free_bytes
 from charter.engines.inspection import ADAPTER_CONFIGURATION, ADAPTER_WEIGHTS, CONFIGURATION, read_configuration
 from charter.engines.vllm.installed import InstalledVllm
 from charter.errors import ModelError
 
-#: Nothing is reported to anyone, and what is written goes to our log alone.
-ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_DO_NOT_TRACK": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+# Nothing is reported to anyone, and what is written goes to our log alone.
+_QUIET = {"VLLM_NO_USAGE_STATS": "1", "VLLM_DO_NOT_TRACK": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+# On a CPU vLLM computes on all cores but one, which its scheduler polls on: of two that would be half of them.
+_ALL_CORES = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
+_FEW_CORES = 2  # with more of them, one that is shared with the scheduler would hold the others up
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM makes room for
 _MAX_ADAPTERS = 4  # in memory at once: a run has two
@@ -24,6 +27,11 @@ _CPU_BATCH_TOKENS = 2048
 _BEFORE = r"^(?:\([^)]*\) )?(?:\w+ \d\d-\d\d [\d:]+ \[[^\]]*\] )?"  # process, time and place of a line of the log
 _CAUSE = re.compile(_BEFORE + r"((?:\w+\.)*\w*(?:Error|Exception): .+)$", re.MULTILINE)
 _NO_CAUSE = ("initialization failed", "Engine process failed")
+
+
+def default_environment() -> dict[str, str]:
+    """Give the variables that vLLM gets where they are not set."""
+    return _QUIET | (_ALL_CORES if count_cores() <= _FEW_CORES else {})
 
 
 @dataclass(frozen=True)
