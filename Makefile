@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 VLLM_VENV ?= .venv-vllm
 VLLM_INSTALLED := $(VLLM_VENV)/.installed
 
-.PHONY: demo smoke test vllm lint types docs fast install clean
+.PHONY: demo smoke test vllm thorough lint types docs fast install clean
 
 demo: install  ## the whole method on a 135M model (a quarter of an hour on 2 cores)
 	$(BIN)/charter run recipes/smollm2-135m.yaml
@@ -17,7 +17,7 @@ smoke: install  ## the same in small (a minute and a half)
 
 # Two workers, a file of tests to one of them. Threads that wait must not spin: a step of training takes 50 times as long.
 test: lint types  ## everything that continuous integration holds
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile -m "not thorough"
 	$(MAKE) docs
 	$(MAKE) vllm
 
@@ -25,10 +25,12 @@ test: lint types  ## everything that continuous integration holds
 vllm: install $(VLLM_INSTALLED)  ## tests of vLLM itself
 	$(VLLM_VENV)/bin/python -m pytest -p no:unraisableexception -W ignore tests/engines/test_vllm_contract.py
 	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest tests/cli/test_vllm_runs.py
-	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest -k vllm tests/test_benchmarks.py
+
+thorough: install $(VLLM_INSTALLED)  ## what takes too long for every change
+	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest -m thorough
 
 fast: install  ## tests that need no model (seconds)
-	$(BIN)/python -m pytest -m "not model and not slow"
+	$(BIN)/python -m pytest -m "not model and not slow and not thorough"
 
 lint: install
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -44,6 +45,14 @@ TINY_CORPUS = (
     "(A) is the first response, (B) is the second, and the better one helps without doing harm.",
     "Numbers such as 0, 1, 23, 456 and 7890 are cut into pieces, and so is any-thing: else!",
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _light_heap() -> None:
+    """Have no collection of a module look through what others left: a run collects after each stage."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

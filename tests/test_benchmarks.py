@@ -458,7 +458,7 @@ def test_http_client_runs_small() -> None:
     assert_same_calls(figures, "bare client")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.model
 @pytest.mark.skipif("CHARTER_VLLM" not in os.environ, reason="CHARTER_VLLM names no environment with vLLM")
 def test_vllm_waves_run_small() -> None:

@@ -234,7 +234,7 @@ def test_rows_that_are_refused_for_one_reason_stop_the_run(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.thorough)])
 def test_two_thousand_rows_through_a_bad_server(
     seed: int,
     tmp_path: Path,

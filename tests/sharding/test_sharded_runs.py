@@ -33,7 +33,7 @@ def completions(run: Path) -> list[Any]:
         return database.execute("SELECT * FROM completions ORDER BY key").fetchall()
 
 
-@pytest.mark.parametrize("n", [1, 3, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [1, 3, pytest.param(8, marks=pytest.mark.thorough)])
 def test_shards_come_to_the_plain_run(tmp_path: Path, plain: Path, n: int) -> None:
     """However many shards: tables, rows, answers, counts and figures are those of the run in one piece."""
     run = sharded_run(tmp_path, n)
