@@ -461,6 +461,15 @@ def test_http_client_runs_small() -> None:
 @pytest.mark.thorough
 @pytest.mark.model
 @pytest.mark.skipif("CHARTER_VLLM" not in os.environ, reason="CHARTER_VLLM names no environment with vLLM")
+def test_http_client_runs_small_on_vllm() -> None:
+    """As on llama.cpp."""
+    figures = measured("benchmarks.http_client", *SMALL, "--temperature", "0", "--at-once", "2", "--server", "vllm")
+    assert_same_calls(figures, "bare client")
+
+
+@pytest.mark.thorough
+@pytest.mark.model
+@pytest.mark.skipif("CHARTER_VLLM" not in os.environ, reason="CHARTER_VLLM names no environment with vLLM")
 def test_vllm_waves_run_small() -> None:
     """Both sides make the calls of the task, each in a vLLM of its own."""
     figures = measured("benchmarks.vllm_waves", *SMALL, "--temperature", "0")

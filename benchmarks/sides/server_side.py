@@ -8,9 +8,13 @@ GGUF file or on that of an embedded model; vLLM as ``charter serve`` does.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import http.client
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -43,28 +47,42 @@ def start_llama(model: str, n_at_once: int, n_context: int, n_threads: int) -> d
 
 def start_vllm(model: str, n_at_once: int) -> dict[str, Any]:
     """Start vLLM's server in the environment that ``CHARTER_VLLM`` names."""
-    from charter.engines.vllm import HostSettings, find_python, guard, look_into
+    from charter.engines.vllm import HostSettings, find_python, look_into
+    from charter.engines.vllm.command import server_command, server_environment
     from charter.engines.vllm.launch import Launch
-    from charter.engines.vllm.server import _answers, _free_port, server_command, server_environment
     from charter.engines.weights import resolve_model
+    from charter.processes import guard
 
-    python, port = find_python(), _free_port()
+    python, at, place = find_python(), ("127.0.0.1", _free_port()), Path(tempfile.mkdtemp(prefix="charter-benchmark-"))
     launch = Launch(resolve_model(model).path, HostSettings(max_rows=n_at_once), look_into(python))
-    command = [sys.executable, guard.__file__, *server_command(python, launch, port=port, name="served")]
-    environment = server_environment(os.environ)
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, env=environment)  # noqa: S603 - our own
-
-    def end() -> None:
-        assert server.stdin is not None
-        server.stdin.close()  # which its guard waits for
-        server.wait()
-
-    atexit.register(end)
-    while not _answers(port):
+    command = server_command(python, launch, at, name="served", has_key=False)
+    server = subprocess.Popen(  # noqa: S603 - our own
+        [sys.executable, guard.__file__, str(place), *command],
+        stdin=subprocess.PIPE,
+        stdout=2,
+        env=server_environment(os.environ),
+    )
+    atexit.register(guard.release, server, place)
+    while not _answers(*at):
         if server.poll() is not None:
             raise RuntimeError(f"vLLM's server ended with {server.returncode}")
         time.sleep(_LOOK_SECONDS)
-    return {"url": f"http://127.0.0.1:{port}/v1", "model": "served"}
+    return {"url": f"http://{at[0]}:{at[1]}/v1", "model": "served"}
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def _answers(host: str, port: int) -> bool:
+    """Say whether a server is ready there."""
+    connection = http.client.HTTPConnection(host, port, timeout=_LOOK_SECONDS)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    return False
 
 
 if __name__ == "__main__":

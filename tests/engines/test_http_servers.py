@@ -34,6 +34,21 @@ def test_addresses_make_a_server_of_no_known_kind() -> None:
 
 
 @pytest.mark.parametrize(
+    ("where", "is_told"),
+    [
+        ("https://a1b2.eu-west-1.aws.endpoints.huggingface.cloud/v1", True),
+        ("http://a1b2.eu-west-1.aws.endpoints.huggingface.cloud/v1", False),
+        ("https://endpoints.huggingface.cloud.example/v1", False),
+        ("https://fake-endpoints.huggingface.cloud/v1", False),
+        (("https://a.endpoints.huggingface.cloud/v1", "https://b.example/v1"), False),
+    ],
+)
+def test_the_hubs_token_goes_to_its_endpoints_alone(where: str | tuple[str, ...], is_told: bool) -> None:
+    """A dedicated endpoint takes it, over an encrypted connection; no other address is told it."""
+    assert ("HF_TOKEN" in find_server(where).key_names) == is_told
+
+
+@pytest.mark.parametrize(
     "where",
     ["localhost:8000", "", "opena1", "ftp://a/v1", "http:///v1", "http://[::1", "http://a:99999/v1", "http://a b"],
 )

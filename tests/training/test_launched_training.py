@@ -16,8 +16,8 @@ import torch
 import yaml
 from training_rows import preferences, sft_rows
 
-from charter.engines.vllm import guard
 from charter.errors import Interrupted, ModelError, TrainingEnded
+from charter.processes import guard
 from charter.recipe.launches import launch_files
 from charter.training.adapters import LoraSettings
 from charter.training.dpo import dpo

@@ -18,12 +18,12 @@ _OLDEST = (0, 49)  # the first with kernels for a CPU
 
 def quantising_lacks() -> str:
     """Say why this environment cannot quantise, with what to do about it; empty where it can, as far as is known."""
+    oldest = ".".join(map(str, _OLDEST))
     if importlib.util.find_spec(_PACKAGE) is None:
-        return f"{_PACKAGE} is not installed; install it with pip install 'charter[qlora]', or leave quantise out"
+        return f"{_PACKAGE} is not installed; install it (pip install '{_PACKAGE}>={oldest}'), or leave quantise out"
     version = importlib.metadata.version(_PACKAGE)
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST:
-        oldest = ".".join(map(str, _OLDEST))
-        return f"{_PACKAGE} is {version}; install {oldest} or newer (pip install 'charter[qlora]')"
+        return f"{_PACKAGE} is {version}; install {oldest} or newer (pip install '{_PACKAGE}>={oldest}')"
     return ""
 
 

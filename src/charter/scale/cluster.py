@@ -61,14 +61,14 @@ def require_ray() -> None:
     Raises:
         ClusterError: where it is not, or is too old.
     """
+    oldest = ".".join(str(part) for part in _OLDEST)
     if importlib.util.find_spec("ray") is None:
-        raise ClusterError("--on ray needs Ray, which is not installed: pip install 'charter[ray]', on every node")
+        raise ClusterError(f"--on ray needs Ray, which is not installed: pip install 'ray>={oldest}', on every node")
     import ray
 
     version = tuple(int(part) for part in ray.__version__.split(".")[:2])
     if version < _OLDEST:
-        oldest = ".".join(str(part) for part in _OLDEST)
-        raise ClusterError(f"Ray is {ray.__version__}, and {oldest} or newer is needed: pip install 'charter[ray]'")
+        raise ClusterError(f"Ray is {ray.__version__}, which is too old: pip install 'ray>={oldest}', on every node")
 
 
 def _require_answer(address: str) -> None:

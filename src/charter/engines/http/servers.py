@@ -45,6 +45,8 @@ class Server:
 
 
 _ANY = Server("compatible", key_names=("CHARTER_SERVER_KEY",))
+# Hugging Face's dedicated endpoints: each has an address of its own, and takes the token of whoever began it.
+_ENDPOINTS, _ENDPOINT_KEYS = ".endpoints.huggingface.cloud", ("HF_TOKEN", *_ANY.key_names)
 _KNOWN = (
     Server(
         "openai",
@@ -92,7 +94,9 @@ def find_server(where: str | tuple[str, ...]) -> Server:
         return SERVERS[places[0]]
     if not places:
         raise ModelError(f"no server is named: expected {_EXPECTED}")
-    return replace(_ANY, base_urls=tuple(dict.fromkeys(_checked(place) for place in places)))
+    urls = tuple(dict.fromkeys(_checked(place) for place in places))
+    key_names = _ENDPOINT_KEYS if all(map(_is_endpoint, urls)) else _ANY.key_names
+    return replace(_ANY, base_urls=urls, key_names=key_names)
 
 
 def recognise(server: Server, owner: str) -> Server:
@@ -106,6 +110,11 @@ def recognise(server: Server, owner: str) -> Server:
 def is_local(url: str) -> bool:
     """Tell whether an address is one of this machine."""
     return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
+
+
+def _is_endpoint(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and (parts.hostname or "").endswith(_ENDPOINTS)
 
 
 def _checked(url: str) -> str:

@@ -7,7 +7,7 @@ Hosts ── hosts             a run's bases, one of each
 └─ Host ── base            a base model that vLLM runs, and adapters on it
    ├─ host, watch          in this process; what ends vLLM's own processes where this one is killed
    ├─ server               in a server that a run begins and ends
-   ├─ process, guard       the server's process, and what ends it however the run ends
+   ├─ process              the server's process, under a guard (charter.processes)
    ├─ command, door        how a server is started, and who is let in
    ├─ launch               what vLLM is told
    └─ environment, installed   where it is, and what it lacks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +183,7 @@ def room_for(adapter: Path) -> Room:
         ModelError: where vLLM puts no such adapter on a model.
     """
     file = adapter / ADAPTER_CONFIGURATION
-    told = json.loads(file.read_bytes())
+    told = read_configuration(file)
     unknown = [key for key in ("modules_to_save", "use_dora", "alpha_pattern", "rank_pattern") if told.get(key)]
     if told.get("bias", "none") != "none":
         unknown.append("bias")
@@ -193,9 +192,12 @@ def room_for(adapter: Path) -> Room:
             f"{file}: vLLM puts no adapter with {', '.join(unknown)} on a model; merge it into its base, or take "
             "'engine: transformers'"
         )
-    rank = next((size for size in _RANKS if size >= told["r"]), None)
+    own = told.get("r")
+    if not isinstance(own, int) or own < 1:
+        raise ModelError(f"{file}: its rank, r, is {own!r}; expected a whole number from 1 on: save the adapter again")
+    rank = next((size for size in _RANKS if size >= own), None)
     if rank is None:
-        raise ModelError(f"{file}: its rank is {told['r']}; vLLM takes {_RANKS[-1]} at most: merge it into its base")
+        raise ModelError(f"{file}: its rank is {own}; vLLM takes {_RANKS[-1]} at most: merge it into its base")
     return Room(rank, _layers_of(adapter))
 
 

@@ -12,10 +12,10 @@ import threading
 import time
 from pathlib import Path
 
-from charter.engines.vllm import guard
 from charter.engines.vllm.command import server_command, server_environment
 from charter.engines.vllm.launch import Launch, find_cause
 from charter.errors import Interrupted, ModelError
+from charter.processes import guard
 
 _START_SECONDS = 1800.0  # the largest models take many minutes to be read
 _LOOK_SECONDS = 0.25

@@ -52,7 +52,7 @@ class Launch:
 
         n_gpus = torch.cuda.device_count()
         if self.kind == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
-            return "DeepSpeed is not installed; install it with pip install 'charter[deepspeed]', or take fsdp2"
+            return "DeepSpeed is not installed; install it (pip install deepspeed), or take fsdp2"
         if self.on_cpu:
             return ""
         if not n_gpus:
@@ -86,18 +86,19 @@ def find_launch(name: str, n_processes: int | None = None) -> Launch:
 
 def _read(path: Path, values: Mapping[str, Any], n_processes: int | None) -> Launch:
     kind = _KINDS.get(str(values.get("distributed_type")))
-    if kind is None or values.get("compute_environment", _HERE) != _HERE:
-        wanted = ", ".join(_KINDS)
+    if kind is None:
+        told = values.get("distributed_type")
         raise RecipeError(
-            f"{path}: distributed_type is {values.get('distributed_type')!r} (in {values.get('compute_environment')!r})"
-            f"; use {wanted} on {_HERE}"
+            f"{path}: distributed_type is {told!r}; expected {', '.join(_KINDS)}, as accelerate writes it"
         )
+    if (place := values.get("compute_environment", _HERE)) != _HERE:
+        raise RecipeError(f"{path}: compute_environment is {place!r}, and a run starts processes here; use {_HERE}")
     if values.get("num_machines", 1) != 1:
         raise RecipeError(
             f"{path}: num_machines is {values['num_machines']}, and a run starts processes on its own machine alone; "
             "set it to 1"
         )
-    if kind == "fsdp" and (values.get("fsdp_config") or {}).get("fsdp_version") != 2:
+    if kind == "fsdp" and _section(path, values, "fsdp_config").get("fsdp_version") != 2:
         raise RecipeError(f"{path}: fsdp_config.fsdp_version is not 2, and no other version was tried; set it to 2")
     n = 1 if kind == "one" else n_processes or values.get("num_processes")
     if kind == "one" and n_processes not in {None, 1}:
@@ -109,3 +110,10 @@ def _read(path: Path, values: Mapping[str, Any], n_processes: int | None) -> Lau
             f"{path}: starts several processes, and training.n_processes is 1; take one-gpu, or 2 or more"
         )
     return Launch(path, kind, bool(values.get("use_cpu")), n)
+
+
+def _section(path: Path, values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    given = values.get(name) or {}
+    if not isinstance(given, Mapping):
+        raise RecipeError(f"{path}: {name} is {given!r}; expected a mapping, as accelerate writes it")
+    return given

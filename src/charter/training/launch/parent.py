@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from charter.engines.vllm import guard
 from charter.errors import CharterError, Interrupted, TrainingEnded
+from charter.processes import guard
 from charter.records import Preference, SftRow
 from charter.training.launch.configurations import Launch
 from charter.training.launch.job import GO_ON, Job, StageName
