@@ -120,10 +120,14 @@ async def _shut_down(vllm: Any) -> None:
 
 def _sampling(parameters: Parameters) -> Any:
     from vllm import SamplingParams
-    from vllm.sampling_params import StructuredOutputsParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
     held = parameters.get("structured_outputs")
-    return SamplingParams(**{**parameters, "structured_outputs": StructuredOutputsParams(**held) if held else None})
+    told = {
+        "structured_outputs": StructuredOutputsParams(**held) if held else None,
+        "output_kind": RequestOutputKind.FINAL_ONLY,  # else every row would be told of every token
+    }
+    return SamplingParams(**{**parameters, **told})
 
 
 def _read(given: Any) -> Output:
