@@ -190,8 +190,6 @@ def main() -> None:
     n_bare = min(given.bare_rows, given.rows)
     framework = Framework(make_prompts(given.rows), given.revision_rounds, n_bare)
     requests = framework.requests()
-    gc.collect()
-    gc.freeze()  # what this benchmark holds itself, no collection during the turns has to look through
     sides: dict[str, Workload] = {
         "framework": framework,
         "bare calls": bare_calls(requests, n_bare),
