@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from charter.planning.costs import Cost
 from charter.planning.plan import Plan
-from charter.planning.volume import driver_seconds, measure_volume, starting_seconds
+from charter.planning.volume import measure_volume, starting_seconds
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
@@ -26,8 +26,13 @@ class Grown:
 
     @property
     def driving(self) -> float:
-        """The most seconds of the process beside the model."""
-        return sum(driver_seconds(self.plan, stage).high for stage in self.plan.stages)
+        """The most seconds of the processes beside the models, as they are in the cost."""
+        return sum(stage.driving.high for stage in self.cost.stages)
+
+    @property
+    def of_models(self) -> float:
+        """The most seconds of the models."""
+        return sum(stage.of_models for stage in self.cost.stages)
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,10 @@ def _limits(small: Grown, large: Grown) -> Iterator[Limit]:
         "divide the prompts among several runs, on several machines",
     )
     if large.cost.fits:
-        slowest = max(large.cost.stages, key=lambda stage: stage.seconds.high if stage.seconds else 0.0)
+        slowest = max(large.cost.stages, key=lambda stage: stage.of_models)
         yield Limit(
             "the models take a week",
-            used_up(small.cost.seconds.high, large.cost.seconds.high, _WEEK),
+            used_up(small.of_models, large.of_models, _WEEK),
             f"take more devices; most of it is {slowest.stage}",
         )
     yield Limit(
