@@ -212,13 +212,28 @@ def test_limits_stand_on_the_tables_figures(recipe: Recipe, planner: Planner, ma
         plan = planner.plan(n)
         return Grown(n, plan, cost(recipe, plan, machine, way))
 
-    found = {limit.what: limit.n_prompts for limit in find_limits(grown(1e5), grown(1e6))}
+    limits = find_limits(grown(1e5), grown(1e6))
+    found = {limit.what: limit.n_prompts for limit in limits}
     week = found["the models take a week"]
+    remedy = "take more devices; most of it is sft"
+    if (machine, way) == ("h200x8", "shards"):
+        remedy += ", whose answers --on ray shares"
+    assert remedy in {limit.remedy for limit in limits}
     day = next(n for what, n in found.items() if what.startswith("the process takes a day"))
     assert sum(stage.driving.high for stage in grown(day).cost.stages) == pytest.approx(24 * 3600, rel=0.01)
     at_week = grown(week).cost
     driving = sum(stage.driving.high for stage in at_week.stages)
     assert at_week.seconds.high - driving == pytest.approx(7 * 24 * 3600, rel=0.02)
+
+
+def test_a_training_over_several_machines_is_remarked_on(recipe: Recipe, plan: Plan) -> None:
+    """A run starts its processes on one machine: where more are planned, the plan says so."""
+    many = recipe.model_copy(update={"sft": recipe.sft.model_copy(update={"batch_size": 32})})
+    said = Remark("training", "is planned on up to 16 devices, and a run starts its processes on one machine alone")
+    for machine, is_said in (("h200x16", True), ("h200x8", False)):
+        found = cost(many, plan, machine)
+        assert (said in of(found, "sft").remarks) is is_said
+        assert not any(one.key == "training" for one in of(found, "dpo").remarks), "eight rows a step need no more"
 
 
 def test_a_process_has_the_memory_of_one_node(recipe: Recipe, planner: Planner) -> None:

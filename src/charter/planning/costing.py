@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from charter.engines.pool import ModelSpec
-from charter.planning.costs import Conditions, Cost, Played, Remark, StageCost, Trouble
+from charter.planning.costs import ALL_ANSWERS, Conditions, Cost, Played, Remark, StageCost, Trouble
 from charter.planning.hardware import NOTHING, Machine, Range
 from charter.planning.memory import Memory, Sequence, Setup, generating, rows_that_fit, training, usable
 from charter.planning.paying import asked_of_servers, money_of
@@ -170,6 +170,9 @@ class _Stage:
         if setup is not None and setup.n_used > 1 and self.recipe.training.launch is None:
             said = f"is null, by which one device trains; planned as if it were {_LAUNCHES[setup.sharding]}"
             yield Remark("training.launch", said)
+        if setup is not None and setup.n_used > machine.device.per_node:
+            said = f"is planned on up to {setup.n_used} devices, and a run starts its processes on one machine alone"
+            yield Remark("training", said)
         if local and self._n_sharing() > 1:
             yield self._sharing()
         for one in local:
@@ -182,7 +185,7 @@ class _Stage:
             return Remark("answers", f"are planned as shared by {n}, with --on ray")
         if self._n_asking() == 1:
             said = f"are planned as given by one process: no shard does any of them; with --on ray {n} share them"
-            return Remark("all answers", said)
+            return Remark(ALL_ANSWERS, said)
         return Remark("answers", f"are planned as shared by {n}: with --shard 1/{n} and so on, or --on ray")
 
     def _loading(self, local: list[_Local]) -> Range:

@@ -14,6 +14,9 @@ from charter.planning.shapes import Shape
 
 Way = Literal["shards", "ray"]
 
+#: The key of a remark on answers that shards do not share.
+ALL_ANSWERS = "all answers"
+
 _HOUR = 3600.0
 
 

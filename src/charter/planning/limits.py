@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from charter.planning.costs import Cost
+from charter.planning.costs import ALL_ANSWERS, Cost
 from charter.planning.plan import Plan
 from charter.planning.volume import measure_volume, starting_seconds
 
@@ -70,10 +70,11 @@ def _limits(small: Grown, large: Grown) -> Iterator[Limit]:
     )
     if large.cost.fits:
         slowest = max(large.cost.stages, key=lambda stage: stage.of_models)
+        by_ray = ", whose answers --on ray shares" if any(one.key == ALL_ANSWERS for one in slowest.remarks) else ""
         yield Limit(
             "the models take a week",
             used_up(small.of_models, large.of_models, _WEEK),
-            f"take more devices; most of it is {slowest.stage}",
+            f"take more devices; most of it is {slowest.stage}{by_ray}",
         )
     yield Limit(
         "the process takes a day beside the models (requests, journal, flags)",
