@@ -21,8 +21,9 @@ ON_GPUS = ("--hardware", "h200x8", "--size", "7b")
         (*ON_GPUS, "--prompts", "100k"),
         (*ON_GPUS, "--prompts", "1k,100k,10M", "--price-per-hour", "2.25"),
         ("--hardware", "l4", "--size", "14b", "--training", "full"),
+        (*ON_GPUS, "--on", "ray", "--prompts", "100k"),
     ],
-    ids=["alone", "laptop", "GPUs", "growth", "too small"],
+    ids=["alone", "laptop", "GPUs", "growth", "too small", "Ray"],
 )
 def test_what_a_plan_prints(charter: Command, options: tuple[str, ...], snapshot: SnapshotAssertion) -> None:
     """The plan, what it costs, what does not fit and what gives first."""
@@ -113,6 +114,8 @@ def test_our_file_of_machines_is_written_to_be_edited(charter: Command, place: P
         (("demo.yaml", "--hardware", "h200", "--size", "7bb"), 'did you mean "7b"?'),
         (("demo.yaml", "--hardware", "h200", "--size", "7b", "--model-config", "x"), "give one of them"),
         (("demo.yaml", "--size", "7b"), "need a machine; name one with --hardware"),
+        (("demo.yaml", "--on", "ray"), "--on and --price-per-hour need a machine; name one with --hardware"),
+        (("demo.yaml", "--hardware", "h200", "--on", "slurm"), "'slurm' is not one of 'ray'"),
         (("demo.yaml", "--hardware", "h200", "--prompts", "1k,lots"), "--prompts is 'lots'; expected a number such as"),
         (("demo.yaml", "--hardware", "h200", "--training", "qlara"), "did you mean 'qlora'?"),
         (("demo.yaml", "--training", "qlora", "--sharding", "zero3"), "weights in 4 bits cannot be spread"),

@@ -36,6 +36,12 @@ class Sharding(StrEnum):
     zero3 = "zero3"
 
 
+class On(StrEnum):
+    """By what rows are shared out, if not by shards."""
+
+    ray = "ray"
+
+
 Recipe = Annotated[
     Path | None, typer.Argument(metavar="RECIPE", help="The recipe, as for 'charter check'.", show_default=False)
 ]
@@ -78,6 +84,16 @@ Spread = Annotated[
     ),
 ]
 
+Shared = Annotated[
+    On | None,
+    typer.Option(
+        "--on",
+        metavar="WHERE",
+        help="How several devices share rows: 'ray' plans for 'charter run --on ray'.",
+        show_default="as by --shard",
+    ),
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
@@ -87,6 +103,7 @@ def add_to(app: typer.Typer) -> None:
             "charter plan recipes/smoke.yaml --hardware cpu-2",
             "charter plan recipes/smollm2-135m.yaml --hardware h200x8 --size 7b --prompts 100k",
             "charter plan recipes/smollm2-135m.yaml --hardware h200x8 --size 7b --prompts 1k,100k,10M",
+            "charter plan recipes/smollm2-135m.yaml --hardware h200x8 --size 7b --on ray",
             "charter plan recipes/smoke.yaml --hardware a100-80x4 --size 8b --training full --sharding zero3 --json",
             "charter plan recipes/smoke.yaml --hardware l4 --model-config smollm2-135m --price-per-hour 0.6",
             "charter plan --hardware list",
@@ -103,6 +120,7 @@ def plan(  # noqa: PLR0917 - the command line names them
     prompts: Prompts = None,
     training: Trained = None,
     sharding: Spread = None,
+    on: Shared = None,
     price_per_hour: Price = None,
     hardware_file: OwnFile = None,
     write_hardware: CopyTo = None,
@@ -138,9 +156,10 @@ def plan(  # noqa: PLR0917 - the command line names them
             training.value if training else None,
             sharding.value if sharding else None,
             _shape(size, model_config),
+            "ray" if on is On.ray else "shards",
         )
-    elif size or model_config or price_per_hour is not None:
-        raise UserError("--size, --model-config and --price-per-hour need a machine; name one with --hardware")
+    elif size or model_config or on or price_per_hour is not None:
+        raise UserError("--size, --model-config, --on and --price-per-hour need a machine; name one with --hardware")
     _estimate(recipe, overrides or (), prompts, place, as_json=as_json)
 
 

@@ -1,17 +1,18 @@
 """What a plan costs on a machine: hours, money and memory of each stage, as ranges; and what does not fit.
 
 A stage's hours are the seconds of its loads and its training (``timing``), of loading models, of servers, and of the
-process that drives it (``volume``). All devices are paid for as long as any of them works.
+process that drives it (``volume``). What shards or Ray's actors really do is divided by their number, a training by its
+processes, and nothing else. All devices are paid for as long as any of them works.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from charter.engines.pool import ModelSpec
-from charter.planning.costs import Conditions, Cost, Played, Remark, StageCost, Trouble
+from charter.planning.costs import ALL_ANSWERS, Conditions, Cost, Played, Remark, StageCost, Trouble
 from charter.planning.hardware import NOTHING, Machine, Range
 from charter.planning.memory import Memory, Sequence, Setup, generating, rows_that_fit, training, usable
 from charter.planning.paying import asked_of_servers, money_of
@@ -22,8 +23,9 @@ from charter.planning.shapes import Shape
 from charter.planning.sizing import Work
 from charter.planning.stage_plan import StagePlan
 from charter.planning.timing import Drawing, loading_seconds, training_seconds, working_seconds
-from charter.planning.volume import driver_seconds
+from charter.planning.volume import driver_seconds, merging_seconds
 from charter.recipe import Recipe
+from charter.sharding.bringing import ROW_STAGES
 
 _LAUNCHES = {"none": "several-gpus", "fsdp2": "fsdp2", "zero3": "zero3"}  # by how weights are spread
 _GIB = 2**30
@@ -110,16 +112,40 @@ class _Stage:
         memory = max((one for one, _ in held), key=lambda one: one.total, default=None)
         rows = max((rows for _, rows in held), default=0)
         if troubles := tuple(self._troubles()):
-            return StageCost(self.plan.stage, None, memory, rows, self._served(), troubles)
+            return StageCost(self.plan.stage, None, memory, rows, self._served(), troubles, driving=self._driving())
         local = self._local()
         seconds = self._loading(local) + self._training() + self._waiting()
         for one in local:
             seconds += one.seconds()
         if starts and local:
             seconds += machine.device.factors.start_seconds
-        driving = driver_seconds(self.whole, self.plan).times(1 / machine.n)
-        seconds = Range(max(seconds.low, driving.low), seconds.high + driving.high)
-        return StageCost(self.plan.stage, seconds, memory, rows, self._served(), remarks=tuple(self._remarks()))
+        driving, merging = self._driving(), self._merging()  # while models answer, and when they have
+        seconds = Range(max(seconds.low, driving.low) + merging.low, seconds.high + driving.high + merging.high)
+        remarks = tuple(self._remarks())
+        return StageCost(
+            self.plan.stage, seconds, memory, rows, self._served(), remarks=remarks, driving=driving + merging
+        )
+
+    def _n_sharing(self) -> int:
+        """Count the processes that share the rows of stages; all of them take as many devices as the largest model."""
+        asked = {role for stage in self.whole.stages for role in stage.demand.asked}
+        largest = max((self.conditions.models[role].n_devices for role in asked), default=1)
+        return max(1, self.conditions.machine.n // largest)
+
+    def _n_asking(self) -> int:
+        """Count the processes that ask the models of this stage: a shard does nothing of those that train."""
+        is_shared = self.conditions.way == "ray" or self.plan.stage in ROW_STAGES
+        return self._n_sharing() if is_shared else 1
+
+    def _n_shards(self) -> int:
+        """Count the shards of this stage; what asks no model on the machine is not worth dividing."""
+        return self._n_asking() if self.conditions.way == "shards" and self._local() else 1
+
+    def _driving(self) -> Range:
+        return driver_seconds(self.whole, self.plan, self._n_shards())
+
+    def _merging(self) -> Range:
+        return merging_seconds(self.whole, self.plan) if self._n_shards() > 1 else NOTHING
 
     def _local(self) -> list[_Local]:
         """Give the models that run on the machine; roles that one model plays are put together."""
@@ -130,6 +156,7 @@ class _Stage:
         for spec, put in works.items():
             role = next(role for role, played in models.items() if played.spec == spec)
             played, machine = models[role], self.conditions.machine.grouped(models[role].n_devices)
+            machine = replace(machine, n=self._n_asking())
             if played.shape is not None:
                 found.append(_Local(role, played, played.shape, tuple(put), machine, self.plan.demand.at_once))
         return found
@@ -143,10 +170,23 @@ class _Stage:
         if setup is not None and setup.n_used > 1 and self.recipe.training.launch is None:
             said = f"is null, by which one device trains; planned as if it were {_LAUNCHES[setup.sharding]}"
             yield Remark("training.launch", said)
-        if (most := max((one.machine.n for one in local), default=1)) > 1:
-            yield Remark("answers", f"are planned as shared by {most}: with --shard 1/{most} and so on, or --on ray")
+        if setup is not None and setup.n_used > machine.device.per_node:
+            said = f"is planned on up to {setup.n_used} devices, and a run starts its processes on one machine alone"
+            yield Remark("training", said)
+        if local and self._n_sharing() > 1:
+            yield self._sharing()
         for one in local:
             yield from one.remarks()
+
+    def _sharing(self) -> Remark:
+        """Say by how many processes the answers are planned as shared, and what shares them."""
+        n = self._n_sharing()
+        if self.conditions.way == "ray":
+            return Remark("answers", f"are planned as shared by {n}, with --on ray")
+        if self._n_asking() == 1:
+            said = f"are planned as given by one process: no shard does any of them; with --on ray {n} share them"
+            return Remark(ALL_ANSWERS, said)
+        return Remark("answers", f"are planned as shared by {n}: with --shard 1/{n} and so on, or --on ray")
 
     def _loading(self, local: list[_Local]) -> Range:
         policy = self.conditions.models["policy"]

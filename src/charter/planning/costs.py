@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from charter.engines.pool import ModelSpec
 from charter.engines.spending import Price
 from charter.planning.hardware import NOTHING, Machine, Range
 from charter.planning.memory import Memory, Mode, Sharding
 from charter.planning.shapes import Shape
+
+Way = Literal["shards", "ray"]
+
+#: The key of a remark on answers that shards do not share.
+ALL_ANSWERS = "all answers"
 
 _HOUR = 3600.0
 
@@ -35,13 +40,17 @@ class Played:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a plan is costed under: the machine, the models by role, how is trained, and what servers ask."""
+    """What a plan is costed under: the machine, the models by role, how is trained, and what servers ask.
+
+    ``way`` is how rows are shared out where there is more than one device.
+    """
 
     machine: Machine
     models: Mapping[str, Played]
     mode: Mode
     sharding: Sharding
     prices: Mapping[str, Price]
+    way: Way = "shards"
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,10 @@ class Remark:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What a stage costs. ``seconds`` is None where it does not fit; ``remarks`` say what it leaves unused."""
+    """What a stage costs. ``seconds`` is None where it does not fit; ``remarks`` say what it leaves unused.
+
+    ``driving`` is what of the seconds is not the models', at the most: that of processes, one after another.
+    """
 
     stage: str
     seconds: Range | None
@@ -72,6 +84,12 @@ class StageCost:
     served: Range = NOTHING
     troubles: tuple[Trouble, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    driving: Range = NOTHING
+
+    @property
+    def of_models(self) -> float:
+        """The most seconds of the models; none where they do not fit."""
+        return self.seconds.high - self.driving.high if self.seconds else 0.0
 
 
 @dataclass(frozen=True)

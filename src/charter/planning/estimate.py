@@ -10,7 +10,7 @@ from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
 from charter.errors import UserError
 from charter.planning.costing import cost_plan
-from charter.planning.costs import Conditions, Cost, Played
+from charter.planning.costs import Conditions, Cost, Played, Way
 from charter.planning.hardware import Machine
 from charter.planning.limits import Grown, Limit, find_limits
 from charter.planning.memory import Mode, Sharding
@@ -30,13 +30,14 @@ _TIMES = 10.0  # as many prompts: how costs grow is read off a second plan
 class Place:
     """Where a run would take place: the machine, how is trained there, and a model's shape in the policy's place.
 
-    What of the training is None is what the recipe says.
+    What of the training is None is what the recipe says; ``way`` is how several devices share rows.
     """
 
     machine: Machine
     mode: Mode | None = None
     sharding: Sharding | None = None
     shape: Shape | None = None
+    way: Way = "shards"
 
     def mode_for(self, recipe: Recipe) -> Mode:
         """Say what is trained: the recipe's adapter, behind weights of 4 bits where it says so."""
@@ -108,7 +109,7 @@ class Estimator:
             return None
         place = self._place
         mode, sharding = place.mode_for(self._recipe), place.sharding_for(self._recipe)
-        conditions = Conditions(place.machine, self._models, mode, sharding, self._prices)
+        conditions = Conditions(place.machine, self._models, mode, sharding, self._prices, place.way)
         return cost_plan(plan, self._recipe, conditions)
 
 

@@ -98,8 +98,8 @@ class Machine:
 
     @property
     def host(self) -> float:
-        """Bytes of the machine's own memory."""
-        return self.device.host * self.n
+        """Bytes of own memory that a process has: those of one node."""
+        return self.device.host * min(self.n, self.device.per_node)
 
     def grouped(self, size: int) -> Machine:
         """Put so many devices together as one, as far as they work together; what is left over has nothing to do."""

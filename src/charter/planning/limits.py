@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from charter.planning.costs import Cost
+from charter.planning.costs import ALL_ANSWERS, Cost
 from charter.planning.plan import Plan
-from charter.planning.volume import driver_seconds, measure_volume, starting_seconds
+from charter.planning.volume import measure_volume, starting_seconds
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
@@ -26,8 +26,13 @@ class Grown:
 
     @property
     def driving(self) -> float:
-        """The most seconds of the process beside the model."""
-        return sum(driver_seconds(self.plan, stage).high for stage in self.plan.stages)
+        """The most seconds of the processes beside the models, as they are in the cost."""
+        return sum(stage.driving.high for stage in self.cost.stages)
+
+    @property
+    def of_models(self) -> float:
+        """The most seconds of the models."""
+        return sum(stage.of_models for stage in self.cost.stages)
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,12 @@ def _limits(small: Grown, large: Grown) -> Iterator[Limit]:
         "divide the prompts among several runs, on several machines",
     )
     if large.cost.fits:
-        slowest = max(large.cost.stages, key=lambda stage: stage.seconds.high if stage.seconds else 0.0)
+        slowest = max(large.cost.stages, key=lambda stage: stage.of_models)
+        by_ray = ", whose answers --on ray shares" if any(one.key == ALL_ANSWERS for one in slowest.remarks) else ""
         yield Limit(
             "the models take a week",
-            used_up(small.cost.seconds.high, large.cost.seconds.high, _WEEK),
-            f"take more devices; most of it is {slowest.stage}",
+            used_up(small.of_models, large.of_models, _WEEK),
+            f"take more devices; most of it is {slowest.stage}{by_ray}",
         )
     yield Limit(
         "the process takes a day beside the models (requests, journal, flags)",

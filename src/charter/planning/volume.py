@@ -18,6 +18,8 @@ _TABLE = 0.12  # bytes of compressed tables for each of the journal
 _REPORT = 5e6  # bytes of its page, whose rows have an upper limit
 
 _CALL_SECONDS, _ROW_SECONDS = Range(0.0003, 0.0006), Range(0.0002, 0.0006)
+#: Of a merge, for each call and each row that shards recorded: 2 shards of 500 and of 2,500 prompts (docs/planning.md).
+_MERGED_CALL_SECONDS, _MERGED_ROW_SECONDS = Range(0.00004, 0.0001), Range(0.0001, 0.0003)
 _START_SECONDS = Range(0.0002, 0.0005)  # for each prompt: files are read, near-duplicates looked for
 _PAGE_SECONDS = Range(0.7, 1.5)  # of a report of hardly any rows
 
@@ -66,16 +68,31 @@ def held_bytes(plan: Plan, stage: StagePlan) -> float:
     return _PROCESS + rows + _HELD_TEXTS * texts
 
 
-def driver_seconds(plan: Plan, stage: StagePlan) -> Range:
-    """Estimate the seconds that the process itself takes over a stage: requests, journal, flags, tables."""
-    seconds = _CALL_SECONDS.times(stage.calls) + _ROW_SECONDS.times(stage.rows)
-    seconds += _SECONDS_AFTERWARDS.get(stage.stage, NOTHING).times(plan.stage("label").rows)
-    return seconds + (_PAGE_SECONDS if stage.stage == "report" else NOTHING)
+def driver_seconds(plan: Plan, stage: StagePlan, n_shards: int = 1) -> Range:
+    """Estimate the seconds that the process itself takes over a stage: requests, journal, flags, tables.
+
+    Args:
+        plan: of the run.
+        stage: of the plan.
+        n_shards: that share the stage's calls and rows, at the same time; what is made of all rows each does by itself.
+    """
+    seconds = (_CALL_SECONDS.times(stage.calls) + _ROW_SECONDS.times(stage.rows)).times(1 / n_shards)
+    return seconds + _of_all_rows(plan, stage) + (_PAGE_SECONDS if stage.stage == "report" else NOTHING)
+
+
+def merging_seconds(plan: Plan, stage: StagePlan) -> Range:
+    """Estimate the seconds in which one process takes in what shards did of a stage, and goes through all of it."""
+    seconds = _MERGED_CALL_SECONDS.times(stage.calls) + _MERGED_ROW_SECONDS.times(stage.rows)
+    return seconds + _of_all_rows(plan, stage)
 
 
 def starting_seconds(plan: Plan) -> Range:
     """Estimate the seconds before a started command does anything."""
     return _START_SECONDS.times(plan.stage("prompts").rows)
+
+
+def _of_all_rows(plan: Plan, stage: StagePlan) -> Range:
+    return _SECONDS_AFTERWARDS.get(stage.stage, NOTHING).times(plan.stage("label").rows)
 
 
 def _journal(plan: Plan) -> float:
