@@ -16,6 +16,12 @@ from charter.journal.records import FORGOTTEN
 _STAGE = "substr(stage, 1, instr(stage || '/', '/') - 1)"
 _KEPT = "NOT (status = 'failed' AND payload = ?)"
 _BY_INDEX = "INDEXED BY sqlite_autoindex_rows_1"  # the primary key's: some bytes a row, wherever its payload is
+# The record is looked at: an index may be damaged in where it stands, and so mean another.
+_FIRST_KEPT = f"""
+SELECT 1 FROM rows NOT INDEXED WHERE rowid = (
+    SELECT rowid FROM rows WHERE stage = ? AND {_KEPT} LIMIT 1
+) AND stage = ?
+"""  # noqa: S608 - ours
 _MOST_PLACES = 20_000_000  # of records, at one byte each
 _GAP = re.compile(rb"\0+")
 
@@ -60,10 +66,7 @@ def begun_stages(reader: JournalReader, names: Collection[str]) -> set[str]:
 def _begun_by_index(reader: JournalReader, names: Collection[str]) -> set[str]:
     seen, gaps = _indexed(reader)
     wanted = [stage for stage in seen if stage.partition("/")[0] in names]
-    found = set()
-    for stage in wanted:
-        if any(reader.select(f"SELECT 1 FROM rows WHERE stage = ? AND {_KEPT} LIMIT 1", (stage, FORGOTTEN))):  # noqa: S608
-            found.add(stage.partition("/")[0])
+    found = {stage.partition("/")[0] for stage in wanted if any(reader.select(_FIRST_KEPT, (stage, FORGOTTEN, stage)))}
     if found != {stage.partition("/")[0] for stage in wanted}:
         raise _NoWitness  # all are forgotten, or those that are not stand where they are not looked for
     query = f"SELECT {_STAGE} FROM rows NOT INDEXED WHERE rowid BETWEEN ? AND ? AND {of_stages(names)} AND {_KEPT}"  # noqa: S608 - ours

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from charter.errors import JournalError
 from charter.journal.counting import of_stages
 from charter.journal.reading import JournalReader, reading_at_once
 
-_Keys = Callable[[JournalReader], Iterable[tuple[str, str]]]
+_Keys = Generator[tuple[str, str], None, None]
 _KIB_HELD = 65_536  # in memory; the rest is on the disk
 _TWICE = """
 SELECT stage, row, min(journal), max(journal) FROM ends GROUP BY stage, row HAVING min(journal) < max(journal) LIMIT 1
@@ -39,18 +39,18 @@ def find_overlap(journals: Sequence[Path], stages: Collection[str]) -> Overlap |
         JournalError: where a journal cannot be read or is written meanwhile, or there is no room to sort the rows.
     """
 
-    def noted(reader: JournalReader) -> Iterator[tuple[str, str]]:
+    def noted(reader: JournalReader) -> _Keys:
         query = f"SELECT stage, row FROM rows NOT INDEXED WHERE {of_stages(stages)}"  # noqa: S608 - names of ours
         yield from reader.select(query, tuple(stages))
 
-    def whole(reader: JournalReader) -> Iterator[tuple[str, str]]:
+    def whole(reader: JournalReader) -> _Keys:
         for some in reader.batches("rows", ("stage", "row", "status", "payload")):
             yield from ((stage, row) for stage, row, *_ in some if stage.partition("/")[0] in stages)
 
     return _find(journals, noted) and _find(journals, whole)
 
 
-def _find(journals: Sequence[Path], keys: _Keys) -> Overlap | None:
+def _find(journals: Sequence[Path], keys: Callable[[JournalReader], _Keys]) -> Overlap | None:
     try:
         with contextlib.closing(sqlite3.connect("", isolation_level=None)) as sorting:  # a file that nobody else sees
             sorting.execute("PRAGMA journal_mode=OFF")
@@ -58,13 +58,13 @@ def _find(journals: Sequence[Path], keys: _Keys) -> Overlap | None:
             sorting.execute("CREATE TABLE ends (stage, row, journal)")
             sorting.execute("BEGIN")
             for number, path in enumerate(journals):
-                with reading_at_once(path) as reader:
-                    ends = ((stage, row, number) for stage, row in keys(reader))
+                with reading_at_once(path) as reader, contextlib.closing(keys(reader)) as found:
+                    ends = ((stage, row, number) for stage, row in found)
                     sorting.executemany("INSERT INTO ends VALUES (?, ?, ?)", ends)
-            found = sorting.execute(_TWICE).fetchone()
+            twice = sorting.execute(_TWICE).fetchone()
     except sqlite3.Error as error:
         raise JournalError(
-            f"{tempfile.gettempdir()}: the rows of {len(journals)} journals cannot be sorted ({error}). Make room, or "
-            "name another folder for what is temporary with TMPDIR"
+            f"{os.environ.get('TMPDIR', '/var/tmp')}: the rows of {len(journals)} journals cannot be sorted in the folder "
+            f"for temporary files ({error}). Make room there, or name another with TMPDIR"
         ) from error
-    return found and Overlap(found[0], found[1], (journals[found[2]], journals[found[3]]))
+    return twice and Overlap(twice[0], twice[1], (journals[twice[2]], journals[twice[3]]))
