@@ -30,3 +30,13 @@ def hide(path: Path, n: int = 1) -> None:
     with contextlib.closing(sqlite3.connect(path)) as database:
         seen = database.execute(f"SELECT stage FROM rows INDEXED BY {INDEX}").fetchall()  # noqa: S608 - ours
     assert len(seen) == there - n
+
+
+def disorder(path: Path) -> None:
+    """Turn the order of the index round: each entry is there, and none is found where it is looked for."""
+    start = index_page(path).start
+    data = bytearray(path.read_bytes())
+    n = int.from_bytes(data[start + 3 : start + 5], "big")
+    places = [data[at : at + 2] for at in range(start + 8, start + 8 + 2 * n, 2)]  # after the page's header of 8 bytes
+    data[start + 8 : start + 8 + 2 * n] = b"".join(reversed(places))
+    path.write_bytes(data)

@@ -14,7 +14,7 @@ from charter.journal import overlap
 from charter.journal.overlap import Overlap, find_overlap
 from charter.journal.records import Outcome
 from charter.journal.store import Journal
-from journal.journal_damage import hide
+from journal.journal_damage import disorder, hide
 
 DONE = Outcome("done", '{"text":"é {x} %s"}')
 
@@ -61,6 +61,7 @@ def test_a_damaged_index_hides_no_overlap(tmp_path: Path, n: int) -> None:
     hide(paths[0], n)
     assert find_overlap(paths, ["revise"]) == Overlap("revise", "z", (paths[0], paths[1]))
     hide(paths[1], n)
+    disorder(paths[1])
     assert find_overlap(paths, ["revise"]) == Overlap("revise", "z", (paths[0], paths[1]))
 
 

@@ -65,6 +65,6 @@ def _find(journals: Sequence[Path], keys: Callable[[JournalReader], _Keys]) -> O
     except sqlite3.Error as error:
         raise JournalError(
             f"the rows of {len(journals)} journals cannot be sorted in the folder for temporary files, "
-            f"{os.environ.get('TMPDIR', 'the system has its own')} ({error}). Make room there, or name another with TMPDIR"
+            f"{os.environ.get('TMPDIR', 'the system has one')} ({error}). Make room there, or name another with TMPDIR"
         ) from error
     return twice and Overlap(twice[0], twice[1], (journals[twice[2]], journals[twice[3]]))
