@@ -14,7 +14,7 @@ from charter.journal.counting import of_stages
 from charter.journal.reading import JournalReader, reading_at_once
 
 _Keys = Generator[tuple[str, str], None, None]
-_KIB_HELD = 65_536  # in memory; the rest is on the disk
+_KIB_HELD = 32_768  # in memory, of the rows and once more of their order; the rest is on the disk
 _TWICE = """
 SELECT stage, row, min(journal), max(journal) FROM ends GROUP BY stage, row HAVING min(journal) < max(journal) LIMIT 1
 """
