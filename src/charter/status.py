@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from charter.damage import Damage, find_damage, read_summary
 from charter.errors import RunError
-from charter.journal.reading import Recorded, read_journal
+from charter.journal.reading import Counted, count_journal
 from charter.journal.records import FORGOTTEN
 from charter.recipe import Recipe, Stage, load_recipe
 from charter.runs.place import holder_of
@@ -87,7 +87,7 @@ def read_status(folder: Path) -> RunStatus:
     """
     recipe = read_run_recipe(folder)
     holder = holder_of(folder)
-    recorded = read_journal(folder / "journal.sqlite")
+    recorded = count_journal(folder / "journal.sqlite")
     ends = _ends(recorded)
     # While somebody is at work what a stage made may be half taken back, to be made anew.
     damage = () if holder else tuple(find_damage(folder, STAGE_NAMES))
@@ -165,14 +165,12 @@ def _reasons(ends: Counter[tuple[str, str]], wanted: str) -> dict[str, int]:
     return {reason: n for (status, reason), n in sorted(ends.items()) if status == wanted}
 
 
-def _ends(recorded: Recorded) -> Mapping[str, Counter[tuple[str, str]]]:
-    """Count the journal's rows by stage, end and reason."""
+def _ends(recorded: Counted) -> Mapping[str, Counter[tuple[str, str]]]:
+    """Count the journal's rows by stage, end and reason, parts of a stage together."""
     found: dict[str, Counter[tuple[str, str]]] = {}
-    for stage, ends in recorded.outcomes.items():
+    for stage, ends in recorded.ends.items():
         counted = found.setdefault(stage.partition("/")[0], Counter())
-        for end in ends.values():
-            if end.payload != FORGOTTEN:
-                counted[end.status, "" if end.status == "done" else end.payload] += 1
+        counted.update({end: n for end, n in ends.items() if end[1] != FORGOTTEN})
     return found
 
 

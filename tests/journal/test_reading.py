@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from charter.errors import JournalError
 from charter.journal import reading
-from charter.journal.reading import Recorded, RecordedAnswers, read_journal, reading_at_once
+from charter.journal.reading import Counted, Recorded, RecordedAnswers, count_journal, read_journal, reading_at_once
 from charter.journal.records import Outcome, checksum_of
 from charter.journal.store import Journal
 
@@ -95,6 +96,41 @@ def test_damaged_records_are_left_out_and_counted(path: Path) -> None:
     database.close()
     found = read_journal(path)
     assert (set(found.outcomes), found.tallies, found.n_damaged) == ({"revise"}, {}, 1)
+
+
+def test_ends_are_counted_as_they_are_read(path: Path) -> None:
+    """What is counted is what would be read, by stage, end and reason, with as many damaged records."""
+    with Journal(path) as journal:
+        for number in range(2, 6):
+            journal.record("revise", f"row-{number}", Outcome("filtered", f"reason {number % 2}"))
+            journal.record("label", f"row-{number}", DONE)
+            journal.record("label/part", f"row-{number}", Outcome("failed", "no answer"))
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE rows SET payload = 'x' WHERE row = 'row-5'")
+    database.close()
+    found, counted = read_journal(path), count_journal(path)
+    assert counted.ends == {
+        "revise": {("done", ""): 1, ("filtered", "reason 0"): 2, ("filtered", "reason 1"): 1},
+        "label": {("done", ""): 3, ("failed", "no answer"): 1},
+        "label/part": {("failed", "no answer"): 3},
+    }
+    assert list(counted.ends) == list(found.outcomes)
+    assert (counted.tallies, counted.n_damaged) == (found.tallies, found.n_damaged) == ({"revise": "{}"}, 3)
+    assert count_journal(path.with_name("none")) == Counted({}, {}, 0)
+
+
+def test_ends_that_are_counted_are_not_held(path: Path) -> None:
+    """Neither results nor ids of rows stay in memory."""
+    with Journal(path) as journal:
+        for number in range(5_000):
+            journal.record("revise", f"row-{number}", Outcome("done", "x" * 2_000))
+    tracemalloc.start()
+    try:
+        assert count_journal(path).ends["revise"]["done", ""] == 5_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 500_000  # bytes; the results alone have 10 MB
 
 
 def test_an_end_that_nobody_knows_is_damage(path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -13,8 +14,9 @@ import pytest
 
 from charter.engines.base import Completion, CompletionRequest
 from charter.engines.scripted import ScriptedEngine
-from charter.errors import Busy, EngineError, RunError, TooManyFailures
+from charter.errors import Busy, EngineError, JournalError, RunError, TooManyFailures
 from charter.files.tables import read_json, read_table, write_json
+from charter.journal import reading
 from charter.journal.records import Outcome
 from charter.journal.store import Journal
 from charter.pipeline import forget, run_stages
@@ -27,6 +29,7 @@ from charter.sharding.overview import read_shards
 from charter.sharding.papers import read_papers, write_papers
 from charter.sharding.shard import Shard, shard_of
 from charter.status import read_status
+from journal.journal_damage import hide
 from run_examples import RECIPE, journal_rows, small_recipe, small_run, table_bytes
 from sharding.sharded_run import OUTSIDE, do_shards, do_whole, first_merged, shards
 
@@ -182,6 +185,52 @@ def test_rows_of_shards_are_not_done_again_by_the_run(divided: tuple[Recipe, Pat
     do_shards(recipe, run, 3)
     merge_shards(run)
     do_whole(recipe, run, "revise", "sft", "pairs")
+
+
+def test_rows_of_finished_shards_are_not_looked_at_before_the_merge(divided: tuple[Recipe, Path]) -> None:
+    """What a finished shard did is known without its rows: damage to their pages is met by the merge alone."""
+    recipe, run = divided
+    damaged = run / "shards/2-of-3/journal.sqlite"
+    with contextlib.closing(sqlite3.connect(damaged)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'rows'").fetchone()
+    data = bytearray(damaged.read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = bytes(4096)
+    damaged.write_bytes(data)
+    assert [(one.shard, one.state) for one in read_shards(run)] == [(f"{one}/3", "done") for one in (1, 2, 3)]
+    assert do_shard(recipe, run, Shard(3, 1), OUTSIDE) == ["revise"]
+    with pytest.raises(RunError, match="would do again: 1/3, 2/3, 3/3"):
+        do_shard(recipe, run, Shard(2, 1), OUTSIDE)
+    with pytest.raises(JournalError, match=r"2-of-3/journal\.sqlite: the journal cannot be read"):
+        merge_shards(run)
+
+
+def test_rows_of_unfinished_shards_are_counted_and_not_read(
+    divided: tuple[Recipe, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many rows a stopped shard has, and of which stages, is told though its results are too long to be read."""
+    recipe, run = divided
+    (run / "shards/2-of-3/stages/revise.json").unlink()
+    journal = run / "shards/2-of-3/journal.sqlite"
+    with Journal(journal) as opened:
+        n_rows = len(opened.outcomes("revise"))
+    change(journal, "UPDATE rows SET payload = hex(zeroblob(500000))")
+    monkeypatch.setattr(reading, "_MOST_BYTES", 900_000)
+    assert [(one.state, one.n_rows) for one in read_shards(run)] == [("done", 0), ("interrupted", n_rows), ("done", 0)]
+    with pytest.raises(RunError, match=r"rows of 'revise' that are not merged, .* again: 1/3, 2/3, 3/3\. "):
+        do_whole(recipe, run, "revise")
+
+
+def test_rows_that_an_index_hides_are_not_done_again(divided: tuple[Recipe, Path]) -> None:
+    """A stopped shard whose index has lost all rows is named by whoever would do them, and counted."""
+    recipe, run = divided
+    shard = run / "shards/2-of-3"
+    (shard / "stages/revise.json").unlink()
+    with Journal(shard / "journal.sqlite") as journal:
+        n_rows = len(journal.outcomes("revise"))
+    hide(shard / "journal.sqlite", n_rows)
+    assert read_shards(run)[1].n_rows == n_rows > 0
+    with pytest.raises(RunError, match=r"rows of 'revise' that are not merged, .* again: 1/3, 2/3, 3/3\. "):
+        do_whole(recipe, run, "revise")
 
 
 def test_what_was_merged_and_undone_is_done_by_the_run(tmp_path: Path) -> None:

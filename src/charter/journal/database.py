@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from charter.errors import JournalError
-from charter.journal.records import SCHEMA, decode
+from charter.journal.records import SCHEMA, TABLES, decode
 
 _REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL})
 _MARKS = 2**31 - 1
@@ -41,6 +41,30 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         refused = getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSED
         raise (unwritable if refused else damaged)(path, error) from error
     return database
+
+
+def tables_of(database: sqlite3.Connection) -> set[str]:
+    """Name the tables of a journal: one that has only just begun has none yet, and some came later than the others.
+
+    Raises:
+        sqlite3.DatabaseError: where one is not the plain table that a journal has, or there are views or triggers.
+    """
+    found = set()
+    for kind, name, statement in database.execute("SELECT type, name, sql FROM sqlite_master"):
+        if kind in {"view", "trigger"}:
+            raise sqlite3.DatabaseError(f"it holds the {kind} {name!r}, as no journal does")
+        if kind == "table" and name in TABLES:
+            # A table that computes what it holds could do anything with whoever reads it.
+            is_plain = "".join(str(statement).split()).lower().startswith(f"createtable{name}(")
+            if not is_plain or _columns(database, name) != [(column, 0) for column in TABLES[name]]:
+                raise sqlite3.DatabaseError(f"its table {name!r} is not that of a journal")
+            found.add(name)
+    return found
+
+
+def _columns(database: sqlite3.Connection, table: str) -> list[tuple[str, int]]:
+    """Name a table's columns, each with a number that is 0 where what it holds is written down and not computed."""
+    return [(name, hidden) for _, name, *_, hidden in database.execute(f"PRAGMA table_xinfo({table})")]
 
 
 def damaged(path: Path, error: sqlite3.Error) -> JournalError:

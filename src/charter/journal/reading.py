@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from charter.errors import JournalError
-from charter.journal.records import TABLES, Outcome, decode, is_status, is_whole
+from charter.journal.database import tables_of
+from charter.journal.records import Outcome, Status, decode, is_status, is_whole
 
 _NOT_READABLE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
 _BATCH = 1000
 _MOST_BYTES = 100_000_000  # of one record
+FoundT = TypeVar("FoundT")
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,18 @@ class Recorded:
     """What a journal held, but for damaged records: how every row ended, by stage, and what each stage took so far."""
 
     outcomes: Mapping[str, Mapping[str, Outcome]]
+    tallies: Mapping[str, str]
+    n_damaged: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many rows a journal held, but for damaged records: by stage, and by their end and its reason.
+
+    Rows that are done have no reason. ``tallies`` say what each stage took so far.
+    """
+
+    ends: Mapping[str, Counter[tuple[Status, str]]]
     tallies: Mapping[str, str]
     n_damaged: int
 
@@ -37,15 +52,29 @@ def read_journal(path: Path) -> Recorded:
     Raises:
         JournalError: where it is damaged, or must not be read.
     """
-    if not path.exists():
-        return Recorded({}, {}, 0)
+    return _whole(path, _contents) if path.exists() else Recorded({}, {}, 0)
+
+
+def count_journal(path: Path) -> Counted:
+    """Count how the rows of a run ended; no more than some are held.
+
+    Args:
+        path: the journal; one that is not there holds nothing.
+
+    Raises:
+        JournalError: where it is damaged, or must not be read.
+    """
+    return _whole(path, _counts) if path.exists() else Counted({}, {}, 0)
+
+
+def _whole(path: Path, read: Callable[[sqlite3.Connection], FoundT]) -> FoundT:
     before = _at_rest(path)
     if before is not None:
         # SQLite makes files beside a journal that it opens, which cannot be where the disk is read-only. It makes none
         # of a file that is said not to change; where it has changed afterwards, what was read is worth nothing.
         with contextlib.suppress(_Changed):
-            return _read(path, "immutable=1", at_rest=before)
-    return _read(path, "mode=ro")
+            return _read(path, read, "immutable=1", at_rest=before)
+    return _read(path, read, "mode=ro")
 
 
 class RecordedAnswers:
@@ -70,7 +99,7 @@ class RecordedAnswers:
         unchanging = is_held_still or (is_left_alone and _at_rest(path))
         try:
             self._database = connect(path, "immutable=1" if unchanging else "mode=ro")
-            _tables(self._database)
+            tables_of(self._database)
         except sqlite3.Error as error:
             raise _unreadable(path, error) from error
         self.get("")  # so that a file that is none is told at once
@@ -113,7 +142,7 @@ class JournalReader:
             JournalError: where they cannot be read.
         """
         try:
-            if table in _tables(self._database):
+            if table in tables_of(self._database):
                 wanted = ", ".join(("checksum", *columns))
                 status = columns.index("status") if "status" in columns else None
                 cursor = self._database.execute(f"SELECT {wanted} FROM {table}")  # noqa: S608 - names of ours
@@ -122,6 +151,18 @@ class JournalReader:
                     whole = [tuple(parts) for checksum, *parts in known if is_whole(checksum, *parts)]
                     self.n_damaged += len(found) - len(whole)
                     yield whole
+        except sqlite3.Error as error:
+            raise _unreadable(self._path, error) from error
+
+    def select(self, query: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Ask for something of the rows as they stand there, checked by nobody; where there are none yet, nothing.
+
+        Raises:
+            JournalError: where they cannot be read.
+        """
+        try:
+            if "rows" in tables_of(self._database):
+                yield from self._database.execute(query, values)
         except sqlite3.Error as error:
             raise _unreadable(self._path, error) from error
 
@@ -163,10 +204,12 @@ def _at_rest(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _read(path: Path, how: str, *, at_rest: tuple[int, int] | None = None) -> Recorded:
+def _read(
+    path: Path, read: Callable[[sqlite3.Connection], FoundT], how: str, *, at_rest: tuple[int, int] | None = None
+) -> FoundT:
     try:
         with contextlib.closing(connect(path, how)) as database:
-            found = _contents(database)
+            found = read(database)
     except sqlite3.Error as error:
         if at_rest is not None and _at_rest(path) != at_rest:
             raise _Changed from error
@@ -193,42 +236,40 @@ def connect(path: Path, how: str) -> sqlite3.Connection:
 
 
 def _contents(database: sqlite3.Connection) -> Recorded:
-    tables = _tables(database)
     outcomes: dict[str, dict[str, Outcome]] = {}
     n_damaged = 0
-    if "rows" in tables:
-        for stage, row, status, payload, kept in database.execute("SELECT * FROM rows"):
-            if is_status(status) and is_whole(kept, stage, row, status, payload):
-                outcomes.setdefault(stage, {})[row] = Outcome(status, payload)
-            else:
-                n_damaged += 1
-    found: Iterator[tuple[Any, ...]] = database.execute("SELECT * FROM tallies") if "tallies" in tables else iter(())
-    tallies = {stage: payload for stage, payload, kept in found if is_whole(kept, stage, payload)}
-    return Recorded(dict(sorted(outcomes.items())), tallies, n_damaged)
+    for end in _ends(database):
+        if end is None:
+            n_damaged += 1
+        else:
+            stage, row, status, payload = end
+            outcomes.setdefault(stage, {})[row] = Outcome(status, payload)
+    return Recorded(dict(sorted(outcomes.items())), _tallies(database), n_damaged)
 
 
-def _tables(database: sqlite3.Connection) -> set[str]:
-    """Name the tables of a journal: one that has only just begun has none yet, and some came later than the others.
-
-    Raises:
-        sqlite3.DatabaseError: where one is not the plain table that a journal has, or there are views or triggers.
-    """
-    found = set()
-    for kind, name, statement in database.execute("SELECT type, name, sql FROM sqlite_master"):
-        if kind in {"view", "trigger"}:
-            raise sqlite3.DatabaseError(f"it holds the {kind} {name!r}, as no journal does")
-        if kind == "table" and name in TABLES:
-            # A table that computes what it holds could do anything with whoever reads it.
-            is_plain = "".join(str(statement).split()).lower().startswith(f"createtable{name}(")
-            if not is_plain or _columns(database, name) != [(column, 0) for column in TABLES[name]]:
-                raise sqlite3.DatabaseError(f"its table {name!r} is not that of a journal")
-            found.add(name)
-    return found
+def _counts(database: sqlite3.Connection) -> Counted:
+    counted: dict[str, Counter[tuple[Status, str]]] = {}
+    n_damaged = 0
+    for end in _ends(database):
+        if end is None:
+            n_damaged += 1
+        else:
+            stage, _, status, payload = end
+            counted.setdefault(stage, Counter())[status, "" if status == "done" else payload] += 1
+    return Counted(dict(sorted(counted.items())), _tallies(database), n_damaged)
 
 
-def _columns(database: sqlite3.Connection, table: str) -> list[tuple[str, int]]:
-    """Name a table's columns, each with a number that is 0 where what it holds is written down and not computed."""
-    return [(name, hidden) for _, name, *_, hidden in database.execute(f"PRAGMA table_xinfo({table})")]
+def _ends(database: sqlite3.Connection) -> Iterator[tuple[str, str, Status, str] | None]:
+    """Read stage, row, status and payload of every row, None in place of a damaged record."""
+    if "rows" in tables_of(database):
+        for *parts, kept in database.execute("SELECT * FROM rows"):
+            stage, row, status, payload = parts
+            yield (stage, row, status, payload) if is_status(status) and is_whole(kept, *parts) else None
+
+
+def _tallies(database: sqlite3.Connection) -> dict[str, str]:
+    found = database.execute("SELECT * FROM tallies") if "tallies" in tables_of(database) else ()
+    return {stage: payload for stage, payload, kept in found if is_whole(kept, stage, payload)}
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> JournalError:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charter.errors import RunError
+from charter.journal.counting import begun_stages
 from charter.journal.reading import reading_at_once
-from charter.journal.records import FORGOTTEN
 from charter.journal.store import Journal
 from charter.runs.place import SHARDS, holder_of
 from charter.sharding.papers import Papers, read_papers, shard_folders
@@ -72,11 +72,12 @@ def read_unmerged(run: Path, journal: Journal, names: Sequence[str]) -> list[Unm
         elif _rests_on(folder, papers, run):
             took = _read(folder, papers.source)
             # A merge takes in all that a shard took: what it took since, the run does not have.
-            stages = [
+            since = [
                 name
-                for name in _begun(folder, papers, names)
+                for name in names
                 if journal.taken_tallies(name).get(papers.source) != took.get((papers.source, name), "")
             ]
+            stages = _begun(folder, papers, since)
             found += [Unmerged(folder, papers, tuple(stages))] if stages else []
     return found
 
@@ -129,9 +130,9 @@ def _rests_on(folder: Path, papers: Papers, run: Path) -> bool:
 def _begun(folder: Path, papers: Papers, names: Sequence[str]) -> list[str]:
     """Name those of the stages that a shard has done, or of which it has recorded rows."""
     begun = set(papers.own_stages(folder, tuple(names)))
+    left = [name for name in names if name not in begun and name not in papers.brought]
     journal = folder / "journal.sqlite"
-    if journal.exists():
+    if left and journal.exists():
         with reading_at_once(journal) as reader:
-            for some in reader.batches("rows", ("stage", "row", "status", "payload")):
-                begun |= {stage.partition("/")[0] for stage, *_, payload in some if payload != FORGOTTEN}
-    return [name for name in names if name in begun and name not in papers.brought]
+            begun |= begun_stages(reader, left)
+    return [name for name in names if name in begun]

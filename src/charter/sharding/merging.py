@@ -12,7 +12,7 @@ from pathlib import Path
 from charter.engines.base import Capability
 from charter.errors import RunError
 from charter.journal.absorption import Absorbed, absorb
-from charter.journal.reading import reading_at_once
+from charter.journal.overlap import find_overlap
 from charter.pipeline import finish_stages
 from charter.progress import Progress
 from charter.recipe import Recipe, load_recipe
@@ -204,17 +204,10 @@ def _verify(folder: Path, parts: Sequence[_Part], todo: Sequence[str]) -> None:
 
 def _require_no_overlap(parts: Sequence[_Part], todo: Sequence[str]) -> None:
     """Require that no row of these stages was done by two shards."""
-    done_by: dict[tuple[str, str], Path] = {}
-    for part in parts:
-        with reading_at_once(part.folder / "journal.sqlite") as reader:
-            for some in reader.batches("rows", ("stage", "row", "status", "payload")):
-                for stage, row, *_ in some:
-                    if stage.partition("/")[0] in todo:
-                        other = done_by.setdefault((stage, row), part.folder)
-                        if other != part.folder:
-                            raise RunError(
-                                f"{other} and {part.folder} both did row {row} of {stage!r}; remove one of them"
-                            )
+    found = find_overlap([part.folder / "journal.sqlite" for part in parts], todo)
+    if found is not None:
+        one, other = (journal.parent for journal in found.journals)
+        raise RunError(f"{one} and {other} both did row {found.row} of {found.stage!r}; remove one of them")
 
 
 def _finish(run: Run, parts: Sequence[_Part], todo: Sequence[str]) -> Merged:

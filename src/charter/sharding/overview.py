@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from charter.journal.counting import count_rows
 from charter.journal.reading import reading_at_once
-from charter.journal.records import FORGOTTEN
 from charter.runs.place import RESOLVED, SHARDS, holder_of
 from charter.sharding.bringing import ROW_STAGES, stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
@@ -77,11 +77,7 @@ def _count_rows(folder: Path, names: Sequence[str]) -> int:
     if not names or not journal.exists():
         return 0
     with reading_at_once(journal) as reader:
-        return sum(
-            stage.partition("/")[0] in names and payload != FORGOTTEN
-            for some in reader.batches("rows", ("stage", "row", "status", "payload"))
-            for stage, _, _, payload in some
-        )
+        return count_rows(reader, names)
 
 
 def what_is_next(run: Path, shards: Sequence[ShardStatus]) -> str:

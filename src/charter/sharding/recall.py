@@ -31,6 +31,7 @@ from charter.sharding.shard import Shard, shard_of
 
 _ALL: tuple[Capability, ...] = get_args(Capability)
 _SHOWN = 5
+_DONE = Outcome("done", "")  # one for all: no result is held
 
 
 class MissingRows(RunError):  # noqa: N818 - reads as what is told
@@ -67,7 +68,9 @@ class RecallMapper:
             TooManyFailures: where more rows failed than may.
         """
         del fn
-        ends = {row: _without_result(end) for row, end in self._journal.walk(stage) if end.payload != FORGOTTEN}
+        wanted = {row.id for row in rows}
+        recorded = ((row, end) for row, end in self._journal.walk(stage) if row in wanted and end.payload != FORGOTTEN)
+        ends = {row: _DONE if end.status == "done" else end for row, end in recorded}
         missing = [row for row in rows if row.id not in ends]
         if missing:
             raise MissingRows(self._tell(missing, len(rows), stage))
@@ -98,10 +101,6 @@ class RecallMapper:
             + "\n"
             f"Run these shards again, and then merge again: {shard_command(self._run, again)}"
         )
-
-
-def _without_result(end: Outcome) -> Outcome:
-    return Outcome(end.status, "") if end.status == "done" else end
 
 
 def merge_command(run: Path) -> str:
