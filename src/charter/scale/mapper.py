@@ -19,7 +19,7 @@ from charter.scale.cluster import cluster
 from charter.scale.crew import Crew, Ground
 from charter.scale.member import Lost, Member, Work
 from charter.scale.stand_ins import EngineName, StandIn, found_from_anywhere, pack
-from charter.seeds import digest_text
+from charter.sharding.shard import part_of
 
 _POLL_SECONDS = 0.2
 _UNEVEN = 8  # rows that an actor may have more than another, for prompts to stay with the actor that knows them
@@ -174,13 +174,8 @@ class _Sending:
             free = [one for one in self._crew.members if one.is_at_hand and one.load < self._crew.rows_ahead]
             if free:
                 idle = min(free, key=lambda one: one.load)
-                own = self._crew.members[_part(row, len(self._crew.members))]
+                own = self._crew.members[part_of(row, len(self._crew.members), "actor")]
                 return own if own in free and own.load <= idle.load + _UNEVEN else idle
             self._freed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._freed.wait(), _POLL_SECONDS)
-
-
-def _part(row: Identified, n: int) -> int:
-    prompt: Identified = getattr(row, "prompt", row)
-    return int(digest_text(f"actor {prompt.id}"), 16) % n
