@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,18 @@ from charter.records import Message
 from run_examples import small_run, table_bytes
 
 
+class _Slowness:
+    """A loading that tells that it has begun, and ends when it may."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+
+    async def has_begun(self) -> None:
+        """Wait until it has begun."""
+        assert await asyncio.to_thread(self.begun.wait, 60.0)
+
+
 class _Machine:
     """Memory that holds so many bytes of scripted models, and the order in which they came and went."""
 
@@ -25,7 +38,15 @@ class _Machine:
         self.places: dict[str, str] = {}
         self.told: list[str] = []
 
-    def resident(self, name: str, n_bytes: int = 10, *, fails: bool = False, place: str = "cpu") -> Resident:
+    def resident(
+        self,
+        name: str,
+        n_bytes: int = 10,
+        *,
+        fails: bool = False,
+        place: str = "cpu",
+        slowness: _Slowness | None = None,
+    ) -> Resident:
         """Make a model that takes so much of a device, each of which has as much memory."""
         machine = self
 
@@ -36,6 +57,9 @@ class _Machine:
                 super().close()
 
         def load() -> Engine:
+            if slowness is not None:
+                slowness.begun.set()
+                slowness.may_end.wait(60.0)
             if fails:
                 raise ModelError(f"{name} is damaged")
             machine.there[name], machine.places[name] = n_bytes, place
@@ -124,6 +148,72 @@ def test_models_on_different_devices_are_not_in_each_others_way() -> None:
 
     asyncio.run(run())
     assert machine.told == ["+a", "+b", "-b", "+c"]
+
+
+def test_a_call_to_a_model_that_stays_waits_for_the_exchange_alone() -> None:
+    """Of three models two fit: who asks the one that stays as the third comes is not held up by the third's rows."""
+    machine, residents, slowness = _Machine(20), Residents(), _Slowness()
+    residents.engine(machine.resident("a"))
+    stays = residents.engine(machine.resident("b"))
+    third = residents.engine(machine.resident("c", slowness=slowness))
+
+    async def run() -> None:
+        async def keep_asking() -> None:
+            for number in range(400):
+                await third.complete(_request(f"row {number}"))
+
+        asking = asyncio.create_task(keep_asking())
+        await slowness.has_begun()
+        call = asyncio.create_task(stays.complete(_request("x")))
+        await asyncio.sleep(0.01)
+        slowness.may_end.set()
+        await call
+        assert not asking.done(), "the rows of a model that fits beside it have to be waited for"
+        await asking
+
+    asyncio.run(run())
+    assert machine.told == ["+a", "+b", "-a", "+c"]
+
+
+def test_an_exchange_on_one_device_leaves_others_be() -> None:
+    """While a model comes on one card, the one on another card is asked and answers."""
+    machine, residents, slowness = _Machine(10), Residents(), _Slowness()
+    on_first = residents.engine(machine.resident("a", place="cuda:0"))
+    residents.engine(machine.resident("b", place="cuda:1"))
+    third = residents.engine(machine.resident("c", place="cuda:1", slowness=slowness))
+
+    async def run() -> None:
+        coming = asyncio.create_task(third.complete(_request("x")))
+        await slowness.has_begun()
+        await on_first.complete(_request("y"))
+        assert not third.is_loaded, "an exchange on another card has to be waited for"
+        slowness.may_end.set()
+        await coming
+
+    asyncio.run(run())
+    assert machine.told == ["+a", "+b", "-b", "+c"]
+
+
+def test_a_second_engine_on_a_model_that_comes_waits_for_nobody_else() -> None:
+    """A base and an adapter in one memory come together, whatever rows the model beside them has."""
+    machine, residents = _Machine(20), Residents()
+    residents.engine(machine.resident("a"))
+    beside = residents.engine(machine.resident("b"))
+    base, adapter = (residents.engine(machine.resident("c")) for _ in range(2))
+
+    async def run() -> None:
+        async def keep_asking() -> None:
+            for number in range(400):
+                await beside.complete(_request(f"row {number}"))
+
+        await base.complete(_request("x"))
+        asking = asyncio.create_task(keep_asking())
+        await beside.complete(_request("y"))
+        await adapter.complete(_request("z"))
+        assert not asking.done(), "the rows of a model beside it have to be waited for"
+        await asking
+
+    asyncio.run(run())
 
 
 def test_a_model_that_is_asked_again_and_again_is_not_idle() -> None:

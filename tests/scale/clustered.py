@@ -60,6 +60,8 @@ def write_down(request: CompletionRequest) -> str:
 async def ask(row: Asked, engine: Engine, strike: str) -> Said:
     """Make a row's calls; in the middle of one row, once, something strikes (see ``strike_here``)."""
     texts = []
+    if strike == "held":
+        await leave_rows(row)
     for call in range(N_CALLS):
         request = CompletionRequest(text=f"{row.log}\n{row.id}:{call}", sampling=Sampling(temperature=0.0))
         texts.append((await engine.complete(request)).text)
@@ -68,8 +70,21 @@ async def ask(row: Asked, engine: Engine, strike: str) -> Said:
     return Said(id=row.id, texts=tuple(texts))
 
 
+async def leave_rows(row: Asked) -> None:
+    """Once the row has begun in which something strikes, wait in all that come after it, so that many are left then."""
+    begun, struck = row.log.parent / "begun", row.log.parent / "struck"
+    if row.number == _STRIKER:
+        begun.touch()
+    # Rows may overtake it on their way, and none may take the place from it by waiting.
+    while row.number > _STRIKER and begun.exists() and not struck.exists():  # noqa: ASYNC110 - no event tells of files
+        await asyncio.sleep(0.01)
+
+
 async def strike_here(folder: Path, strike: str) -> None:
-    """Wait until all calls so far are recorded, write down which those are, and end the process or wait for its end."""
+    """Wait until all calls so far are recorded, write down which those are, and end the process or wait for its end.
+
+    Where its journal is to be held then, wait too until somebody waits for that (see ``holding``).
+    """
     marker = folder / "struck"
     if marker.exists():
         return
@@ -78,7 +93,9 @@ async def strike_here(folder: Path, strike: str) -> None:
     while len(texts := recorded(folder / "run")) < n_logged - 2 * N_CALLS:  # noqa: ASYNC110 - no event tells of files
         await asyncio.sleep(0.05)
     (folder / "recorded").write_text("\n".join(sorted(texts)), "utf-8")
-    if strike == "actor":
+    if strike in {"actor", "held"}:
+        while strike == "held" and not (folder / "waiting").exists():  # noqa: ASYNC110 - no event tells of files
+            await asyncio.sleep(0.05)
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     import ray

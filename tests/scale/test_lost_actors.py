@@ -9,14 +9,27 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from charter.errors import ClusterError
-from scale.clustered import N_ROWS, Stillborn, assert_nothing_lost, map_there, node_of, opened, wait_for
+from scale.clustered import (
+    N_CALLS,
+    N_ROWS,
+    Stillborn,
+    assert_nothing_lost,
+    map_there,
+    node_of,
+    opened,
+    recorded,
+    wait_for,
+)
+from scale.holding import first_held, holding, let_go
 
 pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parents[1]
@@ -85,6 +98,66 @@ def test_a_killed_actor_loses_nothing(nodes: Any, tmp_path: Path) -> None:
     assert_nothing_lost(tmp_path, mapped)
     assert len(notes) == 1
     assert "an actor was lost" in notes[0]
+
+
+@contextlib.contextmanager
+def journals_held(folder: Path) -> Iterator[Future[tuple[Path, subprocess.Popen[str]]]]:
+    """Have another process take the lock of the first of two actors that is lost; give both as soon as it has."""
+    locks = folder / "run/workers"
+
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(1) as thread:
+
+        def take() -> tuple[Path, subprocess.Popen[str]]:
+            while len(found := list(locks.glob("*.lock"))) < 2:
+                time.sleep(0.05)
+            process = stack.enter_context(holding(folder / "waiting", *found))
+            return first_held(process), process
+
+        yield thread.submit(take)
+
+
+def test_a_held_journal_of_a_lost_actor_holds_up_no_other_row(nodes: Any, tmp_path: Path) -> None:
+    """While another process holds it, rows are handed out and done; then what was recorded in it is found."""
+    del nodes
+
+    def let_go_later(held: Future[tuple[Path, subprocess.Popen[str]]]) -> None:
+        _, process = held.result()
+        n_before = len((tmp_path / "recorded").read_text("utf-8").split())
+        # Two calls may have been unrecorded in each row beside it, and the other actor has six rows of three calls.
+        while len((tmp_path / "log").read_text("utf-8").split()) < n_before + 30:
+            time.sleep(0.05)
+        let_go(process)
+
+    with (
+        opened(tmp_path, "ray.n_actors=2", "ray.rows_per_actor=2") as run,
+        ThreadPoolExecutor(1) as thread,
+        journals_held(tmp_path) as held,
+    ):
+        done = thread.submit(let_go_later, held)
+        mapped = map_there(run, strike="held")
+        done.result()
+    assert_nothing_lost(tmp_path, mapped)
+
+
+def test_a_journal_that_stays_held_ends_no_run(nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows are done anew, a line says so, and the same command takes it in when it is free."""
+    del nodes
+    monkeypatch.setattr("charter.scale.crew._PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("charter.scale.crew._SECONDS_TO_LET_GO", 0.5)
+    notes: list[str] = []
+    overrides = ("ray.n_actors=2", "ray.rows_per_actor=2")
+    with opened(tmp_path, *overrides) as run, journals_held(tmp_path) as held:
+        mapped = map_there(run, strike="held", notes=notes)
+        journal = held.result()[0].with_suffix(".sqlite")
+        assert journal.exists()
+    assert [one.texts for one in mapped.done] == [
+        tuple(f"row-{number:03}:{call}" for call in range(N_CALLS)) for number in range(N_ROWS)
+    ]
+    assert any(f"{journal.name}: somebody still holds" in note for note in notes)
+    assert "or the same command is run again" in notes[-1]
+    with opened(tmp_path, *overrides):
+        assert not (tmp_path / "run/workers").exists()
+    assert set((tmp_path / "recorded").read_text("utf-8").split()) <= recorded(tmp_path / "run")
 
 
 def test_an_actor_that_is_killed_as_it_comes_is_replaced(

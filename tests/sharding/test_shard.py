@@ -13,7 +13,7 @@ from charter.records import Pair, Prompt, make_prompt
 from charter.revision.chain import ChainStart
 from charter.rows import map_rows
 from charter.runs.folder import open_run
-from charter.sharding.shard import Shard, ShardMapper, shard_of
+from charter.sharding.shard import Shard, ShardMapper, part_of, shard_of
 from processes import printed_everywhere
 from run_examples import RECIPE, small_recipe
 
@@ -68,6 +68,14 @@ def test_shards_are_about_as_large_as_each_other() -> None:
     sizes = Counter(shard_of(prompt, 16) for prompt in prompts(16_000))
     assert len(sizes) == 16
     assert 880 < min(sizes.values()) <= max(sizes.values()) < 1120
+
+
+def test_a_shard_s_rows_are_spread_over_all_of_its_actors() -> None:
+    """A division with another purpose cuts across shards, also where one number divides the other."""
+    of_third = [prompt for prompt in prompts(16_000) if shard_of(prompt, 16) == 3]
+    sizes = Counter(part_of(prompt, 4, "actor") for prompt in of_third)
+    assert set(sizes) == {0, 1, 2, 3}
+    assert min(sizes.values()) > len(of_third) / 6
 
 
 def test_a_shard_is_the_same_on_every_machine() -> None:

@@ -24,6 +24,7 @@ from charter.engines.base import (
     ScoreRequest,
 )
 from charter.engines.memory import release_memory
+from charter.engines.turns import Turns
 from charter.engines.usage import PrefixStatistics
 from charter.errors import EngineError
 
@@ -31,7 +32,6 @@ from charter.errors import EngineError
 # model is idle when nobody has asked it for as long as this.
 _IDLE_SECONDS = 0.1
 _LOOK_SECONDS = 0.02
-_HERE = frozenset({"cpu"})
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Resident:
     n_bytes: int
     free_bytes: Callable[[], int]
     unload: Callable[[], None] | None = None
-    places: frozenset[str] = _HERE
+    places: frozenset[str] = frozenset({"cpu"})
 
 
 @dataclass(eq=False)
@@ -83,9 +83,9 @@ class Residents:
     def __init__(self, most: int | None = None) -> None:
         self._most = most
         self._rooms: dict[Hashable, _Room] = {}
-        self._waiting: dict[SharedEngine, list[asyncio.Future[None]]] = {}
+        self._turns: Turns[SharedEngine] = Turns()
         self._swapping: asyncio.Task[None] | None = None
-        self._is_exchanging = False
+        self._exchanged: frozenset[Hashable] = frozenset()
         self._all: set[SharedEngine] = set()
         self.n_swaps = 0
 
@@ -101,6 +101,12 @@ class Residents:
         if self._fits(resident):
             self.load(engine)
         return engine
+
+    def bring_in(self, engine: SharedEngine) -> None:
+        """Put an engine's model into memory, where it is not there; what must go for it goes first."""
+        if not engine.is_loaded:
+            self.make_room(engine)
+            self.load(engine)
 
     def load(self, engine: SharedEngine) -> None:
         """Put an engine's model into memory, whatever else is there."""
@@ -140,9 +146,11 @@ class Residents:
     @contextlib.asynccontextmanager
     async def asking(self, engine: SharedEngine) -> AsyncIterator[None]:
         """Have an engine's model in memory for as long as the context lasts."""
-        while self._is_exchanging or not engine.is_loaded:
+        while not self._can_be_asked(engine):
             engine.check_open()
-            await self._wait(engine)
+            if self._swapping is None or self._swapping.done():
+                self._swapping = asyncio.create_task(self._swap())
+            await self._turns.wait(engine)
         room = self._rooms[engine.resident.key]
         room.n_asking += 1
         try:
@@ -151,62 +159,46 @@ class Residents:
             room.n_asking -= 1
             room.asked_last = time.monotonic()
 
-    async def _wait(self, engine: SharedEngine) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(engine, []).append(turn)
-        if self._swapping is None or self._swapping.done():
-            self._swapping = asyncio.create_task(self._swap())
-        try:
-            await turn
-        finally:
-            if not turn.done() or turn.cancelled():
-                self._forget(engine, turn)
-
-    def _forget(self, engine: SharedEngine, turn: asyncio.Future[None]) -> None:
-        turns = self._waiting.get(engine, [])
-        if turn in turns:
-            turns.remove(turn)
-        if not turns:
-            self._waiting.pop(engine, None)
+    def _can_be_asked(self, engine: SharedEngine) -> bool:
+        return engine.is_loaded and engine.resident.key not in self._exchanged
 
     async def _swap(self) -> None:
-        """Serve those who wait, most of them first, each as soon as what is in memory has nothing to do."""
-        while self._waiting:
+        """Serve those who wait, most of them first, each as soon as what is in its way has nothing to do."""
+        while self._turns.wanted:
             await asyncio.sleep(_LOOK_SECONDS)
-            able = [one for one in self._waiting if all(room.is_idle for room in self._rivals(one.resident))]
-            if not able:
-                continue
-            engine = max(able, key=lambda one: len(self._waiting[one]))
-            turns = self._waiting.pop(engine)
-            self._is_exchanging = True  # a model that goes is asked nothing any more
-            try:
-                await asyncio.to_thread(self._exchange, engine)
-            except Exception as error:  # noqa: BLE001 - raised where the answers are awaited, as it is
-                _tell(turns, error)
-            else:
-                _tell(turns)
-            finally:
-                self._is_exchanging = False
+            if self._turns.tell_where(self._can_be_asked):
+                continue  # they ask before the next look, so that what they waited for does not go again unasked
+            for engine in self._turns.wanted:
+                if all(room.is_idle for room in self._in_the_way(engine.resident)):
+                    await self._bring(engine)
+                    break
 
-    def _exchange(self, engine: SharedEngine) -> None:
-        if not engine.is_loaded:
-            self.make_room(engine)
-            self.load(engine)
+    def _in_the_way(self, resident: Resident) -> list[_Room]:
+        """List what may have to go before a model comes: nothing where it is there, for another engine on it."""
+        return [] if resident.key in self._rooms else self._rivals(resident)
+
+    async def _bring(self, engine: SharedEngine) -> None:
+        """Bring an engine's model in; what may have to go for it is asked nothing meanwhile, and all others are."""
+        going = {room.resident.key for room in self._in_the_way(engine.resident)}
+        self._exchanged = frozenset({engine.resident.key, *going})
+        try:
+            await asyncio.to_thread(self.bring_in, engine)
+        except Exception as error:  # noqa: BLE001 - raised where the answers are awaited, as it is
+            self._turns.tell(engine, error)
+        finally:
+            self._exchanged = frozenset()
+        self._turns.tell_where(self._can_be_asked)
 
     def _fits(self, resident: Resident) -> bool:
         """Say whether a model is there, or can come besides those that are; alone in a memory it has to do with it."""
-        if resident.key in self._rooms:
-            return True
-        if self._are_as_many_as_may_be:
-            return False
+        if resident.key in self._rooms or self._are_as_many_as_may_be:
+            return resident.key in self._rooms
         return not self._rivals(resident) or resident.n_bytes <= resident.free_bytes()
 
     def _rivals(self, resident: Resident) -> list[_Room]:
         """List the models of which one must go where this one does not fit, those first that were loaded first."""
         others = [room for key, room in self._rooms.items() if key != resident.key]
-        if self._are_as_many_as_may_be:
-            return others
-        return [room for room in others if room.resident.places & resident.places]
+        return [one for one in others if self._are_as_many_as_may_be or one.resident.places & resident.places]
 
     @property
     def _are_as_many_as_may_be(self) -> bool:
@@ -297,8 +289,7 @@ class SharedEngine:
 
     def _about(self) -> tuple[str, frozenset[Capability]]:
         if self._told is None:
-            self._residents.make_room(self)
-            self._residents.load(self)
+            self._residents.bring_in(self)
         assert self._told is not None  # noqa: S101 - what is loaded has told
         return self._told
 
@@ -306,13 +297,3 @@ class SharedEngine:
     def _open(self) -> Engine:
         assert self._engine is not None  # noqa: S101 - it is kept in memory while it is asked
         return self._engine
-
-
-def _tell(turns: list[asyncio.Future[None]], error: Exception | None = None) -> None:
-    for turn in turns:
-        if turn.done():
-            continue
-        if error is None:
-            turn.set_result(None)
-        else:
-            turn.set_exception(error)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import filelock
 
 from charter.errors import Busy, JournalError
 from charter.journal.absorption import absorb
+from charter.journal.records import Outcome
 from charter.journal.store import Journal
 from charter.runs.place import WORKERS
 
-_SECONDS_TO_END = 30.0  # a worker whose run was killed is told by Ray, and ends
+# A worker whose run was killed is told by Ray, and ends; NFS keeps the locks of a machine that lost power for 90 s.
+_SECONDS_TO_END = 120.0
 
 
 @contextlib.contextmanager
@@ -23,15 +25,24 @@ def worker_journal(path: Path) -> Iterator[Journal]:
         yield journal
 
 
-def settle_worker(path: Path, *, seconds: float = _SECONDS_TO_END) -> None:
+def settle_worker(
+    path: Path, *, seconds: float = _SECONDS_TO_END, stage: str = "", rows: Sequence[str] = ()
+) -> dict[str, Outcome]:
     """Wait until nobody writes a worker's journal, and make it whole: what a killed process left in its log is in it.
+
+    Args:
+        path: the journal.
+        seconds: how long it is waited for.
+        stage: of which, and
+        rows: of which it is told how they ended there.
 
     Raises:
         Busy: where somebody still holds it after so many seconds.
+        JournalError: where it cannot be read or written.
     """
     try:
-        with filelock.FileLock(_lock_of(path), timeout=seconds):
-            Journal(path).close()
+        with filelock.FileLock(_lock_of(path), timeout=seconds), _with_remedy(path), Journal(path) as journal:
+            return journal.outcomes_of(stage, rows)
     except filelock.Timeout as error:
         raise Busy(
             f"{path}: a worker of this run still writes it after {seconds:.0f} s, though its run has ended. End that "
@@ -40,15 +51,22 @@ def settle_worker(path: Path, *, seconds: float = _SECONDS_TO_END) -> None:
 
 
 def take_in_worker(journal: Journal, path: Path, *, seconds: float = _SECONDS_TO_END) -> None:
-    """Take a worker's journal into its run's, once nobody writes it.
+    """Take a worker's journal into its run's, once nobody writes it; its file is removed then.
 
     Raises:
         Busy: where somebody still holds it after so many seconds.
         JournalError: where one of the two cannot be read or written.
     """
-    try:
-        settle_worker(path, seconds=seconds)
+    settle_worker(path, seconds=seconds)
+    with _with_remedy(path):
         absorb(journal, path)
+    _remove(path)
+
+
+@contextlib.contextmanager
+def _with_remedy(path: Path) -> Iterator[None]:
+    try:
+        yield
     except JournalError as error:
         raise JournalError(
             f"{error} {path} is the journal of a worker: where that one is damaged, remove it and run the same command "
@@ -66,12 +84,11 @@ def take_in_workers(journal: Journal, folder: Path, *, seconds: float = _SECONDS
     left = sorted((folder / WORKERS).glob("*.sqlite"))
     for path in left:
         take_in_worker(journal, path, seconds=seconds)
-        remove_worker(path)
     return len(left)
 
 
-def remove_worker(path: Path) -> None:
-    """Remove a worker's journal, which has been taken in, with what lies beside it."""
+def _remove(path: Path) -> None:
+    """Remove a journal, with what lies beside it."""
     for beside in ("", "-wal", "-shm"):
         path.with_name(f"{path.name}{beside}").unlink(missing_ok=True)
     _lock_of(path).unlink(missing_ok=True)

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import Usage
 from charter.errors import ClusterError, Interrupted
+from charter.journal.records import Outcome
 from charter.journal.store import Journal
 from charter.recipe.settings import RaySettings
 from charter.runs.place import WORKERS
-from charter.runs.workers import remove_worker, take_in_worker
+from charter.scale.accounts import Accounts
 from charter.scale.member import Lost, Member, Work, ask_all
+from charter.scale.settling import Settling, take_in
 from charter.scale.stand_ins import EngineName
 from charter.scale.worker import Opened, Orders
 
 _POLL_SECONDS = 0.05
-_SECONDS_TO_LET_GO = 60.0  # of its journal, once an actor is lost: a node that is cut off ends its actors by itself
+# For so long the journal of a lost actor is waited for: a node that is cut off ends its actors by itself, and NFS keeps
+# the locks of a machine that lost power for 90 s, unless it is told otherwise.
+_PATIENCE_SECONDS = 120.0
+_SECONDS_TO_LET_GO = 30.0  # of their journals, all actors together, once a stage has ended
+_SECONDS_TO_BEGIN = 1.0  # who has a model to load first joins the others when it is there
+_LOOK_SECONDS = 0.005
 _LOST_PER_ACTOR = 5  # so many lost for each that is asked for, with no row done in between, and the crew is given up
 
 
@@ -53,8 +62,9 @@ class Ground:
 class Crew:
     """The actors that do a stage's rows.
 
-    An actor that was lost is replaced, and the others go on meanwhile. What it had recorded is taken into the run's
-    journal at once, and its own stays for the others to look into until the crew is dismissed.
+    An actor that was lost is replaced, and the others go on meanwhile. Its journal is waited for beside them; then its
+    rows end as they ended there, or go to the others, who look into it for answers. One that somebody holds for too
+    long is left, until the crew is dismissed or the run is opened again.
 
     Attributes:
         members: the actors that are there.
@@ -68,10 +78,10 @@ class Crew:
         self.n_actors = ground.settings.n_actors
         self._ground = ground
         self._coming: list[Member] = []
-        self._taken_in: list[Path] = []
-        self._names: dict[int, EngineName] = {}
-        self._gone: dict[int, Usage] = {}
-        self._counted: dict[int, Usage] = {}
+        self._settling = Settling(_PATIENCE_SECONDS)
+        self._at_rest: list[Path] = []
+        self._left: list[Path] = []
+        self._accounts = Accounts(ground.spending)
         self._work: Work | None = None
         self._n_lost_in_a_row = 0
         self._alone_since: float | None = None
@@ -82,13 +92,17 @@ class Crew:
 
         Raises:
             ClusterError: where there are not as many actors as are asked for in time, or they are lost.
+            Interrupted: where the run is to stop.
             CharterError: where the engine cannot be opened.
         """
-        self._names[name.number] = name
+        self._accounts.open(name)
         while True:
-            self._gather()
+            for _ in self._gathering():
+                self._ground.stop.wait(_POLL_SECONDS)
             found: Opened | None = None
-            for member, answer in [(one, one.call("open", name)) for one in self.members]:
+            answers = [(one, one.call("open", name)) for one in self.members]
+            self._wait_for([answer for _, answer in answers])
+            for member, answer in answers:
                 try:
                     found = member.fetch(answer)
                 except Lost as error:
@@ -105,55 +119,57 @@ class Crew:
 
     def usage_of(self, name: EngineName) -> Usage:
         """Say what all actors took of an engine, those that were lost included, as far as they had told."""
-        told = [member.usage.get(name.number, Usage()) for member in list(self.members)]
-        return sum(told, self._gone.get(name.number, Usage()))
+        return self._accounts.usage_of(name, list(self.members))
 
     def count_spending(self) -> None:
         """Count for the run what calls to servers came to since this was last done."""
-        for number, name in self._names.items():
-            if name.spec.engine == "http":
-                now, before = self.usage_of(name), self._counted.get(number, Usage())
-                self._counted[number] = now
-                _count(self._ground.spending, name, now, before)
+        self._accounts.count(list(self.members))
 
-    def begin(self, work: Work) -> None:
+    async def begin(self, work: Work) -> None:
         """Give every actor the work of a mapping; raises as ``open_engine`` does."""
         self._work = work
-        self._gather()
-        for member in list(self.members):
-            self._introduce(member)
+        for _ in self._gathering():
+            await asyncio.sleep(_POLL_SECONDS)
+        for member in self.members:
+            member.begin(work)
+        end = time.monotonic() + _SECONDS_TO_BEGIN
+        self.look()
+        while not all(member.is_at_hand for member in self.members) and time.monotonic() < end:
+            await asyncio.sleep(_LOOK_SECONDS)
+            self.look()
 
     def look(self) -> None:
-        """Let actors that have come since take part.
+        """Let actors that have come since take part, and the others know of journals that nobody writes any more.
 
         Raises:
             ClusterError: where none is there, and none comes in time.
+            JournalError: where the journal of a lost one cannot be read.
         """
-        for member in list(self._coming):
+        self._share()
+        for member in [*self.members, *self._coming]:
             try:
-                if member.look():
+                if member.look() and member in self._coming:
                     self._coming.remove(member)
                     self.members.append(member)
-                    self._introduce(member)
+                    if self._work is not None:
+                        member.begin(self._work)
             except Lost as error:
                 self.bury(member, str(error))
         self._require_some()
 
     def bury(self, member: Member, why: str) -> None:
-        """Take what a lost actor recorded into the run, and call for another.
+        """Do without a lost actor, and call for another.
 
         Raises:
             ClusterError: where actor after actor is lost.
-            Busy: where it is cut off, and goes on writing its journal.
         """
         crew = self.members if member in self.members else self._coming
         if member not in crew:
             return
         crew.remove(member)
-        for number, used in member.usage.items():
-            self._gone[number] = self._gone.get(number, Usage()) + used
+        self._accounts.keep(member)
         member.kill()
-        self._take_in(member)
+        self._settling.begin(member.journal, self._work.stage if self._work else "", member.rows)
         self._why, self._n_lost_in_a_row = why, self._n_lost_in_a_row + 1
         if member.is_ready:
             self._ground.note(f"an actor was lost; what it had recorded is kept, and another is called for: {why}")
@@ -162,9 +178,17 @@ class Crew:
                 f"{self._n_lost_in_a_row} actors were lost one after another, and no row was done in between. The "
                 f"last: {why}. Mend the cause and run the same command again: what was recorded is kept"
             )
-        self._coming.append(self._hire(self._left_of(member)))
-        if member.journal in self._taken_in:  # one that was lost as it came had not begun any
-            self._share(member.journal)
+        self._coming.append(self._hire(self._accounts.left_of(member)))
+
+    async def ends_of(self, member: Member) -> Mapping[str, Outcome]:
+        """Wait until nobody writes a lost actor's journal, and say how the rows ended in it that it was given last.
+
+        Raises:
+            JournalError: where it cannot be read.
+        """
+        found = await self._settling.ends(member.journal)
+        self._share()
+        return found
 
     def note_done(self) -> None:
         """Note that a row was done."""
@@ -181,16 +205,19 @@ class Crew:
         for member in crew:
             member.kill()
         self.members, self._coming, self._work = [], [], None
-        for member in crew:
-            self._take_in(member)
-        for path in self._taken_in:
-            remove_worker(path)
-        self._taken_in, self._names, self._gone, self._counted = [], {}, {}, {}
+        ended = [*(member.journal for member in crew), *self._settling.give_up()]
+        self._at_rest, self._accounts = [], Accounts(self._ground.spending)
         self._n_lost_in_a_row, self._alone_since = 0, None
+        self._left = take_in(self._ground.journal, ended, self._left, seconds=_SECONDS_TO_LET_GO)
+        if self._left:
+            self._ground.note(
+                f"{len(self._left)} journals of actors are still held by somebody, and the stage is done without them: "
+                f"{self._left[0]} is taken in when a later stage ends, or the same command is run again"
+            )
         self._ground.journal.move_on()
 
-    def _gather(self) -> None:
-        """Wait until all actors that are asked for are there, the first time; and until there is one, later."""
+    def _gathering(self) -> Iterator[None]:
+        """Go on until all actors that are asked for are there, the first time; and until there is one, later."""
         n_wanted = 1
         if not self.members and not self._coming:
             n_wanted = self.n_actors
@@ -201,11 +228,22 @@ class Crew:
             self._coming = [self._hire(budget) for _ in range(n_wanted)]
         end = time.monotonic() + self._ground.settings.deadline_seconds
         while len(self.members) < n_wanted:
-            if self._ground.stop.wait(_POLL_SECONDS):
-                raise Interrupted("stopped while actors were waited for; run the same command again to continue")
+            yield
+            self._check_stop()
             self.look()
             if len(self.members) < n_wanted and time.monotonic() > end:
                 raise self._too_few(n_wanted)
+
+    def _wait_for(self, answers: list[Any]) -> None:
+        """Wait until all answers are there, for as long as models take to load, and as the run is not to stop."""
+        import ray
+
+        while len(ray.wait(answers, num_returns=len(answers), timeout=_POLL_SECONDS)[0]) < len(answers):
+            self._check_stop()
+
+    def _check_stop(self) -> None:
+        if self._ground.stop.is_set():
+            raise Interrupted("stopped while actors were waited for; run the same command again to continue")
 
     def _require_some(self) -> None:
         now = time.monotonic()
@@ -239,7 +277,7 @@ class Crew:
             journal=folder / f"{uuid.uuid4().hex[:12]}.sqlite",
             whole=ground.journal.path.resolve(),
             others=tuple(path.resolve() for path in ground.others),
-            at_rest=tuple(self._taken_in),
+            at_rest=tuple(self._at_rest),
             n_rows=ground.settings.rows_per_actor,
             n_models=ground.n_models,
             prices=ground.spending.prices,
@@ -247,39 +285,15 @@ class Crew:
         )
         return Member(orders, ground.settings, ahead=self.rows_ahead, work=self._work)
 
-    def _left_of(self, member: Member) -> Budget:
-        """Say what is left of a lost actor's part of the budget, as far as it had told."""
-        spent = Spending(self._ground.spending.prices)
-        for number, used in member.usage.items():
-            if number in self._names and self._names[number].spec.engine == "http":
-                _count(spent, self._names[number], used, Usage())
-        return member.budget.divide(spent, Spending(), 1, member.budget.part)
-
-    def _introduce(self, member: Member) -> None:
-        if self._work is not None:
-            try:
-                member.begin(self._work)
-            except Lost as error:
-                self.bury(member, str(error))
-
-    def _share(self, journal: Path) -> None:
-        """Let the actors that are there look into a lost one's journal."""
-        for member in list(self.members):
-            try:
-                member.fetch(member.call("adopt", (journal,)))
-            except Lost as error:
-                self.bury(member, str(error))
-
-    def _take_in(self, member: Member) -> None:
-        if member.journal.exists():
-            take_in_worker(self._ground.journal, member.journal, seconds=_SECONDS_TO_LET_GO)
-            self._taken_in.append(member.journal)
-
-
-def _count(spending: Spending, name: EngineName, now: Usage, before: Usage) -> None:
-    spending.count(
-        name.spec.label,
-        now.total.n_prompt_tokens - before.total.n_prompt_tokens,
-        now.total.n_completion_tokens - before.total.n_completion_tokens,
-        now.n_prompt_tokens_from_prefix - before.n_prompt_tokens_from_prefix,
-    )
+    def _share(self) -> None:
+        """Let all actors look into the journals of lost ones that nobody writes any more."""
+        for path, is_at_rest in self._settling.ended():
+            if not is_at_rest:
+                self._ground.note(
+                    f"{path}: somebody still holds the journal of a lost actor; its rows are done anew, and it is left "
+                    "for the end of the stage"
+                )
+            elif path.exists():  # one that was lost as it came had not begun any
+                self._at_rest.append(path)
+                for member in [*self.members, *self._coming]:
+                    member.adopt(path)

@@ -13,14 +13,13 @@ from charter.engines.pool import ModelSpec, Pool, Reply
 from charter.errors import ClusterError
 from charter.journal.records import Outcome
 from charter.journal.results import read_result
-from charter.journal.store import Journal
 from charter.rows import Filtered, Identified, Mapped, ResultT, RowMapper, RowT
 from charter.runs.folder import Run, role_specs
 from charter.scale.cluster import cluster
 from charter.scale.crew import Crew, Ground
 from charter.scale.member import Lost, Member, Work
 from charter.scale.stand_ins import EngineName, StandIn, found_from_anywhere, pack
-from charter.seeds import digest_text
+from charter.sharding.shard import part_of
 
 _POLL_SECONDS = 0.2
 _UNEVEN = 8  # rows that an actor may have more than another, for prompts to stay with the actor that knows them
@@ -66,7 +65,7 @@ def on_ray(
 
         pool = Pool(role_specs(run.recipe), run.memory, make=make)
         pool.on_load, pool.on_rest = run.pool.on_load, crew.dismiss
-        run.pool, run.mapper = pool, RayMapper(crew, run.journal, run.mapper)
+        run.pool, run.mapper = pool, RayMapper(crew, run.mapper)
         try:
             yield
         finally:
@@ -79,13 +78,11 @@ class RayMapper:
 
     Args:
         crew: the actors.
-        journal: of the run, in which the records of lost actors are found.
         mapper: ``map_rows``, bound to the run.
     """
 
-    def __init__(self, crew: Crew, journal: Journal, mapper: RowMapper) -> None:
+    def __init__(self, crew: Crew, mapper: RowMapper) -> None:
         self._crew = crew
-        self._journal = journal
         self._map = cast("Callable[..., Mapped[Any]]", mapper)
         self._numbers = itertools.count(1)
 
@@ -104,7 +101,7 @@ class RayMapper:
             ClusterError: where the function cannot be sent, or no actor is left.
             CharterError: as ``map_rows``.
         """
-        sending = _Sending(self._crew, self._journal, stage, fn, next(self._numbers))
+        sending = _Sending(self._crew, stage, fn, next(self._numbers))
 
         async def one(row: RowT) -> ResultT | Filtered:
             end = await sending.do(row)
@@ -121,12 +118,12 @@ class RayMapper:
 class _Sending:
     """The rows of one mapping on their way."""
 
-    def __init__(self, crew: Crew, journal: Journal, stage: str, fn: object, number: int) -> None:
+    def __init__(self, crew: Crew, stage: str, fn: object, number: int) -> None:
         self._crew = crew
-        self._journal = journal
         self._stage = stage
         self._fn = fn
         self._number = number
+        self._beginning = asyncio.Lock()
         self._has_begun = False
         self._freed = asyncio.Event()
 
@@ -137,7 +134,7 @@ class _Sending:
             ClusterError: where the row takes actor after actor with it, or none is left.
             CharterError: the row's own.
         """
-        self._begin()
+        await self._begin()
         for _ in range(_MOST_LOST):
             member = await self._seat(row)
             try:
@@ -145,7 +142,7 @@ class _Sending:
             except Lost as error:
                 self._crew.bury(member, str(error))
                 last = str(error)
-                recorded = self._journal.outcomes_of(self._stage, [row.id]).get(row.id)
+                recorded = (await self._crew.ends_of(member)).get(row.id)
                 if recorded is not None and recorded.status != "failed":
                     return recorded
             else:
@@ -160,29 +157,25 @@ class _Sending:
             "(ray.rows_per_actor); then run the same command again: what was recorded is kept"
         )
 
-    def _begin(self) -> None:
+    async def _begin(self) -> None:
         """Give the actors the work, when the first row comes: a mapping whose rows are all recorded sends none."""
-        if not self._has_begun:
-            import ray
+        async with self._beginning:
+            if not self._has_begun:
+                import ray
 
-            packed = ray.put(pack(self._fn))
-            self._crew.begin(Work(self._number, self._stage, packed))
-            self._has_begun = True
+                packed = ray.put(pack(self._fn))
+                await self._crew.begin(Work(self._number, self._stage, packed))
+                self._has_begun = True
 
     async def _seat(self, row: Identified) -> Member:
         """Wait for an actor with a place for the row: the one that knows its prompt, if that is not too busy."""
         while True:
             self._crew.look()
-            free = [one for one in self._crew.members if one.load < self._crew.rows_ahead]
+            free = [one for one in self._crew.members if one.is_at_hand and one.load < self._crew.rows_ahead]
             if free:
                 idle = min(free, key=lambda one: one.load)
-                own = self._crew.members[_part(row, len(self._crew.members))]
+                own = self._crew.members[part_of(row, len(self._crew.members), "actor")]
                 return own if own in free and own.load <= idle.load + _UNEVEN else idle
             self._freed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._freed.wait(), _POLL_SECONDS)
-
-
-def _part(row: Identified, n: int) -> int:
-    prompt: Identified = getattr(row, "prompt", row)
-    return int(digest_text(f"actor {prompt.id}"), 16) % n

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from charter.engines.usage import Usage
@@ -39,7 +40,7 @@ class Member:
     Attributes:
         journal: the file of its journal.
         budget: its part of the run's.
-        load: rows that it was given and has not answered.
+        rows: the ids of those that it was given and has not answered.
         is_ready: whether it has said that it is there.
         knows: the number of the work that it was given last.
         usage: what its engines' requests came to, by the engines' numbers, as far as it has told.
@@ -50,7 +51,7 @@ class Member:
 
         self.journal = orders.journal
         self.budget = orders.budget
-        self.load = 0
+        self.rows: set[str] = set()
         self.is_ready = False
         self.knows = work.number if work is not None else None
         self.usage: dict[int, Usage] = {}
@@ -63,7 +64,17 @@ class Member:
         }
         self._actor: Any = ray.remote(Worker).options(**options).remote(orders)
         # What takes long, such as a model that has to be loaded, is under way before anybody waits for it.
-        self._there = self.call("adopt", ()) if work is None else self._begin(work)
+        self._first = [self.call("adopt", ()) if work is None else self._begin(work)]
+
+    @property
+    def load(self) -> int:
+        """How many rows it was given and has not answered."""
+        return len(self.rows)
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether it has answered all that comes before rows, as far as was seen (``look``)."""
+        return not self._first
 
     def call(self, method: str, *arguments: object) -> Any:
         """Call a method of the worker; ``fetch`` gives what comes of it."""
@@ -90,19 +101,24 @@ class Member:
         return found
 
     def look(self) -> bool:
-        """Look whether it is there by now; raises as ``fetch`` does."""
+        """Look whether it is at hand by now; raises as ``fetch`` does."""
         import ray
 
-        if not self.is_ready and ray.wait([self._there], timeout=0)[0]:
-            self.fetch(self._there)
-            self.is_ready = True
-        return self.is_ready
+        while self._first and ray.wait(self._first[:1], timeout=0)[0]:
+            self.fetch(self._first[0])
+            self._first.pop(0)
+        self.is_ready = self.is_ready or self.is_at_hand
+        return self.is_at_hand
 
     def begin(self, work: Work) -> None:
-        """Give it the work of a mapping, where it does not have it yet; raises as ``fetch`` does."""
+        """Give it the work of a mapping, where it does not have it yet; it is at hand again once it has."""
         if self.knows != work.number:
             self.knows = work.number
-            self.fetch(self._begin(work))
+            self._first.append(self._begin(work))
+
+    def adopt(self, journal: Path) -> None:
+        """Have it look into another's journal, which nobody writes any more, before it does another row."""
+        self._first.append(self.call("adopt", (journal,)))
 
     async def do(self, row: Identified) -> Outcome:
         """Have a row of its work done.
@@ -113,15 +129,18 @@ class Member:
         """
         import ray
 
-        self.load += 1
+        is_lost = False
+        self.rows.add(row.id)
         try:
             answer: Answer | Refused = await self.call("do", self.knows, row)
         except ray.exceptions.RayTaskError:
             raise
         except ray.exceptions.RayError as error:
+            is_lost = True  # and the row stays among those of which its journal may know the end
             raise Lost(_told(error)) from error
         finally:
-            self.load -= 1
+            if not is_lost:
+                self.rows.discard(row.id)
         if isinstance(answer, Refused):
             raise answer.error
         for number, used in (answer.usage or {}).items():

@@ -7,22 +7,14 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-from charter.engines.base import (
-    Capability,
-    Choice,
-    ChoiceRequest,
-    Completion,
-    CompletionRequest,
-    Engine,
-    Score,
-    ScoreRequest,
-)
+from charter.engines.base import Capability, Engine
 from charter.engines.embedded import EMBEDDED
 from charter.engines.pool import ModelSpec, Reply
+from charter.engines.unasked import Unasked
 from charter.engines.usage import Usage
-from charter.errors import ClusterError, EngineError
+from charter.errors import ClusterError
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class Counting(Protocol):
         ...
 
 
-class StandIn:
+class StandIn(Unasked):
     """An engine that actors have, seen from the driver: it can be named, counted and closed, and not be asked.
 
     Args:
@@ -67,9 +59,8 @@ class StandIn:
     """
 
     def __init__(self, name: EngineName, identity: str, capabilities: frozenset[Capability], crew: Counting) -> None:
+        super().__init__(identity, capabilities, "where only actors ask it")
         self.name = name
-        self.identity = identity
-        self.capabilities = capabilities
         self._crew = crew
 
     @property
@@ -77,24 +68,9 @@ class StandIn:
         """What all actors took of it."""
         return self._crew.usage_of(self.name)
 
-    async def complete(self, request: CompletionRequest) -> Completion:
-        """Refuse."""
-        self._refuse(request)
-
-    async def choose(self, request: ChoiceRequest) -> Choice:
-        """Refuse."""
-        self._refuse(request)
-
-    async def score(self, request: ScoreRequest) -> Score:
-        """Refuse."""
-        self._refuse(request)
-
     def close(self) -> None:
         """Close it in every actor."""
         self._crew.close_engine(self.name)
-
-    def _refuse(self, request: object) -> NoReturn:
-        raise EngineError(f"{self.identity} was asked ({type(request).__name__}) where only actors ask it")
 
 
 def pack(work: object) -> bytes:

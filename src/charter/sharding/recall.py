@@ -7,19 +7,12 @@ import shlex
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
-from charter.engines.base import (
-    Capability,
-    Choice,
-    ChoiceRequest,
-    Completion,
-    CompletionRequest,
-    Score,
-    ScoreRequest,
-)
+from charter.engines.base import Capability
 from charter.engines.pool import ModelSpec, Pool
-from charter.errors import EngineError, RunError, TooManyFailures
+from charter.engines.unasked import Unasked
+from charter.errors import RunError, TooManyFailures
 from charter.journal.records import FORGOTTEN, Outcome
 from charter.journal.results import RecordedResults
 from charter.journal.store import Journal
@@ -125,41 +118,11 @@ def from_records(run: Run, mapper: RowMapper, capabilities: Mapping[str, Sequenc
     before = run.pool, run.mapper
 
     def make(spec: ModelSpec, _reply: object) -> Unasked:
-        return Unasked(spec.label, frozenset(capabilities.get(model_key(spec), _ALL)))
+        able = frozenset(capabilities.get(model_key(spec), _ALL))
+        return Unasked(f"unasked:{spec.label}", able, "where only records count")
 
     run.pool, run.mapper = Pool(role_specs(run.recipe), run.memory, make=make), mapper
     try:
         yield
     finally:
         run.pool, run.mapper = before
-
-
-class Unasked:
-    """An engine that stands for a model and must not be asked.
-
-    Args:
-        name: of the model.
-        capabilities: what it could do.
-    """
-
-    def __init__(self, name: str, capabilities: frozenset[Capability]) -> None:
-        self.identity = f"unasked:{name}"
-        self.capabilities = capabilities
-
-    async def complete(self, request: CompletionRequest) -> Completion:
-        """Refuse."""
-        self._refuse(request)
-
-    async def choose(self, request: ChoiceRequest) -> Choice:
-        """Refuse."""
-        self._refuse(request)
-
-    async def score(self, request: ScoreRequest) -> Score:
-        """Refuse."""
-        self._refuse(request)
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-    def _refuse(self, request: object) -> NoReturn:
-        raise EngineError(f"{self.identity} was asked ({type(request).__name__}) where only records count")

@@ -55,12 +55,20 @@ class Shard:
 
 
 def shard_of(row: Identified, n: int) -> int:
-    """Say which of ``n`` shards a row belongs to: that of its prompt's id; a row about no prompt goes by its own.
+    """Say which of ``n`` shards a row belongs to, counted from 1 (see ``part_of``).
 
     So what is done to a prompt in one stage after another, and in the steps of one stage, is done by one shard.
     """
+    return part_of(row, n, "shard") + 1
+
+
+def part_of(row: Identified, n: int, purpose: str) -> int:
+    """Divide rows evenly into ``n`` parts, counted from 0: by their prompts' ids, those about no prompt by their own.
+
+    One division tells nothing of another with another purpose: a shard's rows are spread over all of its actors.
+    """
     prompt: Identified = getattr(row, "prompt", row)
-    return int(digest_text(f"shard {prompt.id}"), 16) % n + 1
+    return int(digest_text(f"{purpose} {prompt.id}"), 16) % n
 
 
 class ShardMapper:
