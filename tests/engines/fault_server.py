@@ -53,6 +53,7 @@ class Manners:
         latency: seconds before anything is sent.
         model: what it serves.
         name: what it calls the model in its answers.
+        names_key: whether it calls it after the key that it was sent, in its list too, and otherwise each time.
         owner: what it calls itself.
         key: the only one that it takes; None takes all.
         refusal: a status that it answers every call with from ``refuses_from`` on.
@@ -76,6 +77,7 @@ class Manners:
     latency: float = 0.0
     model: str = "stub"
     name: str = "stub"
+    names_key: bool = False
     owner: str = "tests"
     key: str | None = None
     refusal: int = 0
@@ -270,7 +272,8 @@ class FaultServer:
         manners = self.manners
         match asked.path:
             case "/v1/models" if manners.lists_models:
-                return 200, {"data": [{"id": manners.model, "owned_by": manners.owner}]}
+                name = f"Bearer {asked.key}" if manners.names_key else manners.model
+                return 200, {"data": [{"id": name, "owned_by": manners.owner}]}
             case "/v1/chat/completions":
                 return self._chat(asked, body)
             case "/v1/completions" if manners.reads_text:
@@ -311,7 +314,8 @@ class FaultServer:
         usage = {"prompt_tokens": n_prompt, "completion_tokens": len(words)}
         if self.manners.n_cached:
             usage |= {"prompt_tokens_details": {"cached_tokens": self.manners.n_cached}}
-        return 200, {"model": self.manners.name, "choices": [choice], "usage": usage}
+        name = f"Bearer {asked.key} {self.seen.n_calls}" if self.manners.names_key else self.manners.name
+        return 200, {"model": name, "choices": [choice], "usage": usage}
 
 
 async def _read(reader: asyncio.StreamReader) -> _Asked:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from charter.engines.http.bodies import Body
 from charter.engines.http.client import make_async_client
-from charter.engines.http.failures import Passing, judge_failure, pause
+from charter.engines.http.failures import Passing, judge_failure, pause, told
 from charter.engines.http.pressure import Pressure
 from charter.errors import EngineError, Unreachable
 from charter.seeds import derive_unit
@@ -155,6 +155,10 @@ class Caller:
         tries = "1 try" if n_tried == 1 else f"{n_tried} tries"
         said = f"gave up after {tries}; the last: {failure.reason}"
         raise Unreachable(said) if is_nobody else EngineError(said)
+
+    def told(self, text: str) -> str:
+        """Give a server's words as a message may hold them: without the key, and not all of a page."""
+        return told(text, self._secrets)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -70,12 +70,12 @@ def judge_failure(error: Exception, *, url: str, key_name: str, secrets: tuple[s
         return Passing("no answer in time", pushes_back=True)
     if isinstance(error, openai.APIConnectionError):
         return Passing(
-            f"no connection: {_told(str(error.__cause__ or error), secrets)} ({url}; is the server running?)",
+            f"no connection: {told(str(error.__cause__ or error), secrets)} ({url}; is the server running?)",
             # By name: it comes from httpx or from what follows it, as the client has it.
             is_unreached=type(error.__cause__).__name__ == "ConnectError",
         )
     if isinstance(error, MalformedAnswerError | openai.APIError):
-        return Passing(_told(str(error), secrets))
+        return Passing(told(str(error), secrets))
     raise error
 
 
@@ -92,10 +92,18 @@ def pause(n_tried: int, failure: Passing, *, is_answering: bool = False) -> floa
     return failure.wait + random.uniform(0.0, _SPREAD_SECONDS)  # noqa: S311 - no secret
 
 
+def told(text: str, secrets: tuple[str, ...]) -> str:
+    """Give a server's words on one line, without any key that it repeats, and not all of a page."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_TOLD else f"{line[:_LONGEST_TOLD]}..."
+
+
 def _judge_status(error: Any, url: str, key_name: str, secrets: tuple[str, ...]) -> Passing | CharterError:
     status = int(error.status_code)
     whole = _body_message(error)
-    said = _told(whole, secrets)
+    said = told(whole, secrets)
     is_spent = status == 429 and any(code in whole for code in _SPENT)
     if status in _PASSING and not is_spent:
         return Passing(f"status {status}: {said}", status in _PUSHBACK, _retry_after(error.response.headers))
@@ -138,11 +146,3 @@ def _seconds(text: str, unit: float) -> float | None:
     except ValueError:
         return None
     return value if 0.0 <= value < float("inf") else None
-
-
-def _told(text: str, secrets: tuple[str, ...]) -> str:
-    """Give a server's words on one line, without any key that it repeats, and not all of a page."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_TOLD else f"{line[:_LONGEST_TOLD]}..."

@@ -136,7 +136,8 @@ async def _meet(asked: _Probe) -> _Answered | EngineError:
                 return answer
     except EngineError as error:
         return error
-    return EngineError(f"the server answers as {before}, then as {answer.model}, where {asked.model} was asked for")
+    first, then = (asked.caller.told(name) for name in (before, answer.model))
+    return EngineError(f"the server answers as {first}, then as {then}, where {asked.model} was asked for")
 
 
 async def _probe_prefill(asked: _Probe, able: Abilities, n_plain: int) -> Abilities:
