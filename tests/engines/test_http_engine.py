@@ -330,7 +330,7 @@ def test_a_call_that_is_called_off_is_paid_for() -> None:
 def test_calls_that_the_budget_refuses_are_no_calls() -> None:
     """Those under way are let finish, what waits is refused, and nothing of it was put to the model."""
     with FaultServer() as server, closing(HttpEngine("stub", server.url)) as first:
-        spending = Spending(budget=Budget(tokens=60))
+        spending = Spending(budget=Budget(tokens=120))
         engine = HttpEngine("stub", server.url, spending=spending, met=first.met)
         n_before = server.seen.n_calls
 

@@ -6,6 +6,7 @@ HttpEngine ── engine      the protocol; asks ``probing`` what the server can
            ├─ keys        from the environment
            ├─ bodies      requests as JSON                             (pure)
            ├─ answers     JSON as answers, or refused                  (pure)
+           ├─ metering    what tries took, and the most where nobody said
            └─ calls       one call: tries, deadlines, several servers
               ├─ failures what a failed try means
               └─ pressure how many calls at once

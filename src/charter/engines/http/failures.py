@@ -15,6 +15,8 @@ from charter.errors import CharterError, EngineError, ModelError
 #: Where the same call may succeed a moment later. 501 and 505 say that the server never does such a thing.
 _PASSING = frozenset({408, 409, 425, 429}) | (frozenset(range(500, 600)) - {501, 505})
 _PUSHBACK = frozenset({429, 503, 529})
+_WAITED_FOR = frozenset({408, 499, 504, 524})  # a proxy's word for a server that may still be at it
+_UNSENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 _OF_THE_ROW = frozenset({400, 413, 422})
 #: Codes of a 429 that no waiting mends. The word "billing" alone stands in messages of common rate limits too.
 _SPENT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
@@ -90,6 +92,18 @@ def pause(n_tried: int, failure: Passing, *, is_answering: bool = False) -> floa
     if failure.wait is None or failure.wait <= drawn:
         return drawn
     return failure.wait + random.uniform(0.0, _SPREAD_SECONDS)  # noqa: S311 - no secret
+
+
+def costs_nothing(error: Exception) -> bool:
+    """Tell whether a try that failed so costs nothing: the server said that it refuses it, or never heard of it.
+
+    Of any other nobody knows what was done for it, nor of one that somebody on the way gave up waiting for.
+    """
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code not in _WAITED_FOR
+    return isinstance(error, openai.APIConnectionError) and type(error.__cause__).__name__ in _UNSENT
 
 
 def told(text: str, secrets: tuple[str, ...]) -> str:
