@@ -13,8 +13,8 @@ HttpEngine ── engine      the protocol; asks ``probing`` what the server can
 ```
 """
 
-from charter.engines.http.calls import Limits, Tried
+from charter.engines.http.calls import Limits
 from charter.engines.http.engine import HttpEngine
 from charter.engines.http.servers import SERVERS
 
-__all__ = ["SERVERS", "HttpEngine", "Limits", "Tried"]
+__all__ = ["SERVERS", "HttpEngine", "Limits"]

@@ -61,6 +61,24 @@ class Body:
     keeps_connection: bool = True
 
 
+_IN_SHORT: Mapping[Prefill, str] = {
+    "last message": "goes on with the beginning of an answer",
+    "continued message": "goes on with the beginning of an answer where it is told to",
+    "none": "takes no beginning of an answer, and is asked in words",
+}
+
+
+def in_short(able: Abilities) -> str:
+    """Say on a line in what way a server is asked."""
+    parts = (
+        _IN_SHORT[able.prefill],
+        f"tells the {able.n_top} likeliest tokens" if able.n_top else "tells no log-probabilities",
+        f"reads {'' if able.reads_text else 'no '}raw text",
+        "holds JSON to a schema" if able.holds_schema else "holds to no schema",
+    )
+    return "; ".join(parts)
+
+
 def completion_body(request: CompletionRequest, model: str, server: Server, able: Abilities) -> Body:
     """Ask for a text."""
     asked = _drawn(request.sampling, server)

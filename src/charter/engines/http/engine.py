@@ -17,8 +17,17 @@ from charter.engines.base import (
     ScoreRequest,
 )
 from charter.engines.http.answers import judge_answer, read_choice, read_completion
-from charter.engines.http.bodies import Abilities, Body, begins_anew, choice_body, completion_body, most_tokens, row_key
-from charter.engines.http.calls import Caller, Limits, Tried
+from charter.engines.http.bodies import (
+    Abilities,
+    Body,
+    begins_anew,
+    choice_body,
+    completion_body,
+    in_short,
+    most_tokens,
+    row_key,
+)
+from charter.engines.http.calls import Caller, Limits
 from charter.engines.http.keys import find_key
 from charter.engines.http.metering import Asking, Meter
 from charter.engines.http.probing import Met, probe
@@ -107,6 +116,11 @@ class HttpEngine:
         return self._able
 
     @property
+    def found(self) -> str:
+        """What the server was found to do, on a line for a person."""
+        return f"{self._model} ({self._server.name}) {in_short(self._able)}"
+
+    @property
     def met(self) -> Met:
         """What the server was found to be and to do; what asking took is counted in this engine."""
         return self._met
@@ -123,11 +137,6 @@ class HttpEngine:
     def prefix_statistics(self) -> PrefixStatistics:
         """Prompt tokens of answers, and how many of them the server had in memory."""
         return self._meter.prefixes
-
-    @property
-    def tried(self) -> Tried:
-        """How often calls were tried, and why again."""
-        return self._caller.tried
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Draw a text."""
