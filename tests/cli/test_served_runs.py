@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from charter.cli import running
+from charter.cli.running import saying_retries
 from charter.files.tables import read_table
 from charter.records import Preference, Trace
 from cli.command import Command
@@ -81,6 +83,33 @@ def test_a_server_that_is_not_there_is_refused_at_once(charter: Command, place: 
     assert done.code == 2
     assert "401" in done.err
     assert not (place / "run").exists()
+
+
+def test_a_run_says_how_its_server_is_asked_and_that_it_tries_again(
+    charter: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a server, before anything is done; and each failed try, in its stages too, where none is left out."""
+    monkeypatch.setattr(running, "_SECONDS_BETWEEN_RETRIES", 0.0)
+    refuses_once = Manners(prefill="refuses", share=1.0, faults=("429 with seconds",), most_faults=1, wait=0.01)
+    with FaultServer(refuses_once) as server:
+        model = f"{{name: stub, engine: http, server: '{server.url}'}}"
+        roles = tuple(f"models.{role}={model}" for role in ("critic", "reviser", "judge"))
+        done = charter("run", "demo.yaml", *roles, "--out", "run", *UNTIL_LABEL)
+    assert done.code == 0, done.err
+    assert done.err.count("stub (compatible) takes no beginning of an answer, and is asked in words;") == 1
+    n_failed = sum(server.seen.met.values()) - 1  # the list of models, which is looked at first and not tried again
+    assert done.err.count(f"{server.url}: status 429: ") == done.err.count("trying again in") == n_failed > 50
+
+
+def test_failed_tries_are_told_a_line_every_few_seconds() -> None:
+    """The first at once, and what was left out with the next."""
+    told: list[str] = []
+    clock = iter([0.0, 1.0, 4.9, 5.0, 5.1, 30.0, 60.0])
+    say = saying_retries(told.append, lambda: next(clock))
+    for number in range(7):
+        say(f"try {number}")
+    more = "more tries failed since the last such line)"
+    assert told == ["try 0", f"try 3 (2 {more}", f"try 5 (1 {more}", "try 6"]
 
 
 def test_a_talk_with_a_server_that_is_not_there_says_that_it_tries_again(charter: Command) -> None:

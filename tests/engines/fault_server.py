@@ -53,6 +53,7 @@ class Manners:
         latency: seconds before anything is sent.
         model: what it serves.
         name: what it calls the model in its answers.
+        names_key: whether it calls it after the key that it was sent, in its list too, and otherwise each time.
         owner: what it calls itself.
         key: the only one that it takes; None takes all.
         refusal: a status that it answers every call with from ``refuses_from`` on.
@@ -66,6 +67,8 @@ class Manners:
         holds_schema: whether it writes what a schema asks for, or passes over it.
         lists_models: whether it has a list of models.
         n_cached: tokens of each prompt that it says it had.
+        finish: how it says that each text ended; None says it as it is.
+        usage: what it says of tokens beside, or in place of, what it counted.
         wait: seconds that it asks for where it asks for some, or fewer.
     """
 
@@ -76,6 +79,7 @@ class Manners:
     latency: float = 0.0
     model: str = "stub"
     name: str = "stub"
+    names_key: bool = False
     owner: str = "tests"
     key: str | None = None
     refusal: int = 0
@@ -89,6 +93,8 @@ class Manners:
     holds_schema: bool = False
     lists_models: bool = True
     n_cached: int = 0
+    finish: str | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
     wait: float = 1.0
 
 
@@ -104,6 +110,7 @@ class Seen:
     headers: list[Mapping[str, str]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     n_calls: int = 0
+    n_tokens: int = 0  # of all that it made answers of, also of those that it then spoilt: what it would be paid for
     first_refused: float = math.inf
     n_in_flight: int = 0
     most_in_flight: int = 0
@@ -270,7 +277,8 @@ class FaultServer:
         manners = self.manners
         match asked.path:
             case "/v1/models" if manners.lists_models:
-                return 200, {"data": [{"id": manners.model, "owned_by": manners.owner}]}
+                name = f"Bearer {asked.key}" if manners.names_key else manners.model
+                return 200, {"data": [{"id": name, "owned_by": manners.owner}]}
             case "/v1/chat/completions":
                 return self._chat(asked, body)
             case "/v1/completions" if manners.reads_text:
@@ -309,9 +317,12 @@ class FaultServer:
         if n_top and self.manners.n_top:
             choice["logprobs"] = _logprobs(asked.name, n_top, is_chat=is_chat)
         usage = {"prompt_tokens": n_prompt, "completion_tokens": len(words)}
+        self.seen.n_tokens += n_prompt + len(words)
+        choice["finish_reason"] = self.manners.finish or choice["finish_reason"]
         if self.manners.n_cached:
             usage |= {"prompt_tokens_details": {"cached_tokens": self.manners.n_cached}}
-        return 200, {"model": self.manners.name, "choices": [choice], "usage": usage}
+        name = f"Bearer {asked.key} {self.seen.n_calls}" if self.manners.names_key else self.manners.name
+        return 200, {"model": name, "choices": [choice], "usage": {**usage, **self.manners.usage}}
 
 
 async def _read(reader: asyncio.StreamReader) -> _Asked:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from charter.engines.base import Choice, Completion
 from charter.engines.http.answers import (
-    n_cached_tokens,
+    Took,
     read_answer,
     read_choice,
     read_completion,
     read_owner,
+    read_took,
     tells_likeliest,
 )
 from charter.engines.http.bodies import Abilities
@@ -94,6 +95,8 @@ def test_the_models_name_counts_where_it_is_told(model: object) -> None:
         (_answer(usage={"prompt_tokens": math.nan}), "how many tokens"),
         (_answer(usage={"prompt_tokens": -1, "completion_tokens": 1}), "how many tokens"),
         (_answer(usage={"prompt_tokens": True}), "how many tokens"),
+        (_answer(usage={"prompt_tokens": 10**400}), "how many tokens"),
+        (_answer(usage={"prompt_tokens": 7, "completion_tokens": 10**9 + 1}), "how many tokens"),
         (_answer(usage={"prompt_tokens": "7"}), "how many tokens"),
         (_answer(usage={"prompt_tokens": 7, "completion_tokens": None}), "how many tokens"),
     ],
@@ -351,18 +354,26 @@ def test_any_json_is_read_or_refused(value: object) -> None:
     ("usage", "expected"),
     [
         ({"prompt_tokens_details": {"cached_tokens": 12}}, 12),
+        ({"prompt_tokens_details": {"cached_tokens": 21}}, 20),
+        ({"prompt_tokens_details": {"cached_tokens": 10**400}}, 0),
         ({"prompt_tokens_details": {"cached_tokens": -1}}, 0),
         ({"prompt_tokens_details": {"cached_tokens": "12"}}, 0),
         ({"prompt_tokens_details": {"cached_tokens": True}}, 0),
         ({"prompt_tokens_details": {}}, 0),
         ({"prompt_tokens_details": None}, 0),
         ({}, 0),
-        (None, 0),
     ],
 )
-def test_tokens_from_memory_are_counted_where_they_are_told(usage: object, expected: int) -> None:
-    """Of what the server kept it tells where it likes; nothing depends on it."""
-    assert n_cached_tokens({"usage": usage}) == expected
+def test_tokens_from_memory_are_counted_where_they_are_told(usage: dict[str, Any], expected: int) -> None:
+    """Of what the server kept it tells where it likes, and it can have kept no more than it read."""
+    told = {"prompt_tokens": 20, "completion_tokens": 3, **usage}
+    assert read_took({"usage": told}) == Took(20, 3, expected)
+
+
+@pytest.mark.parametrize("answer", [{}, {"usage": None}, {"usage": {"completion_tokens": 3}}])
+def test_what_is_not_told_is_not_known(answer: dict[str, Any]) -> None:
+    """None is not 0: somebody may be paid for it."""
+    assert read_took(answer) is None
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,31 @@ def test_capabilities_follow_from_what_was_found() -> None:
             engine.close()
 
 
+@pytest.mark.parametrize(
+    ("manners", "found"),
+    [
+        (Manners(), "goes on with the beginning of an answer; tells the 20 likeliest tokens; reads raw text;"),
+        (
+            Manners(prefill="asked", n_top=5),
+            "of an answer where it is told to; tells the 5 likeliest tokens;",
+        ),
+        (
+            Manners(owner="vllm", prefill="refuses", n_top=-1, reads_text=False, holds_schema=True),
+            "stub (vllm) takes no beginning of an answer, and is asked in words; tells no log-probabilities;",
+        ),
+        (
+            Manners(owner="vllm", reads_text=False, holds_schema=True),
+            "tells the 20 likeliest tokens; reads no raw text; holds JSON to a schema",
+        ),
+    ],
+)
+def test_what_was_found_is_said_on_a_line(manners: Manners, found: str) -> None:
+    """Whoever runs a judge in words knows it."""
+    with FaultServer(manners) as server, closing(HttpEngine("stub", server.url)) as engine:
+        assert found in engine.found
+        assert "\n" not in engine.found
+
+
 def test_faults_change_nothing_that_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that fails at random while it is asked is found to do what it can do."""
     monkeypatch.setattr(failures, "_MOST_SECONDS", 0.02)
@@ -330,7 +355,7 @@ def test_a_call_that_is_called_off_is_paid_for() -> None:
 def test_calls_that_the_budget_refuses_are_no_calls() -> None:
     """Those under way are let finish, what waits is refused, and nothing of it was put to the model."""
     with FaultServer() as server, closing(HttpEngine("stub", server.url)) as first:
-        spending = Spending(budget=Budget(tokens=60))
+        spending = Spending(budget=Budget(tokens=120))
         engine = HttpEngine("stub", server.url, spending=spending, met=first.met)
         n_before = server.seen.n_calls
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,9 @@ from charter.engines.base import ChoiceRequest, CompletionRequest
 from charter.engines.cache import CachedEngine
 from charter.engines.http import HttpEngine, Limits, failures
 from charter.engines.http.calls import MOST_TRIES
-from charter.errors import ModelError, TooManyFailures
+from charter.engines.http.catalogue import list_models
+from charter.engines.http.servers import find_server
+from charter.errors import EngineError, ModelError, TooManyFailures
 from charter.journal.store import Journal
 from charter.records import Message, Record
 from charter.rows import Mapped, map_rows
@@ -160,6 +163,26 @@ def test_faults_of_every_kind_are_overcome(tmp_path: Path, no_key_anywhere: Call
     assert ran.mapped.done == clean.mapped.done
     assert ran.mapped.failed == {}
     no_key_anywhere()
+
+
+def test_a_server_that_names_its_model_after_the_key_is_refused(no_key_anywhere: Callable[..., None]) -> None:
+    """Neither what it answers as nor what it lists shows the key, nor what an error was raised from."""
+    told = r"answers as Bearer \*\*\* \d, then as Bearer \*\*\* \d, where stub"
+    with FaultServer(Manners(names_key=True)) as server:
+        with pytest.raises(EngineError, match=told) as raised:
+            HttpEngine("stub", server.url, key_name="SOME_KEY")
+        listed = list_models(find_server(server.url), KEY, "SOME_KEY")
+        assert listed == ["Bearer ***"]
+    no_key_anywhere(str(raised.value), repr(raised.getrepr(chain=True)), *listed)
+
+
+@pytest.mark.parametrize("refusal", [401, 500])
+def test_a_list_that_is_refused_shows_no_key(refusal: int, no_key_anywhere: Callable[..., None]) -> None:
+    """Also where a traceback is printed with what the error came of."""
+    with FaultServer(Manners(refusal=refusal)) as server, pytest.raises((EngineError, ModelError)) as raised:
+        list_models(find_server(server.url), KEY, "SOME_KEY")
+    assert "not with ***" in str(raised.value)
+    no_key_anywhere("".join(traceback.format_exception(raised.value)))
 
 
 REMEDIES = [

@@ -116,3 +116,11 @@ def test_a_missing_key_names_the_server_as_the_recipe_does() -> None:
     """Of one that is named by its address there is no other name."""
     with pytest.raises(ModelError, match="there is no key for http://localhost:9/v1: set the environment variable MY"):
         find_key(find_server("http://localhost:9/v1"), "MY_KEY")
+
+
+@pytest.mark.parametrize("name", [KEY, "hf_PlantedPlantedPlanted", "gsk_planted1"])
+def test_a_key_in_a_names_place_is_refused_and_not_quoted(name: str) -> None:
+    """It would be told in every message that names the variable."""
+    with pytest.raises(ModelError, match="key_name is no name of an environment variable in capitals") as refused:
+        find_key(SERVERS["openai"], name)
+    assert name not in str(refused.value)

@@ -153,10 +153,10 @@ def test_each_row_sticks_to_one_of_two_servers(
     places: dict[str, set[str]] = {}
     plain = Caller._try
 
-    async def noted(self: Caller, place: Any, body: Any, read: Any, seconds: float) -> Any:
+    async def noted(self: Caller, place: Any, body: Any, *rest: Any) -> Any:
         row = body.value["messages"][0]["content"].split(":")[0] if body.value else ""
         places.setdefault(row, set()).add(place.url)
-        return await plain(self, place, body, read, seconds)
+        return await plain(self, place, body, *rest)
 
     engine = HttpEngine("tiny", [tiny_server.url, other_tiny_server.url])
     monkeypatch.setattr(Caller, "_try", noted)

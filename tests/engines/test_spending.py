@@ -104,6 +104,20 @@ def test_who_is_called_off_while_waiting_leaves_the_room_to_others() -> None:
     assert spending.tokens == 1
 
 
+def test_a_count_that_breaks_lets_in_who_waits() -> None:
+    """A number that no price can be put on is the call's own trouble."""
+    spending = Spending(PRICES, Budget(money=0.002))
+
+    async def run() -> list[BaseException | None]:
+        calls = [hold(spending, 500, 100, (10**400, 1)), hold(spending, 500, 100)]
+        return list(await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10.0))
+
+    first, second = asyncio.run(run())
+    assert isinstance(first, OverflowError)
+    assert second is None
+    assert spending.money == pytest.approx(1500 / 1e6)
+
+
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.floats(0.0, 1.0)), max_size=40))
 def test_the_end_is_never_passed(calls: list[tuple[int, int, float]]) -> None:
     """Whatever calls come to of what was held for them."""

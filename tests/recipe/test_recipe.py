@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -164,12 +165,38 @@ def test_every_fault_has_its_line(load: Load) -> None:
     assert [line.partition(": ")[0] for line in refusal.splitlines()] == ["r.yaml:7", "r.yaml:8", "r.yaml:10"]
 
 
-def test_a_key_in_a_names_place_is_not_shown(load: Load) -> None:
-    """Somebody pastes a key where the name of its variable belongs: no message repeats it."""
-    served = "{name: x, engine: http, server: openai, key_name: sk-planted-1}"
-    refusal = _refusal(load, f"{SMALL}evaluate:\n  others: {{api: {served}}}\n")
-    assert "sk-planted" not in refusal
-    assert "'evaluate.others.api.key_name' is none: expected the name of an environment variable" in refusal
+@pytest.mark.parametrize("key", ["sk-planted-1", "hf_PlantedPlantedPlanted", "gsk_planted1", "PLANTED_1a"])
+def test_a_key_in_a_names_place_is_not_shown(load: Load, key: str) -> None:
+    """Somebody pastes a key where the name of its variable belongs: no message repeats it, nor what it came of."""
+    served = f"{{name: x, engine: http, server: openai, key_name: {key}}}"
+    expected = "'evaluate.others.api.key_name' is none: expected the name of an environment variable, in capitals"
+    whole = (f"{SMALL}evaluate:\n  others: {{api: {served}}}\n",)
+    for parts in (whole, (SMALL, f"evaluate.others={{api: {served}}}")):
+        assert expected in _refusal(load, *parts)
+    broken = served.replace("}", ", server: ollama}")
+    mistyped = served.replace("key_name", "api_key")
+    quoted = served.replace(key, f"'{key}'")
+    for parts in (
+        whole,
+        (SMALL, f"evaluate.others={{api: {served}}}"),
+        (SMALL, f"evaluate.others={{api: {broken}}}"),
+        (SMALL, f"evaluate.others={{api: {mistyped}}}"),
+        (SMALL, f"models.judge={quoted}"),
+        (SMALL, f"models.judge=[{served}]"),
+        (SMALL, f'models.judge.key_name="{key}"'),
+        (SMALL, "models.judge.name=x", f"models.judge.key_name={key}"),
+        (SMALL, f"models.judge.key_name={key}", f"models.judge.key_name={key}"),
+        (f"{SMALL}  judge: {broken}\n",),
+        (f"{SMALL}  judge: [{served}]\n",),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            load(*parts)
+        assert key not in "".join(traceback.format_exception(caught.value)), parts
+
+
+def test_a_message_keeps_the_name_of_a_keys_variable(load: Load) -> None:
+    """What is a name is shown, as any other value."""
+    assert "key_name: MY_KEY" in _refusal(load, SMALL, "models.judge={name: x, key_name: MY_KEY, epoch: 1}")
 
 
 def test_a_policy_cannot_be_served(load: Load) -> None:

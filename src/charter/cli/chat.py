@@ -73,6 +73,7 @@ def chat(  # noqa: PLR0917 - the command line names them
     with make_progress() as progress:
         pool = Pool({"policy": spec}, DictMemory(), progress.download)
         pool.on_load = None if as_json else lambda name: console.note(f"loading {name}")
+        pool.on_meet = None if as_json else console.note
         pool.on_retry = console.note
         policy = pool.engine("policy")
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from charter.runs.folder import Run
 
 _WITHOUT_A_MODEL = frozenset({"prompts", "report"})
+_SECONDS_BETWEEN_RETRIES = 5.0
 _HOW_TO_RETRY = "which 'charter run' tries again, and --again with the whole stage; either undoes the later stages"
 
 
@@ -65,7 +67,8 @@ def do_stages(
     recipe = load_recipe(recipe_file, overrides)
     folder = run_folder(recipe.name, out)
     check_inputs(recipe, names)
-    known = check_served(recipe, _left(folder, names, again), console.note)
+    say_retry = saying_retries()
+    known = check_served(recipe, _left(folder, names, again), say_retry, None if quiet else console.note)
     with stoppable() as (stop, progress):
         say_loading = saying_loading(quiet=quiet)
         if on is None and _loads_first(recipe, folder, names, again):
@@ -80,7 +83,8 @@ def do_stages(
         }
         with open_run(recipe, folder, recipe_text=recipe_file.read_text("utf-8"), **options) as run:
             run.pool.met = known
-            run.pool.on_load = say_loading
+            run.pool.on_load, run.pool.on_retry = say_loading, say_retry
+            run.pool.on_meet = None if quiet else console.note
             with _rows_done(run, on, answers_of):
                 _do_noting(run, names, again=again, retry=retry)
             if answers_of and on is None:
@@ -138,6 +142,29 @@ def saying_loading(*, quiet: bool) -> Callable[[str], None]:
         said.add(name)
 
     return say
+
+
+def saying_retries(
+    say: Callable[[str], None] = console.note, clock: Callable[[], float] = time.monotonic
+) -> Callable[[str], None]:
+    """Make what says of calls to servers that they are tried again: a line every few seconds at most, above the bars.
+
+    The next line says how many tries it was silent about.
+    """
+    lock = threading.Lock()  # engines call from threads of their own
+    last, n_silent = -_SECONDS_BETWEEN_RETRIES, 0
+
+    def say_seldom(text: str) -> None:
+        nonlocal last, n_silent
+        with lock:
+            now = clock()
+            if now - last < _SECONDS_BETWEEN_RETRIES:
+                n_silent += 1
+                return
+            say(f"{text} ({n_silent} more tries failed since the last such line)" if n_silent else text)
+            last, n_silent = now, 0
+
+    return say_seldom
 
 
 def _left(folder: Path, names: Sequence[str], again: str | None) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charter.cli import console, results
-from charter.cli.running import run_folder, saying_loading, stoppable
+from charter.cli.running import run_folder, saying_loading, saying_retries, stoppable
 
 if TYPE_CHECKING:
     from charter.sharding.shard import Shard
@@ -37,7 +37,8 @@ def run_shard(
     if not (folder / "stages" / "prompts.json").exists():
         names = ["prompts", *names]
     check_inputs(recipe, names)
-    known = check_served(recipe, names, console.note)
+    say_retry = saying_retries()
+    known = check_served(recipe, names, say_retry, None if as_json else console.note)
     with stoppable() as (stop, progress):
         from charter.sharding.opening import Outside, do_shard
 
@@ -48,6 +49,8 @@ def run_shard(
             stop=stop,
             on_download=progress.download,
             on_load=saying_loading(quiet=as_json),
+            on_meet=None if as_json else console.note,
+            on_retry=say_retry,
             known=known,
             on_wait=lambda why: console.note(f"waiting: {why}"),
         )

@@ -124,6 +124,8 @@ class Pool:
         self.on_open: Callable[[ModelSpec, frozenset[Capability]], None] | None = None
         #: Told the name of a model that was found and is loaded now.
         self.on_load: Callable[[str], None] | None = None
+        #: Told in a line what a server that was not known was found to do.
+        self.on_meet: Callable[[str], None] | None = None
         #: Called once the pool has closed every engine.
         self.on_rest: Callable[[], None] | None = None
         #: Told of each try of a call to a server that failed and is followed by another.
@@ -209,6 +211,8 @@ class Pool:
             on_retry=self.on_retry,
         )
         self.met[spec.served_as] = engine.met
+        if met is None and self.on_meet is not None:
+            self.on_meet(engine.found)
         return engine
 
     def _resident(self, spec: ModelSpec) -> Resident:

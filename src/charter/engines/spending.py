@@ -135,8 +135,10 @@ class Spending:
             yield counting
         finally:
             with self._lock:
-                self._count(model, counting)
-                self._give_back(most)
+                try:
+                    self._count(model, counting)
+                finally:  # whatever becomes of that, who waits is let in
+                    self._give_back(most)
 
     def _price(self, model: str) -> Price:
         return self.prices.get(model, Price())

@@ -150,13 +150,19 @@ def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
     report.require_no_error()
 
 
-def check_served(recipe: Recipe, stages: Sequence[str], on_retry: Callable[[str], None] | None = None) -> Known:
+def check_served(
+    recipe: Recipe,
+    stages: Sequence[str],
+    on_retry: Callable[[str], None] | None = None,
+    on_meet: Callable[[str], None] | None = None,
+) -> Known:
     """Ask the servers whose models these stages need what they can do, before anything is done that they come after.
 
     Args:
         recipe: what is run.
         stages: that will be done.
         on_retry: told of each try that failed and is followed by another.
+        on_meet: told in a line what each server was found to do.
 
     Returns:
         What was found, so that the run's pool need not ask again.
@@ -165,7 +171,7 @@ def check_served(recipe: Recipe, stages: Sequence[str], on_retry: Callable[[str]
         UserError: a line for each that does not answer, or lacks something.
     """
     report, known = Preflight(), Known()
-    ask = partial(capabilities_of, report, known=known, on_retry=on_retry)
+    ask = partial(capabilities_of, report, known=known, on_retry=on_retry, on_meet=on_meet)
     needs = [need for need in list_needs(recipe) if need.stage in stages]
     found: dict[ModelSpec, frozenset[Capability] | None] = {}
     roles = [(role, spec) for role, spec in role_specs(recipe).items() if spec.engine == "http"]

@@ -49,6 +49,7 @@ def capabilities_of(
     *,
     known: Known,
     on_retry: Callable[[str], None] | None = None,
+    on_meet: Callable[[str], None] | None = None,
 ) -> frozenset[Capability] | None:
     """Ask a server what it can do for a model, with a few of the smallest calls; None where it gives no answer.
 
@@ -64,6 +65,8 @@ def capabilities_of(
         report.add("error", about, str(error))
         return None
     with contextlib.closing(engine):
+        if met is None and on_meet is not None:
+            on_meet(engine.found)
         known.setdefault(spec.served_as, replace(engine.met, asked=engine.aside.total))
         return engine.capabilities
 

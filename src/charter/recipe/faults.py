@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from charter.files.yaml_reading import YamlDocument
+from charter.recipe.settings import KEY_NAME
 from charter.spelling import nearest
 
 Path = tuple[int | str, ...]
 
 # What asks for a name, where somebody may have put what it names: the value is not shown.
-_SECRETS = {"key_name": "the name of an environment variable, such as OPENAI_API_KEY, never the key itself"}
+_SECRETS = {
+    "key_name": "the name of an environment variable, in capitals, such as OPENAI_API_KEY, never the key itself"
+}
+_MAYBE_KEY = re.compile(r"""((?:key_?name|api_?key)[\\'"]*\s*[:=][\s\\'"]*)([^\s,\\'"}\]]+)""", re.IGNORECASE)
 _MAX_SHOWN = 200  # characters of a value
 _EXPECTED = {
     "int_type": "a whole number, without quotes",
@@ -73,6 +78,11 @@ def explain(error: ValidationError, model: type[BaseModel], given: Given) -> str
         place = given.place(where, missing=finding["type"] == "missing")
         lines.setdefault(f"{place}: {_subject(finding, where)}", []).append(_expectation(finding, where, model, given))
     return "\n".join(line + ", or ".join(dict.fromkeys(expected)) for line, expected in lines.items())
+
+
+def without_keys(message: str) -> str:
+    """Take out of a message what may be a key that stands where the name of its variable belongs."""
+    return _MAYBE_KEY.sub(lambda found: f"{found[1]}{found[2] if re.search(KEY_NAME, found[2]) else '***'}", message)
 
 
 def _inner(data: Any, part: int | str) -> tuple[Any] | None:

@@ -18,7 +18,7 @@ from charter.errors import RecipeError
 from charter.files.yaml_reading import parse_argument, read_yaml
 from charter.recipe.contradictions import contradictions
 from charter.recipe.data_folder import use_data_folder
-from charter.recipe.faults import Given, explain, shown
+from charter.recipe.faults import Given, explain, shown, without_keys
 from charter.recipe.paths import place_paths
 from charter.recipe.settings import Recipe
 
@@ -32,6 +32,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: naming file, line, value and remedy.
     """
+    try:
+        return _load(path, overrides)
+    except RecipeError as error:
+        # Without what it came of, which quotes values too.
+        raise RecipeError(without_keys(str(error))) from None
+
+
+def _load(path: Path, overrides: Sequence[str]) -> Recipe:
     document = read_yaml(path, error=RecipeError)
     data = document.data
     if not isinstance(data, dict):

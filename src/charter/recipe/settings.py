@@ -13,6 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from charter.constitution.model import FewShotChoice
 from charter.records import AnyPairSource, Contested, OnCut, PairSource, PromptKind, PromptLayout, ResponseLabel
 
+#: Names of environment variables as keys have them: capitals alone, which a pasted key hardly ever is.
+KEY_NAME = r"^[A-Z_][A-Z0-9_]*$"
 Cell = str | int | float | bool  # what a row is chosen by
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
@@ -54,8 +56,8 @@ class ModelSettings(Settings):
     )
     key_name: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="the environment variable with the server's key; None takes the server's usual one",
+        pattern=KEY_NAME,
+        description="the environment variable with the server's key, in capitals; None takes the server's usual one",
     )
     max_at_once: int = Field(default=64, ge=1, description="calls of this model under way to each server, at most")
     call_seconds: float = Field(default=120.0, gt=0.0, description="of one try of a call to a server")

@@ -14,7 +14,7 @@ from typing import TypeVar
 from charter.engines.base import Capability
 from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.http.probing import Known
-from charter.engines.pool import ModelSpec
+from charter.engines.pool import ModelSpec, Pool
 from charter.engines.spending import Budget, Spending
 from charter.errors import Busy, Interrupted, RunError
 from charter.journal.reading import RecordedAnswers, reading_at_once
@@ -45,7 +45,7 @@ class Outside:
     """What a shard's run is told from outside: see ``open_run``.
 
     ``on_wait`` is told once why the shard waits; ``on_load`` the name of each model that is loaded;
-    ``known`` holds what servers were found to do.
+    ``on_meet`` and ``on_retry`` what a pool's are; ``known`` holds what servers were found to do.
     """
 
     recipe_text: str
@@ -54,9 +54,16 @@ class Outside:
     stop: threading.Event | None = None
     on_download: DownloadProgress | None = None
     on_load: Callable[[str], None] | None = None
+    on_meet: Callable[[str], None] | None = None
+    on_retry: Callable[[str], None] | None = None
     on_wait: Callable[[str], None] | None = None
     known: Known = field(default_factory=dict)
     patience: float = PATIENCE_SECONDS
+
+    def tell(self, pool: Pool) -> None:
+        """Have a pool tell what is told outside, and know what is known there."""
+        pool.on_load, pool.on_meet, pool.on_retry = self.on_load, self.on_meet, self.on_retry
+        pool.met = self.known
 
 
 def do_shard(recipe: Recipe, folder: Path, shard: Shard, outside: Outside, *, until: str = "report") -> list[str]:
@@ -111,7 +118,7 @@ def begin_run(recipe: Recipe, folder: Path, outside: Outside) -> None:
             on_download=outside.on_download,
         ) as run:
             (folder / SHARDS).mkdir(exist_ok=True)  # from here on the run is one that is done in shards
-            run.pool.on_load, run.pool.met = outside.on_load, outside.known
+            outside.tell(run.pool)
             run_stages(run, ["prompts"])
 
     if not prompts.exists():
@@ -148,7 +155,7 @@ def open_shard(recipe: Recipe, folder: Path, shard: Shard, outside: Outside) -> 
         if not has_papers(place):
             write_papers(place, Papers(number=shard.number, of=shard.of, key=uuid.uuid4().hex))
         papers = bring_in(run, folder, read_papers(place))
-        run.pool.on_load, run.pool.met = outside.on_load, outside.known
+        outside.tell(run.pool)
         run.pool.on_open = _noting(place)
         run.mapper = ShardMapper(shard, run.mapper)
         run.spending.budget = _share(run, folder, papers, shards)

@@ -37,7 +37,7 @@ def ask_model(constitution: Constitution, model: str, engine: str) -> tuple[Find
             with Journal(Path(folder) / "journal.sqlite") as journal, make_progress() as progress:
                 pool = Pool({"judge": model_spec(model, engine)}, journal, progress.download)
                 pool.on_load = lambda name: console.note(f"loading {name}")
-                pool.on_retry = console.note
+                pool.on_meet = pool.on_retry = console.note
                 mapper = cast("RowMapper", partial(map_rows, journal=journal, progress=progress, stop=stopping.event))
                 try:
                     return find_contradictions(constitution, pool.engine("judge"), mapper=mapper)

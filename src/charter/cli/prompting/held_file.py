@@ -114,7 +114,7 @@ def _load(model: str, engine: str, journal: Any, on_download: Any) -> Engine:
 
     pool = Pool({"writer": model_spec(model, engine)}, journal, on_download)
     pool.on_load = lambda name: console.note(f"loading {name}")
-    pool.on_retry = console.note
+    pool.on_meet = pool.on_retry = console.note
     return pool.engine("writer")
 
 

@@ -6,14 +6,15 @@ HttpEngine ── engine      the protocol; asks ``probing`` what the server can
            ├─ keys        from the environment
            ├─ bodies      requests as JSON                             (pure)
            ├─ answers     JSON as answers, or refused                  (pure)
+           ├─ metering    what tries took, and the most where nobody said
            └─ calls       one call: tries, deadlines, several servers
               ├─ failures what a failed try means
               └─ pressure how many calls at once
 ```
 """
 
-from charter.engines.http.calls import Limits, Tried
+from charter.engines.http.calls import Limits
 from charter.engines.http.engine import HttpEngine
 from charter.engines.http.servers import SERVERS
 
-__all__ = ["SERVERS", "HttpEngine", "Limits", "Tried"]
+__all__ = ["SERVERS", "HttpEngine", "Limits"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, NamedTuple, NoReturn, TypeGuard
 
 from charter.engines.base import Choice, Completion, Finish
 from charter.engines.http.bodies import Abilities
@@ -14,18 +14,46 @@ from charter.errors import EngineError
 
 _AROUND = " \n\t(\"'*"  # what may stand before a letter that was asked for in words
 _SLACK = 1e-3  # log-probabilities come rounded
+_MOST_TOKENS = 10**9  # of any call: a server that counts more has not counted
+
+
+class Took(NamedTuple):
+    """What a server says that a call took: tokens read, drawn, and those of the first that it had in memory."""
+
+    n_prompt: int = 0
+    n_completion: int = 0
+    n_cached: int = 0
 
 
 def read_answer(text: str, able: Abilities) -> dict[str, Any]:
-    """Read the JSON of an answer that was not refused.
+    """Read the JSON of an answer that was not refused; raises as ``read_object`` and ``judge_answer`` do."""
+    return judge_answer(read_object(text), able)
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """Read JSON.
 
     Raises:
-        MalformedAnswerError: for anything but an object with one choice at least, of the model that was asked.
+        MalformedAnswerError: for anything but an object.
     """
-    answer = _read_object(text)
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):  # the latter of brackets by the thousand
+        _refuse("the answer is no JSON", text)
+    if not isinstance(answer, dict):
+        _refuse("the answer is no object", text)
+    return answer
+
+
+def judge_answer(answer: dict[str, Any], able: Abilities) -> dict[str, Any]:
+    """Give an answer on, where it is one.
+
+    Raises:
+        MalformedAnswerError: for anything but one choice at least, of the model that was asked.
+    """
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        _refuse("the answer holds no choice", answer.get("error") or text)
+        _refuse("the answer holds no choice", answer.get("error") or answer)
     model = answer.get("model")
     if able.served and isinstance(model, str) and model not in able.served:
         _refuse("the answer is of another model", f"{model}; expected {' or '.join(sorted(able.served))}")
@@ -38,7 +66,7 @@ def read_owner(text: str, model: str) -> str:
     Raises:
         MalformedAnswerError: for anything but such a list.
     """
-    listed = _read_object(text).get("data")
+    listed = read_object(text).get("data")
     if not isinstance(listed, list):
         _refuse("the answer holds no list of models", text)
     models = [one for one in listed if isinstance(one, dict)]
@@ -119,22 +147,20 @@ def count_tokens(answer: dict[str, Any]) -> tuple[int, int]:
     return n_prompt, n_drawn
 
 
-def n_cached_tokens(answer: dict[str, Any]) -> int:
-    """Count the prompt's tokens that the server had computed before; 0 where it does not say."""
+def read_took(answer: dict[str, Any]) -> Took | None:
+    """Read what a call took off whatever a server sent; None where it does not say."""
+    try:
+        n_prompt, n_drawn = count_tokens(answer)
+    except MalformedAnswerError:
+        return None
+    return Took(n_prompt, n_drawn, min(_n_cached_tokens(answer), n_prompt))
+
+
+def _n_cached_tokens(answer: dict[str, Any]) -> int:
     usage = answer.get("usage")
     details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
     n_cached = details.get("cached_tokens") if isinstance(details, dict) else None
     return n_cached if _is_count(n_cached) else 0
-
-
-def _read_object(text: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(text)
-    except (ValueError, RecursionError):  # the latter of brackets by the thousand
-        _refuse("the answer is no JSON", text)
-    if not isinstance(answer, dict):
-        _refuse("the answer is no object", text)
-    return answer
 
 
 def _refuse(what: str, told: object) -> NoReturn:
@@ -144,7 +170,7 @@ def _refuse(what: str, told: object) -> NoReturn:
 
 
 def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
 
 
 def _text(choice: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from charter.errors import CapabilityError
 Prefill = Literal["last message", "continued message", "none"]
 
 _FRAME = 16  # tokens that a template puts around a message, at most
+_MOST_OF_TEMPLATE = 64  # tokens that a template says of itself, where nobody knows what it says
 _SEEDS = 2**31 - 1  # what every server takes
 _CONTINUED: Mapping[str, Any] = {"add_generation_prompt": False, "continue_final_message": True}
 
@@ -31,6 +32,7 @@ class Abilities:
         reads_text: whether it reads raw text.
         n_top_of_text: the likeliest tokens that it tells there.
         holds_schema: whether it holds a chat's answer to a JSON schema.
+        n_template: tokens that its template says of itself, at most: what a short question came to with it.
         served: the names by which it may call the model in its answers; empty where any is taken.
     """
 
@@ -39,6 +41,7 @@ class Abilities:
     n_top: int = 0
     reads_text: bool = False
     n_top_of_text: int = 0
+    n_template: int = _MOST_OF_TEMPLATE
     served: frozenset[str] = frozenset()
     holds_schema: bool = False
 
@@ -56,6 +59,24 @@ class Body:
     path: str
     value: dict[str, Any] | None
     keeps_connection: bool = True
+
+
+_IN_SHORT: Mapping[Prefill, str] = {
+    "last message": "goes on with the beginning of an answer",
+    "continued message": "goes on with the beginning of an answer where it is told to",
+    "none": "takes no beginning of an answer, and is asked in words",
+}
+
+
+def in_short(able: Abilities) -> str:
+    """Say on a line in what way a server is asked."""
+    parts = (
+        _IN_SHORT[able.prefill],
+        f"tells the {able.n_top} likeliest tokens" if able.n_top else "tells no log-probabilities",
+        f"reads {'' if able.reads_text else 'no '}raw text",
+        "holds JSON to a schema" if able.holds_schema else "holds to no schema",
+    )
+    return "; ".join(parts)
 
 
 def completion_body(request: CompletionRequest, model: str, server: Server, able: Abilities) -> Body:
@@ -100,11 +121,15 @@ def row_key(request: Request) -> str:
     return (request.text or "")[request.n_shared :][:200]
 
 
-def most_tokens(request: Request) -> tuple[int, int]:
-    """Say how many tokens a request can come to: those read, at two bytes each and a frame, and those drawn."""
-    texts = [message.content for message in request.messages or ()] + [request.text or "", request.prefill]
-    n_read = sum(len(text.encode("utf-8", "replace")) // 2 + _FRAME for text in texts if text)
-    return n_read, request.sampling.max_tokens if isinstance(request, CompletionRequest) else 1
+def most_tokens(request: Request, body: Body, able: Abilities) -> tuple[int, int]:
+    """Say how many tokens a request can come to: those read, no more than bytes and frames, and those drawn."""
+    sent = body.value or {}
+    texts = [sent["prompt"]] if "prompt" in sent else [message["content"] for message in sent.get("messages", ())]
+    if "response_format" in sent:  # some servers write it into the prompt
+        texts.append(json.dumps(sent["response_format"]))
+    n_read = sum(len(text.encode("utf-8", "surrogatepass")) + _FRAME for text in texts)
+    n_drawn = request.sampling.max_tokens if isinstance(request, CompletionRequest) else 1
+    return n_read + (able.n_template if "messages" in sent else 0), n_drawn
 
 
 def _drawn(sampling: Sampling, server: Server) -> dict[str, Any]:

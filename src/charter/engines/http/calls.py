@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from charter.engines.http.bodies import Body
 from charter.engines.http.client import make_async_client
-from charter.engines.http.failures import Passing, judge_failure, pause
+from charter.engines.http.failures import Passing, costs_nothing, judge_failure, pause, told
 from charter.engines.http.pressure import Pressure
 from charter.errors import EngineError, Unreachable
 from charter.seeds import derive_unit
@@ -56,6 +56,17 @@ class Tried:
     n_calls: int = 0
     n_tries: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Try:
+    """One try, for who counts: whether it may cost, because it was sent and the server did not say that it refuses."""
+
+    may_cost: bool = False
+
+
+def _counted_by_nobody() -> contextlib.AbstractAsyncContextManager[Try]:
+    return contextlib.nullcontext(Try())
 
 
 class Caller:
@@ -110,7 +121,7 @@ class Caller:
         body: Body,
         row: str | int,
         read: Callable[[str], AnswerT],
-        hold: Callable[[], contextlib.AbstractAsyncContextManager[object]] = contextlib.nullcontext,
+        hold: Callable[[], contextlib.AbstractAsyncContextManager[Try]] = _counted_by_nobody,
     ) -> AnswerT:
         """Put a body to a server until there is an answer that can be read.
 
@@ -118,7 +129,7 @@ class Caller:
             body: what is sent.
             row: what the calls of one row have in common; or the number of the one server to be asked.
             read: reads the answer, or raises ``MalformedAnswerError``.
-            hold: makes what each try happens in, once it is about to be sent.
+            hold: makes what each try happens in, once it is about to be sent, and is told there whether it may cost.
 
         Raises:
             BudgetSpent: where ``hold`` allows no try.
@@ -131,13 +142,13 @@ class Caller:
         failure, n_tried, begun, is_nobody = Passing("nothing was tried"), 0, 0.0, False
         while n_tried < MOST_TRIES:
             place = next((one for one in places if one.pressure.is_free), places[0])
-            async with place.pressure.passage(self._limits.deadline_seconds), hold():
+            async with place.pressure.passage(self._limits.deadline_seconds), hold() as attempt:
                 begun = begun or time.monotonic()  # waiting for the first turn is no trying
                 left = begun + self._limits.deadline_seconds - time.monotonic()
                 if left <= 0.0:
                     break
                 n_tried += 1
-                ended = await self._try(place, body, read, min(self._limits.call_seconds, left))
+                ended = await self._try(place, body, read, min(self._limits.call_seconds, left), attempt)
             if not isinstance(ended, Passing):
                 return ended
             failure = ended
@@ -156,14 +167,19 @@ class Caller:
         said = f"gave up after {tries}; the last: {failure.reason}"
         raise Unreachable(said) if is_nobody else EngineError(said)
 
+    def told(self, text: str) -> str:
+        """Give a server's words as a message may hold them: without the key, and not all of a page."""
+        return told(text, self._secrets)
+
     async def close(self) -> None:
         """Close the connections."""
         await asyncio.gather(*(place.client.close() for place in self._places), return_exceptions=True)
 
     async def _try(
-        self, place: _Place, body: Body, read: Callable[[str], AnswerT], seconds: float
+        self, place: _Place, body: Body, read: Callable[[str], AnswerT], seconds: float, attempt: Try
     ) -> AnswerT | Passing:
         self.tried.n_tries += 1
+        attempt.may_cost = True
         try:
             async with asyncio.timeout(seconds):  # the client's own begins anew with each piece
                 text = await _send(place.client, body)
@@ -171,6 +187,7 @@ class Caller:
         except EngineError:
             raise
         except Exception as error:  # noqa: BLE001 - judged in one place, which raises what is no failure of a try
+            attempt.may_cost = not costs_nothing(error)
             judged = judge_failure(error, url=place.url, key_name=self._key_name, secrets=self._secrets)
             if not isinstance(judged, Passing):
                 raise judged from None  # what the server said may hold the key

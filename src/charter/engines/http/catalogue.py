@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from charter.engines.http.client import make_client
-from charter.engines.http.failures import Passing, judge_failure
+from charter.engines.http.failures import Passing, judge_failure, told
 from charter.engines.http.servers import Server
 from charter.errors import EngineError, ModelError
 
@@ -17,12 +17,15 @@ _END = "/v1"
 def list_models(server: Server, key: str | None, key_name: str) -> list[str]:
     """List the models that all of a server's addresses name; empty where one of them names none.
 
+    The names are as a message may hold them: without the key, and not all of a page.
+
     Raises:
         EngineError: where nothing answers at one of them.
         ModelError: where the key is refused, or an address lacks the ``/v1`` at its end.
     """
     listed = [_list_at(url, key, key_name) for url in server.base_urls]
-    return [name for name in listed[0] if all(name in others for others in listed[1:])] if all(listed) else []
+    shared = [name for name in listed[0] if all(name in others for others in listed[1:])] if all(listed) else []
+    return [told(name, _secrets(key)) for name in shared]
 
 
 def _list_at(url: str, key: str | None, key_name: str) -> list[str]:
@@ -31,11 +34,16 @@ def _list_at(url: str, key: str | None, key_name: str) -> list[str]:
     try:
         found = _ask(url, key)
     except openai.APIError as error:
-        judged = judge_failure(error, url=url, key_name=key_name, secrets=(key,) if key else ())
-        raise EngineError(judged.reason) if isinstance(judged, Passing) else judged from error
+        judged = judge_failure(error, url=url, key_name=key_name, secrets=_secrets(key))
+        # What the server said may hold the key, and so what was raised.
+        raise (EngineError(judged.reason) if isinstance(judged, Passing) else judged) from None
     if not found and not url.endswith(_END) and _is_listed_below(url, key):
         raise ModelError(f"{url} lists no models, and {url}{_END} does: that is the server's address")
     return found
+
+
+def _secrets(key: str | None) -> tuple[str, ...]:
+    return (key,) if key else ()
 
 
 def _is_listed_below(url: str, key: str | None) -> bool:

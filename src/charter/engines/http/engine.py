@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from charter.engines.base import (
@@ -19,15 +16,25 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
-from charter.engines.http.answers import count_tokens, n_cached_tokens, read_answer, read_choice, read_completion
-from charter.engines.http.bodies import Abilities, Body, begins_anew, choice_body, completion_body, most_tokens, row_key
-from charter.engines.http.calls import Caller, Limits, Tried
+from charter.engines.http.answers import judge_answer, read_choice, read_completion
+from charter.engines.http.bodies import (
+    Abilities,
+    Body,
+    begins_anew,
+    choice_body,
+    completion_body,
+    in_short,
+    most_tokens,
+    row_key,
+)
+from charter.engines.http.calls import Caller, Limits
 from charter.engines.http.keys import find_key
+from charter.engines.http.metering import Asking, Meter
 from charter.engines.http.probing import Met, probe
 from charter.engines.http.servers import find_server
 from charter.engines.loop_thread import LoopThread
-from charter.engines.spending import Counting, Spending
-from charter.engines.usage import KindTally, KindUsage, PrefixStatistics, Usage
+from charter.engines.spending import Spending
+from charter.engines.usage import KindUsage, PrefixStatistics, Usage
 from charter.errors import CapabilityError
 from charter.seeds import canonical_json
 
@@ -66,11 +73,10 @@ class HttpEngine:
         on_retry: Callable[[str], None] | None = None,
     ) -> None:
         self._model = model
-        self._spending = spending or Spending()
-        self._spending.require_price(model)
+        spending = spending or Spending()
+        spending.require_price(model)
         named = find_server(server if isinstance(server, str) else tuple(server))
         name, key = find_key(named, key_name)
-        self.prefix_statistics = PrefixStatistics()
         self._is_closed = False
         self._thread = LoopThread(f"the engine of {model!r}")
         limits = limits or Limits()
@@ -83,8 +89,7 @@ class HttpEngine:
             raise
         self._server, self._able = met.server, met.able
         self._met = replace(met, asked=KindUsage())
-        self._aside = {"complete": KindTally(**met.asked.model_dump()), "choose": KindTally()}
-        self._spending.count(model, met.asked.n_prompt_tokens, met.asked.n_completion_tokens)
+        self._meter = Meter(model, spending, met.asked)
 
     @property
     def identity(self) -> str:
@@ -111,22 +116,27 @@ class HttpEngine:
         return self._able
 
     @property
+    def found(self) -> str:
+        """What the server was found to do, on a line for a person."""
+        return f"{self._model} ({self._server.name}) {in_short(self._able)}"
+
+    @property
     def met(self) -> Met:
         """What the server was found to be and to do; what asking took is counted in this engine."""
         return self._met
 
     @property
     def aside(self) -> Usage:
-        """What it took beside the calls that ended: finding out what the server can do, and calls that were called off.
+        """What it took beside what answers tell: finding out what the server can do, failed tries, calls called off.
 
-        These are counted at the most that they can come to, for they are paid for, and nobody hears what they took.
+        Where the server did not say what a try took, it is counted at the most that it can come to: it may be paid for.
         """
-        return Usage(**{kind: tally.usage for kind, tally in self._aside.items()})
+        return self._meter.aside
 
     @property
-    def tried(self) -> Tried:
-        """How often calls were tried, and why again."""
-        return self._caller.tried
+    def prefix_statistics(self) -> PrefixStatistics:
+        """Prompt tokens of answers, and how many of them the server had in memory."""
+        return self._meter.prefixes
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Draw a text."""
@@ -162,31 +172,13 @@ class HttpEngine:
             self._thread.close()
 
     async def _put(self, body: Body, request: Request, read: Callable[[dict[str, Any]], AnswerT]) -> AnswerT:
-        counting = Counting()
+        kind: Asking = "complete" if isinstance(request, CompletionRequest) else "choose"
+        metered = self._meter.call(kind, most_tokens(request, body, self._able))
 
         def read_text(text: str) -> AnswerT:
-            answer = read_answer(text, self._able)
-            found = read(answer)
-            n_prompt, n_completion = count_tokens(answer)
-            n_cached = n_cached_tokens(answer)
-            counting.took(n_prompt, n_completion, n_cached)
-            self.prefix_statistics.n_prompt_tokens += n_prompt
-            self.prefix_statistics.n_from_cache += n_cached
-            return found
+            return metered.read(text, lambda answer: read(judge_answer(answer, self._able)))
 
-        hold = partial(self._hold, request, counting)
-        return await self._thread.run(self._caller.put(body, row_key(request), read_text, hold))
-
-    @contextlib.asynccontextmanager
-    async def _hold(self, request: Request, counting: Counting) -> AsyncIterator[None]:
-        most = most_tokens(request)
-        async with self._spending.hold(self._model, *most, counting):
-            try:
-                yield
-            except asyncio.CancelledError:
-                counting.took(*most)
-                self._aside["complete" if isinstance(request, CompletionRequest) else "choose"].add(*most)
-                raise
+        return await self._thread.run(self._caller.put(body, row_key(request), read_text, metered.hold))
 
     def _lacks(self, what: str) -> NoReturn:
         raise CapabilityError(f"the server of {self._model!r} {what}")

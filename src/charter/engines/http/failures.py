@@ -15,6 +15,8 @@ from charter.errors import CharterError, EngineError, ModelError
 #: Where the same call may succeed a moment later. 501 and 505 say that the server never does such a thing.
 _PASSING = frozenset({408, 409, 425, 429}) | (frozenset(range(500, 600)) - {501, 505})
 _PUSHBACK = frozenset({429, 503, 529})
+_WAITED_FOR = frozenset({408, 499, 504, 524})  # a proxy's word for a server that may still be at it
+_UNSENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 _OF_THE_ROW = frozenset({400, 413, 422})
 #: Codes of a 429 that no waiting mends. The word "billing" alone stands in messages of common rate limits too.
 _SPENT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
@@ -70,12 +72,12 @@ def judge_failure(error: Exception, *, url: str, key_name: str, secrets: tuple[s
         return Passing("no answer in time", pushes_back=True)
     if isinstance(error, openai.APIConnectionError):
         return Passing(
-            f"no connection: {_told(str(error.__cause__ or error), secrets)} ({url}; is the server running?)",
+            f"no connection: {told(str(error.__cause__ or error), secrets)} ({url}; is the server running?)",
             # By name: it comes from httpx or from what follows it, as the client has it.
             is_unreached=type(error.__cause__).__name__ == "ConnectError",
         )
     if isinstance(error, MalformedAnswerError | openai.APIError):
-        return Passing(_told(str(error), secrets))
+        return Passing(told(str(error), secrets))
     raise error
 
 
@@ -92,10 +94,30 @@ def pause(n_tried: int, failure: Passing, *, is_answering: bool = False) -> floa
     return failure.wait + random.uniform(0.0, _SPREAD_SECONDS)  # noqa: S311 - no secret
 
 
+def costs_nothing(error: Exception) -> bool:
+    """Tell whether a try that failed so costs nothing: the server said that it refuses it, or never heard of it.
+
+    Of any other nobody knows what was done for it, nor of one that somebody on the way gave up waiting for.
+    """
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code not in _WAITED_FOR
+    return isinstance(error, openai.APIConnectionError) and type(error.__cause__).__name__ in _UNSENT
+
+
+def told(text: str, secrets: tuple[str, ...]) -> str:
+    """Give a server's words on one line, without any key that it repeats, and not all of a page."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_TOLD else f"{line[:_LONGEST_TOLD]}..."
+
+
 def _judge_status(error: Any, url: str, key_name: str, secrets: tuple[str, ...]) -> Passing | CharterError:
     status = int(error.status_code)
     whole = _body_message(error)
-    said = _told(whole, secrets)
+    said = told(whole, secrets)
     is_spent = status == 429 and any(code in whole for code in _SPENT)
     if status in _PASSING and not is_spent:
         return Passing(f"status {status}: {said}", status in _PUSHBACK, _retry_after(error.response.headers))
@@ -138,11 +160,3 @@ def _seconds(text: str, unit: float) -> float | None:
     except ValueError:
         return None
     return value if 0.0 <= value < float("inf") else None
-
-
-def _told(text: str, secrets: tuple[str, ...]) -> str:
-    """Give a server's words on one line, without any key that it repeats, and not all of a page."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_TOLD else f"{line[:_LONGEST_TOLD]}..."

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from charter.engines.http.servers import SERVERS, Server
 from charter.errors import ModelError
+
+_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 def find_key(server: Server, name: str | None = None) -> tuple[str, str | None]:
@@ -16,8 +19,14 @@ def find_key(server: Server, name: str | None = None) -> tuple[str, str | None]:
     ``CHARTER_SERVER_KEY``, which is meant for such a server. The file is read where the environment has no key.
 
     Raises:
-        ModelError: where there is none, and the server answers nobody without one or the variable was named.
+        ModelError: where there is none, and the server answers nobody without one or the variable was named; and
+            where what should be a variable's name is none, for it may be a key.
     """
+    if name and not _NAME.fullmatch(name):
+        raise ModelError(
+            "key_name is no name of an environment variable in capitals, such as OPENAI_API_KEY; name the variable, "
+            "never the key itself"
+        )
     names = (name,) if name else server.key_names
     usual = names[0]
     is_needed = name is not None or server.needs_key

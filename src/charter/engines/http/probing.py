@@ -9,7 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
-from charter.engines.http.answers import count_tokens, read_answer, read_completion, read_owner, tells_likeliest
+from charter.engines.http.answers import (
+    Took,
+    count_tokens,
+    read_answer,
+    read_completion,
+    read_object,
+    read_owner,
+    read_took,
+    tells_likeliest,
+)
 from charter.engines.http.bodies import Abilities, Body, Prefill, choice_body, completion_body, models_body
 from charter.engines.http.calls import Caller
 from charter.engines.http.servers import Server, recognise
@@ -76,11 +85,10 @@ class _Probe:
         """Put a body to the server that is probed."""
 
         def counted(text: str) -> _FoundT:
-            found = read(text)
-            n_prompt, n_completion = count_tokens(json.loads(text))
-            self.asked.n_prompt_tokens += n_prompt
-            self.asked.n_completion_tokens += n_completion
-            return found
+            took = read_took(read_object(text)) or Took()  # also where it is no answer
+            self.asked.n_prompt_tokens += took.n_prompt
+            self.asked.n_completion_tokens += took.n_completion
+            return read(text)
 
         self.asked.n_calls += 1
         return await self.caller.put(body, self.place, counted)
@@ -104,7 +112,8 @@ async def probe(caller: Caller, model: str, server: Server) -> Met:
         raise next(answer for answer in found if isinstance(answer, EngineError))
     named = frozenset(answer.model for _, answer in met if answer.model)
     asked = probes[met[0][0]]
-    able = await _probe_prefill(asked, Abilities(served=named | {model} if named else named), met[0][1].n_prompt)
+    known = Abilities(served=named | {model} if named else named, n_template=max(answer.n_prompt for _, answer in met))
+    able = await _probe_prefill(asked, known, met[0][1].n_prompt)
     able = replace(able, n_top=await _count_top(asked, ChoiceRequest(messages=_QUESTION, prefill="("), able))
     able = replace(able, holds_schema=await _holds_schema(asked, able))
     return Met(server, await _probe_text(asked, able), tally.usage)
@@ -136,7 +145,8 @@ async def _meet(asked: _Probe) -> _Answered | EngineError:
                 return answer
     except EngineError as error:
         return error
-    return EngineError(f"the server answers as {before}, then as {answer.model}, where {asked.model} was asked for")
+    first, then = (asked.caller.told(name) for name in (before, answer.model))
+    return EngineError(f"the server answers as {first}, then as {then}, where {asked.model} was asked for")
 
 
 async def _probe_prefill(asked: _Probe, able: Abilities, n_plain: int) -> Abilities:
