@@ -97,13 +97,13 @@ def test_a_quantised_base_is_named_as_it_is(tiny_model: Path, tmp_path: Path, ca
 def test_without_bitsandbytes_it_is_said_what_to_install(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names the package and the extra, before anything is written."""
+    """The error names the package and its version, before anything is written."""
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *a: None if name == "bitsandbytes" else find(name, *a)
     )
     with pytest.raises(
-        ModelError, match=r"bitsandbytes is not installed; install it with pip install 'charter\[qlora\]'"
+        ModelError, match=r"bitsandbytes is not installed; install it \(pip install 'bitsandbytes>=0\.49'\)"
     ):
         sft(sft_rows(4), tiny_model, out=tmp_path / "4bit", lora=LORA, **SETTINGS)
     assert not list(tmp_path.iterdir())
