@@ -47,18 +47,6 @@ ROLES = ("policy", "critic", "reviser", "judge", "red_team")
 SERVED = ModelSpec("judge-model", engine="http", server="http://localhost:1")
 
 
-@pytest.fixture(scope="module")
-def recipe() -> Recipe:
-    """The recipe that is planned most."""
-    return load_recipe(built_in_recipes()["smollm2-135m"])
-
-
-@pytest.fixture(scope="module")
-def planner(recipe: Recipe) -> Planner:
-    """Plans it in any size."""
-    return Planner(recipe)
-
-
 def cost(recipe: Recipe, plan: Plan, machine: str = "h200x8", size: str = "7b", **changed: object) -> Cost:
     """Cost a plan whose models are all of one size."""
     played = Played(ModelSpec("model"), named_shape(size))

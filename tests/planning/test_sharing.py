@@ -30,18 +30,6 @@ WRITING = ("prompts.red_team=generated", "prompts.generate.n_per_principle=20", 
 
 
 @pytest.fixture(scope="module")
-def recipe() -> Recipe:
-    """The recipe that is planned most."""
-    return load_recipe(built_in_recipes()["smollm2-135m"])
-
-
-@pytest.fixture(scope="module")
-def planner(recipe: Recipe) -> Planner:
-    """Plans it in any size."""
-    return Planner(recipe)
-
-
-@pytest.fixture(scope="module")
 def plan(planner: Planner) -> Plan:
     """Ten million prompts."""
     return planner.plan(MILLIONS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import Usage
@@ -32,12 +32,12 @@ class Accounts:
         for number, used in member.usage.items():
             self._gone[number] = self._gone.get(number, Usage()) + used
 
-    def usage_of(self, name: EngineName, members: Iterable[Member]) -> Usage:
+    def usage_of(self, name: EngineName, members: Collection[Member]) -> Usage:
         """Say what these actors, and those that were lost, took of an engine, as far as they have told."""
         told = [member.usage.get(name.number, Usage()) for member in members]
         return sum(told, self._gone.get(name.number, Usage()))
 
-    def count(self, members: Iterable[Member]) -> None:
+    def count(self, members: Collection[Member]) -> None:
         """Count for the run what calls to servers came to since this was last done."""
         for number, name in self._names.items():
             if name.spec.engine == "http":

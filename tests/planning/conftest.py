@@ -1,0 +1,20 @@
+"""What tests of plans share: the recipe that is planned most, in any size."""
+
+from __future__ import annotations
+
+import pytest
+
+from charter.planning.preflight import Planner
+from charter.recipe import Recipe, built_in_recipes, load_recipe
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """The recipe that is planned most."""
+    return load_recipe(built_in_recipes()["smollm2-135m"])
+
+
+@pytest.fixture(scope="session")
+def planner(recipe: Recipe) -> Planner:
+    """Plans it in any size."""
+    return Planner(recipe)
