@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from charter.engines.http.bodies import Body
@@ -47,15 +46,6 @@ class _Place:
     client: Any
     pressure: Pressure
     has_answered: bool = False
-
-
-@dataclass
-class Tried:
-    """What calls met on their way: tries, and every one that failed by what it was in short."""
-
-    n_calls: int = 0
-    n_tries: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -109,7 +99,6 @@ class Caller:
             for url in urls
         ]
         self._on_retry = on_retry
-        self.tried = Tried()
 
     @property
     def n_places(self) -> int:
@@ -137,7 +126,6 @@ class Caller:
             Unreachable: where there is no connection to servers that never answered.
             ModelError: where every call would.
         """
-        self.tried.n_calls += 1
         places = [self._places[row]] if isinstance(row, int) else self._ranked(row)
         failure, n_tried, begun, is_nobody = Passing("nothing was tried"), 0, 0.0, False
         while n_tried < MOST_TRIES:
@@ -152,7 +140,6 @@ class Caller:
             if not isinstance(ended, Passing):
                 return ended
             failure = ended
-            self.tried.failures[failure.reason.partition(":")[0]] += 1
             wait = pause(n_tried, failure, is_answering=place.pressure.is_answering)
             is_nobody = failure.is_unreached and not any(one.has_answered for one in places)
             most_tries = MOST_TRIES_OF_NOBODY if is_nobody else MOST_TRIES
@@ -178,7 +165,6 @@ class Caller:
     async def _try(
         self, place: _Place, body: Body, read: Callable[[str], AnswerT], seconds: float, attempt: Try
     ) -> AnswerT | Passing:
-        self.tried.n_tries += 1
         attempt.may_cost = True
         try:
             async with asyncio.timeout(seconds):  # the client's own begins anew with each piece
