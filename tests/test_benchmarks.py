@@ -470,10 +470,11 @@ def test_http_client_runs_small_on_vllm() -> None:
 @pytest.mark.thorough
 @pytest.mark.model
 @pytest.mark.skipif("CHARTER_VLLM" not in os.environ, reason="CHARTER_VLLM names no environment with vLLM")
-def test_vllm_waves_run_small() -> None:
+@pytest.mark.parametrize("against", ["defaults", "same"])
+def test_vllm_waves_run_small(against: str) -> None:
     """Both sides make the calls of the task, each in a vLLM of its own."""
-    figures = measured("benchmarks.vllm_waves", *SMALL, "--temperature", "0")
-    assert_same_calls(figures, "waves")
+    figures = measured("benchmarks.vllm_waves", *SMALL, "--temperature", "0", "--against", against)
+    assert_same_calls(figures, against)
 
 
 def assert_same_calls(figures: dict[str, Any], other: str) -> None:

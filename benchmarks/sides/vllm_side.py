@@ -1,6 +1,7 @@
 """One side of ``benchmarks.vllm_waves``, in the environment that has vLLM: a new vLLM, asked once.
 
-Started with the side's name (``ours`` or ``waves``), a model and a number format. Asked with what ``make_task`` reads
+Started with the side's name (``ours``, ``same`` or ``defaults``), whether layers are ``compiled`` or ``eager``, a model
+and a number format. Asked with what ``make_task`` reads
 and a ``seed``, it answers with what ``Work`` is made of.
 """
 
@@ -10,7 +11,7 @@ import asyncio
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from charter.engines.base import CompletionRequest, Sampling
 from charter.engines.vllm import Hosts, HostSettings, VllmEngine
 from charter.engines.vllm.environment import look_into
 from charter.engines.vllm.launch import Launch, default_environment
-from charter.engines.weights import resolve_model
+from charter.engines.weights import ModelFolder, resolve_model
 
 Measured = Callable[[Task, int], dict[str, Any]]
 _WARM = "The kernels are chosen here."
@@ -29,8 +30,10 @@ _WARM = "The kernels are chosen here."
 
 def begin() -> tuple[dict[str, Any], Answer]:
     """Load the model."""
-    side, model, dtype = sys.argv[1:]
-    measure = {"ours": ours, "waves": waves}[side](model, HostSettings(dtype=dtype))
+    side, compiled, model, dtype = sys.argv[1:]
+    measure = {"ours": ours, "same": same, "defaults": defaults}[side](
+        resolve_model(model), HostSettings(dtype=dtype, compiled=compiled == "compiled")
+    )
 
     def answer(asked: dict[str, Any]) -> dict[str, Any]:
         return measure(make_task(Namespace(**asked)), asked["seed"])
@@ -38,9 +41,8 @@ def begin() -> tuple[dict[str, Any], Answer]:
     return {"vllm": str(look_into(Path(sys.executable)))}, answer
 
 
-def ours(model: str, settings: HostSettings) -> Measured:
+def ours(folder: ModelFolder, settings: HostSettings) -> Measured:
     """Have ``charter.revise`` put each row's next call as soon as its last one is back."""
-    folder = resolve_model(model)
     engine = VllmEngine(folder, Hosts().find(folder, settings))
     asyncio.run(engine.complete(CompletionRequest(text=_WARM, sampling=Sampling(max_tokens=2))))
 
@@ -54,14 +56,23 @@ def ours(model: str, settings: HostSettings) -> Measured:
     return measure
 
 
-def waves(model: str, settings: HostSettings) -> Measured:
-    """Have vLLM's own offline class, loaded with the same arguments, do all initial responses, then all critiques..."""
+def same(folder: ModelFolder, settings: HostSettings) -> Measured:
+    """Have vLLM's own offline class work in waves, with the environment and the arguments that ours has."""
     os.environ.update(default_environment() | os.environ)
+    launch = Launch(folder.path, settings, look_into(Path(sys.executable)))
+    return waves(launch.arguments, seeded=True)
+
+
+def defaults(folder: ModelFolder, settings: HostSettings) -> Measured:
+    """Have it work in waves as vLLM makes it, in the number format of ours."""
+    return waves({"model": str(folder.path), "dtype": settings.dtype}, seeded=False)
+
+
+def waves(arguments: Mapping[str, Any], *, seeded: bool) -> Measured:
+    """Load the offline class, and have it do all initial responses, then all critiques..."""
     from vllm import LLM, SamplingParams, TokensPrompt
 
-    folder = resolve_model(model)
-    launch = Launch(folder.path, settings, look_into(Path(sys.executable)))
-    llm = LLM(**launch.arguments)
+    llm = LLM(**arguments)
     tokenizer = llm.get_tokenizer()
     llm.generate(_WARM, SamplingParams(max_tokens=2), use_tqdm=False)
 
@@ -71,7 +82,9 @@ def waves(model: str, settings: HostSettings) -> Measured:
         def ask(requests: Sequence[CompletionRequest]) -> list[str]:
             prompts = [TokensPrompt(prompt_token_ids=render(tokenizer, request)) for request in requests]
             drawn = [
-                SamplingParams(max_tokens=one.max_tokens, temperature=one.temperature, seed=one.seed)
+                SamplingParams(
+                    max_tokens=one.max_tokens, temperature=one.temperature, seed=one.seed if seeded else None
+                )
                 for one in (request.sampling for request in requests)
             ]
             outputs = llm.generate(prompts, drawn, use_tqdm=False)

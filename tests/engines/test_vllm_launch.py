@@ -75,6 +75,25 @@ def test_a_prompt_is_read_in_one_piece_on_a_cpu(base: Path) -> None:
     assert longer["max_num_batched_tokens"] >= longer["max_model_len"] == 6000
 
 
+@pytest.mark.parametrize(("asked", "on_cpu", "on_gpu"), [(None, True, None), (True, False, False), (False, True, True)])
+def test_layers_are_compiled_where_that_is_asked_for(
+    base: Path, asked: bool | None, on_cpu: bool, on_gpu: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself on a GPU, as vLLM does; on a CPU only when the recipe says so."""
+    monkeypatch.setattr(launch.shutil, "which", lambda name: f"/usr/bin/{name}")
+    settings = HostSettings(dtype="float32", compiled=asked)
+    assert Launch(base, settings, _CPU).arguments["enforce_eager"] is on_cpu
+    assert Launch(base, settings, _GPU).arguments.get("enforce_eager") is on_gpu
+
+
+def test_a_missing_compiler_is_told_before_anything_is_loaded(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named as torch looks for it, with what to install."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ModelError, match=r"no no-such-compiler on the PATH; install one .*, or leave 'compiled' out"):
+        Launch(base, HostSettings(compiled=True), _CPU)
+    assert Launch(base, HostSettings(), _CPU).on_cpu
+
+
 def test_a_gpu_is_used_as_far_as_it_may(base: Path) -> None:
     """Its share of memory, and as many GPUs as are asked for; nothing that holds for a CPU."""
     settings = HostSettings(dtype="float32", memory_share=0.5, n_gpus=4)

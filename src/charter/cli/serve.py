@@ -46,6 +46,14 @@ _MemoryShare = Annotated[
     float, typer.Option("--memory-share", min=0.05, max=1.0, help="Of a GPU's memory, for weights and caches.")
 ]
 _Gpus = Annotated[int, typer.Option("--n-gpus", min=1, help="GPUs over which each layer is divided.")]
+_Compiled = Annotated[
+    bool | None,
+    typer.Option(
+        "--compiled/--not-compiled",
+        help="Whether layers are compiled, a minute at the start.",
+        show_default="on a GPU alone",
+    ),
+]
 _Environment = Annotated[
     Path | None,
     typer.Option(
@@ -82,6 +90,7 @@ def serve(  # noqa: PLR0917 - the command line names them
     n_context: _Context = None,
     memory_share: _MemoryShare = 0.9,
     n_gpus: _Gpus = 1,
+    compiled: _Compiled = None,
     environment: _Environment = None,
     show: _Show = False,
 ) -> None:
@@ -100,7 +109,7 @@ def serve(  # noqa: PLR0917 - the command line names them
     with make_progress() as progress:
         served = find_served(model, name, [_named(one) for one in adapter or ()], progress.download)
     python = find_python(environment)
-    settings = HostSettings(dtype, "auto", max_rows, n_context, memory_share, n_gpus)
+    settings = HostSettings(dtype, "auto", max_rows, n_context, memory_share, n_gpus, compiled)
     launch = begin_launch(served.base, settings, python, served.adapters.values())
     key = os.environ.get(KEY) or None
     at = host, port

@@ -44,6 +44,7 @@ class ModelSpec:
     n_context: int | None = None
     memory_share: float = 0.9
     n_gpus: int = 1
+    compiled: bool | None = None
     trust_remote_code: bool = False
     adapter: Path | None = None
 
@@ -232,7 +233,13 @@ class Pool:
 
         hosts = self._vllm = self._vllm or Hosts(self._stop)
         settings = HostSettings(
-            spec.dtype, spec.device, spec.rows_at_once, spec.n_context, spec.memory_share, spec.n_gpus
+            spec.dtype,
+            spec.device,
+            spec.rows_at_once,
+            spec.n_context,
+            spec.memory_share,
+            spec.n_gpus,
+            spec.compiled,
         )
         host = hosts.find(folder, settings, served=spec.engine == "vllm-server")
         load_in_vllm = partial(self._load_in_vllm, spec, folder, host)

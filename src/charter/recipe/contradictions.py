@@ -15,7 +15,7 @@ from charter.records import GENERATED, PromptKind
 
 Where = tuple[str, ...]
 
-_OF_VLLM = ("memory_share", "n_gpus")
+_OF_VLLM = ("memory_share", "n_gpus", "compiled")
 _OF_WEIGHTS = ("dtype", "device", "max_rows", "n_context", "trust_remote_code")
 _OF_SERVERS = ("server", "key_name", "max_at_once", "call_seconds", "deadline_seconds")
 _IDLE = {

@@ -74,6 +74,9 @@ class ModelSettings(Settings):
         default=0.9, gt=0.0, le=1.0, description="of a GPU's memory, which vllm takes for weights and caches"
     )
     n_gpus: int = Field(default=1, ge=1, description="GPUs over which vllm divides each layer")
+    compiled: bool | None = Field(
+        default=None, description="whether vllm compiles layers, a minute at its start; None does so on a GPU alone"
+    )
     trust_remote_code: bool = Field(
         default=False, description="run code that comes with the model: only if you read it"
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,8 @@ class HostSettings:
         n_context: the longest text; None takes the model's own limit, or what fits into memory.
         memory_share: of a GPU's memory, for weights and cache; on a CPU the cache takes 4 GiB at most.
         n_gpus: over which each layer is divided.
+        compiled: whether layers are compiled first, a minute at the start; None leaves it to vLLM on a GPU, and
+            compiles nothing on a CPU.
     """
 
     dtype: str = "auto"
@@ -52,6 +56,7 @@ class HostSettings:
     n_context: int | None = None
     memory_share: float = 0.9
     n_gpus: int = 1
+    compiled: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,11 @@ class Launch:
             raise ModelError(f"vLLM takes no device {device!r}; use auto, and choose GPUs with CUDA_VISIBLE_DEVICES")
         if wanted != runs_on:
             raise ModelError(f"{self.installed} cannot run on device {device!r}; use auto, or install the other build")
+        if self.settings.compiled and self.on_cpu and shutil.which(_compiler()) is None:
+            raise ModelError(
+                f"'compiled' wants a C++ compiler, and there is no {_compiler()} on the PATH; install one (on Debian "
+                "and Ubuntu: apt install g++ python3-dev), or leave 'compiled' out"
+            )
 
     @property
     def on_cpu(self) -> bool:
@@ -157,18 +167,20 @@ class Launch:
             given["lora_target_modules"] = layers
         if self.on_cpu:
             return given | self._cpu_arguments()
+        if settings.compiled is not None:
+            given["enforce_eager"] = not settings.compiled
         return given | {"gpu_memory_utilization": settings.memory_share}
 
     def _cpu_arguments(self) -> dict[str, Any]:
         """Say what is otherwise on a CPU.
 
         A prompt is read in one piece: vLLM would take back the chance that a piece used up, which is beyond the random
-        generators of a CPU, and ends it (0.32, "CPU Generator does not use offset"). Nothing is compiled, which would
-        take a minute and gain a sixth.
+        generators of a CPU, and ends it (0.32, "CPU Generator does not use offset"). Nothing is compiled unless that is
+        asked for: it takes a minute, which a short run does not get back.
         """
         longest = self.settings.n_context or min(context_of(self.base), _CPU_CONTEXT)
         return {
-            "enforce_eager": True,
+            "enforce_eager": not self.settings.compiled,
             "kv_cache_memory_bytes": _cpu_cache_bytes(),
             "max_model_len": longest,
             "max_num_batched_tokens": max(longest, _CPU_BATCH_TOKENS),
@@ -225,6 +237,11 @@ def context_of(base: Path) -> int:
     told = read_configuration(base / CONFIGURATION)
     of_text = told.get("text_config") or {}  # beside that of pictures
     return int(told.get("max_position_embeddings") or of_text.get("max_position_embeddings") or _CPU_CONTEXT)
+
+
+def _compiler() -> str:
+    """Name the compiler that torch asks for C++."""
+    return os.environ.get("CXX") or "g++"
 
 
 def _cpu_cache_bytes() -> int:
