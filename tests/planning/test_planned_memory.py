@@ -48,11 +48,21 @@ def test_drawing_holds_weights_and_a_cache_for_each_row() -> None:
 def test_as_many_rows_run_as_there_is_memory_for() -> None:
     """What fits is used up to the last row, and of a model that is too large no row fits."""
     work = Work(1e6, 1000, 200, 800)
-    n = rows_that_fit(SEVEN, H200, work, 2)
+    n = rows_that_fit(SEVEN, H200, work, 2, by_vllm=True)
     assert 100 < n < 1000
     assert generating(SEVEN, H200, work, n, 2).total <= usable(H200)
     assert generating(SEVEN, H200, work, n + 2, 2).total > usable(H200)
-    assert rows_that_fit(named_shape("14b"), DEVICES["l4"], work, 2) == 0
+    assert rows_that_fit(named_shape("14b"), DEVICES["l4"], work, 2, by_vllm=True) == 0
+
+
+def test_our_own_engine_leaves_half_of_what_the_weights_leave() -> None:
+    """As it does when it is loaded; but a row that fits at all may run alone."""
+    work = Work(1e6, 1000, 200, 800)
+    whole = rows_that_fit(SEVEN, H200, work, 2, by_vllm=True)
+    assert rows_that_fit(SEVEN, H200, work, 2, by_vllm=False) == pytest.approx(whole / 2, abs=1)
+    long = Work(1, 25_000, 200, 800)  # tokens of 131,072 bytes: 3.4 of the 5.1 GB that are left
+    assert [rows_that_fit(SEVEN, DEVICES["l4"], long, 2, by_vllm=vllm) for vllm in (True, False)] == [1, 1]
+    assert rows_that_fit(named_shape("14b"), DEVICES["l4"], work, 2, by_vllm=False) == 0
 
 
 def test_frozen_weights_take_what_they_are_loaded_as() -> None:

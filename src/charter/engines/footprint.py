@@ -9,6 +9,8 @@ from pathlib import Path
 
 from charter.engines.inspection import count_parameters
 
+#: What a model's caches may take of the memory that it leaves: others may come beside it, and its passes need some too.
+CACHE_SHARE = 0.5
 _MARGIN_BYTES = 2 * 2**30  # keys and values of the running rows, activations, libraries
 _FULL = 4  # bytes of a number in 32 bits
 _MEMINFO = Path("/proc/meminfo")

@@ -59,7 +59,8 @@ class _Local:
 
     def fit(self, work: Work) -> int:
         """Count the rows that a device has room for."""
-        return rows_that_fit(self.shape, self.machine.device, work, self.played.number_bytes)
+        by_vllm, number_bytes = self.played.spec.is_vllm, self.played.number_bytes
+        return rows_that_fit(self.shape, self.machine.device, work, number_bytes, by_vllm=by_vllm)
 
     def rows(self, work: Work) -> int:
         """Count the rows that run at once on a device."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from charter.engines.footprint import CACHE_SHARE
 from charter.planning.hardware import Device
 from charter.planning.shapes import Shape
 from charter.planning.sizing import Work
@@ -100,10 +101,15 @@ def usable(device: Device) -> float:
     return device.memory * USABLE
 
 
-def rows_that_fit(shape: Shape, device: Device, work: Work, number_bytes: int) -> int:
-    """Count the rows whose caches a device has room for beside the weights; 0 where it has for none."""
+def rows_that_fit(shape: Shape, device: Device, work: Work, number_bytes: int, *, by_vllm: bool) -> int:
+    """Count the rows whose caches a device has room for beside the weights; 0 where it has for none.
+
+    vLLM takes what the weights leave; our own engine leaves a part of it, but for a row that runs alone.
+    """
     left = usable(device) - _RESERVED[device.kind] - shape.parameters * number_bytes - _reading(shape, number_bytes, 1)
-    return max(0, int(left // _row(shape, work, number_bytes)))
+    row = _row(shape, work, number_bytes)
+    at_once = int((left if by_vllm else left * CACHE_SHARE) // row)
+    return max(at_once, 1 if left >= row else 0)
 
 
 def generating(shape: Shape, device: Device, work: Work, rows: int, number_bytes: int) -> Memory:

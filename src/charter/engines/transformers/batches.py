@@ -36,16 +36,17 @@ def distinct(jobs: Sequence[AnyJob]) -> list[AnyJob]:
     return list({job.key: job for job in reversed(jobs)}.values())[::-1]
 
 
-def within_memory(jobs: Sequence[Drawing], running: Sequence[Drawing], max_tokens: int) -> list[Drawing]:
+def within_memory(jobs: Sequence[Drawing], running: Sequence[Drawing], max_tokens: int | None) -> list[Drawing]:
     """Keep as many jobs as there is room for beside those that run; one job always may run alone.
 
     Every row may come to need as many cells as the longest, whose number of tokens is known before it is drawn.
+    ``max_tokens`` is of all rows together; None knows no end.
     """
     longest = max((job.n_cells for job in running), default=0)
     n_rows, kept = len(running), []
     for job in jobs:
         longest = max(longest, job.n_cells)
-        if n_rows and (n_rows + 1) * longest > max_tokens:
+        if max_tokens is not None and n_rows and (n_rows + 1) * longest > max_tokens:
             break
         n_rows += 1
         kept.append(job)

@@ -36,9 +36,11 @@ class Decoder(Protocol):
     """Runs a model on a changing set of rows, numbered from 0 without holes.
 
     ``shares``: prefixes are worth computing. ``joins``: rows may start while others run. ``pads``: rows of different
-    lengths may start together.
+    lengths may start together. ``token_bytes``: what the keys and values of a row's token take at most; 0 where that is
+    not known, or nothing is kept.
     """
 
+    token_bytes: int
     shares: bool
     joins: bool
     pads: bool
@@ -83,6 +85,7 @@ class SharedPrefixDecoder:
     def __init__(self, body: Body, head: Linear, shape: CacheShape, stop: threading.Event) -> None:
         self._body, self._head, self._shape, self._stop = body, head, shape, stop
         self._device = shape.device
+        self.token_bytes = shape.token_bytes
         self._store = SuffixStore(shape)
         self._prefixes: list[Prefix | None] = []  # of each row
         self._lengths = np.zeros(0, dtype=np.int64)  # of each row's suffix

@@ -20,10 +20,13 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
+from charter.engines.devices import name_device
+from charter.engines.footprint import free_bytes
 from charter.engines.rendering import Rendered, Renderer
 from charter.engines.transformers.jobs import Drawing, Job, Reading
+from charter.engines.transformers.limits import Limits
 from charter.engines.transformers.loading import load_model, make_decoder
-from charter.engines.transformers.scheduler import Limits, Scheduler
+from charter.engines.transformers.scheduler import Scheduler
 from charter.engines.transformers.stopping import Stopping
 from charter.engines.usage import PrefixStatistics
 from charter.engines.weights import ModelFolder, resolve_model
@@ -38,10 +41,11 @@ class TransformersEngine:
         dtype: ``auto`` takes bfloat16 where the hardware multiplies it, else float32.
         device: ``auto`` takes a GPU where there is one.
         max_rows: rows that are drawn at once.
-        max_batch_tokens: tokens of their own that the running rows may hold in memory.
+        max_batch_tokens: tokens of their own that the running rows may hold in memory; None takes as many as there is
+            memory for.
         max_pass_tokens: tokens that one pass over prompts may hold; longer prompts run alone.
-        max_prefix_tokens: tokens of shared prefixes that are remembered.
-        max_kept_tokens: tokens of rows that have ended, remembered for requests that go on from them.
+        max_prefix_tokens: tokens of shared prefixes that are remembered; fewer where memory is short.
+        max_kept_tokens: tokens of rows that have ended, remembered for requests that go on from them; likewise.
         n_context: the longest text, if less than the model's own limit (or than its window, where all layers have
             the same wide one). Below a sliding window's width, attention is the plain one and runs fast.
         fused: whether the layers of Llama's family may be run in their faster form.
@@ -57,7 +61,7 @@ class TransformersEngine:
         dtype: str = "auto",
         device: str = "auto",
         max_rows: int = 64,
-        max_batch_tokens: int = 65_536,
+        max_batch_tokens: int | None = None,
         max_pass_tokens: int = 1_024,
         max_prefix_tokens: int = 16_384,
         max_kept_tokens: int = 12_288,
@@ -73,8 +77,9 @@ class TransformersEngine:
         decoder = make_decoder(loaded.model, self.n_context, self._stop, fused=fused)
         self.shares_prefixes = decoder.shares
         end_ids = loaded.end_ids | {self._renderer.end_of_turn}
-        limits = Limits(max_rows, max_batch_tokens, max_pass_tokens, max_prefix_tokens, max_kept_tokens)
-        self._scheduler = Scheduler(decoder, Stopping(loaded.tokenizer, end_ids), limits, self._stop)
+        asked = Limits(max_rows, max_batch_tokens, max_pass_tokens, max_prefix_tokens, max_kept_tokens)
+        self.limits = asked.within(free_bytes(name_device(loaded.model.device)), decoder.token_bytes)
+        self._scheduler = Scheduler(decoder, Stopping(loaded.tokenizer, end_ids), self.limits, self._stop)
         self._thread = threading.Thread(target=self._scheduler.run, name="charter-generation", daemon=True)
         self._thread.start()
         # The thread does not hold the engine: one that nobody refers to is closed, and so is one at the program's end.

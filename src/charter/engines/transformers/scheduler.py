@@ -10,7 +10,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from charter.engines.transformers.batches import alike, distinct, within_memory,
 from charter.engines.transformers.decoding import Arrival, Decoder
 from charter.engines.transformers.jobs import Drawing, Job, Reading
 from charter.engines.transformers.keeping import MIN_KNOWN, PrefixMemory, RowMemory
+from charter.engines.transformers.limits import Limits
 from charter.engines.transformers.sampling import Draws, draw, uniforms
 from charter.engines.transformers.stopping import Stopping
 from charter.engines.transformers.store import Prefix
@@ -29,21 +29,6 @@ from charter.errors import CharterError, EngineError
 _JOIN_TOKENS = 192  # waiting tokens that are worth a pass of their own while others run
 _JOIN_TURNS = 8  # turns after which a waiting row joins however few tokens wait
 _GATHER_S = 0.002  # rows of one event-loop turn arrive within this time: the first of them waits for the others
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is done at once, and how much is remembered; all but ``max_rows`` in tokens.
-
-    ``max_batch_tokens`` are those of the running rows in memory, ``max_pass_tokens`` those of one pass over prompts,
-    ``max_prefix_tokens`` those of shared prefixes, ``max_kept_tokens`` those of rows that have ended.
-    """
-
-    max_rows: int
-    max_batch_tokens: int
-    max_pass_tokens: int
-    max_prefix_tokens: int
-    max_kept_tokens: int
 
 
 class Scheduler:

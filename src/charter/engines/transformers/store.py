@@ -47,6 +47,11 @@ class CacheShape:
     dtype: torch.dtype
     device: torch.device
 
+    @property
+    def token_bytes(self) -> int:
+        """What one token takes, in all layers."""
+        return 2 * self.n_layers * self.n_kv_heads * self.head_size * self.dtype.itemsize
+
 
 class SuffixStore:
     """Keys and values of the running rows' own tokens, preallocated so that a step writes in place.

@@ -34,6 +34,7 @@ class WaveDecoder:
 
     def __init__(self, model: Any, stop: threading.Event) -> None:
         self._model, self._device, self._stop = model, model.device, stop
+        self.token_bytes = _token_bytes(model)
         self._cache: dict[str, Any] = {}
         self._mask = torch.zeros((0, 0), dtype=torch.long)  # 0 where a row was padded
         self._slots: list[int] = []  # of each running row, its place in the wave
@@ -128,3 +129,14 @@ class WaveDecoder:
 def _state(output: Any) -> dict[str, Any]:
     """Take what the next pass goes on from, under the name by which the model wants it back."""
     return {name: getattr(output, name) for name in _CACHES if getattr(output, name, None) is not None}
+
+
+def _token_bytes(model: Any) -> int:
+    """Count what the keys and values of one token take, if every layer looks at all of them; 0 for a plain state."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_attention_heads", None)
+    if getattr(model, "_is_stateful", False) or not heads:
+        return 0
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return int(2 * config.num_hidden_layers * kv_heads * head_size * model.dtype.itemsize)
