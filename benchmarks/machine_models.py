@@ -96,15 +96,20 @@ def make_bench(model: str) -> tuple[Bench, Any, Any]:
 
 
 def measure_bench(model: str) -> Bench:
-    """Measure the machine for sides that are processes of their own: nothing is loaded here."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
+    """Measure the machine for sides that load the model for themselves: nothing is loaded here."""
     folder, device = resolve_model(model), choose_device("auto")
     dtype, machine = choose_dtype("auto", device), measure_machine(device.type)
+    print(f"{model} in {str(dtype).removeprefix('torch.')} on {device}; {machine}")
+    return Bench(folder, device, dtype, machine, size_in(folder, dtype))
+
+
+def size_in(folder: ModelFolder, dtype: torch.dtype) -> ModelSize:
+    """Read a model's size off its folder, as its weights are in a number format."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     with quiet_libraries(), torch.device("meta"):
         shape = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder.path), dtype=dtype)
-    print(f"{model} in {str(dtype).removeprefix('torch.')} on {device}; {machine}")
-    return Bench(folder, device, dtype, machine, size_of(shape))
+    return size_of(shape)
 
 
 def release() -> None:

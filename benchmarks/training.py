@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.limits import Machine, ModelSize, measure_machine, size_of, training_limit
-from benchmarks.machine_models import release
+from benchmarks.limits import Machine, ModelSize, measure_machine, training_limit
+from benchmarks.machine_models import release, size_in
 from benchmarks.measuring import Clock, Sample, finish, flags, interleave, median, result, speed_up
 from benchmarks.training_rows import MAX_LENGTH, chosen_row, loss_on, make_rows
 from charter.engines.quiet import quiet_libraries
@@ -45,17 +45,18 @@ class Bench:
 
     model: str
     machine: Machine
+    size: ModelSize
     rows: Sequence[SftRow]
     pairs: Sequence[Preference]
     work: Path
     rounds: int
+    lora: LoraSettings = _LORA
     losses: dict[str, float] = field(default_factory=dict)
 
     def end(self, name: str, number: int, clock: Clock, n_tokens: int, trainer: Any) -> Sample:
         """Close a turn: hold it against the limit, and after the last take the loss."""
         dpo = name.endswith("DPO")
-        size = _base_size(trainer.model)
-        least = n_tokens / training_limit(self.machine, size, with_reference=dpo)
+        least = n_tokens / training_limit(self.machine, self.size, with_reference=dpo)
         notes = {}
         if number == self.rounds - 1:
             rows = [chosen_row(pair) for pair in self.pairs] if dpo else self.rows
@@ -66,7 +67,7 @@ class Bench:
         """Write the adapter that both DPO trainings begin from."""
         folder = self.work / "start"
         if not folder.exists():
-            trainee = load_trainee(self.model, lora=_LORA, seed=0)
+            trainee = load_trainee(self.model, lora=replace(self.lora, quantise=None), seed=0)
             save_trained(trainee.model, trainee.tokenizer, folder, trainee.base)
         return folder
 
@@ -75,7 +76,7 @@ def our_sft(bench: Bench) -> Callable[[int], Sample]:
     """Measure our SFT."""
 
     def turn(number: int) -> Sample:
-        trainee = load_trainee(bench.model, lora=_LORA, seed=0)
+        trainee = load_trainee(bench.model, lora=bench.lora, seed=0)
         examples = sft_examples(bench.rows, trainee.tokenizer, max_length=MAX_LENGTH).kept
         trainer = _silent(sft_trainer(examples, trainee, bench.work / "ours", seed=0, pace=_pace(BATCH)))
         with quiet_libraries(), Clock() as clock:
@@ -113,7 +114,7 @@ def our_dpo(bench: Bench) -> Callable[[int], Sample]:
     """Measure our DPO, with the computation of its reference."""
 
     def turn(number: int) -> Sample:
-        trainee = load_trainee(bench.start(), lora=None, seed=0)
+        trainee = load_trainee(bench.start(), lora=bench.lora, seed=0)  # that adapter, on a base as this one has it
         examples = preference_examples(bench.pairs, trainee.tokenizer, max_length=MAX_LENGTH).kept
         pace = _pace(BATCH // 2)
         trainer = _silent(dpo_trainer(examples, trainee, bench.work / "ours", seed=0, pace=pace, objective=Objective()))
@@ -170,8 +171,9 @@ def main() -> None:
     print(f"{given.model}, {len(rows)} rows, {len(pairs)} pairs, {torch.get_num_threads()} threads; {machine}")
     measured = ("sft", "dpo") if given.only is None else (given.only,)
     with tempfile.TemporaryDirectory() as folder:
-        path = str(resolve_model(given.model).path)
-        bench = Bench(path, machine, rows, pairs, Path(folder), given.rounds)
+        model = resolve_model(given.model)
+        size = size_in(model, torch.float32)
+        bench = Bench(str(model.path), machine, size, rows, pairs, Path(folder), given.rounds)
         sides = {"sft": {"our SFT": our_sft, "TRL SFT": trl_sft}, "dpo": {"our DPO": our_dpo, "TRL DPO": trl_dpo}}
         samples: dict[str, tuple[Sample, ...]] = {}
         for what in measured:
@@ -221,10 +223,6 @@ def _said(text: str) -> list[dict[str, str]]:
 
 def _answered(text: str) -> list[dict[str, str]]:
     return [{"role": "assistant", "content": text}]
-
-
-def _base_size(model: Any) -> ModelSize:
-    return size_of(model.get_base_model() if hasattr(model, "get_base_model") else model)
 
 
 def _silent(trainer: Any) -> Any:

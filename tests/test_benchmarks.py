@@ -23,7 +23,17 @@ from pages import DOCS, ROOT, read
 
 sys.path.append(str(ROOT))  # the benchmarks are no installed package
 
-from benchmarks import chains, generation, http_client, labels, overhead, scoring, time_shares, training_rows
+from benchmarks import (
+    chains,
+    generation,
+    http_client,
+    labels,
+    large_model,
+    overhead,
+    scoring,
+    time_shares,
+    training_rows,
+)
 from benchmarks.children import Child
 from benchmarks.limits import (
     Machine,
@@ -448,6 +458,16 @@ def test_generation_runs_small(tiny_model: Path) -> None:
         f"ratio_{name}" for name in sides - {"ours", "loop"}
     }
     assert all(figures["drawn_tokens_per_row"][name] > 0 for name in sides)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_large_model_runs_small() -> None:
+    """All that is measured on an accelerator is measured here too, on a small shape."""
+    figures = measured("benchmarks.large_model", "--size", "135m", "--rows", "4", *SMALL)
+    assert set(figures["tokens_per_second"]) == set(figures["peak_gb"]) == set(large_model.WORK)
+    assert all(speed > 0 for speed in figures["tokens_per_second"].values())
+    assert figures["parameters"] == 134_515_008
 
 
 @pytest.mark.slow
