@@ -1,14 +1,14 @@
 """What one accelerator does with a model of a given shape and random weights: traces, labels, and an epoch of training.
 
-    python -m benchmarks.large_model [--size 7b] [--only traces ...] [--rounds 3] [--keep FOLDER]
+    python -m benchmarks.large_model [--size 7b] [--only traces ...] [--rounds 5] [--keep FOLDER]
 
 It compares nothing: it says tokens per second, memory and the share of the chip's limit, in bfloat16 and, of the
 trainings (``sft-4bit``, ``dpo-4bit``), behind frozen weights of 4 bits. Random weights cost what trained ones do: their
 texts are noise, and nearly all end at their limit. The shape is one that ``charter plan --size`` knows, with the
 embedded model's tokenizer; its folder is written first, into a temporary one unless ``--keep`` names another.
 
-``peak_gb`` is what was allocated at the fullest moment: of the GPU; on a CPU of the whole process, the greatest of all
-turns so far.
+``peak_gib`` is what was allocated at the fullest moment of a turn: of the GPU; on a CPU of the whole process, the
+greatest of all turns so far.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.chains import add_flags, make_task
-from benchmarks.generation import ours
+from benchmarks.chains import Counted, Task, add_flags, make_task
 from benchmarks.labels import make_pairs
-from benchmarks.machine_models import Bench, measure_bench
-from benchmarks.measuring import Sample, flags, interleave, median, table
-from benchmarks.scoring import Task, one_pass
+from benchmarks.machine_models import Bench, Work, measure_bench, release
+from benchmarks.measuring import MIN_ROUNDS, Clock, Sample, flags, interleave, median, table
+from benchmarks.scoring import Task as Questions
+from benchmarks.scoring import one_pass
 from benchmarks.training import Bench as TrainingBench
 from benchmarks.training import our_dpo, our_sft
 from benchmarks.training_rows import make_rows
@@ -40,6 +40,7 @@ from charter.training.adapters import LoraSettings
 Turn = Callable[[int], Sample]
 WORK = ("traces", "labels", "sft", "dpo", "sft-4bit", "dpo-4bit")
 _GIB = 2**30
+_MAX_ROWS = 64  # how many rows our engine draws at once by default
 
 
 def write_model(size: str, folder: Path) -> None:
@@ -74,14 +75,12 @@ def write_model(size: str, folder: Path) -> None:
 
 def turns(bench: Bench, folder: Path, work: Path, given: Namespace) -> Mapping[str, Turn]:
     """Make what is measured, by name."""
-    from transformers import AutoTokenizer
-
     rows, pairs = make_rows(given.rows)
-    plain = TrainingBench(str(folder), bench.machine, bench.size, rows, pairs, work, given.rounds)
+    plain = TrainingBench(str(folder), bench.machine, bench.size, rows, pairs, work, rounds=0)  # of noise no loss
     packed = replace(plain, lora=LoraSettings(quantise="4bit"))
-    asked = Task(make_pairs(given.prompts), load_constitution("harmless"), k_principles=2)
+    asked = Questions(make_pairs(given.prompts), load_constitution("harmless"), k_principles=2)
     made: dict[str, Turn] = {
-        "traces": ours(bench, make_task(given), AutoTokenizer.from_pretrained(folder)),
+        "traces": traces(bench, make_task(given)),
         "labels": one_pass(bench, asked),
         "sft": our_sft(plain),
         "dpo": our_dpo(plain),
@@ -91,15 +90,41 @@ def turns(bench: Bench, folder: Path, work: Path, given: Namespace) -> Mapping[s
     return {name: with_memory(made[name]) for name in given.only}
 
 
+def traces(bench: Bench, task: Task) -> Turn:
+    """Measure ``charter.revise``, by the engine's own count: noise that is tokenised again has other tokens."""
+
+    def turn(number: int) -> Sample:
+        with bench.engine() as engine:
+            n_cached, counted = engine.prefix_statistics.n_from_cache, Counted(engine)
+            with Clock() as clock:
+                task.revise(counted, number)
+            n_cached = engine.prefix_statistics.n_from_cache - n_cached
+        done = counted.counts
+        return bench.sample(
+            Work(
+                seconds=clock.seconds,
+                n_rows=len(task.prompts),
+                n_calls=done["n_calls"],
+                n_prompt=done["n_prompt"],
+                n_computed=done["n_prompt"] - n_cached,
+                n_drawn=done["n_drawn"],
+                batch=min(_MAX_ROWS, len(task.prompts)),
+            )
+        )
+
+    return turn
+
+
 def with_memory(turn: Turn) -> Turn:
     """Note how much memory a turn took."""
 
     def noted(number: int) -> Sample:
+        release()  # what the turn before has left
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         sample = turn(number)
         peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _process_peak()
-        return replace(sample, notes={**sample.notes, "peak_gb": peak / _GIB})
+        return replace(sample, notes={**sample.notes, "peak_gib": peak / _GIB})
 
     return noted
 
@@ -110,7 +135,6 @@ def _process_peak() -> int:
 
 def main() -> None:
     parser = flags(__doc__, model=False)
-    parser.set_defaults(rounds=3)
     add_flags(parser)
     parser.add_argument("--size", choices=tuple(named_shapes()), default="7b", help="the model's shape")
     parser.add_argument("--only", nargs="+", choices=WORK, default=WORK, help="what is measured")
@@ -125,7 +149,9 @@ def main() -> None:
         measured = turns(bench, folder, Path(temporary) / "work", given)
         samples = interleave(measured, given.rounds)
     print(table(samples))
-    figures = ("tokens_per_second", "limit_share", "seconds", "peak_gb")
+    if given.rounds < MIN_ROUNDS:
+        print(f"\n{given.rounds} round(s): a trial; a figure to quote needs {MIN_ROUNDS}.")
+    figures = ("tokens_per_second", "limit_share", "seconds", "peak_gib")
     told = {figure: {name: median(found, figure) for name, found in samples.items()} for figure in figures}
     machine = {"gemm_gflops": bench.machine.gemm / 1e9, "bandwidth_gb_s": bench.machine.bandwidth / 1e9}
     result = {"benchmark": "large_model", "size": given.size, "n": given.rounds, "parameters": bench.size.n_params}

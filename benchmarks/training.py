@@ -41,7 +41,7 @@ _LORA = LoraSettings()
 
 @dataclass
 class Bench:
-    """What both sides train: the rows, where from, and what came of it."""
+    """What both sides train: the rows, where from, and what came of it; the loss is taken in the last of ``rounds``."""
 
     model: str
     machine: Machine

@@ -7,13 +7,14 @@ import os
 import re
 from pathlib import Path
 
+import psutil
+
 from charter.engines.inspection import count_parameters
 
 #: What a model's caches may take of the memory that it leaves: others may come beside it, and its passes need some too.
 CACHE_SHARE = 0.5
 _MARGIN_BYTES = 2 * 2**30  # keys and values of the running rows, activations, libraries
 _FULL = 4  # bytes of a number in 32 bits
-_MEMINFO = Path("/proc/meminfo")
 _CONTAINER = Path("/sys/fs/cgroup")  # of this process, where it is in a container
 
 
@@ -29,25 +30,17 @@ def estimate_bytes(weights: Path, number_bytes: int, *, merges: bool = False) ->
 
 
 def free_bytes(device: str) -> int:
-    """Tell how much memory is free on a device, such as ``cpu`` or ``cuda:1``."""
-    if device != "cpu":
+    """Tell how much memory is free on a device, such as ``cpu`` or ``cuda:1``; others share the machine's."""
+    if device.startswith("cuda"):
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(min(_machine_bytes(), _container_bytes()))
+    return int(min(psutil.virtual_memory().available, _container_bytes()))
 
 
 def count_cores() -> int:
     """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _machine_bytes() -> int:
-    if _MEMINFO.exists():
-        found = re.search(r"^MemAvailable:\s+(\d+) kB$", _MEMINFO.read_text(), re.MULTILINE)
-        if found:
-            return int(found.group(1)) * 1024
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _container_bytes() -> float:

@@ -45,6 +45,11 @@ class Decoder(Protocol):
     joins: bool
     pads: bool
 
+    @property
+    def n_held(self) -> int:
+        """Tokens that the running rows have room for in memory."""
+        ...
+
     def make_prefix(self, ids: Ids) -> Prefix:
         """Compute the keys and values of tokens that many rows begin with."""
         ...
@@ -90,6 +95,11 @@ class SharedPrefixDecoder:
         self._prefixes: list[Prefix | None] = []  # of each row
         self._lengths = np.zeros(0, dtype=np.int64)  # of each row's suffix
         self._parts: list[Part] = []
+
+    @property
+    def n_held(self) -> int:
+        """Tokens that the running rows have room for in memory."""
+        return self._store.n_rows * self._store.n_cells
 
     def make_prefix(self, ids: Ids) -> Prefix:
         """Compute the keys and values of tokens that many rows begin with."""

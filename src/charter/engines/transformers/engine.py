@@ -21,10 +21,9 @@ from charter.engines.base import (
     ScoreRequest,
 )
 from charter.engines.devices import name_device
-from charter.engines.footprint import free_bytes
 from charter.engines.rendering import Rendered, Renderer
+from charter.engines.transformers.allowance import Allowance, Room
 from charter.engines.transformers.jobs import Drawing, Job, Reading
-from charter.engines.transformers.limits import Limits
 from charter.engines.transformers.loading import load_model, make_decoder
 from charter.engines.transformers.scheduler import Scheduler
 from charter.engines.transformers.stopping import Stopping
@@ -77,9 +76,9 @@ class TransformersEngine:
         decoder = make_decoder(loaded.model, self.n_context, self._stop, fused=fused)
         self.shares_prefixes = decoder.shares
         end_ids = loaded.end_ids | {self._renderer.end_of_turn}
-        asked = Limits(max_rows, max_batch_tokens, max_pass_tokens, max_prefix_tokens, max_kept_tokens)
-        self.limits = asked.within(free_bytes(name_device(loaded.model.device)), decoder.token_bytes)
-        self._scheduler = Scheduler(decoder, Stopping(loaded.tokenizer, end_ids), self.limits, self._stop)
+        asked = Allowance(max_rows, max_batch_tokens, max_pass_tokens, max_prefix_tokens, max_kept_tokens)
+        room = Room(name_device(loaded.model.device), decoder.token_bytes)
+        self._scheduler = Scheduler(decoder, Stopping(loaded.tokenizer, end_ids), asked, room, self._stop)
         self._thread = threading.Thread(target=self._scheduler.run, name="charter-generation", daemon=True)
         self._thread.start()
         # The thread does not hold the engine: one that nobody refers to is closed, and so is one at the program's end.

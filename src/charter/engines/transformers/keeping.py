@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ class _Entry:
 
 
 class PrefixMemory:
-    """The prefixes that were used last, up to a number of tokens.
+    """The prefixes that were used last, up to a number of tokens, and those that rows still begin with.
 
     Args:
         make: computes a prefix from its tokens.
@@ -39,16 +40,16 @@ class PrefixMemory:
     def __init__(self, make: Callable[[Ids], Prefix], max_tokens: int) -> None:
         self._make, self._max_tokens = make, max_tokens
         self._prefixes: OrderedDict[bytes, Prefix] = OrderedDict()
+        self._in_use: WeakValueDictionary[bytes, Prefix] = WeakValueDictionary()
 
     def get(self, key: bytes, ids: Ids) -> tuple[Prefix, bool]:
         """Give a prefix, computing it where it is not remembered; whether it was."""
-        was_known = key in self._prefixes
-        if not was_known:
-            self._prefixes[key] = self._make(ids)
+        known = self._in_use.get(key)
+        self._prefixes[key] = self._in_use[key] = known or self._make(ids)
         self._prefixes.move_to_end(key)
         while len(self._prefixes) > 1 and sum(one.n_tokens for one in self._prefixes.values()) > self._max_tokens:
             self._prefixes.popitem(last=False)
-        return self._prefixes[key], was_known
+        return self._prefixes[key], known is not None
 
 
 class RowMemory:

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import torch
 
+from charter.engines.transformers.allowance import Allowance, Room
 from charter.engines.transformers.attention import Stopped
 from charter.engines.transformers.batches import alike, distinct, within_memory, without
 from charter.engines.transformers.decoding import Arrival, Decoder
 from charter.engines.transformers.jobs import Drawing, Job, Reading
 from charter.engines.transformers.keeping import MIN_KNOWN, PrefixMemory, RowMemory
-from charter.engines.transformers.limits import Limits
 from charter.engines.transformers.sampling import Draws, draw, uniforms
 from charter.engines.transformers.stopping import Stopping
 from charter.engines.transformers.store import Prefix
@@ -37,13 +37,17 @@ class Scheduler:
     Args:
         decoder: the model's forward passes.
         stopping: decides when a text has ended.
-        limits: how much is done at once.
+        asked: how much is done at once, and how much is remembered, at most.
+        room: how much memory there is for it.
         stop: set to end the thread; a waiting thread must also be woken with ``submit(None)``.
     """
 
-    def __init__(self, decoder: Decoder, stopping: Stopping, limits: Limits, stop: threading.Event) -> None:
+    def __init__(
+        self, decoder: Decoder, stopping: Stopping, asked: Allowance, room: Room, stop: threading.Event
+    ) -> None:
         self.statistics = PrefixStatistics()
-        self._decoder, self._stopping, self._limits, self._stop = decoder, stopping, limits, stop
+        self._decoder, self._stopping, self._room, self._stop = decoder, stopping, room, stop
+        self._limits = limits = asked.within(room.tokens())
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._readings: list[Reading] = []
         self._waiting: list[Drawing] = []
@@ -133,10 +137,14 @@ class Scheduler:
         if self._running and n_tokens < _JOIN_TOKENS and self._waited < _JOIN_TURNS:
             return
         batch = alike(self._waiting, room, self._limits.max_pass_tokens, pads=self._decoder.pads)
-        batch = within_memory(distinct(batch), self._running, self._limits.max_batch_tokens)
+        batch = within_memory(distinct(batch), self._running, self._max_batch_tokens())
         self._waited = 0
         self._waiting = without(self._waiting, batch)
         self._guarded(batch, lambda: self._start(batch))
+
+    def _max_batch_tokens(self) -> int | None:
+        known = (self._limits.max_batch_tokens, self._room.tokens(self._decoder.n_held))
+        return min((limit for limit in known if limit is not None), default=None)
 
     def _start(self, batch: list[Drawing]) -> None:
         n_before = len(self._running)

@@ -15,7 +15,7 @@ _LAYERS_AT_ONCE = 6
 _SLACK = 1.5  # times as wide as needed: then the store is narrowed
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Prefix:
     """Keys and values of tokens that many rows begin with.
 
@@ -69,14 +69,19 @@ class SuffixStore:
         self.release()
 
     def fit(self, n_rows: int, n_cells: int) -> None:
-        """Make room for rows of a length, and give back what is much more than that; what fits is kept."""
+        """Make room for rows of a length, and give back what is much more than that; what fits is kept.
+
+        Rows that have left are given back when the store is made longer or shorter, which copies it anyway: many short
+        rows must not become as many long ones.
+        """
         rows, cells = _rounded(n_rows, _ROWS_STEP), _rounded(n_cells, _CELLS_STEP)
         if cells < self.n_cells <= _SLACK * cells:
             cells = self.n_cells
-        rows = max(rows, self.n_rows)
+        if cells == self.n_cells:
+            rows = max(rows, self.n_rows)
         if (rows, cells) == (self.n_rows, self.n_cells):
             return
-        kept_rows, kept_cells = self.n_rows * self._shape.n_kv_heads, min(cells, self.n_cells)
+        kept_rows, kept_cells = min(rows, self.n_rows) * self._shape.n_kv_heads, min(cells, self.n_cells)
         for first in range(0, self._shape.n_layers, _LAYERS_AT_ONCE):
             layers = range(first, min(first + _LAYERS_AT_ONCE, self._shape.n_layers))
             room = iter(self._zeros(2 * len(layers), rows * self._shape.n_kv_heads, cells, self._shape.head_size))

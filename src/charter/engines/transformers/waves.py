@@ -41,6 +41,11 @@ class WaveDecoder:
         self.pads = not getattr(model, "_is_stateful", False)
         self.pads = self.pads and self._ignores_padding()
 
+    @property
+    def n_held(self) -> int:
+        """Tokens that the running rows have room for in memory."""
+        return self._mask.numel() if self._slots else 0
+
     def make_prefix(self, ids: Ids) -> Prefix:
         """Refuse: this decoder shares nothing."""
         raise NotImplementedError
