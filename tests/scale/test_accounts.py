@@ -15,6 +15,7 @@ from charter.journal.store import Journal
 from charter.runs.spent import tallies_of
 from charter.runs.tally import Tally
 from charter.scale.accounts import Accounts
+from charter.scale.stand_ins import EngineName
 from charter.scale.worker import Told
 
 SERVED, OWN = ModelSpec("served", engine="http"), ModelSpec("own")
@@ -42,8 +43,8 @@ def test_what_a_lost_actor_had_not_told_is_counted(journal: Journal) -> None:
     """Its journal's count takes the place of what it told: on the run's account, and of its part of the budget."""
     spending = Spending({"served": Price(prompt=1_000_000.0)}, Budget(tokens=100))
     accounts = Accounts(spending, journal)
-    for spec in (SERVED, OWN):
-        accounts.open(spec)
+    for number, spec in enumerate((SERVED, OWN)):
+        accounts.open(EngineName(number, spec))
     part = spending.budget.divide(spending, Spending(), 2, " (a part)")
     lost, other = actor("lost", 3), actor("other", 5)
     for _ in range(2):
@@ -59,8 +60,8 @@ def test_what_a_lost_actor_had_not_told_is_counted(journal: Journal) -> None:
 def test_what_was_told_stands_in_the_run_until_it_is_taken_in(journal: Journal) -> None:
     """Whoever looks at the run sees it, and it is not written again once the journals were taken in."""
     accounts = Accounts(Spending({"served": Price(prompt=1.0)}), journal)
-    for spec in (SERVED, OWN):
-        accounts.open(spec)
+    for number, spec in enumerate((SERVED, OWN)):
+        accounts.open(EngineName(number, spec))
     accounts.hear([actor("one", 3), actor("two", 4)])
     accounts.keep("revise", at_once=True)
     kept = sum(map(Tally.from_json, tallies_of(journal)), Tally())

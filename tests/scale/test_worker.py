@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
@@ -192,6 +193,14 @@ def test_what_a_worker_took_is_counted_once(tmp_path: Path) -> None:
             assert take_in_workers(journal, tmp_path) == 1
             assert [n_calls(kept) for kept in tallies_of(journal)] == [N_CALLS]
         assert Tally.from_json(journal.taken_tallies("revise")["one"]) == settled.took
+
+
+def test_a_model_is_counted_as_its_run_calls_it(tmp_path: Path) -> None:
+    """A folder is found from anywhere by another name than the recipe's, under which its calls are told."""
+    worker = Worker(orders(tmp_path))
+    asyncio.run(worker.open(replace(NAME, label="as the recipe calls it")))
+    assert asyncio.run(worker.count()).usage == {"as the recipe calls it": Usage()}
+    asyncio.run(worker.end())
 
 
 def test_a_worker_has_its_part_of_the_budget(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from charter.journal.store import Journal
 from charter.runs.spent import money_of
 from charter.runs.tally import Tally
 from charter.scale.member import Member
+from charter.scale.stand_ins import EngineName
 
 _KEEP_SECONDS = 1.0
 
@@ -35,9 +36,9 @@ class Accounts:
         self._unkept: set[str] = set()
         self._kept_at = 0.0
 
-    def open(self, spec: ModelSpec) -> None:
+    def open(self, name: EngineName) -> None:
         """Note a model that is asked from now on."""
-        self._specs[spec.label] = spec
+        self._specs[name.called] = name.spec
 
     def hear(self, members: Iterable[Member]) -> None:
         """Count what actors took, as far as they have told."""

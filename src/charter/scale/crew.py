@@ -69,7 +69,7 @@ class Crew:
             Interrupted: where the run is to stop.
             CharterError: where no actor can open the engine.
         """
-        self._accounts.open(name.spec)
+        self._accounts.open(name)
         while True:
             for _ in self._gathering():
                 self._ground.stop.wait(_POLL_SECONDS)

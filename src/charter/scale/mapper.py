@@ -69,7 +69,7 @@ def on_ray(
             if met is not None:
                 met = known[spec.served_as] = replace(met, asked=KindUsage())  # it is counted here, and once
                 run.spending.count(spec.label, asked.n_prompt_tokens, asked.n_completion_tokens)
-            name = EngineName(next(numbers), found_from_anywhere(spec), reply, met)
+            name = EngineName(next(numbers), found_from_anywhere(spec), reply, met, spec.label)
             opened = crew.open_engine(name)
             return StandIn(name, opened.identity, opened.capabilities, crew, Usage(complete=asked))
 

@@ -29,12 +29,19 @@ class EngineName:
         spec: what is loaded.
         reply: what a scripted one writes by.
         met: what a server was found to do, so that no actor asks it again.
+        label: how counts and reports call the model; empty where it is as the spec does.
     """
 
     number: int
     spec: ModelSpec
     reply: Reply | None = None
     met: Met | None = None
+    label: str = ""
+
+    @property
+    def called(self) -> str:
+        """How counts and reports call the model."""
+        return self.label or self.spec.label
 
 
 def found_from_anywhere(spec: ModelSpec) -> ModelSpec:

@@ -13,7 +13,7 @@ from typing import Any
 from charter import errors
 from charter.engines.base import Capability
 from charter.engines.cache import BorrowingMemory, Readable
-from charter.engines.pool import Counted, ModelSpec, Pool
+from charter.engines.pool import Counted, Pool
 from charter.engines.spending import Budget, Price, Spending
 from charter.engines.usage import Usage
 from charter.errors import CharterError, EngineError, JournalError
@@ -129,7 +129,7 @@ class Worker:
         self._pool = Pool({}, memory, spending=self.spending, most=orders.n_models)
         self._places = asyncio.Semaphore(orders.n_rows)
         self._engines: dict[int, Counted] = {}
-        self._specs: dict[str, ModelSpec] = {}
+        self._names: dict[str, EngineName] = {}
         self._stage = orders.stage
         self._told = Told()
         self._work: _Work | None = None
@@ -221,7 +221,7 @@ class Worker:
             if name.met is not None:
                 self._pool.met.setdefault(name.spec.served_as, name.met)
             self._engines[name.number] = self._pool.open(name.spec, name.reply)
-            self._specs[name.spec.label] = name.spec
+            self._names[name.spec.label] = name
         return self._engines[name.number]
 
     def _is_due(self) -> bool:
@@ -229,9 +229,12 @@ class Worker:
 
     def _keep(self) -> Told:
         """Keep in the journal what was taken so far, and say it."""
-        used = self._pool.usage
+        used: dict[str, Usage] = {}
+        for label, usage in self._pool.usage.items():
+            called = self._names[label].called
+            used[called] = used.get(called, Usage()) + usage
         if used != self._told.usage:
-            money = money_of(self._specs.values(), self.spending, used)
+            money = money_of([name.spec for name in self._names.values()], self.spending, used)
             self._journal.keep_tally(self._stage, Tally(usage=used, money=money).to_json())
             self._told = Told(self._told.number + 1, used)
         self._kept_at = time.monotonic()
