@@ -83,6 +83,15 @@ def test_a_stage_that_was_stopped_before_its_first_row(run: Path) -> None:
     assert states(run)["sft"] == "waiting"
 
 
+def test_what_a_stage_took_elsewhere_is_part_of_its_money(run: Path) -> None:
+    """Before the stage is done it is read from the journal: what actors told of it, or shards took, besides its own."""
+    with Journal(run / "journal.sqlite") as journal:
+        journal.keep_tally("sft", Tally(money={"judge": 0.5}).to_json())
+        journal.keep_taken("sft", {"one": Tally(money={"judge": 0.25}).to_json(), "two": Tally().to_json()})
+        journal.keep_taken("sft", {"two": Tally(money={"judge": 2.0}).to_json()})
+    assert next(stage.money for stage in read_status(run).stages if stage.stage == "sft") == 2.75
+
+
 def test_a_damaged_stage(run: Path) -> None:
     """A finished stage that lacks what it made is damaged, and what to do about it comes next."""
     (run / "data/traces.parquet").unlink()

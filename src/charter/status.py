@@ -102,9 +102,7 @@ def read_status(folder: Path) -> RunStatus:
         if state == "waiting" and (not stages or stages[-1].is_done):
             counted = ends.get(name) or was_begun(recorded.tallies.get(name))
             state = "running" if holder else "interrupted" if counted else "waiting"
-        kept = recorded.tallies.get(name)
-        tally = Tally() if kept is None else Tally.from_json(kept)
-        stages.append(_unfinished(name, state, ends.get(name, Counter()), tally))
+        stages.append(_unfinished(name, state, ends.get(name, Counter()), recorded))
     shards = tuple(read_shards(folder))
     by_shards = "" if holder or damage else what_is_next(folder, shards)
     next_step = by_shards or _next_step(folder, holder, stages, damage)
@@ -149,14 +147,17 @@ def _ended(name: str, summary: Mapping[str, Any]) -> StageStatus:
     return StageStatus(name, state, *counts, seconds=summary["seconds"], money=money_of(summary))
 
 
-def _unfinished(name: str, state: State, ends: Counter[tuple[str, str]], tally: Tally) -> StageStatus:
+def _unfinished(name: str, state: State, ends: Counter[tuple[str, str]], recorded: Counted) -> StageStatus:
+    kept = recorded.tallies.get(name)
+    tally = Tally() if kept is None else Tally.from_json(kept)
+    everywhere = sum(map(Tally.from_json, recorded.taken.get(name, ())), tally)
     return StageStatus(
         name,
         state,
         n_done=sum(n for (status, _), n in ends.items() if status == "done"),
         filtered=_reasons(ends, "filtered"),
         failed=_reasons(ends, "failed"),
-        money=add_money(tally.money.values()),
+        money=add_money(everywhere.money.values()),
         stopped=tally.stopped if state == "interrupted" else "",
     )
 

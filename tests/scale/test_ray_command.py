@@ -112,6 +112,21 @@ def test_a_budget_holds_over_all_actors(tmp_path: Path) -> None:
     assert table_bytes(tmp_path / "run") == table_bytes(tmp_path / "plain/run")
 
 
+def test_what_finding_out_about_a_server_takes_is_counted_once(tmp_path: Path) -> None:
+    """The command asks what the server can do, and no actor does: tokens are the plain run's, and all that it saw."""
+    took = {}
+    for folder, on in ((tmp_path / "plain", ()), (tmp_path / "ray", ("--on", "ray"))):
+        small_recipe(folder)
+        with FaultServer() as server:
+            judge = f"models.judge={{name: stub, engine: http, server: '{server.url}'}}"
+            done = charter(folder, judge, *on, "--until", "label")
+            assert done.returncode == 0, done.stderr
+            took[folder.name] = usage(folder / "run")
+            stub = took[folder.name]["label"]["stub"]
+            assert stub["n_prompt_tokens"] + stub["n_completion_tokens"] == server.seen.n_tokens
+    assert took["ray"] == took["plain"]
+
+
 def choices(run: Path) -> list[str]:
     """Read the judge's answers that a run has recorded."""
     with contextlib.closing(sqlite3.connect(run / "journal.sqlite")) as database:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from charter.engines.usage import KindUsage, Usage
 from charter.errors import JournalError
 from charter.journal.records import Outcome
 from charter.journal.store import Journal
+from charter.runs.tally import Tally
 from charter.runs.workers import worker_journal
 from charter.scale.settling import Settling, take_in
 from scale.holding import first_held, holding, let_go
 
 END = Outcome("filtered", "not wanted")
+TOOK = Tally(usage={"judge": Usage(complete=KindUsage(n_calls=1, n_prompt_tokens=3))})
 
 
 def left_by_actor(folder: Path, name: str) -> Path:
@@ -24,6 +27,7 @@ def left_by_actor(folder: Path, name: str) -> Path:
     with worker_journal(path) as journal:
         journal.record("revise", name, END)
         journal.record("revise", "row of another", END)
+        journal.keep_tally("revise", TOOK.to_json())
     return path
 
 
@@ -40,12 +44,13 @@ def test_a_held_journal_holds_up_nothing_else(tmp_path: Path) -> None:
             coming = asyncio.create_task(settling.ends(held))
             given_up = asyncio.create_task(settling.ends(held))
             assert await settling.ends(free) == {"free": END}
-            assert list(settling.ended()) == [(free, True)]
+            assert list(settling.ended()) == [(free, TOOK)]
+            assert (settling.waits_for(free), settling.waits_for(held)) == (False, True)
             assert not coming.done()
             given_up.cancel()
             let_go(process)
             assert await coming == {"held": END}
-        assert list(settling.ended()) == [(held, True)]
+        assert list(settling.ended()) == [(held, TOOK)]
 
     asyncio.run(run())
     assert settling.give_up() == [held, free]
@@ -61,12 +66,13 @@ def test_a_journal_that_is_held_for_too_long_is_left(tmp_path: Path) -> None:
             first_held(process)
             settling.begin(held, "revise", ["held"])
             assert asyncio.run(settling.ends(held)) == {}
-            assert list(settling.ended()) == [(held, False)]
-            left = take_in(journal, [*settling.give_up(), free], [], seconds=0.0)
-            assert (left, free.exists()) == ([held], False)
+            assert list(settling.ended()) == [(held, None)]
+            took, left = take_in(journal, [*settling.give_up(), free], [], seconds=0.0)
+            assert (took, left, free.exists()) == ({free: TOOK}, [held], False)
             assert set(journal.outcomes("revise")) == {"free", "row of another"}
-            assert take_in(journal, [], left, seconds=600.0) == [held]
-        assert take_in(journal, [], left, seconds=0.0) == []
+            assert take_in(journal, [], left, seconds=600.0) == ({}, [held])
+        assert take_in(journal, [], left, seconds=0.0) == ({held: TOOK}, [])
+        assert journal.taken_tallies("revise").keys() == {"free", "held"}
         assert set(journal.outcomes("revise")) == {"free", "held", "row of another"}
     assert not held.parent.exists()
 
@@ -86,7 +92,7 @@ def test_an_actor_that_never_began_left_nothing(tmp_path: Path) -> None:
     settling = Settling(600.0)
     settling.begin(tmp_path / "none.sqlite", "revise", ["row"])
     assert asyncio.run(settling.ends(tmp_path / "none.sqlite")) == {}
-    assert list(settling.ended()) == [(tmp_path / "none.sqlite", True)]
+    assert list(settling.ended()) == [(tmp_path / "none.sqlite", Tally())]
     settling.give_up()
 
 

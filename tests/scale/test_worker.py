@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
@@ -10,10 +11,14 @@ import pytest
 
 from charter.engines.pool import ModelSpec
 from charter.engines.spending import Budget, Price
+from charter.engines.usage import Usage
 from charter.errors import BudgetSpent, Busy, ClusterError, EngineError, JournalError, ModelError
+from charter.journal.reading import count_journal
 from charter.journal.records import FORGOTTEN, Outcome
 from charter.journal.store import Journal
 from charter.rows import Filtered
+from charter.runs.spent import tallies_of
+from charter.runs.tally import Tally
 from charter.runs.workers import settle_worker, take_in_workers, worker_journal
 from charter.scale.stand_ins import EngineName, StandIn, found_from_anywhere, pack
 from charter.scale.worker import Answer, Opened, Orders, Refused, Worker
@@ -31,7 +36,7 @@ def orders(folder: Path, name: str = "one", *, at_rest: tuple[Path, ...] = ()) -
     Journal(folder / "journal.sqlite").close()
     (folder / "workers").mkdir(exist_ok=True)
     journal = folder / f"workers/{name}.sqlite"
-    return Orders(journal, folder / "journal.sqlite", (), at_rest, n_rows=4)
+    return Orders(journal, folder / "journal.sqlite", (), at_rest, n_rows=4, stage="revise")
 
 
 def packed() -> bytes:
@@ -53,9 +58,10 @@ async def do_rows(worker: Worker, folder: Path) -> list[Answer | Refused]:
     assert isinstance(await worker.open(NAME), Opened)
     assert await worker.begin(1, "revise", packed()) is None
     found = [await worker.do(1, Asked(number, folder / "log")) for number in range(3)]
-    assert (await worker.count(7)).complete.n_calls == N_CALLS
+    before = await worker.count()
+    assert before.usage[NAME.spec.label].complete.n_calls == N_CALLS
     await worker.close(7)
-    assert (await worker.count(7)).complete.n_calls == 0
+    assert await worker.count() == before
     await worker.end()
     return found
 
@@ -90,7 +96,7 @@ def test_a_worker_finds_what_a_lost_one_was_answered(tmp_path: Path) -> None:
         await worker.open(NAME)
         await worker.begin(1, "revise", packed())
         assert isinstance(await worker.do(1, Asked(0, tmp_path / "log")), Answer)
-        usage = (await worker.count(7)).complete
+        usage = (await worker.count()).usage[NAME.spec.label].complete
         assert (usage.n_calls, usage.n_hits) == (0, N_CALLS)
         await worker.end()
 
@@ -118,8 +124,8 @@ async def _asked_nothing(worker: Worker, folder: Path) -> None:
     await worker.open(NAME)
     await worker.begin(1, "revise", packed())
     await worker.do(1, Asked(0, folder / "log"))
-    assert (await worker.count(7)).complete.n_hits == N_CALLS
-    assert (await worker.count(7)).complete.n_calls == 0
+    usage = (await worker.count()).usage[NAME.spec.label].complete
+    assert (usage.n_calls, usage.n_hits) == (0, N_CALLS)
     await worker.end()
 
 
@@ -129,6 +135,71 @@ def test_a_worker_that_cannot_open_a_model_says_so(tmp_path: Path) -> None:
     refused = asyncio.run(worker.open(EngineName(1, ModelSpec(str(tmp_path / "nowhere")))))
     assert isinstance(refused, Refused)
     assert isinstance(refused.error, ModelError)
+    asyncio.run(worker.end())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_taken_is_kept_though_no_row_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """A row that has not ended, or that failed, tells nobody what it took: it is in the worker's journal even so."""
+    monkeypatch.setattr("charter.scale.worker._TELL_SECONDS", 0.0)
+    told = orders(tmp_path)
+    stand_in = StandIn(NAME, "scripted", frozenset(("complete", "text")), Uncounted())  # type: ignore[arg-type]
+
+    async def one(row: Asked) -> Said:
+        said = await ask(row, stand_in, "")
+        if fails:
+            raise EngineError("the model fell silent")
+        await asyncio.sleep(3600)
+        return said
+
+    async def work() -> None:
+        worker = Worker(told)
+        await worker.begin(1, "revise", pack(one))
+        row = asyncio.create_task(worker.do(1, Asked(0, tmp_path / "log")))
+        while n_kept(told.journal) < N_CALLS:  # noqa: ASYNC110 - what a worker leaves that is killed now
+            await asyncio.sleep(0.02)
+        assert n_kept(told.journal) == N_CALLS
+        assert row.done() == fails
+        await worker.end()
+        assert n_kept(told.journal) == N_CALLS
+
+    asyncio.run(asyncio.wait_for(work(), 60.0))
+
+
+def n_kept(journal: Path) -> int:
+    """Read how many calls of these tests' engine are counted in a worker's journal."""
+    kept = count_journal(journal).tallies.get("revise")
+    return 0 if kept is None else n_calls(kept)
+
+
+def n_calls(kept: str) -> int:
+    """Read how many calls of these tests' engine a tally counts."""
+    return Tally.from_json(kept).usage[NAME.spec.label].total.n_calls
+
+
+def test_what_a_worker_took_is_counted_once(tmp_path: Path) -> None:
+    """It is taken in under its journal's name, in place of what had been told, and taking it in again adds nothing."""
+    asyncio.run(do_rows(Worker(orders(tmp_path)), tmp_path))
+    path = tmp_path / "workers/one.sqlite"
+    settled = settle_worker(path)
+    copy = path.read_bytes()
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        journal.keep_taken("revise", {"one": Tally(usage={NAME.spec.label: Usage()}).to_json()})
+        for _ in range(2):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(copy)
+            assert take_in_workers(journal, tmp_path) == 1
+            assert [n_calls(kept) for kept in tallies_of(journal)] == [N_CALLS]
+        assert Tally.from_json(journal.taken_tallies("revise")["one"]) == settled.took
+
+
+def test_a_model_is_counted_as_its_run_calls_it(tmp_path: Path) -> None:
+    """A folder is found from anywhere by another name than the recipe's, under which its calls are told."""
+    worker = Worker(orders(tmp_path))
+    asyncio.run(worker.open(replace(NAME, label="as the recipe calls it")))
+    assert asyncio.run(worker.count()).usage == {"as the recipe calls it": Usage()}
     asyncio.run(worker.end())
 
 

@@ -45,6 +45,11 @@ class Budget:
     tokens: int | None = None
     part: str = ""
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether it sets no end."""
+        return self.money is None and self.tokens is None
+
     def divide(self, spent: Spending, own: Spending, n: int, part: str, since: Sequence[Spending] = ()) -> Budget:
         """Give one of ``n`` equal parts of what is left once so much is ``spent``, and what of that was its own.
 

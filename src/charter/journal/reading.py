@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -35,12 +35,13 @@ class Recorded:
 class Counted:
     """How many rows a journal held, but for damaged records: by stage, and by their end and its reason.
 
-    Rows that are done have no reason. ``tallies`` say what each stage took so far.
+    Rows that are done have no reason. ``tallies`` say what each stage took so far, ``taken`` what it took elsewhere.
     """
 
     ends: Mapping[str, Counter[tuple[Status, str]]]
     tallies: Mapping[str, str]
     n_damaged: int
+    taken: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def read_journal(path: Path) -> Recorded:
@@ -256,7 +257,7 @@ def _counts(database: sqlite3.Connection) -> Counted:
         else:
             stage, _, status, payload = end
             counted.setdefault(stage, Counter())[status, "" if status == "done" else payload] += 1
-    return Counted(dict(sorted(counted.items())), _tallies(database), n_damaged)
+    return Counted(dict(sorted(counted.items())), _tallies(database), n_damaged, _taken(database))
 
 
 def _ends(database: sqlite3.Connection) -> Iterator[tuple[str, str, Status, str] | None]:
@@ -270,6 +271,15 @@ def _ends(database: sqlite3.Connection) -> Iterator[tuple[str, str, Status, str]
 def _tallies(database: sqlite3.Connection) -> dict[str, str]:
     found = database.execute("SELECT * FROM tallies") if "tallies" in tables_of(database) else ()
     return {stage: payload for stage, payload, kept in found if is_whole(kept, stage, payload)}
+
+
+def _taken(database: sqlite3.Connection) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    if "taken_tallies" in tables_of(database):
+        for source, stage, payload, kept in database.execute("SELECT * FROM taken_tallies"):
+            if is_whole(kept, source, stage, payload):
+                found.setdefault(stage, []).append(payload)
+    return found
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> JournalError:

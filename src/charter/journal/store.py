@@ -12,7 +12,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -136,6 +136,15 @@ class Journal:
                 )
             except sqlite3.Error as error:
                 raise unwritable(self.path, error) from error
+
+    def keep_taken(self, stage: str, payloads: Mapping[str, str]) -> None:
+        """Keep what a stage took elsewhere, by the name of where that is, in place of what was kept; durable at once.
+
+        Whoever takes that in (``absorption``) puts what is kept there in its place.
+        """
+        kept = [(source, stage, text, checksum_of(source, stage, text)) for source, text in payloads.items()]
+        with self._lock, self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO taken_tallies VALUES (?, ?, ?, ?)", kept)
 
     def taken_tallies(self, stage: str) -> dict[str, str]:
         """Recall what a stage took elsewhere, as it was taken in, by the name of where that was."""

@@ -71,6 +71,7 @@ class Run:
         mapper: ``map_rows`` with this run's journal, progress and stop flag.
         progress: where training shows its steps.
         stop: set when the run is to stop.
+        stage: that is at work; empty where none is.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Run:
         self.helpful: Constitution = load_constitution(recipe.constitution.helpful)
         self.progress = progress
         self.stop = stop
+        self.stage = ""
         self.memory = BorrowingMemory(journal, others)
         shards = read_shard_tallies(folder) if recipe.budget.is_set else []
         self.spending = spending_so_far(recipe, model_specs(recipe).values(), tallies_of(journal, shards))

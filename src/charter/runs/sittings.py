@@ -45,6 +45,7 @@ def sitting(run: Run, name: str) -> Iterator[None]:
     """Add what is done in this context to a stage's tally, however it ends; the pool rests at its end."""
     before, started, specs = _tally_here(run, name), time.monotonic(), model_specs(run.recipe).values()
     stopped = ""
+    run.stage = name
 
     def keep() -> None:
         used = run.pool.usage
@@ -62,6 +63,7 @@ def sitting(run: Run, name: str) -> Iterator[None]:
         run.pool.rest()
         keep()
         run.pool.take_usage()
+        run.stage = ""
 
 
 @contextlib.contextmanager

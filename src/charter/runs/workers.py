@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import filelock
@@ -13,6 +14,8 @@ from charter.journal.absorption import absorb
 from charter.journal.records import Outcome
 from charter.journal.store import Journal
 from charter.runs.place import WORKERS
+from charter.runs.spent import tallies_of
+from charter.runs.tally import Tally
 
 # A worker whose run was killed is told by Ray, and ends; NFS keeps the locks of a machine that lost power for 90 s.
 _SECONDS_TO_END = 120.0
@@ -25,9 +28,17 @@ def worker_journal(path: Path) -> Iterator[Journal]:
         yield journal
 
 
+@dataclass(frozen=True)
+class Settled:
+    """What the journal of a worker came to that writes it no more: how rows ended, and what it took."""
+
+    ends: Mapping[str, Outcome] = field(default_factory=dict)
+    took: Tally = field(default_factory=Tally)
+
+
 def settle_worker(
     path: Path, *, seconds: float = _SECONDS_TO_END, stage: str = "", rows: Sequence[str] = ()
-) -> dict[str, Outcome]:
+) -> Settled:
     """Wait until nobody writes a worker's journal, and make it whole: what a killed process left in its log is in it.
 
     Args:
@@ -42,7 +53,8 @@ def settle_worker(
     """
     try:
         with filelock.FileLock(_lock_of(path), timeout=seconds), _with_remedy(path), Journal(path) as journal:
-            return journal.outcomes_of(stage, rows)
+            took = sum(map(Tally.from_json, tallies_of(journal)), Tally())
+            return Settled(journal.outcomes_of(stage, rows), took)
     except filelock.Timeout as error:
         raise Busy(
             f"{path}: a worker of this run still writes it after {seconds:.0f} s, though its run has ended. End that "
@@ -50,17 +62,20 @@ def settle_worker(
         ) from error
 
 
-def take_in_worker(journal: Journal, path: Path, *, seconds: float = _SECONDS_TO_END) -> None:
-    """Take a worker's journal into its run's, once nobody writes it; its file is removed then.
+def take_in_worker(journal: Journal, path: Path, *, seconds: float = _SECONDS_TO_END) -> Tally:
+    """Take a worker's journal into its run's, once nobody writes it, and say what it took; its file is removed then.
+
+    What it took stands in the run's by the journal's name, in place of what its driver kept there as it was told.
 
     Raises:
         Busy: where somebody still holds it after so many seconds.
         JournalError: where one of the two cannot be read or written.
     """
-    settle_worker(path, seconds=seconds)
+    settled = settle_worker(path, seconds=seconds)
     with _with_remedy(path):
-        absorb(journal, path)
+        absorb(journal, path, source=path.stem)
     _remove(path)
+    return settled.took
 
 
 @contextlib.contextmanager

@@ -1,63 +1,88 @@
-"""What the actors of a stage took: of each engine, and of the run's budget."""
+"""What the actors of a run took: each on its own account, under the name of its journal, and all on the run's."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Iterable, Mapping
 
+from charter.engines.pool import ModelSpec
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import Usage
+from charter.journal.store import Journal
+from charter.runs.spent import money_of
+from charter.runs.tally import Tally
 from charter.scale.member import Member
 from charter.scale.stand_ins import EngineName
 
+_KEEP_SECONDS = 1.0
+
 
 class Accounts:
-    """The accounts of a stage.
+    """The accounts of actors.
+
+    An actor keeps in its own journal what it took, which goes into the run's with that journal, under its name. What it
+    has told before then stands in the run's under that name too, and is replaced: so nothing is counted twice.
 
     Args:
         spending: what calls to servers came to in the run.
+        journal: of the run.
     """
 
-    def __init__(self, spending: Spending) -> None:
+    def __init__(self, spending: Spending, journal: Journal) -> None:
         self._spending = spending
-        self._names: dict[int, EngineName] = {}
-        self._gone: dict[int, Usage] = {}
-        self._counted: dict[int, Usage] = {}
+        self._journal = journal
+        self._specs: dict[str, ModelSpec] = {}
+        self._took: dict[str, Mapping[str, Usage]] = {}
+        self._unkept: set[str] = set()
+        self._kept_at = 0.0
 
     def open(self, name: EngineName) -> None:
-        """Begin an engine's account."""
-        self._names[name.number] = name
+        """Note a model that is asked from now on."""
+        self._specs[name.called] = name.spec
 
-    def keep(self, member: Member) -> None:
-        """Keep what an actor that was lost took, as far as it had told."""
-        for number, used in member.usage.items():
-            self._gone[number] = self._gone.get(number, Usage()) + used
+    def hear(self, members: Iterable[Member]) -> None:
+        """Count what actors took, as far as they have told."""
+        for member in members:
+            if self._took.get(member.source) is not member.told.usage:
+                self.settle(member.source, member.told.usage)
 
-    def usage_of(self, name: EngineName, members: Collection[Member]) -> Usage:
-        """Say what these actors, and those that were lost, took of an engine, as far as they have told."""
-        told = [member.usage.get(name.number, Usage()) for member in members]
-        return sum(told, self._gone.get(name.number, Usage()))
+    def settle(self, source: str, usage: Mapping[str, Usage]) -> None:
+        """Count what an actor took in all, by its journal's name; where that is not known, what it told is left."""
+        before = self._took.get(source, {})
+        if usage:
+            self._took[source] = usage
+            self._unkept.add(source)
+            for label, now in usage.items():
+                if now != before.get(label):
+                    self._count(self._spending, label, now, before.get(label, Usage()))
 
-    def count(self, members: Collection[Member]) -> None:
-        """Count for the run what calls to servers came to since this was last done."""
-        for number, name in self._names.items():
-            if name.spec.engine == "http":
-                now, before = self.usage_of(name, members), self._counted.get(number, Usage())
-                self._counted[number] = now
-                _count(self._spending, name, now, before)
+    def keep(self, stage: str, *, at_once: bool = False) -> None:
+        """Keep in the run's journal what was told of a stage, now and then, for whoever looks at the run meanwhile."""
+        if self._unkept and (at_once or time.monotonic() - self._kept_at >= _KEEP_SECONDS):
+            self._journal.keep_taken(stage, {source: self._tally(self._took[source]) for source in self._unkept})
+            self._unkept.clear()
+            self._kept_at = time.monotonic()
 
-    def left_of(self, member: Member) -> Budget:
-        """Say what is left of an actor's part of the budget, as far as it has told."""
+    def close(self) -> None:
+        """Keep nothing more of what was told: the journals were taken in."""
+        self._unkept.clear()
+
+    def left_of(self, part: Budget, sources: Iterable[str]) -> Budget:
+        """Say what actors, by the names of their journals, have left of a part of the budget."""
         spent = Spending(self._spending.prices)
-        for number, used in member.usage.items():
-            if number in self._names and self._names[number].spec.engine == "http":
-                _count(spent, self._names[number], used, Usage())
-        return member.budget.divide(spent, Spending(), 1, member.budget.part)
+        for source in sources:
+            for label, used in self._took.get(source, {}).items():
+                self._count(spent, label, used, Usage())
+        return part.divide(spent, Spending(), 1, part.part)
 
+    def _count(self, spending: Spending, label: str, now: Usage, before: Usage) -> None:
+        if label in self._specs and self._specs[label].engine == "http":
+            spending.count(
+                label,
+                now.total.n_prompt_tokens - before.total.n_prompt_tokens,
+                now.total.n_completion_tokens - before.total.n_completion_tokens,
+                now.n_prompt_tokens_from_prefix - before.n_prompt_tokens_from_prefix,
+            )
 
-def _count(spending: Spending, name: EngineName, now: Usage, before: Usage) -> None:
-    spending.count(
-        name.spec.label,
-        now.total.n_prompt_tokens - before.total.n_prompt_tokens,
-        now.total.n_completion_tokens - before.total.n_completion_tokens,
-        now.n_prompt_tokens_from_prefix - before.n_prompt_tokens_from_prefix,
-    )
+    def _tally(self, usage: Mapping[str, Usage]) -> str:
+        return Tally(usage=dict(usage), money=money_of(self._specs.values(), self._spending, usage)).to_json()

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from charter.engines.pool import ModelSpec, Pool, Reply
+from charter.engines.usage import KindUsage, Usage
 from charter.errors import ClusterError
 from charter.journal.records import Outcome
 from charter.journal.results import read_result
 from charter.rows import Filtered, Identified, Mapped, ResultT, RowMapper, RowT
 from charter.runs.folder import Run, role_specs
 from charter.scale.cluster import cluster
-from charter.scale.crew import Crew, Ground
+from charter.scale.crew import Crew
+from charter.scale.hiring import Ground
 from charter.scale.member import Lost, Member, Work
 from charter.scale.stand_ins import EngineName, StandIn, found_from_anywhere, pack
 from charter.sharding.shard import part_of
@@ -50,18 +53,25 @@ def on_ray(
             spending=run.spending,
             stop=run.stop,
             note=note,
+            stage=lambda: run.stage,
             others=others,
             n_models=run.recipe.memory.models_at_once,
         )
         crew = Crew(ground)
         numbers = itertools.count()
+        known = run.pool.met
 
         def make(spec: ModelSpec, reply: Reply | None) -> StandIn:
             if spec.has_weights and pool.on_load is not None:
                 pool.on_load(spec.label)
-            name = EngineName(next(numbers), found_from_anywhere(spec), reply)
+            met = known.get(spec.served_as)
+            asked = KindUsage() if met is None else met.asked
+            if met is not None:
+                met = known[spec.served_as] = replace(met, asked=KindUsage())  # it is counted here, and once
+                run.spending.count(spec.label, asked.n_prompt_tokens, asked.n_completion_tokens)
+            name = EngineName(next(numbers), found_from_anywhere(spec), reply, met, spec.label)
             opened = crew.open_engine(name)
-            return StandIn(name, opened.identity, opened.capabilities, crew)
+            return StandIn(name, opened.identity, opened.capabilities, crew, Usage(complete=asked))
 
         pool = Pool(role_specs(run.recipe), run.memory, make=make)
         pool.on_load, pool.on_rest = run.pool.on_load, crew.dismiss
@@ -113,6 +123,8 @@ class RayMapper:
         except BaseException:
             self._crew.give_up_rows()
             raise
+        finally:
+            self._crew.end_work()
 
 
 class _Sending:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charter.engines.usage import Usage
+from charter.engines.spending import Budget
 from charter.errors import ClusterError
 from charter.journal.records import Outcome
 from charter.recipe.settings import RaySettings
 from charter.rows import Identified
-from charter.scale.worker import Answer, Orders, Refused, Worker
+from charter.scale.worker import Answer, Orders, Refused, Told, Worker
 
 _SECONDS_TO_ANSWER = 3.0  # all actors together: a run that is stopped ends within ten
 _SPARE_CALLS = 16  # beside rows: opening, counting, closing
@@ -37,24 +37,34 @@ class Lost(Exception):  # noqa: N818 - reads as what happened
 class Member:
     """An actor of a crew.
 
+    Args:
+        orders: what it is told at its start.
+        settings: what it takes of the cluster.
+        ahead: rows that it is given at once, at most.
+        before: journals of those who had its part of the budget before, and were lost.
+
     Attributes:
         journal: the file of its journal.
-        budget: its part of the run's.
+        part: of the run's budget, as it was divided.
+        before: see above.
         rows: the ids of those that it was given and has not answered.
         is_ready: whether it has said that it is there.
+        is_limited: whether it knows what those before it have left of its part.
         knows: the number of the work that it was given last.
-        usage: what its engines' requests came to, by the engines' numbers, as far as it has told.
+        told: what it took, as it told last.
     """
 
-    def __init__(self, orders: Orders, settings: RaySettings, *, ahead: int, work: Work | None) -> None:
+    def __init__(self, orders: Orders, settings: RaySettings, *, ahead: int, before: Sequence[Path] = ()) -> None:
         import ray
 
         self.journal = orders.journal
-        self.budget = orders.budget
+        self.part = orders.budget
+        self.before = tuple(before)
         self.rows: set[str] = set()
         self.is_ready = False
-        self.knows = work.number if work is not None else None
-        self.usage: dict[int, Usage] = {}
+        self.is_limited = not before or self.part.is_endless
+        self.knows: int | None = None
+        self.told = Told()
         options: dict[str, Any] = {
             "num_cpus": settings.cpus_per_actor,
             "num_gpus": settings.gpus_per_actor,
@@ -63,8 +73,13 @@ class Member:
             "max_task_retries": 0,
         }
         self._actor: Any = ray.remote(Worker).options(**options).remote(orders)
-        # What takes long, such as a model that has to be loaded, is under way before anybody waits for it.
-        self._first = [self.call("adopt", ()) if work is None else self._begin(work)]
+        # It is given work once it is there: by then that may be other work, and models closed that it would open now.
+        self._first = [self.call("adopt", ())]
+
+    @property
+    def source(self) -> str:
+        """The name under which is kept what it took: its journal's."""
+        return self.journal.stem
 
     @property
     def load(self) -> int:
@@ -114,7 +129,17 @@ class Member:
         """Give it the work of a mapping, where it does not have it yet; it is at hand again once it has."""
         if self.knows != work.number:
             self.knows = work.number
-            self._first.append(self._begin(work))
+            self._first.append(self.call("begin", work.number, work.stage, work.packed))
+
+    def limit(self, budget: Budget) -> None:
+        """Tell it what is left of its part of the budget, before it does a row."""
+        self.is_limited = True
+        self._first.append(self.call("limit", budget))
+
+    def hear(self, told: Told | None) -> None:
+        """Note what it says that it took; answers may come in any order."""
+        if told is not None and told.number >= self.told.number:
+            self.told = told
 
     def adopt(self, journal: Path) -> None:
         """Have it look into another's journal, which nobody writes any more, before it does another row."""
@@ -143,9 +168,7 @@ class Member:
                 self.rows.discard(row.id)
         if isinstance(answer, Refused):
             raise answer.error
-        for number, used in (answer.usage or {}).items():
-            if _n_asked(used) >= _n_asked(self.usage.get(number, Usage())):  # answers may come in any order
-                self.usage[number] = used
+        self.hear(answer.told)
         return answer.end
 
     def kill(self) -> None:
@@ -154,9 +177,6 @@ class Member:
 
         with contextlib.suppress(ray.exceptions.RayError, ValueError):
             ray.kill(self._actor)
-
-    def _begin(self, work: Work) -> Any:
-        return self.call("begin", work.number, work.stage, work.packed)
 
 
 def ask_all(members: Sequence[Member], method: str, *arguments: object) -> dict[Member, Any]:
@@ -168,10 +188,6 @@ def ask_all(members: Sequence[Member], method: str, *arguments: object) -> dict[
         with contextlib.suppress(Lost, ClusterError):
             found[member] = member.fetch(answer, seconds=max(end - time.monotonic(), 0.0))
     return found
-
-
-def _n_asked(usage: Usage) -> int:
-    return usage.total.n_calls + usage.total.n_hits
 
 
 def _told(error: BaseException) -> str:

@@ -12,7 +12,8 @@ from threading import Event
 from charter.errors import Busy
 from charter.journal.records import Outcome
 from charter.journal.store import Journal
-from charter.runs.workers import settle_worker, take_in_worker
+from charter.runs.tally import Tally
+from charter.runs.workers import Settled, settle_worker, take_in_worker
 
 _AT_ONCE = 32
 _LOOK_SECONDS = 0.02
@@ -31,11 +32,11 @@ class Settling:
         self._seconds = seconds
         self._threads: ThreadPoolExecutor | None = None
         self._is_over = Event()
-        self._found: dict[Path, Future[_Ends | None]] = {}
+        self._found: dict[Path, Future[Settled | None]] = {}
         self._untold: list[Path] = []
 
     def begin(self, path: Path, stage: str, rows: Collection[str]) -> None:
-        """Wait for a journal from now on, and read then how these rows of a stage ended."""
+        """Wait for a journal from now on, and read then what was taken, and how these rows of a stage ended."""
         self._threads = self._threads or ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="charter-lost")
         end = time.monotonic() + self._seconds
         self._found[path] = self._threads.submit(self._settle, path, stage, tuple(rows), end)
@@ -51,17 +52,25 @@ class Settling:
         # Rows that wait for one journal are cancelled one by one, and its thread may outlive the loop: no tie is best.
         while not found.done():  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_SECONDS)
-        return found.result() or {}
+        settled = found.result()
+        return {} if settled is None else settled.ends
 
-    def ended(self) -> Iterator[tuple[Path, bool]]:
-        """Name the journals whose wait has ended since this was last asked, and say whether nobody writes them.
+    def waits_for(self, path: Path) -> bool:
+        """Tell whether a journal's wait has not ended, as far as was told (``ended``)."""
+        return path in self._untold
+
+    def ended(self) -> Iterator[tuple[Path, Tally | None]]:
+        """Name the journals whose wait has ended since this was last asked, and say what was taken there.
+
+        None of one that somebody still holds, and that is waited for no longer.
 
         Raises:
             JournalError: where one cannot be read.
         """
         for path in [one for one in self._untold if self._found[one].done()]:
             self._untold.remove(path)
-            yield path, self._found[path].result() is not None
+            settled = self._found[path].result()
+            yield path, None if settled is None else settled.took
 
     def give_up(self) -> list[Path]:
         """Wait for none any more, and name them all."""
@@ -72,7 +81,7 @@ class Settling:
         self._threads, self._is_over, self._found, self._untold = None, Event(), {}, []
         return found
 
-    def _settle(self, path: Path, stage: str, rows: tuple[str, ...], end: float) -> _Ends | None:
+    def _settle(self, path: Path, stage: str, rows: tuple[str, ...], end: float) -> Settled | None:
         """Wait in a thread; what an actor never began holds nothing."""
         while path.exists():
             try:
@@ -80,11 +89,13 @@ class Settling:
             except Busy:
                 if self._is_over.is_set() or time.monotonic() > end:
                     return None
-        return {}
+        return Settled()
 
 
-def take_in(journal: Journal, ended: Sequence[Path], left: Sequence[Path], *, seconds: float) -> list[Path]:
-    """Take the journals of actors that have ended into their run's, and name those that somebody still holds.
+def take_in(
+    journal: Journal, ended: Sequence[Path], left: Sequence[Path], *, seconds: float
+) -> tuple[dict[Path, Tally], list[Path]]:
+    """Take the journals of actors that have ended into their run's.
 
     Args:
         journal: of the run.
@@ -92,15 +103,20 @@ def take_in(journal: Journal, ended: Sequence[Path], left: Sequence[Path], *, se
         left: such as have been waited for before, and are not again.
         seconds: how long all together are waited for.
 
+    Returns:
+        Those that were taken in, with what was taken there; and those that somebody still holds.
+
     Raises:
         JournalError: where one cannot be read, or the run's cannot be written.
     """
     end = time.monotonic() + seconds
+    took: dict[Path, Tally] = {}
     held = []
     for path in [*ended, *left]:
         try:
             if path.exists():
-                take_in_worker(journal, path, seconds=0.0 if path in left else max(end - time.monotonic(), 0.0))
+                patience = 0.0 if path in left else max(end - time.monotonic(), 0.0)
+                took[path] = take_in_worker(journal, path, seconds=patience)
         except Busy:
             held.append(path)
-    return held
+    return took, held

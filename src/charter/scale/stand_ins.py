@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from charter.engines.base import Capability, Engine
 from charter.engines.embedded import EMBEDDED
@@ -16,14 +16,32 @@ from charter.engines.unasked import Unasked
 from charter.engines.usage import Usage
 from charter.errors import ClusterError
 
+if TYPE_CHECKING:
+    from charter.engines.http.probing import Met
+
 
 @dataclass(frozen=True)
 class EngineName:
-    """How driver and actors speak of an engine: its number, what is loaded, and what a scripted one writes by."""
+    """How driver and actors speak of an engine.
+
+    Args:
+        number: its own.
+        spec: what is loaded.
+        reply: what a scripted one writes by.
+        met: what a server was found to do, so that no actor asks it again.
+        label: how counts and reports call the model; empty where it is as the spec does.
+    """
 
     number: int
     spec: ModelSpec
     reply: Reply | None = None
+    met: Met | None = None
+    label: str = ""
+
+    @property
+    def called(self) -> str:
+        """How counts and reports call the model."""
+        return self.label or self.spec.label
 
 
 def found_from_anywhere(spec: ModelSpec) -> ModelSpec:
@@ -36,12 +54,8 @@ def found_from_anywhere(spec: ModelSpec) -> ModelSpec:
     return replace(spec, name=name, adapter=None if spec.adapter is None else spec.adapter.resolve())
 
 
-class Counting(Protocol):
-    """Who knows what actors took, and closes what they opened."""
-
-    def usage_of(self, engine: EngineName) -> Usage:
-        """Say what all actors took of an engine."""
-        ...
+class Closing(Protocol):
+    """Who closes what actors opened."""
 
     def close_engine(self, engine: EngineName) -> None:
         """Close it everywhere."""
@@ -49,24 +63,28 @@ class Counting(Protocol):
 
 
 class StandIn(Unasked):
-    """An engine that actors have, seen from the driver: it can be named, counted and closed, and not be asked.
+    """An engine that actors have, seen from the driver: it can be named and closed, and not be asked.
 
     Args:
         name: how it is spoken of.
         identity: the engine's own.
         capabilities: the engine's own.
-        crew: who knows what was taken of it.
+        crew: who closes it.
+        usage: what the driver took of it, to find out what it can do. What actors take is kept in their journals.
     """
 
-    def __init__(self, name: EngineName, identity: str, capabilities: frozenset[Capability], crew: Counting) -> None:
+    def __init__(
+        self,
+        name: EngineName,
+        identity: str,
+        capabilities: frozenset[Capability],
+        crew: Closing,
+        usage: Usage | None = None,
+    ) -> None:
         super().__init__(identity, capabilities, "where only actors ask it")
         self.name = name
+        self.usage = usage or Usage()
         self._crew = crew
-
-    @property
-    def usage(self) -> Usage:
-        """What all actors took of it."""
-        return self._crew.usage_of(self.name)
 
     def close(self) -> None:
         """Close it in every actor."""

@@ -20,11 +20,13 @@ from charter.errors import CharterError, EngineError, JournalError
 from charter.journal.reading import RecordedAnswers
 from charter.journal.records import Outcome
 from charter.rows import Filtered, Identified
+from charter.runs.spent import money_of
+from charter.runs.tally import Tally
 from charter.runs.workers import worker_journal
 from charter.scale.stand_ins import EngineName, unpack
 
 _FLUSH_SECONDS = 0.1
-_TELL_SECONDS = 0.5  # between two counts of usage that go with rows; the last goes when an engine is closed
+_TELL_SECONDS = 1.0  # between two counts of what was taken, into the journal and along with rows
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Orders:
         n_models: models in memory at once, at most; None takes as many as fit.
         prices: of served models.
         budget: the worker's part of the run's.
+        stage: that is at work in the run, on whose account goes what the worker takes.
     """
 
     journal: Path
@@ -50,6 +53,7 @@ class Orders:
     n_models: int | None = None
     prices: Mapping[str, Price] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
+    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,26 @@ class Opened:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What requests came to so far, by model. Who tells more than once numbers it: it may come in any order."""
+
+    number: int = 0
+    usage: Mapping[str, Usage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Answer:
-    """How a row ended; and, now and then, what each engine's requests came to so far."""
+    """How a row ended; and, now and then, what was taken so far."""
 
     end: Outcome
-    usage: Mapping[int, Usage] | None = None
+    told: Told | None = None
 
 
 class Worker:
-    """Does rows of one mapping after another, and records what models answer and how rows end.
+    """Does rows of one mapping after another, and records what models answer, how rows end, and what it took.
+
+    What it took is in its journal before anybody is told of it, and once a second besides: a worker that is killed, and
+    one whose driver is, have it counted up to then.
 
     Errors of ours are given back as ``Refused``: Ray would wrap them.
 
@@ -114,10 +129,13 @@ class Worker:
         self._pool = Pool({}, memory, spending=self.spending, most=orders.n_models)
         self._places = asyncio.Semaphore(orders.n_rows)
         self._engines: dict[int, Counted] = {}
+        self._names: dict[str, EngineName] = {}
+        self._stage = orders.stage
+        self._told = Told()
         self._work: _Work | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._flushing: asyncio.Task[None] | None = None
-        self._told = 0.0
+        self._kept_at = 0.0
 
     def adopt(self, journals: Sequence[Path]) -> None:
         """Look into these journals too for answers, as far as they can be read; nobody writes them any more."""
@@ -129,6 +147,7 @@ class Worker:
         """Open an engine, and say what it is."""
         try:
             engine = self._engine(name)
+            self._keep()
         except CharterError as error:
             return Refused.of(error)
         return Opened(engine.identity, engine.capabilities)
@@ -139,6 +158,7 @@ class Worker:
             self._flushing = asyncio.create_task(self._keep_flushing())
         try:
             self._work = _Work(number, stage, unpack(packed, self._engine))
+            self._keep()
         except CharterError as error:
             return Refused.of(error)
         return None
@@ -163,10 +183,14 @@ class Worker:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def count(self, number: int) -> Usage:
-        """Say what an engine's requests came to; all that was recorded is durable then."""
+    async def limit(self, budget: Budget) -> None:
+        """Take what is left of a part of the run's budget, in place of what the orders say."""
+        self.spending.budget = budget
+
+    async def count(self) -> Told:
+        """Say what requests came to; all that was recorded is durable then."""
         self._journal.flush()
-        return self._engines[number].usage if number in self._engines else Usage()
+        return self._keep()
 
     async def close(self, number: int) -> None:
         """Close an engine."""
@@ -181,6 +205,7 @@ class Worker:
             self._flushing.cancel()
         try:
             self._pool.close()
+            self._keep()
         finally:
             self._opened.close()
 
@@ -189,24 +214,39 @@ class Worker:
             value = await work.fn(row)
         end = Outcome("filtered", value.reason) if isinstance(value, Filtered) else Outcome("done", value.to_json())
         self._journal.record(work.stage, row.id, end)
-        return Answer(end, self._count())
+        return Answer(end, self._keep() if self._is_due() else None)
 
     def _engine(self, name: EngineName) -> Counted:
         if name.number not in self._engines:
+            if name.met is not None:
+                self._pool.met.setdefault(name.spec.served_as, name.met)
             self._engines[name.number] = self._pool.open(name.spec, name.reply)
+            self._names[name.spec.label] = name
         return self._engines[name.number]
 
-    def _count(self) -> dict[int, Usage] | None:
-        if time.monotonic() - self._told < _TELL_SECONDS:
-            return None
-        self._told = time.monotonic()
-        return {number: engine.usage for number, engine in self._engines.items()}
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._kept_at >= _TELL_SECONDS
+
+    def _keep(self) -> Told:
+        """Keep in the journal what was taken so far, and say it."""
+        used: dict[str, Usage] = {}
+        for label, usage in self._pool.usage.items():
+            called = self._names[label].called
+            used[called] = used.get(called, Usage()) + usage
+        if used != self._told.usage:
+            money = money_of([name.spec for name in self._names.values()], self.spending, used)
+            self._journal.keep_tally(self._stage, Tally(usage=used, money=money).to_json())
+            self._told = Told(self._told.number + 1, used)
+        self._kept_at = time.monotonic()
+        return self._told
 
     async def _keep_flushing(self) -> None:
-        """Let nothing that was recorded wait for the next record."""
+        """Let nothing that was recorded or taken wait for the next record."""
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
             self._journal.flush_if_due()
+            if self._is_due():
+                self._keep()
 
 
 @dataclass(frozen=True)
