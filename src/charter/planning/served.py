@@ -67,7 +67,7 @@ def capabilities_of(
     with contextlib.closing(engine):
         if met is None and on_meet is not None:
             on_meet(engine.found)
-        known.setdefault(spec.served_as, replace(engine.met, asked=engine.aside.total))
+        known.setdefault(spec.served_as, replace(engine.met, asked=engine.taken.total))
         return engine.capabilities
 
 
