@@ -10,7 +10,7 @@ HIDDEN = "***"
 # "tokens" are counted, and a tokenizer is no secret.
 _WORDS = r"key|secret|password|passwd|passphrase|credential|bearer|authorization|token(?!s|iz)"
 _NAME = re.compile(_WORDS, re.IGNORECASE)
-_NAMED = re.compile(rf"""[\w.-]*(?:{_WORDS})[\w.-]*[\\'"]*\s*[:=]""", re.IGNORECASE)
+_NAMED = re.compile(rf"""(?:{_WORDS})[\w.-]*[\\'"]*\s*[:=]""", re.IGNORECASE)
 
 
 def is_secret(name: object) -> bool:
