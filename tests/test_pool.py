@@ -9,9 +9,12 @@ import pytest
 
 from charter.engines.base import ChoiceRequest, Completion, CompletionRequest, Engine
 from charter.engines.cache import DictMemory
+from charter.engines.http import failures
 from charter.engines.pool import ModelSpec, Pool
+from charter.engines.spending import Spending
 from charter.engines.weights import ModelFolder
 from charter.errors import EngineError, ModelError
+from engines.fault_server import FaultServer, Manners
 from method_examples import PROMPT
 
 ROLES = {
@@ -85,7 +88,7 @@ def test_a_trained_model_is_the_base_with_its_adapter(monkeypatch: pytest.Monkey
         asked.append((name, options["trust_remote_code"]))
         raise ModelError("not here")
 
-    monkeypatch.setattr("charter.engines.pool.resolve_model", resolve)
+    monkeypatch.setattr("charter.engines.loading.resolve_model", resolve)
     pool = Pool({"policy": ModelSpec("base", trust_remote_code=True)}, DictMemory())
     for load in (lambda: pool.engine("policy"), lambda: pool.trained("policy", Path("models/sft"))):
         with pytest.raises(ModelError):
@@ -130,6 +133,22 @@ def test_a_model_of_weights_answers(tiny_model: Path) -> None:
     assert pool.take_usage()[str(tiny_model)].complete.n_calls == 1
 
 
+def test_what_a_server_takes_that_is_not_opened_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sends pages in place of answers: each may have been paid for, and the run's tally has it."""
+    monkeypatch.setattr(failures, "_BASE_SECONDS", 0.005)
+    spending = Spending()
+    with FaultServer(Manners(share=1.0, faults=("html",), most_faults=100, lists_models=False)) as server:
+        pool = Pool({"judge": ModelSpec("stub", "http", server.url)}, DictMemory(), spending=spending)
+        for n_times in (1, 2):
+            with pytest.raises(EngineError, match="gave up after 8 tries"):
+                pool.engine("judge")
+            total = pool.usage["stub"].total
+            assert total.n_calls == n_times
+            assert total.n_prompt_tokens + total.n_completion_tokens == spending.tokens > n_times * 8
+    assert pool.take_usage()["stub"].total == total
+    assert pool.usage == {}
+
+
 def test_a_model_is_named_once_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is loaded is told before it is, but neither a name that means nothing nor a scripted engine."""
     told: list[str] = []
@@ -137,11 +156,13 @@ def test_a_model_is_named_once_it_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     pool = Pool(roles, DictMemory())
     pool.on_load = told.append
     pool.engine("critic")
-    monkeypatch.setattr("charter.engines.pool.resolve_model", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr("charter.engines.loading.resolve_model", lambda *_, **__: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         pool.engine("policy")
     assert told == []
-    monkeypatch.setattr("charter.engines.pool.resolve_model", lambda name, **_: ModelFolder(name, Path(name), "folder"))
+    monkeypatch.setattr(
+        "charter.engines.loading.resolve_model", lambda name, **_: ModelFolder(name, Path(name), "folder")
+    )
     monkeypatch.setitem(sys.modules, "charter.engines.transformers", None)  # whose import fails then
     with pytest.raises(ImportError):
         pool.engine("policy")

@@ -157,6 +157,26 @@ def test_a_budget_stops_a_run_and_more_lets_it_go_on(
         assert tables[0] == tables[1], name
 
 
+def test_a_budget_that_does_not_hold_what_finding_out_takes_stops_at_once(
+    charter: Command, server: FaultServer, served: tuple[str, ...], place: Path
+) -> None:
+    """Before anything is done, whatever was spent in the run before."""
+    server.manners = Manners(key=KEY)
+    stopped = charter("run", "demo.yaml", *served, "budget.tokens=100", "--out", "run", *UNTIL_LABEL)
+    assert (stopped.code, server.seen.n_tokens) == (2, 0)
+    assert "budget.tokens is 100: 0 are spent, and the next call may take 1" in stopped.err
+    assert not (place / "run").exists()
+    stopped = charter("run", "demo.yaml", *served, "budget.tokens=12000", "--out", "run", *UNTIL_LABEL)
+    assert stopped.code == 2
+    assert "rows have ended" in stopped.err
+    n_taken = server.seen.n_tokens
+    assert 1000 < n_taken <= 12_000
+    again = charter("run", "demo.yaml", *served, f"budget.tokens={n_taken + 60}", "--out", "run", *UNTIL_LABEL)
+    assert again.code == 2
+    assert f"budget.tokens is {n_taken + 60:,}: {n_taken:,} are spent, and the next call may take 1" in again.err
+    assert server.seen.n_tokens == n_taken
+
+
 def test_what_a_run_takes_is_counted_once_and_a_budget_of_that_suffices(charter: Command, place: Path) -> None:
     """Every call that the server saw, and no other; what it can do is asked once in a sitting for all roles.
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from charter.engines.base import Choice, ChoiceRequest, CompletionRequest, Sampling
+from charter.engines.base import Choice, ChoiceRequest, Completion, CompletionRequest, Sampling
 from charter.engines.cache import CachedEngine, DictMemory
+from charter.engines.loop_thread import TooLate
 from charter.engines.scripted import ScriptedEngine
 from charter.engines.usage import KindUsage
 from charter.errors import EngineError, JournalError
@@ -241,6 +242,24 @@ def test_infinite_log_probability_is_refused() -> None:
     with pytest.raises(EngineError, match="not finite"):
         ask(engine, [choose(engine, "Which?")])
     assert len(memory) == 0
+
+
+@pytest.mark.parametrize("is_answer", [True, False])
+def test_what_comes_too_late_is_remembered_where_it_is_an_answer(*, is_answer: bool) -> None:
+    """Some engines make an answer of what their model gave only where they were asked, which is given up."""
+
+    class Late(ScriptedEngine):
+        async def complete(self, request: CompletionRequest) -> Completion:
+            answer = await ScriptedEngine.complete(self, request)
+            raise TooLate(answer if is_answer else "a raw output")
+
+    memory, request = DictMemory(), CompletionRequest(text="Hello")
+    with pytest.raises(asyncio.CancelledError):
+        ask(CachedEngine(Late(), memory), [request])
+    assert len(memory) == is_answer
+    inner = ScriptedEngine()
+    assert ask(CachedEngine(inner, memory), [request])
+    assert inner.n_calls.total() == (not is_answer)
 
 
 class Sharing(ScriptedEngine):

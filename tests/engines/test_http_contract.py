@@ -43,5 +43,5 @@ def test_the_tiny_model_is_served_as_itself(tiny_server: LlamaServer, tiny_gguf:
     """The server names the file that it was given, and is known for what it is."""
     engine = HttpEngine("tiny", tiny_server.url)
     engine.close()
-    assert engine.abilities.served == {"tiny", tiny_gguf.stem}
+    assert engine.met.able.served == {"tiny", tiny_gguf.stem}
     assert engine._server.name == "llama-server"

@@ -32,7 +32,7 @@ def _abilities(manners: Manners) -> Abilities:
     with FaultServer(manners) as server:
         engine = HttpEngine("stub", server.url)
         engine.close()
-        return engine.abilities
+        return engine.met.able
 
 
 @pytest.mark.parametrize(
@@ -123,14 +123,14 @@ def test_faults_change_nothing_that_is_found(monkeypatch: pytest.MonkeyPatch) ->
         with FaultServer(manners) as server:
             engine = HttpEngine("stub", server.url, limits=Limits(call_seconds=0.2))
             engine.close()
-        assert engine.abilities == whole
+        assert engine.met.able == whole
 
 
 def test_a_model_may_have_another_name_in_answers() -> None:
     """What a server calls the model when it is first asked, it must go on to call it; each server its own."""
     with FaultServer(Manners(name="stub-2026-01-01")) as first, FaultServer(Manners(name="/models/stub")) as second:
         engine = HttpEngine("stub", [first.url, second.url])
-        assert engine.abilities.served == {"stub", "stub-2026-01-01", "/models/stub"}
+        assert engine.met.able.served == {"stub", "stub-2026-01-01", "/models/stub"}
         asyncio.run(_ask_many(engine, 8))
         first.manners = replace(first.manners, name="stub-2026-02-02")
         second.manners = replace(second.manners, name="stub-2026-02-02")
@@ -227,8 +227,10 @@ def test_tokens_from_memory_are_counted() -> None:
     """What the server says it had is added up, over calls whose answer counted."""
     with FaultServer(Manners(n_cached=3)) as server:
         engine = HttpEngine("stub", server.url)
+        before = engine.prefix_statistics.n_from_cache
         asyncio.run(_ask_many(engine, 5))
-        assert engine.prefix_statistics.n_from_cache == 15
+        assert engine.prefix_statistics.n_from_cache - before == 15
+        assert engine.taken.n_prompt_tokens_from_prefix == engine.prefix_statistics.n_from_cache
         engine.close()
 
 
@@ -317,13 +319,13 @@ def test_what_is_known_of_a_server_is_not_asked_again() -> None:
     with FaultServer() as server:
         with closing(HttpEngine("stub", server.url)) as first:
             n_asked = server.seen.n_calls
-            assert first.aside.total.n_calls == n_asked - 1, "all but the list of models"
-            assert first.aside.total.n_prompt_tokens > 0
+            assert first.taken.total.n_calls == n_asked - 1, "all but the list of models"
+            assert first.taken.total.n_prompt_tokens > 0
         with closing(HttpEngine("stub", server.url, spending=spending, met=first.met)) as second:
             assert second.identity == first.identity
             assert second.capabilities == first.capabilities
         assert server.seen.n_calls == n_asked
-        assert spending.tokens == second.aside.total.n_calls == 0
+        assert spending.tokens == second.taken.total.n_calls == 0
 
 
 def test_a_call_that_is_called_off_is_paid_for() -> None:
@@ -331,7 +333,7 @@ def test_a_call_that_is_called_off_is_paid_for() -> None:
     spending = Spending()
     with FaultServer() as server:
         engine = HttpEngine("stub", server.url, spending=spending, limits=Limits(most_at_once=1))
-        before, known = engine.aside.total, spending.tokens
+        before, known = engine.taken.total, spending.tokens
         server.manners = replace(server.manners, latency=30.0)
 
         async def ask() -> None:
@@ -349,7 +351,7 @@ def test_a_call_that_is_called_off_is_paid_for() -> None:
 
         asyncio.run(ask())
     n_more = spending.tokens - known
-    assert 7 < n_more == engine.aside.total.n_prompt_tokens - before.n_prompt_tokens + 7
+    assert 7 < n_more == engine.taken.total.n_prompt_tokens - before.n_prompt_tokens + 7
 
 
 def test_calls_that_the_budget_refuses_are_no_calls() -> None:

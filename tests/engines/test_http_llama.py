@@ -45,7 +45,7 @@ def _messages(question: str) -> tuple[Message, ...]:
 
 def test_what_it_does_is_found_out(engine: HttpEngine) -> None:
     """It goes on with a last message, repeats it, tells a hundred tokens, and reads raw text."""
-    found = engine.abilities
+    found = engine.met.able
     assert (found.prefill, found.repeats_prefill) == ("last message", True)
     assert (found.n_top, found.reads_text, found.n_top_of_text) == (100, True, 100)
     assert engine.capabilities == {"complete", "chat", "choose", "text", "schema"}
@@ -209,6 +209,6 @@ def test_the_embedded_model_chooses_as_its_dequantised_weights_do(smollm2_server
     apart = _compare(found, wanted)
     assert max(apart) < 0.5
     assert math.fsum(apart) / len(apart) < 0.15
-    assert (there.abilities.prefill, there.abilities.repeats_prefill) == ("last message", True)
+    assert (there.met.able.prefill, there.met.able.repeats_prefill) == ("last message", True)
     there.close()
     here.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -16,6 +17,7 @@ from charter.engines.http import HttpEngine, Limits, failures
 from charter.engines.http.bodies import Abilities, completion_body, most_tokens
 from charter.engines.http.servers import SERVERS
 from charter.engines.spending import Budget, Price, Spending
+from charter.engines.usage import Usage
 from charter.errors import BudgetSpent, EngineError
 from charter.records import Message
 from engines.fault_server import FAULTS, Fault, FaultServer, Manners
@@ -109,10 +111,10 @@ def test_a_try_that_says_nothing_counts_its_most(server: FaultServer, fault: Fau
     assert isinstance(answer, Completion)
     server.manners = Manners()
     with closing(HttpEngine("stub", server.url)) as other:
-        n_asking = other.aside.total.n_prompt_tokens + other.aside.total.n_completion_tokens
+        n_asking = other.taken.total.n_prompt_tokens + other.taken.total.n_completion_tokens
         request = _asked(0)
-        body = completion_body(request, "stub", SERVERS["openai"], other.abilities)  # type: ignore[arg-type]
-        most = sum(most_tokens(request, body, other.abilities))
+        body = completion_body(request, "stub", SERVERS["openai"], other.met.able)  # type: ignore[arg-type]
+        most = sum(most_tokens(request, body, other.met.able))
     n_answer = answer.n_prompt_tokens + answer.n_completion_tokens
     assert spending.tokens == n_asking + n_answer + 2 * most
     assert _counted(engine)[0] == spending.tokens
@@ -136,6 +138,87 @@ def test_a_server_that_is_not_there_costs_nothing() -> None:
     with closing(engine), pytest.raises(EngineError, match="no connection"):
         asyncio.run(engine.complete(CompletionRequest(messages=(Message(role="user", content="x"),))))
     assert spending.tokens == n_before
+
+
+@pytest.mark.parametrize("n_calls", [1, 8])
+def test_an_answer_that_comes_as_its_row_is_called_off_is_counted_and_kept(server: FaultServer, n_calls: int) -> None:
+    """The rows' loop is busy as the answers come, and then gives its rows up: they are paid for once, and not again."""
+    spending, memory = Spending(PRICES), DictMemory()
+    engine = CachedEngine(HttpEngine("stub", server.url, spending=spending), memory)
+    n_asked = server.seen.n_calls
+    server.manners = Manners(latency=0.2, n_cached=3)
+
+    async def stop() -> None:
+        calls = [asyncio.create_task(_put(engine, row)) for row in range(n_calls)]
+        for _ in range(5):  # until they are in the hands of the engine's own loop
+            await asyncio.sleep(0)
+        while server.seen.n_calls < n_asked + n_calls or spending.tokens < server.seen.n_tokens:
+            time.sleep(0.01)  # noqa: ASYNC251 - the rows' loop is busy
+        for call in calls:
+            call.cancel()
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in ended)
+        assert len(memory) == n_calls, "kept before the rows are gone"
+
+    with closing(engine):
+        asyncio.run(stop())
+    assert _counted(engine) == (spending.tokens, pytest.approx(spending.money))
+    assert spending.tokens == server.seen.n_tokens
+    assert engine.usage.total.n_calls == server.seen.n_calls - 1, "all but the list of models"
+    server.manners, n_asked = Manners(), server.seen.n_calls
+    with closing(CachedEngine(HttpEngine("stub", server.url), memory)) as again:
+        n_probed = server.seen.n_calls - n_asked
+        asyncio.run(_put_all(again, n_calls))
+    assert server.seen.n_calls == n_asked + n_probed, "what was paid for is not asked again"
+
+
+async def _put_all(engine: CachedEngine, n_calls: int) -> None:
+    await asyncio.gather(*(_put(engine, row) for row in range(n_calls)))
+
+
+@pytest.mark.parametrize("fault", ["hang", "cut off", "truncated", "html", "reset"])
+def test_what_finding_out_takes_is_counted_as_any_call(fault: Fault) -> None:
+    """Probes that nobody heard the end of count their most, and calls but once."""
+    faulty = Manners(share=0.3, faults=(fault,), most_faults=1, seed=1)
+    with FaultServer() as well, closing(HttpEngine("stub", well.url)) as plain:
+        n_plain = plain.taken.total
+    spending = Spending(PRICES)
+    with FaultServer(faulty) as server:
+        engine = HttpEngine("stub", server.url, spending=spending, limits=Limits(call_seconds=0.2))
+        engine.close()
+        assert server.seen.met[fault] > 0
+        assert engine.met.able == plain.met.able
+        assert server.seen.n_tokens < spending.tokens == _total(engine.taken)
+    assert engine.taken.total.n_calls == n_plain.n_calls
+    assert spending.tokens > n_plain.n_prompt_tokens + n_plain.n_completion_tokens
+
+
+@pytest.mark.parametrize("fault", ["hang", "html"])
+def test_what_a_server_took_that_is_never_found_out_about_is_told(fault: Fault) -> None:
+    """Every try may be paid for, and whoever asked for the engine learns of it, though there is none."""
+    spending, told = Spending(PRICES), list[Usage]()
+    with FaultServer(Manners(share=1.0, faults=(fault,), most_faults=100, lists_models=False)) as server:
+        limits = Limits(call_seconds=0.05)
+        with pytest.raises(EngineError, match="gave up after 8 tries"):
+            HttpEngine("stub", server.url, spending=spending, limits=limits, on_refusal=told.append)
+    (usage,) = told
+    assert usage.total.n_calls == 1
+    assert spending.tokens == _total(usage) > 8 * len("Which letter comes first, A or B?")
+
+
+@pytest.mark.parametrize("tokens", [100, 500])
+def test_what_finding_out_takes_is_held_to_the_budget(server: FaultServer, tokens: int) -> None:
+    """Nothing is sent that the budget may not hold, and what was sent before is told."""
+    spending, told = Spending(PRICES, Budget(tokens=tokens)), list[Usage]()
+    with pytest.raises(BudgetSpent, match=rf"budget\.tokens is {tokens}: "):
+        HttpEngine("stub", server.url, spending=spending, on_refusal=told.append)
+    assert [_total(one) for one in told] == [spending.tokens]
+    assert spending.tokens == server.seen.n_tokens < tokens
+    assert (server.seen.n_tokens > 0) == (tokens == 500)
+
+
+def _total(usage: Usage) -> int:
+    return usage.total.n_prompt_tokens + usage.total.n_completion_tokens
 
 
 @pytest.mark.parametrize("told", [{"prompt_tokens": 10**400}, {"completion_tokens": 10**300}])

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from charter.engines.loop_thread import LoopThread
+from charter.engines.loop_thread import LoopThread, TooLate
 from charter.errors import EngineError
 
 
@@ -75,6 +76,53 @@ def test_who_is_cancelled_here_is_cancelled_there(thread: LoopThread) -> None:
 
     asyncio.run(give_up())
     assert ended.wait(10.0)
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_what_ends_all_the_same_is_not_lost(thread: LoopThread, *, is_over: bool) -> None:
+    """It was over before who waited was cancelled, or was not to be stopped any more: its result comes along."""
+    over = threading.Event()
+
+    async def answer() -> str:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0 if is_over else 60)
+        over.set()
+        return "an answer"
+
+    async def give_up() -> None:
+        task = asyncio.create_task(thread.run(answer()))
+        await asyncio.sleep(0)
+        assert over.wait(10.0 if is_over else 0.05) is is_over  # this loop stands still meanwhile
+        task.cancel()
+        with pytest.raises(TooLate) as caught:
+            await task
+        assert caught.value.result == "an answer"
+        assert task.cancelled()
+
+    asyncio.run(give_up())
+
+
+def test_what_fails_as_it_is_cancelled_has_no_result(thread: LoopThread) -> None:
+    """Who is cancelled is told of nothing else."""
+    begun = threading.Event()
+
+    async def fail() -> None:
+        try:
+            begun.set()
+            await asyncio.sleep(60)
+        finally:
+            raise LookupError("there")
+
+    async def give_up() -> None:
+        task = asyncio.create_task(thread.run(fail()))
+        await asyncio.sleep(0)
+        assert begun.wait(10.0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert type(caught.value) is asyncio.CancelledError
+
+    asyncio.run(give_up())
 
 
 def test_closing_cancels_what_runs_and_ends_the_thread() -> None:

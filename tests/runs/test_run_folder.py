@@ -82,6 +82,17 @@ def test_the_same_recipe_continues(tmp_path: Path, folder: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.glob("*.*") if path.suffix in {".json", ".yaml"}} == before
 
 
+def test_a_key_that_changed_is_not_shown(tmp_path: Path, folder: Path) -> None:
+    """A key of capitals can pass for the name of a variable: what changed is named alone."""
+    served = "models.judge={name: x, engine: http, server: openai, key_name: PLANTED}"
+    _open(folder, small_recipe(tmp_path, served))
+    message = _refusal(folder, small_recipe(tmp_path, served.replace("PLANTED", "OPENAI_API_KEY")))
+    assert "  models.judge.key_name: was ***, is ***\n" in message
+    assert "PLANTED" not in message
+    message = _refusal(folder, small_recipe(tmp_path, served.replace(", key_name: PLANTED", "")))
+    assert "  models.judge.key_name: was ***, is empty (null)\n" in message
+
+
 def test_another_recipe_is_refused_with_what_changed(tmp_path: Path, folder: Path) -> None:
     """Every key that changed is named with both values, and what to do."""
     _open(folder, small_recipe(tmp_path, "revise.rounds=2"))

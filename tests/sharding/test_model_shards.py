@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from charter.engines import pool
+from charter.engines import loading
 from charter.pipeline import run_stages
 from charter.recipe import Recipe, load_recipe
 from charter.runs.folder import open_run
@@ -32,7 +32,7 @@ def test_shards_of_a_model(tmp_path: Path, smollm2: Path, monkeypatch: pytest.Mo
     for following in ("sft", ""):
         do_shards(recipe, folder, 2)
         with monkeypatch.context() as patch:
-            patch.setattr(pool, "resolve_model", None)  # to look for a model would be an error
+            patch.setattr(loading, "resolve_model", None)  # to look for a model would be an error
             assert merge_shards(folder).n_shards == 2
         if following:
             do_whole(recipe, folder, following)

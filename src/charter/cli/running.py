@@ -56,7 +56,8 @@ def do_stages(
     Returns:
         The run's folder.
     """
-    from charter.planning.preflight import check_inputs, check_served
+    from charter.planning.preflight import check_inputs
+    from charter.planning.served import check_served
     from charter.recipe import find_recipe, load_recipe
 
     if on is not None:
@@ -68,7 +69,7 @@ def do_stages(
     folder = run_folder(recipe.name, out)
     check_inputs(recipe, names)
     say_retry = saying_retries()
-    known = check_served(recipe, _left(folder, names, again), say_retry, None if quiet else console.note)
+    known = check_served(recipe, folder, _left(folder, names, again), say_retry, None if quiet else console.note)
     with stoppable() as (stop, progress):
         say_loading = saying_loading(quiet=quiet)
         if on is None and _loads_first(recipe, folder, names, again):

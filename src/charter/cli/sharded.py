@@ -24,7 +24,8 @@ def run_shard(
     as_json: bool,
 ) -> None:
     """Do a shard of what a recipe says, and say what is left to be done before the shards can be merged."""
-    from charter.planning.preflight import check_inputs, check_served
+    from charter.planning.preflight import check_inputs
+    from charter.planning.served import check_served
     from charter.recipe import find_recipe, load_recipe
     from charter.sharding.bringing import stages_for_shards
     from charter.sharding.shard import Shard
@@ -38,7 +39,7 @@ def run_shard(
         names = ["prompts", *names]
     check_inputs(recipe, names)
     say_retry = saying_retries()
-    known = check_served(recipe, names, say_retry, None if as_json else console.note)
+    known = check_served(recipe, folder, names, say_retry, None if as_json else console.note)
     with stoppable() as (stop, progress):
         from charter.sharding.opening import Outside, do_shard
 

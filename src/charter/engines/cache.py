@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -19,8 +20,9 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
+from charter.engines.loop_thread import TooLate
 from charter.engines.usage import Kind, KindTally, PrefixStatistics, Usage
-from charter.errors import BudgetSpent, EngineError, JournalError
+from charter.errors import EngineError, JournalError
 
 AskedT = TypeVar("AskedT", bound=Request)
 AnswerT = TypeVar("AnswerT", Completion, Choice, Score)
@@ -103,11 +105,11 @@ class _SharesPrefixes(Protocol):
 
 
 @runtime_checkable
-class _CountsAside(Protocol):
-    """An engine that counts what it took beside the calls that ended, those that were called off included."""
+class _CountsItself(Protocol):
+    """An engine that counts all that it takes by itself, and is the only one that does."""
 
     @property
-    def aside(self) -> Usage: ...
+    def taken(self) -> Usage: ...
 
 
 @dataclass(slots=True)
@@ -135,8 +137,8 @@ class CachedEngine:
         self._identity, self._capabilities = engine.identity, engine.capabilities
         self._memory = memory
         self._prefixes = PrefixStatistics()
-        self._aside = Usage()
-        self._counts_aside = isinstance(engine, _CountsAside)
+        self._taken = Usage()
+        self._counts_itself = isinstance(engine, _CountsItself)
         self._flights: dict[tuple[int, str], _Flight] = {}
         self._usage: dict[Kind, KindTally] = {"complete": KindTally(), "choose": KindTally(), "score": KindTally()}
 
@@ -157,8 +159,8 @@ class CachedEngine:
         kinds = {kind: tally.usage for kind, tally in self._usage.items()}
         # A call that failed counts no tokens, but what it began with may have been shared.
         n_prompt = sum(kind.n_prompt_tokens for kind in kinds.values())
-        aside = self._engine.aside if isinstance(self._engine, _CountsAside) else self._aside
-        return Usage(**kinds, n_prompt_tokens_from_prefix=min(n_shared, n_prompt)) + aside
+        taken = self._engine.taken if isinstance(self._engine, _CountsItself) else self._taken
+        return Usage(**kinds, n_prompt_tokens_from_prefix=min(n_shared, n_prompt)) + taken
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Draw a text, or recall it.
@@ -182,8 +184,8 @@ class CachedEngine:
         if self._engine is not None:
             self._prefixes = self._prefix_statistics
             self._engine.close()
-            if isinstance(self._engine, _CountsAside):  # once it is closed: what was under way was called off
-                self._aside = self._engine.aside
+            if isinstance(self._engine, _CountsItself):  # once it is closed: what was under way was called off
+                self._taken = self._engine.taken
             self._engine = None
 
     @property
@@ -197,11 +199,7 @@ class CachedEngine:
         return self._engine
 
     async def _ask(
-        self,
-        kind: Kind,
-        request: AskedT,
-        answer: type[AnswerT],
-        ask: Callable[[AskedT], Awaitable[AnswerT]],
+        self, kind: Kind, request: AskedT, answer: type[AnswerT], ask: Callable[[AskedT], Awaitable[AnswerT]]
     ) -> AnswerT:
         key = _without_idle_seed(request).key(self.identity)
         # A loop can wait for its own calls only, and each stage runs in a loop of its own.
@@ -220,41 +218,54 @@ class CachedEngine:
         return result
 
     async def _wait(self, place: tuple[int, str], flight: _Flight, answer: type[AnswerT]) -> AnswerT:
-        flight.n_waiting += 1
         try:
-            # Shielded: a caller that is cancelled leaves the call to the others that wait for it.
-            result = await asyncio.shield(flight.task)
-        finally:
-            flight.n_waiting -= 1
+            with self._waiting(place, flight):
+                # Shielded: a caller that is cancelled leaves the call to the others that wait for it.
+                result = await asyncio.shield(flight.task)
+        except asyncio.CancelledError:
             if flight.n_waiting == 0:
-                # Whoever asks from now on must not join a call that is done or given up.
-                self._flights.pop(place)
-                flight.task.cancel()
+                # Nobody is gone before the call is: where its answer came meanwhile, that is remembered first.
+                await asyncio.wait([flight.task])
+            raise
         if not isinstance(result, answer):
             raise EngineError(
                 f"the engine {self.identity!r} answered with {type(result).__name__}, not {answer.__name__}"
             )
         return result
 
+    @contextlib.contextmanager
+    def _waiting(self, place: tuple[int, str], flight: _Flight) -> Iterator[None]:
+        flight.n_waiting += 1
+        try:
+            yield
+        finally:
+            flight.n_waiting -= 1
+            if flight.n_waiting == 0:
+                # Whoever asks from now on must not join a call that is done or given up.
+                self._flights.pop(place)
+                flight.task.cancel()
+
     async def _put_through(
-        self,
-        kind: Kind,
-        key: str,
-        request: AskedT,
-        ask: Callable[[AskedT], Awaitable[AnswerT]],
+        self, kind: Kind, key: str, request: AskedT, ask: Callable[[AskedT], Awaitable[AnswerT]]
     ) -> AnswerT:
-        tally = self._usage[kind]
-        tally.n_calls += 1
+        if not self._counts_itself:
+            self._usage[kind].n_calls += 1
         try:
             result = await ask(request)
-        except (BudgetSpent, asyncio.CancelledError) as error:
-            if self._counts_aside or isinstance(error, BudgetSpent):
-                tally.n_calls -= 1  # it was not put to the model, or is counted there
+        except TooLate as late:
+            if isinstance(late.result, Completion | Choice | Score):  # some engines make it one only here
+                with contextlib.suppress(EngineError, JournalError):  # nobody waits any more who could be told
+                    self._keep(kind, key, late.result)
             raise
-        _require_finite(self.identity, result)
-        tally.add_tokens(result)
-        self._memory.put(key, result.to_json())
+        self._keep(kind, key, result)
         return result
+
+    def _keep(self, kind: Kind, key: str, result: Completion | Choice | Score) -> None:
+        """Count an answer, where that is done here, and remember it."""
+        _require_finite(self.identity, result)
+        if not self._counts_itself:
+            self._usage[kind].add_tokens(result)
+        self._memory.put(key, result.to_json())
 
 
 def _without_idle_seed(request: Request) -> Request:

@@ -3,14 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from charter.errors import EngineError
 
 ResultT = TypeVar("ResultT")
+
+
+class TooLate(asyncio.CancelledError):
+    """Who waited for a call is cancelled, and the call came to its end all the same.
+
+    Args:
+        result: of the call.
+    """
+
+    def __init__(self, result: object) -> None:
+        super().__init__()
+        self.result = result
+
+
+class _Call(Generic[ResultT]):
+    """A coroutine that runs in another loop, and its end as it is seen from here."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, ResultT]) -> None:
+        self._loop = loop
+        self._task: asyncio.Task[ResultT] | None = None
+        self.ended: Future[ResultT] = Future()
+        loop.call_soon_threadsafe(self._begin, coroutine)
+
+    def call_off(self) -> None:
+        """Cancel it there, where it does not end just now."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and all that ran in it has ended
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _begin(self, coroutine: Coroutine[Any, Any, ResultT]) -> None:
+        self._task = self._loop.create_task(coroutine)
+        self._task.add_done_callback(self._tell)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _tell(self, task: asyncio.Task[ResultT]) -> None:
+        if task.cancelled():
+            self.ended.cancel()
+        if not self.ended.set_running_or_notify_cancel():
+            return
+        error = task.exception()
+        if error is None:
+            self.ended.set_result(task.result())
+        else:
+            self.ended.set_exception(error)
 
 
 class LoopThread:
@@ -32,17 +79,24 @@ class LoopThread:
 
         Raises:
             EngineError: where the thread is closed, or was before the coroutine ended.
+            TooLate: for who is cancelled, where the coroutine came to its end before it could be; with its result.
         """
         if self._is_closing:
             coroutine.close()
             raise EngineError(f"{self._of} is closed; make a new one")
+        call = _Call(self._loop, coroutine)
+        ended = asyncio.wrap_future(call.ended)
         try:
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+            return await asyncio.shield(ended)
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if task is None or task.cancelling() or not self._is_closing:
+            if self._is_closing and not (task is not None and task.cancelling()):
+                raise EngineError(f"{self._of} was closed during a call") from None
+            call.call_off()
+            await asyncio.wait([ended])
+            if ended.cancelled() or ended.exception() is not None:
                 raise
-            raise EngineError(f"{self._of} was closed during a call") from None
+            raise TooLate(ended.result()) from None
 
     def run_blocking(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Run a coroutine there and block until it ends."""

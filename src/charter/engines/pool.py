@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 from charter.engines.base import Capability, CompletionRequest, Engine
 from charter.engines.cache import CachedEngine, CompletionMemory
 from charter.engines.downloads import Progress
-from charter.engines.footprint import estimate_bytes, free_bytes
+from charter.engines.loading import Loader
 from charter.engines.memory import release_memory
-from charter.engines.residents import Resident, Residents
+from charter.engines.residents import Residents
 from charter.engines.spending import Spending
 from charter.engines.usage import Usage
-from charter.engines.weights import ModelFolder, resolve_model
 
 if TYPE_CHECKING:
     from charter.engines.http.probing import Known
-    from charter.engines.vllm import Host, Hosts
 
 EngineName = Literal["transformers", "vllm", "vllm-server", "http", "scripted"]
 
@@ -115,11 +113,9 @@ class Pool:
     ) -> None:
         self._roles = dict(roles)
         self._residents = Residents(most)
-        self._vllm: Hosts | None = None
-        self._stop = stop
+        self._loader = Loader(self._say_loading, progress, stop)
         self._spending = spending or Spending()
         self._memory = memory
-        self._progress = progress
         self._make = make
         #: Told of each model that is opened, and of what it can do.
         self.on_open: Callable[[ModelSpec, frozenset[Capability]], None] | None = None
@@ -188,7 +184,7 @@ class Pool:
             from charter.engines.scripted import ScriptedEngine
 
             return ScriptedEngine(script=spec.name)
-        return self._residents.engine(self._resident(spec))
+        return self._residents.engine(self._loader.resident(spec))
 
     def _script(self, spec: ModelSpec, reply: Reply) -> Engine:
         if self._make is not None:
@@ -210,54 +206,12 @@ class Pool:
             spending=self._spending,
             met=met,
             on_retry=self.on_retry,
+            on_refusal=partial(self._add_used, spec),
         )
         self.met[spec.served_as] = engine.met
         if met is None and self.on_meet is not None:
             self.on_meet(engine.found)
         return engine
-
-    def _resident(self, spec: ModelSpec) -> Resident:
-        """Say how a model comes into memory; its files are found, and fetched, at once."""
-        name = str(spec.adapter or spec.name)
-        folder = resolve_model(name, trust_remote_code=spec.trust_remote_code, progress=self._progress)
-        if not spec.is_vllm:
-            from charter.engines.devices import choose_device, choose_dtype, name_device
-
-            device = choose_device(spec.device)
-            number_bytes = choose_dtype(spec.dtype, device).itemsize
-            n_bytes = estimate_bytes(folder.path, number_bytes, merges=folder.adapter is not None)
-            place = name_device(device)
-            load = partial(self._load_here, spec, folder)
-            return Resident(spec, load, n_bytes, partial(free_bytes, place), places=frozenset({place}))
-        from charter.engines.vllm import Hosts, HostSettings
-
-        hosts = self._vllm = self._vllm or Hosts(self._stop)
-        settings = HostSettings(
-            spec.dtype,
-            spec.device,
-            spec.rows_at_once,
-            spec.n_context,
-            spec.memory_share,
-            spec.n_gpus,
-            spec.compiled,
-        )
-        host = hosts.find(folder, settings, served=spec.engine == "vllm-server")
-        load_in_vllm = partial(self._load_in_vllm, spec, folder, host)
-        return Resident(host, load_in_vllm, host.n_bytes, host.free_bytes, unload=host.close, places=host.places)
-
-    def _load_here(self, spec: ModelSpec, folder: ModelFolder) -> Engine:
-        self._say_loading(spec)
-        from charter.engines.transformers import TransformersEngine  # which brings torch: seconds of it
-
-        return TransformersEngine(
-            folder, dtype=spec.dtype, device=spec.device, max_rows=spec.rows_at_once, n_context=spec.n_context
-        )
-
-    def _load_in_vllm(self, spec: ModelSpec, folder: ModelFolder, host: Host) -> Engine:
-        self._say_loading(spec)
-        from charter.engines.vllm import VllmEngine
-
-        return VllmEngine(folder, host)
 
     def _say_loading(self, spec: ModelSpec) -> None:
         if self.on_load is not None:
@@ -285,9 +239,12 @@ class Pool:
         for spec in closing:
             engine = self._open.pop(spec)
             engine.close()
-            self._used[spec.label] = self._used.get(spec.label, Usage()) + engine.usage
+            self._add_used(spec, engine.usage)
         if any(spec.has_weights for spec in closing):
             release_memory()
+
+    def _add_used(self, spec: ModelSpec, used: Usage) -> None:
+        self._used[spec.label] = self._used.get(spec.label, Usage()) + used
 
     @property
     def takes_turns(self) -> bool:

@@ -116,41 +116,41 @@ class Spending:
     def count(self, model: str, n_prompt: int, n_completion: int, n_cached: int = 0) -> None:
         """Count tokens that were taken."""
         with self._lock:
-            self._count(model, Counting(n_prompt, n_completion, n_cached))
+            self._count(model, Taken(n_prompt, n_completion, n_cached))
 
     @contextlib.asynccontextmanager
     async def hold(
-        self, model: str, n_prompt: int, n_completion: int, counting: Counting | None = None
-    ) -> AsyncIterator[Counting]:
+        self, model: str, n_prompt: int, n_completion: int, taken: Taken | None = None
+    ) -> AsyncIterator[Taken]:
         """Hold what a call can come to at most, for as long as it is under way; wait until it fits beside others.
 
         Args:
             model: that is asked.
             n_prompt: tokens that it reads at most.
             n_completion: tokens that it writes at most.
-            counting: where it is noted what the call took.
+            taken: where it is noted what the call took.
 
         Raises:
             BudgetSpent: where it would go beyond the budget with no other call under way.
         """
         most = _Call(self._price(model).of(n_prompt, n_completion), n_prompt + n_completion)
         await self._enter(most)
-        counting = counting or Counting()
+        taken = taken or Taken()
         try:
-            yield counting
+            yield taken
         finally:
             with self._lock:
                 try:
-                    self._count(model, counting)
+                    self._count(model, taken)
                 finally:  # whatever becomes of that, who waits is let in
                     self._give_back(most)
 
     def _price(self, model: str) -> Price:
         return self.prices.get(model, Price())
 
-    def _count(self, model: str, took: Counting) -> None:
-        self.money += self._price(model).of(took.n_prompt, took.n_completion, took.n_cached)
-        self.tokens += took.n_prompt + took.n_completion
+    def _count(self, model: str, taken: Taken) -> None:
+        self.money += self._price(model).of(taken.n_prompt, taken.n_completion, taken.n_cached)
+        self.tokens += taken.n_prompt + taken.n_completion
 
     async def _enter(self, most: _Call) -> None:
         turn: Future[None] = Future()
@@ -203,7 +203,7 @@ class Spending:
 
 
 @dataclass
-class Counting:
+class Taken:
     """What a call took: set once it is answered, 0 where it failed."""
 
     n_prompt: int = 0

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from charter.constitution import Constitution, check_constitution, load_constitution
 from charter.constitution.model import Use
-from charter.engines.base import Capability
-from charter.engines.http.probing import Known
-from charter.engines.pool import ModelSpec
 from charter.engines.spending import Price
 from charter.errors import UserError
 from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
@@ -22,13 +19,11 @@ from charter.planning.hardware import NOTHING
 from charter.planning.launching import look_at_launch
 from charter.planning.likeness import find_likeness
 from charter.planning.models import ALWAYS, KnownModel, Look, look_at, look_without_asking
-from charter.planning.needs import list_needs, missing
 from charter.planning.paying import look_at_budget, look_at_prices, money_of
 from charter.planning.places import confusing_names, path_hint
 from charter.planning.plan import Plan, make_plan
 from charter.planning.roles import look_at_roles
 from charter.planning.run_place import check_run_place
-from charter.planning.served import capabilities_of
 from charter.planning.shortages import find_shortages
 from charter.planning.sizing import CountTokens, estimate_tokens
 from charter.planning.stage_plan import Brought
@@ -42,7 +37,7 @@ from charter.recipe import Recipe
 from charter.recipe.contradictions import doubts
 from charter.recipe.settings import PromptSource
 from charter.records import BUILT_IN, GENERATED, PromptKind
-from charter.runs.folder import other_specs, role_specs
+from charter.runs.folder import role_specs
 from charter.status import STAGE_NAMES
 
 _UNKNOWN_PROMPTS = 1_000  # of a dataset that is not here, where the recipe sets no number
@@ -148,45 +143,6 @@ def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
     _inspect(report, recipe, stages, look_at)
     look_at_launch(report, recipe, stages)
     report.require_no_error()
-
-
-def check_served(
-    recipe: Recipe,
-    stages: Sequence[str],
-    on_retry: Callable[[str], None] | None = None,
-    on_meet: Callable[[str], None] | None = None,
-) -> Known:
-    """Ask the servers whose models these stages need what they can do, before anything is done that they come after.
-
-    Args:
-        recipe: what is run.
-        stages: that will be done.
-        on_retry: told of each try that failed and is followed by another.
-        on_meet: told in a line what each server was found to do.
-
-    Returns:
-        What was found, so that the run's pool need not ask again.
-
-    Raises:
-        UserError: a line for each that does not answer, or lacks something.
-    """
-    report, known = Preflight(), Known()
-    ask = partial(capabilities_of, report, known=known, on_retry=on_retry, on_meet=on_meet)
-    needs = [need for need in list_needs(recipe) if need.stage in stages]
-    found: dict[ModelSpec, frozenset[Capability] | None] = {}
-    roles = [(role, spec) for role, spec in role_specs(recipe).items() if spec.engine == "http"]
-    for role, spec in roles:
-        if any(need.role == role for need in needs):
-            if spec not in found:
-                found[spec] = ask(f"models.{role}", spec)
-            for lacks in missing(needs, role, found[spec] or frozenset(), stages) if found[spec] else ():
-                report.add("error", f"models.{role}", f"{spec.name} {lacks}")
-    if "evaluate" in stages:
-        for name, spec in other_specs(recipe).items():
-            if spec.engine == "http" and spec not in found:
-                found[spec] = ask(f"evaluate.others.{name}", spec)
-    report.require_no_error()
-    return known
 
 
 def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str], look: Look) -> _Inputs:

@@ -1,11 +1,12 @@
-"""What is known of a model behind a server before it is asked anything: whether both and the key are there."""
+"""What is known of models behind servers before a run: whether they and their keys are there, and what they can do."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from charter.engines.base import Capability
 from charter.engines.http import HttpEngine, Limits
@@ -14,8 +15,14 @@ from charter.engines.http.keys import find_key
 from charter.engines.http.probing import Known
 from charter.engines.http.servers import Server, find_server, is_local
 from charter.engines.pool import ModelSpec
+from charter.engines.spending import Spending
+from charter.engines.usage import KindUsage
 from charter.errors import EngineError, ModelError
 from charter.planning.findings import Preflight
+from charter.planning.needs import list_needs, missing
+from charter.recipe import Recipe
+from charter.runs.folder import model_specs, other_specs, role_specs
+from charter.runs.spent import spending_in
 from charter.spelling import hint
 
 _PROBE_SECONDS, _PROBE_DEADLINE_SECONDS = 30.0, 60.0
@@ -42,24 +49,77 @@ def look_at_server(report: Preflight, about: str, spec: ModelSpec) -> None:
     _check_listed(report, about, spec, server, models or [])
 
 
-def capabilities_of(
+def check_served(
+    recipe: Recipe,
+    folder: Path,
+    stages: Sequence[str],
+    on_retry: Callable[[str], None] | None = None,
+    on_meet: Callable[[str], None] | None = None,
+) -> Known:
+    """Ask the servers whose models these stages need what they can do, before anything is done that they come after.
+
+    Args:
+        recipe: what is run.
+        folder: where, which need not be there yet; what was spent there counts.
+        stages: that will be done.
+        on_retry: told of each try that failed and is followed by another.
+        on_meet: told in a line what each server was found to do.
+
+    Returns:
+        What was found, so that the run's pool need not ask again.
+
+    Raises:
+        BudgetSpent: where asking is more than there is left of the budget.
+        UserError: a line for each that does not answer, or lacks something.
+    """
+    report, known = Preflight(), Known()
+    spending = spending_in(folder, recipe, model_specs(recipe).values())
+    ask = partial(_capabilities_of, report, known=known, spending=spending, on_retry=on_retry, on_meet=on_meet)
+    needs = [need for need in list_needs(recipe) if need.stage in stages]
+    found: dict[ModelSpec, frozenset[Capability] | None] = {}
+    roles = [(role, spec) for role, spec in role_specs(recipe).items() if spec.engine == "http"]
+    for role, spec in roles:
+        if any(need.role == role for need in needs):
+            if spec not in found:
+                found[spec] = ask(f"models.{role}", spec)
+            for lacks in missing(needs, role, found[spec] or frozenset(), stages) if found[spec] else ():
+                report.add("error", f"models.{role}", f"{spec.name} {lacks}")
+    if "evaluate" in stages:
+        for name, spec in other_specs(recipe).items():
+            if spec.engine == "http" and spec not in found:
+                found[spec] = ask(f"evaluate.others.{name}", spec)
+    report.require_no_error()
+    return known
+
+
+def _capabilities_of(
     report: Preflight,
     about: str,
     spec: ModelSpec,
     *,
     known: Known,
+    spending: Spending,
     on_retry: Callable[[str], None] | None = None,
     on_meet: Callable[[str], None] | None = None,
 ) -> frozenset[Capability] | None:
     """Ask a server what it can do for a model, with a few of the smallest calls; None where it gives no answer.
 
     What was found out before is not asked again, and what is found out now is noted, with what that took.
+
+    Raises:
+        BudgetSpent: where that is more than there is left of a budget.
     """
     limits = Limits(spec.max_at_once, _PROBE_SECONDS, _PROBE_DEADLINE_SECONDS)
     try:
         met = known.get(spec.served_as)
         engine = HttpEngine(
-            spec.name, spec.server or (), key_name=spec.key_name, limits=limits, met=met, on_retry=on_retry
+            spec.name,
+            spec.server or (),
+            key_name=spec.key_name,
+            limits=limits,
+            spending=spending,
+            met=met and replace(met, asked=KindUsage()),  # which is counted once
+            on_retry=on_retry,
         )
     except (EngineError, ModelError) as error:
         report.add("error", about, str(error))
@@ -67,7 +127,7 @@ def capabilities_of(
     with contextlib.closing(engine):
         if met is None and on_meet is not None:
             on_meet(engine.found)
-        known.setdefault(spec.served_as, replace(engine.met, asked=engine.aside.total))
+        known.setdefault(spec.served_as, replace(engine.met, asked=engine.taken.total))
         return engine.capabilities
 
 

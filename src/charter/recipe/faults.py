@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from charter.files.yaml_reading import YamlDocument
-from charter.recipe.settings import KEY_NAME
+from charter.recipe.secrets import HIDDEN, hide, hide_overrides, is_secret, named_beside_secret
 from charter.spelling import nearest
 
 Path = tuple[int | str, ...]
@@ -19,7 +19,6 @@ Path = tuple[int | str, ...]
 _SECRETS = {
     "key_name": "the name of an environment variable, in capitals, such as OPENAI_API_KEY, never the key itself"
 }
-_MAYBE_KEY = re.compile(r"""((?:key_?name|api_?key)[\\'"]*\s*[:=][\s\\'"]*)([^\s,\\'"}\]]+)""", re.IGNORECASE)
 _MAX_SHOWN = 200  # characters of a value
 _EXPECTED = {
     "int_type": "a whole number, without quotes",
@@ -43,7 +42,7 @@ class Given:
     def place(self, where: Path, *, missing: bool = False) -> str:
         """Name the override that set a value, or made what it is missing from; else the file and its line."""
         override = self.override(where, missing=missing)
-        return self.document.where(where) if override is None else f"override {override!r}"
+        return self.document.where(where) if override is None else quoted(override, self.overrides)
 
     def override(self, where: Path, *, missing: bool = False) -> str | None:
         """Find the override that set a value, or made what it is missing from."""
@@ -69,6 +68,14 @@ class Given:
             data = inner[0]
         return where
 
+    def value(self, where: Path) -> Any:
+        """Give what stands at a place; None where nothing does."""
+        found = self.data
+        for part in where:
+            inner = _inner(found, part)
+            found = None if inner is None else inner[0]
+        return found
+
 
 def explain(error: ValidationError, model: type[BaseModel], given: Given) -> str:
     """Turn pydantic's findings on a model into one line for each place."""
@@ -76,13 +83,14 @@ def explain(error: ValidationError, model: type[BaseModel], given: Given) -> str
     for finding in error.errors():
         where = given.path(finding["loc"])
         place = given.place(where, missing=finding["type"] == "missing")
-        lines.setdefault(f"{place}: {_subject(finding, where)}", []).append(_expectation(finding, where, model, given))
+        subject = _subject(finding, where, given)
+        lines.setdefault(f"{place}: {subject}", []).append(_expectation(finding, where, model, given))
     return "\n".join(line + ", or ".join(dict.fromkeys(expected)) for line, expected in lines.items())
 
 
-def without_keys(message: str) -> str:
-    """Take out of a message what may be a key that stands where the name of its variable belongs."""
-    return _MAYBE_KEY.sub(lambda found: f"{found[1]}{found[2] if re.search(KEY_NAME, found[2]) else '***'}", message)
+def quoted(override: str, overrides: Sequence[str]) -> str:
+    """Name one of several overrides, without what may be a key in it."""
+    return f"override {hide_overrides(overrides)[overrides.index(override)]!r}"
 
 
 def _inner(data: Any, part: int | str) -> tuple[Any] | None:
@@ -94,22 +102,24 @@ def _inner(data: Any, part: int | str) -> tuple[Any] | None:
     return None
 
 
-def _subject(finding: Any, where: Path) -> str:
-    dotted = ".".join(map(str, where))
+def _subject(finding: Any, where: Path, given: Given) -> str:
+    section = given.value(where[:-1])
+    *around, last = where
+    dotted = ".".join(map(str, (*around, HIDDEN if named_beside_secret(last, section) else last)))
     if finding["type"] == "extra_forbidden" or "[key]" in finding["loc"]:
         return f"unknown key {dotted!r}; "
     if finding["type"] == "missing":
         return f"{dotted!r} is missing; "
-    if where[-1] in _SECRETS:
+    if last in _SECRETS or is_secret(last):
         return f"{dotted!r} is none: "
     return f"{dotted!r} is {shown(finding['input'])}: "
 
 
 def shown(value: Any) -> str:
-    """Write a value as YAML has it, long ones cut; text in quotes."""
+    """Write a value as YAML has it, long ones cut, without what may be a key in it; text in quotes."""
     if value is None:
         return "empty (null)"
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list | dict) else repr(value)
+    text = hide(json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list | dict) else repr(value))
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
@@ -136,7 +146,8 @@ def _expectation(finding: Any, where: Path, model: type[BaseModel], given: Given
 def _quoted(override: str, where: Path) -> str:
     """Say how a text gets through a shell, which takes the outer quotes away."""
     key, _, value = override.partition("=")
-    if key == ".".join(map(str, where)) and value[:1] not in ("[", "{") and not set(value) & set("'\"\\"):
+    is_plain = hide(override) == override and value[:1] not in ("[", "{") and not set(value) & set("'\"\\")
+    if is_plain and key == ".".join(map(str, where)):
         return f"put it in quotes that the shell leaves: '{key}=\"{value}\"'"
     return "put it in double quotes, and single quotes around all of KEY=VALUE, so that the shell leaves them"
 

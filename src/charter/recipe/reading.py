@@ -7,6 +7,7 @@ shell (see ``paths``).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from charter.errors import RecipeError
-from charter.files.yaml_reading import parse_argument, read_yaml
+from charter.files.yaml_reading import YamlDocument, parse_argument, read_text, read_yaml
 from charter.recipe.contradictions import contradictions
 from charter.recipe.data_folder import use_data_folder
-from charter.recipe.faults import Given, explain, shown, without_keys
+from charter.recipe.faults import Given, explain, quoted, shown
 from charter.recipe.paths import place_paths
+from charter.recipe.secrets import HIDDEN, hide, is_secret
 from charter.recipe.settings import Recipe
 
 
@@ -36,18 +38,18 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         return _load(path, overrides)
     except RecipeError as error:
         # Without what it came of, which quotes values too.
-        raise RecipeError(without_keys(str(error))) from None
+        raise RecipeError(str(error)) from None
 
 
 def _load(path: Path, overrides: Sequence[str]) -> Recipe:
-    document = read_yaml(path, error=RecipeError)
+    document = _read(path)
     data = document.data
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys such as name, constitution and models")
     placed = place_paths(data, path.parent)
     _refuse_repeated(overrides)
     for override in overrides:
-        _apply(data, override)
+        _apply(data, override, quoted(override, overrides))
     place_paths(data, Path(), known=placed)
     use_data_folder(data, named=partial(_is_named, overrides))
     given = Given(document, data, tuple(overrides))
@@ -61,6 +63,18 @@ def _load(path: Path, overrides: Sequence[str]) -> Recipe:
     return recipe
 
 
+def _read(path: Path) -> YamlDocument:
+    """Read the file; of a line that may hold a key an error quotes nothing."""
+    try:
+        return read_yaml(path, error=RecipeError)
+    except RecipeError as error:
+        found = re.match(rf"{re.escape(str(path))}:(\d+): ", str(error))
+        lines = read_text(path).splitlines()[int(found[1]) - 1 :] if found else []
+        if not lines or hide(lines[0]) == lines[0]:
+            raise
+        raise RecipeError(re.sub('"[^"]*"', f'"{HIDDEN}"', str(error), count=1)) from None
+
+
 def _refuse_repeated(overrides: Sequence[str]) -> None:
     """Refuse a key that is set twice, as in a file."""
     first: dict[str, str] = {}
@@ -68,8 +82,8 @@ def _refuse_repeated(overrides: Sequence[str]) -> None:
         key = override.partition("=")[0]
         if key in first:
             raise RecipeError(
-                f"override {override!r}: {key!r} is set twice (first by {first[key]!r}); keep one of them. If it was "
-                "given once, a shell took its braces apart: put quotes around all of KEY=VALUE"
+                f"{quoted(override, overrides)}: {key!r} is set twice (first by {hide(first[key])!r}); keep one of "
+                "them. If it was given once, a shell took its braces apart: put quotes around all of KEY=VALUE"
             )
         first[key] = override
 
@@ -81,9 +95,7 @@ def _is_named(overrides: Sequence[str], place: tuple[str, ...]) -> bool:
         parts = tuple(key.split("."))
         if parts in {place, (*place, "source")}:
             return True
-        value = (
-            parse_argument(text, f"override {override!r}", error=RecipeError) if place[: len(parts)] == parts else {}
-        )
+        value = _parse(text, quoted(override, overrides)) if place[: len(parts)] == parts else {}
         for part in place[len(parts) :]:
             value = value.get(part, {}) if isinstance(value, dict) else {}
         if value != {} and (not isinstance(value, dict) or "source" in value):
@@ -91,14 +103,27 @@ def _is_named(overrides: Sequence[str], place: tuple[str, ...]) -> bool:
     return False
 
 
-def _apply(data: dict[str, Any], override: str) -> None:
+def _parse(text: str, said: str) -> Any:
+    """Read an override's value; of one that may hold a key nothing is quoted where it cannot be read."""
+    try:
+        return parse_argument(text, said, error=RecipeError)
+    except RecipeError:
+        if HIDDEN not in said:
+            raise
+        raise RecipeError(
+            f"{said}: its value is no whole YAML value, or has a key twice or a sign (& * !) that is not allowed; put "
+            "double quotes around text, and single quotes around all of KEY=VALUE"
+        ) from None
+
+
+def _apply(data: dict[str, Any], override: str, said: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise RecipeError(
-            f"override {override!r}: expected key=value, such as revise.rounds=2, without spaces around the '='; put "
+            f"{said}: expected key=value, such as revise.rounds=2, without spaces around the '='; put "
             "quotes around all of KEY=VALUE where a value holds spaces"
         )
-    value = parse_argument(text, f"override {override!r}", error=RecipeError)
+    value = _parse(text, said)
     *parents, last = key.split(".")
     for parent in parents:
         child = data.get(parent)
@@ -107,7 +132,8 @@ def _apply(data: dict[str, Any], override: str) -> None:
         if isinstance(child, str) and parent in _SHORTHANDS:
             child = data[parent] = {_SHORTHANDS[parent]: child}
         if not isinstance(child, dict):
-            raise RecipeError(f"override {override!r}: {parent!r} is {shown(child)}, which has no keys inside it")
+            held = HIDDEN if is_secret(parent) else shown(child)
+            raise RecipeError(f"{said}: {parent!r} is {held}, which has no keys inside it")
         data = child
     data[last] = value
 

@@ -11,6 +11,7 @@ from charter.files.yaml_reading import read_yaml
 from charter.recipe import Recipe, dump_recipe
 from charter.recipe.faults import shown
 from charter.recipe.paths import hide_paths
+from charter.recipe.secrets import HIDDEN, is_secret
 from charter.recipe.writing import recipe_values
 from charter.runs.place import RESOLVED
 
@@ -61,6 +62,8 @@ def keep_what_may_change(recipe: Recipe, folder: Path) -> None:
 
 
 def _value(values: dict[str, Any], key: str) -> str:
+    if values.get(key) is not None and is_secret(key):
+        return HIDDEN
     return shown(values[key]) if key in values else "not set"
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import get_args
 
 from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import Usage
+from charter.errors import JournalError
 from charter.journal.store import Journal
 from charter.progress import Progress
 from charter.recipe import Recipe
 from charter.recipe.settings import Stage
+from charter.runs.place import holder_of
 from charter.runs.tally import Tally
-from charter.runs.unmerged import BySource, ShardTallies, together
+from charter.runs.unmerged import BySource, ShardTallies, read_shard_tallies, read_tallies, together
 
 
 def spending_so_far(recipe: Recipe, specs: Iterable[ModelSpec], tallies: Iterable[str]) -> Spending:
@@ -39,6 +43,19 @@ def spending_so_far(recipe: Recipe, specs: Iterable[ModelSpec], tallies: Iterabl
                     model, total.n_prompt_tokens, total.n_completion_tokens, used.n_prompt_tokens_from_prefix
                 )
     return spending
+
+
+def spending_in(folder: Path, recipe: Recipe, specs: Iterable[ModelSpec]) -> Spending:
+    """Add up what the served models of a run took before, as its folder says it; see ``spending_so_far``.
+
+    Where somebody is at work in it, nothing is known of that: whoever opens the run waits, or is refused.
+    """
+    tallies: list[str] = []
+    if recipe.budget.is_set and (folder / "journal.sqlite").exists() and not holder_of(folder):
+        with contextlib.suppress(JournalError):  # as above, and of a damaged one
+            own, taken = read_tallies(folder)
+            tallies = [*own, *together(taken, read_shard_tallies(folder)).values()]
+    return spending_so_far(recipe, specs, tallies)
 
 
 def tallies_of(journal: Journal, shards: Iterable[ShardTallies] = ()) -> Iterator[str]:

@@ -43,6 +43,19 @@ def read_shard_tallies(run: Path) -> list[ShardTallies]:
     return found
 
 
+def read_tallies(run: Path) -> tuple[list[str], BySource]:
+    """Read what the stages of a run took: in its folder, and in what was taken in from elsewhere.
+
+    Raises:
+        JournalError: where its journal cannot be read, or is written meanwhile.
+    """
+    with reading_at_once(run / "journal.sqlite") as reader:
+        own = [payload for some in reader.batches("tallies", ("stage", "payload")) for _, payload in some]
+        columns = ("source", "stage", "payload")
+        taken = {(one, stage): kept for some in reader.batches("taken_tallies", columns) for one, stage, kept in some}
+    return own, taken
+
+
 @dataclass(frozen=True)
 class Unmerged:
     """A shard with rows of these stages that its run does not have, or that is at work on them."""

@@ -17,7 +17,7 @@ from charter.engines.http.probing import Known
 from charter.engines.pool import ModelSpec, Pool
 from charter.engines.spending import Budget, Spending
 from charter.errors import Busy, Interrupted, RunError
-from charter.journal.reading import RecordedAnswers, reading_at_once
+from charter.journal.reading import RecordedAnswers
 from charter.journal.store import Journal
 from charter.pipeline import run_stages
 from charter.progress import NoProgress, Progress
@@ -26,7 +26,15 @@ from charter.runs.folder import Run, begun, check_files, check_place, model_spec
 from charter.runs.inputs import read_inputs
 from charter.runs.place import SHARDS, Place, held
 from charter.runs.spent import spending_so_far
-from charter.runs.unmerged import BySource, ShardTallies, name_shards, read_shard_tallies, read_unmerged, together
+from charter.runs.unmerged import (
+    BySource,
+    ShardTallies,
+    name_shards,
+    read_shard_tallies,
+    read_tallies,
+    read_unmerged,
+    together,
+)
 from charter.runs.workers import take_in_workers
 from charter.sharding.bringing import bring_in, stages_for_shards
 from charter.sharding.papers import Papers, has_papers, model_key, read_papers, write_papers
@@ -251,10 +259,7 @@ def _share(run: Run, folder: Path, papers: Papers, shards: Sequence[ShardTallies
     Spent is what the run took in from shards, and what shards of other divisions took that is not merged; of that, what
     this shard itself spent is on its own account too. What shards of this division took since is out of their parts.
     """
-    with reading_at_once(folder / "journal.sqlite") as reader:
-        whole = [payload for some in reader.batches("tallies", ("stage", "payload")) for _, payload in some]
-        columns = ("source", "stage", "payload")
-        taken = {(one, stage): kept for some in reader.batches("taken_tallies", columns) for one, stage, kept in some}
+    whole, taken = read_tallies(folder)
 
     def spending(tallies: Iterable[str]) -> Spending:
         return spending_so_far(run.recipe, model_specs(run.recipe).values(), tallies)

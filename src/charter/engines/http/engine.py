@@ -18,7 +18,6 @@ from charter.engines.base import (
 )
 from charter.engines.http.answers import judge_answer, read_choice, read_completion
 from charter.engines.http.bodies import (
-    Abilities,
     Body,
     begins_anew,
     choice_body,
@@ -55,8 +54,10 @@ class HttpEngine:
         spending: what calls are counted in, and held to; None sets no end.
         met: what the server was found to do before.
         on_retry: told of each try that failed and is followed by another.
+        on_refusal: told what finding out took, where nothing came of it.
 
     Raises:
+        BudgetSpent: where finding out would go beyond the budget.
         ModelError: where there is no such server, key or model, or no price where money has an end.
         EngineError: where the server gives no answer; ``Unreachable`` where there is no connection.
     """
@@ -71,6 +72,7 @@ class HttpEngine:
         spending: Spending | None = None,
         met: Met | None = None,
         on_retry: Callable[[str], None] | None = None,
+        on_refusal: Callable[[Usage], None] | None = None,
     ) -> None:
         self._model = model
         spending = spending or Spending()
@@ -81,15 +83,16 @@ class HttpEngine:
         self._thread = LoopThread(f"the engine of {model!r}")
         limits = limits or Limits()
         self._caller = Caller(named.base_urls, key, name, limits, has_answered=met is not None, on_retry=on_retry)
+        self._meter = Meter(model, spending, met.asked if met else None)
         try:
-            met = met or self._thread.run_blocking(probe(self._caller, model, named))
+            met = met or self._thread.run_blocking(probe(self._caller, model, named, self._meter))
         except BaseException:
-            self._thread.run_blocking(self._caller.close())
-            self._thread.close()
+            self.close()
+            if on_refusal is not None:
+                on_refusal(self._meter.taken)
             raise
         self._server, self._able = met.server, met.able
         self._met = replace(met, asked=KindUsage())
-        self._meter = Meter(model, spending, met.asked)
 
     @property
     def identity(self) -> str:
@@ -111,11 +114,6 @@ class HttpEngine:
         return frozenset(found)
 
     @property
-    def abilities(self) -> Abilities:
-        """What the server was found to do, in detail."""
-        return self._able
-
-    @property
     def found(self) -> str:
         """What the server was found to do, on a line for a person."""
         return f"{self._model} ({self._server.name}) {in_short(self._able)}"
@@ -126,12 +124,12 @@ class HttpEngine:
         return self._met
 
     @property
-    def aside(self) -> Usage:
-        """What it took beside what answers tell: finding out what the server can do, failed tries, calls called off.
+    def taken(self) -> Usage:
+        """What it took so far: answers, failed tries, calls called off, and finding out what the server can do.
 
         Where the server did not say what a try took, it is counted at the most that it can come to: it may be paid for.
         """
-        return self._meter.aside
+        return self._meter.taken
 
     @property
     def prefix_statistics(self) -> PrefixStatistics:

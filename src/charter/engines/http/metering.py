@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from charter.engines.http.answers import Took, read_object, read_took
 from charter.engines.http.calls import Try
-from charter.engines.spending import Counting, Spending
+from charter.engines.spending import Spending, Taken
 from charter.engines.usage import KindTally, KindUsage, PrefixStatistics, Usage
 
 AnswerT = TypeVar("AnswerT")
@@ -18,27 +17,28 @@ Asking = Literal["complete", "choose"]
 
 
 class Meter:
-    """Counts for one engine what its calls took beside the answers that it gave, and what servers had in memory.
+    """Counts for one engine what its calls took, in the run's spending too; nobody else counts them.
 
     Args:
         model: that is asked.
         spending: what every try is held to, and counted in.
-        asked: what finding out about the server took; it is counted here.
+        asked: what finding out about the server took before; it is counted here.
     """
 
-    def __init__(self, model: str, spending: Spending, asked: KindUsage) -> None:
+    def __init__(self, model: str, spending: Spending, asked: KindUsage | None = None) -> None:
+        asked = asked or KindUsage()
         self._model = model
         self._spending = spending
-        self._aside = {"complete": KindTally(**asked.model_dump()), "choose": KindTally()}
-        self._n_cached_aside = 0
+        self._tallies = {"complete": KindTally(**asked.model_dump()), "choose": KindTally()}
+        self._n_cached = 0
         self.prefixes = PrefixStatistics()
         spending.count(model, asked.n_prompt_tokens, asked.n_completion_tokens)
 
     @property
-    def aside(self) -> Usage:
-        """What was taken beside what answers tell: by finding out, by calls that were called off, by failed tries."""
-        kinds = {kind: tally.usage for kind, tally in self._aside.items()}
-        return Usage(**kinds, n_prompt_tokens_from_prefix=self._n_cached_aside)
+    def taken(self) -> Usage:
+        """What was taken so far: by answers, also where nobody waited for them any more, by failed tries, by probes."""
+        kinds = {kind: tally.usage for kind, tally in self._tallies.items()}
+        return Usage(**kinds, n_prompt_tokens_from_prefix=self._n_cached)
 
     def call(self, kind: Asking, most: tuple[int, int]) -> CallMeter:
         """Begin with a call that can come to so many tokens, read and drawn, at most."""
@@ -47,30 +47,25 @@ class Meter:
     @contextlib.asynccontextmanager
     async def hold(self, call: CallMeter) -> AsyncIterator[Try]:
         """Hold the most that a try of a call can come to, and count what it took once it has ended."""
-        counting, attempt = Counting(), Try()
-        async with self._spending.hold(self._model, *call.most, counting):
+        taken, attempt = Taken(), Try()
+        async with self._spending.hold(self._model, *call.most, taken):
+            self._tallies[call.kind].n_calls += not call.is_begun
             call.begin()
             try:
                 yield attempt
-            except asyncio.CancelledError:
-                self._aside[call.kind].n_calls += 1
-                raise
             finally:
                 took = call.told or (Took(*call.most) if attempt.may_cost else Took())
-                counting.took(*took)
+                taken.took(*took)
                 self._note(call, took)
 
     def _note(self, call: CallMeter, took: Took) -> None:
-        tally = self._aside[call.kind]
+        tally = self._tallies[call.kind]
+        tally.n_prompt_tokens += took.n_prompt
+        tally.n_completion_tokens += took.n_completion
+        self._n_cached += took.n_cached
         if call.is_answered:
             self.prefixes.n_prompt_tokens += took.n_prompt
             self.prefixes.n_from_cache += took.n_cached
-            # A choice does not say what was drawn.
-            tally.n_completion_tokens += took.n_completion if call.kind == "choose" else 0
-            return
-        tally.n_prompt_tokens += took.n_prompt
-        tally.n_completion_tokens += took.n_completion
-        self._n_cached_aside += took.n_cached
 
 
 @dataclass
@@ -81,6 +76,7 @@ class CallMeter:
         meter: what it is counted in.
         kind: of the call.
         most: tokens that a try can come to, read and drawn.
+        is_begun: whether it was tried at all.
         told: what the server said that it took.
         is_answered: whether there was an answer that can be read.
     """
@@ -88,12 +84,13 @@ class CallMeter:
     meter: Meter = field(repr=False)
     kind: Asking
     most: tuple[int, int]
+    is_begun: bool = False
     told: Took | None = None
     is_answered: bool = False
 
     def begin(self) -> None:
         """Begin with a try, of which nothing is known."""
-        self.told, self.is_answered = None, False
+        self.is_begun, self.told, self.is_answered = True, None, False
 
     def hold(self) -> contextlib.AbstractAsyncContextManager[Try]:
         """Make what a try happens in."""

@@ -6,23 +6,22 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
-from charter.engines.http.answers import (
-    Took,
-    count_tokens,
-    read_answer,
-    read_completion,
-    read_object,
-    read_owner,
-    read_took,
-    tells_likeliest,
+from charter.engines.http.answers import count_tokens, judge_answer, read_completion, read_owner, tells_likeliest
+from charter.engines.http.bodies import (
+    Abilities,
+    Prefill,
+    choice_body,
+    completion_body,
+    models_body,
+    most_tokens,
 )
-from charter.engines.http.bodies import Abilities, Body, Prefill, choice_body, completion_body, models_body
 from charter.engines.http.calls import Caller
+from charter.engines.http.metering import Meter
 from charter.engines.http.servers import Server, recognise
-from charter.engines.usage import KindTally, KindUsage
+from charter.engines.usage import KindUsage
 from charter.errors import EngineError, ModelError, Unreachable
 from charter.records import Message
 
@@ -44,7 +43,7 @@ _REFUSED = (EngineError, ModelError)  # of what a server need not do
 
 @dataclass(frozen=True)
 class Met:
-    """What a server was found to be and to do for a model, and what asking took."""
+    """What a server was found to be and to do for a model, and what asking took where no engine counts that."""
 
     server: Server
     able: Abilities
@@ -72,40 +71,45 @@ class _Probe:
     model: str
     server: Server
     place: int
-    asked: KindTally
+    meter: Meter
 
     async def ask(self, able: Abilities, prefill: str = "") -> _Answered:
         """Draw a token behind a beginning."""
         drawn = Sampling(max_tokens=1, temperature=0.0)
-        request = CompletionRequest(messages=_QUESTION, prefill=prefill, sampling=drawn)
-        body = completion_body(request, self.model, self.server, able)
-        return await self.put(body, lambda text: _read_answered(text, able))
+        return await self.put(CompletionRequest(messages=_QUESTION, prefill=prefill, sampling=drawn), able, _answered)
 
-    async def put(self, body: Body, read: Callable[[str], _FoundT]) -> _FoundT:
-        """Put a body to the server that is probed."""
+    async def put(
+        self, request: CompletionRequest | ChoiceRequest, able: Abilities, read: Callable[[dict[str, Any]], _FoundT]
+    ) -> _FoundT:
+        """Put a request to the server that is probed; held to the budget and counted as any other."""
+        is_choice = isinstance(request, ChoiceRequest)
+        body = (choice_body if is_choice else completion_body)(request, self.model, self.server, able)
+        call = self.meter.call("complete", most_tokens(request, body, able))
 
-        def counted(text: str) -> _FoundT:
-            took = read_took(read_object(text)) or Took()  # also where it is no answer
-            self.asked.n_prompt_tokens += took.n_prompt
-            self.asked.n_completion_tokens += took.n_completion
-            return read(text)
+        def read_text(text: str) -> _FoundT:
+            return call.read(text, lambda answer: read(judge_answer(answer, able)))
 
-        self.asked.n_calls += 1
-        return await self.caller.put(body, self.place, counted)
+        return await self.caller.put(body, self.place, read_text, call.hold)
 
 
-async def probe(caller: Caller, model: str, server: Server) -> Met:
+async def probe(caller: Caller, model: str, server: Server, meter: Meter) -> Met:
     """Find out what kind of server answers, and what it can do for a model.
 
     Of several servers each is asked for a token; what the first that answers can do, all of them must.
 
+    Args:
+        caller: puts what is asked to the servers.
+        model: as they call it.
+        server: what is known of them.
+        meter: counts what that takes, and holds it to the budget.
+
     Raises:
+        BudgetSpent: where the budget does not hold it.
         EngineError: where none answers a chat.
         ModelError: where one wants another key, or has no such model.
     """
     server = recognise(server, await _find_owner(caller, model))
-    tally = KindTally()
-    probes = [_Probe(caller, model, server, place, tally) for place in range(caller.n_places)]
+    probes = [_Probe(caller, model, server, place, meter) for place in range(caller.n_places)]
     found = await asyncio.gather(*map(_meet, probes))
     met = [(place, answer) for place, answer in enumerate(found) if isinstance(answer, _Answered)]
     if not met:
@@ -116,7 +120,7 @@ async def probe(caller: Caller, model: str, server: Server) -> Met:
     able = await _probe_prefill(asked, known, met[0][1].n_prompt)
     able = replace(able, n_top=await _count_top(asked, ChoiceRequest(messages=_QUESTION, prefill="("), able))
     able = replace(able, holds_schema=await _holds_schema(asked, able))
-    return Met(server, await _probe_text(asked, able), tally.usage)
+    return Met(server, await _probe_text(asked, able))
 
 
 async def _find_owner(caller: Caller, model: str) -> str:
@@ -178,8 +182,7 @@ async def _probe_text(asked: _Probe, able: Abilities) -> Abilities:
     reads = replace(able, reads_text=True)
     plain = CompletionRequest(text="A, B, C,", sampling=Sampling(max_tokens=1, temperature=0.0))
     try:
-        body = completion_body(plain, asked.model, asked.server, reads)
-        await asked.put(body, lambda text: _read_answered(text, able))
+        await asked.put(plain, reads, _answered)
     except _REFUSED:
         return able
     request = ChoiceRequest(text="A, B, C,", options=(" D", " E"))
@@ -190,10 +193,9 @@ async def _holds_schema(asked: _Probe, able: Abilities) -> bool:
     """Ask for JSON, of which the question says nothing, and see whether it comes."""
     drawn = Sampling(max_tokens=_SCHEMA_TOKENS, temperature=0.0)
     request = CompletionRequest(messages=_QUESTION, sampling=drawn, json_schema=json.dumps(_SCHEMA))
-    body = completion_body(request, asked.model, asked.server, replace(able, holds_schema=True))
     try:
-        answer = await asked.put(body, lambda text: read_completion(read_answer(text, able)).text)
-        found = json.loads(answer)
+        answer = await asked.put(request, replace(able, holds_schema=True), _answered)
+        found = json.loads(answer.text)
     except (*_REFUSED, ValueError):
         return False
     return isinstance(found, dict) and found.get("first") in {"A", "B"}
@@ -203,17 +205,15 @@ async def _count_top(asked: _Probe, request: ChoiceRequest, able: Abilities) -> 
     """Find the most of the likeliest tokens that the server tells: what it should, or what others do; 0 for none."""
     server = asked.server
     for n_top in sorted({server.n_top, min(server.n_top, 20), min(server.n_top, 5)}, reverse=True):
-        body = choice_body(request, asked.model, server, replace(able, n_top=n_top, n_top_of_text=n_top))
         try:
-            tells = await asked.put(body, lambda text: tells_likeliest(read_answer(text, able)))
+            tells = await asked.put(request, replace(able, n_top=n_top, n_top_of_text=n_top), tells_likeliest)
         except _REFUSED:
             continue
         return n_top if tells else 0
     return 0
 
 
-def _read_answered(text: str, able: Abilities) -> _Answered:
-    answer = read_answer(text, able)
+def _answered(answer: dict[str, Any]) -> _Answered:
     name = answer.get("model")
     drawn = read_completion(answer)
     return _Answered(count_tokens(answer)[0], name if isinstance(name, str) else "", drawn.text)
