@@ -12,8 +12,9 @@ from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Choice, ChoiceRequest, CompletionRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError
-from charter.feedback.judge import Judge, Judgement, Judging, combine_verdicts, judge_one, make_judge
+from charter.feedback.judge import Judge, Judging, judge_one, make_judge
 from charter.feedback.questions import Asking, make_asking
+from charter.feedback.votes import Judgement, combine_verdicts
 from charter.records import Order, Verdict
 from method_examples import CONSTITUTION, PROMPT, run
 

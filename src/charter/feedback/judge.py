@@ -1,8 +1,7 @@
 """The judge: one pair under one principle, in both orders (CAI §4.1).
 
-The order of operations is fixed, so that swapping the pair gives exactly 1 - p: per order and principle the mean over
-chains, then the clamp (with chains only), then the mean of both orders, then the weighted mean over principles. A
-verdict that cannot be read is invalid: counted and left out, never a tie.
+What its letters say becomes a probability as ``votes`` says. A verdict that cannot be read is invalid: counted and left
+out, never a tie.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from charter.constitution.model import Constitution
 from charter.engines.base import Choice, Engine, Sampling
 from charter.errors import EngineError
 from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
+from charter.feedback.votes import Judgement, Reading, combine_verdicts, normalise
 from charter.records import Order, Prompt, Verdict
 from charter.seeds import derive_seed
+from charter.statistics.scaling import AS_READ, Scaling
 
-_TIE_WIDTH = 1e-9  # rounding must not decide between two responses that the judge finds equal
 _ORDERS: tuple[Order, ...] = ("ab", "ba")
 
 
@@ -52,6 +52,7 @@ class Judging:
     chains: int = 0
     clamp: tuple[float, float] = (0.4, 0.6)
     max_chain_tokens: int = 160
+    scaling: Scaling = AS_READ
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Judge:
         chains: chains of thought per verdict; 0 asks for the letter at once.
         clamp: the range that probabilities are held to, with chains only (CAI §4.1: 40-60 %).
         max_chain_tokens: at most, per chain.
+        scaling: what its probabilities are calibrated by.
         seed: of the run.
     """
 
@@ -74,7 +76,13 @@ class Judge:
     chains: int = 0
     clamp: tuple[float, float] = (0.4, 0.6)
     max_chain_tokens: int = 160
+    scaling: Scaling = AS_READ
     seed: int = 0
+
+    @property
+    def reading(self) -> Reading:
+        """How its verdicts are read: clamped with chains only, which make probabilities extreme (CAI §4.1)."""
+        return Reading(self.scaling, self.clamp if self.chains else None)
 
 
 def make_judge(engine: Engine, asked: Constitution | Asking, judging: Judging, *, seed: int = 0) -> Judge:
@@ -95,17 +103,9 @@ def make_judge(engine: Engine, asked: Constitution | Asking, judging: Judging, *
         chains=judging.chains,
         clamp=judging.clamp,
         max_chain_tokens=judging.max_chain_tokens,
+        scaling=judging.scaling,
         seed=seed,
     )
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What both orders and all principles come to: ``p_a``, None where no principle has two valid verdicts."""
-
-    verdicts: tuple[Verdict, ...]
-    p_a: float | None
-    position_bias: float
 
 
 async def judge_one(  # noqa: PLR0917 - a row and its two sides read in this order
@@ -137,27 +137,6 @@ async def judge_one(  # noqa: PLR0917 - a row and its two sides read in this ord
     return combine_verdicts(verdicts, {principle.id: principle.weight for principle in principles})
 
 
-def combine_verdicts(verdicts: Sequence[Verdict], weights: dict[str, float]) -> Judgement:
-    """Average both orders of each principle, then the principles by weight.
-
-    A principle counts only where both its orders are valid. The position bias is the mean over those principles of
-    |P(a better, a shown first) - P(a better, a shown second)|.
-    """
-    votes = {(verdict.principle, verdict.order): verdict.p_a for verdict in verdicts}
-    total, p_sum, biases = 0.0, 0.0, []
-    for principle, weight in weights.items():
-        first, second = votes.get((principle, "ab")), votes.get((principle, "ba"))
-        if first is None or second is None:
-            continue
-        total += weight
-        p_sum += weight * (first + second) / 2
-        biases.append(abs(first - second))
-    p_a = p_sum / total if total else None
-    if p_a is not None and abs(p_a - 0.5) < _TIE_WIDTH:
-        p_a = 0.5
-    return Judgement(tuple(verdicts), p_a, sum(biases) / len(biases) if biases else 0.0)
-
-
 def _question(prompt: Prompt, a: str, b: str, principle: Standard, order: Order) -> Question:
     first, second = (a, b) if order == "ab" else (b, a)
     return Question(prompt=prompt, question=principle.choice_question, first=first, second=second)
@@ -174,17 +153,16 @@ async def _verdict(judge: Judge, row: str, question: Question, principle: Standa
             principle=principle.id, order=order, logprob_first=None, logprob_second=None, option_mass=mass, p_a=None,
             chains=chains, invalid=reason,
         )  # fmt: skip
-    p_first = sum(_p_first(reading) for reading in valid) / len(valid)
-    if judge.chains:
-        p_first = min(max(p_first, judge.clamp[0]), judge.clamp[1])
+    p_first = _mean([_p_first(reading) for reading in valid])
     return Verdict(
         principle=principle.id,
         order=order,
         logprob_first=_mean([reading.logprobs[0] for reading in valid]),
         logprob_second=_mean([reading.logprobs[1] for reading in valid]),
         option_mass=_mean([reading.mass for reading in valid]),
-        p_a=p_first if order == "ab" else 1.0 - p_first,
+        p_a=judge.reading.p_a(p_first, order),
         chains=chains,
+        p_first=p_first,
     )
 
 
@@ -209,11 +187,9 @@ async def _chain(judge: Judge, question: Question, seed: int) -> str:
 
 
 def _p_first(reading: Choice) -> float:
-    """Normalise the first letter's probability against the second's."""
-    margin = reading.logprobs[1] - reading.logprobs[0]
-    if math.isnan(margin):
+    if any(map(math.isnan, reading.logprobs)) or reading.logprobs[0] == reading.logprobs[1] == -math.inf:
         raise EngineError(f"the judge's log-probabilities {reading.logprobs} cannot be compared")
-    return 1.0 / (1.0 + math.exp(min(margin, 700.0)))  # exp overflows past 709
+    return normalise(*reading.logprobs)
 
 
 def _mean(values: Sequence[float]) -> float:

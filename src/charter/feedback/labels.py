@@ -11,7 +11,8 @@ from typing import Literal
 from charter.constitution.drawing import draw_principles
 from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Engine
-from charter.feedback.judge import Judge, Judgement, Judging, judge_one, make_judge
+from charter.feedback.judge import Judge, Judging, judge_one, make_judge
+from charter.feedback.votes import Judgement
 from charter.records import Pair, Preference, PromptKind, Side
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed

@@ -89,8 +89,9 @@ class Verdict(Record):
 
     ``order`` ``ab`` shows response a first. ``logprob_first`` and ``logprob_second`` are the log-probabilities of the
     letters A and B, ``option_mass`` their summed probability; with ``chains`` of thought, means over those chains that
-    can be read. ``p_a`` is the probability that a is better: what the letters say, or the clamped mean of that over the
-    chains; None where ``invalid`` says why the verdict cannot be read.
+    can be read. ``p_first`` is the probability of the option that was shown first, as the letters say it, or its mean
+    over the chains. ``p_a`` is what follows from it for a, calibrated and, with chains, clamped; None where ``invalid``
+    says why the verdict cannot be read.
     """
 
     principle: str
@@ -101,6 +102,7 @@ class Verdict(Record):
     p_a: float | None
     chains: tuple[str, ...] = ()
     invalid: str | None = None
+    p_first: float | None = None
 
 
 class Preference(PromptRow):

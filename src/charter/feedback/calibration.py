@@ -1,0 +1,133 @@
+"""Calibrating a judge on pairs that people have labelled: a temperature and a bias towards the option shown first.
+
+Fitted on verdicts, and measured on whole labels, after both orders and all principles are averaged: by
+cross-validation, so that no pair is measured with what was fitted on it, nor on another of its context.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from charter.feedback.votes import Reading, combine_verdicts, p_first_of, read_again
+from charter.records import Verdict
+from charter.seeds import derive_seed
+from charter.statistics import Interval, expected_calibration_error, mean_interval, rate_interval, reliability_bins
+from charter.statistics.agreement import ReliabilityBin
+from charter.statistics.scaling import AS_READ, Scaling, fit_scaling
+
+_EVEN = 0.5
+_FOLDS = 5
+_MIN_CONTEXTS = 2
+_BINS = 20  # over [0, 1], of which a label's confidence can be in the upper ten
+
+
+@dataclass(frozen=True)
+class JudgedPair:
+    """A pair that a judge and people have looked at.
+
+    Attributes:
+        id: of the pair.
+        context: what pairs that hang together share.
+        verdicts: the judge's.
+        weights: of the principles that it was judged by.
+        truth: how people see it: 1 where a is better, 0 where b is, 0.5 for a tie.
+    """
+
+    id: str
+    context: str
+    verdicts: tuple[Verdict, ...]
+    weights: Mapping[str, float]
+    truth: float
+
+    def p_a(self, reading: Reading) -> float | None:
+        """Label the pair, read in a way; None without a valid vote."""
+        return combine_verdicts(read_again(self.verdicts, reading), self.weights).p_a
+
+
+@dataclass(frozen=True)
+class LabelQuality:
+    """How good probabilities are on ``n`` pairs with a truth.
+
+    Attributes:
+        n: pairs.
+        accuracy: the share of pairs whose likelier side is people's; a tie counts a half.
+        brier: the mean of (p - truth)².
+        ece: the expected calibration error of the likelier side's probability.
+        bins: what that is the mean of.
+    """
+
+    n: int
+    accuracy: Interval
+    brier: Interval
+    ece: float
+    bins: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A judge's scaling, fitted on all pairs, and what it is worth on pairs that it was not fitted on."""
+
+    scaling: Scaling
+    before: LabelQuality
+    after: LabelQuality
+    n_pairs: int
+    n_contexts: int
+
+
+def calibrate(
+    pairs: Sequence[JudgedPair], *, clamp: tuple[float, float] | None = None, n_folds: int = _FOLDS, seed: int = 0
+) -> Calibration:
+    """Fit a judge's temperature and bias, and measure them by cross-validation over contexts.
+
+    Args:
+        pairs: with their truths; those without a valid vote are left out.
+        clamp: what is done after the scaling, with chains.
+        n_folds: parts that the contexts are divided into; of fewer contexts, each is a part.
+        seed: of the division.
+
+    Raises:
+        ValueError: where the pairs with a valid vote are of fewer than two contexts.
+    """
+    valid = [pair for pair in pairs if pair.p_a(Reading()) is not None]
+    contexts = sorted({pair.context for pair in valid}, key=lambda name: derive_seed(seed, name, "fold"))
+    if len(contexts) < _MIN_CONTEXTS:
+        raise ValueError(f"{len(valid)} pairs of {len(contexts)} contexts: calibration wants pairs of two at least")
+    fold_of = {name: number % n_folds for number, name in enumerate(contexts)}
+    crossed: list[tuple[JudgedPair, float]] = []
+    for fold in sorted(set(fold_of.values())):
+        reading = Reading(fit_on([pair for pair in valid if fold_of[pair.context] != fold]), clamp)
+        crossed += _labelled([pair for pair in valid if fold_of[pair.context] == fold], reading)
+    before = measure(_labelled(valid, Reading(AS_READ, clamp)))
+    return Calibration(fit_on(valid), before, measure(crossed), len(valid), len(contexts))
+
+
+def fit_on(pairs: Sequence[JudgedPair]) -> Scaling:
+    """Fit on every verdict that can be read, all of one pair weighing as much as all of another."""
+    read = [(pair, one, p) for pair in pairs for one in pair.verdicts if (p := p_first_of(one)) is not None]
+    n_read = Counter(pair.id for pair, _, _ in read)
+    return fit_scaling(
+        [p for _, _, p in read],
+        [pair.truth if one.order == "ab" else 1.0 - pair.truth for pair, one, _ in read],
+        [1.0 / n_read[pair.id] for pair, _, _ in read],
+    )
+
+
+def measure(labelled: Sequence[tuple[JudgedPair, float]]) -> LabelQuality:
+    """Hold labels, each P(a is better), against what people say."""
+    contexts = [pair.context for pair, _ in labelled]
+    right = [_EVEN if _EVEN in {p, pair.truth} else float((p > _EVEN) == (pair.truth > _EVEN)) for pair, p in labelled]
+    sure = [max(p, 1.0 - p) for _, p in labelled]
+    return LabelQuality(
+        n=len(labelled),
+        accuracy=rate_interval(right, groups=contexts),
+        brier=mean_interval([(p - pair.truth) ** 2 for pair, p in labelled], groups=contexts, limits=(0.0, 1.0)),
+        ece=expected_calibration_error(sure, right, n_bins=_BINS),
+        bins=reliability_bins(sure, right, n_bins=_BINS),
+    )
+
+
+def _labelled(pairs: Sequence[JudgedPair], reading: Reading) -> list[tuple[JudgedPair, float]]:
+    """Label pairs, of which each has a vote: whether it has does not hang on how verdicts are read."""
+    return [(pair, p_a) for pair in pairs if (p_a := pair.p_a(reading)) is not None]

@@ -1,0 +1,106 @@
+"""Verdicts as votes: how what was read becomes a pair's probability, and what it would be with other settings. Pure.
+
+The order of operations is fixed, so that swapping the pair gives exactly 1 - p: per order and principle the mean over
+chains, then temperature and bias, then the clamp (with chains only), then the mean of both orders, then the weighted
+mean over principles. Everything after the mean over chains can be done again from recorded verdicts, with no new call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from charter.records import Order, Verdict
+from charter.statistics.scaling import AS_READ, Scaling
+
+#: Of a probability: rounding must not decide between two responses that the judge finds equal.
+TIE_WIDTH = 1e-9
+_EVEN = 0.5
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a verdict is read off the letters: scaled, and clamped where chains of thought make it extreme."""
+
+    scaling: Scaling = AS_READ
+    clamp: tuple[float, float] | None = None
+
+    def p_a(self, p_first: float, order: Order) -> float:
+        """Say how likely a is the better, from the probability of the option that was shown first."""
+        scaled = self.scaling(p_first)
+        held = scaled if self.clamp is None else min(max(scaled, self.clamp[0]), self.clamp[1])
+        return held if order == "ab" else 1.0 - held
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What both orders and all principles come to: ``p_a``, None where no principle has two valid verdicts."""
+
+    verdicts: tuple[Verdict, ...]
+    p_a: float | None
+    position_bias: float
+
+
+def combine_verdicts(verdicts: Sequence[Verdict], weights: Mapping[str, float]) -> Judgement:
+    """Average both orders of each principle, then the principles by weight.
+
+    A principle counts only where both its orders are valid. The position bias is the mean over those principles of
+    |P(a better, a shown first) - P(a better, a shown second)|.
+    """
+    votes = votes_of(verdicts)
+    total = math.fsum(weights[name] for name in votes if name in weights)
+    if not total:
+        return Judgement(tuple(verdicts), None, 0.0)
+    counted = {name: both for name, both in votes.items() if name in weights}
+    p_a = math.fsum(weights[name] * (first + second) / 2 for name, (first, second) in counted.items()) / total
+    bias = math.fsum(abs(first - second) for first, second in counted.values()) / len(counted)
+    return Judgement(tuple(verdicts), _EVEN if abs(p_a - _EVEN) < TIE_WIDTH else p_a, bias)
+
+
+def votes_of(verdicts: Sequence[Verdict]) -> dict[str, tuple[float, float]]:
+    """Give each principle's P(a is better), a shown first and a shown second, where both can be read."""
+    read = {(one.principle, one.order): one.p_a for one in verdicts}
+    found = {}
+    for principle in dict.fromkeys(one.principle for one in verdicts):
+        first, second = read.get((principle, "ab")), read.get((principle, "ba"))
+        if first is not None and second is not None:
+            found[principle] = first, second
+    return found
+
+
+def p_first_of(verdict: Verdict) -> float | None:
+    """Give the probability of the option that was shown first, as it was read; None of an invalid verdict.
+
+    Verdicts of older runs do not hold it. Without chains it follows from the letters; with them it cannot be had.
+    """
+    if verdict.p_first is not None or verdict.invalid is not None or verdict.chains:
+        return verdict.p_first
+    if verdict.logprob_first is None or verdict.logprob_second is None:
+        return None
+    return normalise(verdict.logprob_first, verdict.logprob_second)
+
+
+def normalise(logprob_first: float, logprob_second: float) -> float:
+    """Normalise the first letter's probability against the second's."""
+    margin = min(max(logprob_second - logprob_first, -700.0), 700.0)  # exp overflows past 709
+    return 1.0 / (1.0 + math.exp(margin))
+
+
+def read_again(verdicts: Sequence[Verdict], reading: Reading) -> tuple[Verdict, ...]:
+    """Read recorded verdicts in another way; those whose probability is not recorded become invalid."""
+    return tuple(_again(one, reading) for one in verdicts)
+
+
+def without(verdicts: Sequence[Verdict], principles: Collection[str]) -> tuple[Verdict, ...]:
+    """Leave out what was said under some principles."""
+    return tuple(one for one in verdicts if one.principle not in principles)
+
+
+def _again(verdict: Verdict, reading: Reading) -> Verdict:
+    if verdict.invalid is not None:
+        return verdict
+    p_first = p_first_of(verdict)
+    if p_first is None:
+        return verdict.model_copy(update={"p_a": None, "invalid": "its probability before the clamp is not recorded"})
+    return verdict.model_copy(update={"p_a": reading.p_a(p_first, verdict.order)})
