@@ -114,10 +114,15 @@ def fit_on(pairs: Sequence[JudgedPair]) -> Scaling:
     )
 
 
+def agrees(p_a: float, truth: float) -> float:
+    """Say whether a label is people's: 1, 0, or a half where either is a tie."""
+    return _EVEN if _EVEN in {p_a, truth} else float((p_a > _EVEN) == (truth > _EVEN))
+
+
 def measure(labelled: Sequence[tuple[JudgedPair, float]]) -> LabelQuality:
     """Hold labels, each P(a is better), against what people say."""
     contexts = [pair.context for pair, _ in labelled]
-    right = [_EVEN if _EVEN in {p, pair.truth} else float((p > _EVEN) == (pair.truth > _EVEN)) for pair, p in labelled]
+    right = [agrees(p, pair.truth) for pair, p in labelled]
     sure = [max(p, 1.0 - p) for _, p in labelled]
     return LabelQuality(
         n=len(labelled),

@@ -8,10 +8,11 @@ mean over principles. Everything after the mean over chains can be done again fr
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from charter.records import Order, Verdict
+from charter.records import Comparison, Order, Preference, Verdict
 from charter.statistics.scaling import AS_READ, Scaling
 
 #: Of a probability: rounding must not decide between two responses that the judge finds equal.
@@ -40,6 +41,35 @@ class Judgement:
     verdicts: tuple[Verdict, ...]
     p_a: float | None
     position_bias: float
+
+
+@dataclass(frozen=True)
+class BothOrders:
+    """One pair under one principle: P(a is better), asked with a shown first and with b shown first.
+
+    ``prompt`` is the id of the pair's prompt, which is what several such readings hang together by.
+    """
+
+    prompt: str
+    principle: str
+    shown_first: float
+    shown_second: float
+
+    @property
+    def picks(self) -> Literal["response", "first", "second"]:
+        """Say what the two readings pick: the same ``response``, the ``first`` or the ``second`` position."""
+        if (self.shown_first - _EVEN) * (self.shown_second - _EVEN) >= 0:
+            return "response"
+        return "first" if self.shown_first > _EVEN else "second"
+
+
+def both_orders(judged: Iterable[Preference | Comparison]) -> tuple[BothOrders, ...]:
+    """Gather every pair and principle that was read in both orders, of preferences or of a head to head."""
+    return tuple(
+        BothOrders(row.prompt.id, principle, *both)
+        for row in judged
+        for principle, both in votes_of(row.verdicts).items()
+    )
 
 
 def combine_verdicts(verdicts: Sequence[Verdict], weights: Mapping[str, float]) -> Judgement:

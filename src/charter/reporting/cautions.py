@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
+from charter.feedback.votes import both_orders
 from charter.given.lengths import compare_lengths
 from charter.records import Response
 from charter.reporting import wording
-from charter.reporting.label_quality import both_orders
 from charter.reporting.reading import RunData
 from charter.statistics import Interval, rate_interval
 

@@ -6,9 +6,9 @@ from collections import Counter
 from statistics import fmean
 from typing import Any
 
+from charter.feedback.votes import both_orders
 from charter.reporting import wording
 from charter.reporting.charts import Chart, percent_axis, series_colour
-from charter.reporting.label_quality import both_orders
 from charter.reporting.reading import RunData
 from charter.reporting.svg import COLOUR, draw, legible
 

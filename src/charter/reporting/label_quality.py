@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from charter.records import Comparison, Pair, Preference, Verdict
+from charter.feedback.votes import BothOrders, both_orders
+from charter.records import Pair, Preference, Verdict
 from charter.statistics import Interval, rate_interval
 
 _EVEN = 0.5
@@ -50,25 +51,6 @@ class PrincipleQuality:
     position_bias: float | None
 
 
-@dataclass(frozen=True)
-class BothOrders:
-    """One pair under one principle: P(a is better), asked with a shown first and with b shown first.
-
-    ``prompt`` is the id of the pair's prompt, which is what several such readings hang together by.
-    """
-
-    prompt: str
-    shown_first: float
-    shown_second: float
-
-    @property
-    def picks(self) -> str:
-        """Say what the two readings pick: the same ``response``, the ``first`` or the ``second`` position."""
-        if (self.shown_first - _EVEN) * (self.shown_second - _EVEN) >= 0:
-            return "response"
-        return "first" if self.shown_first > _EVEN else "second"
-
-
 def by_source(preferences: Iterable[Preference], dropped: Iterable[Pair] = ()) -> tuple[SourceQuality, ...]:
     """Measure the labels of each source, in the sources' order by name.
 
@@ -92,14 +74,9 @@ def by_principle(preferences: Iterable[Preference]) -> tuple[PrincipleQuality, .
     for preference in preferences:
         for verdict in preference.verdicts:
             verdicts[verdict.principle].append((preference, verdict))
-        for principle, both in _orders_of(preference):
-            orders[principle].append(both)
+        for both in both_orders([preference]):
+            orders[both.principle].append(both)
     return tuple(_principle(name, verdicts[name], orders[name]) for name in sorted(verdicts))
-
-
-def both_orders(judged: Iterable[Preference | Comparison]) -> tuple[BothOrders, ...]:
-    """Gather every pair and principle that was read in both orders, of preferences or of a head to head."""
-    return tuple(both for row in judged for _, both in _orders_of(row))
 
 
 def invalid_reasons(preferences: Iterable[Preference]) -> dict[str, int]:
@@ -144,13 +121,3 @@ def _principle(name: str, read: list[tuple[Preference, Verdict]], orders: list[B
         with_label=rate_interval([yes for yes, _ in sided], groups=[prompt for _, prompt in sided]) if sided else None,
         position_bias=fmean(abs(both.shown_first - both.shown_second) for both in orders) if orders else None,
     )
-
-
-def _orders_of(preference: Preference | Comparison) -> list[tuple[str, BothOrders]]:
-    read = {(v.principle, v.order): v.p_a for v in preference.verdicts if v.p_a is not None}
-    principles = dict.fromkeys(verdict.principle for verdict in preference.verdicts)
-    return [
-        (principle, BothOrders(preference.prompt.id, read[principle, "ab"], read[principle, "ba"]))
-        for principle in principles
-        if (principle, "ab") in read and (principle, "ba") in read
-    ]

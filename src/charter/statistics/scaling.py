@@ -93,7 +93,7 @@ def _fit(odds: Floats, true: Floats, heavy: Floats, *, free: bool, slope: float 
     moved = slice(0 if free else 1, 2)
     loss = _loss(at, design, true, heavy)
     for _ in range(_STEPS):
-        q = 1 / (1 + np.exp(-(at @ design)))
+        q = (1 + np.tanh(at @ design / 2)) / 2
         gradient = (design * heavy) @ (q - true)
         curvature = (design * (heavy * q * (1 - q))) @ design.T + 1e-12 * np.eye(2)
         step = np.zeros(2)

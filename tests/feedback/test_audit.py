@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charter.feedback.audit import AuditedPair, audit, length_effect, position_bias
+from charter.feedback.calibration import JudgedPair
+from charter.feedback.votes import Reading
+from charter.records import Order, Pair, Verdict, make_prompt
+
+ORDERS: tuple[Order, ...] = ("ab", "ba")
+
+
+def verdict(p_first: float | None, order: Order, principle: str = "p") -> Verdict:
+    """A verdict as the judge writes it; None is one that it could not read."""
+    return Verdict(
+        principle=principle,
+        order=order,
+        logprob_first=None if p_first is None else math.log(p_first),
+        logprob_second=None if p_first is None else math.log(1 - p_first),
+        option_mass=1.0,
+        p_a=None if p_first is None else Reading().p_a(p_first, order),
+        invalid="option mass below the minimum" if p_first is None else None,
+        p_first=p_first,
+    )
+
+
+def audited(
+    name: str,
+    said: dict[str, tuple[float | None, float | None]],
+    truth: float = 1.0,
+    *,
+    a: str = "a longer answer",
+    b: str = "short",
+    category: str = "",
+) -> AuditedPair:
+    """A pair that principles judged: of each P(first) with a shown first, and with b shown first."""
+    prompt = make_prompt(f"Question {name}", "red_team").model_copy(update={"category": category})
+    intended = {1.0: "a", 0.0: "b"}.get(truth)
+    pair = Pair(id=name, prompt=prompt, a=a, b=b, source="given", intended=intended)
+    verdicts = tuple(
+        verdict(p, order, principle) for principle, both in said.items() for p, order in zip(both, ORDERS, strict=True)
+    )
+    return AuditedPair(pair, JudgedPair(name, name, verdicts, dict.fromkeys(said, 1.0), truth))
+
+
+def test_position_by_hand() -> None:
+    """One picks the response, one the first twice, one the second twice; a tie in one order picks nothing else."""
+    pairs = [
+        audited("response", {"p": (0.9, 0.2)}),
+        audited("first", {"p": (0.8, 0.7)}),
+        audited("second", {"p": (0.4, 0.1)}),
+        audited("even", {"p": (0.5, 0.9)}),
+    ]
+    found = position_bias(pairs)
+    assert found is not None
+    assert (found.n, found.same_position.value) == (4, 0.5)
+    assert found.first is not None
+    assert (found.first.value, found.first.n) == (0.5, 2)
+    assert found.shift.value == pytest.approx((0.1 + 0.5 + 0.5 + 0.4) / 4)
+
+
+def test_length_by_hand() -> None:
+    """The judge always takes the longer answer: right where people do, wrong where they do not."""
+    pairs = [
+        audited("right", {"p": (0.9, 0.1)}, truth=1.0),
+        audited("wrong", {"p": (0.9, 0.1)}, truth=0.0),
+        audited("wrong too", {"p": (0.1, 0.9)}, truth=1.0, a="brief", b="a longer answer"),
+        audited("as long", {"p": (0.9, 0.1)}, a="same", b="size"),
+        audited("people's tie", {"p": (0.9, 0.1)}, truth=0.5),
+    ]
+    found = length_effect([(one, 0.9 if one.judged.verdicts[0].p_a == 0.9 else 0.1) for one in pairs])
+    assert found.where_shorter is not None
+    assert found.where_longer is not None
+    assert found.longer is not None
+    assert found.longer_by_people is not None
+    assert (found.where_shorter.value, found.where_shorter.n) == (0.0, 2)
+    assert (found.where_longer.value, found.where_longer.n) == (1.0, 1)
+    assert (found.longer.value, found.longer_by_people.value) == (1.0, pytest.approx(1 / 3))
+
+
+def test_principles_and_categories_are_told_apart() -> None:
+    """One principle is people's own, the other their opposite; what cannot be read is counted where it stands."""
+    good, bad = (0.9, 0.1), (0.2, 0.8)
+    pairs = [
+        audited("one", {"like people": good, "unlike": bad}, category="fraud"),
+        audited("two", {"like people": good, "unlike": (None, 0.8)}, category="fraud"),
+        audited("three", {"like people": (None, None), "unlike": (None, None)}, category="drugs"),
+    ]
+    found = audit(pairs)
+    like, unlike = found.by_principle
+    assert (like.name, like.n, like.n_invalid) == ("like people", 3, 1)
+    assert like.agreement is not None
+    assert (like.agreement.value, like.agreement.n) == (1.0, 2)
+    assert (unlike.n, unlike.n_invalid) == (3, 2)
+    assert unlike.agreement is not None
+    assert (unlike.agreement.value, unlike.agreement.n) == (0.0, 1)
+    drugs, fraud = found.by_category
+    assert (drugs.name, drugs.n, drugs.n_invalid, drugs.agreement) == ("drugs", 1, 1, None)
+    assert (fraud.n, fraud.n_invalid) == (2, 0)
+    assert (found.n_pairs, found.n_unlabelled, found.n_verdicts) == (3, 1, 12)
+    assert found.invalid.value == 5 / 12
+
+
+def test_a_judge_that_says_nothing_that_can_be_read_is_unusable() -> None:
+    """And all that would be measured of labels is missing."""
+    found = audit([audited(name, {"p": (None, None)}) for name in "xyz"])
+    assert (found.quality, found.position, found.calibration, found.length.longer) == (None, None, None, None)
+    assert found.grade == "unusable"
+
+
+def many(n_right: int, n_wrong: int, said: tuple[float, float] = (0.8, 0.2)) -> list[AuditedPair]:
+    """Pairs on which a judge says the same, and people mostly too."""
+    return [audited(f"{number}", {"p": said}, truth=float(number < n_right)) for number in range(n_right + n_wrong)]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "grade"),
+    [
+        (many(50, 50), "unusable"),
+        (many(65, 35, (0.8, 0.79)), "weak"),
+        (many(220, 180), "weak"),
+        (many(630, 370), "usable"),
+        (many(75, 25), "good"),
+        (many(10, 4), "unusable"),
+    ],
+    ids=["a coin", "follows position", "little better", "usable", "as the best", "too few"],
+)
+def test_the_grade_follows_agreement_and_position(pairs: list[AuditedPair], grade: str) -> None:
+    """By the interval, not by the figure alone: 10 of 14 may be a coin."""
+    assert audit(pairs).grade == grade
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.booleans()), min_size=3, max_size=8))
+def test_swapping_every_pair_changes_nothing_but_the_names(said: list[tuple[float, float, bool]]) -> None:
+    """Which response is called a is no property of a judge."""
+    pairs = [audited(f"{n}", {"p": (ab, ba)}, float(truth)) for n, (ab, ba, truth) in enumerate(said)]
+    swapped = [
+        audited(f"{n}", {"p": (ba, ab)}, 1.0 - float(truth), a="short", b="a longer answer")
+        for n, (ab, ba, truth) in enumerate(said)
+    ]
+    one, other = audit(pairs), audit(swapped)
+    assert one.quality is not None
+    assert other.quality is not None
+    assert one.quality.accuracy == other.quality.accuracy
+    assert one.quality.brier.value == pytest.approx(other.quality.brier.value)
+    assert one.position is not None
+    assert other.position is not None
+    assert one.position.same_position == other.position.same_position
+    assert one.length.longer == other.length.longer
