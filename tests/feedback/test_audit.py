@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.feedback.audit import AuditedPair, audit, length_effect, position_bias
+from charter.feedback.advice import grade
+from charter.feedback.audit import audit, length_effect, position_bias
 from charter.feedback.calibration import JudgedPair
 from charter.feedback.votes import Reading
-from charter.records import Order, Pair, Verdict, make_prompt
+from charter.records import Order, Verdict
 
 ORDERS: tuple[Order, ...] = ("ab", "ba")
 
@@ -33,18 +34,14 @@ def audited(
     said: dict[str, tuple[float | None, float | None]],
     truth: float = 1.0,
     *,
-    a: str = "a longer answer",
-    b: str = "short",
+    longer_a: int = 10,
     category: str = "",
-) -> AuditedPair:
+) -> JudgedPair:
     """A pair that principles judged: of each P(first) with a shown first, and with b shown first."""
-    prompt = make_prompt(f"Question {name}", "red_team").model_copy(update={"category": category})
-    intended = {1.0: "a", 0.0: "b"}.get(truth)
-    pair = Pair(id=name, prompt=prompt, a=a, b=b, source="given", intended=intended)
     verdicts = tuple(
         verdict(p, order, principle) for principle, both in said.items() for p, order in zip(both, ORDERS, strict=True)
     )
-    return AuditedPair(pair, JudgedPair(name, name, verdicts, dict.fromkeys(said, 1.0), truth))
+    return JudgedPair(name, name, verdicts, dict.fromkeys(said, 1.0), truth, category, longer_a)
 
 
 def test_position_by_hand() -> None:
@@ -68,11 +65,11 @@ def test_length_by_hand() -> None:
     pairs = [
         audited("right", {"p": (0.9, 0.1)}, truth=1.0),
         audited("wrong", {"p": (0.9, 0.1)}, truth=0.0),
-        audited("wrong too", {"p": (0.1, 0.9)}, truth=1.0, a="brief", b="a longer answer"),
-        audited("as long", {"p": (0.9, 0.1)}, a="same", b="size"),
+        audited("wrong too", {"p": (0.1, 0.9)}, truth=1.0, longer_a=-10),
+        audited("as long", {"p": (0.9, 0.1)}, longer_a=0),
         audited("people's tie", {"p": (0.9, 0.1)}, truth=0.5),
     ]
-    found = length_effect([(one, 0.9 if one.judged.verdicts[0].p_a == 0.9 else 0.1) for one in pairs])
+    found = length_effect([(one, 0.9 if one.verdicts[0].p_a == 0.9 else 0.1) for one in pairs])
     assert found.where_shorter is not None
     assert found.where_longer is not None
     assert found.longer is not None
@@ -109,16 +106,16 @@ def test_a_judge_that_says_nothing_that_can_be_read_is_unusable() -> None:
     """And all that would be measured of labels is missing."""
     found = audit([audited(name, {"p": (None, None)}) for name in "xyz"])
     assert (found.quality, found.position, found.calibration, found.length.longer) == (None, None, None, None)
-    assert found.grade == "unusable"
+    assert grade(found) == "unusable"
 
 
-def many(n_right: int, n_wrong: int, said: tuple[float, float] = (0.8, 0.2)) -> list[AuditedPair]:
+def many(n_right: int, n_wrong: int, said: tuple[float, float] = (0.8, 0.2)) -> list[JudgedPair]:
     """Pairs on which a judge says the same, and people mostly too."""
     return [audited(f"{number}", {"p": said}, truth=float(number < n_right)) for number in range(n_right + n_wrong)]
 
 
 @pytest.mark.parametrize(
-    ("pairs", "grade"),
+    ("pairs", "wanted"),
     [
         (many(50, 50), "unusable"),
         (many(65, 35, (0.8, 0.79)), "weak"),
@@ -129,9 +126,9 @@ def many(n_right: int, n_wrong: int, said: tuple[float, float] = (0.8, 0.2)) -> 
     ],
     ids=["a coin", "follows position", "little better", "usable", "as the best", "too few"],
 )
-def test_the_grade_follows_agreement_and_position(pairs: list[AuditedPair], grade: str) -> None:
+def test_the_grade_follows_agreement_and_position(pairs: list[JudgedPair], wanted: str) -> None:
     """By the interval, not by the figure alone: 10 of 14 may be a coin."""
-    assert audit(pairs).grade == grade
+    assert grade(audit(pairs)) == wanted
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.booleans()), min_size=3, max_size=8))
@@ -139,8 +136,7 @@ def test_swapping_every_pair_changes_nothing_but_the_names(said: list[tuple[floa
     """Which response is called a is no property of a judge."""
     pairs = [audited(f"{n}", {"p": (ab, ba)}, float(truth)) for n, (ab, ba, truth) in enumerate(said)]
     swapped = [
-        audited(f"{n}", {"p": (ba, ab)}, 1.0 - float(truth), a="short", b="a longer answer")
-        for n, (ab, ba, truth) in enumerate(said)
+        audited(f"{n}", {"p": (ba, ab)}, 1.0 - float(truth), longer_a=-10) for n, (ab, ba, truth) in enumerate(said)
     ]
     one, other = audit(pairs), audit(swapped)
     assert one.quality is not None

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from charter.cli import (
+    audit,
     chat,
     check,
     console,
@@ -45,7 +46,7 @@ A first run, with a model of 135 million parameters:
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, merge, check, plan, status, show, report, export, chat, serve, stages):
+for verb in (run, merge, check, plan, status, show, report, export, audit, chat, serve, stages):
     verb.add_to(app)
 app.add_typer(constitutions.app, name="constitution")
 app.add_typer(prompting.app, name="prompts")

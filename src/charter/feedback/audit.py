@@ -9,30 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from charter.feedback.calibration import Calibration, JudgedPair, LabelQuality, agrees, calibrate, measure
 from charter.feedback.votes import BothOrders, Reading, votes_of
-from charter.records import Pair
 from charter.statistics import Interval, mean_interval, rate_interval
 
-Grade = Literal["unusable", "weak", "usable", "good"]
-
-#: Published yardsticks (RLAIF, arXiv 2309.00267): the best agreement with people that was reported on harmless
-#: dialogue, and how often a large, a small and an extra-small judge picked the same position in both orders.
-BEST_AGREEMENT = 0.72
-SAME_POSITION = {"large": 0.18, "small": 0.21, "extra-small": 0.56}
-
 _EVEN = 0.5
-_WEAK_AGREEMENT = 0.6  # below it, two labels of five are people's opposite
-
-
-@dataclass(frozen=True)
-class AuditedPair:
-    """A pair with its judgement: what people say is the pair's intended side; a pair without one is a tie to them."""
-
-    pair: Pair
-    judged: JudgedPair
 
 
 @dataclass(frozen=True)
@@ -96,20 +78,8 @@ class Audit:
     by_principle: tuple[Part, ...]
     by_category: tuple[Part, ...]
 
-    @property
-    def grade(self) -> Grade:
-        """Say what the judge is good for, by agreement and position."""
-        if self.quality is None or (self.quality.accuracy.low or 0.0) <= _EVEN:
-            return "unusable"
-        follows_position = (
-            self.position is not None and self.position.same_position.value > SAME_POSITION["extra-small"]
-        )
-        if self.quality.accuracy.value < _WEAK_AGREEMENT or follows_position:
-            return "weak"
-        return "good" if (self.quality.accuracy.high or 1.0) >= BEST_AGREEMENT else "usable"
 
-
-def audit(pairs: Sequence[AuditedPair], *, clamp: tuple[float, float] | None = None, seed: int = 0) -> Audit:
+def audit(pairs: Sequence[JudgedPair], *, clamp: tuple[float, float] | None = None, seed: int = 0) -> Audit:
     """Hold a judge's verdicts against people's labels.
 
     Args:
@@ -118,30 +88,28 @@ def audit(pairs: Sequence[AuditedPair], *, clamp: tuple[float, float] | None = N
         seed: of the division into parts that calibration is measured by.
     """
     reading = Reading(clamp=clamp)
-    labelled = [(one, p_a) for one in pairs if (p_a := one.judged.p_a(reading)) is not None]
-    contexts = {one.judged.context for one, _ in labelled}
-    verdicts = [(verdict, one.judged.context) for one in pairs for verdict in one.judged.verdicts]
+    labelled = [(one, p_a) for one in pairs if (p_a := one.p_a(reading)) is not None]
+    contexts = {one.context for one, _ in labelled}
+    verdicts = [(verdict, one.context) for one in pairs for verdict in one.verdicts]
     return Audit(
         n_pairs=len(pairs),
-        n_contexts=len({one.judged.context for one in pairs}),
+        n_contexts=len({one.context for one in pairs}),
         n_verdicts=len(verdicts),
         invalid=_some_rate([(verdict.invalid is not None, context) for verdict, context in verdicts]),
         n_unlabelled=len(pairs) - len(labelled),
-        quality=measure([(one.judged, p_a) for one, p_a in labelled]) if labelled else None,
+        quality=measure(labelled) if labelled else None,
         position=position_bias(pairs),
         length=length_effect(labelled),
-        calibration=calibrate([one.judged for one in pairs], clamp=clamp, seed=seed) if len(contexts) > 1 else None,
+        calibration=calibrate(pairs, clamp=clamp, seed=seed) if len(contexts) > 1 else None,
         by_principle=_by_principle(pairs, reading),
         by_category=_by_category(pairs, reading),
     )
 
 
-def position_bias(pairs: Sequence[AuditedPair]) -> PositionBias | None:
+def position_bias(pairs: Sequence[JudgedPair]) -> PositionBias | None:
     """Measure what changes when the responses change places; None where no pair was read in both orders."""
     read = [
-        (BothOrders(one.pair.prompt.id, name, *both), one.judged.context)
-        for one in pairs
-        for name, both in votes_of(one.judged.verdicts).items()
+        (BothOrders(one.id, name, *both), one.context) for one in pairs for name, both in votes_of(one.verdicts).items()
     ]
     if not read:
         return None
@@ -154,49 +122,49 @@ def position_bias(pairs: Sequence[AuditedPair]) -> PositionBias | None:
     )
 
 
-def length_effect(labelled: Iterable[tuple[AuditedPair, float]]) -> LengthEffect:
+def length_effect(labelled: Iterable[tuple[JudgedPair, float]]) -> LengthEffect:
     """Measure how far labels follow length, over pairs whose answers are of different lengths, in characters."""
     agreed: dict[bool, list[tuple[float, str]]] = {True: [], False: []}
     chose: list[tuple[float, str]] = []
     people: list[tuple[float, str]] = []
     for one, p_a in labelled:
-        longer_a, context = len(one.pair.a) - len(one.pair.b), one.judged.context
-        if longer_a == 0 or one.judged.truth == _EVEN:
+        longer_a, context = one.longer_a, one.context
+        if longer_a == 0 or one.truth == _EVEN:
             continue
-        better_is_shorter = (one.judged.truth > _EVEN) == (longer_a < 0)
-        agreed[better_is_shorter].append((agrees(p_a, one.judged.truth), context))
+        better_is_shorter = (one.truth > _EVEN) == (longer_a < 0)
+        agreed[better_is_shorter].append((agrees(p_a, one.truth), context))
         chose.append((agrees(p_a, float(longer_a > 0)), context))
         people.append((float(not better_is_shorter), context))
     return LengthEffect(_rate(agreed[True]), _rate(agreed[False]), _rate(chose), _rate(people))
 
 
-def _by_principle(pairs: Sequence[AuditedPair], reading: Reading) -> tuple[Part, ...]:
+def _by_principle(pairs: Sequence[JudgedPair], reading: Reading) -> tuple[Part, ...]:
     """Hold each principle's own votes against people's labels."""
-    asked: dict[str, list[AuditedPair]] = defaultdict(list)
+    asked: dict[str, list[JudgedPair]] = defaultdict(list)
     for one in pairs:
-        for name in dict.fromkeys(verdict.principle for verdict in one.judged.verdicts):
-            own = tuple(verdict for verdict in one.judged.verdicts if verdict.principle == name)
-            asked[name].append(replace(one, judged=replace(one.judged, verdicts=own, weights={name: 1.0})))
+        for name in dict.fromkeys(verdict.principle for verdict in one.verdicts):
+            own = tuple(verdict for verdict in one.verdicts if verdict.principle == name)
+            asked[name].append(replace(one, verdicts=own, weights={name: 1.0}))
     return tuple(_part(name, asked[name], reading) for name in sorted(asked))
 
 
-def _by_category(pairs: Sequence[AuditedPair], reading: Reading) -> tuple[Part, ...]:
+def _by_category(pairs: Sequence[JudgedPair], reading: Reading) -> tuple[Part, ...]:
     """Hold the labels of each category of prompts against people's."""
-    groups: dict[str, list[AuditedPair]] = defaultdict(list)
+    groups: dict[str, list[JudgedPair]] = defaultdict(list)
     for one in pairs:
-        if one.pair.prompt.category:
-            groups[one.pair.prompt.category].append(one)
+        if one.category:
+            groups[one.category].append(one)
     return tuple(_part(name, groups[name], reading) for name in sorted(groups))
 
 
-def _part(name: str, pairs: Sequence[AuditedPair], reading: Reading) -> Part:
-    labelled = [(one, p_a) for one in pairs if (p_a := one.judged.p_a(reading)) is not None]
+def _part(name: str, pairs: Sequence[JudgedPair], reading: Reading) -> Part:
+    labelled = [(one, p_a) for one in pairs if (p_a := one.p_a(reading)) is not None]
     position = position_bias(pairs)
     return Part(
         name=name,
         n=len(pairs),
         n_invalid=len(pairs) - len(labelled),
-        agreement=_rate([(agrees(p_a, one.judged.truth), one.judged.context) for one, p_a in labelled]),
+        agreement=_rate([(agrees(p_a, one.truth), one.context) for one, p_a in labelled]),
         same_position=position.same_position if position else None,
     )
 

@@ -33,6 +33,8 @@ class JudgedPair:
         verdicts: the judge's.
         weights: of the principles that it was judged by.
         truth: how people see it: 1 where a is better, 0 where b is, 0.5 for a tie.
+        category: of its prompt.
+        longer_a: by how many characters a is the longer response.
     """
 
     id: str
@@ -40,6 +42,8 @@ class JudgedPair:
     verdicts: tuple[Verdict, ...]
     weights: Mapping[str, float]
     truth: float
+    category: str = ""
+    longer_a: int = 0
 
     def p_a(self, reading: Reading) -> float | None:
         """Label the pair, read in a way; None without a valid vote."""

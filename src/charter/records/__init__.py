@@ -33,6 +33,7 @@ from charter.records.prompts import (
 )
 from charter.records.training import (
     AnyPairSource,
+    Judged,
     OnCut,
     Order,
     Pair,
@@ -54,6 +55,7 @@ __all__ = [
     "Comparison",
     "Contested",
     "Figures",
+    "Judged",
     "Measurement",
     "Message",
     "OnCut",

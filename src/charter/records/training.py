@@ -105,6 +105,15 @@ class Verdict(Record):
     p_first: float | None = None
 
 
+class Judged(PromptRow):
+    """A pair with all that a judge said of it, readable or not; ``intended`` is the better side to who labelled it."""
+
+    a: str
+    b: str
+    intended: Side | None
+    verdicts: tuple[Verdict, ...]
+
+
 class Preference(PromptRow):
     """A judged pair: ``chosen`` is the likelier better side, ``p_chosen`` in [0.5, 1] how surely.
 

@@ -13,10 +13,10 @@ import typer
 from rich.text import Text
 
 from charter.cli import console
+from charter.cli.held_file import check_target, hold
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
 from charter.cli.prompting import writing
-from charter.cli.prompting.held_file import check_target, hold
 from charter.cli.prompting.writing import Form, Model, Seed, Threshold
 from charter.cli.word_difference import word_difference
 from charter.errors import ConstitutionError, EngineError
@@ -24,7 +24,7 @@ from charter.errors import ConstitutionError, EngineError
 if TYPE_CHECKING:
     from charter.authoring.draft import Proposal
     from charter.authoring.structured import Asking
-    from charter.cli.prompting.held_file import Writing
+    from charter.cli.held_file import Writing
     from charter.constitution import Constitution
 
 _NEW = "new"

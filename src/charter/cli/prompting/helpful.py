@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from charter.cli.held_file import check_target, hold
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
 from charter.cli.prompting import writing
-from charter.cli.prompting.held_file import check_target, hold
 
 
 def add_to(app: typer.Typer) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         Score,
         ScoreRequest,
     )
+    from charter.engines.pool import Counted
+    from charter.engines.usage import Usage
     from charter.rows import RowMapper
 
 _SETUP = "setup"
@@ -34,10 +36,11 @@ _SETUP = "setup"
 
 @dataclass(frozen=True)
 class Writing:
-    """A model to ask, and what maps rows with a journal, progress and the stop flag."""
+    """A model to ask, what maps rows with a journal, progress and the stop flag, and what was asked so far."""
 
     engine: Engine
     mapper: RowMapper
+    usage: Callable[[], Usage]
 
 
 @contextlib.contextmanager
@@ -65,7 +68,7 @@ def hold(target: Path, model: str, engine: str, setup: Mapping[str, Any]) -> Ite
                 _check_setup(journal, target, {"model": model, "engine": engine, **setup})
                 late = _LateEngine(lambda: _load(model, engine, journal, progress.download))
                 try:
-                    yield Writing(late, _mapper(journal, progress, stopping))
+                    yield Writing(late, _mapper(journal, progress, stopping), late.usage)
                 finally:
                     late.close()
         except CharterError as error:
@@ -103,7 +106,7 @@ def _mapper(journal: Any, progress: Any, stopping: Stopping) -> RowMapper:
     return cast("RowMapper", partial(map_rows, journal=journal, progress=progress, stop=stopping.event))
 
 
-def _load(model: str, engine: str, journal: Any, on_download: Any) -> Engine:
+def _load(model: str, engine: str, journal: Any, on_download: Any) -> Counted:
     if engine == SCRIPTED:
         from charter.authoring.dry_run import dry_answer
         from charter.engines.cache import CachedEngine
@@ -115,15 +118,15 @@ def _load(model: str, engine: str, journal: Any, on_download: Any) -> Engine:
     pool = Pool({"writer": model_spec(model, engine)}, journal, on_download)
     pool.on_load = lambda name: console.note(f"loading {name}")
     pool.on_meet = pool.on_retry = console.note
-    return pool.engine("writer")
+    return pool.open(model_spec(model, engine))
 
 
 class _LateEngine:
     """An engine that is made when it is first asked something."""
 
-    def __init__(self, make: Callable[[], Engine]) -> None:
+    def __init__(self, make: Callable[[], Counted]) -> None:
         self._make = make
-        self._made: Engine | None = None
+        self._made: Counted | None = None
 
     @property
     def _engine(self) -> Engine:
@@ -150,6 +153,12 @@ class _LateEngine:
 
     async def score(self, request: ScoreRequest) -> Score:
         return await self._engine.score(request)
+
+    def usage(self) -> Usage:
+        """Tell what was asked so far."""
+        from charter.engines.usage import Usage
+
+        return Usage() if self._made is None else self._made.usage
 
     def close(self) -> None:
         if self._made is not None:

@@ -1,0 +1,153 @@
+"""``charter audit``: what a judge is worth, held against pairs that people have labelled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charter.cli import console
+from charter.cli.held_file import hold
+from charter.cli.model_options import IN_PROCESS, Engine
+from charter.cli.options import AsJson, examples
+from charter.errors import RunError
+
+if TYPE_CHECKING:
+    from charter.records import Pair
+
+_FIGURES, _ROWS, _CALIBRATOR, _PLOT = "audit.json", "verdicts.parquet", "calibrator.json", "reliability.svg"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(
+        "audit",
+        epilog=examples(
+            "charter audit Qwen/Qwen2.5-7B-Instruct --labels harmless-test.jsonl.gz --out audits/qwen",
+            "charter audit gpt-4o-mini --engine openai --labels pairs.csv --out audits/mini --n 300 --chains 1",
+            "charter audit smollm2-135m --labels runs/tutor/data/preferences.parquet --constitution educational "
+            "--out audits/small",
+        ),
+    )(audit)
+
+
+def audit(  # noqa: PLR0917 - the command line names them
+    judge: Annotated[
+        str,
+        typer.Argument(
+            metavar="JUDGE", help="An embedded name, a model's or adapter's folder, or a hub id.", show_default=False
+        ),
+    ],
+    labels: Annotated[
+        str,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="Pairs that people have labelled, in any layout that a run can be given.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Where figures, verdicts, plot and calibrator go; the same command goes on there.",
+            show_default=False,
+        ),
+    ],
+    engine: Engine = IN_PROCESS,
+    constitution: Annotated[
+        str, typer.Option("--constitution", metavar="NAME", help="Whose principles it judges by: a name or a file.")
+    ] = "harmless",
+    n: Annotated[
+        int | None, typer.Option("--n", min=1, help="Pairs, drawn by the seed; all if not given.", show_default=False)
+    ] = None,
+    k_principles: Annotated[int, typer.Option("--k-principles", min=1, help="Principles drawn for each pair.")] = 2,
+    n_few_shots: Annotated[
+        int | None, typer.Option("--n-few-shots", min=0, help="Worked examples shown; all if not given.")
+    ] = None,
+    chains: Annotated[int, typer.Option("--chains", min=0, help="Chains of thought for each verdict.")] = 0,
+    min_option_mass: Annotated[
+        float, typer.Option("--min-option-mass", min=0.0, max=1.0, help="Below it a verdict is invalid.")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the pairs, principles and chains drawn.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a judge on pairs that people have labelled, before a run is spent on it.
+
+    Agreement with people, calibration, what position and length do, invalid verdicts, each principle and category, and
+    what 1,000 labels cost, with intervals and beside published yardsticks; then a grade and what to do. The calibrator
+    that is fitted on the way is a file that a recipe names (label.calibrator).
+    """
+    from charter.cli.audit_view import Sitting, describe, write_audit
+    from charter.constitution import load_constitution
+    from charter.feedback.audit import audit as audit_pairs
+    from charter.feedback.auditing import as_judged_pairs, judge_pairs
+    from charter.feedback.calibrator import make_calibrator, write_calibrator
+    from charter.feedback.judge import Judging
+    from charter.files.tables import write_json, write_table
+    from charter.given.pairs import load_pairs
+    from charter.records import Judged
+    from charter.reporting.reliability import draw_reliability
+    from charter.seeds import digest
+
+    principles, loaded = load_constitution(constitution), load_pairs(labels)
+    pairs = _draw(loaded.pairs, n, seed)
+    setup: dict[str, Any] = {
+        "--labels": digest([pair.id for pair in pairs]),
+        "constitution": digest(principles.model_dump(mode="json")),
+        "--k-principles": k_principles,
+        "--n-few-shots": n_few_shots,
+        "--chains": chains,
+        "--min-option-mass": min_option_mass,
+        "--seed": seed,
+    }
+    judging = Judging(n_few_shots, min_option_mass, chains)
+    _make_folder(out)
+    with hold(out / _FIGURES, judge, engine, setup) as asked:
+        began = time.monotonic()
+        mapped = judge_pairs(
+            pairs, principles, asked.engine, k_principles=k_principles, judging=judging, seed=seed, mapper=asked.mapper
+        )
+        sitting = Sitting(time.monotonic() - began, mapped.n_in - mapped.n_resumed, asked.usage())
+        rows = tuple(mapped.done)
+        write_table(out / _ROWS, rows, Judged)
+        found = audit_pairs(as_judged_pairs(rows, principles), clamp=judging.clamp if chains else None, seed=seed)
+        told = describe(
+            found,
+            {"judge": judge, "constitution": principles.name, "labels": loaded.source, "pairs": len(pairs)},
+            sitting,
+        )
+        if found.calibration is not None:
+            made = make_calibrator(
+                found.calibration, judge, asked.engine.identity, principles.name, chains, loaded.source
+            )
+            write_calibrator(out / _CALIBRATOR, made)
+            draw_reliability(out / _PLOT, judge, found.calibration)
+        write_json(out / _FIGURES, told)
+    if as_json:
+        console.write_json(told)
+    else:
+        write_audit(found, told)
+        console.write(str(out))
+
+
+def _draw(pairs: Sequence[Pair], n: int | None, seed: int) -> list[Pair]:
+    """Draw pairs by their ids, so that more of them begin with the same."""
+    from charter.seeds import derive_seed
+
+    if n is None or n >= len(pairs):
+        return list(pairs)
+    drawn = {pair.id for pair in sorted(pairs, key=lambda pair: derive_seed(seed, pair.id, "audit"))[:n]}
+    return [pair for pair in pairs if pair.id in drawn]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"--out {folder}: cannot be made ({error.strerror}); name another folder") from error

@@ -1,0 +1,126 @@
+"""An audit as people read it: what the judge is worth first, then what it does, then what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from charter.cli import console
+from charter.feedback.advice import BEST_AGREEMENT, SAME_POSITION, advise, grade
+
+if TYPE_CHECKING:
+    from charter.engines.usage import Usage
+    from charter.feedback.audit import Audit, Part
+    from charter.statistics import Interval
+
+_LABELS = 1000  # that costs are told for
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """What this sitting of an audit took; ``n_rows`` were asked about in it."""
+
+    seconds: float
+    n_rows: int
+    usage: Usage
+
+
+def describe(found: Audit, subject: Mapping[str, Any], sitting: Sitting) -> dict[str, Any]:
+    """Give everything as plain values."""
+    return {
+        **subject,
+        "grade": grade(found),
+        "advice": list(advise(found)),
+        "yardsticks": {"agreement": BEST_AGREEMENT, "same_position": dict(SAME_POSITION)},
+        **asdict(found),
+        "cost_of_1000_labels": _cost(sitting),
+    }
+
+
+def _cost(sitting: Sitting) -> dict[str, float] | None:
+    """Scale what was asked in this sitting; None where everything was recorded before."""
+    total = sitting.usage.total
+    if not sitting.n_rows or not total.n_calls:
+        return None
+    scale = _LABELS / sitting.n_rows
+    return {
+        "calls": round(total.n_calls * scale),
+        "prompt_tokens": round(total.n_prompt_tokens * scale),
+        "prompt_tokens_from_prefix": round(sitting.usage.n_prompt_tokens_from_prefix * scale),
+        "completion_tokens": round(total.n_completion_tokens * scale),
+        "seconds": round(sitting.seconds * scale, 1),
+    }
+
+
+def write_audit(found: Audit, told: Mapping[str, Any]) -> None:
+    """Print an audit."""
+    console.write(f"{told['judge']} on {found.n_pairs:,} pairs of {found.n_contexts:,} contexts ({told['labels']})")
+    console.write(f"grade: {told['grade']}")
+    for sentence in told["advice"]:
+        console.write(f"  {sentence}")
+    console.write()
+    console.write_columns(("", "", "published"), list(_lines(found)))
+    for title, parts in (("principle", found.by_principle), ("category", found.by_category)):
+        if parts:
+            console.write()
+            console.write_columns(
+                (title, "pairs", "invalid", "agreement", "same position"), _parts(parts), right=(1, 2)
+            )
+    if cost := told["cost_of_1000_labels"]:
+        console.write()
+        console.write(
+            f"1,000 labels take {cost['calls']:,} calls, {cost['prompt_tokens']:,} tokens read "
+            f"({cost['prompt_tokens_from_prefix']:,} of them from memory), {cost['completion_tokens']:,} written, and "
+            f"{cost['seconds'] / 60:.1f} minutes here"
+        )
+
+
+def _lines(found: Audit) -> Iterator[tuple[str, str, str]]:
+    quality, position, length, calibration = found.quality, found.position, found.length, found.calibration
+    if quality is not None:
+        yield "agreement with people", _percent(quality.accuracy), f"{BEST_AGREEMENT:.0%} at best, harmless dialogue"
+        yield "Brier score", _number(quality.brier), ""
+        yield "calibration error", f"{quality.ece:.3f}", ""
+    if calibration is not None:
+        after, scaling = calibration.after, calibration.scaling
+        yield "once calibrated", "", ""
+        yield "  Brier score", _number(after.brier), ""
+        yield "  calibration error", f"{after.ece:.3f}", ""
+        yield "  agreement with people", _percent(after.accuracy), ""
+        yield "  temperature", f"{scaling.temperature:.2f}", ""
+        yield "  bias to the first option", f"{scaling.bias:+.2f} in log-odds", ""
+    if position is not None:
+        said = ", ".join(f"{share:.0%} {size}" for size, share in SAME_POSITION.items())
+        yield "same position in both orders", _percent(position.same_position), said
+        yield "  of those, the first", _percent(position.first), ""
+        yield "shift between the orders", _number(position.shift), ""
+    yield "agreement where shorter is better", _percent(length.where_shorter), ""
+    yield "agreement where longer is better", _percent(length.where_longer), ""
+    yield "takes the longer", _percent(length.longer), ""
+    yield "people take the longer", _percent(length.longer_by_people), ""
+    yield "invalid verdicts", _percent(found.invalid), ""
+    yield "pairs without a label", f"{found.n_unlabelled:,}", ""
+
+
+def _parts(parts: Sequence[Part]) -> list[tuple[str, str, str, str, str]]:
+    return [
+        (one.name, f"{one.n:,}", f"{one.n_invalid:,}", _percent(one.agreement), _percent(one.same_position))
+        for one in parts
+    ]
+
+
+def _percent(found: Interval | None) -> str:
+    return _written(found, lambda value: f"{100 * value:.1f}", " %")
+
+
+def _number(found: Interval | None) -> str:
+    return _written(found, lambda value: f"{value:.3f}", "")
+
+
+def _written(found: Interval | None, write: Any, unit: str) -> str:
+    """Write a figure with its interval and its n."""
+    if found is None:
+        return "none"
+    bounds = "no interval" if found.low is None or found.high is None else f"{write(found.low)} to {write(found.high)}"
+    return f"{write(found.value)}{unit} ({bounds}; n {found.n:,})"

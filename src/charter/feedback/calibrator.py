@@ -1,0 +1,114 @@
+"""The file of a fitted calibrator, which a recipe names: two numbers, whose they are, and what they were worth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError
+
+from charter.errors import RecipeError
+from charter.feedback.calibration import Calibration, LabelQuality
+from charter.files.tables import write_json
+from charter.records import Record
+from charter.statistics import Interval
+from charter.statistics.scaling import TEMPERATURES, Scaling
+
+
+class Bounded(Record):
+    """A figure with its 95 % interval; None where the rows bound nothing."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, found: Interval) -> Self:
+        """Take it from an interval."""
+        return cls(value=found.value, low=found.low, high=found.high)
+
+
+class Worth(Record):
+    """How good labels were, on pairs that nothing was fitted on."""
+
+    accuracy: Bounded
+    brier: Bounded
+    ece: float
+
+    @classmethod
+    def of(cls, found: LabelQuality) -> Self:
+        """Take it from what was measured."""
+        return cls(accuracy=Bounded.of(found.accuracy), brier=Bounded.of(found.brier), ece=found.ece)
+
+
+class Calibrator(Record):
+    """A judge's temperature and bias.
+
+    ``judge`` is its name and ``identity`` that of its weights or of what serves them; ``chains`` how many chains of
+    thought it drew. ``option_bias`` is in log-odds, towards the option shown first. Fitted on ``n_pairs`` of
+    ``n_contexts`` of the file ``labels``; ``before`` and ``after`` are by cross-validation.
+    """
+
+    format: Literal["charter-calibrator/1"] = "charter-calibrator/1"
+    judge: str
+    identity: str
+    constitution: str
+    chains: int = Field(ge=0)
+    temperature: float = Field(ge=TEMPERATURES[0], le=TEMPERATURES[1])
+    option_bias: float = Field(ge=-20.0, le=20.0)
+    labels: str
+    n_pairs: int = Field(ge=1)
+    n_contexts: int = Field(ge=1)
+    before: Worth
+    after: Worth
+
+    @property
+    def scaling(self) -> Scaling:
+        """What it does to a probability."""
+        return Scaling(self.temperature, self.option_bias)
+
+
+def make_calibrator(  # noqa: PLR0917 - a judge, how it was asked, and what came of it
+    found: Calibration, judge: str, identity: str, constitution: str, chains: int, labels: str
+) -> Calibrator:
+    """Put a calibration under the name of its judge."""
+    return Calibrator(
+        judge=judge,
+        identity=identity,
+        constitution=constitution,
+        chains=chains,
+        temperature=found.scaling.temperature,
+        option_bias=found.scaling.bias,
+        labels=labels,
+        n_pairs=found.n_pairs,
+        n_contexts=found.n_contexts,
+        before=Worth.of(found.before),
+        after=Worth.of(found.after),
+    )
+
+
+def write_calibrator(path: Path, calibrator: Calibrator) -> None:
+    """Write the file, whole or not at all."""
+    write_json(path, calibrator.model_dump(mode="json"))
+
+
+def read_calibrator(path: Path) -> Calibrator:
+    """Read a file that ``charter audit`` wrote.
+
+    Raises:
+        RecipeError: naming file, value and remedy.
+    """
+    remedy = "expected a file that 'charter audit' wrote as calibrator.json"
+    try:
+        return Calibrator.model_validate(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RecipeError(
+            f"{path}: {place or 'the file'}: {first['msg']} (it is {first['input']!r}); {remedy}"
+        ) from error
+    except ValueError as error:
+        raise RecipeError(f"{path}: is no JSON ({error}); {remedy}") from error
