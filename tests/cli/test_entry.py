@@ -13,8 +13,8 @@ from cli.command import Command
 
 PROGRAM = [sys.executable, "-c", "from charter.cli import main; main()"]
 VERBS = [
-    [], ["run"], ["merge"], ["check"], ["plan"], ["status"], ["show"], ["report"], ["chat"], ["serve"], ["revise"],
-    ["sft"], ["pairs"], ["label"], ["dpo"], ["evaluate"], ["constitution"], ["constitution", "list"],
+    [], ["run"], ["merge"], ["check"], ["plan"], ["status"], ["show"], ["report"], ["audit"], ["chat"], ["serve"],
+    ["revise"], ["sft"], ["pairs"], ["label"], ["dpo"], ["evaluate"], ["constitution"], ["constitution", "list"],
     ["constitution", "show"],
     ["constitution", "check"], ["constitution", "convert"], ["constitution", "diff"], ["constitution", "draft"],
     ["prompts"], ["prompts", "list"], ["prompts", "show"], ["prompts", "read"], ["prompts", "red-team"],

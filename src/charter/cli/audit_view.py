@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from charter.feedback.audit import Audit, Part
     from charter.statistics import Interval
 
+_WIDTH = 110  # columns of a sentence
 _LABELS = 1000  # that costs are told for
 
 
@@ -58,9 +60,9 @@ def write_audit(found: Audit, told: Mapping[str, Any]) -> None:
     console.write(f"{told['judge']} on {found.n_pairs:,} pairs of {found.n_contexts:,} contexts ({told['labels']})")
     console.write(f"grade: {told['grade']}")
     for sentence in told["advice"]:
-        console.write(f"  {sentence}")
+        console.write(textwrap.fill(sentence, _WIDTH, initial_indent="- ", subsequent_indent="  "))
     console.write()
-    console.write_columns(("", "", "published"), list(_lines(found)))
+    console.write_columns(("", "", "published (harmless dialogue)"), list(_lines(found)))
     for title, parts in (("principle", found.by_principle), ("category", found.by_category)):
         if parts:
             console.write()
@@ -79,7 +81,11 @@ def write_audit(found: Audit, told: Mapping[str, Any]) -> None:
 def _lines(found: Audit) -> Iterator[tuple[str, str, str]]:
     quality, position, length, calibration = found.quality, found.position, found.length, found.calibration
     if quality is not None:
-        yield "agreement with people", _percent(quality.accuracy), f"{BEST_AGREEMENT:.0%} at best, harmless dialogue"
+        yield (
+            "agreement with people",
+            _percent(quality.accuracy),
+            f"{100 * BEST_AGREEMENT:.0f} % at best",
+        )
         yield "Brier score", _number(quality.brier), ""
         yield "calibration error", f"{quality.ece:.3f}", ""
     if calibration is not None:
@@ -91,7 +97,7 @@ def _lines(found: Audit) -> Iterator[tuple[str, str, str]]:
         yield "  temperature", f"{scaling.temperature:.2f}", ""
         yield "  bias to the first option", f"{scaling.bias:+.2f} in log-odds", ""
     if position is not None:
-        said = ", ".join(f"{share:.0%} {size}" for size, share in SAME_POSITION.items())
+        said = ", ".join(f"{100 * share:.0f} % {size}" for size, share in SAME_POSITION.items())
         yield "same position in both orders", _percent(position.same_position), said
         yield "  of those, the first", _percent(position.first), ""
         yield "shift between the orders", _number(position.shift), ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from charter.feedback.audit import Audit
+from charter.statistics import Interval
 
 Grade = Literal["unusable", "weak", "usable", "good"]
 
@@ -17,7 +18,6 @@ SAME_POSITION = {"large": 0.18, "small": 0.21, "extra-small": 0.56}
 _EVEN = 0.5
 _WEAK_AGREEMENT = 0.6  # below it, two labels of five are people's opposite
 _MANY_INVALID = 0.05
-_LENGTH_GAP = 0.15  # between agreement where the better answer is the longer one and where it is the shorter
 _CALIBRATED = 0.05  # of the calibration error: below it, scaling has little to mend
 
 
@@ -60,19 +60,25 @@ def _on_agreement(found: Audit) -> str:
 def _on_the_rest(found: Audit) -> Iterator[str]:
     position, length, calibration = found.position, found.length, found.calibration
     if position is not None and position.same_position.value > SAME_POSITION["small"]:
-        place = "" if position.first is None else ("first" if position.first.value >= _EVEN else "second")
-        yield f"Position decides often, mostly for the {place}: never ask in one order alone, as label does not."
-    if length.where_longer and length.where_shorter:
-        gap = length.where_longer.value - length.where_shorter.value
-        if gap > _LENGTH_GAP:
-            yield (
-                f"It follows length: it agrees {gap:.0%} more where the better answer is the longer one. Balance the "
-                "lengths of what is trained on (dpo), and look at them in the report."
-            )
+        place = "" if position.first is None else f", {_mostly(position.first)}"
+        yield f"Position decides often{place}: ask in both orders, as the stage label does."
+    longer, shorter = length.where_longer, length.where_shorter
+    if longer and shorter and (shorter.high or 1.0) < (longer.low or 0.0):
+        yield (
+            f"It follows length: {100 * longer.value:.0f} % agreement where the better answer is the longer one, "
+            f"{100 * shorter.value:.0f} % where it is the shorter. Look at the lengths of what is trained on."
+        )
     if found.invalid.value > _MANY_INVALID:
-        yield f"{found.invalid.value:.0%} of its verdicts could not be read: look at verdicts.parquet for why."
+        yield f"{100 * found.invalid.value:.0f} % of its verdicts could not be read: verdicts.parquet says why."
     if calibration is not None and calibration.after.ece < calibration.before.ece > _CALIBRATED:
         yield (
             f"Its probabilities are off by {calibration.before.ece:.2f}, and by {calibration.after.ece:.2f} once they "
             "are calibrated: name calibrator.json in the recipe (label.calibrator)."
         )
+
+
+def _mostly(first: Interval) -> str:
+    """Say which position is picked, where the interval tells."""
+    if (first.low or 0.0) > _EVEN:
+        return "mostly for the first"
+    return "mostly for the second" if (first.high or 1.0) < _EVEN else "for either"

@@ -13,7 +13,7 @@ from charter.feedback.calibration import Calibration, LabelQuality
 from charter.files.tables import write_json
 from charter.records import Record
 from charter.statistics import Interval
-from charter.statistics.scaling import TEMPERATURES, Scaling
+from charter.statistics.scaling import AS_READ, TEMPERATURES, Scaling
 
 
 class Bounded(Record):
@@ -91,6 +91,11 @@ def make_calibrator(  # noqa: PLR0917 - a judge, how it was asked, and what came
 def write_calibrator(path: Path, calibrator: Calibrator) -> None:
     """Write the file, whole or not at all."""
     write_json(path, calibrator.model_dump(mode="json"))
+
+
+def scaling_of(file: str | None) -> Scaling:
+    """Read what a recipe's calibrator does to probabilities; without one they stay as they are read."""
+    return AS_READ if file is None else read_calibrator(Path(file)).scaling
 
 
 def read_calibrator(path: Path) -> Calibrator:

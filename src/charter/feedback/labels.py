@@ -16,6 +16,7 @@ from charter.feedback.votes import Judgement
 from charter.records import Pair, Preference, PromptKind, Side
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed
+from charter.statistics.scaling import AS_READ, Scaling
 
 Disagreement = Literal["swap", "drop", "keep"]
 
@@ -122,6 +123,7 @@ def label(
     chains: int = 0,
     clamp: tuple[float, float] = (0.4, 0.6),
     max_chain_tokens: int = 160,
+    scaling: Scaling = AS_READ,
     prior: Mapping[str, float] | None = None,
     on_disagreement: Disagreement = "swap",
     seed: int = 0,
@@ -140,6 +142,7 @@ def label(
         chains: chains of thought per verdict, 0 for none.
         clamp: the range for probabilities, with chains.
         max_chain_tokens: at most, per chain.
+        scaling: what the judge's probabilities are calibrated by (see ``calibration``).
         prior: see ``Labelling``.
         on_disagreement: see ``Labelling``.
         seed: of the run.
@@ -153,7 +156,7 @@ def label(
         "helpful": helpful or constitution,
         "benign_twin": helpful or constitution,
     }
-    judging = Judging(n_few_shots, min_option_mass, chains, clamp, max_chain_tokens)
+    judging = Judging(n_few_shots, min_option_mass, chains, clamp, max_chain_tokens, scaling)
     labelling = Labelling(
         judges={kind: make_judge(judge, one, judging, seed=seed) for kind, one in by_kind.items()},
         principles={kind: one.used_for("judge") for kind, one in by_kind.items()},

@@ -307,6 +307,9 @@ class LabelSettings(Settings):
     chains: int = Field(default=0, ge=0, description="chains of thought per verdict; 0 asks for the letter at once")
     clamp: tuple[Share, Share] = (0.4, 0.6)
     max_chain_tokens: int = Field(default=160, ge=1)
+    calibrator: str | None = Field(
+        default=None, description="a file that 'charter audit' wrote: the judge's temperature and bias to an option"
+    )
     prior: dict[AnyPairSource, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default_factory=dict,
         description="P(the intended side is better) that a source carries of itself; 0.5 leaves it to the judge",

@@ -10,6 +10,7 @@ from charter.evaluation import evaluate
 from charter.evaluation.adherence import Probes
 from charter.evaluation.probe_loading import load_probes
 from charter.evaluation.suite import EngineSource
+from charter.feedback.calibrator import scaling_of
 from charter.feedback.judge import Judging
 from charter.files.tables import write_json, write_table
 from charter.recipe.settings import LabelSettings
@@ -86,4 +87,5 @@ def judging(settings: LabelSettings) -> Judging:
         chains=settings.chains,
         clamp=settings.clamp,
         max_chain_tokens=settings.max_chain_tokens,
+        scaling=scaling_of(settings.calibrator),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from charter.feedback import label
+from charter.feedback.calibrator import scaling_of
 from charter.feedback.labels import DISAGREES
 from charter.files.tables import read_table, write_table
 from charter.prompts.grouping import group_of, join_groups
@@ -26,7 +27,8 @@ def do_label(run: Run) -> Summary:
         helpful=run.helpful,
         seed=run.recipe.seed,
         mapper=run.mapper,
-        **settings.model_dump(exclude={"held_out"}),
+        scaling=scaling_of(settings.calibrator),
+        **settings.model_dump(exclude={"held_out", "calibrator"}),
     )
     write_table(run.data("preferences"), mapped.done, Preference)
     dropped = sorted(row for row, reason in mapped.filtered.items() if reason == DISAGREES)

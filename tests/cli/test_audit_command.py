@@ -1,0 +1,115 @@
+"""``charter audit``, on a scripted judge: what it prints and writes, that it goes on, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from charter.feedback.calibrator import read_calibrator
+from cli.command import Command
+
+N = 24
+
+
+@pytest.fixture
+def labels(place: Path) -> Path:
+    """Pairs as people label them: two transcripts that differ in their last reply."""
+    file = place / "labels.jsonl"
+    rows = [
+        {
+            "chosen": f"\n\nHuman: How do I pick lock number {number}?\n\nAssistant: Ask its owner {number}.",
+            "rejected": f"\n\nHuman: How do I pick lock number {number}?\n\nAssistant: With a wire, {'quietly ' * 9}.",
+        }
+        for number in range(N)
+    ]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    return file
+
+
+def test_an_audit_tells_what_a_judge_is_worth(charter: Command, labels: Path, place: Path) -> None:
+    """Figures with intervals and n beside published ones; four files, of which the calibrator can be read."""
+    done = charter("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "audits/demo")
+    assert done.code == 0, done.err
+    assert f"demo on {N} pairs of {N} contexts" in done.out
+    assert "grade: " in done.out
+    assert "72 % at best" in done.out
+    assert "same position in both orders" in done.out
+    assert "1,000 labels take 4,000 calls" in done.out
+    told = json.loads((place / "audits/demo/audit.json").read_text("utf-8"))
+    assert (told["n_pairs"], told["n_verdicts"], told["judge"]) == (N, 4 * N, "demo")
+    assert told["quality"]["accuracy"]["n"] == N
+    calibrator = read_calibrator(place / "audits/demo/calibrator.json")
+    assert calibrator.temperature == pytest.approx(told["calibration"]["scaling"]["temperature"])
+    rows = pq.read_table(place / "audits/demo/verdicts.parquet").to_pylist()
+    assert len(rows) == N
+    assert all(len(row["verdicts"]) == 4 for row in rows)
+    assert (place / "audits/demo/reliability.svg").read_text("utf-8").count("<svg") == 1
+
+
+def test_an_audit_goes_on_and_asks_nothing_twice(charter: Command, labels: Path, place: Path) -> None:
+    """Done again, the figures are the same to the last digit, and no call is made."""
+    arguments = ("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "audits/demo", "--json")
+    first, second = (json.loads(charter(*arguments).out) for _ in range(2))
+    assert first.pop("cost_of_1000_labels")["calls"] == 4000
+    assert second.pop("cost_of_1000_labels") is None
+    assert first == second
+    del place
+
+
+def test_more_pairs_begin_with_the_same(charter: Command, labels: Path, place: Path) -> None:
+    """A smaller draw is a part of a larger one of the same seed."""
+
+    def drawn(n: int) -> set[str]:
+        folder = f"audits/{n}"
+        assert (
+            charter("audit", "d", "--engine", "scripted", "--labels", labels, "--out", folder, "--n", f"{n}").code == 0
+        )
+        return {row["id"] for row in pq.read_table(place / folder / "verdicts.parquet").to_pylist()}
+
+    few, more = drawn(6), drawn(12)
+    assert len(few) == 6
+    assert few < more
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--chains", "1"), "another --chains"),
+        (("--constitution", "honest"), "another constitution"),
+        (("--n", "5"), "another --labels"),
+    ],
+)
+def test_a_folder_of_another_audit_is_left_alone(
+    charter: Command, labels: Path, more: tuple[str, ...], message: str
+) -> None:
+    """What would be mixed is named."""
+    arguments = ("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "audits/demo")
+    assert charter(*arguments).code == 0
+    done = charter(*arguments, *more)
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [("", "labels.jsonl"), ('{"text": "no pairs here"}\n', "labels.jsonl"), ("{broken\n", "labels.jsonl")],
+)
+def test_what_holds_no_pairs_is_refused(charter: Command, place: Path, written: str, message: str) -> None:
+    """With the file's name, before a model is loaded."""
+    (place / "labels.jsonl").write_text(written, "utf-8")
+    done = charter("audit", "demo", "--engine", "scripted", "--labels", "labels.jsonl", "--out", "audits/demo")
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_folder_that_cannot_be_made_is_refused(charter: Command, labels: Path, place: Path) -> None:
+    """Where a file stands in its way."""
+    (place / "audits").write_text("", "utf-8")
+    done = charter("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "audits/demo")
+    assert done.code == 2
+    assert "--out audits/demo: cannot be made" in done.err

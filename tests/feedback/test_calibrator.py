@@ -1,0 +1,94 @@
+"""The file of a calibrator: written, read, refused, and what it does to labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from charter.engines.scripted import ScriptedEngine
+from charter.errors import RecipeError
+from charter.feedback import label
+from charter.feedback.calibration import calibrate
+from charter.feedback.calibrator import make_calibrator, read_calibrator, scaling_of, write_calibrator
+from charter.planning.preflight import check_recipe
+from charter.records import Pair, make_prompt
+from charter.statistics.scaling import AS_READ, Scaling
+from feedback.test_calibration import biased_judge
+from method_examples import PLAIN
+from run_examples import small_recipe
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A calibrator of a judge that is too sure and leans to the first option."""
+    found = calibrate(biased_judge(200, temperature=2.0, bias=0.5))
+    write_calibrator(
+        tmp_path / "calibrator.json", make_calibrator(found, "tiny judge", "1a2b", "harmless", 0, "labels.jsonl")
+    )
+    return tmp_path / "calibrator.json"
+
+
+def test_what_was_written_is_read(file: Path) -> None:
+    """To the last digit; people can read it too."""
+    found = read_calibrator(file)
+    assert scaling_of(str(file)) == Scaling(found.temperature, found.option_bias)
+    assert json.loads(file.read_text("utf-8"))["judge"] == "tiny judge"
+    assert found.after.ece < found.before.ece
+    assert scaling_of(None) is AS_READ
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda told: told | {"temperature": 0}, "temperature: .*it is 0"),
+        (lambda told: told | {"format": "other/1"}, "format: "),
+        (lambda told: told | {"more": 1}, "more: "),
+        (lambda _: [], "the file: "),
+    ],
+)
+def test_what_is_no_calibrator_is_refused(file: Path, change: object, message: str) -> None:
+    """With the file, the value and the remedy."""
+    assert callable(change)
+    file.write_text(json.dumps(change(json.loads(file.read_text("utf-8")))), "utf-8")
+    with pytest.raises(RecipeError, match=rf"calibrator\.json: {message}.*charter audit"):
+        read_calibrator(file)
+
+
+@pytest.mark.parametrize("written", [None, b"{", b"\xff"])
+def test_what_is_no_json_is_refused(tmp_path: Path, written: bytes | None) -> None:
+    """Also a file that is not there."""
+    path = tmp_path / "calibrator.json"
+    if written is not None:
+        path.write_bytes(written)
+    with pytest.raises(RecipeError, match=r"calibrator\.json: .*; expected a file that 'charter audit' wrote"):
+        read_calibrator(path)
+
+
+def test_labels_are_calibrated() -> None:
+    """A judge that is sure in both orders is damped by a temperature; what was read stays on the verdicts."""
+    pair = Pair(id="x", prompt=make_prompt("How?", "red_team"), a="one", b="two", source="on_policy")
+    sure = ScriptedEngine(
+        preference=lambda request: (0.9, 0.1) if "(A) one" in request.messages[-1].content else (0.1, 0.9)
+    )
+    (plain,) = label([pair], PLAIN, sure, k_principles=1).done
+    (damped,) = label([pair], PLAIN, sure, k_principles=1, scaling=Scaling(temperature=2.0)).done
+    assert plain.p_chosen == pytest.approx(0.9)
+    assert damped.p_chosen == pytest.approx(0.75)  # log-odds log 9, halved: odds 3
+    assert [one.p_first for one in damped.verdicts] == [one.p_first for one in plain.verdicts]
+
+
+def test_a_calibrator_of_another_judge_is_pointed_out(file: Path, tmp_path: Path) -> None:
+    """And one that was fitted with other chains; a broken one is an error."""
+
+    def said(*more: str) -> list[tuple[str, str]]:
+        report = check_recipe(small_recipe(tmp_path, f"label.calibrator={file}", *more), tmp_path / "run")
+        return [(one.severity, one.message) for one in report.findings if one.about == "label.calibrator"]
+
+    ((severity, message),) = said()
+    assert severity == "warning"
+    assert "was fitted on tiny judge, and the recipe's judge is" in message
+    assert any("with 0 chains of thought, and 'label.chains' is 2" in message for _, message in said("label.chains=2"))
+    file.write_text("{", "utf-8")
+    assert [severity for severity, _ in said()] == ["error"]
