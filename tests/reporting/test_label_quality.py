@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from charter.feedback.votes import BothOrders, both_orders
 from charter.records import Pair, Preference, Verdict, make_prompt
-from charter.reporting.label_quality import BothOrders, both_orders, by_principle, by_source, invalid_reasons
+from charter.reporting.label_quality import by_principle, by_source, invalid_reasons
 
 
 def _verdict(principle: str, order: str, p_a: float | None, mass: float = 0.9) -> Verdict:
@@ -110,4 +111,4 @@ def test_only_verdicts_read_in_both_orders_show_position_bias() -> None:
 )
 def test_position_is_what_the_two_orders_disagree_on(shown_first: float, shown_second: float, picks: str) -> None:
     """A judge that prefers a only where a is first picks the first position."""
-    assert BothOrders("p", shown_first, shown_second).picks == picks
+    assert BothOrders("prompt", "principle", shown_first, shown_second).picks == picks
