@@ -13,7 +13,8 @@ from cli.command import Command
 
 PROGRAM = [sys.executable, "-c", "from charter.cli import main; main()"]
 VERBS = [
-    [], ["run"], ["merge"], ["check"], ["plan"], ["status"], ["show"], ["report"], ["audit"], ["chat"], ["serve"],
+    [], ["run"], ["merge"], ["check"], ["plan"], ["status"], ["show"], ["report"], ["audit"], ["diff-labels"], ["chat"],
+    ["serve"],
     ["revise"], ["sft"], ["pairs"], ["label"], ["dpo"], ["evaluate"], ["constitution"], ["constitution", "list"],
     ["constitution", "show"],
     ["constitution", "check"], ["constitution", "convert"], ["constitution", "diff"], ["constitution", "draft"],

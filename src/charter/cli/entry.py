@@ -18,6 +18,7 @@ from charter.cli import (
     check,
     console,
     constitutions,
+    diff_labels,
     export,
     merge,
     plan,
@@ -46,7 +47,7 @@ A first run, with a model of 135 million parameters:
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, merge, check, plan, status, show, report, export, audit, chat, serve, stages):
+for verb in (run, merge, check, plan, status, show, report, export, audit, diff_labels, chat, serve, stages):
     verb.add_to(app)
 app.add_typer(constitutions.app, name="constitution")
 app.add_typer(prompting.app, name="prompts")

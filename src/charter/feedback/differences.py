@@ -1,0 +1,150 @@
+"""How the labels of two runs differ, pair by pair, and why: read off recorded verdicts. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+from typing import Literal
+
+from charter.feedback.votes import p_first_of, votes_of
+from charter.records import Preference, Verdict
+from charter.statistics import Interval, mean_interval, rate_interval
+
+#: Why a label is another one: other principles voted; the judge said otherwise under the same; what it said was read in
+#: another way (calibrator, clamp); the pair's intention was weighed in another way (prior, what a disagreement does).
+Reason = Literal["principles", "verdicts", "reading", "intention"]
+REASONS: tuple[Reason, ...] = ("principles", "verdicts", "reading", "intention")
+
+_ALIKE = 1e-6  # of two probabilities
+_EVEN = 0.5
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One pair in both runs: P(a is better) before and after, and why it is not the same.
+
+    ``crossed`` are the principles whose own votes changed sides.
+    """
+
+    before: Preference
+    after: Preference
+    reasons: tuple[Reason, ...]
+    crossed: tuple[str, ...]
+
+    @property
+    def p_before(self) -> float:
+        """P(a is better), before."""
+        return p_a(self.before)
+
+    @property
+    def p_after(self) -> float:
+        """P(a is better), after."""
+        return p_a(self.after)
+
+    @property
+    def flipped(self) -> bool:
+        """Whether another side is chosen."""
+        return self.before.chosen_side != self.after.chosen_side
+
+
+@dataclass(frozen=True)
+class LabelDifference:
+    """What two runs' labels have in common, and what not; ``only_before`` and ``only_after`` are pairs of one alone."""
+
+    changed: tuple[Changed, ...]
+    only_before: tuple[str, ...]
+    only_after: tuple[str, ...]
+
+    @cached_property
+    def flips(self) -> tuple[Changed, ...]:
+        """The pairs whose chosen side is another one, the surest flips first."""
+        flipped = [one for one in self.changed if one.flipped]
+        return tuple(sorted(flipped, key=lambda one: (-abs(one.p_after - one.p_before), one.before.pair)))
+
+    @property
+    def flip_rate(self) -> Interval | None:
+        """The share of common pairs that flipped, by prompt; None without common pairs."""
+        prompts = [one.before.prompt.id for one in self.changed]
+        return rate_interval([float(one.flipped) for one in self.changed], groups=prompts) if prompts else None
+
+    @property
+    def shift(self) -> Interval | None:
+        """How far P(a) moved, on average."""
+        prompts = [one.before.prompt.id for one in self.changed]
+        moved = [abs(one.p_after - one.p_before) for one in self.changed]
+        return mean_interval(moved, groups=prompts, limits=(0.0, 1.0)) if prompts else None
+
+    @property
+    def by_reason(self) -> Mapping[Reason, int]:
+        """How many flips each reason had a part in."""
+        counts = Counter(reason for one in self.flips for reason in one.reasons)
+        return {reason: counts[reason] for reason in REASONS if counts[reason]}
+
+    @property
+    def by_principle(self) -> Mapping[str, int]:
+        """In how many flips a principle's own vote changed sides, the commonest first."""
+        counts = Counter(name for one in self.flips for name in one.crossed)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def compare_labels(before: Sequence[Preference], after: Sequence[Preference]) -> LabelDifference:
+    """Compare the labels of two runs; a pair is the same where its id is, and both its texts.
+
+    Args:
+        before: of the one run.
+        after: of the other.
+    """
+    old, new = ({_key(one): one for one in several} for several in (before, after))
+    common = [key for key in old if key in new]
+    return LabelDifference(
+        changed=tuple(_changed(old[key], new[key]) for key in common),
+        only_before=tuple(old[key].pair for key in old if key not in new),
+        only_after=tuple(new[key].pair for key in new if key not in old),
+    )
+
+
+def p_a(one: Preference) -> float:
+    """Give a preference's P(a is better)."""
+    return one.p_chosen if one.chosen_side == "a" else 1.0 - one.p_chosen
+
+
+def _key(one: Preference) -> tuple[str, str, str]:
+    a, b = (one.chosen, one.rejected) if one.chosen_side == "a" else (one.rejected, one.chosen)
+    return one.pair, a, b
+
+
+def _changed(before: Preference, after: Preference) -> Changed:
+    old, new = (_means(one.verdicts) for one in (before, after))
+    crossed = tuple(name for name in old if name in new and (old[name] - _EVEN) * (new[name] - _EVEN) < 0)
+    return Changed(before, after, tuple(_reasons(before, after)), crossed)
+
+
+def _reasons(before: Preference, after: Preference) -> Iterator[Reason]:
+    if votes_of(before.verdicts).keys() != votes_of(after.verdicts).keys():
+        yield "principles"
+    old, new = (_by_place(one.verdicts) for one in (before, after))
+    both = [(old[place], new[place]) for place in old if place in new]
+    if any(not _same(p_first_of(first), p_first_of(second)) for first, second in both):
+        yield "verdicts"
+    if any(_same(p_first_of(first), p_first_of(second)) and not _same(first.p_a, second.p_a) for first, second in both):
+        yield "reading"
+    judged = [one.p_judge if one.chosen_side == "a" else 1.0 - one.p_judge for one in (before, after)]
+    if _same(*judged) and not _same(p_a(before), p_a(after)):
+        yield "intention"
+
+
+def _by_place(verdicts: Sequence[Verdict]) -> dict[tuple[str, str], Verdict]:
+    return {(one.principle, one.order): one for one in verdicts}
+
+
+def _means(verdicts: Sequence[Verdict]) -> dict[str, float]:
+    return {name: fmean(both) for name, both in votes_of(verdicts).items()}
+
+
+def _same(first: float | None, second: float | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return abs(first - second) <= _ALIKE
