@@ -41,7 +41,7 @@ def audited(
     verdicts = tuple(
         verdict(p, order, principle) for principle, both in said.items() for p, order in zip(both, ORDERS, strict=True)
     )
-    return JudgedPair(name, name, verdicts, dict.fromkeys(said, 1.0), truth, category, longer_a)
+    return JudgedPair(name, name, verdicts, truth, category, longer_a)
 
 
 def test_position_by_hand() -> None:

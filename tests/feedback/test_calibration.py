@@ -31,7 +31,7 @@ def verdict(p_first: float, order: Order = "ab", principle: str = "p", chains: t
 
 def judged(name: str, p_ab: float, p_ba: float, truth: float, context: str = "") -> JudgedPair:
     """A pair under one principle."""
-    return JudgedPair(name, context or name, (verdict(p_ab, "ab"), verdict(p_ba, "ba")), {"p": 1.0}, truth)
+    return JudgedPair(name, context or name, (verdict(p_ab, "ab"), verdict(p_ba, "ba")), truth)
 
 
 def biased_judge(n: int, *, temperature: float, bias: float, seed: int = 0) -> list[JudgedPair]:
@@ -85,9 +85,9 @@ def test_a_pair_weighs_the_same_however_many_verdicts_it_has() -> None:
     """One that was judged by five principles says no more than one that was judged by one."""
     many = JudgedPair(
         "many", "many", tuple(verdict(0.7, order, f"p{n}") for n in range(5) for order in ORDERS),
-        {f"p{n}": 1.0 for n in range(5)}, 1.0,
+        1.0,
     )  # fmt: skip
-    once = JudgedPair("many", "many", (verdict(0.7, "ab"), verdict(0.7, "ba")), {"p": 1.0}, 1.0)
+    once = JudgedPair("many", "many", (verdict(0.7, "ab"), verdict(0.7, "ba")), 1.0)
     other = judged("other", 0.6, 0.3, 0.0)
     first, second = fit_on([many, other]), fit_on([once, other])
     assert (first.temperature, first.bias) == pytest.approx((second.temperature, second.bias))
@@ -96,7 +96,7 @@ def test_a_pair_weighs_the_same_however_many_verdicts_it_has() -> None:
 def test_too_little_is_refused() -> None:
     """One context cannot be divided; invalid verdicts do not count."""
     unread = verdict(0.5).model_copy(update={"p_a": None, "p_first": None, "invalid": "no readable chain"})
-    lost = JudgedPair("lost", "lost", (unread,), {"p": 1.0}, 1.0)
+    lost = JudgedPair("lost", "lost", (unread,), 1.0)
     with pytest.raises(ValueError, match="1 pairs of 1 contexts"):
         calibrate([judged("a", 0.5, 0.5, 1.0), lost])
 
@@ -119,7 +119,10 @@ def test_swapping_a_pair_gives_one_minus_p_under_any_scaling(
 @given(st.permutations([("p", "ab", 0.9), ("p", "ba", 0.3), ("q", "ab", 0.2), ("q", "ba", 0.4)]))
 def test_verdicts_may_come_in_any_order(said: list[tuple[str, Order, float]]) -> None:
     """The weighted mean knows none: p says (0.9 + 0.7) / 2, and q, which counts twice, (0.2 + 0.6) / 2."""
-    judgement = combine_verdicts([verdict(p, order, name) for name, order, p in said], {"p": 1.0, "q": 2.0})
+    weights = {"p": 1.0, "q": 2.0}
+    judgement = combine_verdicts(
+        [verdict(p, order, name).model_copy(update={"weight": weights[name]}) for name, order, p in said]
+    )
     assert judgement.p_a == pytest.approx((0.8 + 2 * 0.4) / 3, abs=1e-15)
     assert judgement.position_bias == pytest.approx((0.2 + 0.4) / 2)
 

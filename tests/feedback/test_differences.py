@@ -29,7 +29,7 @@ def preference(
         )
         for name, both in said.items() for p, order in zip(both, ORDERS, strict=True)
     )  # fmt: skip
-    judged = combine_verdicts(verdicts, dict.fromkeys(said, 1.0)).p_a
+    judged = combine_verdicts(verdicts).p_a
     assert judged is not None
     labelled = judged if p_a is None else p_a
     side: Side = "a" if labelled >= 0.5 else "b"

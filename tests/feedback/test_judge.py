@@ -39,11 +39,11 @@ def _favouring(text: str, p: float) -> Preference:
     return lambda request: (p, 1.0 - p) if _shows_first(request, text) else (1.0 - p, p)
 
 
-def _verdict(principle: str, order: Order, p_a: float | None) -> Verdict:
+def _verdict(principle: str, order: Order, p_a: float | None, weight: float) -> Verdict:
     invalid = "unreadable" if p_a is None else None
     return Verdict(
         principle=principle, order=order, logprob_first=None, logprob_second=None, option_mass=None, p_a=p_a,
-        invalid=invalid,
+        invalid=invalid, weight=weight,
     )  # fmt: skip
 
 
@@ -163,11 +163,11 @@ VOTES = st.lists(
 def test_verdicts_combine_as_the_formula_says(votes: list[tuple[float, float | None, float | None]]) -> None:
     """The mean over both orders, then the weighted mean over principles that have both; the bias is their mean gap."""
     verdicts = [
-        _verdict(f"p{number}", order, p)
-        for number, (_, first, second) in enumerate(votes)
+        _verdict(f"p{number}", order, p, weight)
+        for number, (weight, first, second) in enumerate(votes)
         for order, p in (("ab", first), ("ba", second))
     ]
-    judgement = combine_verdicts(verdicts, {f"p{number}": weight for number, (weight, _, _) in enumerate(votes)})
+    judgement = combine_verdicts(verdicts)
     valid = np.array([(w, x, y) for w, x, y in votes if x is not None and y is not None]).reshape(-1, 3)
     assert judgement.verdicts == tuple(verdicts)
     if len(valid) == 0:

@@ -116,7 +116,7 @@ def audit(  # noqa: PLR0917 - the command line names them
         sitting = Sitting(time.monotonic() - began, mapped.n_in - mapped.n_resumed, asked.usage())
         rows = tuple(mapped.done)
         write_table(out / _ROWS, rows, Judged)
-        found = audit_pairs(as_judged_pairs(rows, principles), clamp=judging.clamp if chains else None, seed=seed)
+        found = audit_pairs(as_judged_pairs(rows), clamp=judging.clamp if chains else None, seed=seed)
         told = describe(
             found,
             {"judge": judge, "constitution": principles.name, "labels": loaded.source, "pairs": len(pairs)},

@@ -144,7 +144,7 @@ def _by_principle(pairs: Sequence[JudgedPair], reading: Reading) -> tuple[Part, 
     for one in pairs:
         for name in dict.fromkeys(verdict.principle for verdict in one.verdicts):
             own = tuple(verdict for verdict in one.verdicts if verdict.principle == name)
-            asked[name].append(replace(one, verdicts=own, weights={name: 1.0}))
+            asked[name].append(replace(one, verdicts=own))
     return tuple(_part(name, asked[name], reading) for name in sorted(asked))
 
 

@@ -46,19 +46,17 @@ def judge_pairs(
     return mapper(asked, pairs, "audit", result=Judged)
 
 
-def as_judged_pairs(rows: Sequence[Judged], constitution: Constitution) -> list[JudgedPair]:
-    """Weigh what a judge said, and put it beside what people say: the intended side of a pair is theirs.
+def as_judged_pairs(rows: Sequence[Judged]) -> list[JudgedPair]:
+    """Put what a judge said beside what people say: the intended side of a pair is theirs.
 
     Pairs hang together where their prompts do: conversations of one opening, prompts that say the same.
     """
     contexts = prompt_groups(row.prompt for row in rows)
-    weights = {one.id: one.weight for one in constitution.used_for("judge")}
     return [
         JudgedPair(
             id=row.id,
             context=contexts[row.prompt.id],
             verdicts=row.verdicts,
-            weights={verdict.principle: weights[verdict.principle] for verdict in row.verdicts},
             truth=_TRUTH[row.intended],
             category=row.prompt.category,
             longer_a=len(row.a) - len(row.b),

@@ -7,7 +7,7 @@ cross-validation, so that no pair is measured with what was fitted on it, nor on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from charter.feedback.votes import Reading, combine_verdicts, p_first_of, read_again
@@ -31,7 +31,6 @@ class JudgedPair:
         id: of the pair.
         context: what pairs that hang together share.
         verdicts: the judge's.
-        weights: of the principles that it was judged by.
         truth: how people see it: 1 where a is better, 0 where b is, 0.5 for a tie.
         category: of its prompt.
         longer_a: by how many characters a is the longer response.
@@ -40,14 +39,13 @@ class JudgedPair:
     id: str
     context: str
     verdicts: tuple[Verdict, ...]
-    weights: Mapping[str, float]
     truth: float
     category: str = ""
     longer_a: int = 0
 
     def p_a(self, reading: Reading) -> float | None:
         """Label the pair, read in a way; None without a valid vote."""
-        return combine_verdicts(read_again(self.verdicts, reading), self.weights).p_a
+        return combine_verdicts(read_again(self.verdicts, reading)).p_a
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ async def judge_one(  # noqa: PLR0917 - a row and its two sides read in this ord
             for principle, order in asked
         )
     )
-    return combine_verdicts(verdicts, {principle.id: principle.weight for principle in principles})
+    return combine_verdicts(verdicts)
 
 
 def _question(prompt: Prompt, a: str, b: str, principle: Standard, order: Order) -> Question:
@@ -151,7 +151,7 @@ async def _verdict(judge: Judge, row: str, question: Question, principle: Standa
         reason = "no readable chain" if mass is None else "option mass below the minimum"
         return Verdict(
             principle=principle.id, order=order, logprob_first=None, logprob_second=None, option_mass=mass, p_a=None,
-            chains=chains, invalid=reason,
+            chains=chains, invalid=reason, weight=principle.weight,
         )  # fmt: skip
     p_first = _mean([_p_first(reading) for reading in valid])
     return Verdict(
@@ -163,6 +163,7 @@ async def _verdict(judge: Judge, row: str, question: Question, principle: Standa
         p_a=judge.reading.p_a(p_first, order),
         chains=chains,
         p_first=p_first,
+        weight=principle.weight,
     )
 
 

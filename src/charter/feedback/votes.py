@@ -8,7 +8,7 @@ mean over principles. Everything after the mean over chains can be done again fr
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,19 +72,18 @@ def both_orders(judged: Iterable[Preference | Comparison]) -> tuple[BothOrders, 
     )
 
 
-def combine_verdicts(verdicts: Sequence[Verdict], weights: Mapping[str, float]) -> Judgement:
+def combine_verdicts(verdicts: Sequence[Verdict]) -> Judgement:
     """Average both orders of each principle, then the principles by weight.
 
     A principle counts only where both its orders are valid. The position bias is the mean over those principles of
     |P(a better, a shown first) - P(a better, a shown second)|.
     """
-    votes = votes_of(verdicts)
-    total = math.fsum(weights[name] for name in votes if name in weights)
-    if not total:
+    votes, weights = votes_of(verdicts), {one.principle: one.weight for one in verdicts}
+    if not votes:
         return Judgement(tuple(verdicts), None, 0.0)
-    counted = {name: both for name, both in votes.items() if name in weights}
-    p_a = math.fsum(weights[name] * (first + second) / 2 for name, (first, second) in counted.items()) / total
-    bias = math.fsum(abs(first - second) for first, second in counted.values()) / len(counted)
+    total = math.fsum(weights[name] for name in votes)
+    p_a = math.fsum(weights[name] * (first + second) / 2 for name, (first, second) in votes.items()) / total
+    bias = math.fsum(abs(first - second) for first, second in votes.values()) / len(votes)
     return Judgement(tuple(verdicts), _EVEN if abs(p_a - _EVEN) < TIE_WIDTH else p_a, bias)
 
 

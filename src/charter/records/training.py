@@ -91,7 +91,7 @@ class Verdict(Record):
     letters A and B, ``option_mass`` their summed probability; with ``chains`` of thought, means over those chains that
     can be read. ``p_first`` is the probability of the option that was shown first, as the letters say it, or its mean
     over the chains. ``p_a`` is what follows from it for a, calibrated and, with chains, clamped; None where ``invalid``
-    says why the verdict cannot be read.
+    says why the verdict cannot be read. ``weight`` is how much the principle's vote counts among those on the pair.
     """
 
     principle: str
@@ -103,6 +103,7 @@ class Verdict(Record):
     chains: tuple[str, ...] = ()
     invalid: str | None = None
     p_first: float | None = None
+    weight: float = 1.0
 
 
 class Judged(PromptRow):
