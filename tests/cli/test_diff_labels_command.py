@@ -23,7 +23,7 @@ def test_flips_are_shown_with_their_reasons(charter: Command, runs: tuple[str, s
     """All pairs are common; the counts are those of the JSON, row by row."""
     done, told = charter("diff-labels", *runs), charter("diff-labels", *runs, "--json").value
     assert done.code == 0
-    assert f"{told['n_common']} pairs are in both runs; 0 pairs are in the first alone" in done.out
+    assert f"{told['n_common']} pairs have a label in both, 0 in the first alone, 0 in the second" in done.out
     assert f"flipped: {told['n_flipped']}," in done.out
     assert told["n_flipped"] == sum(one["flipped"] for one in told["changed"]) > 0
     assert all("principles" in one["reasons"] for one in told["changed"])
@@ -47,3 +47,30 @@ def test_what_is_no_run_with_labels_is_refused(charter: Command, runs: tuple[str
     done = charter("diff-labels", runs[0], "runs/c")
     assert done.code == 2
     assert "preferences.parquet: no such file; run the stage that writes it first" in done.err
+
+
+def test_labels_are_told_without_a_principle(charter: Command, runs: tuple[str, str], place: Path) -> None:
+    """What would flip, what would have no vote left, and what each principle carries; nothing is written."""
+    table = place / runs[0] / "data" / "preferences.parquet"
+    written = table.stat().st_mtime_ns
+    asked = ("label", "demo.yaml", "--out", runs[0])
+    voters = [one["principle"] for one in charter(*asked, "--without", "privacy", "--json").value["influence"]]
+    assert "privacy" in voters
+    told = charter(*asked, "--without", "privacy", "--json").value
+    (own,) = [one for one in told["influence"] if one["principle"] == "privacy"]
+    assert own["turned"] == told["n_flipped"]
+    assert own["emptied"] == len(told["only_before"])
+    assert sum(one["carried"] for one in told["influence"]) == pytest.approx(1.0)
+    printed = charter(*asked, "--without", "privacy").out
+    assert "flips without it" in printed
+    assert table.stat().st_mtime_ns == written
+    every = charter(*asked, *(part for name in voters for part in ("--without", name)), "--json").value
+    assert (every["n_common"], len(every["only_before"])) == (0, told["n_common"] + len(told["only_before"]))
+
+
+def test_a_principle_that_never_voted_is_refused(charter: Command, runs: tuple[str, str]) -> None:
+    """With the nearest that did."""
+    done = charter("label", "demo.yaml", "--out", runs[0], "--without", "privcy")
+    assert done.code == 2
+    assert "no such principle voted on a pair of this run" in done.err
+    assert 'did you mean "privacy"?' in done.err

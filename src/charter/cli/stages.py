@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -20,16 +21,29 @@ _WHAT = {
 }
 
 
+_Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        metavar="PRINCIPLE",
+        help="Only say which labels would be others if this principle had not voted; may be given several times. "
+        "Nothing is asked, and nothing is written.",
+        show_default=False,
+    ),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add a verb for each stage."""
     for name, what in _WHAT.items():
+        more = ("charter label recipes/smoke.yaml --without privacy",) if name == "label" else ()
         app.command(
             name,
             help=f"{what}\n\nOnly this stage is done, in the run's folder; the stages before it must be done. "
             "Where the prompts are not chosen yet, they are. A stage that is done is left alone, failed rows too, "
             "unless --again is given.",
-            epilog=examples(f"charter {name} recipes/smoke.yaml", f"charter {name} recipes/smoke.yaml --again"),
-        )(_verb(name))
+            epilog=examples(f"charter {name} recipes/smoke.yaml", f"charter {name} recipes/smoke.yaml --again", *more),
+        )(_label if name == "label" else _verb(name))
 
 
 def _verb(name: str) -> Callable[..., None]:
@@ -47,3 +61,19 @@ def _verb(name: str) -> Callable[..., None]:
             results.write_run(folder, (name,))
 
     return do
+
+
+def _label(  # noqa: PLR0917 - the command line names them
+    recipe: Recipe,
+    overrides: Overrides = None,
+    out: Out = None,
+    again: Again = False,
+    without: _Without = None,
+    as_json: AsJson = False,
+) -> None:
+    if without:
+        from charter.cli.what_if import show_without
+
+        show_without(recipe, overrides or (), out, without, as_json=as_json)
+    else:
+        _verb("label")(recipe, overrides, out, again, as_json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -12,7 +12,7 @@ from charter.constitution.drawing import draw_principles
 from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Engine
 from charter.feedback.judge import Judge, Judging, judge_one, make_judge
-from charter.feedback.votes import Judgement
+from charter.feedback.votes import Judgement, combine_verdicts, without
 from charter.records import Pair, Preference, PromptKind, Side
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed
@@ -51,15 +51,43 @@ async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
     every = labelling.principles[pair.prompt.kind]
     principles = principles_of_pair(every, pair.id, k=labelling.k_principles, seed=labelling.seed)
     judgement = await judge_one(labelling.judges[pair.prompt.kind], pair.id, pair.prompt, pair.a, pair.b, principles)
+    return settle_label(pair, judgement, labelling.prior, labelling.on_disagreement)
+
+
+def settle_label(
+    pair: Pair, judgement: Judgement, prior: Mapping[str, float], on_disagreement: Disagreement
+) -> Preference | Filtered:
+    """Join what the judge says of a pair with what the pair intends (see ``Labelling``)."""
     if judgement.p_a is None:
         return Filtered("no valid verdict")
     agrees = _agrees(judgement.p_a, pair.intended)
-    if agrees is False and labelling.on_disagreement == "drop":
+    if agrees is False and on_disagreement == "drop":
         return Filtered(DISAGREES)
-    p_a = with_prior(judgement.p_a, pair.intended, labelling.prior.get(pair.source, 0.5))
-    if pair.intended is not None and labelling.on_disagreement == "keep":
+    p_a = with_prior(judgement.p_a, pair.intended, prior.get(pair.source, 0.5))
+    if pair.intended is not None and on_disagreement == "keep":
         p_a = max(p_a, 0.5) if pair.intended == "a" else min(p_a, 0.5)
-    return _preference(pair, judgement, judgement.p_a, p_a, agrees=agrees, keep=labelling.on_disagreement == "keep")
+    return _preference(pair, judgement, judgement.p_a, p_a, agrees=agrees, keep=on_disagreement == "keep")
+
+
+def label_without(
+    preference: Preference,
+    principles: Collection[str],
+    prior: Mapping[str, float],
+    on_disagreement: Disagreement,
+) -> Preference | Filtered:
+    """Label a judged pair again as if some principles had not voted, from its recorded verdicts."""
+    judgement = combine_verdicts(without(preference.verdicts, principles))
+    return settle_label(_pair_of(preference), judgement, prior, on_disagreement)
+
+
+def _pair_of(one: Preference) -> Pair:
+    """Give the pair that a preference is of."""
+    sides = (one.chosen, one.whole_chosen), (one.rejected, one.whole_rejected)
+    (a, whole_a), (b, whole_b) = sides if one.chosen_side == "a" else reversed(sides)
+    return Pair(
+        id=one.pair, prompt=one.prompt, a=a, b=b, source=one.source, intended=one.intended, whole_a=whole_a,
+        whole_b=whole_b,
+    )  # fmt: skip
 
 
 def principles_of_pair(principles: Sequence[Principle], pair: str, *, k: int, seed: int) -> tuple[Principle, ...]:

@@ -1,0 +1,79 @@
+"""How labels differ, as text and as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from charter.cli import console
+
+if TYPE_CHECKING:
+    from charter.feedback.differences import Changed, LabelDifference
+
+_PROMPT = 60  # characters of it that are shown
+_WHY = {
+    "principles": "other principles voted",
+    "verdicts": "the judge said otherwise",
+    "reading": "it was read in another way (calibrator, clamp)",
+    "intention": "the pair's intention was weighed in another way (prior, on_disagreement)",
+}
+
+
+def plain_difference(found: LabelDifference) -> dict[str, Any]:
+    """Give a difference as plain values."""
+    rate, shift = found.flip_rate, found.shift
+    return {
+        "n_common": len(found.changed),
+        "n_flipped": len(found.flips),
+        "flip_rate": None if rate is None else asdict(rate),
+        "shift": None if shift is None else asdict(shift),
+        "by_reason": dict(found.by_reason),
+        "by_principle": dict(found.by_principle),
+        "only_before": list(found.only_before),
+        "only_after": list(found.only_after),
+        "changed": [
+            {
+                "pair": one.before.pair,
+                "prompt": one.before.prompt.id,
+                "p_before": one.p_before,
+                "p_after": one.p_after,
+                "flipped": one.flipped,
+                "reasons": list(one.reasons),
+                "crossed": list(one.crossed),
+            }
+            for one in found.changed
+            if one.reasons
+        ],
+    }
+
+
+def write_difference(found: LabelDifference, n_rows: int) -> None:
+    """Print a difference, and its furthest flips."""
+    alone = f"{len(found.only_before):,} in the first alone, {len(found.only_after):,} in the second"
+    console.write(f"{len(found.changed):,} pairs have a label in both, {alone}")
+    rate, shift = found.flip_rate, found.shift
+    if rate is None or shift is None:
+        console.write("their labels cannot be compared: of one recipe and seed, pairs have the same ids and texts")
+        return
+    bounds = "" if rate.low is None or rate.high is None else f" ({100 * rate.low:.1f} to {100 * rate.high:.1f} %)"
+    console.write(
+        f"flipped: {len(found.flips):,}, {100 * rate.value:.1f} %{bounds}; P(a) moved by {shift.value:.3f} on average"
+    )
+    for reason, n in found.by_reason.items():
+        console.write(f"  {n:,} of them: {_WHY[reason]}")
+    if found.by_principle:
+        console.write()
+        console.write_columns(("principle", "flips in which its vote changed sides"), _counts(found), right=(1,))
+    if shown := found.flips[:n_rows]:
+        console.write()
+        console.write_columns(("pair", "P(a) before", "after", "why", "prompt"), list(map(_row, shown)), right=(1, 2))
+
+
+def _counts(found: LabelDifference) -> list[tuple[str, str]]:
+    return [(name, f"{n:,}") for name, n in found.by_principle.items()]
+
+
+def _row(one: Changed) -> tuple[str, str, str, str, str]:
+    text = " ".join(one.before.prompt.text.split())
+    short = text if len(text) <= _PROMPT else f"{text[: _PROMPT - 1]}…"
+    return one.before.pair, f"{one.p_before:.3f}", f"{one.p_after:.3f}", ", ".join(one.reasons), short

@@ -1,0 +1,83 @@
+"""``charter label --without``: what a run's labels would be if principles had not voted, from what is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charter.cli import console
+from charter.cli.label_difference import plain_difference, write_difference
+from charter.cli.running import run_folder
+from charter.errors import UserError
+
+if TYPE_CHECKING:
+    from charter.feedback.influence import Vote
+    from charter.records import Preference
+
+_PREFERENCES = "data/preferences.parquet"
+_FLIPS_SHOWN = 10
+
+
+def show_without(
+    recipe_file: Path, overrides: Sequence[str], out: Path | None, names: Sequence[str], *, as_json: bool
+) -> None:
+    """Print how a run's labels differ from those that the other principles give, and what each principle carries.
+
+    Nothing is asked, and nothing is written.
+
+    Raises:
+        UserError: for a principle that voted on no pair.
+    """
+    from dataclasses import asdict
+
+    from charter.feedback.differences import compare_labels
+    from charter.feedback.influence import influences
+    from charter.feedback.labels import label_without
+    from charter.files.tables import read_table
+    from charter.recipe import find_recipe, load_recipe
+    from charter.records import Preference
+
+    recipe = load_recipe(find_recipe(recipe_file), overrides)
+    before = read_table(run_folder(recipe.name, out) / _PREFERENCES, Preference)
+    _require_voters(before, names)
+    prior: dict[str, float] = {**recipe.label.prior}
+    on_disagreement = recipe.label.on_disagreement
+    again = [label_without(one, set(names), prior, on_disagreement) for one in before]
+    found = compare_labels(before, [one for one in again if isinstance(one, Preference)])
+    carried = influences({one.pair: _votes(one) for one in before}, seed=recipe.seed)
+    if as_json:
+        influence = [asdict(one) for one in carried]
+        console.write_json({"without": list(names), **plain_difference(found), "influence": influence})
+        return
+    write_difference(found, _FLIPS_SHOWN)
+    console.write()
+    console.write_columns(
+        ("principle", "pairs", "carries", "flips without it", "no vote without it"),
+        [
+            (one.principle, f"{one.n:,}", f"{100 * one.carried:.1f} %", f"{one.turned:,}", f"{one.emptied:,}")
+            for one in carried
+        ],
+        right=(1, 2, 3, 4),
+    )
+
+
+def _votes(one: Preference) -> list[Vote]:
+    from statistics import fmean
+
+    from charter.feedback.influence import Vote
+    from charter.feedback.votes import votes_of
+
+    weights = {verdict.principle: verdict.weight for verdict in one.verdicts}
+    return [Vote(name, fmean(both), weights[name]) for name, both in votes_of(one.verdicts).items()]
+
+
+def _require_voters(preferences: Iterable[Preference], names: Sequence[str]) -> None:
+    from charter.spelling import hint
+
+    voters = {verdict.principle for one in preferences for verdict in one.verdicts}
+    for name in names:
+        if name not in voters:
+            raise UserError(
+                f"--without {name!r}: no such principle voted on a pair of this run{hint(name, sorted(voters))}"
+            )
