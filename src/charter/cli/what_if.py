@@ -41,7 +41,7 @@ def show_without(
     recipe = load_recipe(find_recipe(recipe_file), overrides)
     before = read_table(run_folder(recipe.name, out) / _PREFERENCES, Preference)
     _require_voters(before, names)
-    prior: dict[str, float] = {**recipe.label.prior}
+    prior = {str(source): p for source, p in recipe.label.prior.items()}
     on_disagreement = recipe.label.on_disagreement
     again = [label_without(one, set(names), prior, on_disagreement) for one in before]
     found = compare_labels(before, [one for one in again if isinstance(one, Preference)])
