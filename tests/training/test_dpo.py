@@ -208,13 +208,38 @@ def test_nll_term_adds_the_chosen_response_per_token(sft_adapter: Path, tmp_path
     rows = [preference(number, 0.5) for number in range(4)]
     trainer = make_trainer(sft_adapter, rows, tmp_path / "x", objective=Objective(nll_weight=0.1))
     batch = next(iter(trainer.get_train_dataloader()))
-    chosen, _, n_tokens = trainer.response_logprobs(trainer.model, batch)
+    chosen, _, n_tokens, _ = trainer.response_logprobs(trainer.model, batch)
     loss, _ = loss_and_gradient(trainer, batch)
     expected = math.log(2) - 0.1 * (chosen / n_tokens).mean().item()
     assert loss == pytest.approx(expected, abs=1e-12)
     assert n_tokens.tolist() == [
         len(trainer.train_dataset[row]["chosen_ids"]) for row in list(trainer.buckets)[: len(n_tokens)]
     ]
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "geometric", "ipo"])
+def test_length_normalised_margins_are_per_token(sft_adapter: Path, tmp_path: Path, loss: LossName) -> None:
+    """The loss is what the formula, written out in plain arithmetic, gives for the model's own log-probabilities."""
+    rows = [preference(number, 0.8) for number in range(4)]
+    objective = Objective(loss=loss, beta=2.0, length_normalised=True)
+    trainer = make_trainer(sft_adapter, rows, tmp_path / "x", objective=objective)
+    move(trainer.model)
+    batch = next(iter(trainer.get_train_dataloader()))
+    found, _ = loss_and_gradient(trainer, batch)
+    policy = [column.tolist() for column in trainer.response_logprobs(trainer.model, batch)]
+    reference = [batch[name].tolist() for name in ("ref_chosen_logps", "ref_rejected_logps")]
+    wanted = []
+    for chosen, rejected, n_chosen, n_rejected, ref_chosen, ref_rejected in zip(*policy, *reference, strict=True):
+        h = (chosen - ref_chosen) / n_chosen - (rejected - ref_rejected) / n_rejected
+        wanted.append(
+            {
+                "sigmoid": 0.8 * math.log1p(math.exp(-2 * h)) + 0.2 * math.log1p(math.exp(2 * h)),
+                "geometric": math.log1p(math.exp(-0.6 * 2 * h)),
+                "ipo": (h - 0.6 / 4) ** 2,
+            }[loss]
+        )
+    assert found == pytest.approx(sum(wanted) / len(wanted), abs=1e-12)
+    assert {n for column in policy[2:] for n in column} != {policy[2][0]}
 
 
 def test_pairs_are_learnt(sft_adapter: Path, tmp_path: Path) -> None:

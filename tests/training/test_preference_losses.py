@@ -78,6 +78,13 @@ def test_margin_is_the_difference_of_log_ratios() -> None:
     assert margin.tolist() == [1.5]
 
 
+def test_margin_per_token_divides_each_side_by_its_own_length() -> None:
+    """2 nats over 4 tokens less 0.5 over 2."""
+    lengths = (tensor(4.0), tensor(2.0))
+    margin = preference_margin(tensor(-1.0), tensor(-2.0), tensor(-3.0), tensor(-2.5), lengths)
+    assert margin.tolist() == [0.25]
+
+
 def test_far_margins_stay_finite() -> None:
     """No overflow where exp would have one."""
     found = soft_dpo_loss(tensor(1e6, -1e6), tensor(0.7, 0.7), 0.1)

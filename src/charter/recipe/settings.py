@@ -325,8 +325,12 @@ class DpoSettings(TrainingSettings):
         default=None,
         description="shares of the kinds of prompt among the pairs trained on, the rest left out; None trains on all",
     )
+    loss: Literal["sigmoid", "geometric", "ipo"] = "sigmoid"
     beta: float = Field(default=0.1, gt=0.0)
     nll_weight: float = Field(default=0.0, ge=0.0)
+    length_normalised: bool = Field(
+        default=False, description="take log-ratios per token, so that length gains nothing; beta is then to be larger"
+    )
     learning_rate: float = Field(default=5e-5, gt=0.0)
 
 

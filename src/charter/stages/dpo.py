@@ -37,8 +37,10 @@ def do_dpo(run: Run) -> Summary:
         "dpo",
         kept,
         str(run.model("sft")),
+        loss=settings.loss,
         beta=settings.beta,
         nll_weight=settings.nll_weight,
+        length_normalised=settings.length_normalised,
         **training_arguments(run, "dpo", settings),
     )
     left_out |= untrained(result)

@@ -33,6 +33,7 @@ def dpo(
     loss: LossName = "sigmoid",
     beta: float = 0.1,
     nll_weight: float = 0.0,
+    length_normalised: bool = False,
     pace: Pace = Pace(learning_rate=5e-5),  # noqa: B008 - frozen
     max_length: int = 1024,
     opening_tokens: int | None = None,
@@ -57,6 +58,7 @@ def dpo(
         loss: which preference loss (see ``losses``).
         beta: how strongly the policy is held to the reference.
         nll_weight: the weight of the chosen response's negative log-likelihood per token, added to the loss.
+        length_normalised: whether margins are of log-ratios per token; ``beta`` is then to be larger.
         pace: epochs, learning rate, batches (of pairs), and how often a checkpoint is written.
         max_length: the most tokens of a prompt with either response, or its opening; other rows are rejected, and
             reported.
@@ -82,7 +84,7 @@ def dpo(
         RunError: if ``out`` exists.
         Interrupted: if ``stop`` said so.
     """
-    objective = Objective(loss=loss, beta=beta, nll_weight=nll_weight)
+    objective = Objective(loss=loss, beta=beta, nll_weight=nll_weight, length_normalised=length_normalised)
     identity = training_identity(
         "dpo",
         model,

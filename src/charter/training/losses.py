@@ -19,19 +19,28 @@ def preference_margin(
     policy_rejected: torch.Tensor,
     reference_chosen: torch.Tensor,
     reference_rejected: torch.Tensor,
+    n_tokens: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Compute how much more than the reference the policy prefers the chosen response.
+
+    With ``n_tokens`` each response's log-ratio is taken per token, so that a response gains nothing by its length
+    (length-normalised DPO, arXiv 2411.15124). Margins are then as much smaller, and ``beta`` is to be
+    larger.
 
     Args:
         policy_chosen: log π(chosen | prompt), summed over the response's tokens, natural; (n_rows,).
         policy_rejected: the same of the rejected response.
         reference_chosen: the same under the reference.
         reference_rejected: the same under the reference.
+        n_tokens: of the chosen and of the rejected responses; (n_rows,) each.
 
     Returns:
-        h = [log π - log π_ref](chosen) - [log π - log π_ref](rejected), in nats; (n_rows,).
+        h = [log π - log π_ref](chosen) - [log π - log π_ref](rejected), in nats, or in nats per token; (n_rows,).
     """
-    return (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)
+    chosen, rejected = policy_chosen - reference_chosen, policy_rejected - reference_rejected
+    if n_tokens is not None:
+        chosen, rejected = chosen / n_tokens[0], rejected / n_tokens[1]
+    return chosen - rejected
 
 
 def soft_dpo_loss(margin: torch.Tensor, p_chosen: torch.Tensor, beta: float) -> torch.Tensor:

@@ -30,11 +30,15 @@ _REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")  # TRL's names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """What is minimised: ``loss`` (see ``losses``) plus ``nll_weight`` times the chosen response's NLL per token."""
+    """What is minimised: ``loss`` (see ``losses``) plus ``nll_weight`` times the chosen response's NLL per token.
+
+    With ``length_normalised`` the margin is of log-ratios per token.
+    """
 
     loss: LossName = "sigmoid"
     beta: float = 0.1
     nll_weight: float = 0.0
+    length_normalised: bool = False
 
 
 @dataclass
@@ -88,18 +92,19 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
         """Sum the log-probabilities of the responses.
 
         Returns:
-            Of the chosen and of the rejected ones, in nats, and the chosen ones' numbers of tokens; each (n_rows,).
+            Of the chosen and of the rejected ones, in nats, and both their numbers of tokens; each (n_rows,).
         """
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
         chosen, rejected = sum_by_row(self.answer_logprobs(model, inputs, labels), labels).chunk(2)
-        return chosen, rejected, (labels != IGNORED).sum(1).chunk(2)[0]
+        return chosen, rejected, *(labels != IGNORED).sum(1).chunk(2)
 
     def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
-        chosen, rejected, n_tokens = self.response_logprobs(model, inputs)
+        chosen, rejected, *n_tokens = self.response_logprobs(model, inputs)
         given = [inputs[name].to(chosen.dtype) for name in (*_REFERENCE_COLUMNS, _LABEL)]
-        margin = preference_margin(chosen, rejected, given[0], given[1])
+        lengths = (n_tokens[0], n_tokens[1]) if self.objective.length_normalised else None
+        margin = preference_margin(chosen, rejected, given[0], given[1], lengths)
         loss = mean_of(PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta), inputs)
-        nll = -chosen / n_tokens
+        nll = -chosen / n_tokens[0]
         if self.objective.nll_weight:
             loss = loss + self.objective.nll_weight * mean_of(nll, inputs)
         # A margin of exactly 0, as before the first step, is neither right nor wrong.
@@ -133,7 +138,7 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
             rows = [share.row for share in shares]
             inputs = self._prepare_inputs(self.data_collator([self.train_dataset[row] for row in rows]))
             with torch.no_grad(), self.accelerator.autocast():
-                chosen, rejected, _ = self.response_logprobs(self.model_wrapped, inputs)
+                chosen, rejected, *_ = self.response_logprobs(self.model_wrapped, inputs)
             both = zip(shares, torch.stack((chosen, rejected), 1).tolist(), strict=True)
             found |= {share.row: logprobs for share, logprobs in both if share.weight}
             if ranks.is_first():
