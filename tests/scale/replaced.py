@@ -114,7 +114,10 @@ async def ask_once_all_opened(row: Asked, engine: Engine, number: int) -> Said:
 
 
 async def spend(row: Asked, engine: Engine, strike: str, n_most: int) -> Said:
-    """Spend tokens of a server without end; at so many, once, kill the actor, or wait until somebody is killed."""
+    """Spend tokens of a server without end; at so many, once, kill the actor, or wait until somebody is killed.
+
+    Where its journal is to be held then, wait first until somebody waits for that (see ``holding``).
+    """
     struck, n_taken = row.log.parent / "struck", 0
     for call in range(_N_CALLS):
         request = CompletionRequest(text=f"{row.id}:{call}" + " word" * 40, sampling=Sampling(max_tokens=4))
@@ -129,6 +132,8 @@ async def spend(row: Asked, engine: Engine, strike: str, n_most: int) -> Said:
             (row.log.parent / "struck.new").replace(struck)
             if strike == "driver":
                 await asyncio.sleep(3600)
+            while strike == "held" and not (row.log.parent / "waiting").exists():  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.05)
             os.kill(os.getpid(), signal.SIGKILL)
     raise EngineError("there is no end to it")
 
