@@ -86,8 +86,8 @@ class Crew:
                     refused.append((member, error))
             if refused and found is None:
                 raise refused[0][1]
-            for member, error in refused:
-                self._leave(member, error)
+            for member, why in refused:
+                self._leave(member, why)
             if found is not None:
                 return found
 
