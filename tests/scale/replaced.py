@@ -114,8 +114,14 @@ async def ask_once_all_opened(row: Asked, engine: Engine, number: int) -> Said:
 
 
 async def spend(row: Asked, engine: Engine, strike: str, n_most: int) -> Said:
-    """Spend tokens of a server without end; at so many, once, kill the actor, or wait until somebody is killed."""
+    """Spend tokens of a server without end; at so many, once, kill the actor, or wait until somebody is killed.
+
+    Where its journal is to be held then, that is once somebody waits for it (see ``holding``), and other actors that
+    were there before spend nothing.
+    """
     struck, n_taken = row.log.parent / "struck", 0
+    if strike == "held" and await _is_bystander(row):
+        return Said(id=row.id, texts=())
     for call in range(_N_CALLS):
         request = CompletionRequest(text=f"{row.id}:{call}" + " word" * 40, sampling=Sampling(max_tokens=4))
         answer = await engine.complete(request)
@@ -129,8 +135,24 @@ async def spend(row: Asked, engine: Engine, strike: str, n_most: int) -> Said:
             (row.log.parent / "struck.new").replace(struck)
             if strike == "driver":
                 await asyncio.sleep(3600)
+            while strike == "held" and not (row.log.parent / "waiting").exists():  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.05)
             os.kill(os.getpid(), signal.SIGKILL)
     raise EngineError("there is no end to it")
+
+
+async def _is_bystander(row: Asked) -> bool:
+    """Wait, in all rows but the first, until somebody was killed; tell who was there before."""
+    folder = row.log.parent
+    struck, was_here = folder / "struck", folder / f"{os.getpid()}.pid"
+    if not struck.exists():
+        was_here.touch()
+    while row.number and not struck.exists():  # noqa: ASYNC110 - no event tells of files
+        await asyncio.sleep(0.05)
+    if struck.exists() and was_here.exists():
+        await asyncio.sleep(0.2)  # there are to be rows left for who comes
+        return True
+    return False
 
 
 def _n_kept(workers: Path) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from charter.runs.sittings import sitting, tally_so_far
 from charter.scale.mapper import on_ray
 from engines.fault_server import FaultServer
 from scale.clustered import N_ROWS, STAGE, Asked, Said, opened, wait_for, write_down
+from scale.holding import first_held, holding
 from scale.replaced import (
     Balking,
     Closed,
@@ -71,6 +74,36 @@ def test_a_killed_actor_s_spending_is_not_spent_again(nodes: Any, tmp_path: Path
             assert n_counted(run) == server.seen.n_tokens
         with opened(tmp_path, *overrides) as run:
             assert run.spending.tokens == server.seen.n_tokens
+
+
+def test_nothing_is_spent_while_it_is_not_known_what_is_left(nodes: Any, tmp_path: Path) -> None:
+    """Somebody holds a killed actor's journal: the one in its place is there, and waits until it can be read."""
+    del nodes
+    workers = tmp_path / "run/workers"
+
+    def hold() -> tuple[int, int]:
+        while len(locks := list(workers.glob("*.lock"))) < 2:
+            time.sleep(0.05)
+        with holding(tmp_path / "waiting", *locks) as process:
+            first_held(process)
+            while len(list(workers.glob("*.sqlite"))) < 3:
+                time.sleep(0.05)
+            before = server.seen.n_tokens
+            time.sleep(1.0)
+            return before, server.seen.n_tokens
+
+    with (
+        FaultServer() as server,
+        ThreadPoolExecutor(1) as thread,
+        opened(tmp_path, "ray.rows_per_actor=1", judge(server), f"budget.tokens={2 * N_MOST}") as run,
+        on_ray(run),
+    ):
+        held = thread.submit(hold)
+        with pytest.raises(BudgetSpent), sitting(run, STAGE):
+            map_spending(run, "held", 3_600)
+        before, after = held.result()
+        assert 3_600 < before == after < server.seen.n_tokens <= N_MOST + 1_000  # that the other asked, to find out
+        assert n_counted(run) == server.seen.n_tokens
 
 
 def test_what_the_actors_of_a_killed_driver_took_is_counted(nodes: Any, tmp_path: Path) -> None:

@@ -82,10 +82,8 @@ class _Probe:
         self, request: CompletionRequest | ChoiceRequest, able: Abilities, read: Callable[[dict[str, Any]], _FoundT]
     ) -> _FoundT:
         """Put a request to the server that is probed; held to the budget and counted as any other."""
-        if isinstance(request, ChoiceRequest):
-            body = choice_body(request, self.model, self.server, able)
-        else:
-            body = completion_body(request, self.model, self.server, able)
+        asked = self.model, self.server, able
+        body = choice_body(request, *asked) if isinstance(request, ChoiceRequest) else completion_body(request, *asked)
         call = self.meter.call("complete", most_tokens(request, body, able))
 
         def read_text(text: str) -> _FoundT:
