@@ -142,12 +142,15 @@ async def spend(row: Asked, engine: Engine, strike: str, n_most: int) -> Said:
 
 
 async def _is_bystander(row: Asked) -> bool:
-    """Wait, in all rows but the first, until somebody was killed; tell who was there before."""
+    """Wait, in all rows but the one that begins first, until somebody was killed; tell who was there before."""
     folder = row.log.parent
     struck, was_here = folder / "struck", folder / f"{os.getpid()}.pid"
     if not struck.exists():
+        with contextlib.suppress(FileExistsError):  # rows may overtake each other on their way
+            (folder / "first").touch(exist_ok=False)
+            return False
         was_here.touch()
-    while row.number and not struck.exists():  # noqa: ASYNC110 - no event tells of files
+    while not struck.exists():  # noqa: ASYNC110 - no event tells of files
         await asyncio.sleep(0.05)
     if struck.exists() and was_here.exists():
         await asyncio.sleep(0.2)  # there are to be rows left for who comes

@@ -81,13 +81,17 @@ def test_nothing_is_spent_while_it_is_not_known_what_is_left(nodes: Any, tmp_pat
     del nodes
     workers = tmp_path / "run/workers"
 
-    def hold() -> tuple[int, int]:
-        while len(locks := list(workers.glob("*.lock"))) < 2:
+    def wait_for_journals(n: int) -> None:
+        end = time.monotonic() + 60.0
+        while len(list(workers.glob("*.sqlite"))) < n:
+            assert time.monotonic() < end, f"{n} actors never came"
             time.sleep(0.05)
-        with holding(tmp_path / "waiting", *locks) as process:
+
+    def hold() -> tuple[int, int]:
+        wait_for_journals(2)  # which come once their actors have the locks
+        with holding(tmp_path / "waiting", *workers.glob("*.lock")) as process:
             first_held(process)
-            while len(list(workers.glob("*.sqlite"))) < 3:
-                time.sleep(0.05)
+            wait_for_journals(3)
             before = server.seen.n_tokens
             time.sleep(1.0)
             return before, server.seen.n_tokens
