@@ -165,7 +165,8 @@ from pathlib import Path
 guard, place = sys.argv[1], Path(sys.argv[2])
 place.mkdir(parents=True)
 deaf = ["bash", "-c", "trap '' TERM; touch $0; while :; do sleep 0.1; done", str(place / "deaf")]
-subprocess.Popen([sys.executable, guard, str(place), *deaf], stdin=subprocess.PIPE, start_new_session=True)
+ways = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}  # who reads what we print waits for us alone
+subprocess.Popen([sys.executable, guard, str(place), *deaf], **ways, start_new_session=True)
 while not (place / "deaf").exists() or not (place / "group").exists() or not (place / "group").read_text():
     time.sleep(0.01)
 print((place / "group").read_text(), flush=True)
