@@ -113,3 +113,36 @@ def test_a_folder_that_cannot_be_made_is_refused(charter: Command, labels: Path,
     done = charter("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "audits/demo")
     assert done.code == 2
     assert "--out audits/demo: cannot be made" in done.err
+
+
+def test_rows_that_are_not_measured_are_told(charter: Command, labels: Path, place: Path) -> None:
+    """Those that the file rejects, with the reason; the figures are over the others."""
+    rows = labels.read_text("utf-8").splitlines()
+    alike = json.dumps(dict.fromkeys(("chosen", "rejected"), "\n\nHuman: Why?\n\nAssistant: So."))
+    labels.write_text("".join(f"{row}\n" for row in (*rows, rows[0], alike)), "utf-8")
+    done = charter("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "audits/demo")
+    assert done.code == 0, done.err
+    assert "left out of the file, 1: exact duplicate" in done.out
+    assert "left out of the file, 1: the two answers are equal" in done.out
+    told = json.loads((place / "audits/demo/audit.json").read_text("utf-8"))
+    assert (told["n_pairs"], sum(told["rejected_rows"].values()), told["failed_pairs"]) == (N, 2, {})
+
+
+@pytest.mark.model
+def test_a_real_model_is_audited(charter: Command, labels: Path, place: Path, tiny_model: Path) -> None:
+    """A tiny one with random weights: a pair that is too long for it is counted as failed, the others are measured."""
+    long = {
+        "chosen": "\n\nHuman: Tell me all.\n\nAssistant: Yes.",
+        "rejected": f"\n\nHuman: Tell me all.\n\nAssistant: {'No, never. ' * 2000}",
+    }
+    with labels.open("a", encoding="utf-8") as file:
+        file.write(f"{json.dumps(long)}\n")
+    asked = ("--labels", labels, "--out", "audits/tiny", "--n-few-shots", "0", "--min-option-mass", "0")
+    done = charter("audit", tiny_model, *asked)
+    assert done.code == 0, done.err
+    told = json.loads((place / "audits/tiny/audit.json").read_text("utf-8"))
+    assert (told["n_pairs"], sum(told["failed_pairs"].values())) == (N, 1)
+    assert "failed, 1: " in done.out
+    assert told["cost_of_1000_labels"]["prompt_tokens"] > 100_000
+    assert 0.0 <= told["quality"]["accuracy"]["value"] <= 1.0
+    assert told["invalid"]["value"] == 0.0

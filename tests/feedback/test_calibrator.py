@@ -19,14 +19,16 @@ from feedback.test_calibration import biased_judge
 from method_examples import PLAIN
 from run_examples import small_recipe
 
+SUBJECT = {
+    "judge": "tiny judge", "identity": "1a2b", "constitution": "harmless", "chains": 0, "labels": "labels.jsonl",
+}  # fmt: skip
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A calibrator of a judge that is too sure and leans to the first option."""
     found = calibrate(biased_judge(200, temperature=2.0, bias=0.5))
-    write_calibrator(
-        tmp_path / "calibrator.json", make_calibrator(found, "tiny judge", "1a2b", "harmless", 0, "labels.jsonl")
-    )
+    write_calibrator(tmp_path / "calibrator.json", make_calibrator(found, SUBJECT))
     return tmp_path / "calibrator.json"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,9 +16,48 @@ from charter.cli.options import AsJson, examples
 from charter.errors import RunError
 
 if TYPE_CHECKING:
-    from charter.records import Pair
+    from charter.cli.audit_view import Sitting
+    from charter.feedback.judge import Judging
+    from charter.records import Judged, Pair
 
 _FIGURES, _ROWS, _CALIBRATOR, _PLOT = "audit.json", "verdicts.parquet", "calibrator.json", "reliability.svg"
+
+
+_Judge = Annotated[
+    str,
+    typer.Argument(
+        metavar="JUDGE", help="An embedded name, a model's or adapter's folder, or a hub id.", show_default=False
+    ),
+]
+_Labels = Annotated[
+    str,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help="Pairs that people have labelled, in any layout that a run can be given.",
+        show_default=False,
+    ),
+]
+_Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        metavar="FOLDER",
+        help="Where figures, verdicts, plot and calibrator go; the same command goes on there.",
+        show_default=False,
+    ),
+]
+_Constitution = Annotated[
+    str, typer.Option("--constitution", metavar="NAME", help="Whose principles it judges by: a name or a file.")
+]
+_Number = Annotated[
+    int | None, typer.Option("--n", min=1, help="Pairs, drawn by the seed; all if not given.", show_default=False)
+]
+_Principles = Annotated[int, typer.Option("--k-principles", min=1, help="Principles drawn for each pair.")]
+_FewShots = Annotated[int | None, typer.Option("--n-few-shots", min=0, help="Worked examples shown; all if not given.")]
+_Chains = Annotated[int, typer.Option("--chains", min=0, help="Chains of thought for each verdict.")]
+_Mass = Annotated[float, typer.Option("--min-option-mass", min=0.0, max=1.0, help="Below it a verdict is invalid.")]
+_Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the pairs, principles and chains drawn.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,46 +74,17 @@ def add_to(app: typer.Typer) -> None:
 
 
 def audit(  # noqa: PLR0917 - the command line names them
-    judge: Annotated[
-        str,
-        typer.Argument(
-            metavar="JUDGE", help="An embedded name, a model's or adapter's folder, or a hub id.", show_default=False
-        ),
-    ],
-    labels: Annotated[
-        str,
-        typer.Option(
-            "--labels",
-            metavar="FILE",
-            help="Pairs that people have labelled, in any layout that a run can be given.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            metavar="FOLDER",
-            help="Where figures, verdicts, plot and calibrator go; the same command goes on there.",
-            show_default=False,
-        ),
-    ],
+    judge: _Judge,
+    labels: _Labels,
+    out: _Out,
     engine: Engine = IN_PROCESS,
-    constitution: Annotated[
-        str, typer.Option("--constitution", metavar="NAME", help="Whose principles it judges by: a name or a file.")
-    ] = "harmless",
-    n: Annotated[
-        int | None, typer.Option("--n", min=1, help="Pairs, drawn by the seed; all if not given.", show_default=False)
-    ] = None,
-    k_principles: Annotated[int, typer.Option("--k-principles", min=1, help="Principles drawn for each pair.")] = 2,
-    n_few_shots: Annotated[
-        int | None, typer.Option("--n-few-shots", min=0, help="Worked examples shown; all if not given.")
-    ] = None,
-    chains: Annotated[int, typer.Option("--chains", min=0, help="Chains of thought for each verdict.")] = 0,
-    min_option_mass: Annotated[
-        float, typer.Option("--min-option-mass", min=0.0, max=1.0, help="Below it a verdict is invalid.")
-    ] = 0.5,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the pairs, principles and chains drawn.")] = 0,
+    constitution: _Constitution = "harmless",
+    n: _Number = None,
+    k_principles: _Principles = 2,
+    n_few_shots: _FewShots = None,
+    chains: _Chains = 0,
+    min_option_mass: _Mass = 0.5,
+    seed: _Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure a judge on pairs that people have labelled, before a run is spent on it.
@@ -83,16 +93,11 @@ def audit(  # noqa: PLR0917 - the command line names them
     what 1,000 labels cost, with intervals and beside published yardsticks; then a grade and what to do. The calibrator
     that is fitted on the way is a file that a recipe names (label.calibrator).
     """
-    from charter.cli.audit_view import Sitting, describe, write_audit
+    from charter.cli.audit_view import Sitting
     from charter.constitution import load_constitution
-    from charter.feedback.audit import audit as audit_pairs
-    from charter.feedback.auditing import as_judged_pairs, judge_pairs
-    from charter.feedback.calibrator import make_calibrator, write_calibrator
+    from charter.feedback.auditing import judge_pairs
     from charter.feedback.judge import Judging
-    from charter.files.tables import write_json, write_table
     from charter.given.pairs import load_pairs
-    from charter.records import Judged
-    from charter.reporting.reliability import draw_reliability
     from charter.seeds import digest
 
     principles, loaded = load_constitution(constitution), load_pairs(labels)
@@ -114,21 +119,39 @@ def audit(  # noqa: PLR0917 - the command line names them
             pairs, principles, asked.engine, k_principles=k_principles, judging=judging, seed=seed, mapper=asked.mapper
         )
         sitting = Sitting(time.monotonic() - began, mapped.n_in - mapped.n_resumed, asked.usage())
-        rows = tuple(mapped.done)
-        write_table(out / _ROWS, rows, Judged)
-        found = audit_pairs(as_judged_pairs(rows), clamp=judging.clamp if chains else None, seed=seed)
-        told = describe(
-            found,
-            {"judge": judge, "constitution": principles.name, "labels": loaded.source, "pairs": len(pairs)},
-            sitting,
-        )
-        if found.calibration is not None:
-            made = make_calibrator(
-                found.calibration, judge, asked.engine.identity, principles.name, chains, loaded.source
-            )
-            write_calibrator(out / _CALIBRATOR, made)
-            draw_reliability(out / _PLOT, judge, found.calibration)
-        write_json(out / _FIGURES, told)
+        subject = {
+            "judge": judge,
+            "identity": asked.engine.identity,
+            "constitution": principles.name,
+            "labels": loaded.source,
+            "chains": chains,
+            "seed": seed,
+            "rejected_rows": loaded.rejected,
+            "failed_pairs": mapped.reasons["failed"],
+        }
+        _conclude(out, subject, tuple(mapped.done), judging, sitting, as_json=as_json)
+
+
+def _conclude(
+    out: Path, subject: Mapping[str, Any], rows: Sequence[Judged], judging: Judging, sitting: Sitting, *, as_json: bool
+) -> None:
+    """Measure, write what there is to be kept, and tell it."""
+    from charter.cli.audit_view import describe, write_audit
+    from charter.feedback.audit import audit as audit_pairs
+    from charter.feedback.auditing import as_judged_pairs
+    from charter.feedback.calibrator import make_calibrator, write_calibrator
+    from charter.files.tables import write_json, write_table
+    from charter.records import Judged
+    from charter.reporting.reliability import draw_reliability
+
+    write_table(out / _ROWS, rows, Judged)
+    clamp = judging.clamp if judging.chains else None
+    found = audit_pairs(as_judged_pairs(rows), clamp=clamp, seed=subject["seed"])
+    told = describe(found, subject, sitting)
+    if found.calibration is not None:
+        write_calibrator(out / _CALIBRATOR, make_calibrator(found.calibration, subject))
+        draw_reliability(out / _PLOT, subject["judge"], found.calibration)
+    write_json(out / _FIGURES, told)
     if as_json:
         console.write_json(told)
     else:

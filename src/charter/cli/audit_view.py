@@ -58,6 +58,10 @@ def _cost(sitting: Sitting) -> dict[str, float] | None:
 def write_audit(found: Audit, told: Mapping[str, Any]) -> None:
     """Print an audit."""
     console.write(f"{told['judge']} on {found.n_pairs:,} pairs of {found.n_contexts:,} contexts ({told['labels']})")
+    for reason, n in told["rejected_rows"].items():
+        console.write(f"left out of the file, {n:,}: {reason}")
+    for reason, n in told["failed_pairs"].items():
+        console.write(f"failed, {n:,}: {reason}")
     console.write(f"grade: {told['grade']}")
     for sentence in told["advice"]:
         console.write(textwrap.fill(sentence, _WIDTH, initial_indent="- ", subsequent_indent="  "))

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from charter.cli import console
-from charter.cli.label_difference import plain_difference, write_difference
+from charter.cli.label_difference import plain_difference, read_labels, write_difference
 from charter.cli.options import AsJson, examples
-
-if TYPE_CHECKING:
-    from charter.records import Preference
-
-_PREFERENCES = "data/preferences.parquet"
 
 _Before = Annotated[Path, typer.Argument(metavar="RUN_A", help="The folder of a run.", show_default=False)]
 _After = Annotated[Path, typer.Argument(metavar="RUN_B", help="The folder of another.", show_default=False)]
@@ -41,17 +36,8 @@ def diff_labels(before: _Before, after: _After, rows: _Rows = 10, as_json: AsJso
     """
     from charter.feedback.differences import compare_labels
 
-    found = compare_labels(_read(before), _read(after))
+    found = compare_labels(read_labels(before), read_labels(after))
     if as_json:
         console.write_json({"runs": [str(before), str(after)], **plain_difference(found)})
     else:
         write_difference(found, rows)
-
-
-def _read(folder: Path) -> list[Preference]:
-    from charter.files.tables import read_table
-    from charter.records import Preference
-    from charter.status import read_run_recipe
-
-    read_run_recipe(folder)  # which says so where the folder is no run
-    return read_table(folder / _PREFERENCES, Preference)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charter.cli import console
 
 if TYPE_CHECKING:
     from charter.feedback.differences import Changed, LabelDifference
+    from charter.records import Preference
 
 _PROMPT = 60  # characters of it that are shown
 _WHY = {
@@ -17,6 +19,20 @@ _WHY = {
     "reading": "it was read in another way (calibrator, clamp)",
     "intention": "the pair's intention was weighed in another way (prior, on_disagreement)",
 }
+
+
+def read_labels(folder: Path) -> list[Preference]:
+    """Read the labels of a run.
+
+    Raises:
+        RunError: where the folder is no run, or has no labels yet.
+    """
+    from charter.files.tables import read_table
+    from charter.records import Preference
+    from charter.status import read_run_recipe
+
+    read_run_recipe(folder)  # which says so where the folder is no run
+    return read_table(folder / "data" / "preferences.parquet", Preference)
 
 
 def plain_difference(found: LabelDifference) -> dict[str, Any]:

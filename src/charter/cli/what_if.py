@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charter.cli import console
-from charter.cli.label_difference import plain_difference, write_difference
+from charter.cli.label_difference import plain_difference, read_labels, write_difference
 from charter.cli.running import run_folder
 from charter.errors import UserError
 
 if TYPE_CHECKING:
-    from charter.feedback.influence import Vote
     from charter.records import Preference
 
-_PREFERENCES = "data/preferences.parquet"
 _FLIPS_SHOWN = 10
 
 
@@ -32,20 +30,19 @@ def show_without(
     from dataclasses import asdict
 
     from charter.feedback.differences import compare_labels
-    from charter.feedback.influence import influences
+    from charter.feedback.influence import influences, votes_on
     from charter.feedback.labels import label_without
-    from charter.files.tables import read_table
     from charter.recipe import find_recipe, load_recipe
     from charter.records import Preference
 
     recipe = load_recipe(find_recipe(recipe_file), overrides)
-    before = read_table(run_folder(recipe.name, out) / _PREFERENCES, Preference)
+    before = read_labels(run_folder(recipe.name, out))
     _require_voters(before, names)
     prior = {str(source): p for source, p in recipe.label.prior.items()}
     on_disagreement = recipe.label.on_disagreement
     again = [label_without(one, set(names), prior, on_disagreement) for one in before]
     found = compare_labels(before, [one for one in again if isinstance(one, Preference)])
-    carried = influences({one.pair: _votes(one) for one in before}, seed=recipe.seed)
+    carried = influences({one.pair: votes_on(one) for one in before}, seed=recipe.seed)
     if as_json:
         influence = [asdict(one) for one in carried]
         console.write_json({"without": list(names), **plain_difference(found), "influence": influence})
@@ -60,16 +57,6 @@ def show_without(
         ],
         right=(1, 2, 3, 4),
     )
-
-
-def _votes(one: Preference) -> list[Vote]:
-    from statistics import fmean
-
-    from charter.feedback.influence import Vote
-    from charter.feedback.votes import votes_of
-
-    weights = {verdict.principle: verdict.weight for verdict in one.verdicts}
-    return [Vote(name, fmean(both), weights[name]) for name, both in votes_of(one.verdicts).items()]
 
 
 def _require_voters(preferences: Iterable[Preference], names: Sequence[str]) -> None:

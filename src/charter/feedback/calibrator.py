@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
@@ -69,18 +70,18 @@ class Calibrator(Record):
         return Scaling(self.temperature, self.option_bias)
 
 
-def make_calibrator(  # noqa: PLR0917 - a judge, how it was asked, and what came of it
-    found: Calibration, judge: str, identity: str, constitution: str, chains: int, labels: str
-) -> Calibrator:
-    """Put a calibration under the name of its judge."""
+def make_calibrator(found: Calibration, subject: Mapping[str, Any]) -> Calibrator:
+    """Put a calibration under the name of its judge.
+
+    Args:
+        found: what was fitted.
+        subject: ``judge``, ``identity``, ``constitution``, ``chains`` and ``labels`` of the audit.
+    """
+    whose = {name: subject[name] for name in ("judge", "identity", "constitution", "chains", "labels")}
     return Calibrator(
-        judge=judge,
-        identity=identity,
-        constitution=constitution,
-        chains=chains,
+        **whose,
         temperature=found.scaling.temperature,
         option_bias=found.scaling.bias,
-        labels=labels,
         n_pairs=found.n_pairs,
         n_contexts=found.n_contexts,
         before=Worth.of(found.before),

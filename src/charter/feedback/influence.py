@@ -12,8 +12,10 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from charter.feedback.votes import TIE_WIDTH
+from charter.feedback.votes import TIE_WIDTH, votes_of
+from charter.records import Preference
 from charter.seeds import derive_unit
 
 _EXACT = 10  # principles on one pair: 2**10 sets of them are still looked at one by one
@@ -28,6 +30,12 @@ class Vote:
     principle: str
     p_a: float
     weight: float = 1.0
+
+
+def votes_on(preference: Preference) -> list[Vote]:
+    """Give the votes that a pair's label was made of."""
+    weights = {verdict.principle: verdict.weight for verdict in preference.verdicts}
+    return [Vote(name, fmean(both), weights[name]) for name, both in votes_of(preference.verdicts).items()]
 
 
 def margin(votes: Sequence[Vote]) -> float:
