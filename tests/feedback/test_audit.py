@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.feedback.advice import grade
+from charter.feedback.advice import advise, grade
 from charter.feedback.audit import audit, length_effect, position_bias
 from charter.feedback.calibration import JudgedPair
 from charter.feedback.votes import Reading
@@ -147,3 +147,11 @@ def test_swapping_every_pair_changes_nothing_but_the_names(said: list[tuple[floa
     assert other.position is not None
     assert one.position.same_position == other.position.same_position
     assert one.length.longer == other.length.longer
+
+
+def test_calibration_is_advised_where_there_is_something_to_calibrate() -> None:
+    """A judge that is right in seven of ten and nearly certain is told of it; one that is a coin is not."""
+    sure, coin = audit(many(140, 60, (0.97, 0.03))), audit(many(100, 100, (0.97, 0.03)))
+    assert any("label.calibrator" in sentence for sentence in advise(sure))
+    assert not any("label.calibrator" in sentence for sentence in advise(coin))
+    assert "may be chance" in advise(coin)[0]

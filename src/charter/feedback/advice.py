@@ -70,7 +70,11 @@ def _on_the_rest(found: Audit) -> Iterator[str]:
         )
     if found.invalid.value > _MANY_INVALID:
         yield f"{100 * found.invalid.value:.0f} % of its verdicts could not be read: verdicts.parquet says why."
-    if calibration is not None and calibration.after.ece < calibration.before.ece > _CALIBRATED:
+    if (
+        calibration is not None
+        and calibration.after.ece < calibration.before.ece > _CALIBRATED
+        and grade(found) != "unusable"  # of noise nothing is worth being calibrated
+    ):
         yield (
             f"Its probabilities are off by {calibration.before.ece:.2f}, and by {calibration.after.ece:.2f} once they "
             "are calibrated: name calibrator.json in the recipe (label.calibrator)."
