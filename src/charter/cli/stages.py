@@ -36,7 +36,7 @@ _Without = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Add a verb for each stage."""
     for name, what in _WHAT.items():
-        more = ("charter label recipes/smoke.yaml --without privacy",) if name == "label" else ()
+        more = ("charter label recipes/smoke.yaml --without explain-and-offer",) if name == "label" else ()
         app.command(
             name,
             help=f"{what}\n\nOnly this stage is done, in the run's folder; the stages before it must be done. "

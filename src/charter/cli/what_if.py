@@ -66,5 +66,6 @@ def _require_voters(preferences: Iterable[Preference], names: Sequence[str]) -> 
     for name in names:
         if name not in voters:
             raise UserError(
-                f"--without {name!r}: no such principle voted on a pair of this run{hint(name, sorted(voters))}"
+                f"--without {name!r}: no such principle voted on a pair of this run; these did: "
+                f"{', '.join(sorted(voters))}{hint(name, sorted(voters))}"
             )
