@@ -86,7 +86,7 @@ def test_a_server_that_is_not_there_is_refused_at_once(charter: Command, place: 
 
 
 def test_a_run_says_how_its_server_is_asked_and_that_it_tries_again(
-    charter: Command, monkeypatch: pytest.MonkeyPatch
+    charter: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once a server, before anything is done; and each failed try, in its stages too, where none is left out."""
     monkeypatch.setattr(running, "_SECONDS_BETWEEN_RETRIES", 0.0)
@@ -99,6 +99,12 @@ def test_a_run_says_how_its_server_is_asked_and_that_it_tries_again(
     assert done.err.count("stub (compatible) takes no beginning of an answer, and is asked in words;") == 1
     n_failed = sum(server.seen.met.values()) - 1  # the list of models, which is looked at first and not tried again
     assert done.err.count(f"{server.url}: status 429: ") == done.err.count("trying again in") == n_failed > 50
+    summaries = [json.loads(path.read_text("utf-8")) for path in (place / "run/stages").glob("*.json")]
+    counted = [one["usage"]["stub"]["failed_tries"] for one in summaries if "stub" in one["usage"]]
+    assert all(set(one) == {"status 429"} for one in counted)
+    n_in_stages = sum(one["status 429"] for one in counted)
+    assert n_failed - 10 < n_in_stages < n_failed, "finding out what the server can do met some"
+    assert f"failed tries of calls to servers: status 429 {n_in_stages}\n" in done.out
 
 
 def test_failed_tries_are_told_a_line_every_few_seconds() -> None:

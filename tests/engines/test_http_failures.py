@@ -135,7 +135,7 @@ def test_a_date_to_come_is_so_many_seconds_away() -> None:
 )
 def test_a_call_that_lies_too_long_asks_for_fewer(error: Exception) -> None:
     """No answer in time is what a server with too many calls gives."""
-    assert _passing(error) == Passing("no answer in time", pushes_back=True)
+    assert _passing(error) == Passing("no answer in time", "no answer in time", pushes_back=True)
 
 
 def test_a_lost_connection_names_its_cause() -> None:
@@ -149,7 +149,9 @@ def test_a_lost_connection_names_its_cause() -> None:
 
 def test_an_answer_that_is_none_is_tried_again() -> None:
     """Half an answer now may be a whole one next time."""
-    assert _passing(MalformedAnswerError("the answer is no JSON: <html>")) == Passing("the answer is no JSON: <html>")
+    assert _passing(MalformedAnswerError("the answer is no JSON: <html>")) == Passing(
+        "the answer is no JSON: <html>", "unreadable answer"
+    )
 
 
 def test_what_is_no_failure_of_a_call_is_raised() -> None:

@@ -101,8 +101,17 @@ def test_no_more_comes_from_memory_than_was_read(server: FaultServer) -> None:
     assert 0.0 < spending.money < Spending(PRICES).prices["stub"].of(spending.tokens, spending.tokens)
 
 
-@pytest.mark.parametrize("fault", ["hang", "cut off", "truncated", "html", "reset"])
-def test_a_try_that_says_nothing_counts_its_most(server: FaultServer, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ("hang", "no answer in time"),
+        ("cut off", "broken connection"),
+        ("truncated", "unreadable answer"),
+        ("html", "unreadable answer"),
+        ("reset", "broken connection"),
+    ],
+)
+def test_a_try_that_says_nothing_counts_its_most(server: FaultServer, fault: Fault, cause: str) -> None:
     """It was sent, and what was done for it nobody heard."""
     spending = Spending(PRICES)
     faulty = Manners(share=1.0, faults=(fault,), most_faults=2)
@@ -118,15 +127,17 @@ def test_a_try_that_says_nothing_counts_its_most(server: FaultServer, fault: Fau
     n_answer = answer.n_prompt_tokens + answer.n_completion_tokens
     assert spending.tokens == n_asking + n_answer + 2 * most
     assert _counted(engine)[0] == spending.tokens
+    assert engine.usage.failed_tries == {cause: 2}
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503"])
 def test_a_try_that_is_refused_costs_nothing(server: FaultServer, fault: Fault) -> None:
     """The server says that it did not do it."""
     spending = Spending(PRICES)
-    _, ended, _ = _ask(server, Manners(share=1.0, faults=(fault,), most_faults=3), 2, spending)
+    engine, ended, _ = _ask(server, Manners(share=1.0, faults=(fault,), most_faults=3), 2, spending)
     assert not any(isinstance(one, BaseException) for one in ended)
     assert spending.tokens == server.seen.n_tokens
+    assert engine.usage.failed_tries == {f"status {fault}": server.seen.met[fault]}
 
 
 def test_a_server_that_is_not_there_costs_nothing() -> None:
@@ -135,7 +146,7 @@ def test_a_server_that_is_not_there_costs_nothing() -> None:
     with FaultServer() as server:
         engine = HttpEngine("stub", server.url, spending=spending)
         n_before = spending.tokens
-    with closing(engine), pytest.raises(EngineError, match="no connection"):
+    with closing(engine), pytest.raises(EngineError, match="broken connection"):
         asyncio.run(engine.complete(CompletionRequest(messages=(Message(role="user", content="x"),))))
     assert spending.tokens == n_before
 

@@ -57,6 +57,19 @@ def test_what_a_lost_actor_had_not_told_is_counted(journal: Journal) -> None:
     assert accounts.left_of(part, []) == part
 
 
+def test_failed_tries_of_actors_are_told_once_each(journal: Journal) -> None:
+    """Whoever watches the run hears of them as of its own."""
+    said: list[str] = []
+    accounts = Accounts(Spending(), journal, said.append)
+    accounts.open(EngineName(0, SERVED))
+    for n_refused in (1, 1, 3):
+        failed = {"status 429": n_refused, "no answer in time": 1}
+        told = Told(1, {"served": Usage(complete=KindUsage(n_calls=n_refused), failed_tries=failed)})
+        accounts.hear([SimpleNamespace(source="one", told=told)])  # type: ignore[list-item]  # of a member only this
+    refused = "served: a try of an actor's call failed: status 429"
+    assert sorted(said) == sorted([refused] * 3 + ["served: a try of an actor's call failed: no answer in time"])
+
+
 def test_what_was_told_stands_in_the_run_until_it_is_taken_in(journal: Journal) -> None:
     """Whoever looks at the run sees it, and it is not written again once the journals were taken in."""
     accounts = Accounts(Spending({"served": Price(prompt=1.0)}), journal)

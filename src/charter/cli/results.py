@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,19 @@ def write_stages(folder: Path, stages: Sequence[str]) -> None:
     console.write_columns(header, rows, right=tuple(range(1, len(header))))
     if total is not None:
         console.write(f"spent on servers: {total:.4g}")
+    failed = failed_tries(summaries.values())
+    if failed:
+        causes = ", ".join(f"{cause} {n:,}" for cause, n in failed.most_common())
+        console.write(f"failed tries of calls to servers: {causes}")
+
+
+def failed_tries(summaries: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """Count the tries of calls to servers that failed in stages, by cause, whatever became of the calls."""
+    found: Counter[str] = Counter()
+    for summary in summaries:
+        for used in summary["usage"].values():
+            found.update(used.get("failed_tries", {}))
+    return found
 
 
 def money_cell(money: float | None) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Literal
+
+from pydantic import Field
 
 from charter.engines.base import Choice, Completion, Score
 from charter.records import Record
@@ -36,13 +39,15 @@ class Usage(Record):
     """What an engine's requests came to, by kind.
 
     ``n_prompt_tokens_from_prefix`` are those of all kinds' prompt tokens that were not computed, because a prompt
-    before had begun alike; 0 where the engine shares nothing.
+    before had begun alike; 0 where the engine shares nothing. ``failed_tries`` are those of calls to a server that
+    were not answered, by their cause; most calls were tried again and answered.
     """
 
     complete: KindUsage = KindUsage()
     choose: KindUsage = KindUsage()
     score: KindUsage = KindUsage()
     n_prompt_tokens_from_prefix: int = 0
+    failed_tries: dict[str, int] = Field(default_factory=dict)
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -50,6 +55,7 @@ class Usage(Record):
             choose=self.choose + other.choose,
             score=self.score + other.score,
             n_prompt_tokens_from_prefix=self.n_prompt_tokens_from_prefix + other.n_prompt_tokens_from_prefix,
+            failed_tries=dict(Counter(self.failed_tries) + Counter(other.failed_tries)),
         )
 
     @property

@@ -50,7 +50,8 @@ class _Lenient(BaseModel):
 class Usage(_Lenient):
     """Calls to one model in one stage. ``n_prompt_tokens_from_prefix`` are among ``n_prompt_tokens``.
 
-    ``money`` is what they cost, where a price is known.
+    ``money`` is what they cost, where a price is known; ``failed_tries`` counts tries of calls to a server that failed,
+    by cause.
     """
 
     n_calls: int = 0
@@ -59,6 +60,7 @@ class Usage(_Lenient):
     n_prompt_tokens_from_prefix: int = 0
     n_completion_tokens: int = 0
     money: float | None = None
+    failed_tries: dict[str, int] = {}
 
 
 def _by_reason(rejected: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from charter.reporting import wording
 from charter.reporting.browsing import Rows
 from charter.reporting.layout import Column, free_value, section, table
@@ -166,7 +168,13 @@ def costs(data: RunData) -> Markup:
         element("p", "Money is what models behind servers cost, by the prices in the recipe.")
         if total.money is not None
         else None,
+        element("p", _failed_tries(total)) if total.failed_tries else None,
     )
+
+
+def _failed_tries(usage: Usage) -> str:
+    causes = ", ".join(f"{cause} {wording.count(n)}" for cause, n in Counter(usage.failed_tries).most_common())
+    return f"Tries of calls to servers that failed and were made again, or given up: {causes}."
 
 
 def _trained(result: StageResult) -> object:
@@ -191,6 +199,9 @@ def _usage_row(stage: str, model: str, usage: Usage) -> list[object]:
 
 def _total(usages: list[Usage]) -> Usage:
     known = [usage.money for usage in usages if usage.money is not None]
-    counts = [name for name in Usage.model_fields if name != "money"]
+    counts = [name for name in Usage.model_fields if name not in {"money", "failed_tries"}]
     counted = {name: sum(getattr(usage, name) for usage in usages) for name in counts}
-    return Usage(**counted, money=sum(known) if known else None)
+    failed: Counter[str] = Counter()
+    for usage in usages:
+        failed.update(usage.failed_tries)
+    return Usage(**counted, money=sum(known) if known else None, failed_tries=dict(failed))

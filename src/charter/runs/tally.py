@@ -41,5 +41,6 @@ class Tally(Record):
 def _usage_columns(used: Usage) -> dict[str, Any]:
     total = used.total.model_dump()
     kinds = used.model_dump()
-    n_shared = kinds.pop("n_prompt_tokens_from_prefix")
-    return {"n_cached": total.pop("n_hits"), **total, "n_prompt_tokens_from_prefix": n_shared, "kinds": kinds}
+    n_shared, failed = kinds.pop("n_prompt_tokens_from_prefix"), kinds.pop("failed_tries")
+    columns = {"n_cached": total.pop("n_hits"), **total, "n_prompt_tokens_from_prefix": n_shared, "kinds": kinds}
+    return columns | ({"failed_tries": failed} if failed else {})

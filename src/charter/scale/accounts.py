@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 from charter.engines.pool import ModelSpec
 from charter.engines.spending import Budget, Spending
@@ -26,11 +27,13 @@ class Accounts:
     Args:
         spending: what calls to servers came to in the run.
         journal: of the run.
+        on_retry: told of each try of a call that failed.
     """
 
-    def __init__(self, spending: Spending, journal: Journal) -> None:
+    def __init__(self, spending: Spending, journal: Journal, on_retry: Callable[[str], None] | None = None) -> None:
         self._spending = spending
         self._journal = journal
+        self._on_retry = on_retry
         self._specs: dict[str, ModelSpec] = {}
         self._took: dict[str, Mapping[str, Usage]] = {}
         self._unkept: set[str] = set()
@@ -55,6 +58,7 @@ class Accounts:
             for label, now in usage.items():
                 if now != before.get(label):
                     self._count(self._spending, label, now, before.get(label, Usage()))
+                    self._tell_failed(label, now, before.get(label, Usage()))
 
     def keep(self, stage: str, *, at_once: bool = False) -> None:
         """Keep in the run's journal what was told of a stage, now and then, for whoever looks at the run meanwhile."""
@@ -74,6 +78,11 @@ class Accounts:
             for label, used in self._took.get(source, {}).items():
                 self._count(spent, label, used, Usage())
         return part.divide(spent, Spending(), 1, part.part)
+
+    def _tell_failed(self, label: str, now: Usage, before: Usage) -> None:
+        if self._on_retry is not None:
+            for cause in (Counter(now.failed_tries) - Counter(before.failed_tries)).elements():
+                self._on_retry(f"{label}: a try of an actor's call failed: {cause}")
 
     def _count(self, spending: Spending, label: str, now: Usage, before: Usage) -> None:
         if label in self._specs and self._specs[label].engine == "http":

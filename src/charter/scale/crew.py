@@ -54,7 +54,7 @@ class Crew:
         self._settling = Settling(_PATIENCE_SECONDS)
         self._at_rest: list[Path] = []
         self._left: list[Path] = []
-        self._accounts = Accounts(ground.spending, ground.journal)
+        self._accounts = Accounts(ground.spending, ground.journal, ground.on_retry)
         self._work: Work | None = None
         self._n_lost_in_a_row = self._n_refused = 0
         self._fill_at = 0.0

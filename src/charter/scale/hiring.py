@@ -30,6 +30,7 @@ class Ground:
         note: told what the person should know.
         stage: names the stage that is at work.
         others: journals of other runs, in which answers are looked for.
+        on_retry: told of each try of an actor's call that failed.
         n_models: models in an actor's memory at once, at most; None takes as many as fit.
     """
 
@@ -41,6 +42,7 @@ class Ground:
     note: Callable[[str], None]
     stage: Callable[[], str]
     others: tuple[Path, ...] = ()
+    on_retry: Callable[[str], None] | None = None
     n_models: int | None = None
 
     @property

@@ -55,6 +55,7 @@ def on_ray(
             note=note,
             stage=lambda: run.stage,
             others=others,
+            on_retry=run.pool.on_retry,
             n_models=run.recipe.memory.models_at_once,
         )
         crew = Crew(ground)

@@ -50,9 +50,15 @@ class _Place:
 
 @dataclass
 class Try:
-    """One try, for who counts: whether it may cost, because it was sent and the server did not say that it refuses."""
+    """One try, for who counts.
+
+    Attributes:
+        may_cost: whether it may, because it was sent and the server did not say that it refuses it.
+        cause: why it failed, in two words; empty where it did not.
+    """
 
     may_cost: bool = False
+    cause: str = ""
 
 
 def _counted_by_nobody() -> contextlib.AbstractAsyncContextManager[Try]:
@@ -177,6 +183,7 @@ class Caller:
             judged = judge_failure(error, url=place.url, key_name=self._key_name, secrets=self._secrets)
             if not isinstance(judged, Passing):
                 raise judged from None  # what the server said may hold the key
+            attempt.cause = judged.cause
             place.has_answered = place.has_answered or not judged.is_unreached
             if judged.pushes_back:
                 place.pressure.pushed_back(judged.wait)

@@ -42,10 +42,11 @@ class MalformedAnswerError(Exception):
 class Passing:
     """A failure that may not come again: what it was, whether the server asks for fewer calls, and for what pause.
 
-    Where it ``is_unreached`` there was no connection at all.
+    ``cause`` is the kind of failure, for counting. Where it ``is_unreached`` there was no connection at all.
     """
 
     reason: str
+    cause: str = ""
     pushes_back: bool = False
     wait: float | None = None
     is_unreached: bool = False
@@ -69,15 +70,17 @@ def judge_failure(error: Exception, *, url: str, key_name: str, secrets: tuple[s
     if isinstance(error, openai.APIStatusError):
         return _judge_status(error, url, key_name, secrets)
     if isinstance(error, openai.APITimeoutError | TimeoutError | asyncio.TimeoutError):
-        return Passing("no answer in time", pushes_back=True)
+        return Passing("no answer in time", "no answer in time", pushes_back=True)
     if isinstance(error, openai.APIConnectionError):
+        # By name: it comes from httpx or from what follows it, as the client has it.
+        is_unreached = type(error.__cause__).__name__ == "ConnectError"
         return Passing(
             f"no connection: {told(str(error.__cause__ or error), secrets)} ({url}; is the server running?)",
-            # By name: it comes from httpx or from what follows it, as the client has it.
-            is_unreached=type(error.__cause__).__name__ == "ConnectError",
+            "no connection" if is_unreached else "broken connection",
+            is_unreached=is_unreached,
         )
     if isinstance(error, MalformedAnswerError | openai.APIError):
-        return Passing(told(str(error), secrets))
+        return Passing(told(str(error), secrets), "unreadable answer")
     raise error
 
 
@@ -120,7 +123,8 @@ def _judge_status(error: Any, url: str, key_name: str, secrets: tuple[str, ...])
     said = told(whole, secrets)
     is_spent = status == 429 and any(code in whole for code in _SPENT)
     if status in _PASSING and not is_spent:
-        return Passing(f"status {status}: {said}", status in _PUSHBACK, _retry_after(error.response.headers))
+        cause = f"status {status}"
+        return Passing(f"{cause}: {said}", cause, status in _PUSHBACK, _retry_after(error.response.headers))
     if status in _OF_THE_ROW:
         return EngineError(f"the server refuses the request (status {status}): {said}")
     remedy = _REMEDIES.get(402 if is_spent else status, "the server does not do what was asked of it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -31,6 +32,7 @@ class Meter:
         self._spending = spending
         self._tallies = {"complete": KindTally(**asked.model_dump()), "choose": KindTally()}
         self._n_cached = 0
+        self._failed: Counter[str] = Counter()
         self.prefixes = PrefixStatistics()
         spending.count(model, asked.n_prompt_tokens, asked.n_completion_tokens)
 
@@ -38,7 +40,7 @@ class Meter:
     def taken(self) -> Usage:
         """What was taken so far: by answers, also where nobody waited for them any more, by failed tries, by probes."""
         kinds = {kind: tally.usage for kind, tally in self._tallies.items()}
-        return Usage(**kinds, n_prompt_tokens_from_prefix=self._n_cached)
+        return Usage(**kinds, n_prompt_tokens_from_prefix=self._n_cached, failed_tries=dict(self._failed))
 
     def call(self, kind: Asking, most: tuple[int, int]) -> CallMeter:
         """Begin with a call that can come to so many tokens, read and drawn, at most."""
@@ -57,6 +59,8 @@ class Meter:
                 took = call.told or (Took(*call.most) if attempt.may_cost else Took())
                 taken.took(*took)
                 self._note(call, took)
+                if attempt.cause:
+                    self._failed[attempt.cause] += 1
 
     def _note(self, call: CallMeter, took: Took) -> None:
         tally = self._tallies[call.kind]
