@@ -21,7 +21,7 @@ import numpy as np
 from charter.engines.base import Request, ScoreRequest
 from charter.engines.rendering import Renderer
 from charter.errors import EngineError, ModelError
-from charter.records import Message, Preference, SftRow
+from charter.records import Message, Preference, Prompt, SftRow
 
 IGNORED = -100  # the label that bears no loss, as in all of transformers
 
@@ -84,8 +84,17 @@ class PreferenceExample:
         return len(self.chosen_ids) + len(self.rejected_ids)
 
 
-Example = TypeVar("Example", SftExample, PreferenceExample)
-Row = TypeVar("Row", SftRow, Preference)
+@dataclass(frozen=True, slots=True)
+class PromptExample:
+    """One prompt as token ids, to be answered."""
+
+    id: str
+    prompt: Prompt
+    prompt_ids: tuple[int, ...]
+
+
+Example = TypeVar("Example", SftExample, PreferenceExample, PromptExample)
+Row = TypeVar("Row", SftRow, Preference, Prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +190,29 @@ def preference_examples(
         return PreferenceExample(row.id, prompt, chosen, rejected, row.p_chosen)
 
     return _sort_out(rows, tokenise)
+
+
+def prompt_examples(
+    prompts: Sequence[Prompt], tokenizer: Any, *, max_length: int, max_tokens: int
+) -> Examples[PromptExample]:
+    """Tokenise prompts for reinforcement learning.
+
+    Args:
+        prompts: in any order.
+        tokenizer: the model's tokenizer, with a chat template.
+        max_length: the most tokens that a prompt may have with an answer; longer ones are rejected.
+        max_tokens: that an answer may have.
+    """
+    tokens = _Tokens(tokenizer)
+
+    def tokenise(row: Prompt) -> PromptExample | RejectedRow:
+        ids = tokens.prompt(row.turns)
+        if len(ids) + max_tokens > max_length:
+            detail = f"{len(ids)} tokens and an answer of {max_tokens} are more than max_length {max_length}"
+            return RejectedRow(row.id, "too_long", detail)
+        return PromptExample(row.id, row, ids)
+
+    return _sort_out(prompts, tokenise)
 
 
 def _sort_out(rows: Sequence[Row], tokenise: Callable[[Row], Example | RejectedRow]) -> Examples[Example]:

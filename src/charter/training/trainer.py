@@ -73,6 +73,9 @@ class Habits:
     accelerator: Any
     optimizer: Any
 
+    #: Checkpoints fall on multiples of this many steps.
+    steps_between_checkpoints = 1
+
     def settle(self, lengths: Sequence[int], pace: Pace, seed: int) -> None:
         """Say how long the rows are and how to go about them, and find out how the head may be computed."""
         self.buckets = LengthBuckets(lengths, pace.batch_size, seed)
@@ -141,6 +144,12 @@ class Habits:
         self.started = now
         super().log(logs, start_time)  # type: ignore[misc]  # as above
 
+    def count_tokens(self, examples: Sequence[Any]) -> tuple[int, int]:
+        """Count the tokens that were read so far, in all sittings, and of them those that bore loss."""
+        epochs = self.state.epoch
+        n_read, n_loss = sum(one.n_tokens for one in examples), sum(one.n_loss_tokens for one in examples)
+        return round(n_read * epochs), round(n_loss * epochs)
+
     def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
         """Write no card: a model's card is written on publishing, from the run's figures."""
 
@@ -158,9 +167,10 @@ def keep_precise(model: Any) -> None:
 class _StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     """Reports each step, asks whether to stop, and says when to save."""
 
-    def __init__(self, buckets: LengthBuckets, pace: Pace, watch: Watch, n_before: int) -> None:
-        self._buckets = buckets
-        self._pace = pace
+    def __init__(self, trainer: Habits, watch: Watch, n_before: int) -> None:
+        self._buckets = trainer.buckets
+        self._pace = trainer.pace
+        self._steps_between = trainer.steps_between_checkpoints
         self._watch = watch
         self._n_before = n_before
         self._saved = time.monotonic()
@@ -171,6 +181,8 @@ class _StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
 
     def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
         done = state.global_step >= state.max_steps
+        if state.global_step % self._steps_between:
+            return
         late = time.monotonic() - self._saved >= self._pace.save_seconds
         stop, late = ranks.any_of(not done and self._watch.stop(), late)
         if stop:
@@ -213,7 +225,7 @@ def run_training(
         Interrupted: if ``watch`` said so; a checkpoint has been written.
     """
     workplace = fitting(workplace, ranks.sharding())
-    steps = _StepWatch(trainer.buckets, trainer.pace, watch, n_before)
+    steps = _StepWatch(trainer, watch, n_before)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(steps)
     # What the libraries call "cuda", without a number, is the current one.
@@ -228,7 +240,7 @@ def run_training(
         state = gather_trained(trainer)
         if ranks.is_first():
             save_trained(trainer.model, trainee.tokenizer, workplace.staged, trainee.base, state)
-    result = _result(trainer.state, trainee, examples, workplace)
+    result = _result(trainer, trainee, examples, workplace)
     ranks.by_first(lambda: finish(workplace, result.to_json()))
     return result
 
@@ -246,15 +258,16 @@ def gather_trained(trainer: Any) -> dict[str, Any] | None:
     }
 
 
-def _result(state: Any, trainee: Trainee, examples: Examples[Any], workplace: Workplace) -> TrainingResult:
+def _result(trainer: Any, trainee: Trainee, examples: Examples[Any], workplace: Workplace) -> TrainingResult:
+    state, (n_tokens, n_loss_tokens) = trainer.state, trainer.count_tokens(examples.kept)
     steps = tuple(entry for entry in state.log_history if "loss" in entry)
     gone_on = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
     return TrainingResult(
         folder=workplace.out,
         n_rows=len(examples.kept),
         n_steps=state.global_step,
-        n_tokens=round(sum(example.n_tokens for example in examples.kept) * state.epoch),
-        n_loss_tokens=round(sum(example.n_loss_tokens for example in examples.kept) * state.epoch),
+        n_tokens=n_tokens,
+        n_loss_tokens=n_loss_tokens,
         seconds=steps[-1]["seconds"],
         steps=steps,
         rejected=examples.rejected,

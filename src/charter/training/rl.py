@@ -1,0 +1,114 @@
+"""Reinforcement learning from AI feedback: GRPO and RLOO against rewards (CAI §4.1), by TRL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from charter.engines.memory import release_memory
+from charter.errors import RecipeError
+from charter.records import Prompt
+from charter.seeds import derive_seed
+from charter.training import ranks
+from charter.training.adapters import LoraSettings, Precision, load_trainee
+from charter.training.checkpoints import open_workplace
+from charter.training.data import prompt_examples
+from charter.training.pace import OnStep, Pace, Stop, Watch
+from charter.training.results import TrainingResult, earlier_result, training_identity
+from charter.training.rl_trainer import Rolling, rl_trainer
+from charter.training.rollouts import Reward
+from charter.training.trainer import require_examples, run_training
+
+
+def rl(
+    prompts: Sequence[Prompt],
+    model: str | Path,
+    rewards: Sequence[Reward],
+    *,
+    out: Path,
+    seed: int,
+    rolling: Rolling = Rolling(),  # noqa: B008 - frozen
+    pace: Pace = Pace(learning_rate=1e-5),  # noqa: B008 - frozen
+    max_length: int = 1024,
+    lora: LoraSettings | None = LoraSettings(),  # noqa: B008 - frozen
+    dtype: Precision = "auto",
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    resume: bool = True,
+    on_step: OnStep | None = None,
+    stop: Stop | None = None,
+) -> TrainingResult:
+    """Train a model on its own answers to prompts, towards those that rewards prefer within each prompt's group.
+
+    The model as it is given is the reference that KL is measured against. Given an SFT adapter's folder, that adapter
+    is trained on, so that the result is one adapter that loads on the base alone.
+
+    Args:
+        prompts: what is answered.
+        model: an adapter's or a model's folder, an embedded name, or a hub id.
+        rewards: what is maximised, the weighted sum.
+        out: the folder to write; it must not exist.
+        seed: what a new adapter's first weights, the order of the prompts and the answers are drawn from.
+        rolling: the method, and how answers are drawn.
+        pace: epochs over the prompts, learning rate, and batches: of answers, so that ``batch_size`` times
+            ``accumulation`` is a multiple of ``rolling.n_samples``. Checkpoints fall between draws of answers.
+        max_length: the most tokens of a prompt with its answer; other prompts are rejected, and reported.
+        lora: the adapter to put on a model that has none; None trains the whole model.
+        dtype: the precision of the products (see ``load_trainee``).
+        device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
+        trust_remote_code: whether code that the model brings may be run.
+        resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
+        on_step: called after every step with its number, the number of steps, and its figures (``loss``, ``reward``,
+            ``rewards/NAME/mean``, ``kl``, ``entropy``, ``completions/mean_length``).
+        stop: asked between draws of answers; if it says True, a checkpoint is written and ``Interrupted`` raised.
+
+    Returns:
+        What was trained, with every step's figures and all rejected prompts.
+
+    Raises:
+        ModelError: if the model cannot be loaded or has no chat template, or the device is not there.
+        RecipeError: if no prompt is left to train on, or the batches are no whole groups.
+        RunError: if ``out`` exists.
+        Interrupted: if ``stop`` said so.
+        CharterError: what a reward raises.
+    """
+    _require_groups(pace, rolling)
+    identity = training_identity(
+        "rl",
+        model,
+        [[one.id, [turn.model_dump() for turn in one.turns]] for one in prompts],
+        pace=pace,
+        lora=lora,
+        trust_remote_code=trust_remote_code,
+        rolling=asdict(rolling),
+        rewards=[[reward.name, reward.weight, dict(reward.identity)] for reward in rewards],
+        seed=seed,
+        max_length=max_length,
+        dtype=dtype,
+    )
+    if resume and (earlier := ranks.by_first(lambda: earlier_result(out, identity))):
+        return earlier
+    own_seed = derive_seed(seed, "rl", "training")
+    trainee = load_trainee(
+        model, lora=lora, seed=own_seed, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+    )
+    examples = prompt_examples(prompts, trainee.tokenizer, max_length=max_length, max_tokens=rolling.max_tokens)
+    require_examples(examples, max_length)
+    workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
+    trainer = rl_trainer(
+        examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, rolling=rolling, rewards=rewards
+    )
+    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop))
+    del trainer, trainee
+    release_memory()
+    return result
+
+
+def _require_groups(pace: Pace, rolling: Rolling) -> None:
+    n_answers = pace.batch_size * pace.accumulation
+    if rolling.n_samples < 2 or n_answers % rolling.n_samples:
+        raise RecipeError(
+            f"a step has {n_answers} answers (batch_size {pace.batch_size} x accumulation {pace.accumulation}), which "
+            f"are no whole groups of {rolling.n_samples}; take n_samples of 2 or more that divides them"
+        )

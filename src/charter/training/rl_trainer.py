@@ -1,0 +1,152 @@
+"""TRL's trainers of reinforcement learning, with prompts as the engine reads them and rollouts that a seed makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+
+from charter.engines.quiet import quiet_libraries
+from charter.seeds import derive_seed
+from charter.training import ranks
+from charter.training.adapters import Trainee
+from charter.training.data import PromptExample
+from charter.training.pace import Pace
+from charter.training.rollouts import Reward, Rollout, RolloutOrder
+from charter.training.trainer import Habits, trainer_arguments, use_one_device
+
+Method = Literal["grpo", "rloo"]
+_CLIPPED_AT = 0.2  # how far the probability of an answer may move from the policy that drew it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rolling:
+    """How answers are drawn and what is maximised.
+
+    Attributes:
+        method: ``grpo`` (arXiv 2402.03300; KL in the loss) or ``rloo`` (arXiv 2402.14740; KL in the reward).
+        n_samples: answers to each prompt, which are compared with each other.
+        beta: the weight of KL(policy || reference), per token in GRPO, per answer in RLOO; 0 lets the policy go where
+            it will.
+        temperature: of the draws.
+        max_tokens: of an answer.
+        n_updates: optimiser steps on the same answers, which are clipped at 20 % from the policy that drew them.
+        learn_from_cut: whether answers that came to ``max_tokens`` before their end are learnt from.
+    """
+
+    method: Method = "grpo"
+    n_samples: int = 4
+    beta: float = 0.05
+    temperature: float = 1.0
+    max_tokens: int = 128
+    n_updates: int = 1
+    learn_from_cut: bool = True
+
+
+class _Rolls(Habits):
+    """What the trainers of both methods share. Mixed in before TRL's class."""
+
+    examples: Sequence[PromptExample]
+    own_seed: int
+
+    def get_train_dataloader(self) -> Any:
+        """Load prompts in TRL's own way, which knows of groups."""
+        return super(Habits, self).get_train_dataloader()  # type: ignore[misc]  # of the trainer that this is mixed into
+
+    def _get_train_sampler(self, _train_dataset: Any = None) -> Any:
+        return self.buckets
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """Give the tokens that the engine would read: text is data, and no prompt can end its own turn."""
+        return [list(self.examples[int(number)].prompt_ids) for number in prompts], None, {}
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *more: Any) -> Any:
+        """Draw answers from a seed of this step alone, so that a training that goes on draws what it would have."""
+        torch.manual_seed(derive_seed(self.own_seed, str(self.state.global_step), f"rollouts {ranks.rank()}"))
+        with self.accelerator.autocast():
+            return super()._generate_single_turn(prompt_ids, *more)  # type: ignore[misc]  # as above
+
+    def count_tokens(self, _examples: Sequence[Any]) -> tuple[int, int]:
+        """Count what was read and drawn, and of that what was drawn, in all sittings."""
+        rows = self.args.generation_batch_size * ranks.n_ranks()
+        means = [
+            step["completions/mean_length"] for step in self.state.log_history if "completions/mean_length" in step
+        ]
+        return round(self.state.num_input_tokens_seen), round(sum(mean * rows for mean in means))
+
+
+class GrpoTrainer(_Rolls, GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
+    """TRL's GRPO."""
+
+
+class RlooTrainer(_Rolls, RLOOTrainer):  # type: ignore[misc]  # TRL is untyped
+    """TRL's RLOO."""
+
+
+_TRAINERS: Mapping[Method, tuple[type[_Rolls], type[Any]]] = {
+    "grpo": (GrpoTrainer, GRPOConfig),
+    "rloo": (RlooTrainer, RLOOConfig),
+}
+
+
+def rl_trainer(
+    examples: Sequence[PromptExample],
+    trainee: Trainee,
+    folder: Path,
+    *,
+    seed: int,
+    pace: Pace,
+    rolling: Rolling,
+    rewards: Sequence[Reward],
+) -> Any:
+    """Build the trainer; ``folder`` receives its checkpoints."""
+    trainer_class, arguments_class = _TRAINERS[rolling.method]
+    with quiet_libraries():
+        arguments = arguments_class(
+            **trainer_arguments(pace, trainee, folder, seed),
+            num_generations=rolling.n_samples,
+            num_iterations=rolling.n_updates,
+            epsilon=_CLIPPED_AT,
+            beta=rolling.beta,
+            temperature=rolling.temperature,
+            max_completion_length=rolling.max_tokens,
+            mask_truncated_completions=not rolling.learn_from_cut,
+            reward_weights=[reward.weight for reward in rewards],
+        )
+        trainer: Any = trainer_class(  # type: ignore[call-arg]  # TRL's
+            model=trainee.model,
+            args=use_one_device(arguments, trainee.device),
+            reward_funcs=[_as_trl(reward, examples, trainee.tokenizer) for reward in rewards],
+            train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(examples))]}),
+            processing_class=trainee.tokenizer,
+        )
+    trainer.examples, trainer.own_seed = examples, seed
+    trainer.steps_between_checkpoints = rolling.n_updates
+    longest = max(len(one.prompt_ids) for one in examples) + rolling.max_tokens
+    trainer.settle([longest], pace, seed)
+    n_at_once = pace.batch_size * pace.accumulation // rolling.n_samples
+    n_passes = pace.accumulation * rolling.n_updates
+    trainer.buckets = RolloutOrder(len(examples), n_at_once, rolling.n_samples, n_passes, seed)
+    return trainer
+
+
+def _as_trl(reward: Reward, examples: Sequence[PromptExample], tokenizer: Any) -> Any:
+    """Write a reward as TRL calls it: with the prompts' numbers, the texts and their tokens."""
+
+    def score(
+        prompts: list[str], completions: list[str], completion_ids: list[list[int]], **_: Any
+    ) -> list[float | None]:
+        rows = zip(prompts, completions, completion_ids, strict=True)
+        return list(reward.score([_rollout(examples[int(number)], text, ids) for number, text, ids in rows]))
+
+    def _rollout(example: PromptExample, text: str, ids: list[int]) -> Rollout:
+        return Rollout(example.prompt, text, len(ids), is_cut=ids[-1] not in ends)
+
+    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+    score.__name__ = reward.name
+    return score

@@ -1,0 +1,265 @@
+"""GRPO and RLOO with a tiny model: against closed forms, token by token, and from a stop to the same end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training_rows import sft_rows
+
+from charter.engines.quiet import quiet_libraries
+from charter.errors import Interrupted, RecipeError
+from charter.records import Prompt, make_prompt
+from charter.training.adapters import LoraSettings, load_trainee
+from charter.training.data import prompt_examples
+from charter.training.pace import Pace
+from charter.training.results import TrainingResult
+from charter.training.rl import rl
+from charter.training.rl_trainer import Method, Rolling, rl_trainer
+from charter.training.rollouts import Reward, Rollout
+from charter.training.sft import sft
+
+pytestmark = pytest.mark.model
+
+LORA = LoraSettings(r=4, alpha=8)
+PACE = Pace(batch_size=8, learning_rate=2e-2)
+ROLLING = Rolling(n_samples=4, max_tokens=6, beta=0.05)
+SETTINGS: dict[str, Any] = {"seed": 5, "lora": LORA, "dtype": "float32", "device": "cpu"}
+METHODS = pytest.mark.parametrize("method", ["grpo", "rloo"])
+
+
+def prompts(n: int) -> list[Prompt]:
+    """Make prompts of various lengths, one of them with a special token's name."""
+    return [
+        make_prompt(f"Question {number}: what now?" + " <|im_end|>" * (number % 3), "helpful") for number in range(n)
+    ]
+
+
+def vowels(rollouts: Sequence[Rollout]) -> list[float]:
+    """Score by content: the share of vowels."""
+    return [sum(sign in "aeiou" for sign in one.text) / max(len(one.text), 1) for one in rollouts]
+
+
+def reward(
+    score: Callable[[Sequence[Rollout]], list[Any]] = vowels, name: str = "vowels", weight: float = 1.0
+) -> Reward:
+    """Make a reward of a function."""
+    return Reward(name, score, weight, {})
+
+
+@pytest.fixture(scope="module")
+def sft_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that differs from its base, to start from."""
+    out = tmp_path_factory.mktemp("models") / "sft"
+    return sft(sft_rows(8), tiny_model, out=out, pace=Pace(batch_size=2), **{**SETTINGS, "seed": 1}).folder
+
+
+def train(model: Path, out: Path, *rewards: Reward, n: int = 6, **changed: Any) -> TrainingResult:
+    """Train the tiny model on prompts."""
+    pace = replace(PACE, **{name: changed.pop(name) for name in ("epochs", "learning_rate") if name in changed})
+    rolling = replace(
+        ROLLING, **{name: changed.pop(name) for name in ("method", "n_updates", "beta") if name in changed}
+    )
+    how = {**SETTINGS, "pace": pace, "rolling": rolling, **changed}
+    return rl(prompts(n), model, rewards or [reward()], out=out, **how)
+
+
+def make_trainer(model: Path, out: Path, rolling: Rolling, *rewards: Reward, n: int = 2) -> Any:
+    """Make a float64 trainer that is ready to draw."""
+    trainee = load_trainee(model, lora=LORA, seed=0, dtype="float64")
+    examples = prompt_examples(prompts(n), trainee.tokenizer, max_length=400, max_tokens=rolling.max_tokens).kept
+    trainer = rl_trainer(examples, trainee, out, seed=0, pace=PACE, rolling=rolling, rewards=rewards or [reward()])
+    trainer.model.train()
+    return trainer
+
+
+def draw(trainer: Any) -> dict[str, torch.Tensor]:
+    """Draw and score a batch, as a step of training does."""
+    with quiet_libraries():
+        drawn: dict[str, torch.Tensor] = trainer._generate_and_score_completions(
+            next(iter(trainer.get_train_dataloader()))
+        )
+    return drawn
+
+
+def move(model: Any) -> None:
+    """Move the policy off its reference, the same way each time."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight.add_(torch.randn(weight.shape, generator=generator, dtype=weight.dtype), alpha=0.05)
+
+
+def logprobs(model: Any, drawn: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Compute the drawn tokens' log-probabilities, row by row and without padding, apart from any trainer."""
+    found = torch.zeros(drawn["completion_ids"].shape, dtype=torch.float64)
+    for row in range(len(found)):
+        prompt = drawn["prompt_ids"][row][drawn["prompt_mask"][row] == 1]
+        answer = drawn["completion_ids"][row][drawn["completion_mask"][row] == 1]
+        with torch.no_grad():
+            logits = model(input_ids=torch.cat([prompt, answer])[None]).logits[0, len(prompt) - 1 : -1]
+        found[row, : len(answer)] = torch.log_softmax(logits, -1).gather(1, answer[:, None])[:, 0]
+    return found
+
+
+@METHODS
+def test_prompts_are_read_as_the_engine_reads_them(tiny_model: Path, tmp_path: Path, method: Method) -> None:
+    """Token by token, a special token's name as text; groups stand side by side, and nothing behind an end counts."""
+    trainer = make_trainer(tiny_model, tmp_path, replace(ROLLING, method=method))
+    drawn = draw(trainer)
+    read = [ids[mask == 1].tolist() for ids, mask in zip(drawn["prompt_ids"], drawn["prompt_mask"], strict=True)]
+    by_prompt = [list(one.prompt_ids) for one in trainer.examples]
+    assert len(read) == 8
+    assert all(read[start] in by_prompt and read[start : start + 4] == [read[start]] * 4 for start in (0, 4))
+    end = trainer.processing_class.eos_token_id
+    assert max(len(ids) for ids in by_prompt) > min(len(ids) for ids in by_prompt), "else nothing is padded"
+    for ids, mask in zip(drawn["completion_ids"].tolist(), drawn["completion_mask"].tolist(), strict=True):
+        n = sum(mask)
+        assert mask == [1] * n + [0] * (len(mask) - n)
+        assert end not in ids[: n - 1]
+
+
+def test_grpo_s_advantages_and_loss_are_the_paper_s(sft_adapter: Path, tmp_path: Path) -> None:
+    """Advantages by a group's mean and spread, the loss from probabilities computed apart (arXiv 2402.03300)."""
+    scored: list[list[float]] = []
+
+    def spy(rollouts: Sequence[Rollout]) -> list[float]:
+        scored.append(vowels(rollouts))
+        return scored[-1]
+
+    trainer = make_trainer(sft_adapter, tmp_path, replace(ROLLING, beta=0.3), reward(spy, weight=2.0))
+    reference = make_trainer(sft_adapter, tmp_path / "reference", ROLLING).model
+    move(trainer.model)
+    drawn = draw(trainer)
+    groups = 2.0 * torch.tensor(scored[0], dtype=torch.float64).view(2, 4)
+    assert groups.std(1).min() > 0
+    expected = (groups - groups.mean(1, keepdim=True)) / (groups.std(1, keepdim=True) + 1e-4)
+    torch.testing.assert_close(drawn["advantages"].double(), expected.flatten(), rtol=1e-4, atol=1e-5)
+    trainer.current_gradient_accumulation_steps = 1
+    with quiet_libraries():
+        loss = trainer.compute_loss(trainer.model, drawn, num_items_in_batch=drawn["completion_mask"].sum()).item()
+    own, theirs, mask = logprobs(trainer.model, drawn), logprobs(reference, drawn), drawn["completion_mask"]
+    kl = torch.exp(theirs - own) - (theirs - own) - 1
+    per_token = -drawn["advantages"][:, None] + 0.3 * kl  # the ratio to itself is 1
+    assert ((kl * mask).sum() / mask.sum()).item() > 1e-4
+    assert loss == pytest.approx(((per_token * mask).sum() / mask.sum()).item(), abs=1e-5)
+
+
+def test_rloo_s_advantages_are_the_paper_s(sft_adapter: Path, tmp_path: Path) -> None:
+    """The reward less the penalty on KL, against the mean of the others in the group (arXiv 2402.14740)."""
+    scored: list[list[float]] = []
+
+    def spy(rollouts: Sequence[Rollout]) -> list[float]:
+        scored.append(vowels(rollouts))
+        return scored[-1]
+
+    trainer = make_trainer(sft_adapter, tmp_path, replace(ROLLING, method="rloo", beta=0.3), reward(spy))
+    reference = make_trainer(sft_adapter, tmp_path / "reference", ROLLING).model
+    move(trainer.model)
+    drawn = draw(trainer)
+    kl = ((logprobs(trainer.model, drawn) - logprobs(reference, drawn)) * drawn["completion_mask"]).sum(1)
+    groups = (torch.tensor(scored[0], dtype=torch.float64) - 0.3 * kl).view(2, 4)
+    others = (groups.sum(1, keepdim=True) - groups) / 3
+    torch.testing.assert_close(drawn["advantages"].double(), (groups - others).flatten(), rtol=1e-4, atol=1e-5)
+
+
+def test_rewards_are_weighed_and_what_says_nothing_is_left_out(tiny_model: Path, tmp_path: Path) -> None:
+    """A reward of None counts for no rollout that others score, and one that nobody scores moves nothing."""
+
+    def first_two(rollouts: Sequence[Rollout]) -> list[float | None]:
+        return [float(number) if number % 4 < 2 else None for number in range(len(rollouts))]
+
+    trainer = make_trainer(tiny_model, tmp_path, ROLLING, reward(first_two, "some", 3.0))
+    advantages = draw(trainer)["advantages"].view(2, 4)
+    assert torch.equal(advantages[:, 2:], torch.zeros(2, 2))
+    assert advantages[0, 0] == pytest.approx(-advantages[0, 1].item())
+    assert advantages[0, 1] > 0.5
+
+
+@METHODS
+def test_what_is_rewarded_becomes_likelier(sft_adapter: Path, tmp_path: Path, method: Method) -> None:
+    """The mean reward rises over a short training, KL from the SFT model with it, and from 0."""
+    result = train(sft_adapter, tmp_path / "rl", n=8, epochs=16, method=method, learning_rate=3e-2, beta=0.005)
+    means = [step["rewards/vowels/mean"] for step in result.steps]
+    assert sum(means[-8:]) > 1.7 * sum(means[:8])
+    assert abs(result.steps[0]["kl"]) < 1e-6
+    assert result.steps[-1]["kl"] > 0.01
+    drawn = sum(step["completions/mean_length"] * 8 for step in result.steps)
+    assert result.n_loss_tokens == pytest.approx(drawn, abs=1)
+    assert result.n_tokens > result.n_loss_tokens
+    adapter = json.loads((tmp_path / "rl/adapter_config.json").read_text("utf-8"))
+    assert adapter["base_model_name_or_path"] == str(load_base_name(sft_adapter))
+    assert not (tmp_path / "rl/ref").exists()
+
+
+def load_base_name(adapter: Path) -> str:
+    """Read what an adapter calls its base."""
+    return str(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"])
+
+
+@METHODS
+@pytest.mark.parametrize("n_updates", [1, 2])
+def test_stopped_and_resumed_is_uninterrupted(
+    sft_adapter: Path, tmp_path: Path, method: Method, n_updates: int
+) -> None:
+    """A stop waits for the next draw of answers; from there all is drawn as it would have been."""
+    how = {"method": method, "n_updates": n_updates, "epochs": 2, "n": 6}
+    whole = train(sft_adapter, tmp_path / "whole", **how)
+    assert whole.n_steps == 6 * n_updates
+    seen: list[int] = []
+    with pytest.raises(Interrupted, match=f"step 4 of {whole.n_steps}"):
+        train(
+            sft_adapter,
+            tmp_path / "rl",
+            on_step=lambda step, _n, _logs: seen.append(step),
+            stop=lambda: len(seen) >= 3,
+            **how,
+        )
+    resumed = train(sft_adapter, tmp_path / "rl", **how)
+    assert resumed.notes == (f"went on from checkpoint-{seen[-1]}",)
+    for name in ("loss", "reward", "kl"):
+        assert [s.get(name) for s in resumed.steps] == pytest.approx([s.get(name) for s in whole.steps], abs=1e-6)
+    assert resumed.n_tokens == whole.n_tokens
+    assert weights(resumed.folder).keys() == weights(whole.folder).keys()
+    for name, value in weights(whole.folder).items():
+        torch.testing.assert_close(weights(resumed.folder)[name], value, rtol=0, atol=1e-6)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Read an adapter's weights."""
+    from safetensors.torch import load_file
+
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def test_prompts_that_leave_no_room_are_reported(tiny_model: Path, tmp_path: Path) -> None:
+    """Every prompt is accounted for."""
+    long = make_prompt("word " * 200, "helpful")
+    result = rl([*prompts(2), long], tiny_model, [reward()], out=tmp_path / "rl", pace=PACE, rolling=ROLLING,
+                max_length=120, **SETTINGS)  # fmt: skip
+    assert [(one.id, one.reason) for one in result.rejected] == [(long.id, "too_long")]
+    assert result.n_rows == 2
+
+
+@pytest.mark.parametrize(("batch_size", "n_samples"), [(8, 3), (4, 1), (2, 4)])
+def test_batches_are_whole_groups(tiny_model: Path, tmp_path: Path, batch_size: int, n_samples: int) -> None:
+    """Else a group would be compared with half of itself."""
+    with pytest.raises(RecipeError, match="are no whole groups"):
+        rl(prompts(2), tiny_model, [reward()], out=tmp_path / "rl", pace=Pace(batch_size=batch_size),
+           rolling=replace(ROLLING, n_samples=n_samples), **SETTINGS)  # fmt: skip
+
+
+def test_another_reward_is_another_training(tiny_model: Path, tmp_path: Path) -> None:
+    """A training goes on from its own checkpoints alone."""
+    train(tiny_model, tmp_path / "rl", n=2)
+    from charter.training.checkpoints import take_back
+
+    assert take_back(tmp_path / "rl")
+    other = train(tiny_model, tmp_path / "rl", reward(weight=0.5), n=2)
+    assert other.notes == ("the finished model was deleted: it is of another training (rewards)",)
