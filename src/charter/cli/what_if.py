@@ -31,16 +31,16 @@ def show_without(
 
     from charter.feedback.differences import compare_labels
     from charter.feedback.influence import influences, votes_on
-    from charter.feedback.labels import label_without
+    from charter.feedback.settling import label_without
     from charter.recipe import find_recipe, load_recipe
     from charter.records import Preference
+    from charter.stages.label import settling_of
 
     recipe = load_recipe(find_recipe(recipe_file), overrides)
     before = read_labels(run_folder(recipe.name, out))
     _require_voters(before, names)
-    prior = {str(source): p for source, p in recipe.label.prior.items()}
-    on_disagreement = recipe.label.on_disagreement
-    again = [label_without(one, set(names), prior, on_disagreement) for one in before]
+    settling = settling_of(recipe)
+    again = [label_without(one, set(names), settling) for one in before]
     found = compare_labels(before, [one for one in again if isinstance(one, Preference)])
     carried = influences({one.pair: votes_on(one) for one in before}, seed=recipe.seed)
     if as_json:

@@ -139,6 +139,9 @@ def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     """Find values that do less than they seem to; the place of each, and what is to be said of it, with the remedy."""
     yield from _openings(recipe)
     yield from _cut_texts(recipe)
+    if recipe.label.on_low_margin != "keep" and not recipe.label.min_margin:
+        problem = f"is {recipe.label.on_low_margin}, and with label.min_margin=0 no label is unsure"
+        yield ("label", "on_low_margin"), f"{problem}; set label.min_margin, such as 0.05, or take it out"
     if recipe.evaluate.judge_adherence and not recipe.evaluate.probes:
         yield ("evaluate", "judge_adherence"), "does nothing without evaluate.probes; take it out"
 

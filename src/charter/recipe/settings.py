@@ -315,6 +315,13 @@ class LabelSettings(Settings):
         description="P(the intended side is better) that a source carries of itself; 0.5 leaves it to the judge",
     )
     on_disagreement: Literal["swap", "drop", "keep"] = "swap"
+    min_margin: float = Field(
+        default=0.0, ge=0.0, le=0.5, description="a label is unsure where `p_chosen` is less than this above 0.5"
+    )
+    on_low_margin: Literal["keep", "weigh", "drop"] = Field(
+        default="keep",
+        description="unsure labels are trained on as any other, by a weight that grows with the margin, or not at all",
+    )
     held_out: Share = Field(default=0.1, description="share of prompts whose preferences DPO is not trained on")
 
 

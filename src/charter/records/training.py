@@ -122,7 +122,8 @@ class Preference(PromptRow):
     ``feedback.labels``). ``pair`` is the pair's id; ``chosen_side`` the chosen side. ``p_judge`` is the judge's
     probability for the chosen side before any prior. ``position_bias`` is the mean over principles of |P(a shown first)
     - P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention; None where it has none,
-    and for a tie. A response that is not whole was left open at the token limit.
+    and for a tie. A response that is not whole was left open at the token limit. ``weight`` is how much the pair counts
+    in training beside the others.
     """
 
     chosen: str
@@ -138,3 +139,4 @@ class Preference(PromptRow):
     agrees: bool | None = None
     whole_chosen: bool = True
     whole_rejected: bool = True
+    weight: float = Field(default=1.0, gt=0.0, le=1.0)

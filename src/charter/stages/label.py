@@ -6,10 +6,11 @@ from collections import Counter
 
 from charter.feedback import label
 from charter.feedback.calibrator import scaling_of
-from charter.feedback.labels import DISAGREES
+from charter.feedback.settling import DISAGREES, EXACT_TIE, LOW_MARGIN, Settling, is_tie
 from charter.files.tables import read_table, write_table
 from charter.prompts.grouping import group_of, join_groups
 from charter.prompts.near_duplicates import near_links
+from charter.recipe import Recipe
 from charter.records import Pair, Preference
 from charter.rows import Mapped
 from charter.runs.folder import Run
@@ -20,6 +21,7 @@ from charter.stages.summary import Summary, summarise_rows
 def do_label(run: Run) -> Summary:
     """Write ``data/preferences.parquet``."""
     settings = run.recipe.label
+    settling = settling_of(run.recipe)
     mapped = label(
         read_table(run.data("pairs"), Pair),
         run.constitution,
@@ -32,14 +34,22 @@ def do_label(run: Run) -> Summary:
     )
     write_table(run.data("preferences"), mapped.done, Preference)
     dropped = sorted(row for row, reason in mapped.filtered.items() if reason == DISAGREES)
-    return summarise_rows(mapped, counts=count_labels(mapped)) | {"dropped_rows": dropped}
+    return summarise_rows(mapped, counts=count_labels(mapped, settling)) | {"dropped_rows": dropped}
 
 
-def count_labels(mapped: Mapped[Preference]) -> dict[str, int]:
+def settling_of(recipe: Recipe) -> Settling:
+    """Say how a recipe makes labels of judgements."""
+    settings = recipe.label
+    prior = {str(source): p for source, p in settings.prior.items()}
+    return Settling(prior, settings.on_disagreement, settings.min_margin, settings.on_low_margin)
+
+
+def count_labels(mapped: Mapped[Preference], settling: Settling) -> dict[str, int]:
     """Count verdicts, and how judge and label stand to what the pairs' sources intend.
 
     Dropped pairs are among those on which the judge disagrees. What is chosen against the intention is another number:
-    a prior can outweigh the judge, and ``keep`` does.
+    a prior can outweigh the judge, and ``keep`` does. Exact ties and other labels of a low margin are counted whatever
+    becomes of them.
     """
     found: Counter[str] = Counter()
     for one in mapped.done:
@@ -48,14 +58,20 @@ def count_labels(mapped: Mapped[Preference]) -> dict[str, int]:
         if one.intended is not None:
             found[{True: "agrees", False: "disagrees", None: "undecided"}[one.agrees]] += 1
             found["against"] += one.chosen_side != one.intended
-    n_dropped = sum(reason == DISAGREES for reason in mapped.filtered.values())
+        if is_tie(one.p_chosen):
+            found["ties"] += 1
+        elif settling.is_low(one.p_chosen):
+            found["low"] += 1
+    n_dropped = Counter(mapped.filtered.values())
     return {
         "verdicts": found["verdicts"],
         "invalid verdicts": found["invalid"],
         "agrees with the source": found["agrees"],
-        "disagrees with the source": found["disagrees"] + n_dropped,
+        "disagrees with the source": found["disagrees"] + n_dropped[DISAGREES],
         "undecided about the source": found["undecided"],
         "chosen against the intention": found["against"],
+        "exact ties": found["ties"] + n_dropped[EXACT_TIE],
+        "low margins": found["low"] + n_dropped[LOW_MARGIN],
     }
 
 
