@@ -227,6 +227,24 @@ def test_the_evaluations_judge_is_counted(tmp_path: Path, overrides: tuple[str, 
     assert (found.prompt_tokens > none.prompt_tokens) is (calls > 0)
 
 
+def test_every_judge_is_counted(tmp_path: Path) -> None:
+    """Each is asked what the first is asked about the pairs; the evaluation asks the first alone."""
+    judges = "label.judges={one: some-model, two: {model: another, weight: 3}}"
+    rates = dict.fromkeys(
+        ("policy", "critic", "reviser", "judge", "judge one", "judge two"), estimate_rates(1e9, "cpu")
+    )
+    prompts = load_prompts("built-in", "helpful").prompts
+    constitutions = load_constitution("harmless"), load_constitution("helpful")
+    alone, together = (
+        make_plan(read(tmp_path, *more), prompts, *constitutions, rates) for more in ((), (judges, "label.chains=0"))
+    )
+    for name in ("calls", "prompt_tokens", "completion_tokens"):
+        once = getattr(alone.stage("label"), name)
+        assert getattr(together.stage("label"), name) == pytest.approx(3 * once, abs=3)  # rounded once, not thrice
+    assert set(together.stage("label").demand.loads) == {"judge", "judge one", "judge two"}
+    assert together.stage("evaluate") == alone.stage("evaluate")
+
+
 def test_scripted_models_take_no_time(tmp_path: Path) -> None:
     """What needs no model takes no time."""
     recipe = read(tmp_path)

@@ -109,7 +109,9 @@ def audit(pairs: Sequence[JudgedPair], *, clamp: tuple[float, float] | None = No
 def position_bias(pairs: Sequence[JudgedPair]) -> PositionBias | None:
     """Measure what changes when the responses change places; None where no pair was read in both orders."""
     read = [
-        (BothOrders(one.id, name, *both), one.context) for one in pairs for name, both in votes_of(one.verdicts).items()
+        (BothOrders(one.id, voter.principle, *both, voter.judge), one.context)
+        for one in pairs
+        for voter, both in votes_of(one.verdicts).items()
     ]
     if not read:
         return None

@@ -1,20 +1,21 @@
-"""Which principle carries the labels: from recorded votes, with no new calls. Pure.
+"""Which principle, or which judge, carries the labels: from recorded votes, with no new calls. Pure.
 
 A label leans towards one response by its margin, p - 1/2. Of the principles that voted on a pair each gets the part of
 the margin that it brings on average, over all orders in which the principles could have come in (Shapley 1953): the
 parts add up to the margin, principles that vote alike get alike, and one that always says a half gets nothing. A
-principle that pulls the other way has a negative part.
+principle that pulls the other way has a negative part. What is said here of principles holds of several judges too.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from typing import Literal
 
-from charter.feedback.votes import TIE_WIDTH, votes_of
+from charter.feedback.votes import TIE_WIDTH, votes_of, weights_of
 from charter.records import Preference
 from charter.seeds import derive_unit
 
@@ -25,17 +26,25 @@ _EVEN = 0.5
 
 @dataclass(frozen=True)
 class Vote:
-    """What one principle says of a pair: P(a is better), the mean of both orders, and how much it counts."""
+    """What one principle, or one judge, says of a pair: P(a is better), and how much that counts."""
 
     principle: str
     p_a: float
     weight: float = 1.0
 
 
-def votes_on(preference: Preference) -> list[Vote]:
-    """Give the votes that a pair's label was made of."""
-    weights = {verdict.principle: verdict.weight for verdict in preference.verdicts}
-    return [Vote(name, fmean(both), weights[name]) for name, both in votes_of(preference.verdicts).items()]
+def votes_on(preference: Preference, by: Literal["principle", "judge"] = "principle") -> list[Vote]:
+    """Give the votes that a pair's label was made of, those of one principle or of one judge put together."""
+    weights = weights_of(preference.verdicts)
+    said: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for voter, both in votes_of(preference.verdicts).items():
+        said[getattr(voter, by)].append((sum(both) / 2, weights[voter]))
+    return [_together(name, votes) for name, votes in said.items()]
+
+
+def _together(name: str, votes: Sequence[tuple[float, float]]) -> Vote:
+    weight = math.fsum(weight for _, weight in votes)
+    return Vote(name, math.fsum(p_a * weight for p_a, weight in votes) / weight, weight)
 
 
 def margin(votes: Sequence[Vote]) -> float:

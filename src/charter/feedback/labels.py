@@ -9,7 +9,8 @@ from functools import partial
 from charter.constitution.drawing import draw_principles
 from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Engine
-from charter.feedback.judge import Judge, Judging, judge_one, make_judge
+from charter.feedback.ensemble import FurtherJudge, judge_together, make_judges
+from charter.feedback.judge import Judge, Judging
 from charter.feedback.settling import Disagreement, LowMargin, Settling, settle_label
 from charter.records import Pair, Preference, PromptKind
 from charter.rows import Filtered, Mapped, RowMapper, map_rows
@@ -22,14 +23,14 @@ class Labelling:
     """How pairs become preferences.
 
     Args:
-        judges: the judge for each kind of prompt: harmlessness for red-team prompts, helpfulness for the others.
+        judges: the judges for each kind of prompt: harmlessness for red-team prompts, helpfulness for the others.
         principles: the principles that each kind's judge draws from.
         k_principles: how many different ones are drawn per pair, by weight.
         settling: what becomes of what the judge says.
         seed: of the run.
     """
 
-    judges: Mapping[PromptKind, Judge]
+    judges: Mapping[PromptKind, tuple[Judge, ...]]
     principles: Mapping[PromptKind, tuple[Principle, ...]]
     k_principles: int
     settling: Settling
@@ -40,7 +41,8 @@ async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
     """Judge one pair and turn the verdicts into a soft preference."""
     every = labelling.principles[pair.prompt.kind]
     principles = principles_of_pair(every, pair.id, k=labelling.k_principles, seed=labelling.seed)
-    judgement = await judge_one(labelling.judges[pair.prompt.kind], pair.id, pair.prompt, pair.a, pair.b, principles)
+    judges = labelling.judges[pair.prompt.kind]
+    judgement = await judge_together(judges, pair.id, pair.prompt, pair.a, pair.b, principles)
     return settle_label(pair, judgement, labelling.settling)
 
 
@@ -55,6 +57,7 @@ def label(
     judge: Engine,
     *,
     helpful: Constitution | None = None,
+    further: Sequence[FurtherJudge] = (),
     k_principles: int = 2,
     n_few_shots: int | None = None,
     min_option_mass: float = 0.5,
@@ -76,6 +79,7 @@ def label(
         constitution: judges red-team pairs.
         judge: the model that judges.
         helpful: the constitution that judges helpful prompts and benign twins; None takes ``constitution``.
+        further: judges that vote beside ``judge``, asked the same.
         k_principles: drawn per pair.
         n_few_shots: worked examples shown, None for all.
         min_option_mass: below this a verdict is invalid.
@@ -100,7 +104,7 @@ def label(
     }
     judging = Judging(n_few_shots, min_option_mass, chains, clamp, max_chain_tokens, scaling)
     labelling = Labelling(
-        judges={kind: make_judge(judge, one, judging, seed=seed) for kind, one in by_kind.items()},
+        judges={kind: make_judges(judge, one, judging, further, seed=seed) for kind, one in by_kind.items()},
         principles={kind: one.used_for("judge") for kind, one in by_kind.items()},
         k_principles=k_principles,
         settling=Settling(prior or {}, on_disagreement, min_margin, on_low_margin),

@@ -71,9 +71,12 @@ def settle_label(pair: Pair, judgement: Judgement, settling: Settling) -> Prefer
     return _preference(pair, judgement, judgement.p_a, p_a, agrees=agrees, keep=policy == "keep", weight=weight)
 
 
-def label_without(preference: Preference, principles: Collection[str], settling: Settling) -> Preference | Filtered:
-    """Label a judged pair again as if some principles had not voted, from its recorded verdicts."""
-    return settle_label(_pair_of(preference), combine_verdicts(without(preference.verdicts, principles)), settling)
+def label_without(
+    preference: Preference, principles: Collection[str], settling: Settling, *, judges: Collection[str] = ()
+) -> Preference | Filtered:
+    """Label a judged pair again as if some principles, or judges, had not voted, from its recorded verdicts."""
+    left = without(preference.verdicts, principles, judges)
+    return settle_label(_pair_of(preference), combine_verdicts(left), settling)
 
 
 def is_tie(p_chosen: float) -> bool:

@@ -14,10 +14,11 @@ from charter.feedback.questions import Asking, Question, letter_request, make_as
 from charter.planning.sizing import Load, Size
 from charter.planning.stage_plan import MAX_RENDERED, N_MODELS, Given, StagePlan, answer_tokens
 from charter.records import Pair, Prompt, PromptKind
+from charter.runs.folder import judge_role
 
 
 def plan_label(given: Given, pairs: Sequence[PairPlan | Pair]) -> StagePlan:
-    """Both orders of each principle, after chains of thought where the recipe wants those (CAI §4.1)."""
+    """Both orders of each principle, by every judge; after chains of thought where the recipe wants those (CAI §4)."""
     settings = given.recipe.label
     response = answer_tokens(given.recipe.pairs.max_tokens)
     load = Load()
@@ -26,7 +27,7 @@ def plan_label(given: Given, pairs: Sequence[PairPlan | Pair]) -> StagePlan:
         n = n_pairs * 2 * min(settings.k_principles, len(standard.used_for("judge")))
         questions = _questions(standard, given.train[kind])
         _add_verdicts(given, load, n, questions, asking=_asking(given, standard), answers=2 * response)
-    return given.stage("label", len(pairs), {"judge": load})
+    return given.stage("label", len(pairs), dict.fromkeys(("judge", *map(judge_role, settings.judges)), load))
 
 
 def _add_verdicts(

@@ -298,6 +298,14 @@ class PairSettings(Settings):
     guided_by: Literal["sft", "base"] = Field(default="sft", description="the model that answers with the constitution")
 
 
+class JudgeSettings(Settings):
+    """A judge beside ``models.judge``."""
+
+    model: Model = Field(description="who judges")
+    weight: float = Field(default=1.0, gt=0.0, description="of its votes; those of `models.judge` weigh 1")
+    calibrator: str | None = Field(default=None, description="the file of its own calibrator")
+
+
 class LabelSettings(Settings):
     """AI feedback: soft labels from both orders and k principles (CAI §4.1)."""
 
@@ -309,6 +317,9 @@ class LabelSettings(Settings):
     max_chain_tokens: int = Field(default=160, ge=1)
     calibrator: str | None = Field(
         default=None, description="a file that 'charter audit' wrote: the judge's temperature and bias to an option"
+    )
+    judges: dict[str, Annotated[JudgeSettings, _from_name("model")]] = Field(
+        default_factory=dict, description="further judges by name, whose votes on pairs count beside `models.judge`'s"
     )
     prior: dict[AnyPairSource, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default_factory=dict,

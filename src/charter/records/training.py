@@ -16,6 +16,8 @@ PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "con
 AnyPairSource = Literal[PairSource, "given"]
 # Of a text that ran into the token limit: mark it, end it after its last sentence, or leave it open.
 OnCut = Literal["flag", "trim", "open"]
+#: How the judge that has no name on its verdicts is called: the run's own, ``models.judge``.
+OWN_JUDGE = "judge"
 
 
 class Round(Record):
@@ -85,13 +87,14 @@ class Pair(PromptRow):
 
 
 class Verdict(Record):
-    """One reading of a pair by the judge, under one principle, in one order.
+    """One reading of a pair by a judge, under one principle, in one order.
 
     ``order`` ``ab`` shows response a first. ``logprob_first`` and ``logprob_second`` are the log-probabilities of the
     letters A and B, ``option_mass`` their summed probability; with ``chains`` of thought, means over those chains that
     can be read. ``p_first`` is the probability of the option that was shown first, as the letters say it, or its mean
     over the chains. ``p_a`` is what follows from it for a, calibrated and, with chains, clamped; None where ``invalid``
-    says why the verdict cannot be read. ``weight`` is how much the principle's vote counts among those on the pair.
+    says why the verdict cannot be read. ``weight`` is how much the vote counts among those on the pair: the principle's
+    weight, times the judge's where several judge. ``judge`` names one of ``label.judges``; the run's own has no name.
     """
 
     principle: str
@@ -104,6 +107,7 @@ class Verdict(Record):
     invalid: str | None = None
     p_first: float | None = None
     weight: float = 1.0
+    judge: str = ""
 
 
 class Judged(PromptRow):
@@ -120,8 +124,8 @@ class Preference(PromptRow):
 
     Without a prior of the source that is what the judge prefers; with one, judge and prior are joined (see
     ``feedback.labels``). ``pair`` is the pair's id; ``chosen_side`` the chosen side. ``p_judge`` is the judge's
-    probability for the chosen side before any prior. ``position_bias`` is the mean over principles of |P(a shown first)
-    - P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention; None where it has none,
+    probability for the chosen side before any prior. ``position_bias`` is the mean over votes of |P(a shown first) -
+    P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention; None where it has none,
     and for a tie. A response that is not whole was left open at the token limit. ``weight`` is how much the pair counts
     in training beside the others.
     """
