@@ -50,6 +50,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overrides: tuple[str,
         ("revise.layout=transcript", "revise.initial_layout=chat", "label.chains=1"),
         ("revise.layout=transcript", "evaluate.head_to_head=[]", "evaluate.judge_reading=true"),
         ("evaluate.multiple_choice=[{choices}]", "evaluate.head_to_head=[]", "label.chains=1"),
+        ("revise.check=true", "label.chains=1"),
         ("label.judges={large: {model: {name: l, engine: scripted}}}", "label.chains=1"),
     ],
 )

@@ -80,6 +80,18 @@ def test_plan_is_what_a_run_does(tmp_path: Path, overrides: tuple[str, ...]) -> 
             assert calls == stage.calls, stage
 
 
+@pytest.mark.parametrize("chains", [0, 2])
+def test_checks_of_revisions_are_counted(tmp_path: Path, chains: int) -> None:
+    """Both orders of every round, with chains where there are some: what the stage asks of a model that revises all."""
+    recipe = read(tmp_path, "revise.check=true", f"label.chains={chains}")
+    planned, without = (plan(one).stage("revise") for one in (recipe, read(tmp_path, f"label.chains={chains}")))
+    with open_run(recipe, tmp_path / "run", recipe_text="", stop=threading.Event()) as run:
+        run_stages(run, ["prompts", "revise"])
+    found = json.loads((tmp_path / "run/stages/revise.json").read_text("utf-8"))
+    assert sum(used["n_calls"] + used["n_cached"] for used in found["usage"].values()) == planned.calls > without.calls
+    assert planned.prompt_tokens > without.prompt_tokens
+
+
 def test_more_of_anything_costs_more(tmp_path: Path) -> None:
     """Rounds, samples, pairs and principles each add calls, tokens and time."""
     base = plan(read(tmp_path)).total

@@ -71,6 +71,10 @@ def _of_revise(recipe: Recipe) -> Iterator[tuple[str, Capability]]:
         yield role, _READS[settings.layout]
     for role in ("policy", "critic", "reviser"):
         yield role, "complete"
+    if settings.check:
+        yield "judge", "choose"
+        if recipe.label.chains:
+            yield "judge", "complete"
 
 
 def missing(needs: Collection[Need], role: str, has: frozenset[Capability], stages: Collection[str]) -> Iterator[str]:

@@ -153,6 +153,8 @@ def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     """Find values that do less than they seem to; the place of each, and what is to be said of it, with the remedy."""
     yield from _openings(recipe)
     yield from _cut_texts(recipe)
+    if recipe.sft.only_confirmed and not recipe.revise.check:
+        yield ("sft", "only_confirmed"), "does nothing without revise.check; set that too, or take it out"
     own = recipe.models.judge or recipe.models.policy
     for name, judge in recipe.label.judges.items():
         if judge.model == own:

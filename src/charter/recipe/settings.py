@@ -207,6 +207,9 @@ class ReviseSettings(Settings):
     n_samples: int = Field(
         default=1, ge=0, description="chains per prompt that has no given one, each from its own seed; 0 makes none"
     )
+    check: bool = Field(
+        default=False, description="let the judge say of every revision whether it is better than what it replaced"
+    )
     given: str | None = Field(default=None, description="a file of revisions that are taken as they are")
 
 
@@ -260,6 +263,10 @@ class SftSettings(TrainingSettings):
     lora: LoraSettings = LoraSettings()
     revisions: Literal["all", "last"] = "all"
     only_changed: bool = Field(default=False, description="leave out revisions equal to what they revise")
+    only_confirmed: bool = Field(
+        default=False,
+        description="leave out the first revision that the judge did not find better, and all after it",
+    )
     classes: tuple[ResponseLabel, ...] | None = Field(
         default=None, min_length=1, description="response classes of revisions that are trained on; None takes all"
     )

@@ -8,6 +8,7 @@ from typing import Any
 from charter.feedback import label
 from charter.feedback.calibrator import scaling_of
 from charter.feedback.ensemble import FurtherJudge
+from charter.feedback.judge import Judging
 from charter.feedback.settling import DISAGREES, EXACT_TIE, LOW_MARGIN, Settling, is_tie
 from charter.files.tables import read_table, write_table
 from charter.prompts.grouping import group_of, join_groups
@@ -46,6 +47,19 @@ def _further(run: Run) -> list[FurtherJudge]:
         FurtherJudge(name, run.pool.engine(judge_role(name)), one.weight, scaling_of(one.calibrator))
         for name, one in run.recipe.label.judges.items()
     ]
+
+
+def judging_of(recipe: Recipe) -> Judging:
+    """Say how a run's judge is asked: checks of revisions and the evaluation ask it as the label stage does."""
+    settings = recipe.label
+    return Judging(
+        n_few_shots=settings.n_few_shots,
+        min_option_mass=settings.min_option_mass,
+        chains=settings.chains,
+        clamp=settings.clamp,
+        max_chain_tokens=settings.max_chain_tokens,
+        scaling=scaling_of(settings.calibrator),
+    )
 
 
 def settling_of(recipe: Recipe) -> Settling:
