@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from charter.recipe import Recipe
-from charter.recipe.settings import ModelSettings, ProbeSettings, PromptSource
+from charter.recipe.settings import JudgeSettings, ModelSettings, ProbeSettings, PromptSource
 from charter.records import AnyPairSource, PairSource, PromptKind, ResponseLabel
 
 MEANINGS = Path(__file__).parent / "recipe_keys.yaml"
@@ -33,6 +33,7 @@ PAGE = Path(__file__).parent / "recipes.md"
 #: Sections that stand at several keys, and the names under which the page shows each once.
 SHARED: Mapping[type[BaseModel], str] = {
     ModelSettings: "a model",
+    JudgeSettings: "a further judge",
     PromptSource: "a source of prompts",
     ProbeSettings: "probes",
 }

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from charter.evaluation import evaluate
     from charter.feedback import label, pairs
+    from charter.feedback.ensemble import FurtherJudge
     from charter.files.tables import read_table, write_table
     from charter.given import balance_lengths, length_confound, load_pairs, load_traces
     from charter.journal.store import Journal
@@ -90,6 +91,7 @@ _HOMES = {
     ),
     "charter.evaluation": ("evaluate",),
     "charter.feedback": ("label", "pairs"),
+    "charter.feedback.ensemble": ("FurtherJudge",),
     "charter.given": ("balance_lengths", "length_confound", "load_pairs", "load_traces"),
     "charter.lookup": ("find_row",),
     "charter.pipeline": ("run_stages",),
@@ -127,6 +129,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "Filtered",
+    "FurtherJudge",
     "Interrupted",
     "Journal",
     "JournalError",

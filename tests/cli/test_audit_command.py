@@ -128,6 +128,49 @@ def test_rows_that_are_not_measured_are_told(charter: Command, labels: Path, pla
     assert (told["n_pairs"], sum(told["rejected_rows"].values()), told["failed_pairs"]) == (N, 2, {})
 
 
+def _with_authors(labels: Path) -> None:
+    """Say of every second pair that the judge wrote the chosen answer, of the others the rejected one."""
+    rows = [json.loads(line) for line in labels.read_text("utf-8").splitlines()]
+    for number, row in enumerate(rows):
+        row["chosen_model"], row["rejected_model"] = ("demo", "somebody")[:: 1 if number % 2 else -1]
+    labels.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+
+
+def test_self_preference_is_told_where_answers_have_authors(charter: Command, labels: Path, place: Path) -> None:
+    """From the file's own columns, by the judge's name or another; without them there is no word of it."""
+    asked = ("audit", "demo", "--engine", "scripted", "--labels", labels)
+    assert "of its own" not in charter(*asked, "--out", "audits/before").out
+    _with_authors(labels)
+    out = charter(*asked, "--out", "audits/demo").out
+    assert f"pairs with one answer of its own: {N}" in out
+    assert "author of answers" in out
+    told = json.loads((place / "audits/demo/audit.json").read_text("utf-8"))
+    found, other = told["self_preference"], charter(*asked, "--out", "audits/demo", "--own", "somebody", "--json").value
+    assert (found["n"], found["own_by_people"]["value"]) == (N, 0.5)
+    assert found["own_against_people"]["n"] == found["other_against_people"]["n"] == N // 2
+    assert other["self_preference"]["own_against_people"] == found["other_against_people"]
+    assert other["own_names"] == ["somebody"]
+    rows = pq.read_table(place / "audits/demo/verdicts.parquet").to_pylist()
+    assert {row["name"]: row["n"] for row in told["by_author"]} == {"demo": N, "somebody": N}
+    assert len(rows) == N
+
+
+def test_labels_cost_money_where_prices_are_given(charter: Command, labels: Path, place: Path) -> None:
+    """What the tokens of 1,000 labels come to; None without prices, and an error where the judge has none."""
+    asked = ("audit", "demo", "--engine", "scripted", "--labels", labels)
+    (place / "prices.yaml").write_text("demo: {prompt: 2, completion: 8}\n", "utf-8")
+    told = charter(*asked, "--out", "audits/priced", "--prices", "prices.yaml", "--json").value["cost_of_1000_labels"]
+    assert told["money"] == pytest.approx((2 * told["prompt_tokens"] + 8 * told["completion_tokens"]) / 1e6, rel=1e-4)
+    assert told["money"] > 0
+    assert charter(*asked, "--out", "audits/plain", "--json").value["cost_of_1000_labels"]["money"] is None
+    assert "by the given prices they cost " in charter(*asked, "--out", "audits/told", "--prices", "prices.yaml").out
+    (place / "prices.yaml").write_text("demos: {prompt: 2}\n", "utf-8")
+    done = charter(*asked, "--out", "audits/none", "--prices", "prices.yaml")
+    assert done.code == 2
+    assert "--prices prices.yaml: 'demo' has no price; put it there, such as demo: {prompt: 0.5" in done.err
+    assert not (place / "audits/none").exists()
+
+
 @pytest.mark.model
 def test_a_real_model_is_audited(charter: Command, labels: Path, place: Path, tiny_model: Path) -> None:
     """A tiny one with random weights: a pair that is too long for it is counted as failed, the others are measured."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from charter.files.tables import read_table
+from charter.records import Preference
 from cli.command import Command
 
 STAGES = ("--until", "label")
@@ -74,3 +77,38 @@ def test_a_principle_that_never_voted_is_refused(charter: Command, runs: tuple[s
     assert done.code == 2
     assert "no such principle voted on a pair of this run" in done.err
     assert 'did you mean "privacy"?' in done.err
+
+
+@pytest.fixture
+def two_judges(charter: Command) -> str:
+    """A run that two judges labelled."""
+    judges = "label.judges={other: {model: {name: other, engine: scripted}, weight: 3}}"
+    assert charter("run", "demo.yaml", judges, "--out", "runs/two", *STAGES).code == 0
+    return "runs/two"
+
+
+def test_every_vote_has_its_judge(two_judges: str, place: Path) -> None:
+    """Both are asked the same; the summary counts the verdicts of each."""
+    rows = read_table(place / two_judges / "data" / "preferences.parquet", Preference)
+    for row in rows:
+        own, other = ([one for one in row.verdicts if one.judge == name] for name in ("", "other"))
+        assert [(one.principle, one.order) for one in own] == [(one.principle, one.order) for one in other]
+        assert [3 * one.weight for one in own] == [one.weight for one in other]
+    counts = json.loads((place / two_judges / "stages" / "label.json").read_text("utf-8"))["counts"]
+    assert counts["by judge"].keys() == {"judge", "other"}
+    assert sum(one["verdicts"] for one in counts["by judge"].values()) == counts["verdicts"] > 0
+
+
+def test_labels_are_told_without_a_judge(charter: Command, runs: tuple[str, str], two_judges: str) -> None:
+    """Without the other one they are those of a run that never had it; what each carries adds up."""
+    assert charter("diff-labels", runs[0], two_judges, "--json").value["by_reason"].keys() == {"judges"}
+    judges = "label.judges={other: {model: {name: other, engine: scripted}, weight: 3}}"
+    asked = ("label", "demo.yaml", judges, "--out", two_judges, "--without-judge")
+    told = charter(*asked, "other", "--json").value
+    assert told["n_flipped"] == charter("diff-labels", runs[0], two_judges, "--json").value["n_flipped"] > 0
+    assert {one["judge"] for one in told["influence_of_judges"]} == {"judge", "other"}
+    assert sum(one["carried"] for one in told["influence_of_judges"]) == pytest.approx(1.0)
+    assert "judge " in charter(*asked, "judge").out
+    done = charter(*asked, "othr")
+    assert done.code == 2
+    assert "--without-judge 'othr': no such judge voted on a pair of this run; these did: judge, other" in done.err

@@ -36,12 +36,13 @@ def audited(
     *,
     longer_a: int = 10,
     category: str = "",
+    authors: tuple[str, str] = ("", ""),
 ) -> JudgedPair:
     """A pair that principles judged: of each P(first) with a shown first, and with b shown first."""
     verdicts = tuple(
         verdict(p, order, principle) for principle, both in said.items() for p, order in zip(both, ORDERS, strict=True)
     )
-    return JudgedPair(name, name, verdicts, truth, category, longer_a)
+    return JudgedPair(name, name, verdicts, truth, category, longer_a, *authors)
 
 
 def test_position_by_hand() -> None:
@@ -77,6 +78,54 @@ def test_length_by_hand() -> None:
     assert (found.where_shorter.value, found.where_shorter.n) == (0.0, 2)
     assert (found.where_longer.value, found.where_longer.n) == (1.0, 1)
     assert (found.longer.value, found.longer_by_people.value) == (1.0, pytest.approx(1 / 3))
+
+
+def test_self_preference_by_hand() -> None:
+    """It takes its own twice where people do not and once where they do; pairs without both authors tell nothing."""
+    own_a, own_b = ("own", "other"), ("third", "own")
+    first, second = (0.9, 0.1), (0.2, 0.8)  # a is better; b is
+    pairs = [
+        audited("against", {"p": first}, truth=0.0, authors=own_a),
+        audited("against too", {"p": second}, truth=1.0, authors=own_b),
+        audited("with", {"p": first}, truth=1.0, authors=own_a),
+        audited("other", {"p": first}, truth=0.0, authors=own_b),
+        audited("tie", {"p": (0.5, 0.5)}, truth=0.0, authors=own_a),
+        audited("people's tie", {"p": first}, truth=0.5, authors=own_a),
+        audited("nobody says", {"p": first}, truth=0.0, authors=("own", "")),
+        audited("both own", {"p": first}, truth=0.0, authors=("own", "own")),
+        audited("none own", {"p": first}, truth=0.0, authors=("other", "third")),
+    ]
+    found = audit(pairs, own_names=["own"]).self_preference
+    assert found is not None
+    assert found.n == 5
+    assert found.own.value == pytest.approx((1 + 1 + 1 + 0 + 0.5) / 5)
+    assert found.own_by_people.value == pytest.approx(2 / 5)
+    assert found.agreement.value == pytest.approx((0 + 0 + 1 + 0 + 0.5) / 5)
+    assert found.own_against_people is not None
+    assert found.other_against_people is not None
+    assert (found.own_against_people.value, found.own_against_people.n) == (pytest.approx(2.5 / 3), 3)
+    assert (found.other_against_people.value, found.other_against_people.n) == (0.5, 2)
+    assert audit(pairs).self_preference is None
+
+
+def test_authors_are_told_apart_by_hand() -> None:
+    """Each author's answers against all others', as judge and people see them; both sides of a pair are counted."""
+    pairs = [
+        audited("one", {"p": (0.9, 0.1)}, truth=0.0, authors=("x", "y")),
+        audited("two", {"p": (0.9, 0.1)}, truth=1.0, authors=("x", "z")),
+        audited("alone", {"p": (0.9, 0.1)}, authors=("x", "x")),
+    ]
+    found = {one.name: (one.n, one.chosen.value, one.chosen_by_people.value) for one in audit(pairs).by_author}
+    assert found == {"x": (2, 1.0, 0.5), "y": (1, 0.0, 1.0), "z": (1, 0.0, 0.0)}
+
+
+@pytest.mark.parametrize(("own", "is_told"), [(("own", "other"), True), (("other", "own"), False)])
+def test_a_judge_that_prefers_its_own_answers_is_told_of(own: tuple[str, str], *, is_told: bool) -> None:
+    """Forty times it takes the answer that people do not, which is its own, or is not."""
+    pairs = [audited(f"{n}", {"p": (0.8, 0.2)}, truth=0.0, authors=own) for n in range(40)]
+    pairs += [audited(f"too {n}", {"p": (0.8, 0.2)}, truth=1.0, authors=own) for n in range(40)]
+    said = advise(audit(pairs, own_names=["own"]))
+    assert any(sentence.startswith("It prefers its own answers: ") for sentence in said) is is_told
 
 
 def test_principles_and_categories_are_told_apart() -> None:
@@ -134,11 +183,13 @@ def test_the_grade_follows_agreement_and_position(pairs: list[JudgedPair], wante
 @given(st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.booleans()), min_size=3, max_size=8))
 def test_swapping_every_pair_changes_nothing_but_the_names(said: list[tuple[float, float, bool]]) -> None:
     """Which response is called a is no property of a judge."""
-    pairs = [audited(f"{n}", {"p": (ab, ba)}, float(truth)) for n, (ab, ba, truth) in enumerate(said)]
+    authors = ("own", "other")
+    pairs = [audited(f"{n}", {"p": (ab, ba)}, float(truth), authors=authors) for n, (ab, ba, truth) in enumerate(said)]
     swapped = [
-        audited(f"{n}", {"p": (ba, ab)}, 1.0 - float(truth), longer_a=-10) for n, (ab, ba, truth) in enumerate(said)
+        audited(f"{n}", {"p": (ba, ab)}, 1.0 - float(truth), longer_a=-10, authors=("other", "own"))
+        for n, (ab, ba, truth) in enumerate(said)
     ]
-    one, other = audit(pairs), audit(swapped)
+    one, other = (audit(several, own_names=["own"]) for several in (pairs, swapped))
     assert one.quality is not None
     assert other.quality is not None
     assert one.quality.accuracy == other.quality.accuracy
@@ -147,6 +198,9 @@ def test_swapping_every_pair_changes_nothing_but_the_names(said: list[tuple[floa
     assert other.position is not None
     assert one.position.same_position == other.position.same_position
     assert one.length.longer == other.length.longer
+    assert one.self_preference is not None
+    assert one.self_preference == other.self_preference
+    assert one.by_author == other.by_author
 
 
 def test_calibration_is_advised_where_there_is_something_to_calibrate() -> None:

@@ -73,6 +73,32 @@ def test_each_reason_is_told_by_itself() -> None:
     assert found.by_reason == {"principles": 1, "verdicts": 1, "intention": 1}
 
 
+def test_other_judges_and_other_weights_are_told() -> None:
+    """A judge more, and the same two judges of which the other one weighs more."""
+
+    def judged(*weights: float) -> Preference:
+        own = preference("x", {"p": GOOD})
+        said = [(GOOD, "", 1.0), *((BAD, f"j{number}", weight) for number, weight in enumerate(weights))]
+        verdicts = tuple(
+            verdict.model_copy(
+                update={"p_a": p if order == "ab" else 1 - p, "p_first": p, "judge": name, "weight": weight}
+            )
+            for both, name, weight in said
+            for verdict, p, order in zip(own.verdicts, both, ORDERS, strict=True)
+        )
+        p_a = combine_verdicts(verdicts).p_a
+        assert p_a is not None
+        side: Side = "a" if p_a >= 0.5 else "b"
+        chosen = {"chosen_side": side, "p_chosen": max(p_a, 1 - p_a), "p_judge": max(p_a, 1 - p_a)}
+        texts = {"chosen": "one" if side == "a" else "two", "rejected": "two" if side == "a" else "one"}
+        return own.model_copy(update={"verdicts": verdicts, **chosen, **texts})
+
+    for before, after, reasons in ((judged(), judged(2.0), ("judges",)), (judged(0.5), judged(2.0), ("weights",))):
+        (found,) = compare_labels([before], [after]).flips
+        assert found.reasons == reasons
+    assert compare_labels([judged(2.0)], [judged(2.0)]).changed[0].reasons == ()
+
+
 def test_figures_by_hand() -> None:
     """One of four flips; P(a) moves by 0.7, 0.1 and twice not at all."""
     before = [preference(name, {"p": GOOD}) for name in "wxyz"]

@@ -47,6 +47,15 @@ def test_parts_are_the_mean_over_all_orders(votes: list[Vote]) -> None:
     assert shapley(votes) == pytest.approx(by_orders(votes), abs=1e-12)
 
 
+@given(st.lists(ps, min_size=1, max_size=5), weights)
+def test_parts_of_votes_of_one_weight_are_the_mean_over_all_orders(said: list[float], weight: float) -> None:
+    """What is had without looking at any set is what the definition gives; and of a hundred votes it adds up."""
+    votes = [Vote(f"p{number}", p, weight) for number, p in enumerate(said)]
+    assert shapley(votes) == pytest.approx(by_orders(votes), abs=1e-12)
+    many = [Vote(f"p{number}", p, weight) for number, p in enumerate(said * 20)]
+    assert math.fsum(shapley(many).values()) == pytest.approx(margin(many), abs=1e-9)
+
+
 @given(some_votes())
 def test_parts_add_up_to_the_margin(votes: list[Vote]) -> None:
     """Nothing of a label goes unexplained."""

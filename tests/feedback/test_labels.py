@@ -14,7 +14,7 @@ from scipy import stats
 from charter.engines.base import ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.feedback import label
-from charter.feedback.labels import Disagreement, with_prior
+from charter.feedback.settling import Disagreement, with_prior
 from charter.records import Pair, Preference, PromptKind, Side, make_prompt
 from charter.rows import Mapped
 from method_examples import CONSTITUTION, PLAIN, WithoutTemplate

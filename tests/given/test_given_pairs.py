@@ -92,6 +92,23 @@ def test_chosen_and_rejected_in_all_their_forms(tmp_path: Path, row: dict[str, A
     assert pair.id == first.id
 
 
+@pytest.mark.parametrize("form", ["{}_model", "{}-model", "model_{}"])
+def test_authors_are_read_where_a_file_names_them(tmp_path: Path, form: str) -> None:
+    """By side, which a hash decides; their columns are used then, and a row that names nobody has no author."""
+    rows = [
+        {"prompt": f"Question {n}?", "chosen": "Yes.", "rejected": "No.", form.format("chosen"): "x", "more": n}
+        | {form.format("rejected"): "y"}
+        for n in range(8)
+    ]
+    loaded = read(tmp_path, [*rows, {"prompt": "And now?", "chosen": "Yes.", "rejected": "No."}])
+    *named, last = loaded.pairs
+    assert {pair.intended for pair in named} == {"a", "b"}
+    for pair in named:
+        assert loaded.authors[pair.id] == (("x", "y") if pair.intended == "a" else ("y", "x"))
+    assert last.id not in loaded.authors
+    assert loaded.unused == ("more",)
+
+
 def test_transcripts_must_share_what_is_before_the_last_reply(tmp_path: Path) -> None:
     """Packed JSON lines of many turns; what differs earlier, is equal, or says nothing is left out by name."""
     start = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Soap?\n\nAssistant:"

@@ -17,8 +17,9 @@ from charter.recipe import Recipe
 from charter.stages import STAGES
 from run_examples import small_recipe, small_run
 
-ROLES = {"p": "policy", "c": "critic", "r": "reviser", "j": "judge"}
-OWN_MODELS = tuple(f"models.{role}={{name: {name}, engine: scripted}}" for name, role in ROLES.items())
+OWN = {"p": "policy", "c": "critic", "r": "reviser", "j": "judge"}
+ROLES = OWN | {"l": "judge large"}
+OWN_MODELS = tuple(f"models.{role}={{name: {name}, engine: scripted}}" for name, role in OWN.items())
 FULL: frozenset[Capability] = frozenset({"complete", "choose", "score", "chat", "text"})
 
 CHOICES = '{"prompt": "Which?\\n(A) one\\n(B) two\\nAnswer:", "corrects": [" (A)"], "incorrects": [" (B)"]}\n'
@@ -49,6 +50,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overrides: tuple[str,
         ("revise.layout=transcript", "revise.initial_layout=chat", "label.chains=1"),
         ("revise.layout=transcript", "evaluate.head_to_head=[]", "evaluate.judge_reading=true"),
         ("evaluate.multiple_choice=[{choices}]", "evaluate.head_to_head=[]", "label.chains=1"),
+        ("revise.check=true", "label.chains=1"),
+        ("label.judges={large: {model: {name: l, engine: scripted}}}", "label.chains=1"),
     ],
 )
 def test_needs_are_what_the_stages_ask(
@@ -66,7 +69,7 @@ def test_needs_are_what_the_stages_ask(
         listed[need.stage].add((need.role, need.capability))
     listed["dpo"].remove(("policy", "chat"))
     for stage in STAGES:
-        assert found[stage] - {("judge", "chat")} == listed[stage], stage
+        assert found[stage] - {("judge", "chat"), ("judge large", "chat")} == listed[stage], stage
 
 
 def lacking(recipe: Recipe, role: str, *lacked: Capability, stages: tuple[str, ...] = tuple(STAGES)) -> list[str]:

@@ -47,6 +47,18 @@ def test_a_price_that_is_missing_is_pointed_out_where_money_has_no_end(tmp_path:
     assert ["'dear' has no price" in one.message for one in report.findings if one.about == "budget.prices"] == [True]
 
 
+def test_money_is_planned_for_every_judge(tmp_path: Path) -> None:
+    """A further judge behind a server costs what it is asked, and needs a price."""
+    further = "label.judges={dear: {model: {name: dear, engine: http, server: 'http://127.0.0.1:9/v1'}}}"
+    (tmp_path / "prices.yaml").write_text("dear: {prompt: 10, completion: 100}\n", "utf-8")
+    file = f"budget.prices={tmp_path / 'prices.yaml'}"
+    plans = [check_recipe(small_recipe(tmp_path, one, file), tmp_path / "run").plan for one in (JUDGE, further)]
+    assert plans[0] is not None
+    assert plans[1] is not None
+    assert plans[0].money["label"] == plans[1].money["label"]
+    assert (plans[0].money["label"].high > 0, plans[1].money["evaluate"].high) == (True, 0)
+
+
 def test_money_is_planned_for_served_models(tmp_path: Path) -> None:
     """By stage and in all, without a machine being named; without prices nothing is said of money."""
     plan = check(tmp_path, "dear: {prompt: 10, completion: 100, cached: 1}\n").plan

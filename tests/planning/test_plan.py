@@ -80,6 +80,18 @@ def test_plan_is_what_a_run_does(tmp_path: Path, overrides: tuple[str, ...]) -> 
             assert calls == stage.calls, stage
 
 
+@pytest.mark.parametrize("chains", [0, 2])
+def test_checks_of_revisions_are_counted(tmp_path: Path, chains: int) -> None:
+    """Both orders of every round, with chains where there are some: what the stage asks of a model that revises all."""
+    recipe = read(tmp_path, "revise.check=true", f"label.chains={chains}")
+    planned, without = (plan(one).stage("revise") for one in (recipe, read(tmp_path, f"label.chains={chains}")))
+    with open_run(recipe, tmp_path / "run", recipe_text="", stop=threading.Event()) as run:
+        run_stages(run, ["prompts", "revise"])
+    found = json.loads((tmp_path / "run/stages/revise.json").read_text("utf-8"))
+    assert sum(used["n_calls"] + used["n_cached"] for used in found["usage"].values()) == planned.calls > without.calls
+    assert planned.prompt_tokens > without.prompt_tokens
+
+
 def test_more_of_anything_costs_more(tmp_path: Path) -> None:
     """Rounds, samples, pairs and principles each add calls, tokens and time."""
     base = plan(read(tmp_path)).total
@@ -225,6 +237,24 @@ def test_the_evaluations_judge_is_counted(tmp_path: Path, overrides: tuple[str, 
     found = plan(read(tmp_path, *overrides)).stage("evaluate")
     assert found.calls - none.calls == calls
     assert (found.prompt_tokens > none.prompt_tokens) is (calls > 0)
+
+
+def test_every_judge_is_counted(tmp_path: Path) -> None:
+    """Each is asked what the first is asked about the pairs; the evaluation asks the first alone."""
+    judges = "label.judges={one: some-model, two: {model: another, weight: 3}}"
+    rates = dict.fromkeys(
+        ("policy", "critic", "reviser", "judge", "judge one", "judge two"), estimate_rates(1e9, "cpu")
+    )
+    prompts = load_prompts("built-in", "helpful").prompts
+    constitutions = load_constitution("harmless"), load_constitution("helpful")
+    alone, together = (
+        make_plan(read(tmp_path, *more), prompts, *constitutions, rates) for more in ((), (judges, "label.chains=0"))
+    )
+    for name in ("calls", "prompt_tokens", "completion_tokens"):
+        once = getattr(alone.stage("label"), name)
+        assert getattr(together.stage("label"), name) == pytest.approx(3 * once, abs=3)  # rounded once, not thrice
+    assert set(together.stage("label").demand.loads) == {"judge", "judge one", "judge two"}
+    assert together.stage("evaluate") == alone.stage("evaluate")
 
 
 def test_scripted_models_take_no_time(tmp_path: Path) -> None:

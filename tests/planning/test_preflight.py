@@ -65,6 +65,40 @@ def test_doubts_are_warnings(tmp_path: Path) -> None:
     assert report.plan is not None
 
 
+@pytest.mark.parametrize(
+    ("override", "about", "message"),
+    [
+        (
+            "label.on_low_margin=drop",
+            "label.on_low_margin",
+            "is drop, and with label.min_margin=0 no label is unsure; ",
+        ),
+        (
+            "label.judges={again: {model: {name: small, engine: scripted}}}",
+            "label.judges.again",
+            "is the model of models.judge, which says the same a second time; ",
+        ),
+    ],
+)
+def test_labels_that_are_not_what_they_seem_are_doubted(
+    tmp_path: Path, override: str, about: str, message: str
+) -> None:
+    """A threshold that is none, a second judge that is the first."""
+    report = check_recipe(small_recipe(tmp_path, override), tmp_path / "run")
+    (found,) = [one for one in report.findings if one.about == about]
+    assert found.severity == "warning"
+    assert found.message.startswith(message)
+
+
+def test_a_further_judge_is_looked_at_by_its_own_key(tmp_path: Path) -> None:
+    """Its model, and its calibrator, which another judge may not have been fitted on."""
+    judges = "label.judges={large: {model: smollm-135m, calibrator: nowhere.json}}"
+    report = check_recipe(small_recipe(tmp_path, judges), tmp_path / "run")
+    errors = {one.about: one.message for one in report.errors}
+    assert "smollm-135m; did you mean 'smollm2-135m'?" in errors["label.judges.large.model"]
+    assert "nowhere.json: cannot be read" in errors["label.judges.large.calibrator"]
+
+
 @pytest.mark.parametrize("name", ["somebody/prompts", "somebody/prompts-3.1-v2"])
 def test_a_dataset_that_is_not_here_is_planned_by_number(tmp_path: Path, name: str) -> None:
     """A dataset of the hub is not fetched for a check: the recipe's numbers stand in for it, and a note says so."""

@@ -204,6 +204,7 @@ def test_a_key_is_not_shown(load: Load, name: str, key: str) -> None:
         *([f"models.judge={one}"] for one in served),
         *([f"models.judge=[{one}]"] for one in served),
         *([f"evaluate.others={{api: {one}}}"] for one in served),
+        *([f"label.judges={{api: {{model: {one}}}}}"] for one in served),
         *([f"models.judge={one[:-1]}"] for one in served),
         *([f"models.judge={one[:-1]}, engine: x}}"] for one in served),
         [f"models.judge={forms[0]}"],
@@ -343,6 +344,21 @@ def test_a_policy_cannot_be_served(load: Load) -> None:
         (
             "evaluate:\n  others: {own: {name: x, server: openai}}\n",
             "r.yaml:7: 'evaluate.others.own.server' says nothing of engine 'transformers'; take it out",
+        ),
+        (
+            "label:\n  judges: {api: {model: {name: x, engine: http, server: openai, dtype: float32}}}\n",
+            "r.yaml:7: 'label.judges.api.model.dtype' says nothing of engine 'http'; take it out",
+        ),
+        (
+            "label:\n  judges: {judge: x}\n",
+            "r.yaml:7: 'label.judges' names a judge 'judge', as that of 'models.judge' is called; give it another name",
+        ),
+        (
+            "label:\n  judges: {a b: x}\n",
+            (
+                "r.yaml:7: 'label.judges' names a judge 'a b'; expected letters, digits, '-' and '_' alone, such as "
+                "'large'"
+            ),
         ),
         (
             "evaluate:\n  harm: false\n  judge_reading: true\n",

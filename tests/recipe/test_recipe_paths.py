@@ -22,6 +22,11 @@ prompts:
   red_team: mine.csv
   benign_twin: {source: data/twins.jsonl}
   helpful: saved
+label:
+  judges:
+    short: ./model
+    long: {model: models/judge, calibrator: fitted.json}
+    longest: {model: {name: models/judge}}
 evaluate:
   multiple_choice: [choices.jsonl, ../shared/choices.json]
 """
@@ -33,6 +38,10 @@ PLACED = {
     "prompts.red_team": "recipes/mine.csv",
     "prompts.benign_twin": "recipes/data/twins.jsonl",
     "prompts.helpful": "./recipes/saved",
+    "label.judges.short": "./recipes/model",
+    "label.judges.long": "recipes/models/judge",
+    "calibrator of long": "recipes/fitted.json",
+    "label.judges.longest": "recipes/models/judge",
 }
 
 
@@ -54,6 +63,10 @@ def texts(recipe: Recipe) -> dict[str, str]:
         "models.policy": recipe.models.policy.name,
         "models.judge": "" if recipe.models.judge is None else recipe.models.judge.name,
         **{f"prompts.{kind}": source.source for kind, source in recipe.prompts.sources().items()},
+        **{f"label.judges.{name}": judge.model.name for name, judge in recipe.label.judges.items()},
+        **{
+            f"calibrator of {name}": judge.calibrator for name, judge in recipe.label.judges.items() if judge.calibrator
+        },
     }
 
 

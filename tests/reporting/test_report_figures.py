@@ -13,7 +13,7 @@ from charter.records import Figures
 from charter.reporting import RunData, read_run
 from charter.reporting.charts import Chart, widest_reach
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
-from charter.reporting.label_figures import label_distribution, option_mass, position_bias
+from charter.reporting.label_figures import label_distribution, option_mass, position_bias, principle_agreement
 from charter.reporting.reading import Training
 from charter.reporting.svg import COLOUR, draw, legible
 from charter.reporting.training_figures import training_curves
@@ -30,6 +30,7 @@ ALL = (
     lambda data: effect_per_round(data, _classify),
     label_distribution,
     position_bias,
+    principle_agreement,
     option_mass,
     lambda data: training_curves(data, "sft"),
     lambda data: training_curves(data, "dpo"),

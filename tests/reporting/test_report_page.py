@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from run_folder import HOSTILE, build, edit_json
 
-from charter.files.tables import write_json
-from charter.records import Measurement
+from charter.feedback.agreement import agreements
+from charter.feedback.influence import influences, votes_on
+from charter.files.tables import write_json, write_table
+from charter.records import Measurement, Preference, Trace
 from charter.reporting import read_run, report
 from charter.reporting.markup import Markup, element, fill, json_text
 
@@ -154,6 +156,7 @@ def test_sections_come_in_order_with_the_bad_news_first(page: Page) -> None:
         "verdict",
         "measurements",
         "figures",
+        "revisions",
         "labels",
         "data",
         "rows",
@@ -236,7 +239,7 @@ def test_a_run_that_stopped_says_what_is_missing(folder: Path, last: str) -> Non
     assert "This run is not finished: there is no result of" in page.text
     assert "evaluation.json is not in the run folder." in page.text
     assert "evaluate: not finished." in page.text
-    assert len(page.of("section")) == 9
+    assert len(page.of("section")) == 10
 
 
 def test_damaged_tables_are_no_crash(folder: Path) -> None:
@@ -311,3 +314,63 @@ def test_embedded_json_cannot_end_its_element() -> None:
     assert not set(text) & set("<>&")
     assert json.loads(text) == value
     assert html.unescape(text) == text
+
+
+def test_principles_are_diagnosed(page: Page, complete: Path) -> None:
+    """What each changed, carried, and how far they agree: the figures are those of the rows, each with its n."""
+    data = read_run(complete)
+    votes = {one.pair: votes_on(one) for one in data.preferences}
+    first, *_ = influences(votes)
+    assert f"{first.principle} {first.n} {100 * first.carried:.1f} % {first.turned} {first.emptied}" in page.text
+    (both,) = agreements(data.preferences)
+    assert both.same is not None
+    assert f"{both.one} and {both.other} {100 * both.same.value:.1f} %" in page.text
+    assert f"n {both.same.n} in " in page.text or f"n {both.same.n} {both.n_tied}" in page.text
+    rounds = [one for trace in data.traces for one in trace.rounds]
+    for principle in {one.principle for one in rounds}:
+        n = sum(one.principle == principle for one in rounds)
+        assert f"{principle} {n} " in page.text
+    assert "Confirmed" not in page.text
+    assert "What each judge says" not in page.text
+
+
+def test_checks_and_further_judges_are_shown_where_there_are_some(folder: Path) -> None:
+    """With rates of their own; nothing of it stands in the report of a run that had none (see above)."""
+    data = read_run(folder)
+    verdicts = data.preferences[0].verdicts
+    found = {"verdicts": verdicts, "p_better": 0.8}
+    checked = [
+        trace.model_copy(update={"rounds": tuple(one.model_copy(update=found) for one in trace.rounds)})
+        for trace in data.traces
+    ]
+    write_table(folder / "data/traces.parquet", checked, Trace)
+    judged = [
+        one.model_copy(
+            update={"verdicts": (*one.verdicts, *(v.model_copy(update={"judge": "other"}) for v in one.verdicts))}
+        )
+        for one in data.preferences
+    ]
+    write_table(folder / "data/preferences.parquet", judged, Preference)
+    text = _page(folder).text
+    n = sum(len(trace.rounds) for trace in checked)
+    assert "Confirmed" in text
+    assert f"0 of {sum(one.number == 1 for trace in checked for one in trace.rounds)}" in text
+    assert n > 0
+    assert "What each judge says" in text
+    assert "judge and other 100.0 %" in text
+    assert f"other {sum(len(one.verdicts) for one in data.preferences)} " in text
+
+
+def test_a_run_without_rounds_or_votes_says_so(folder: Path) -> None:
+    """In the places of the tables."""
+    data = read_run(folder)
+    write_table(folder / "data/traces.parquet", [one.model_copy(update={"rounds": ()}) for one in data.traces], Trace)
+    write_table(
+        folder / "data/preferences.parquet",
+        [one.model_copy(update={"verdicts": one.verdicts[:2]}) for one in data.preferences],
+        Preference,
+    )
+    text = _page(folder).text
+    assert "No trace has a round." in text
+    assert "No pair has votes of two principles." in text
+    assert "Not drawn: no pair has votes of two principles." in text

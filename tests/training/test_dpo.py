@@ -203,6 +203,20 @@ def test_labels_reach_the_loss_row_by_row(sft_adapter: Path, tmp_path: Path) -> 
     assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, abs=1e-12)
 
 
+@pytest.mark.parametrize("nll_weight", [0.0, 0.3])
+def test_weights_reach_the_loss_row_by_row(sft_adapter: Path, tmp_path: Path, nll_weight: float) -> None:
+    """Two pairs of weights 1 and 0.25 have the weighted mean of the losses and gradients that each has by itself."""
+    pairs = [preference(0, 1.0), preference(4, 0.6).model_copy(update={"weight": 0.25})]
+    found = []
+    for name, rows in (("both", pairs), ("first", pairs[:1]), ("second", pairs[1:])):
+        trainer = make_trainer(sft_adapter, rows, tmp_path / name, objective=Objective(nll_weight=nll_weight))
+        move(trainer.model)
+        found.append(loss_and_gradient(trainer))
+    both, first, second = found
+    assert both[0] == pytest.approx((first[0] + 0.25 * second[0]) / 1.25, abs=1e-12)
+    torch.testing.assert_close(both[1], (first[1] + 0.25 * second[1]) / 1.25, rtol=1e-5, atol=1e-6)
+
+
 def test_nll_term_adds_the_chosen_response_per_token(sft_adapter: Path, tmp_path: Path) -> None:
     """At margin 0 the loss is log 2 plus the weight times the chosen response's mean NLL."""
     rows = [preference(number, 0.5) for number in range(4)]

@@ -52,8 +52,10 @@ def one_thread() -> Iterator[None]:
 
 
 def rows(stage: str, n: int = 11) -> Any:
-    """Make rows of various lengths for a stage."""
-    return sft_rows(n) if stage == "sft" else preferences(n)
+    """Make rows of various lengths for a stage, pairs of various weights."""
+    if stage == "sft":
+        return sft_rows(n)
+    return [row.model_copy(update={"weight": (1 + number % 4) / 4}) for number, row in enumerate(preferences(n))]
 
 
 def one_process(stage: str, model: Path, out: Path, **changed: Any) -> TrainingResult:

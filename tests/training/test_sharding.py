@@ -8,7 +8,9 @@ from collections import defaultdict
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from charter.training.data import PreferenceExample
 from charter.training.pace import Pace
+from charter.training.preference_trainer import relative_weights
 from charter.training.sharding import Division
 
 DIVISIONS = st.builds(Division, batch_size=st.integers(1, 5), accumulation=st.integers(1, 4), n_ranks=st.integers(1, 6))
@@ -60,3 +62,21 @@ def test_whole_batches_stay_together() -> None:
         [[0, 1], [2, 3]],
         [[4, 5], [6, 7]],
     ]
+
+
+@given(DIVISIONS, st.data())
+def test_a_weighted_epoch_is_a_weighted_mean_however_it_is_divided(division: Division, data: st.DataObject) -> None:
+    """Over an epoch of whole steps the mean of all steps' losses is the weighted mean over the pairs."""
+    step = division.batch_size * division.accumulation
+    n_steps = data.draw(st.integers(1, 3))
+    pairs = st.tuples(st.floats(0.05, 1.0), st.floats(-3.0, 3.0))
+    drawn = data.draw(st.lists(pairs, min_size=n_steps * step, max_size=n_steps * step))
+    weights = relative_weights([PreferenceExample("row", (1,), (2,), (3,), 0.8, weight) for weight, _ in drawn])
+    losses = [loss for _, loss in drawn]
+    found = math.fsum(
+        math.fsum(share.weight * weights[share.row] * losses[share.row] for share in shares)
+        for rank in range(division.n_ranks)
+        for shares in division.divide(range(len(drawn)), rank)
+    ) / (n_steps * division.passes * division.n_ranks)
+    expected = math.fsum(weight * loss for weight, loss in drawn) / math.fsum(weight for weight, _ in drawn)
+    assert math.isclose(found, expected, abs_tol=1e-9)

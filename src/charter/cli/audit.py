@@ -17,6 +17,8 @@ from charter.errors import RunError
 
 if TYPE_CHECKING:
     from charter.cli.audit_view import Sitting
+    from charter.engines.spending import Price
+    from charter.feedback.calibration import JudgedPair
     from charter.feedback.judge import Judging
     from charter.records import Judged, Pair
 
@@ -57,6 +59,22 @@ _Principles = Annotated[int, typer.Option("--k-principles", min=1, help="Princip
 _FewShots = Annotated[int | None, typer.Option("--n-few-shots", min=0, help="Worked examples shown; all if not given.")]
 _Chains = Annotated[int, typer.Option("--chains", min=0, help="Chains of thought for each verdict.")]
 _Mass = Annotated[float, typer.Option("--min-option-mass", min=0.0, max=1.0, help="Below it a verdict is invalid.")]
+_Own = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--own",
+        metavar="NAME",
+        help="By which name the file says that an answer is the judge's own; may be given several times. "
+        "The judge's name if not given.",
+        show_default=False,
+    ),
+]
+_Prices = Annotated[
+    str | None,
+    typer.Option(
+        "--prices", metavar="FILE", help="Prices per million tokens, as a recipe's budget.prices.", show_default=False
+    ),
+]
 _Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the pairs, principles and chains drawn.")]
 
 
@@ -84,22 +102,25 @@ def audit(  # noqa: PLR0917 - the command line names them
     n_few_shots: _FewShots = None,
     chains: _Chains = 0,
     min_option_mass: _Mass = 0.5,
+    own: _Own = None,
+    prices: _Prices = None,
     seed: _Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure a judge on pairs that people have labelled, before a run is spent on it.
 
-    Agreement with people, calibration, what position and length do, invalid verdicts, each principle and category, and
-    what 1,000 labels cost, with intervals and beside published yardsticks; then a grade and what to do. The calibrator
-    that is fitted on the way is a file that a recipe names (label.calibrator).
+    Agreement with people, calibration, what position, length and authors do, invalid verdicts, each principle and
+    category, and what 1,000 labels cost, with intervals and beside published yardsticks; then a grade and what to do.
+    The calibrator that is fitted on the way is a file that a recipe names (label.calibrator).
     """
     from charter.cli.audit_view import Sitting
     from charter.constitution import load_constitution
-    from charter.feedback.auditing import judge_pairs
+    from charter.feedback.auditing import as_judged_pairs, judge_pairs
     from charter.feedback.judge import Judging
     from charter.given.pairs import load_pairs
     from charter.seeds import digest
 
+    price = _price(prices, judge)
     principles, loaded = load_constitution(constitution), load_pairs(labels)
     pairs = _draw(loaded.pairs, n, seed)
     setup: dict[str, Any] = {
@@ -118,7 +139,7 @@ def audit(  # noqa: PLR0917 - the command line names them
         mapped = judge_pairs(
             pairs, principles, asked.engine, k_principles=k_principles, judging=judging, seed=seed, mapper=asked.mapper
         )
-        sitting = Sitting(time.monotonic() - began, mapped.n_in - mapped.n_resumed, asked.usage())
+        sitting = Sitting(time.monotonic() - began, mapped.n_in - mapped.n_resumed, asked.usage(), price)
         subject = {
             "judge": judge,
             "identity": asked.engine.identity,
@@ -128,17 +149,48 @@ def audit(  # noqa: PLR0917 - the command line names them
             "seed": seed,
             "rejected_rows": loaded.rejected,
             "failed_pairs": mapped.reasons["failed"],
+            "own_names": own or own_names(judge),
         }
-        _conclude(out, subject, tuple(mapped.done), judging, sitting, as_json=as_json)
+        judged = as_judged_pairs(rows := tuple(mapped.done), loaded.authors)
+        _conclude(out, subject, rows, judged, judging, sitting, as_json=as_json)
 
 
-def _conclude(
-    out: Path, subject: Mapping[str, Any], rows: Sequence[Judged], judging: Judging, sitting: Sitting, *, as_json: bool
+def own_names(judge: str) -> list[str]:
+    """Say by which names answers are a judge's own: its name, and that without its owner's."""
+    return list(dict.fromkeys((judge, judge.rstrip("/").rpartition("/")[2])))
+
+
+def _price(file: str | None, judge: str) -> Price | None:
+    """Read what a judge's tokens cost; None where nobody says.
+
+    Raises:
+        UserError: where the file says nothing of the judge.
+    """
+    from charter.engines.prices import read_prices
+    from charter.errors import UserError
+    from charter.spelling import hint
+
+    prices = read_prices(file)
+    if file is not None and judge not in prices:
+        near = hint(judge, sorted(prices))
+        problem = f"--prices {file}: {judge!r} has no price"
+        raise UserError(f"{problem}; put it there, such as {judge}: {{prompt: 0.5, completion: 1}}{near}")
+    return prices.get(judge)
+
+
+def _conclude(  # noqa: PLR0917 - in the order in which they come about
+    out: Path,
+    subject: Mapping[str, Any],
+    rows: Sequence[Judged],
+    judged: Sequence[JudgedPair],
+    judging: Judging,
+    sitting: Sitting,
+    *,
+    as_json: bool,
 ) -> None:
     """Measure, write what there is to be kept, and tell it."""
     from charter.cli.audit_view import describe, write_audit
     from charter.feedback.audit import audit as audit_pairs
-    from charter.feedback.auditing import as_judged_pairs
     from charter.feedback.calibrator import make_calibrator, write_calibrator
     from charter.files.tables import write_json, write_table
     from charter.records import Judged
@@ -146,7 +198,7 @@ def _conclude(
 
     write_table(out / _ROWS, rows, Judged)
     clamp = judging.clamp if judging.chains else None
-    found = audit_pairs(as_judged_pairs(rows), clamp=clamp, seed=subject["seed"])
+    found = audit_pairs(judged, clamp=clamp, own_names=subject["own_names"], seed=subject["seed"])
     told = describe(found, subject, sitting)
     if found.calibration is not None:
         write_calibrator(out / _CALIBRATOR, make_calibrator(found.calibration, subject))

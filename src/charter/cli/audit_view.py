@@ -11,6 +11,7 @@ from charter.cli import console
 from charter.feedback.advice import BEST_AGREEMENT, SAME_POSITION, advise, grade
 
 if TYPE_CHECKING:
+    from charter.engines.spending import Price
     from charter.engines.usage import Usage
     from charter.feedback.audit import Audit, Part
     from charter.statistics import Interval
@@ -21,11 +22,12 @@ _LABELS = 1000  # that costs are told for
 
 @dataclass(frozen=True)
 class Sitting:
-    """What this sitting of an audit took; ``n_rows`` were asked about in it."""
+    """What this sitting of an audit took; ``n_rows`` were asked about in it. ``price`` is None where nobody says it."""
 
     seconds: float
     n_rows: int
     usage: Usage
+    price: Price | None = None
 
 
 def describe(found: Audit, subject: Mapping[str, Any], sitting: Sitting) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def describe(found: Audit, subject: Mapping[str, Any], sitting: Sitting) -> dict
     }
 
 
-def _cost(sitting: Sitting) -> dict[str, float] | None:
+def _cost(sitting: Sitting) -> dict[str, float | None] | None:
     """Scale what was asked in this sitting; None where everything was recorded before."""
     total = sitting.usage.total
     if not sitting.n_rows or not total.n_calls:
@@ -52,7 +54,13 @@ def _cost(sitting: Sitting) -> dict[str, float] | None:
         "prompt_tokens_from_prefix": round(sitting.usage.n_prompt_tokens_from_prefix * scale),
         "completion_tokens": round(total.n_completion_tokens * scale),
         "seconds": round(sitting.seconds * scale, 1),
+        "money": None if sitting.price is None else scale * _paid(sitting.price, sitting.usage),
     }
+
+
+def _paid(price: Price, usage: Usage) -> float:
+    total = usage.total
+    return price.of(total.n_prompt_tokens, total.n_completion_tokens, usage.n_prompt_tokens_from_prefix)
 
 
 def write_audit(found: Audit, told: Mapping[str, Any]) -> None:
@@ -73,12 +81,16 @@ def write_audit(found: Audit, told: Mapping[str, Any]) -> None:
             console.write_columns(
                 (title, "pairs", "invalid", "agreement", "same position"), _parts(parts), right=(1, 2)
             )
+    if found.by_author:
+        console.write()
+        console.write_columns(("author of answers", "pairs", "preferred", "by people"), _authors(found), right=(1,))
     if cost := told["cost_of_1000_labels"]:
         console.write()
         console.write(
             f"1,000 labels take {cost['calls']:,} calls, {cost['prompt_tokens']:,} tokens read "
             f"({cost['prompt_tokens_from_prefix']:,} of them from memory), {cost['completion_tokens']:,} written, and "
             f"{cost['seconds'] / 60:.1f} minutes here"
+            + ("" if cost["money"] is None else f"; by the given prices they cost {cost['money']:.4g}")
         )
 
 
@@ -109,6 +121,13 @@ def _lines(found: Audit) -> Iterator[tuple[str, str, str]]:
     yield "agreement where longer is better", _percent(length.where_longer), ""
     yield "takes the longer", _percent(length.longer), ""
     yield "people take the longer", _percent(length.longer_by_people), ""
+    if (met := found.self_preference) is not None:
+        yield f"pairs with one answer of its own: {met.n:,}", "", ""
+        yield "  agreement with people", _percent(met.agreement), ""
+        yield "  takes its own", _percent(met.own), ""
+        yield "  people take its own", _percent(met.own_by_people), ""
+        yield "  takes its own where people do not", _percent(met.own_against_people), ""
+        yield "  takes the other where people do not", _percent(met.other_against_people), ""
     yield "invalid verdicts", _percent(found.invalid), ""
     yield "pairs without a label", f"{found.n_unlabelled:,}", ""
 
@@ -118,6 +137,10 @@ def _parts(parts: Sequence[Part]) -> list[tuple[str, str, str, str, str]]:
         (one.name, f"{one.n:,}", f"{one.n_invalid:,}", _percent(one.agreement), _percent(one.same_position))
         for one in parts
     ]
+
+
+def _authors(found: Audit) -> list[tuple[str, str, str, str]]:
+    return [(one.name, f"{one.n:,}", _percent(one.chosen), _percent(one.chosen_by_people)) for one in found.by_author]
 
 
 def _percent(found: Interval | None) -> str:

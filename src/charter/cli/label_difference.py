@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 _PROMPT = 60  # characters of it that are shown
 _WHY = {
     "principles": "other principles voted",
-    "verdicts": "the judge said otherwise",
+    "judges": "other judges voted",
+    "verdicts": "a judge said otherwise",
     "reading": "it was read in another way (calibrator, clamp)",
+    "weights": "votes counted otherwise beside each other",
     "intention": "the pair's intention was weighed in another way (prior, on_disagreement)",
 }
 

@@ -60,7 +60,14 @@ def _view_round(page: Page, one: Round, before: str) -> None:
     page.passage(f"round {one.number}, principle {one.principle}: critique request", one.critique_request)
     page.passage(f"round {one.number}: critique", one.critique)
     page.passage(f"round {one.number}: revision request", one.revision_request)
-    page.changed(f"round {one.number}: revision{_flags(one.flags)}", before, one.revision)
+    page.changed(f"round {one.number}: revision{_flags(one.flags)}{_checked(one)}", before, one.revision)
+
+
+def _checked(one: Round) -> str:
+    if one.confirmed is None:
+        return ""
+    p_better = "no valid verdict" if one.p_better is None else f"p {one.p_better:.3f}"
+    return f" ({'confirmed' if one.confirmed else 'not confirmed'} by the judge: {p_better})"
 
 
 def _view_pair(page: Page, pair: Pair, label: Preference | None) -> None:

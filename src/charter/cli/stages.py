@@ -31,6 +31,15 @@ _Without = Annotated[
         show_default=False,
     ),
 ]
+_WithoutJudge = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without-judge",
+        metavar="NAME",
+        help="The same of one of several judges: its name in label.judges, or 'judge' for models.judge.",
+        show_default=False,
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -69,11 +78,12 @@ def _label(  # noqa: PLR0917 - the command line names them
     out: Out = None,
     again: Again = False,
     without: _Without = None,
+    without_judge: _WithoutJudge = None,
     as_json: AsJson = False,
 ) -> None:
-    if without:
+    if without or without_judge:
         from charter.cli.what_if import show_without
 
-        show_without(recipe, overrides or (), out, without, as_json=as_json)
+        show_without(recipe, overrides or (), out, without or (), without_judge or (), as_json=as_json)
     else:
         _verb("label")(recipe, overrides, out, again, as_json)

@@ -1,8 +1,9 @@
-"""``charter label --without``: what a run's labels would be if principles had not voted, from what is recorded."""
+"""``charter label --without``: what a run's labels would be if principles, or judges, had not voted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,60 +13,79 @@ from charter.cli.running import run_folder
 from charter.errors import UserError
 
 if TYPE_CHECKING:
-    from charter.records import Preference
+    from charter.feedback.influence import Influence
 
 _FLIPS_SHOWN = 10
 
 
 def show_without(
-    recipe_file: Path, overrides: Sequence[str], out: Path | None, names: Sequence[str], *, as_json: bool
+    recipe_file: Path,
+    overrides: Sequence[str],
+    out: Path | None,
+    names: Sequence[str],
+    judges: Sequence[str],
+    *,
+    as_json: bool,
 ) -> None:
-    """Print how a run's labels differ from those that the other principles give, and what each principle carries.
+    """Print how a run's labels differ from those that the other voters give, and what each of them carries.
 
     Nothing is asked, and nothing is written.
 
     Raises:
-        UserError: for a principle that voted on no pair.
+        UserError: for a principle or a judge that voted on no pair.
     """
-    from dataclasses import asdict
-
     from charter.feedback.differences import compare_labels
     from charter.feedback.influence import influences, votes_on
-    from charter.feedback.labels import label_without
+    from charter.feedback.settling import label_without
     from charter.recipe import find_recipe, load_recipe
-    from charter.records import Preference
+    from charter.records import OWN_JUDGE, Preference
+    from charter.stages.label import settling_of
 
     recipe = load_recipe(find_recipe(recipe_file), overrides)
     before = read_labels(run_folder(recipe.name, out))
-    _require_voters(before, names)
-    prior = {str(source): p for source, p in recipe.label.prior.items()}
-    on_disagreement = recipe.label.on_disagreement
-    again = [label_without(one, set(names), prior, on_disagreement) for one in before]
+    principles = {verdict.principle for one in before for verdict in one.verdicts}
+    voted = {verdict.judge or OWN_JUDGE for one in before for verdict in one.verdicts}
+    _require_voters("--without", "principle", names, principles)
+    _require_voters("--without-judge", "judge", judges, voted)
+    settling, left_out = settling_of(recipe), {"" if name == OWN_JUDGE else name for name in judges}
+    again = [label_without(one, set(names), settling, judges=left_out) for one in before]
     found = compare_labels(before, [one for one in again if isinstance(one, Preference)])
     carried = influences({one.pair: votes_on(one) for one in before}, seed=recipe.seed)
+    of_judges: Sequence[Influence] = ()
+    if len(voted) > 1:
+        several = influences({one.pair: votes_on(one, "judge") for one in before}, seed=recipe.seed)
+        of_judges = [replace(one, principle=one.principle or OWN_JUDGE) for one in several]
     if as_json:
-        influence = [asdict(one) for one in carried]
-        console.write_json({"without": list(names), **plain_difference(found), "influence": influence})
+        plain = [
+            {"judge" if key == "principle" else key: value for key, value in asdict(one).items()} for one in of_judges
+        ]
+        told = {"influence": [asdict(one) for one in carried], "influence_of_judges": plain}
+        console.write_json({"without": [*names, *judges], **plain_difference(found), **told})
         return
     write_difference(found, _FLIPS_SHOWN)
+    _write_influence("principle", carried)
+    if of_judges:
+        _write_influence("judge", of_judges)
+
+
+def _write_influence(voter: str, several: Sequence[Influence]) -> None:
     console.write()
     console.write_columns(
-        ("principle", "pairs", "carries", "flips without it", "no vote without it"),
+        (voter, "pairs", "carries", "flips without it", "no vote without it"),
         [
             (one.principle, f"{one.n:,}", f"{100 * one.carried:.1f} %", f"{one.turned:,}", f"{one.emptied:,}")
-            for one in carried
+            for one in several
         ],
         right=(1, 2, 3, 4),
     )
 
 
-def _require_voters(preferences: Iterable[Preference], names: Sequence[str]) -> None:
+def _require_voters(option: str, what: str, names: Sequence[str], voters: Collection[str]) -> None:
     from charter.spelling import hint
 
-    voters = {verdict.principle for one in preferences for verdict in one.verdicts}
     for name in names:
         if name not in voters:
             raise UserError(
-                f"--without {name!r}: no such principle voted on a pair of this run; these did: "
+                f"{option} {name!r}: no such {what} voted on a pair of this run; these did: "
                 f"{', '.join(sorted(voters))}{hint(name, sorted(voters))}"
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from charter.feedback.audit import Audit
+from charter.feedback.self_preference import SelfPreference
 from charter.statistics import Interval
 
 Grade = Literal["unusable", "weak", "usable", "good"]
@@ -68,6 +69,7 @@ def _on_the_rest(found: Audit) -> Iterator[str]:
             f"It follows length: {100 * longer.value:.0f} % agreement where the better answer is the longer one, "
             f"{100 * shorter.value:.0f} % where it is the shorter. Look at the lengths of what is trained on."
         )
+    yield from _on_self_preference(found.self_preference)
     if found.invalid.value > _MANY_INVALID:
         yield f"{100 * found.invalid.value:.0f} % of its verdicts could not be read: verdicts.parquet says why."
     if (
@@ -78,6 +80,16 @@ def _on_the_rest(found: Audit) -> Iterator[str]:
         yield (
             f"Its probabilities are off by {calibration.before.ece:.2f}, and by {calibration.after.ece:.2f} once they "
             "are calibrated: name calibrator.json in the recipe (label.calibrator)."
+        )
+
+
+def _on_self_preference(found: SelfPreference | None) -> Iterator[str]:
+    own, other = (found.own_against_people, found.other_against_people) if found else (None, None)
+    if own and other and (own.low or 0.0) > (other.high or 1.0):
+        yield (
+            f"It prefers its own answers: where people prefer the other, it takes its own in {100 * own.value:.0f} %, "
+            f"and the other in {100 * other.value:.0f} % where they prefer its own. Let it judge no pairs that have "
+            "its own answers on one side; take a judge of another family."
         )
 
 

@@ -7,10 +7,11 @@ intervals resample contexts whole.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from charter.feedback.calibration import Calibration, JudgedPair, LabelQuality, agrees, calibrate, measure
+from charter.feedback.self_preference import Author, SelfPreference, by_author, self_preference
 from charter.feedback.votes import BothOrders, Reading, votes_of
 from charter.statistics import Interval, mean_interval, rate_interval
 
@@ -64,7 +65,10 @@ class LengthEffect:
 
 @dataclass(frozen=True)
 class Audit:
-    """All that is known of a judge; ``calibration`` is None where the pairs are of one context."""
+    """All that is known of a judge.
+
+    ``calibration`` is None where the pairs are of one context, ``self_preference`` where none has an answer of its own.
+    """
 
     n_pairs: int
     n_contexts: int
@@ -77,14 +81,23 @@ class Audit:
     calibration: Calibration | None
     by_principle: tuple[Part, ...]
     by_category: tuple[Part, ...]
+    self_preference: SelfPreference | None = None
+    by_author: tuple[Author, ...] = ()
 
 
-def audit(pairs: Sequence[JudgedPair], *, clamp: tuple[float, float] | None = None, seed: int = 0) -> Audit:
+def audit(
+    pairs: Sequence[JudgedPair],
+    *,
+    clamp: tuple[float, float] | None = None,
+    own_names: Collection[str] = (),
+    seed: int = 0,
+) -> Audit:
     """Hold a judge's verdicts against people's labels.
 
     Args:
         pairs: at least one.
         clamp: what the judge's probabilities were held to, with chains of thought.
+        own_names: by which authors of answers are told to be the judge itself.
         seed: of the division into parts that calibration is measured by.
     """
     reading = Reading(clamp=clamp)
@@ -103,13 +116,17 @@ def audit(pairs: Sequence[JudgedPair], *, clamp: tuple[float, float] | None = No
         calibration=calibrate(pairs, clamp=clamp, seed=seed) if len(contexts) > 1 else None,
         by_principle=_by_principle(pairs, reading),
         by_category=_by_category(pairs, reading),
+        self_preference=self_preference(labelled, own_names),
+        by_author=by_author(labelled),
     )
 
 
 def position_bias(pairs: Sequence[JudgedPair]) -> PositionBias | None:
     """Measure what changes when the responses change places; None where no pair was read in both orders."""
     read = [
-        (BothOrders(one.id, name, *both), one.context) for one in pairs for name, both in votes_of(one.verdicts).items()
+        (BothOrders(one.id, voter.principle, *both, voter.judge), one.context)
+        for one in pairs
+        for voter, both in votes_of(one.verdicts).items()
     ]
     if not read:
         return None

@@ -46,11 +46,13 @@ def judge_pairs(
     return mapper(asked, pairs, "audit", result=Judged)
 
 
-def as_judged_pairs(rows: Sequence[Judged]) -> list[JudgedPair]:
+def as_judged_pairs(rows: Sequence[Judged], authors: Mapping[str, tuple[str, str]] | None = None) -> list[JudgedPair]:
     """Put what a judge said beside what people say: the intended side of a pair is theirs.
 
-    Pairs hang together where their prompts do: conversations of one opening, prompts that say the same.
+    Pairs hang together where their prompts do: conversations of one opening, prompts that say the same. ``authors``
+    says of some, by their ids, which models wrote a and b.
     """
+    named = authors or {}
     contexts = prompt_groups(row.prompt for row in rows)
     return [
         JudgedPair(
@@ -60,6 +62,8 @@ def as_judged_pairs(rows: Sequence[Judged]) -> list[JudgedPair]:
             truth=_TRUTH[row.intended],
             category=row.prompt.category,
             longer_a=len(row.a) - len(row.b),
+            author_a=named.get(row.id, ("", ""))[0],
+            author_b=named.get(row.id, ("", ""))[1],
         )
         for row in rows
     ]

@@ -34,6 +34,8 @@ class JudgedPair:
         truth: how people see it: 1 where a is better, 0 where b is, 0.5 for a tie.
         category: of its prompt.
         longer_a: by how many characters a is the longer response.
+        author_a: which model wrote a; empty where nobody says.
+        author_b: which wrote b.
     """
 
     id: str
@@ -42,6 +44,8 @@ class JudgedPair:
     truth: float
     category: str = ""
     longer_a: int = 0
+    author_a: str = ""
+    author_b: str = ""
 
     def p_a(self, reading: Reading) -> float | None:
         """Label the pair, read in a way; None without a valid vote."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean
 from typing import Literal
 
-from charter.feedback.votes import p_first_of, votes_of
+from charter.feedback.influence import votes_on
+from charter.feedback.votes import Voter, p_first_of, voter_of, votes_of, weights_of
 from charter.records import Preference, Verdict
 from charter.statistics import Interval, mean_interval, rate_interval
 
-#: Why a label is another one: other principles voted; the judge said otherwise under the same; what it said was read in
-#: another way (calibrator, clamp); the pair's intention was weighed in another way (prior, what a disagreement does).
-Reason = Literal["principles", "verdicts", "reading", "intention"]
-REASONS: tuple[Reason, ...] = ("principles", "verdicts", "reading", "intention")
+#: Why a label is another one: other principles voted, or other judges; a judge said otherwise under the same; what it
+#: said was read in another way (calibrator, clamp); votes counted otherwise beside each other; the pair's intention was
+#: weighed in another way (prior, what a disagreement does).
+Reason = Literal["principles", "judges", "verdicts", "reading", "weights", "intention"]
+REASONS: tuple[Reason, ...] = ("principles", "judges", "verdicts", "reading", "weights", "intention")
 
 _ALIKE = 1e-6  # of two probabilities
 _EVEN = 0.5
@@ -117,31 +119,41 @@ def _key(one: Preference) -> tuple[str, str, str]:
 
 
 def _changed(before: Preference, after: Preference) -> Changed:
-    old, new = (_means(one.verdicts) for one in (before, after))
+    old, new = ({vote.principle: vote.p_a for vote in votes_on(one)} for one in (before, after))
     crossed = tuple(name for name in old if name in new and (old[name] - _EVEN) * (new[name] - _EVEN) < 0)
     return Changed(before, after, tuple(_reasons(before, after)), crossed)
 
 
 def _reasons(before: Preference, after: Preference) -> Iterator[Reason]:
-    if votes_of(before.verdicts).keys() != votes_of(after.verdicts).keys():
+    voters = [votes_of(one.verdicts).keys() for one in (before, after)]
+    if {one.principle for one in voters[0]} != {one.principle for one in voters[1]}:
         yield "principles"
+    if {one.judge for one in voters[0]} != {one.judge for one in voters[1]}:
+        yield "judges"
     old, new = (_by_place(one.verdicts) for one in (before, after))
     both = [(old[place], new[place]) for place in old if place in new]
     if any(not _same(p_first_of(first), p_first_of(second)) for first, second in both):
         yield "verdicts"
     if any(_same(p_first_of(first), p_first_of(second)) and not _same(first.p_a, second.p_a) for first, second in both):
         yield "reading"
+    if voters[0] == voters[1] and any(
+        not _same(*shares) for shares in zip(*map(_shares, (before, after)), strict=True)
+    ):
+        yield "weights"
     judged = [one.p_judge if one.chosen_side == "a" else 1.0 - one.p_judge for one in (before, after)]
     if _same(*judged) and not _same(p_a(before), p_a(after)):
         yield "intention"
 
 
-def _by_place(verdicts: Sequence[Verdict]) -> dict[tuple[str, str], Verdict]:
-    return {(one.principle, one.order): one for one in verdicts}
+def _by_place(verdicts: Sequence[Verdict]) -> dict[tuple[Voter, str], Verdict]:
+    return {(voter_of(one), one.order): one for one in verdicts}
 
 
-def _means(verdicts: Sequence[Verdict]) -> dict[str, float]:
-    return {name: fmean(both) for name, both in votes_of(verdicts).items()}
+def _shares(one: Preference) -> list[float]:
+    """Give the share of all weight that each vote had, in the order of the voters' names."""
+    weights = weights_of(one.verdicts)
+    counted = [weights[voter] for voter in sorted(votes_of(one.verdicts))]
+    return [weight / math.fsum(counted) for weight in counted]
 
 
 def _same(first: float | None, second: float | None) -> bool:

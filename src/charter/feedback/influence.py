@@ -1,20 +1,21 @@
-"""Which principle carries the labels: from recorded votes, with no new calls. Pure.
+"""Which principle, or which judge, carries the labels: from recorded votes, with no new calls. Pure.
 
 A label leans towards one response by its margin, p - 1/2. Of the principles that voted on a pair each gets the part of
 the margin that it brings on average, over all orders in which the principles could have come in (Shapley 1953): the
 parts add up to the margin, principles that vote alike get alike, and one that always says a half gets nothing. A
-principle that pulls the other way has a negative part.
+principle that pulls the other way has a negative part. What is said here of principles holds of several judges too.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from typing import Literal
 
-from charter.feedback.votes import TIE_WIDTH, votes_of
+from charter.feedback.votes import TIE_WIDTH, votes_of, weights_of
 from charter.records import Preference
 from charter.seeds import derive_unit
 
@@ -25,17 +26,25 @@ _EVEN = 0.5
 
 @dataclass(frozen=True)
 class Vote:
-    """What one principle says of a pair: P(a is better), the mean of both orders, and how much it counts."""
+    """What one principle, or one judge, says of a pair: P(a is better), and how much that counts."""
 
     principle: str
     p_a: float
     weight: float = 1.0
 
 
-def votes_on(preference: Preference) -> list[Vote]:
-    """Give the votes that a pair's label was made of."""
-    weights = {verdict.principle: verdict.weight for verdict in preference.verdicts}
-    return [Vote(name, fmean(both), weights[name]) for name, both in votes_of(preference.verdicts).items()]
+def votes_on(preference: Preference, by: Literal["principle", "judge"] = "principle") -> list[Vote]:
+    """Give the votes that a pair's label was made of, those of one principle or of one judge put together."""
+    weights = weights_of(preference.verdicts)
+    said: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for voter, both in votes_of(preference.verdicts).items():
+        said[getattr(voter, by)].append((sum(both) / 2, weights[voter]))
+    return [_together(name, votes) for name, votes in said.items()]
+
+
+def _together(name: str, votes: Sequence[tuple[float, float]]) -> Vote:
+    weight = math.fsum(weight for _, weight in votes)
+    return Vote(name, math.fsum(p_a * weight for p_a, weight in votes) / weight, weight)
 
 
 def margin(votes: Sequence[Vote]) -> float:
@@ -47,12 +56,15 @@ def margin(votes: Sequence[Vote]) -> float:
 def shapley(votes: Sequence[Vote], *, seed: int = 0) -> dict[str, float]:
     """Part a pair's margin among the principles that voted on it.
 
-    Exact up to ten principles; of more, the mean over 512 random orders, which still add up to the margin.
+    Exact where all weigh the same, and up to ten principles; of more, the mean over 512 random orders, which still add
+    up to the margin.
 
     Args:
         votes: of different principles.
         seed: of the random orders.
     """
+    if len({one.weight for one in votes}) == 1:
+        return _alike(votes)
     if len(votes) > _EXACT:
         return _sampled(votes, seed)
     n = len(votes)
@@ -64,6 +76,20 @@ def shapley(votes: Sequence[Vote], *, seed: int = 0) -> dict[str, float]:
             for already in itertools.combinations(others, size):
                 parts[one.principle] += share * (margin((*already, one)) - margin(already))
     return parts
+
+
+def _alike(votes: Sequence[Vote]) -> dict[str, float]:
+    """Part the margin among votes of one weight, of which no set has to be looked at.
+
+    Whoever comes in first brings its own lean x; whoever comes in after s others brings (x - m) / (s + 1) on average,
+    with m the mean lean of all the others.
+    """
+    n, leans = len(votes), [one.p_a - _EVEN for one in votes]
+    total, later = math.fsum(leans), math.fsum(1.0 / (place + 1) for place in range(1, n))
+    means = [(total - lean) / (n - 1) if n > 1 else 0.0 for lean in leans]
+    return {
+        one.principle: (lean + later * (lean - mean)) / n for one, lean, mean in zip(votes, leans, means, strict=True)
+    }
 
 
 def _sampled(votes: Sequence[Vote], seed: int) -> dict[str, float]:

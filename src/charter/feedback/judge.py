@@ -68,6 +68,8 @@ class Judge:
         max_chain_tokens: at most, per chain.
         scaling: what its probabilities are calibrated by.
         seed: of the run.
+        name: on its verdicts; the run's own judge has none.
+        weight: how much its votes count beside those of other judges.
     """
 
     engine: Engine
@@ -78,6 +80,8 @@ class Judge:
     max_chain_tokens: int = 160
     scaling: Scaling = AS_READ
     seed: int = 0
+    name: str = ""
+    weight: float = 1.0
 
     @property
     def reading(self) -> Reading:
@@ -151,7 +155,7 @@ async def _verdict(judge: Judge, row: str, question: Question, principle: Standa
         reason = "no readable chain" if mass is None else "option mass below the minimum"
         return Verdict(
             principle=principle.id, order=order, logprob_first=None, logprob_second=None, option_mass=mass, p_a=None,
-            chains=chains, invalid=reason, weight=principle.weight,
+            chains=chains, invalid=reason, weight=principle.weight * judge.weight, judge=judge.name,
         )  # fmt: skip
     p_first = _mean([_p_first(reading) for reading in valid])
     return Verdict(
@@ -163,7 +167,8 @@ async def _verdict(judge: Judge, row: str, question: Question, principle: Standa
         p_a=judge.reading.p_a(p_first, order),
         chains=chains,
         p_first=p_first,
-        weight=principle.weight,
+        weight=principle.weight * judge.weight,
+        judge=judge.name,
     )
 
 

@@ -1,7 +1,8 @@
 """Pair sources on one footing: where two responses to one prompt come from.
 
 - ``on_policy``: two samples of the policy (CAI §4.1).
-- ``revision_vs_initial``: the last revision against the initial response; the revision is intended.
+- ``revision_vs_initial``: the last revision against the initial response; the revision is intended. Where revisions
+  were checked it is the last one that stands: before the first that the judge did not find better.
 - ``guided_vs_plain``: the model with the constitution in its context against the model without. On red-team prompts
   the guided side is intended. On other prompts the plain side is: the constitution should change nothing there, and
   where it does, the plain answer is the one to keep.
@@ -68,6 +69,8 @@ class _Candidate:
 
 async def pair_one(plan: PairPlan, making: PairMaking) -> Pair | Filtered:
     """Make one pair, or say why it cannot be one (equal responses, or a side that must not be trained on)."""
+    if plan.source == "revision_vs_initial" and plan.trace and plan.trace.rounds and not plan.trace.standing:
+        return Filtered(f"{plan.source}: no revision is confirmed")
     if plan.source == "contrast":
         contrast = await _contrasting(plan, making)
         return contrast if isinstance(contrast, Filtered) else _pair(plan, making, *contrast, intended=True)
@@ -150,7 +153,7 @@ async def _contrasting(plan: PairPlan, making: PairMaking) -> tuple[_Candidate, 
 def _from_trace(plan: PairPlan) -> tuple[_Candidate, _Candidate, bool]:
     if plan.trace is None or not plan.trace.rounds:
         raise ValueError(f"{plan.id}: revision_vs_initial needs a trace with a round")
-    last = plan.trace.rounds[-1]
+    last = plan.trace.standing[-1]
     revision = _Candidate(last.revision, f"revision {last.number}", last.flags)
     return revision, _Candidate(plan.trace.initial, "initial", plan.trace.initial_flags), True
 

@@ -1,8 +1,9 @@
 """Verdicts as votes: how what was read becomes a pair's probability, and what it would be with other settings. Pure.
 
-The order of operations is fixed, so that swapping the pair gives exactly 1 - p: per order and principle the mean over
-chains, then temperature and bias, then the clamp (with chains only), then the mean of both orders, then the weighted
-mean over principles. Everything after the mean over chains can be done again from recorded verdicts, with no new call.
+The order of operations is fixed, so that swapping the pair gives exactly 1 - p: per order, principle and judge the mean
+over chains, then temperature and bias, then the clamp (with chains only), then the mean of both orders, then the
+weighted mean over votes: of the principles, and of the judges where there are several. Everything after the mean over
+chains can be done again from recorded verdicts, with no new call.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from charter.records import Comparison, Order, Preference, Verdict
 from charter.statistics.scaling import AS_READ, Scaling
@@ -18,6 +19,13 @@ from charter.statistics.scaling import AS_READ, Scaling
 #: Of a probability: rounding must not decide between two responses that the judge finds equal.
 TIE_WIDTH = 1e-9
 _EVEN = 0.5
+
+
+class Voter(NamedTuple):
+    """Whose vote it is: a judge's, under a principle; the run's own judge has no name."""
+
+    principle: str
+    judge: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What both orders and all principles come to: ``p_a``, None where no principle has two valid verdicts."""
+    """What both orders and all votes come to: ``p_a``, None where no judge has two valid verdicts of a principle."""
 
     verdicts: tuple[Verdict, ...]
     p_a: float | None
@@ -45,7 +53,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class BothOrders:
-    """One pair under one principle: P(a is better), asked with a shown first and with b shown first.
+    """One pair, principle and judge: P(a is better), asked with a shown first and with b shown first.
 
     ``prompt`` is the id of the pair's prompt, which is what several such readings hang together by.
     """
@@ -54,6 +62,7 @@ class BothOrders:
     principle: str
     shown_first: float
     shown_second: float
+    judge: str = ""
 
     @property
     def picks(self) -> Literal["response", "first", "second"]:
@@ -64,38 +73,48 @@ class BothOrders:
 
 
 def both_orders(judged: Iterable[Preference | Comparison]) -> tuple[BothOrders, ...]:
-    """Gather every pair and principle that was read in both orders, of preferences or of a head to head."""
+    """Gather every vote that was read in both orders, of preferences or of a head to head."""
     return tuple(
-        BothOrders(row.prompt.id, principle, *both)
+        BothOrders(row.prompt.id, voter.principle, *both, voter.judge)
         for row in judged
-        for principle, both in votes_of(row.verdicts).items()
+        for voter, both in votes_of(row.verdicts).items()
     )
 
 
 def combine_verdicts(verdicts: Sequence[Verdict]) -> Judgement:
-    """Average both orders of each principle, then the principles by weight.
+    """Average both orders of each vote, then the votes by weight.
 
-    A principle counts only where both its orders are valid. The position bias is the mean over those principles of
-    |P(a better, a shown first) - P(a better, a shown second)|.
+    A vote counts only where both its orders are valid; a judge whose verdicts are not has that much less to say of the
+    pair. The position bias is the mean over votes of |P(a better, a shown first) - P(a better, a shown second)|.
     """
-    votes, weights = votes_of(verdicts), {one.principle: one.weight for one in verdicts}
+    votes, weights = votes_of(verdicts), weights_of(verdicts)
     if not votes:
         return Judgement(tuple(verdicts), None, 0.0)
-    total = math.fsum(weights[name] for name in votes)
-    p_a = math.fsum(weights[name] * (first + second) / 2 for name, (first, second) in votes.items()) / total
+    total = math.fsum(weights[voter] for voter in votes)
+    p_a = math.fsum(weights[voter] * (first + second) / 2 for voter, (first, second) in votes.items()) / total
     bias = math.fsum(abs(first - second) for first, second in votes.values()) / len(votes)
     return Judgement(tuple(verdicts), _EVEN if abs(p_a - _EVEN) < TIE_WIDTH else p_a, bias)
 
 
-def votes_of(verdicts: Sequence[Verdict]) -> dict[str, tuple[float, float]]:
-    """Give each principle's P(a is better), a shown first and a shown second, where both can be read."""
-    read = {(one.principle, one.order): one.p_a for one in verdicts}
+def votes_of(verdicts: Sequence[Verdict]) -> dict[Voter, tuple[float, float]]:
+    """Give each vote's P(a is better), a shown first and a shown second, where both can be read."""
+    read = {(voter_of(one), one.order): one.p_a for one in verdicts}
     found = {}
-    for principle in dict.fromkeys(one.principle for one in verdicts):
-        first, second = read.get((principle, "ab")), read.get((principle, "ba"))
+    for voter in dict.fromkeys(map(voter_of, verdicts)):
+        first, second = read.get((voter, "ab")), read.get((voter, "ba"))
         if first is not None and second is not None:
-            found[principle] = first, second
+            found[voter] = first, second
     return found
+
+
+def weights_of(verdicts: Sequence[Verdict]) -> dict[Voter, float]:
+    """Give how much each vote counts."""
+    return {voter_of(one): one.weight for one in verdicts}
+
+
+def voter_of(verdict: Verdict) -> Voter:
+    """Say whose vote a verdict belongs to."""
+    return Voter(verdict.principle, verdict.judge)
 
 
 def p_first_of(verdict: Verdict) -> float | None:
@@ -121,9 +140,11 @@ def read_again(verdicts: Sequence[Verdict], reading: Reading) -> tuple[Verdict, 
     return tuple(_again(one, reading) for one in verdicts)
 
 
-def without(verdicts: Sequence[Verdict], principles: Collection[str]) -> tuple[Verdict, ...]:
-    """Leave out what was said under some principles."""
-    return tuple(one for one in verdicts if one.principle not in principles)
+def without(
+    verdicts: Sequence[Verdict], principles: Collection[str], judges: Collection[str] = ()
+) -> tuple[Verdict, ...]:
+    """Leave out what was said under some principles, or by some judges."""
+    return tuple(one for one in verdicts if one.principle not in principles and one.judge not in judges)
 
 
 def _again(verdict: Verdict, reading: Reading) -> Verdict:

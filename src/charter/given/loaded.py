@@ -53,7 +53,12 @@ class LoadedTraces(Loaded):
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedPairs(Loaded):
-    """Pairs read from one file (see ``Loaded``); ``reasoning`` is what it says for a choice, by the pair's id."""
+    """Pairs read from one file (see ``Loaded``).
+
+    ``reasoning`` is what it says for a choice, by the pair's id; ``authors`` which models it says wrote a and b, empty
+    where it does not.
+    """
 
     pairs: tuple[Pair, ...]
     reasoning: Mapping[str, str] = field(default_factory=dict)
+    authors: Mapping[str, tuple[str, str]] = field(default_factory=dict)

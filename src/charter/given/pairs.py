@@ -22,6 +22,12 @@ from charter.seeds import derive_seed, row_id
 _CORRECT = "correct_model_response_to_adversarial_prompt"
 _INCORRECT = "incorrect_model_response_to_adversarial_prompt"
 _CONTEXTS = ("messages", "conversations", "conversation")
+#: Columns that say which model wrote the chosen answer, and which the rejected one.
+_AUTHORS = {
+    form.replace("SIDE", side): side
+    for side in ("chosen", "rejected")
+    for form in ("SIDE_model", "SIDE-model", "model_SIDE")
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class _Reading:
     kept: dict[str, Pair] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     reasoning: dict[str, str] = field(default_factory=dict)
+    authors: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def load_pairs(
@@ -87,10 +94,11 @@ def load_pairs(
     loaded = LoadedPairs(
         pairs=tuple(reading.kept.values()),
         reasoning=reading.reasoning,
+        authors=reading.authors,
         source=file.source,
         layout=reading.layout,
         left_out=left_out,
-        unused=tuple(name for name in file.columns if name not in _LAYOUTS[reading.layout].used),
+        unused=tuple(name for name in file.columns if name not in {*_LAYOUTS[reading.layout].used, *_AUTHORS}),
         places=reading.places,
     )
     require_rows(loaded, len(loaded.pairs))
@@ -116,6 +124,15 @@ def _keep(reading: _Reading, row: GivenRow) -> None:
     reading.places[pair.id] = row.place
     if reasoning:
         reading.reasoning[pair.id] = reasoning
+    if (authors := _authors(row, pair)) != ("", ""):
+        reading.authors[pair.id] = authors
+
+
+def _authors(row: GivenRow, pair: Pair) -> tuple[str, str]:
+    """Say which models a row says wrote a and b; empty where it does not."""
+    named = {side: value for column, side in _AUTHORS.items() if isinstance(value := row.values.get(column), str)}
+    sides = ("chosen", "rejected") if pair.intended == "a" else ("rejected", "chosen")
+    return named.get(sides[0], ""), named.get(sides[1], "")
 
 
 def _make(reading: _Reading, row: GivenRow, sides: _Sides) -> Pair:

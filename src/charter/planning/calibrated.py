@@ -1,4 +1,4 @@
-"""Whether a recipe's calibrator is one, and is the judge's own."""
+"""Whether a recipe's calibrators are such, and their judges' own."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from charter.recipe import Recipe
 from charter.runs.folder import role_specs
 
 
-def look_at_calibrator(report: Preflight, recipe: Recipe) -> None:
-    """Read the recipe's calibrator; what is wrong with it, or does not fit the judge, goes into the report."""
-    file, about = recipe.label.calibrator, "label.calibrator"
+def look_at_calibrators(report: Preflight, recipe: Recipe) -> None:
+    """Read the recipe's calibrators; what is wrong with one, or does not fit its judge, goes into the report."""
+    _look(report, recipe, "label.calibrator", recipe.label.calibrator, role_specs(recipe)["judge"].name)
+    for name, judge in recipe.label.judges.items():
+        _look(report, recipe, f"label.judges.{name}.calibrator", judge.calibrator, judge.model.name)
+
+
+def _look(report: Preflight, recipe: Recipe, about: str, file: str | None, judge: str) -> None:
     if file is None:
         return
     found = report.tried(about, read_calibrator, Path(file), hint=path_hint(file))
     if found is None:
         return
-    judge = role_specs(recipe)["judge"].name
     if found.judge != judge:
         problem = f"{file}: was fitted on {found.judge}, and the recipe's judge is {judge}"
         report.add("warning", about, f"{problem}; fit another with 'charter audit', or leave it out")

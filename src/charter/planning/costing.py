@@ -25,6 +25,7 @@ from charter.planning.stage_plan import StagePlan
 from charter.planning.timing import Drawing, loading_seconds, training_seconds, working_seconds
 from charter.planning.volume import driver_seconds, merging_seconds
 from charter.recipe import Recipe
+from charter.runs.folder import role_key
 from charter.sharding.bringing import ROW_STAGES
 
 _LAUNCHES = {"none": "several-gpus", "fsdp2": "fsdp2", "zero3": "zero3"}  # by how weights are spread
@@ -85,7 +86,7 @@ class _Local:
         """Say whether it does not fit."""
         n = self.played.n_devices
         if machine.n < n:
-            key = f"models.{self.role}.n_gpus"
+            key = f"{role_key(self.role)}.n_gpus"
             yield Trouble(f"{key} is {n}, and {machine.name} has {machine.n}", f"lower {key}, or take more devices")
         if tight := [self.held(work, 1) for work in self.works if not self.fit(work)]:
             held = max(tight, key=lambda memory: memory.total)
@@ -97,7 +98,7 @@ class _Local:
         writes = any(work.written for work in self.works) and self.machine.device.kind == "gpu"
         if writes and min(fit, self.at_once / self.machine.n) > _WORTHWHILE * most:
             said = f"is {most}, and more rows at once are faster where memory has room"
-            yield Remark(f"models.{self.role}.max_rows", said, fit)
+            yield Remark(f"{role_key(self.role)}.max_rows", said, fit)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from charter.constitution import Constitution
+from charter.constitution.model import Principle
 from charter.engines.base import Request, Sampling
 from charter.evaluation.adherence import Probes, keeping_question
 from charter.evaluation.judge_reading import ASKING as READING
@@ -14,19 +15,28 @@ from charter.feedback.questions import Asking, Question, letter_request, make_as
 from charter.planning.sizing import Load, Size
 from charter.planning.stage_plan import MAX_RENDERED, N_MODELS, Given, StagePlan, answer_tokens
 from charter.records import Pair, Prompt, PromptKind
+from charter.runs.folder import judge_role
 
 
 def plan_label(given: Given, pairs: Sequence[PairPlan | Pair]) -> StagePlan:
-    """Both orders of each principle, after chains of thought where the recipe wants those (CAI §4.1)."""
+    """Both orders of each principle, by every judge; after chains of thought where the recipe wants those (CAI §4)."""
     settings = given.recipe.label
     response = answer_tokens(given.recipe.pairs.max_tokens)
     load = Load()
     for kind, standard in _standards(given).items():
         n_pairs = sum(pair.prompt.kind == kind for pair in pairs)
         n = n_pairs * 2 * min(settings.k_principles, len(standard.used_for("judge")))
-        questions = _questions(standard, given.train[kind])
+        questions = _questions(given.train[kind], standard.used_for("judge"))
         _add_verdicts(given, load, n, questions, asking=_asking(given, standard), answers=2 * response)
-    return given.stage("label", len(pairs), {"judge": load})
+    return given.stage("label", len(pairs), dict.fromkeys(("judge", *map(judge_role, settings.judges)), load))
+
+
+def checking_load(given: Given, n_rounds: int, response: float) -> Load:
+    """Both orders of every revision against what it replaced, by its round's principle."""
+    load, standard = Load(), given.constitution
+    questions = _questions(given.to_revise, standard.used_for("revise"))
+    _add_verdicts(given, load, 2 * n_rounds, questions, asking=_asking(given, standard), answers=2 * response)
+    return load
 
 
 def _add_verdicts(
@@ -57,7 +67,7 @@ def add_judging(given: Given, judge: Load, response: float) -> int:
         standard, prompts = _standards(given)[kind], given.held_out[kind]
         n = len(prompts) * (N_MODELS - 1)
         calls = n * 2 * min(settings.k_principles, len(standard.used_for("judge")))
-        questions = _questions(standard, prompts)
+        questions = _questions(prompts, standard.used_for("judge"))
         _add_verdicts(given, judge, calls, questions, asking=_asking(given, standard), answers=2 * response)
         n_rows += n
     if settings.judge_reading:
@@ -83,8 +93,7 @@ def _standards(given: Given) -> dict[PromptKind, Constitution]:
     return {"red_team": given.constitution, "helpful": given.helpful, "benign_twin": given.helpful}
 
 
-def _questions(standard: Constitution, prompts: Sequence[Prompt]) -> Iterable[Question]:
-    principles = standard.used_for("judge")
+def _questions(prompts: Sequence[Prompt], principles: Sequence[Principle]) -> Iterable[Question]:
     for number, prompt in enumerate(prompts[:MAX_RENDERED]):
         yield Question(prompt, principles[number % len(principles)].choice_question, "", "")
 

@@ -9,6 +9,7 @@ from charter.engines.base import Capability
 from charter.recipe import Recipe
 from charter.records import GENERATED
 from charter.revision.layouts import ChatLayout, LayoutName, TranscriptLayout
+from charter.runs.folder import judge_role
 
 _READS: dict[LayoutName, Capability] = {"chat": ChatLayout.needs, "transcript": TranscriptLayout.needs}
 _LACKS: dict[Capability, str] = {
@@ -45,11 +46,16 @@ def list_needs(recipe: Recipe) -> Iterator[Need]:
     if recipe.evaluate.multiple_choice:
         yield Need("evaluate", "policy", "choose")
         yield Need("evaluate", "policy", "text")
-    judging = ["label", *(["evaluate"] if _judges(recipe) else [])]
-    for stage in judging:
-        yield Need(stage, "judge", "choose")
+    yield from _of_judging(recipe)
+
+
+def _of_judging(recipe: Recipe) -> Iterator[Need]:
+    """List what judges are asked: labels of all of them, the evaluation's questions of the run's own alone."""
+    asked = [("label", "judge"), *(("label", judge_role(name)) for name in recipe.label.judges)]
+    for stage, role in (*asked, *([("evaluate", "judge")] if _judges(recipe) else [])):
+        yield Need(stage, role, "choose")
         if recipe.label.chains:
-            yield Need(stage, "judge", "complete")
+            yield Need(stage, role, "complete")
 
 
 def _judges(recipe: Recipe) -> bool:
@@ -65,6 +71,10 @@ def _of_revise(recipe: Recipe) -> Iterator[tuple[str, Capability]]:
         yield role, _READS[settings.layout]
     for role in ("policy", "critic", "reviser"):
         yield role, "complete"
+    if settings.check:
+        yield "judge", "choose"
+        if recipe.label.chains:
+            yield "judge", "complete"
 
 
 def missing(needs: Collection[Need], role: str, has: frozenset[Capability], stages: Collection[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from charter.engines.base import Sampling
 from charter.feedback.pair_plans import PairPlan, plan_pairs
 from charter.feedback.pairs import guidance_messages
 from charter.planning.hardware import NOTHING, Range
-from charter.planning.judging import add_judging, plan_label
+from charter.planning.judging import add_judging, checking_load, plan_label
 from charter.planning.rates import Rates
 from charter.planning.sizing import CountTokens, Load, Sizer, estimate_tokens
 from charter.planning.stage_plan import (
@@ -150,7 +150,7 @@ def _plan_prompts(given: Given) -> StagePlan:
 
 
 def _plan_revise(given: Given) -> StagePlan:
-    """An initial response, then a critique and a revision a round (CAI §3.1)."""
+    """An initial response, then a critique and a revision a round (CAI §3.1), which the judge may be asked about."""
     settings, sampling = given.recipe.revise, Sampling()
     layout = make_layout(
         settings.layout, given.constitution, few_shots=settings.few_shots, n_few_shots=settings.n_few_shots
@@ -171,6 +171,8 @@ def _plan_revise(given: Given) -> StagePlan:
     critic.add(n_rounds, asked.own + response, critique, shared=asked.shared)
     reviser.add(n_rounds, revised.own + response + critique, response, shared=revised.shared)
     loads = {"policy": policy, "critic": critic, "reviser": reviser}
+    if settings.check:
+        loads["judge"] = checking_load(given, n_rounds, response)
     planned = given.stage("revise", given.n_traces + len(given.brought.traces), loads)
     starting = given.rates["policy"].start if given.n_traces else 0.0  # the first stage that needs a model
     return replace(planned, seconds=planned.seconds + starting)

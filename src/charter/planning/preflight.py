@@ -14,7 +14,7 @@ from charter.errors import UserError
 from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
 from charter.files.hub_ids import is_dataset_id
 from charter.planning.brought import look_at_brought
-from charter.planning.calibrated import look_at_calibrator
+from charter.planning.calibrated import look_at_calibrators
 from charter.planning.findings import Preflight
 from charter.planning.hardware import NOTHING
 from charter.planning.launching import look_at_launch
@@ -158,7 +158,7 @@ def _inspect(report: Preflight, recipe: Recipe, stages: Sequence[str], look: Loo
     models = look_at_roles(report, recipe, stages, look)
     prices = look_at_prices(report, recipe)
     if "label" in stages or "evaluate" in stages:
-        look_at_calibrator(report, recipe)
+        look_at_calibrators(report, recipe)
     if constitution is not None:
         writing = partial(look_at_writing, recipe, constitution, models["red_team"].capabilities or ALWAYS)
         brought = replace(brought, written=report.tried("prompts.generate", writing) or ())

@@ -9,6 +9,7 @@ from dataclasses import replace
 from charter.planning.hardware import Machine
 from charter.planning.memory import USABLE, Memory, Sequence, Setup, training, usable
 from charter.planning.shapes import Shape
+from charter.runs.folder import role_key
 
 _MOST_DEVICES, _GIB = 1024, 2**30
 
@@ -26,10 +27,10 @@ def for_generating(machine: Machine, held: Memory, role: str, n_devices: int) ->
     while held.total * n_devices / n > usable(machine.device) and n < _MOST_DEVICES:
         n *= 2
     larger = f"take devices of {math.ceil(held.total / USABLE / _GIB)} GiB, a smaller model"
-    divided = f"divide it over {n} (models.{role}: engine vllm, n_gpus {n})"
+    divided = f"divide it over {n} ({role_key(role)}: engine vllm, n_gpus {n})"
     if role == "policy":
         return f"{larger}, or {divided}"
-    return f"{larger}, {divided}, or ask a server (models.{role}: engine http)"
+    return f"{larger}, {divided}, or ask a server ({role_key(role)}: engine http)"
 
 
 def for_training(machine: Machine, shape: Shape, setup: Setup, sequence: Sequence, stage: str) -> str:

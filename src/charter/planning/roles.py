@@ -9,7 +9,7 @@ from charter.planning.findings import Preflight
 from charter.planning.models import KnownModel, Look
 from charter.planning.needs import list_needs, missing
 from charter.recipe import Recipe
-from charter.runs.folder import other_specs, role_specs
+from charter.runs.folder import other_specs, role_key, role_specs
 
 
 def look_at_roles(report: Preflight, recipe: Recipe, stages: Sequence[str], look: Look) -> dict[str, KnownModel]:
@@ -18,12 +18,12 @@ def look_at_roles(report: Preflight, recipe: Recipe, stages: Sequence[str], look
     known: dict[ModelSpec, KnownModel] = {}
     for role, spec in specs.items():
         if spec not in known:
-            known[spec] = look(report, f"models.{role}", spec)
+            known[spec] = look(report, role_key(role), spec)
     needs = list(list_needs(recipe))
     for role, spec in specs.items():
         has = known[spec].capabilities
         for lacks in missing(needs, role, has, stages) if has is not None else ():
-            report.add("error", f"models.{role}", f"{spec.name} {lacks}")
+            report.add("error", role_key(role), f"{spec.name} {lacks}")
     if "evaluate" in stages:
         _other_models(report, recipe, look)
     return {role: known[spec] for role, spec in specs.items()}

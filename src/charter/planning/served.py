@@ -21,7 +21,7 @@ from charter.errors import EngineError, ModelError
 from charter.planning.findings import Preflight
 from charter.planning.needs import list_needs, missing
 from charter.recipe import Recipe
-from charter.runs.folder import model_specs, other_specs, role_specs
+from charter.runs.folder import model_specs, other_specs, role_key, role_specs
 from charter.runs.spent import spending_in
 from charter.spelling import hint
 
@@ -81,9 +81,9 @@ def check_served(
     for role, spec in roles:
         if any(need.role == role for need in needs):
             if spec not in found:
-                found[spec] = ask(f"models.{role}", spec)
+                found[spec] = ask(role_key(role), spec)
             for lacks in missing(needs, role, found[spec] or frozenset(), stages) if found[spec] else ():
-                report.add("error", f"models.{role}", f"{spec.name} {lacks}")
+                report.add("error", role_key(role), f"{spec.name} {lacks}")
     if "evaluate" in stages:
         for name, spec in other_specs(recipe).items():
             if spec.engine == "http" and spec not in found:

@@ -5,13 +5,14 @@ Contradictions are refused; doubts, which may be meant, are pointed out.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from charter.recipe.settings import ModelSettings, PairSettings, Recipe, ReviseSettings, SftSettings
-from charter.records import GENERATED, PromptKind
+from charter.records import GENERATED, OWN_JUDGE, PromptKind
 
 Where = tuple[str, ...]
 
@@ -26,6 +27,7 @@ _IDLE = {
     "scripted": (*_OF_SERVERS, *_OF_VLLM),
 }
 _OWN_MODELS = ("base", "sft", "dpo")
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _A_SENTENCE = 16  # tokens: a text that is held to fewer mostly ends in the middle of its first sentence
 
 
@@ -49,6 +51,7 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         problem = "'evaluate.judge_reading' asks whether a model complied with harm, which 'evaluate.harm' rules out"
         yield ("evaluate", "judge_reading"), f"{problem}; take one of them out"
     yield from _served(recipe)
+    yield from _judges(recipe)
     if recipe.budget.money is not None and recipe.budget.prices is None:
         problem = "'budget.money' sets an end, and 'budget.prices' names no file of prices"
         yield ("budget", "money"), f"{problem}; name one, or set budget.tokens"
@@ -68,6 +71,7 @@ def _served(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     models: dict[Where, ModelSettings | None] = {
         ("models", role): getattr(recipe.models, role) for role in type(recipe.models).model_fields
     }
+    models |= {("label", "judges", name, "model"): judge.model for name, judge in recipe.label.judges.items()}
     models |= {("evaluate", "others", name): model for name, model in recipe.evaluate.others.items()}
     if recipe.models.policy.engine == "http":
         problem = "'models.policy' is trained, and a server gives no weights to train; name a folder or a Hugging Face"
@@ -83,6 +87,16 @@ def _served(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         for key in (key for key in given if key in _IDLE[model.engine]):
             problem = f"'{place}.{key}' says nothing of engine '{model.engine}'"
             yield (*where, key), f"{problem}; take it out"
+
+
+def _judges(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    """Find names of further judges that would be taken for something else."""
+    for name in recipe.label.judges:
+        where, problem = ("label", "judges", name), f"'label.judges' names a judge {name!r}"
+        if name == OWN_JUDGE:
+            yield where, f"{problem}, as that of 'models.judge' is called; give it another name"
+        elif not _NAME.fullmatch(name):
+            yield where, f"{problem}; expected letters, digits, '-' and '_' alone, such as 'large'"
 
 
 def _launched(recipe: Recipe) -> Iterator[tuple[Where, str]]:
@@ -139,6 +153,16 @@ def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     """Find values that do less than they seem to; the place of each, and what is to be said of it, with the remedy."""
     yield from _openings(recipe)
     yield from _cut_texts(recipe)
+    if recipe.sft.only_confirmed and not recipe.revise.check:
+        yield ("sft", "only_confirmed"), "does nothing without revise.check; set that too, or take it out"
+    own = recipe.models.judge or recipe.models.policy
+    for name, judge in recipe.label.judges.items():
+        if judge.model == own:
+            problem = "is the model of models.judge, which says the same a second time"
+            yield ("label", "judges", name), f"{problem}; name another model, or take it out"
+    if recipe.label.on_low_margin != "keep" and not recipe.label.min_margin:
+        problem = f"is {recipe.label.on_low_margin}, and with label.min_margin=0 no label is unsure"
+        yield ("label", "on_low_margin"), f"{problem}; set label.min_margin, such as 0.05, or take it out"
     if recipe.evaluate.judge_adherence and not recipe.evaluate.probes:
         yield ("evaluate", "judge_adherence"), "does nothing without evaluate.probes; take it out"
 

@@ -114,7 +114,20 @@ def slots(data: Any) -> Iterator[Slot]:
     ):
         if isinstance(holder, dict) and isinstance(holder.get(key), str):
             yield Slot(holder, key, place, launch_files() if key == "launch" else _NO_FILES)
+    yield from _judges(_inner(_inner(data, "label"), "judges"))
     yield from _evaluated(_inner(data, "evaluate"))
+
+
+def _judges(judges: dict[str, Any]) -> Iterator[Slot]:
+    for name, judge in judges.items():
+        place = f"label.judges.{name}."
+        if isinstance(judge, str):
+            yield Slot(judges, name, f"{place}model.name", EMBEDDED)
+        elif isinstance(judge, dict):
+            if _names_weights(_inner(judge, "model")):
+                yield from _section(judge, "model", ("name",), EMBEDDED, place)
+            if isinstance(judge.get("calibrator"), str):
+                yield Slot(judge, "calibrator", f"{place}calibrator", _NO_FILES)
 
 
 def _evaluated(settings: dict[str, Any]) -> Iterator[Slot]:

@@ -207,6 +207,9 @@ class ReviseSettings(Settings):
     n_samples: int = Field(
         default=1, ge=0, description="chains per prompt that has no given one, each from its own seed; 0 makes none"
     )
+    check: bool = Field(
+        default=False, description="let the judge say of every revision whether it is better than what it replaced"
+    )
     given: str | None = Field(default=None, description="a file of revisions that are taken as they are")
 
 
@@ -260,6 +263,10 @@ class SftSettings(TrainingSettings):
     lora: LoraSettings = LoraSettings()
     revisions: Literal["all", "last"] = "all"
     only_changed: bool = Field(default=False, description="leave out revisions equal to what they revise")
+    only_confirmed: bool = Field(
+        default=False,
+        description="leave out the first revision that the judge did not find better, and all after it",
+    )
     classes: tuple[ResponseLabel, ...] | None = Field(
         default=None, min_length=1, description="response classes of revisions that are trained on; None takes all"
     )
@@ -298,6 +305,14 @@ class PairSettings(Settings):
     guided_by: Literal["sft", "base"] = Field(default="sft", description="the model that answers with the constitution")
 
 
+class JudgeSettings(Settings):
+    """A judge beside ``models.judge``."""
+
+    model: Model = Field(description="who judges")
+    weight: float = Field(default=1.0, gt=0.0, description="of its votes; those of `models.judge` weigh 1")
+    calibrator: str | None = Field(default=None, description="the file of its own calibrator")
+
+
 class LabelSettings(Settings):
     """AI feedback: soft labels from both orders and k principles (CAI §4.1)."""
 
@@ -310,11 +325,21 @@ class LabelSettings(Settings):
     calibrator: str | None = Field(
         default=None, description="a file that 'charter audit' wrote: the judge's temperature and bias to an option"
     )
+    judges: dict[str, Annotated[JudgeSettings, _from_name("model")]] = Field(
+        default_factory=dict, description="further judges by name, whose votes on pairs count beside `models.judge`'s"
+    )
     prior: dict[AnyPairSource, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default_factory=dict,
         description="P(the intended side is better) that a source carries of itself; 0.5 leaves it to the judge",
     )
     on_disagreement: Literal["swap", "drop", "keep"] = "swap"
+    min_margin: float = Field(
+        default=0.0, ge=0.0, le=0.5, description="a label is unsure where `p_chosen` is less than this above 0.5"
+    )
+    on_low_margin: Literal["keep", "weigh", "drop"] = Field(
+        default="keep",
+        description="unsure labels are trained on as any other, by a weight that grows with the margin, or not at all",
+    )
     held_out: Share = Field(default=0.1, description="share of prompts whose preferences DPO is not trained on")
 
 

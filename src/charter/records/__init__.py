@@ -32,6 +32,7 @@ from charter.records.prompts import (
     transcript,
 )
 from charter.records.training import (
+    OWN_JUDGE,
     AnyPairSource,
     Judged,
     OnCut,
@@ -49,6 +50,7 @@ from charter.records.training import (
 __all__ = [
     "BUILT_IN",
     "GENERATED",
+    "OWN_JUDGE",
     "PROMPT_COLUMNS",
     "Adherence",
     "AnyPairSource",

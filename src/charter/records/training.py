@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 from pydantic import Field
@@ -16,13 +17,41 @@ PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "con
 AnyPairSource = Literal[PairSource, "given"]
 # Of a text that ran into the token limit: mark it, end it after its last sentence, or leave it open.
 OnCut = Literal["flag", "trim", "open"]
+#: How the judge that has no name on its verdicts is called: the run's own, ``models.judge``.
+OWN_JUDGE = "judge"
+
+
+class Verdict(Record):
+    """One reading of a pair by a judge, under one principle, in one order.
+
+    ``order`` ``ab`` shows response a first. ``logprob_first`` and ``logprob_second`` are the log-probabilities of the
+    letters A and B, ``option_mass`` their summed probability; with ``chains`` of thought, means over those chains that
+    can be read. ``p_first`` is the probability of the option that was shown first, as the letters say it, or its mean
+    over the chains. ``p_a`` is what follows from it for a, calibrated and, with chains, clamped; None where ``invalid``
+    says why the verdict cannot be read. ``weight`` is how much the vote counts among those on the pair: the principle's
+    weight, times the judge's where several judge. ``judge`` names one of ``label.judges``; the run's own has no name.
+    """
+
+    principle: str
+    order: Order
+    logprob_first: float | None
+    logprob_second: float | None
+    option_mass: float | None
+    p_a: float | None
+    chains: tuple[str, ...] = ()
+    invalid: str | None = None
+    p_first: float | None = None
+    weight: float = 1.0
+    judge: str = ""
 
 
 class Round(Record):
     """One critique and revision (CAI §3.1).
 
     ``principle`` is the id drawn for this round. In the ``direct`` layout ``critique_request`` and ``critique`` are
-    empty. ``flags`` names what is wrong with this round's revision (see ``text_quality.flags``).
+    empty. ``flags`` names what is wrong with this round's revision (see ``text_quality.flags``). ``verdicts`` is what
+    the judge says of it against the text that it replaced, side a being the revision, where it was asked; ``p_better``
+    its probability that the revision is the better one, None where no verdict can be read.
     """
 
     number: int = Field(ge=1)
@@ -32,6 +61,13 @@ class Round(Record):
     revision_request: str
     revision: str
     flags: tuple[str, ...] = ()
+    p_better: float | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def confirmed(self) -> bool | None:
+        """Whether the judge finds the revision better than what it replaced; None where it was not asked."""
+        return None if not self.verdicts else self.p_better is not None and self.p_better > 0.5
 
 
 class Trace(PromptRow):
@@ -51,6 +87,11 @@ class Trace(PromptRow):
     def final(self) -> str:
         """The last revision, or the initial response where there was no round."""
         return self.rounds[-1].revision if self.rounds else self.initial
+
+    @property
+    def standing(self) -> tuple[Round, ...]:
+        """The rounds before the first that the judge did not confirm: each improves on the one before, so on all."""
+        return tuple(itertools.takewhile(lambda one: one.confirmed is not False, self.rounds))
 
 
 class SftRow(PromptRow):
@@ -84,28 +125,6 @@ class Pair(PromptRow):
     whole_b: bool = True
 
 
-class Verdict(Record):
-    """One reading of a pair by the judge, under one principle, in one order.
-
-    ``order`` ``ab`` shows response a first. ``logprob_first`` and ``logprob_second`` are the log-probabilities of the
-    letters A and B, ``option_mass`` their summed probability; with ``chains`` of thought, means over those chains that
-    can be read. ``p_first`` is the probability of the option that was shown first, as the letters say it, or its mean
-    over the chains. ``p_a`` is what follows from it for a, calibrated and, with chains, clamped; None where ``invalid``
-    says why the verdict cannot be read. ``weight`` is how much the principle's vote counts among those on the pair.
-    """
-
-    principle: str
-    order: Order
-    logprob_first: float | None
-    logprob_second: float | None
-    option_mass: float | None
-    p_a: float | None
-    chains: tuple[str, ...] = ()
-    invalid: str | None = None
-    p_first: float | None = None
-    weight: float = 1.0
-
-
 class Judged(PromptRow):
     """A pair with all that a judge said of it, readable or not; ``intended`` is the better side to who labelled it."""
 
@@ -120,9 +139,10 @@ class Preference(PromptRow):
 
     Without a prior of the source that is what the judge prefers; with one, judge and prior are joined (see
     ``feedback.labels``). ``pair`` is the pair's id; ``chosen_side`` the chosen side. ``p_judge`` is the judge's
-    probability for the chosen side before any prior. ``position_bias`` is the mean over principles of |P(a shown first)
-    - P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention; None where it has none,
-    and for a tie. A response that is not whole was left open at the token limit.
+    probability for the chosen side before any prior. ``position_bias`` is the mean over votes of |P(a shown first) -
+    P(a shown second)|. ``agrees`` says whether the judge sided with the source's intention; None where it has none,
+    and for a tie. A response that is not whole was left open at the token limit. ``weight`` is how much the pair counts
+    in training beside the others.
     """
 
     chosen: str
@@ -138,3 +158,4 @@ class Preference(PromptRow):
     agrees: bool | None = None
     whole_chosen: bool = True
     whole_rejected: bool = True
+    weight: float = Field(default=1.0, gt=0.0, le=1.0)

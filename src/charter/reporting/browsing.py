@@ -201,6 +201,8 @@ def _trace(trace: Trace, texts: _Texts, classify: Callable[[str, str], str]) -> 
                 "revision": texts.number(step.revision),
                 "revision_class": str(classify(trace.prompt.text, step.revision)),
                 "flags": list(step.flags),
+                "confirmed": step.confirmed,
+                "p_better": _short(step.p_better),
             }
             for step in trace.rounds
         ],

@@ -6,6 +6,7 @@ from collections import Counter
 from statistics import fmean
 from typing import Any
 
+from charter.feedback.agreement import Agreement, agreements
 from charter.feedback.votes import both_orders
 from charter.reporting import wording
 from charter.reporting.charts import Chart, percent_axis, series_colour
@@ -16,6 +17,8 @@ _PART = "data/preferences.parquet"
 _N_BINS = 20
 _BIGGEST_MARK = 90.0  # square points: a mark that fills its bin
 _MOST_SOURCES = 6
+_MOST_PRINCIPLES = 24  # of a heat map
+_MOST_WRITTEN = 10  # principles: in larger maps a cell has no room for its figure
 
 
 def label_distribution(data: RunData) -> Chart:
@@ -90,6 +93,73 @@ def position_bias(data: RunData) -> Chart:
         "A square's area is the number of pairs there; without position bias all lie on the dashed diagonal."
     )
     return Chart(name, title, caption, draw(name, f"{title}: the judge picks {shares}", 4.2, paint))
+
+
+def principle_agreement(data: RunData) -> Chart:
+    """Draw how often two principles prefer the same response, of the pairs that both voted on: a heat map."""
+    name, title = "agreement", "Agreement of principles"
+    found = [one for one in agreements(data.preferences) if one.same is not None]
+    if not found:
+        reason = "no pair has votes of two principles." if data.preferences else data.why_missing(_PART)
+        return Chart(name, title, f"Not drawn: {reason}")
+    n_pairs = Counter[str]()
+    for one in found:
+        n_pairs.update({one.one: _n(one), one.other: _n(one)})
+    shown = sorted(principle for principle, _ in n_pairs.most_common(_MOST_PRINCIPLES))
+    cells = [one for one in found if one.one in shown and one.other in shown]
+
+    def paint(figure: Any) -> None:
+        axes = figure.subplots()
+        places = {principle: place for place, principle in enumerate(shown)}
+        for one in cells:
+            for x, y in ((places[one.one], places[one.other]), (places[one.other], places[one.one])):
+                _agreement_cell(axes, x, y, one, is_written=len(shown) <= _MOST_WRITTEN)
+        numbers = [str(place + 1) for place in range(len(shown))]
+        axes.set(xlim=(-0.5, len(shown) - 0.5), ylim=(len(shown) - 0.5, -0.5), aspect="equal")
+        axes.set_xticks(range(len(shown)), numbers)
+        axes.set_yticks(range(len(shown)), [f"{legible(one)} {place + 1}" for place, one in enumerate(shown)])
+        axes.tick_params(length=0)
+
+    n_votes = sum(_n(one) for one in found)
+    left_out = len(n_pairs) - len(shown)
+    more = f" The {left_out} principles with the fewest pairs are not drawn." if left_out else ""
+    lowest, highest = min(cells, key=_high), max(cells, key=_low)
+    ends = f"most surely low between {_told(lowest)}, most surely high between {_told(highest)}"
+    caption = (
+        f"{wording.count(n_votes)} times two principles voted on one pair. Blue: they mostly prefer the same response; "
+        "vermilion: mostly different ones; pale: as often the one as the other; empty: never both. Agreement is "
+        f"{ends}. Under Label quality they stand with n and interval.{more}"
+    )
+    height = 1.2 + 0.26 * max(6, len(shown))
+    return Chart(name, title, caption, draw(name, f"{title}: {ends}", min(6.4, height), paint))
+
+
+def _agreement_cell(axes: Any, x: int, y: int, one: Agreement, *, is_written: bool) -> None:
+    lean = 2 * _value(one) - 1
+    colour = COLOUR["blue" if lean >= 0 else "vermilion"]
+    axes.bar([x], [0.94], bottom=[y - 0.47], width=0.94, color=colour, alpha=0.1 + 0.75 * abs(lean), linewidth=0)
+    if is_written:
+        axes.text(x, y, f"{100 * _value(one):.0f}", ha="center", va="center", color=COLOUR["ink"], fontsize=8)
+
+
+def _n(one: Agreement) -> int:
+    return one.same.n if one.same else 0
+
+
+def _value(one: Agreement) -> float:
+    return one.same.value if one.same else 0.0
+
+
+def _low(one: Agreement) -> float:
+    return (one.same.low if one.same else None) or 0.0
+
+
+def _high(one: Agreement) -> float:
+    return 1.0 if one.same is None or one.same.high is None else one.same.high
+
+
+def _told(one: Agreement) -> str:
+    return f"{one.one} and {one.other} ({wording.value(_value(one), 'rate')}, n {_n(one)})"
 
 
 def _bin(probability: float) -> int:

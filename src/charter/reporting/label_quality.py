@@ -7,12 +7,12 @@ it dropped because the judge disagreed count there too, or it would be whole by 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import fmean, median
 
 from charter.feedback.votes import BothOrders, both_orders
-from charter.records import Pair, Preference, Verdict
+from charter.records import OWN_JUDGE, Pair, Preference, Verdict
 from charter.statistics import Interval, rate_interval
 
 _EVEN = 0.5
@@ -41,10 +41,10 @@ class SourceQuality:
 
 
 @dataclass(frozen=True)
-class PrincipleQuality:
-    """The verdicts under one principle. ``with_label`` is how often they side with the pair's final label."""
+class VoterQuality:
+    """The verdicts of one principle, or of one judge. ``with_label``: how often they side with the final label."""
 
-    principle: str
+    name: str
     n_verdicts: int
     n_invalid: int
     with_label: Interval | None
@@ -67,16 +67,27 @@ def by_source(preferences: Iterable[Preference], dropped: Iterable[Pair] = ()) -
     return tuple(_source(source, kept[source], against[source]) for source in sorted({*kept, *against}))
 
 
-def by_principle(preferences: Iterable[Preference]) -> tuple[PrincipleQuality, ...]:
+def by_principle(preferences: Iterable[Preference]) -> tuple[VoterQuality, ...]:
     """Measure the verdicts of each principle, in the principles' order by id."""
+    return _by_voter(preferences, lambda one: one.principle)
+
+
+def by_judge(preferences: Iterable[Preference]) -> tuple[VoterQuality, ...]:
+    """Measure the verdicts of each judge, in the judges' order by name."""
+    return _by_voter(preferences, lambda one: one.judge or OWN_JUDGE)
+
+
+def _by_voter(
+    preferences: Iterable[Preference], name: Callable[[Verdict | BothOrders], str]
+) -> tuple[VoterQuality, ...]:
     verdicts: dict[str, list[tuple[Preference, Verdict]]] = defaultdict(list)
     orders: dict[str, list[BothOrders]] = defaultdict(list)
     for preference in preferences:
         for verdict in preference.verdicts:
-            verdicts[verdict.principle].append((preference, verdict))
+            verdicts[name(verdict)].append((preference, verdict))
         for both in both_orders([preference]):
-            orders[both.principle].append(both)
-    return tuple(_principle(name, verdicts[name], orders[name]) for name in sorted(verdicts))
+            orders[name(both)].append(both)
+    return tuple(_voter(one, verdicts[one], orders[one]) for one in sorted(verdicts))
 
 
 def invalid_reasons(preferences: Iterable[Preference]) -> dict[str, int]:
@@ -108,14 +119,14 @@ def _source(source: str, preferences: list[Preference], dropped: list[Pair]) -> 
     )
 
 
-def _principle(name: str, read: list[tuple[Preference, Verdict]], orders: list[BothOrders]) -> PrincipleQuality:
+def _voter(name: str, read: list[tuple[Preference, Verdict]], orders: list[BothOrders]) -> VoterQuality:
     sided = [
         ((verdict.p_a > _EVEN) == (preference.chosen_side == "a"), preference.prompt.id)
         for preference, verdict in read
         if verdict.p_a is not None and verdict.p_a != _EVEN
     ]
-    return PrincipleQuality(
-        principle=name,
+    return VoterQuality(
+        name=name,
         n_verdicts=len(read),
         n_invalid=sum(verdict.invalid is not None for _, verdict in read),
         with_label=rate_interval([yes for yes, _ in sided], groups=[prompt for _, prompt in sided]) if sided else None,

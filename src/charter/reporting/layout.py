@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from charter.reporting import wording
-from charter.reporting.markup import Markup, element
+from charter.reporting.markup import Markup, element, join
+from charter.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,12 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> Markup
         for row in rows
     ]
     return element("table", element("thead", head), element("tbody", body))
+
+
+def rate(bound: Interval) -> Markup:
+    """Show a rate with its interval and n under it."""
+    span = wording.tied(wording.span(bound.low, bound.high, "rate", bound.n, bound.n_groups))
+    return join(wording.value(bound.value, "rate"), element("span", span, class_="under"))
 
 
 def free_value(value: Any) -> object:

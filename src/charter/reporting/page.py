@@ -17,9 +17,10 @@ from charter.reporting.adherence_section import adherence
 from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, gather
 from charter.reporting.charts import Chart
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
-from charter.reporting.label_figures import label_distribution, option_mass, position_bias
+from charter.reporting.label_figures import label_distribution, option_mass, position_bias, principle_agreement
 from charter.reporting.markup import fill, join, json_text
 from charter.reporting.reading import RunData, read_run
+from charter.reporting.revision_section import revisions
 from charter.reporting.training_figures import training_curves
 from charter.reporting.verdict import weigh_run
 from charter.text_quality import classify_response
@@ -69,6 +70,7 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
         results_sections.measurements(data, findings),
         adherence(data),
         results_sections.figures(_charts(data, classify)),
+        revisions(data),
         results_sections.label_quality(data),
         run_sections.data_counts(data),
         run_sections.rows(data, gathered),
@@ -97,6 +99,7 @@ def _charts(data: RunData, classify: Callable[[str, str], str]) -> list[Chart]:
         effect_per_round(data, classify),
         label_distribution(data),
         position_bias(data),
+        principle_agreement(data),
         option_mass(data),
         training_curves(data, "sft"),
         training_curves(data, "dpo"),

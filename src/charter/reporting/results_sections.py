@@ -6,12 +6,12 @@ from charter.records import Measurement
 from charter.reporting import wording
 from charter.reporting.cautions import cautions, cut_sentence
 from charter.reporting.charts import Chart
-from charter.reporting.label_quality import SourceQuality, by_principle, by_source, invalid_reasons
-from charter.reporting.layout import Column, section, table
+from charter.reporting.label_quality import SourceQuality, by_source, invalid_reasons
+from charter.reporting.layout import Column, rate, section, table
 from charter.reporting.markup import Markup, element, join
 from charter.reporting.reading import STAGES, RunData
 from charter.reporting.verdict import Change, Findings
-from charter.statistics import Interval
+from charter.reporting.vote_tables import vote_tables
 
 _GROUPS = (
     ("worse", "Got worse", "", "Nothing measured got worse beyond chance."),
@@ -253,7 +253,7 @@ def label_quality(data: RunData) -> Markup:
         ),
         table(columns, sources),
         element("p", f"Invalid verdicts among them: {invalid}." if invalid else "No verdict among them is invalid."),
-        element("details", element("summary", "Verdicts per principle"), _principles(data)),
+        vote_tables(data),
     )
 
 
@@ -264,28 +264,8 @@ def _agreement(row: SourceQuality) -> object:
     notes = element("span", wording.listing(asides), class_="under") if asides else None
     if row.agreement is None:
         return join("none decided", notes) if notes else "no side intended"
-    return join(_rate(row.agreement), notes) if notes else _rate(row.agreement)
+    return join(rate(row.agreement), notes) if notes else rate(row.agreement)
 
 
-def _principles(data: RunData) -> Markup:
-    rows = [
-        [
-            element("code", row.principle),
-            wording.count(row.n_verdicts),
-            wording.count(row.n_invalid),
-            _rate(row.with_label) if row.with_label else "none readable",
-            "not read in both orders" if row.position_bias is None else f"{row.position_bias:.2f}",
-        ]
-        for row in by_principle(data.preferences)
-    ]
-    names = ("Verdicts", "Invalid", "Sides with the label", "Mean position bias")
-    return table([Column("Principle"), *(Column(name, numeric=True) for name in names)], rows)
-
-
-def _rate(bound: Interval) -> Markup:
-    return join(wording.value(bound.value, "rate"), element("span", _span(bound), class_="under"))
-
-
-def _span(bound: Measurement | Interval) -> str:
-    unit = bound.unit if isinstance(bound, Measurement) else "rate"
-    return wording.tied(wording.span(bound.low, bound.high, unit, bound.n, bound.n_groups))
+def _span(m: Measurement) -> str:
+    return wording.tied(wording.span(m.low, m.high, m.unit, m.n, m.n_groups))

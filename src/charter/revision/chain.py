@@ -10,7 +10,9 @@ from charter.constitution.drawing import draw_principle
 from charter.constitution.model import Constitution, FewShotChoice, Principle
 from charter.engines.base import Capability, Engine, Sampling
 from charter.errors import CapabilityError
+from charter.feedback.judge import Judge, Judging, make_judge
 from charter.records import OnCut, Prompt, Round, Trace
+from charter.revision.checking import check_trace
 from charter.revision.layouts import Layout, LayoutName, make_layout
 from charter.rows import Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed, row_id
@@ -40,7 +42,7 @@ class ChainStart:
 
 @dataclass(frozen=True)
 class Chain:
-    """How a chain is run: who answers, criticises and revises, in which layout, with which sampling."""
+    """How a chain is run: who answers, criticises, revises and checks, in which layout, with which sampling."""
 
     policy: Engine
     critic: Engine
@@ -52,6 +54,7 @@ class Chain:
     sampling: Sampling
     max_critique_tokens: int
     on_cut: OnCut
+    judge: Judge | None = None
 
 
 async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain) -> Trace:
@@ -69,7 +72,7 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
     for number in range(1, chain.rounds + 1):
         rounds.append(await _one_round(start, constitution, chain, response, number))
         response = rounds[-1].revision
-    return Trace(
+    trace = Trace(
         id=start.id,
         prompt=prompt,
         sample=start.sample,
@@ -81,6 +84,7 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
             *(f"round {one.number}:{flag}" for one in rounds for flag in one.flags),
         ),
     )
+    return trace if chain.judge is None else await check_trace(trace, constitution, chain.judge)
 
 
 async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain, response: str, number: int) -> Round:
@@ -134,6 +138,8 @@ def revise(
     max_tokens: int = 256,
     max_critique_tokens: int = 128,
     on_cut: OnCut = "flag",
+    judge: Engine | None = None,
+    judging: Judging = Judging(),  # noqa: B008 - frozen
     seed: int = 0,
     stage: str = "revise",
     mapper: RowMapper = map_rows,
@@ -159,6 +165,9 @@ def revise(
         max_critique_tokens: at most, per critique.
         on_cut: what becomes of a text that was cut at the limit: it is flagged, ended after its last whole sentence,
             or left open.
+        judge: says of every revision whether it is better than what it replaced, by the round's principle; None asks
+            nobody.
+        judging: how it is asked.
         seed: of the run; each row derives its own.
         stage: the name under which rows are recorded.
         mapper: what maps the row function.
@@ -180,6 +189,7 @@ def revise(
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens),
         max_critique_tokens=max_critique_tokens,
         on_cut=on_cut,
+        judge=None if judge is None else make_judge(judge, constitution, judging, seed=seed),
     )
     starts = [ChainStart(prompt, sample) for prompt in prompts for sample in range(n_samples)]
     if starts:

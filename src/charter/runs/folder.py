@@ -55,6 +55,8 @@ from charter.runs.workers import take_in_workers
 # Rows at once: enough for any batch. Where models take turns in memory, each turn serves as many rows as are under way.
 _ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096
 
+_FURTHER = "judge "  # before the name of a further judge, in its role's
+
 
 class Run:
     """An open run folder. Use ``open_run``, which locks it.
@@ -132,7 +134,18 @@ def role_specs(recipe: Recipe) -> dict[str, ModelSpec]:
         "judge": recipe.models.judge or policy,
         "red_team": recipe.models.red_team or policy,
     }
+    named |= {judge_role(name): judge.model for name, judge in recipe.label.judges.items()}
     return {role: ModelSpec(**model.model_dump()) for role, model in named.items()}
+
+
+def judge_role(name: str) -> str:
+    """Name the role of a further judge."""
+    return f"{_FURTHER}{name}"
+
+
+def role_key(role: str) -> str:
+    """Say by which key a recipe names the model of a role."""
+    return f"label.judges.{role.removeprefix(_FURTHER)}.model" if role.startswith(_FURTHER) else f"models.{role}"
 
 
 def other_specs(recipe: Recipe) -> dict[str, ModelSpec]:

@@ -136,6 +136,11 @@ def _files(recipe: Recipe) -> dict[str, str]:
         for number, probes in enumerate(recipe.evaluate.probes, start=1)
         if probes.source != BUILT_IN
     }
+    files |= {
+        f"calibrator of judge {name}": judge.calibrator
+        for name, judge in recipe.label.judges.items()
+        if judge.calibrator is not None
+    }
     generate = recipe.prompts.generate
     named = {
         "given revisions": recipe.revise.given,

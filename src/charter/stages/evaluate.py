@@ -10,13 +10,10 @@ from charter.evaluation import evaluate
 from charter.evaluation.adherence import Probes
 from charter.evaluation.probe_loading import load_probes
 from charter.evaluation.suite import EngineSource
-from charter.feedback.calibrator import scaling_of
-from charter.feedback.judge import Judging
 from charter.files.tables import write_json, write_table
-from charter.recipe.settings import LabelSettings
 from charter.records import Adherence, Comparison, Figures, Probed, Prompt, Reading, Response
 from charter.runs.folder import Run, other_specs
-from charter.stages.label import read_preferences
+from charter.stages.label import judging_of, read_preferences
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise
 
@@ -42,7 +39,7 @@ def do_evaluate(run: Run) -> Summary:
         probes=probes,
         others={name: partial(run.pool.borrow, spec) for name, spec in other_specs(run.recipe).items()},
         near_duplicates=run.recipe.prompts.near_duplicates,
-        judging=judging(run.recipe.label),
+        judging=judging_of(run.recipe),
         seed=run.recipe.seed,
         mapper=run.mapper,
         **settings.model_dump(exclude={"probes", "others"}),
@@ -77,15 +74,3 @@ def _probes(run: Run, trained_on: Sequence[Prompt]) -> tuple[list[Probes], Count
         probes.append(loaded.probes)
         left_out.update({f"probes of {loaded.probes.name}: {reason}": n for reason, n in loaded.left_out.items()})
     return probes, left_out
-
-
-def judging(settings: LabelSettings) -> Judging:
-    """Say how the run's judge is asked: evaluation asks it as the label stage does."""
-    return Judging(
-        n_few_shots=settings.n_few_shots,
-        min_option_mass=settings.min_option_mass,
-        chains=settings.chains,
-        clamp=settings.clamp,
-        max_chain_tokens=settings.max_chain_tokens,
-        scaling=scaling_of(settings.calibrator),
-    )

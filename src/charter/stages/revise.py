@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from charter.files.tables import write_table
 from charter.given import load_traces
 from charter.given.matching import match_prompts
 from charter.recipe.data_folder import find_companion
-from charter.records import Prompt, Trace
+from charter.records import Prompt, Round, Trace
 from charter.revision import revise
 from charter.rows import Mapped
 from charter.runs.folder import Run
+from charter.stages.label import judging_of
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise, tally
 
@@ -33,6 +34,7 @@ def do_revise(run: Run) -> Summary:
         counts={
             "flags": tally(flag for trace in chain(given, mapped.done) for flag in trace.flags),
             **({"given": len(given), "mended": n_mended} if n_given else {}),
+            **({"check": count_checks(mapped.done)} if run.recipe.revise.check else {}),
         },
     )
 
@@ -48,9 +50,26 @@ def _revise(run: Run, prompts: Sequence[Prompt]) -> Mapped[Trace]:
         critic=run.pool.engine("critic"),
         reviser=run.pool.engine("reviser"),
         seed=run.recipe.seed,
+        judge=run.pool.engine("judge") if settings.check else None,
+        judging=judging_of(run.recipe),
         mapper=run.mapper,
-        **settings.model_dump(exclude={"given"}),
+        **settings.model_dump(exclude={"given", "check"}),
     )
+
+
+def count_checks(traces: Iterable[Trace]) -> dict[str, dict[str, dict[str, int]]]:
+    """Count by round and by principle what the judge said of revisions: ``unchanged`` ones it is not asked about."""
+    found: dict[str, dict[str, Counter[str]]] = {"by round": {}, "by principle": {}}
+    for one in (one for trace in traces for one in trace.rounds):
+        for way, name in (("by round", str(one.number)), ("by principle", one.principle)):
+            found[way].setdefault(name, Counter())[_outcome(one)] += 1
+    return {way: {name: dict(counts[name]) for name in sorted(counts)} for way, counts in found.items()}
+
+
+def _outcome(one: Round) -> str:
+    if one.confirmed is None:
+        return "unchanged"
+    return "confirmed" if one.confirmed else "invalid" if one.p_better is None else "not better"
 
 
 def _given(run: Run) -> tuple[Sequence[Trace], Mapping[str, int], int]:

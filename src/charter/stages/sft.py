@@ -58,6 +58,7 @@ def mix_rows(run: Run) -> Mixed:
         revisions=settings.revisions,
         only_changed=settings.only_changed,
         classes=settings.classes,
+        only_confirmed=settings.only_confirmed,
     )
     rows, left_out = list(revised.rows), {f"revision: {reason}": n for reason, n in revised.left_out.items()}
     ratios: dict[PromptKind, float] = {"helpful": settings.helpful_ratio, "benign_twin": settings.twin_ratio}

@@ -72,6 +72,7 @@ class PreferenceExample:
     chosen_ids: tuple[int, ...]
     rejected_ids: tuple[int, ...]
     p_chosen: float
+    weight: float = 1.0
 
     @property
     def n_tokens(self) -> int:
@@ -187,7 +188,7 @@ def preference_examples(
         for name, answer in (("chosen", chosen), ("rejected", rejected)):
             if len(prompt) + len(answer) > max_length:
                 return _too_long(row.id, name, prompt, answer, max_length)
-        return PreferenceExample(row.id, prompt, chosen, rejected, row.p_chosen)
+        return PreferenceExample(row.id, prompt, chosen, rejected, row.p_chosen, row.weight)
 
     return _sort_out(rows, tokenise)
 

@@ -92,6 +92,7 @@ def dpo(
             [
                 *(row.id, [turn.model_dump() for turn in row.prompt.turns]),
                 *(row.chosen, row.whole_chosen, row.rejected, row.whole_rejected, row.p_chosen),
+                *([row.weight] if row.weight != 1.0 else []),
             ]
             for row in preferences
         ],

@@ -47,16 +47,20 @@ def revision_rows(
     revisions: Literal["all", "last"] = "all",
     only_changed: bool = False,
     classes: Collection[ResponseLabel] | None = None,
+    only_confirmed: bool = False,
 ) -> Mixture:
     """Take revisions as responses: of all rounds (the paper's SL-CAI-n) or the last, flagged ones kept out.
 
     A text that two rounds of a trace share counts once. ``classes`` keeps revisions of these response classes alone,
-    for models too small to revise reliably; None takes all, as the paper does.
+    for models too small to revise reliably; None takes all, as the paper does. ``only_confirmed`` leaves out the first
+    revision that the judge did not find better than what it replaced, and all after it.
     """
     rows: dict[str, SftRow] = {}
     left_out: Counter[str] = Counter()
     for trace in traces:
-        for one in trace.rounds if revisions == "all" else trace.rounds[-1:]:
+        rounds = trace.standing if only_confirmed else trace.rounds
+        left_out["not confirmed"] += len(trace.rounds) - len(rounds)
+        for one in rounds if revisions == "all" else rounds[-1:]:
             broken = sorted(set(one.flags) & BLOCKING)
             row = _row(trace.prompt, one.revision, f"revision {one.number}", one.flags)
             if broken:
@@ -69,7 +73,7 @@ def revision_rows(
                 left_out["repeats an earlier round"] += 1
             else:
                 rows[row.id] = row
-    return Mixture(tuple(rows.values()), dict(left_out))
+    return Mixture(tuple(rows.values()), dict(+left_out))
 
 
 def mixture_order(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from charter.training.sharding import Share, mean_of
 from charter.training.trainer import Habits, trainer_arguments, use_one_device
 
 _LABEL = "p_chosen"
+_WEIGHT = "pair_weight"  # as ``relative_weights`` has it
 _REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")  # TRL's names
 
 
@@ -47,7 +49,7 @@ class _SoftPreferenceCollator(DataCollatorForPreference):  # type: ignore[misc] 
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch: dict[str, Any] = super().torch_call(examples)
-        for name in (_LABEL, *_REFERENCE_COLUMNS):
+        for name in (_LABEL, _WEIGHT, *_REFERENCE_COLUMNS):
             if name in examples[0]:
                 batch[name] = torch.tensor([example[name] for example in examples], dtype=torch.float64)
         return batch
@@ -85,8 +87,7 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        if _LABEL not in self._signature_columns:
-            self._signature_columns += [_LABEL]
+        self._signature_columns += [name for name in (_LABEL, _WEIGHT) if name not in self._signature_columns]
 
     def response_logprobs(self, model: Any, inputs: Mapping[str, Any]) -> tuple[torch.Tensor, ...]:
         """Sum the log-probabilities of the responses.
@@ -100,13 +101,14 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
 
     def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
         chosen, rejected, *n_tokens = self.response_logprobs(model, inputs)
-        given = [inputs[name].to(chosen.dtype) for name in (*_REFERENCE_COLUMNS, _LABEL)]
+        given = [inputs[name].to(chosen.dtype) for name in (*_REFERENCE_COLUMNS, _LABEL, _WEIGHT)]
         lengths = (n_tokens[0], n_tokens[1]) if self.objective.length_normalised else None
         margin = preference_margin(chosen, rejected, given[0], given[1], lengths)
-        loss = mean_of(PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta), inputs)
+        losses = PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta)
         nll = -chosen / n_tokens[0]
         if self.objective.nll_weight:
-            loss = loss + self.objective.nll_weight * mean_of(nll, inputs)
+            losses = losses + self.objective.nll_weight * nll
+        loss = mean_of(given[3] * losses, inputs)
         # A margin of exactly 0, as before the first step, is neither right nor wrong.
         accuracy = (margin > 0).to(margin.dtype) + 0.5 * (margin == 0).to(margin.dtype)
         figures = {"margin": self.objective.beta * margin, "nll": nll, "accuracy": accuracy}
@@ -164,6 +166,16 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
         self.train_dataset = Dataset.from_dict(columns)
 
 
+def relative_weights(examples: Sequence[PreferenceExample]) -> list[float]:
+    """Give each pair's weight as a multiple of the mean weight.
+
+    The mean of so weighted losses over all pairs is then their weighted mean, however pairs are divided into batches
+    and among processes, and the learning rate means what it means without weights.
+    """
+    mean = math.fsum(row.weight for row in examples) / len(examples)
+    return [row.weight / mean for row in examples]
+
+
 def dpo_trainer(
     examples: Sequence[PreferenceExample],
     trainee: Trainee,
@@ -179,6 +191,7 @@ def dpo_trainer(
         "chosen_ids": [list(row.chosen_ids) for row in examples],
         "rejected_ids": [list(row.rejected_ids) for row in examples],
         _LABEL: [row.p_chosen for row in examples],
+        _WEIGHT: relative_weights(examples),
     }
     with quiet_libraries():
         arguments = DPOConfig(

@@ -40,7 +40,7 @@ function tracePart(life, trace, id) {
   let before = textAt(trace.initial);
   for (const round of trace.rounds) {
     const revision = textAt(round.revision);
-    const chips = [classChip(life, round.revision_class), revision === before ? chip("unchanged", "warn") : null, round.flags.map((flag) => chip(flag, "warn"))];
+    const chips = [classChip(life, round.revision_class), revision === before ? chip("unchanged", "warn") : null, checkChip(round), round.flags.map((flag) => chip(flag, "warn"))];
     if (round.critique) steps.push(step(`Round ${round.number}: critique`, textAt(round.critique), { quiet: true, chips: [chip(`principle ${round.principle}`)] }));
     steps.push(
       step(`Round ${round.number}: revision`, revision, {
@@ -53,6 +53,12 @@ function tracePart(life, trace, id) {
   }
   const number = trace.sample ? `, sample ${trace.sample}` : "";
   return part(`Trace ${trace.id}${number}`, trace.id === id, steps);
+}
+
+function checkChip(round) {
+  if (round.confirmed === null) return null;
+  const p = round.p_better === null ? "no valid verdict" : `p ${figure(round.p_better)}`;
+  return round.confirmed ? chip(`confirmed, ${p}`) : chip(`not confirmed, ${p}`, "warn");
 }
 
 function leftOpen(whole) {

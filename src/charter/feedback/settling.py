@@ -1,0 +1,139 @@
+"""What becomes of a judged pair: a preference, of full weight or of less, or a row that is left out. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from charter.feedback.votes import TIE_WIDTH, Judgement, combine_verdicts, without
+from charter.records import Pair, Preference, Side
+from charter.rows import Filtered
+
+Disagreement = Literal["swap", "drop", "keep"]
+LowMargin = Literal["keep", "weigh", "drop"]
+
+#: The reasons under which ``drop`` filters a pair: for a disagreement; for a low margin, or none at all.
+DISAGREES = "judge disagrees with the source"
+LOW_MARGIN = "margin below label.min_margin"
+EXACT_TIE = "exact tie"
+
+#: Of a preference with next to no margin: what is not to count at all is dropped, not weighed.
+LEAST_WEIGHT = 0.05
+_EVEN = 0.5
+
+
+@dataclass(frozen=True)
+class Settling:
+    """How a judgement becomes a label.
+
+    Args:
+        prior: P(the intended side is better) that a source carries of itself, joined to the judge's in log-odds.
+        on_disagreement: what happens where the judge sides against the intention: ``swap`` takes the joined
+            probability as it falls, ``keep`` holds to the intended side (at p 0.5 at least), ``drop`` filters the row.
+        min_margin: a label is unsure where ``p_chosen`` is less than this above 0.5; 0 finds none unsure.
+        on_low_margin: what happens to unsure labels: ``keep`` takes them as any other, ``weigh`` gives them a weight
+            that grows with the margin, ``drop`` filters the row.
+    """
+
+    prior: Mapping[str, float] = field(default_factory=dict)
+    on_disagreement: Disagreement = "swap"
+    min_margin: float = 0.0
+    on_low_margin: LowMargin = "keep"
+
+    def is_low(self, p_chosen: float) -> bool:
+        """Say whether a label is unsure."""
+        return p_chosen - _EVEN < self.min_margin
+
+    def weight(self, p_chosen: float) -> float:
+        """Say how much a label counts in training: 1 at the least margin and above, at its half a half."""
+        if self.on_low_margin != "weigh" or not self.is_low(p_chosen):
+            return 1.0
+        return max(LEAST_WEIGHT, (p_chosen - _EVEN) / self.min_margin)
+
+
+def settle_label(pair: Pair, judgement: Judgement, settling: Settling) -> Preference | Filtered:
+    """Join what the judge says of a pair with what the pair intends, and say what an unsure label is worth."""
+    if judgement.p_a is None:
+        return Filtered("no valid verdict")
+    agrees = _agrees(judgement.p_a, pair.intended)
+    policy = settling.on_disagreement
+    if agrees is False and policy == "drop":
+        return Filtered(DISAGREES)
+    p_a = with_prior(judgement.p_a, pair.intended, settling.prior.get(pair.source, _EVEN))
+    if pair.intended is not None and policy == "keep":
+        p_a = max(p_a, _EVEN) if pair.intended == "a" else min(p_a, _EVEN)
+    p_chosen = max(p_a, 1.0 - p_a)
+    if settling.on_low_margin == "drop" and settling.is_low(p_chosen):
+        return Filtered(EXACT_TIE if is_tie(p_chosen) else LOW_MARGIN)
+    weight = settling.weight(p_chosen)
+    return _preference(pair, judgement, judgement.p_a, p_a, agrees=agrees, keep=policy == "keep", weight=weight)
+
+
+def label_without(
+    preference: Preference, principles: Collection[str], settling: Settling, *, judges: Collection[str] = ()
+) -> Preference | Filtered:
+    """Label a judged pair again as if some principles, or judges, had not voted, from its recorded verdicts."""
+    left = without(preference.verdicts, principles, judges)
+    return settle_label(_pair_of(preference), combine_verdicts(left), settling)
+
+
+def is_tie(p_chosen: float) -> bool:
+    """Say whether a label prefers neither side, but for rounding."""
+    return abs(p_chosen - _EVEN) < TIE_WIDTH
+
+
+def _pair_of(one: Preference) -> Pair:
+    """Give the pair that a preference is of."""
+    sides = (one.chosen, one.whole_chosen), (one.rejected, one.whole_rejected)
+    (a, whole_a), (b, whole_b) = sides if one.chosen_side == "a" else reversed(sides)
+    return Pair(
+        id=one.pair, prompt=one.prompt, a=a, b=b, source=one.source, intended=one.intended, whole_a=whole_a,
+        whole_b=whole_b,
+    )  # fmt: skip
+
+
+def _agrees(p_a: float, intended: Side | None) -> bool | None:
+    """Say whether the judge sides with the intention; a tie sides with neither."""
+    if intended is None or p_a == _EVEN:
+        return None
+    return (p_a > _EVEN) == (intended == "a")
+
+
+def with_prior(p_a: float, intended: Side | None, prior: float) -> float:
+    """Join the judge's probability with the source's own, as independent evidence: log-odds add.
+
+    With a prior of 0.5, or no intention, the judge's probability is returned untouched.
+    """
+    if intended is None or prior == _EVEN:
+        return p_a
+    logit = math.log(prior / (1.0 - prior)) * (1.0 if intended == "a" else -1.0)
+    tiny = 1e-12  # a judge at 0 or 1 stays within reach of float arithmetic
+    held = min(max(p_a, tiny), 1.0 - tiny)
+    return 1.0 / (1.0 + math.exp(-(math.log(held / (1.0 - held)) + logit)))
+
+
+def _preference(
+    pair: Pair, judgement: Judgement, p_judge_a: float, p_a: float, *, agrees: bool | None, keep: bool, weight: float
+) -> Preference:
+    tie_to_b = keep and pair.intended == "b" and p_a == _EVEN
+    a_chosen = p_a >= _EVEN and not tie_to_b
+    return Preference(
+        id=pair.id,
+        prompt=pair.prompt,
+        chosen=pair.a if a_chosen else pair.b,
+        rejected=pair.b if a_chosen else pair.a,
+        p_chosen=p_a if a_chosen else 1.0 - p_a,
+        source=pair.source,
+        verdicts=judgement.verdicts,
+        pair=pair.id,
+        chosen_side="a" if a_chosen else "b",
+        p_judge=p_judge_a if a_chosen else 1.0 - p_judge_a,
+        position_bias=judgement.position_bias,
+        intended=pair.intended,
+        agrees=agrees,
+        whole_chosen=pair.whole_a if a_chosen else pair.whole_b,
+        whole_rejected=pair.whole_b if a_chosen else pair.whole_a,
+        weight=weight,
+    )
