@@ -16,7 +16,7 @@ from charter.errors import Interrupted, RecipeError
 from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import Trainee, save_trained
-from charter.training.checkpoints import Workplace, finish, fitting, prune, seal
+from charter.training.checkpoints import Workplace, checkpoint_at, finish, fitting, prune, seal
 from charter.training.data import Examples
 from charter.training.logprobs import answer_logprobs, has_plain_head
 from charter.training.order import LengthBuckets
@@ -124,7 +124,7 @@ class Habits:
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)  # type: ignore[misc]  # of the trainer that this is mixed into
-        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        checkpoint = checkpoint_at(Path(self.args.output_dir), self.state.global_step)
         ranks.barrier()  # each process writes its own random state, and parts of sharded weights
 
         def complete() -> None:
