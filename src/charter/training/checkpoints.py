@@ -152,6 +152,13 @@ def prune(folder: Path, newest: Path, *others: int) -> None:
             shutil.rmtree(checkpoint)
 
 
+def drop_after(folder: Path, step: int) -> None:
+    """Delete the checkpoints behind a step."""
+    for checkpoint in _checkpoints(folder):
+        if int(checkpoint.name.removeprefix(_PREFIX)) > step:
+            shutil.rmtree(checkpoint)
+
+
 def checkpoint_at(folder: Path, step: int) -> Path:
     """Name the checkpoint of a step in a work folder."""
     return folder / f"{_PREFIX}{step}"
