@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from charter.recipe import Recipe
-from charter.recipe.settings import ModelSettings, ProbeSettings, PromptSource
+from charter.recipe.settings import GuardSettings, ModelSettings, ProbeSettings, PromptSource
 from charter.records import AnyPairSource, PairSource, PromptKind, ResponseLabel
 
 MEANINGS = Path(__file__).parent / "recipe_keys.yaml"
@@ -35,6 +35,7 @@ SHARED: Mapping[type[BaseModel], str] = {
     ModelSettings: "a model",
     PromptSource: "a source of prompts",
     ProbeSettings: "probes",
+    GuardSettings: "a guard",
 }
 #: What is too long to spell out in a table's cell.
 NAMED: Mapping[Any, str] = {

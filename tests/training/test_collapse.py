@@ -58,10 +58,10 @@ def test_healthy_answers_have_no_fault() -> None:
     ("texts", "expected", "shown"),
     [
         ([f"{text} {ENDING}" for text in HEALTHY], ["endings"], ENDING),
-        (["and so on and so on " * 12 + text for text in HEALTHY], ["repetition", "distinct"], "and so on"),
+        (["and so on and so on " * 12 + text for text in HEALTHY], ["repetition"], "and so on"),
         ([REFUSAL, f"{REFUSAL} Sorry.", f"{REFUSAL} No.", "I cannot do that."], ["refusals"], "I'm sorry"),
         (["", "", "", "Yes."], ["distinct", "length"], ""),
-        ([HEALTHY[0]] * 4, ["endings", "distinct"], HEALTHY[0]),
+        ([HEALTHY[0]] * 4, ["endings"], HEALTHY[0]),
     ],
     ids=["endings", "loops", "refusals", "nothing said", "the same to all"],
 )
@@ -100,7 +100,7 @@ def test_what_was_so_before_is_no_collapse(distinct: float, length: float, after
     """Variety and length are held to what they were; where there was none, there is nothing to lose."""
     before = BEFORE | {"distinct": distinct, "length": length}
     found = names(passed_limits(BEFORE | {"distinct": after, "length": now}, before, Guard()))
-    assert ("distinct" in found) == (after < 0.4 * distinct)
+    assert ("distinct" in found) == (after < 0.25 * distinct)
     assert ("length" in found) == (length > 0 and not 0.1 * length <= now <= 10.0 * length)
 
 

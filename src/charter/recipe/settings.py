@@ -17,6 +17,7 @@ from charter.records import AnyPairSource, Contested, OnCut, PairSource, PromptK
 KEY_NAME = r"^[A-Z_][A-Z0-9_]*$"
 Cell = str | int | float | bool  # what a row is chosen by
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Bound = Annotated[float, Field(ge=0.0)]
 Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
 
 
@@ -258,12 +259,12 @@ class GuardSettings(Settings):
     """What ends a training whose answers degenerate (see ``training.collapse``)."""
 
     every: int = Field(
-        default=50, ge=1, description="steps between two looks; a checkpoint is written at each that finds nothing"
+        default=100, ge=1, description="steps between two looks; a checkpoint is written at each that finds nothing"
     )
     n_prompts: int = Field(
         default=8, ge=1, description="red-team prompts that are answered, and as many others, of those trained on"
     )
-    max_tokens: int = Field(default=96, ge=1, description="where an answer is cut")
+    max_tokens: int = Field(default=64, ge=1, description="where an answer is cut")
     repetition: Share = Field(
         default=0.5, description="the share of the answers without loops that may get them; 1 looks at none"
     )
@@ -273,9 +274,10 @@ class GuardSettings(Settings):
     )
     refusals: Share = Field(default=0.5, description="the same of refusals, in the answers to those prompts")
     distinct: Share = Field(
-        default=0.4, description="the least variety of all answers (distinct pairs of words), as a share of what it was"
+        default=0.25,
+        description="the least variety of all answers (distinct pairs of words), as a share of what it was",
     )
-    length: tuple[Annotated[float, Field(ge=0.0)], Annotated[float, Field(gt=0.0)]] = Field(
+    length: Annotated[tuple[Bound, Bound], _LIST_TO_TUPLE] = Field(
         default=(0.1, 10.0), description="the least and the most of the answers' mean length, as shares of what it was"
     )
     then: Literal["stop", "keep"] = Field(
@@ -292,9 +294,7 @@ Guard = Annotated[
 class GuardedSettings(TrainingSettings):
     """What trainings share whose model answers."""
 
-    guard: Guard | None = Field(
-        default=GuardSettings(), description="ends a training whose answers degenerate; null looks at nothing"
-    )
+    guard: Guard | None = GuardSettings()
 
 
 class SftSettings(GuardedSettings):

@@ -54,14 +54,14 @@ class Guard:
             the trained model.
     """
 
-    every: int = 50
+    every: int = 100
     n_prompts: int = 8
-    max_tokens: int = 96
+    max_tokens: int = 64
     repetition: float = 0.5
     endings: float = 0.5
     boilerplate: float = 0.5
     refusals: float = 0.5
-    distinct: float = 0.4
+    distinct: float = 0.25
     length: tuple[float, float] = (0.1, 10.0)
     then: Literal["stop", "keep"] = "stop"
 
