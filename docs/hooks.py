@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from charter.recipe import Recipe
-from charter.recipe.settings import JudgeSettings, ModelSettings, ProbeSettings, PromptSource
+from charter.recipe.settings import GuardSettings, JudgeSettings, ModelSettings, ProbeSettings, PromptSource
 from charter.records import AnyPairSource, PairSource, PromptKind, ResponseLabel
 
 MEANINGS = Path(__file__).parent / "recipe_keys.yaml"
@@ -36,6 +36,7 @@ SHARED: Mapping[type[BaseModel], str] = {
     JudgeSettings: "a further judge",
     PromptSource: "a source of prompts",
     ProbeSettings: "probes",
+    GuardSettings: "a guard",
 }
 #: What is too long to spell out in a table's cell.
 NAMED: Mapping[Any, str] = {

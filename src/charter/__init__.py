@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from charter.errors import (
         CapabilityError,
         CharterError,
+        Collapsed,
         ConstitutionError,
         EngineError,
         Interrupted,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from charter.runs.folder import open_run
     from charter.status import read_status
     from charter.training.adapters import LoraSettings
+    from charter.training.collapse import Guard
     from charter.training.dpo import dpo
     from charter.training.pace import Pace
     from charter.training.sft import sft
@@ -86,8 +88,8 @@ _HOMES = {
     "charter.engines.transformers": ("TransformersEngine",),
     "charter.engines.weights": ("resolve_model",),
     "charter.errors": (
-        "CapabilityError", "CharterError", "ConstitutionError", "EngineError", "Interrupted", "JournalError",
-        "ModelError", "PromptError", "RecipeError", "RunError", "TooManyFailures", "UserError",
+        "CapabilityError", "CharterError", "Collapsed", "ConstitutionError", "EngineError", "Interrupted",
+        "JournalError", "ModelError", "PromptError", "RecipeError", "RunError", "TooManyFailures", "UserError",
     ),
     "charter.evaluation": ("evaluate",),
     "charter.feedback": ("label", "pairs"),
@@ -111,6 +113,7 @@ _HOMES = {
     "charter.journal.store": ("Journal",),
     "charter.files.tables": ("read_table", "write_table"),
     "charter.training.adapters": ("LoraSettings",),
+    "charter.training.collapse": ("Guard",),
     "charter.training.dpo": ("dpo",),
     "charter.training.pace": ("Pace",),
     "charter.training.sft": ("sft",),
@@ -122,6 +125,7 @@ __all__ = [
     "CapabilityError",
     "CharterError",
     "ChoiceRequest",
+    "Collapsed",
     "Comparison",
     "CompletionRequest",
     "Constitution",
@@ -130,6 +134,7 @@ __all__ = [
     "EngineError",
     "Filtered",
     "FurtherJudge",
+    "Guard",
     "Interrupted",
     "Journal",
     "JournalError",

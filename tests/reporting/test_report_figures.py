@@ -220,6 +220,24 @@ def test_log_lines_without_numbers_are_left_out(data: RunData) -> None:
     assert "loss 0.500 to 0.500" in chart.caption
 
 
+def test_looks_of_a_guard_are_drawn_beside_the_loss(data: RunData) -> None:
+    """Shares of the answers and their length have panels of their own; a figure that is missing has no curve."""
+    looks = tuple(
+        {"step": step, "repetition": step / 100, "endings": 0.0, "distinct": 0.9, "length": 40.0 - step, "seconds": 1.5}
+        for step in (0, 10)
+    )
+    stage = data.stages["sft"].model_copy(update={"training": Training(steps=({"step": 1, "loss": 2.0},), looks=looks)})
+    chart = training_curves(dataclasses.replace(data, stages={"sft": stage}), "sft")
+    assert (
+        "loop 0.000 to 0.100; end alike 0.000 to 0.000; variety 0.900 to 0.900; tokens 40.000 to 30.000"
+        in chart.caption
+    )
+    assert chart.caption.endswith("Answers: 2 looks at the same few prompts, in 3.0\u00a0s.")
+    words = {element.text for element in ET.fromstring(chart.svg).iter("text")}  # noqa: S314 - our own figure
+    assert {"Answers", "Length", "loop", "variety"} <= words
+    assert "refuse" not in words
+
+
 def test_the_reach_of_shares_is_the_widest_distance_from_one() -> None:
     """Five of six is known to 39.7 points down and 13.7 up: the caption gives the further, not half of both."""
     assert widest_reach([_bar("aaaaab")]) == pytest.approx(39.7, abs=0.05)

@@ -204,3 +204,40 @@ def test_a_launch_of_the_recipe_trains_as_the_run_would(tiny_model: Path, tmp_pa
     losses = [[step["loss"] for step in one["steps"]] for one in (found, expected)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
     assert shown[0] == f"sft training: loss {losses[0][0]:.3f}"
+
+
+def test_a_collapse_ends_a_run_until_a_person_decides(tiny_model: Path, tmp_path: Path) -> None:
+    """The run stops with the reason; told to keep the last good checkpoint, it goes on, and tells of it."""
+    from charter.errors import Collapsed
+
+    fast = ("sft.learning_rate=2e-2", "sft.batch_size=4", "sft.epochs=4", "sft.lora={r: 8, alpha: 16}")
+    guard = "sft.guard={every: 4, n_prompts: 8, max_tokens: 24}"
+
+    def alike(number: int) -> Trace:
+        one = trace(number)
+        said = one.rounds[0].model_copy(update={"revision": "You are valid, valued, and cared for."})
+        return one.model_copy(update={"rounds": (said,)})
+
+    with opened(tmp_path, tiny_model, *fast, guard) as run:
+        write_table(run.data("traces"), [alike(number) for number in range(16)], Trace)
+        with pytest.raises(Collapsed, match=r"sft: the answers degenerated at step 8 of 16.*sft\.guard\.then=keep"):
+            run_stages(run, ["sft"])
+        assert not run.model("sft").exists()
+    with opened(tmp_path, tiny_model, *fast, guard.replace("}", ", then: keep}")) as run:
+        write_table(run.data("traces"), [alike(number) for number in range(16)], Trace)
+        run_stages(run, ["sft"])
+        result = told(run, "sft")
+    assert result["n_steps"] == 4
+    assert [look["step"] for look in result["looks"]] == [0, 4, 8]
+    assert "the model is that of step 4" in result["notes"][-1]
+    assert "then: keep" in (tmp_path / "run" / "recipe.resolved.yaml").read_text("utf-8")
+    with opened(tmp_path, tiny_model, *fast, "sft.guard=null"):
+        assert "guard: null" in (tmp_path / "run" / "recipe.resolved.yaml").read_text("utf-8")
+
+
+def test_a_guard_is_the_recipes(tiny_model: Path, tmp_path: Path) -> None:
+    """Each stage has its own: a number alone says how often it looks, null that it does not."""
+    with opened(tmp_path, tiny_model, "sft.guard=1", "dpo.guard=null") as run:
+        run_stages(run, ["sft", "dpo"])
+        assert [look["step"] for look in told(run, "sft")["looks"]] == [0, 1, 2]
+        assert told(run, "dpo")["looks"] == []

@@ -91,13 +91,23 @@ def test_newest_is_by_step_not_by_name(tmp_path: Path) -> None:
     assert newest_whole(tmp_path) == (newest, ())
 
 
-def test_prune_keeps_one(tmp_path: Path) -> None:
-    """All other checkpoints go, torn ones too."""
-    make_checkpoint(tmp_path, 1)
-    make_checkpoint(tmp_path, 3, sealed=False)
-    kept = make_checkpoint(tmp_path, 2)
-    prune(tmp_path, kept)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-2"]
+def test_prune_keeps_two_and_what_is_named(tmp_path: Path) -> None:
+    """The newest stays and the sealed one before it, and one by its step; all others go, torn ones too."""
+    for step in (1, 2, 3):
+        make_checkpoint(tmp_path, step)
+    make_checkpoint(tmp_path, 4, sealed=False)
+    make_checkpoint(tmp_path, 12, sealed=False)
+    prune(tmp_path, make_checkpoint(tmp_path, 10), 1, 7)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-1", "checkpoint-3", "checkpoint-10"}
+    prune(tmp_path, tmp_path / "checkpoint-10")
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-3", "checkpoint-10"}
+
+
+@pytest.mark.parametrize("sealed", ["[]", "{}", '{"files": []}', '{"files": {"weights": {"sizf": 100}}}', "\xff"])
+def test_an_altered_seal_is_no_seal(tmp_path: Path, sealed: str) -> None:
+    """Whatever a seal was altered into, the checkpoint is passed over and the training goes on."""
+    (make_checkpoint(tmp_path, 3) / SEAL).write_text(sealed, "latin-1")
+    assert damage(tmp_path / "checkpoint-3") == f"its {SEAL} cannot be read"
 
 
 def test_workplace_is_resumed_only_by_the_same_training(tmp_path: Path) -> None:

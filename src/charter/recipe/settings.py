@@ -17,6 +17,7 @@ from charter.records import AnyPairSource, Contested, OnCut, PairSource, PromptK
 KEY_NAME = r"^[A-Z_][A-Z0-9_]*$"
 Cell = str | int | float | bool  # what a row is chosen by
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Bound = Annotated[float, Field(ge=0.0)]
 Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
 
 
@@ -257,7 +258,49 @@ class TrainingSettings(Settings):
     gradient_checkpointing: bool = False
 
 
-class SftSettings(TrainingSettings):
+class GuardSettings(Settings):
+    """What ends a training whose answers degenerate (see ``training.collapse``)."""
+
+    every: int = Field(
+        default=100, ge=1, description="steps between two looks; a checkpoint is written at each that finds nothing"
+    )
+    n_prompts: int = Field(
+        default=8, ge=1, description="red-team prompts that are answered, and as many others, of those trained on"
+    )
+    max_tokens: int = Field(default=64, ge=1, description="where an answer is cut")
+    repetition: Share = Field(
+        default=0.5, description="the share of the answers without loops that may get them; 1 looks at none"
+    )
+    endings: Share = Field(default=0.5, description="the same of answers that end as the most others do")
+    boilerplate: Share = Field(
+        default=0.5, description="the same of stock phrases, in answers to prompts that are not red-team ones"
+    )
+    refusals: Share = Field(default=0.5, description="the same of refusals, in the answers to those prompts")
+    distinct: Share = Field(
+        default=0.25,
+        description="the least variety of all answers (distinct pairs of words), as a share of what it was",
+    )
+    length: Annotated[tuple[Bound, Bound], _LIST_TO_TUPLE] = Field(
+        default=(0.1, 10.0), description="the least and the most of the answers' mean length, as shares of what it was"
+    )
+    then: Literal["stop", "keep"] = Field(
+        default="stop",
+        description="'stop' ends the run with an error, the last good checkpoint kept; 'keep' makes that one the model",
+    )
+
+
+Guard = Annotated[
+    GuardSettings, BeforeValidator(lambda value: {"every": value} if type(value) is int else value)
+]  # true is no number of steps
+
+
+class GuardedSettings(TrainingSettings):
+    """What trainings share whose model answers."""
+
+    guard: Guard | None = GuardSettings()
+
+
+class SftSettings(GuardedSettings):
     """Supervised fine-tuning on revisions, mixed with helpful rows."""
 
     lora: LoraSettings = LoraSettings()
@@ -343,7 +386,7 @@ class LabelSettings(Settings):
     held_out: Share = Field(default=0.1, description="share of prompts whose preferences DPO is not trained on")
 
 
-class DpoSettings(TrainingSettings):
+class DpoSettings(GuardedSettings):
     """DPO on soft labels. It trains on with the adapter of SFT, whose shape ``sft.lora`` says."""
 
     kinds: dict[PromptKind, Share] | None = Field(

@@ -72,6 +72,7 @@ class Training(_Lenient):
     """What a training stage logged; ``steps`` are its log lines (``step``, ``loss``, for DPO ``accuracy``, ``margin``).
 
     ``rejected`` counts by reason the rows that could not be trained on, ``skipped`` says why nothing was trained.
+    ``looks`` are the figures of the model's answers that its guard saw (``step``, shares of ``repetition``, ...).
     """
 
     n_rows: int = 0
@@ -81,6 +82,7 @@ class Training(_Lenient):
     steps: tuple[dict[str, Any], ...] = ()
     rejected: Annotated[dict[str, int], BeforeValidator(_by_reason)] = {}
     notes: tuple[str, ...] = ()
+    looks: tuple[dict[str, Any], ...] = ()
     skipped: str = ""
 
 

@@ -1,14 +1,15 @@
-"""Figures of the two trainings: loss, and for DPO accuracy, margin and the log-probability of either side."""
+"""Figures of the two trainings: loss, for DPO accuracy, margin and the log-probability of either side, and answers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from charter.reporting import wording
 from charter.reporting.charts import Chart, percent_axis
-from charter.reporting.reading import RunData, Training
+from charter.reporting.reading import RunData
 from charter.reporting.svg import COLOUR, draw
 
 _TITLES = {"sft": "SFT training", "dpo": "DPO training"}
@@ -18,6 +19,20 @@ _PANELS = (
     ("Margin", (("margin", "margin", "green"),)),
     ("Log-probability", (("logprob_chosen", "chosen", "blue"), ("logprob_rejected", "rejected", "grey"))),
 )
+# Of the answers that a guard looked at.
+_LOOKED_AT = (
+    (
+        "Answers",
+        (
+            ("repetition", "loop", "vermilion"),
+            ("endings", "end alike", "blue"),
+            ("refusals", "refuse", "grey"),
+            ("distinct", "variety", "green"),
+        ),
+    ),
+    ("Length", (("length", "tokens", "purple"),)),
+)
+_SHARES = frozenset({"Accuracy", "Answers"})
 _MARK_UP_TO = 40  # log lines that are still told apart as dots
 
 
@@ -36,9 +51,10 @@ def training_curves(data: RunData, stage: str) -> Chart:
     if result is None or result.training is None or not result.training.steps:
         return Chart(name, title, f"Not drawn: {_why_not(data, stage)}")
     training = result.training
-    panels = [(label, curves) for label, drawn in _PANELS if (curves := _curves(training, drawn))]
+    panels = [(label, curves) for label, drawn in _PANELS if (curves := _curves(training.steps, drawn))]
     if not panels:
         return Chart(name, title, "Not drawn: the training log holds no loss.")
+    panels += [(label, curves) for label, drawn in _LOOKED_AT if (curves := _curves(training.looks, drawn))]
 
     def paint(figure: Any) -> None:
         places = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -52,7 +68,7 @@ def training_curves(data: RunData, stage: str) -> Chart:
     caption = (
         f"{wording.count(training.n_rows)} rows, {wording.count(training.n_loss_tokens)} of "
         f"{wording.count(training.n_tokens)} tokens bear loss, {wording.duration(training.seconds)}. From first to "
-        f"last logged step: {ends}. One training: no interval."
+        f"last logged step: {ends}. One training: no interval.{_looked_at(training.looks)}"
     )
     return Chart(name, title, caption, draw(name, f"{title}: {ends}", 2.0 + 0.85 * len(panels), paint))
 
@@ -65,20 +81,27 @@ def _paint_panel(axes: Any, label: str, curves: list[_Curve]) -> None:
         axes.plot(curve.steps, curve.values, color=colour, lw=1.6, marker=marker, markersize=3, label=curve.label)
     axes.set_ylabel(label)
     axes.locator_params(axis="y", nbins=5)
-    if label == "Accuracy":
+    if label in _SHARES:
         axes.set_ylim(0, 1.02)
         percent_axis(axes.yaxis)
     if len(curves) > 1:
         axes.legend(fontsize=9, ncols=len(curves), loc="lower left", bbox_to_anchor=(-0.02, 0.96), borderaxespad=0)
 
 
-def _curves(training: Training, drawn: tuple[tuple[str, str, str], ...]) -> list[_Curve]:
+def _curves(logged: Sequence[Mapping[str, Any]], drawn: tuple[tuple[str, str, str], ...]) -> list[_Curve]:
     found = []
     for key, label, colour in drawn:
-        lines = [step for step in training.steps if _is_number(step.get("step")) and _is_number(step.get(key))]
+        lines = [line for line in logged if _is_number(line.get("step")) and _is_number(line.get(key))]
         if lines:
             found.append(_Curve(label, colour, [line["step"] for line in lines], [line[key] for line in lines]))
     return found
+
+
+def _looked_at(looks: Sequence[Mapping[str, Any]]) -> str:
+    if not looks:
+        return ""
+    seconds = sum(look["seconds"] for look in looks if _is_number(look.get("seconds")))
+    return f" Answers: {wording.counted(len(looks), 'look')} at the same few prompts, in {wording.duration(seconds)}."
 
 
 def _ends(curve: _Curve) -> str:

@@ -15,7 +15,8 @@ from charter.recipe.secrets import HIDDEN, is_secret
 from charter.recipe.writing import recipe_values
 from charter.runs.place import RESOLVED
 
-_WITHOUT_EFFECT = ("budget.", "memory.", "ray.", "training.")  # sections that change nothing of what a run makes
+# Sections that change nothing of what a run makes; a guard, but whether a training goes on and what it ends with.
+_WITHOUT_EFFECT = ("budget.", "memory.", "ray.", "training.", "sft.guard", "dpo.guard")
 _ALIKE = ("vllm", "vllm-server")  # engines that answer alike
 
 
@@ -46,7 +47,8 @@ def changed_settings(recipe: Recipe, folder: Path) -> str:
     given = recipe_values(recipe, folder)
     before, now = _flat(recorded), _flat(given)
     seen_before, seen_now = _flat(hide_paths(recorded)), _flat(hide_paths(given))
-    same = {key for key in seen_now if seen_before.get(key) == seen_now[key] or key.startswith(_WITHOUT_EFFECT)}
+    same = {key for key in seen_now if seen_before.get(key) == seen_now[key]}
+    same |= {key for key in {**before, **now} if key.startswith(_WITHOUT_EFFECT)}
     same |= {key for key in now if key.endswith(".engine") and before.get(key) in _ALIKE and now[key] in _ALIKE}
     was, is_now = ({key: one[key] for key in one if key not in same} for one in (before, now))
     changed = [key for key in {**was, **is_now} if was.get(key) != is_now.get(key)]
@@ -55,9 +57,11 @@ def changed_settings(recipe: Recipe, folder: Path) -> str:
 
 def keep_what_may_change(recipe: Recipe, folder: Path) -> None:
     """Write the recipe anew where keys without effect changed: whoever goes on with it goes on under these."""
-    recorded = _flat(read_yaml(folder / RESOLVED, error=RunError).data)
-    given = _flat(recipe_values(recipe, folder))
-    if any(recorded.get(key) != value for key, value in given.items() if key.startswith(_WITHOUT_EFFECT)):
+    both = (read_yaml(folder / RESOLVED, error=RunError).data, recipe_values(recipe, folder))
+    recorded, given = (
+        {key: value for key, value in _flat(one).items() if key.startswith(_WITHOUT_EFFECT)} for one in both
+    )
+    if recorded != given:
         write_text(folder / RESOLVED, dump_recipe(recipe, folder))
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from charter.recipe.paths import is_path
-from charter.recipe.settings import TrainingSettings
+from charter.recipe.settings import GuardedSettings, TrainingSettings
 from charter.records import Preference, SftRow
 from charter.runs.folder import Run
 from charter.stages.summary import Summary, tally
 
 if TYPE_CHECKING:
+    from charter.training.collapse import Guard
     from charter.training.launch.job import StageName
     from charter.training.results import TrainingResult
 
@@ -45,7 +46,8 @@ def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[
             run.progress.end(f"{name} training")
 
     policy, lora = run.recipe.models.policy, run.recipe.sft.lora  # DPO trains on with the adapter of SFT
-    return {
+    arguments: dict[str, Any] = {"guard": _guard(settings)} if isinstance(settings, GuardedSettings) else {}
+    return arguments | {
         "pace": Pace(**settings.model_dump(include={field.name for field in dataclasses.fields(Pace)})),
         "max_length": settings.max_length,
         "opening_tokens": settings.opening_tokens,
@@ -56,6 +58,12 @@ def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[
         "on_step": on_step,
         "stop": run.stop.is_set,
     }
+
+
+def _guard(settings: GuardedSettings) -> Guard | None:
+    from charter.training.collapse import Guard
+
+    return None if settings.guard is None else Guard(**settings.guard.model_dump())
 
 
 def train(

@@ -107,17 +107,18 @@ def damage(checkpoint: Path) -> str | None:
     """Say what is wrong with a checkpoint, or None if it is whole."""
     try:
         sealed = json.loads((checkpoint / SEAL).read_text("utf-8"))["files"]
+        sizes = {name: int(measured["size"]) for name, measured in sealed.items()}
     except FileNotFoundError:
         return "it was not finished"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):  # torn, or altered into something else
         return f"its {SEAL} cannot be read"
-    for name, measured in sealed.items():
+    for name, size in sizes.items():
         path = checkpoint / name
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != measured["size"]:
-            return f"{name} has {path.stat().st_size} bytes instead of {measured['size']}"
-        if _measure(path) != measured:
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size} bytes instead of {size}"
+        if _measure(path) != sealed[name]:
             return f"{name} was altered"
     return None
 
@@ -137,11 +138,30 @@ def newest_whole(folder: Path) -> tuple[Path | None, tuple[str, ...]]:
     return None, tuple(notes)
 
 
-def prune(folder: Path, newest: Path) -> None:
-    """Delete all checkpoints but one that is whole."""
-    for checkpoint in _checkpoints(folder):
-        if checkpoint != newest:
+def prune(folder: Path, newest: Path, *others: int) -> None:
+    """Delete all checkpoints but one that is whole, the sealed one before it, and those of other steps.
+
+    The one before it is gone on from where the newest is found torn: a disk may lose what was synced.
+    """
+    found = _checkpoints(folder)
+    kept = {newest, *(checkpoint_at(folder, step) for step in others)}
+    before = [one for one in found[: found.index(newest)] if (one / SEAL).exists()]
+    kept |= set(before[-1:])
+    for checkpoint in found:
+        if checkpoint not in kept:
             shutil.rmtree(checkpoint)
+
+
+def drop_after(folder: Path, step: int) -> None:
+    """Delete the checkpoints behind a step."""
+    for checkpoint in _checkpoints(folder):
+        if int(checkpoint.name.removeprefix(_PREFIX)) > step:
+            shutil.rmtree(checkpoint)
+
+
+def checkpoint_at(folder: Path, step: int) -> Path:
+    """Name the checkpoint of a step in a work folder."""
+    return folder / f"{_PREFIX}{step}"
 
 
 def publish(staged: Path, out: Path) -> None:

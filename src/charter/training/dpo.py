@@ -14,7 +14,9 @@ from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import LoraSettings, Precision, load_trainee
 from charter.training.checkpoints import open_workplace
+from charter.training.collapse import Guard
 from charter.training.data import preference_examples
+from charter.training.guard import watch_answers
 from charter.training.losses import LossName
 from charter.training.pace import OnStep, Pace, Stop, Watch
 from charter.training.preference_trainer import AtStart, Objective, SoftDpoTrainer, dpo_trainer
@@ -41,6 +43,7 @@ def dpo(
     dtype: Precision = "auto",
     device: str = "auto",
     trust_remote_code: bool = False,
+    guard: Guard | None = None,
     resume: bool = True,
     on_step: OnStep | None = None,
     stop: Stop | None = None,
@@ -69,6 +72,8 @@ def dpo(
         dtype: the precision of the products (see ``load_trainee``).
         device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
         trust_remote_code: whether code that the model brings may be run.
+        guard: looks at a few answers now and then, and ends the training where they degenerate (see
+            ``collapse.Guard``); None looks at nothing. It changes nothing of a training that it does not end.
         resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
         on_step: called after every step with its number, the number of steps, and its figures (``loss``, ``margin``,
             ``accuracy``, ``logprob_chosen``, ``logprob_rejected``, ``nll``). The batches in which the reference is
@@ -83,6 +88,7 @@ def dpo(
         RecipeError: if no row is left to train on.
         RunError: if ``out`` exists.
         Interrupted: if ``stop`` said so.
+        Collapsed: if ``guard`` ended the training.
     """
     objective = Objective(loss=loss, beta=beta, nll_weight=nll_weight, length_normalised=length_normalised)
     identity = training_identity(
@@ -117,7 +123,8 @@ def dpo(
     trainer = dpo_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, objective=objective)
     watch = Watch.of(on_step, stop)
     n_before = _give_reference(trainer, workplace.folder / _REFERENCE, watch)
-    result = run_training(trainer, trainee, examples, workplace, watch, n_before=n_before)
+    watched = watch_answers(guard, preferences, examples, trainee.tokenizer, seed=own_seed)
+    result = run_training(trainer, trainee, examples, workplace, watch, n_before=n_before, guard=watched)
     del trainer, trainee
     release_memory()
     return result

@@ -30,6 +30,8 @@ class TrainingResult:
         steps: each step's figures: ``step``, ``loss``, ``learning_rate``, ``grad_norm``, and the trainer's own.
         rejected: rows that were not trained on, each with its reason.
         notes: what a person should know: a checkpoint gone on from, or passed over.
+        looks: what the training's guard saw (see ``collapse.measure_answers``), each with its ``step`` and how many
+            ``seconds`` it took.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class TrainingResult:
     steps: tuple[Mapping[str, float], ...]
     rejected: tuple[RejectedRow, ...]
     notes: tuple[str, ...]
+    looks: tuple[Mapping[str, float], ...] = ()
 
     @property
     def losses(self) -> tuple[float, ...]:
@@ -56,7 +59,8 @@ class TrainingResult:
         """Give plain values, without the folder; a figure that is not a finite number is null, as JSON has none."""
         steps = [{name: _finite(value) for name, value in step.items()} for step in self.steps]
         plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "folder"}
-        return plain | {"steps": steps, "rejected": [list(row) for row in self.rejected], "notes": list(self.notes)}
+        listed = {"rejected": [list(row) for row in self.rejected], "notes": list(self.notes)}
+        return plain | {"steps": steps, **listed, "looks": [dict(look) for look in self.looks]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], folder: Path) -> TrainingResult:
@@ -65,7 +69,8 @@ class TrainingResult:
             {key: math.nan if figure is None else figure for key, figure in step.items()} for step in value["steps"]
         )
         rejected = tuple(RejectedRow(*row) for row in value["rejected"])
-        return cls(**{**value, "folder": folder, "steps": steps, "rejected": rejected, "notes": tuple(value["notes"])})
+        listed = {"rejected": rejected, "notes": tuple(value["notes"]), "looks": tuple(value.get("looks", ()))}
+        return cls(**{**value, "folder": folder, "steps": steps, **listed})
 
 
 def training_identity(

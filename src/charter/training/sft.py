@@ -16,7 +16,9 @@ from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import LoraSettings, Precision, Trainee, load_trainee
 from charter.training.checkpoints import open_workplace
+from charter.training.collapse import Guard
 from charter.training.data import SftExample, sft_examples
+from charter.training.guard import watch_answers
 from charter.training.pace import OnStep, Pace, Stop, Watch
 from charter.training.results import TrainingResult, earlier_result, training_identity
 from charter.training.trainer import Habits, require_examples, run_training, trainer_arguments, use_one_device
@@ -50,6 +52,7 @@ def sft(
     dtype: Precision = "auto",
     device: str = "auto",
     trust_remote_code: bool = False,
+    guard: Guard | None = None,
     resume: bool = True,
     on_step: OnStep | None = None,
     stop: Stop | None = None,
@@ -69,6 +72,8 @@ def sft(
         dtype: the precision of the products (see ``load_trainee``).
         device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
         trust_remote_code: whether code that the model brings may be run.
+        guard: looks at a few answers now and then, and ends the training where they degenerate (see
+            ``collapse.Guard``); None looks at nothing. It changes nothing of a training that it does not end.
         resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
         on_step: called after every step with its number, the number of steps, and its figures.
         stop: asked after every step; if it says True, a checkpoint is written and ``Interrupted`` raised.
@@ -81,6 +86,7 @@ def sft(
         RecipeError: if no row is left to train on.
         RunError: if ``out`` exists.
         Interrupted: if ``stop`` said so.
+        Collapsed: if ``guard`` ended the training.
     """
     identity = training_identity(
         "sft",
@@ -104,7 +110,8 @@ def sft(
     require_examples(examples, max_length)
     workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
     trainer = sft_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
-    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop))
+    watched = watch_answers(guard, rows, examples, trainee.tokenizer, seed=own_seed)
+    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), guard=watched)
     del trainer, trainee
     release_memory()
     return result

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 
 from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted, RecipeError
 from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import Trainee, save_trained
-from charter.training.checkpoints import Workplace, finish, fitting, prune, seal
+from charter.training.checkpoints import Workplace, checkpoint_at, finish, fitting, prune, seal
 from charter.training.data import Examples
+from charter.training.guard import AtLastGood, GuardWatch
 from charter.training.logprobs import answer_logprobs, has_plain_head
 from charter.training.order import LengthBuckets
 from charter.training.pace import Pace, Watch
 from charter.training.results import TrainingResult
 from charter.training.schedule import learning_rate_share
 from charter.training.sharding import ShardedBatches, division_of, sharded_loader
+from charter.training.steps import StepWatch
 
 # Up to this length a CPU is faster with plain matrix products than with its fused attention, whose backward pass is
 # slow there (measured: 1.2-1.35x at 80-512 tokens, 0.6x at 1024). It takes the softmax in float32: not for float64.
@@ -65,6 +68,8 @@ class Habits:
     Mixed in before the TRL class. ``settle`` is called once on the new trainer.
     """
 
+    kept_steps: tuple[int, ...] = ()  # whose checkpoints are kept beside the newest two
+
     # Of the trainer that this is mixed into.
     args: Any
     model: Any
@@ -72,6 +77,8 @@ class Habits:
     state: Any
     accelerator: Any
     optimizer: Any
+    control: Any
+    callback_handler: Any
 
     #: Checkpoints fall on multiples of this many steps.
     steps_between_checkpoints = 1
@@ -127,12 +134,12 @@ class Habits:
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)  # type: ignore[misc]  # of the trainer that this is mixed into
-        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        checkpoint = checkpoint_at(Path(self.args.output_dir), self.state.global_step)
         ranks.barrier()  # each process writes its own random state, and parts of sharded weights
 
         def complete() -> None:
             seal(checkpoint)
-            prune(checkpoint.parent, checkpoint)
+            prune(checkpoint.parent, checkpoint, *self.kept_steps)
 
         ranks.by_first(complete)
 
@@ -150,6 +157,12 @@ class Habits:
         n_read, n_loss = sum(one.n_tokens for one in examples), sum(one.n_loss_tokens for one in examples)
         return round(n_read * epochs), round(n_loss * epochs)
 
+    def report(self, figures: Mapping[str, float]) -> None:
+        """Tell whoever follows the training figures that are no step's, and that TRL's own are not mixed with."""
+        is_due = self.control.should_log  # of the step, which whoever is told believes to have heard
+        self.callback_handler.on_log(self.args, self.state, self.control, dict(figures))
+        self.control.should_log = is_due
+
     def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
         """Write no card: a model's card is written on publishing, from the run's figures."""
 
@@ -164,41 +177,6 @@ def keep_precise(model: Any) -> None:
             weight.data = weight.data.to(torch.float32)
 
 
-class _StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
-    """Reports each step, asks whether to stop, and says when to save."""
-
-    def __init__(self, trainer: Habits, watch: Watch, n_before: int) -> None:
-        self._buckets = trainer.buckets
-        self._pace = trainer.pace
-        self._steps_between = trainer.steps_between_checkpoints
-        self._watch = watch
-        self._n_before = n_before
-        self._saved = time.monotonic()
-        self.stopped = False
-
-    def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        self._buckets.epoch = int(state.epoch or 0)  # set here, for a resumed epoch's loader does not pass it on
-
-    def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
-        done = state.global_step >= state.max_steps
-        if state.global_step % self._steps_between:
-            return
-        late = time.monotonic() - self._saved >= self._pace.save_seconds
-        stop, late = ranks.any_of(not done and self._watch.stop(), late)
-        if stop:
-            self.stopped = control.should_training_stop = control.should_save = True
-        every = self._pace.save_steps
-        if not done and (late or (every is not None and state.global_step % every == 0)):
-            control.should_save = True
-
-    def on_save(self, *_args: Any, **_: Any) -> None:
-        self._saved = time.monotonic()
-
-    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
-        if "loss" in logs and ranks.is_first():
-            self._watch.on_step(self._n_before + state.global_step, self._n_before + state.max_steps, logs)
-
-
 def run_training(
     trainer: Any,
     trainee: Trainee,
@@ -207,6 +185,7 @@ def run_training(
     watch: Watch,
     *,
     n_before: int = 0,
+    guard: GuardWatch | None = None,
 ) -> TrainingResult:
     """Train from the start or the last checkpoint to the end, and put the result in its place.
 
@@ -217,32 +196,48 @@ def run_training(
         workplace: where it keeps its checkpoints, and where the result goes.
         watch: who looks on.
         n_before: steps of another kind that ``watch`` has been told of before.
+        guard: looks at the model's answers now and then, and may end the training.
 
     Returns:
         What was trained, with each step's figures, those of earlier sittings included.
 
     Raises:
         Interrupted: if ``watch`` said so; a checkpoint has been written.
+        Collapsed: if ``guard`` ended the training, now or before; its last good checkpoint is kept.
     """
     workplace = fitting(workplace, ranks.sharding())
-    steps = _StepWatch(trainer, watch, n_before)
+    steps = StepWatch(trainer.buckets, trainer.pace, watch, n_before, trainer.steps_between_checkpoints)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(steps)
+    if guard is not None:
+        guard.attach(trainer, workplace)
+        trainer.add_callback(guard)
     # What the libraries call "cuda", without a number, is the current one.
     on_device = torch.cuda.device(trainee.device) if trainee.device.type == "cuda" else nullcontext()
     with quiet_libraries(), on_device:
-        trainer.train(resume_from_checkpoint=str(workplace.checkpoint) if workplace.checkpoint else None)
+        with suppress(AtLastGood):
+            trainer.train(resume_from_checkpoint=str(workplace.checkpoint) if workplace.checkpoint else None)
         if steps.stopped:
             raise Interrupted(
                 f"training was stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; "
                 f"its checkpoint is in {workplace.folder}: resume to go on from there"
             )
+        good = guard.settle() if guard else None
+        if good is not None:
+            go_back(trainer, good)
         state = gather_trained(trainer)
         if ranks.is_first():
             save_trained(trainer.model, trainee.tokenizer, workplace.staged, trainee.base, state)
-    result = _result(trainer, trainee, examples, workplace)
+    result = _result(trainer, trainee, examples, workplace, guard)
     ranks.by_first(lambda: finish(workplace, result.to_json()))
     return result
+
+
+def go_back(trainer: Any, checkpoint: Path) -> None:
+    """Take the weights of a checkpoint, and what is told of the steps up to it."""
+    trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    trainer.state.best_model_checkpoint = str(checkpoint)
+    trainer._load_best_model()  # noqa: SLF001 - what the library does at the end of a training that is to keep its best
 
 
 def gather_trained(trainer: Any) -> dict[str, Any] | None:
@@ -258,10 +253,16 @@ def gather_trained(trainer: Any) -> dict[str, Any] | None:
     }
 
 
-def _result(trainer: Any, trainee: Trainee, examples: Examples[Any], workplace: Workplace) -> TrainingResult:
+def _result(
+    trainer: Any, trainee: Trainee, examples: Examples[Any], workplace: Workplace, guard: GuardWatch | None
+) -> TrainingResult:
     state, (n_tokens, n_loss_tokens) = trainer.state, trainer.count_tokens(examples.kept)
     steps = tuple(entry for entry in state.log_history if "loss" in entry)
-    gone_on = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
+    notes = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
+    if guard is not None and guard.looks and guard.looks[0]["step"]:
+        notes += (f"the guard compares with step {guard.looks[0]['step']}, where it was begun",)
+    if guard is not None and guard.alarm is not None:
+        notes += (f"the guard ended the training, and the model is that of step {state.global_step}: {guard.alarm}",)
     return TrainingResult(
         folder=workplace.out,
         n_rows=len(examples.kept),
@@ -271,7 +272,8 @@ def _result(trainer: Any, trainee: Trainee, examples: Examples[Any], workplace: 
         seconds=steps[-1]["seconds"],
         steps=steps,
         rejected=examples.rejected,
-        notes=trainee.notes + workplace.notes + gone_on,
+        notes=trainee.notes + workplace.notes + notes,
+        looks=tuple(guard.looks) if guard else (),
     )
 
 

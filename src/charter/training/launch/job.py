@@ -26,6 +26,7 @@ from charter.errors import CharterError, TrainingEnded
 from charter.files.tables import write_text
 from charter.records import Preference, SftRow
 from charter.training.adapters import LoraSettings
+from charter.training.collapse import Guard
 from charter.training.pace import Pace
 
 #: What to do after a training that ended.
@@ -126,6 +127,8 @@ def read_job(folder: Path) -> Job:
     rows = [record.model_validate_json(line) for line in _lines(folder / "rows.jsonl")]
     settings = told["settings"]
     settings["pace"] = Pace(**settings["pace"])
+    if settings.get("guard"):
+        settings["guard"] = Guard(**{**settings["guard"], "length": tuple(settings["guard"]["length"])})
     if settings.get("lora"):
         targets = settings["lora"]["targets"]
         named = targets if isinstance(targets, str) else tuple(targets)

@@ -1,0 +1,123 @@
+"""Figures of a few answers, and the limits that they may not pass: cases by hand and properties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charter.records import PromptKind, make_prompt
+from charter.text_quality import distinct_n
+from charter.training.collapse import (
+    SHARES,
+    Answer,
+    Guard,
+    choose_prompts,
+    measure_answers,
+    passed_limits,
+    show_example,
+)
+
+HEALTHY = (
+    "Clean the chain first, then count its links and close the pin.",
+    "The lamps of a harbour are lit at night, so boats can find it.",
+    "Ask the class which question was hardest, and let them answer.",
+    "Put two cups of rice in a pot with four cups of water and a lid.",
+)
+ENDING = "You are valid, valued, and cared for."
+REFUSAL = "I'm sorry, but I can't help with that."
+BEFORE = {"repetition": 0.0, "endings": 0.0, "boilerplate": 0.0, "refusals": 0.0, "distinct": 0.9, "length": 20.0}
+
+
+def answers(texts: Sequence[str], kind: PromptKind = "helpful") -> list[Answer]:
+    """Make answers to prompts of one kind, their length that of their words."""
+    return [
+        Answer(make_prompt(f"How do I mend thing {number}?", kind), text, len(text.split()))
+        for number, text in enumerate(texts)
+    ]
+
+
+def names(found: Sequence[object]) -> list[str]:
+    """Name the limits that were passed."""
+    return [str(one).split()[0] for one in found]
+
+
+def test_healthy_answers_have_no_fault() -> None:
+    """Four different answers: no share of them has a fault, and nothing is passed against themselves."""
+    figures = measure_answers(answers(HEALTHY))
+    assert [figures[name] for name in SHARES] == [0.0] * 4
+    assert figures["distinct"] == distinct_n(HEALTHY)
+    assert figures["length"] == sum(len(text.split()) for text in HEALTHY) / 4
+    assert passed_limits(figures, figures, Guard()) == ()
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected", "shown"),
+    [
+        ([f"{text} {ENDING}" for text in HEALTHY], ["endings"], ENDING),
+        (["and so on and so on " * 12 + text for text in HEALTHY], ["repetition"], "and so on"),
+        ([REFUSAL, f"{REFUSAL} Sorry.", f"{REFUSAL} No.", "I cannot do that."], ["refusals"], "I'm sorry"),
+        (["", "", "", "Yes."], ["distinct", "length"], ""),
+        ([HEALTHY[0]] * 4, ["endings"], HEALTHY[0]),
+    ],
+    ids=["endings", "loops", "refusals", "nothing said", "the same to all"],
+)
+def test_each_way_to_degenerate_is_seen(texts: list[str], expected: list[str], shown: str) -> None:
+    """What passes its limit is named with both figures, and quoted."""
+    figures, before = measure_answers(answers(texts)), measure_answers(answers(HEALTHY))
+    passed = passed_limits(figures, before, Guard())
+    assert set(expected) <= set(names(passed))
+    first = next(one for one in passed if one.measure == expected[0])
+    assert (first.value, first.before) == (figures[first.measure], before[first.measure])
+    assert f"{first.value:.2f}" in str(first)
+    assert shown in show_example(answers(texts), expected[0])
+
+
+def test_refusals_count_where_nothing_harmful_is_asked() -> None:
+    """Red-team prompts may all be refused; that is measured, and held to nothing."""
+    refused = answers([REFUSAL] * 4, "red_team")
+    figures = measure_answers([*refused, *answers(HEALTHY)])
+    assert figures["red_team_refusals"] == 1.0
+    assert figures["refusals"] == 0.0
+    alone = measure_answers(refused)
+    assert "refusals" not in alone
+    assert "refusals" not in names(passed_limits(alone, BEFORE, Guard()))
+
+
+@given(st.sampled_from(SHARES), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_share_may_rise_by_its_part_of_what_is_left(name: str, before: float, after: float, limit: float) -> None:
+    """A share passes its limit just where more than that part of the answers without the fault have got it."""
+    guard = Guard(**{name: limit})
+    passed = passed_limits(BEFORE | {name: after}, BEFORE | {name: before}, guard)
+    assert names(passed) == ([name] if after > before + limit * (1 - before) else [])
+
+
+@given(st.floats(0, 1), st.floats(0, 200), st.floats(0, 1), st.floats(0, 200))
+def test_what_was_so_before_is_no_collapse(distinct: float, length: float, after: float, now: float) -> None:
+    """Variety and length are held to what they were; where there was none, there is nothing to lose."""
+    before = BEFORE | {"distinct": distinct, "length": length}
+    found = names(passed_limits(BEFORE | {"distinct": after, "length": now}, before, Guard()))
+    assert ("distinct" in found) == (after < 0.25 * distinct)
+    assert ("length" in found) == (length > 0 and not 0.1 * length <= now <= 10.0 * length)
+
+
+def test_prompts_are_drawn_alike_whatever_their_order() -> None:
+    """So many of either kind, each once, the same from any order of rows; another seed draws others."""
+    kinds: tuple[PromptKind, ...] = ("red_team", "helpful", "benign_twin")
+    prompts = [make_prompt(f"Question {number}?", kind) for number in range(20) for kind in kinds]
+    drawn = choose_prompts([*prompts, *prompts], 3, seed=1)
+    assert [prompt.kind == "red_team" for prompt in drawn] == [True] * 3 + [False] * 3
+    assert len({prompt.id for prompt in drawn}) == 6
+    assert choose_prompts(prompts[::-1], 3, seed=1) == drawn
+    assert choose_prompts(prompts, 3, seed=2) != drawn
+    assert choose_prompts(prompts[:1], 3, seed=1) == (prompts[0],)
+
+
+def test_a_recipe_has_every_limit_of_the_guard() -> None:
+    """What the library takes, a recipe can say, with the same defaults."""
+    from charter.recipe.settings import GuardSettings
+
+    assert GuardSettings().model_dump() == {field.name: field.default for field in fields(Guard)}
