@@ -32,6 +32,7 @@ from charter.records.prompts import (
     transcript,
 )
 from charter.records.training import (
+    PEOPLE,
     AnyPairSource,
     Judged,
     OnCut,
@@ -39,6 +40,7 @@ from charter.records.training import (
     Pair,
     PairSource,
     Preference,
+    RewardedPair,
     Round,
     SftRow,
     Side,
@@ -49,6 +51,7 @@ from charter.records.training import (
 __all__ = [
     "BUILT_IN",
     "GENERATED",
+    "PEOPLE",
     "PROMPT_COLUMNS",
     "Adherence",
     "AnyPairSource",
@@ -72,6 +75,7 @@ __all__ = [
     "Record",
     "Response",
     "ResponseLabel",
+    "RewardedPair",
     "Role",
     "Round",
     "Scored",

@@ -96,7 +96,7 @@ class Examples(Generic[Example]):
     rejected: tuple[RejectedRow, ...]
 
 
-class _Tokens:
+class ConversationTokens:
     """A conversation as the engine reads it, and an answer as the engine scores it: trained on is what will be read."""
 
     def __init__(self, tokenizer: Any) -> None:
@@ -138,7 +138,7 @@ def sft_examples(
     Returns:
         The examples in the rows' order, and every row that is not among them with its reason.
     """
-    tokens = _Tokens(tokenizer)
+    tokens = ConversationTokens(tokenizer)
 
     def tokenise(row: SftRow) -> SftExample | RejectedRow:
         if not row.response.strip():
@@ -160,7 +160,7 @@ def preference_examples(
     A pair is rejected where either response does not fit with its prompt, or both are alike as far as they are trained
     on.
     """
-    tokens = _Tokens(tokenizer)
+    tokens = ConversationTokens(tokenizer)
 
     def tokenise(row: Preference) -> PreferenceExample | RejectedRow:
         if not row.chosen.strip() or not row.rejected.strip():
