@@ -16,6 +16,7 @@ from charter.engines.pool import ModelSpec, Pool
 from charter.pipeline import run_stages
 from charter.recipe import Recipe, load_recipe
 from charter.runs.folder import open_run
+from charter.stages import STAGES
 
 RECIPE = """\
 name: small
@@ -24,6 +25,9 @@ models: {policy: {name: small, engine: scripted}}
 prompts: {n_train: 6, n_train_helpful: 6, n_evaluation: 4, n_evaluation_helpful: 4}
 pairs: {n: 16}
 """
+
+#: The stages of the small recipe, which trains no preference model.
+SMALL_STAGES = tuple(name for name in STAGES if name != "preference_model")
 
 
 def small_recipe(folder: Path, *overrides: str) -> Recipe:

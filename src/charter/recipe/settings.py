@@ -17,7 +17,7 @@ from charter.records import AnyPairSource, Contested, OnCut, PairSource, PromptK
 KEY_NAME = r"^[A-Z_][A-Z0-9_]*$"
 Cell = str | int | float | bool  # what a row is chosen by
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
+Stage = Literal["prompts", "revise", "sft", "pairs", "label", "preference_model", "dpo", "evaluate", "report"]
 
 
 Cutting = Annotated[
@@ -219,12 +219,12 @@ class LoraSettings(Settings):
     targets: str | tuple[str, ...] = "all-linear"
     quantise: Literal["4bit"] | None = Field(
         default=None,
-        description="train behind frozen weights of 4 bits (QLoRA, in SFT and DPO); null leaves them whole",
+        description="train behind frozen weights of 4 bits (QLoRA, in every training); null leaves them whole",
     )
 
 
 class LaunchSettings(Settings):
-    """How the processes of both trainings are started."""
+    """How the processes of all trainings are started."""
 
     launch: str | None = Field(
         default=None,
@@ -237,7 +237,7 @@ class LaunchSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """What both trainings share."""
+    """What all trainings share."""
 
     epochs: float = Field(default=1.0, gt=0.0)
     learning_rate: float = Field(default=2e-4, gt=0.0)
@@ -315,7 +315,20 @@ class LabelSettings(Settings):
         description="P(the intended side is better) that a source carries of itself; 0.5 leaves it to the judge",
     )
     on_disagreement: Literal["swap", "drop", "keep"] = "swap"
-    held_out: Share = Field(default=0.1, description="share of prompts whose preferences DPO is not trained on")
+    held_out: Share = Field(default=0.1, description="share of prompts whose preferences are not trained on")
+
+
+class PreferenceModelSettings(TrainingSettings):
+    """A preference model on soft labels. It trains on with the adapter of SFT, whose shape ``sft.lora`` says."""
+
+    helpfulness: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a file of pairs that people judged, mixed with the AI's preferences; `null` mixes in none",
+    )
+    helpfulness_ratio: float = Field(
+        default=1.0, ge=0.0, description="people's pairs for each preference of the AI, at most"
+    )
 
 
 class DpoSettings(TrainingSettings):
@@ -440,7 +453,10 @@ class Recipe(Settings):
     sft: SftSettings = SftSettings()
     pairs: PairSettings = PairSettings()
     label: LabelSettings = LabelSettings()
-    dpo: DpoSettings = DpoSettings()
+    preference_model: PreferenceModelSettings | None = Field(
+        default=None, description="a preference model is trained where this is a section, if only {}"
+    )
+    dpo: DpoSettings | None = Field(default=DpoSettings(), description="`null` leaves DPO out")
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
     training: LaunchSettings = LaunchSettings()

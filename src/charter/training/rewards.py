@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,16 +93,30 @@ class RewardModel:
         """
         return self.rewards_of_tokens([self._tokenise(one) for one in conversations])
 
-    def rewards_of_tokens(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        """Give each row of token ids its reward; rows of similar length share a forward pass."""
+    def rewards_of_tokens(
+        self, rows: Sequence[Sequence[int]], *, on_batch: Callable[[], None] | None = None
+    ) -> list[float]:
+        """Give each row of token ids its reward; rows of similar length share a forward pass.
+
+        Args:
+            rows: what the model reads.
+            on_batch: called before each forward pass; what it raises goes on to the caller.
+        """
         found = [0.0] * len(rows)
         for batch in self._batches([len(row) for row in rows]):
+            if on_batch is not None:
+                on_batch()
             for place, reward in zip(batch, self._forward([rows[place] for place in batch]), strict=True):
                 found[place] = reward
         return found
 
     def score(
-        self, preferences: Sequence[Preference], *, max_length: int = 1024, opening_tokens: int | None = None
+        self,
+        preferences: Sequence[Preference],
+        *,
+        max_length: int = 1024,
+        opening_tokens: int | None = None,
+        on_batch: Callable[[], None] | None = None,
     ) -> ScoredPairs:
         """Give both sides of judged pairs their rewards, on the tokens that a training reads.
 
@@ -110,13 +124,14 @@ class RewardModel:
             preferences: the rows.
             max_length: as in ``preference_model``, as is ``opening_tokens``: what does not fit is rejected.
             opening_tokens: so many of each response's first tokens are looked at; None looks at all.
+            on_batch: called before each forward pass; what it raises goes on to the caller.
         """
         examples = preference_examples(
             preferences, self.tokenizer, max_length=max_length, opening_tokens=opening_tokens
         )
         sides = [(*one.prompt_ids, *one.chosen_ids) for one in examples.kept]
         sides += [(*one.prompt_ids, *one.rejected_ids) for one in examples.kept]
-        rewards = self.rewards_of_tokens(sides)
+        rewards = self.rewards_of_tokens(sides, on_batch=on_batch)
         both = zip(examples.kept, rewards, rewards[len(examples.kept) :], strict=False)
         return ScoredPairs(tuple(ScoredPair(*one) for one in both), examples.rejected)
 
