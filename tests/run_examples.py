@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,3 +71,9 @@ def summaries(run: Path) -> dict[str, Any]:
         stage: {key: value for key, value in one.items() if key not in {"seconds", "usage"}}
         for stage, one in found.items()
     }
+
+
+def page_words(page: Path) -> str:
+    """Read what a report says to a reader."""
+    text = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", page.read_text("utf-8"), flags=re.DOTALL)
+    return " ".join(html.unescape(text).replace("\u00a0", " ").split())
