@@ -454,9 +454,11 @@ class Recipe(Settings):
     pairs: PairSettings = PairSettings()
     label: LabelSettings = LabelSettings()
     preference_model: PreferenceModelSettings | None = Field(
-        default=None, description="a preference model is trained where this is a section, if only {}"
+        default=None, description="a preference model on the soft labels; `null` trains none, `{}` one by the defaults"
     )
-    dpo: DpoSettings | None = Field(default=DpoSettings(), description="`null` leaves DPO out")
+    dpo: DpoSettings | None = Field(
+        default=DpoSettings(), description="training on the soft labels; `null` leaves it out"
+    )
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
     training: LaunchSettings = LaunchSettings()
