@@ -27,7 +27,9 @@ class _Lenient(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class _Bound(_Lenient):
+class Bound(_Lenient):
+    """A figure with its interval, as the stage wrote it."""
+
     value: float
     low: float | None
     high: float | None
@@ -45,21 +47,25 @@ class RewardFigures(_Lenient):
     """The figures that the stage wrote of some pairs (see ``training.reward_quality``)."""
 
     n: int
-    accuracy: _Bound | None
-    where_shorter: _Bound | None
-    where_longer: _Bound | None
-    brier: _Bound
+    accuracy: Bound | None
+    where_shorter: Bound | None
+    where_longer: Bound | None
+    brier: Bound
     ece: float
     bins: tuple[_Bin, ...]
-    length_correlation: _Bound
-    by_source: dict[str, _Bound | None] = {}
-    by_kind: dict[str, _Bound | None] = {}
+    length_correlation: Bound
+    by_source: dict[str, Bound | None] = {}
+    by_kind: dict[str, Bound | None] = {}
 
 
 def read_figures(data: RunData, side: str) -> RewardFigures | None:
     """Read what the stage measured on a side, ``held_out`` or ``trained_on``; None where it measured nothing."""
     result = data.stages.get(_STAGE)
-    found = None if result is None else getattr(result, side)
+    return None if result is None else figures_of(getattr(result, side))
+
+
+def figures_of(found: Any) -> RewardFigures | None:
+    """Read figures from a summary's JSON; None where there are none, or they are damaged."""
     try:
         return None if found is None else RewardFigures.model_validate(found)
     except ValidationError:
