@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from charter.engines.pool import ModelSpec, Pool
 from charter.pipeline import run_stages
 from charter.recipe import Recipe, load_recipe
 from charter.runs.folder import open_run
+from charter.stages import STAGES
 
 RECIPE = """\
 name: small
@@ -24,6 +27,9 @@ models: {policy: {name: small, engine: scripted}}
 prompts: {n_train: 6, n_train_helpful: 6, n_evaluation: 4, n_evaluation_helpful: 4}
 pairs: {n: 16}
 """
+
+#: The stages of the small recipe, which trains no preference model.
+SMALL_STAGES = tuple(name for name in STAGES if name != "preference_model")
 
 
 def small_recipe(folder: Path, *overrides: str) -> Recipe:
@@ -65,3 +71,9 @@ def summaries(run: Path) -> dict[str, Any]:
         stage: {key: value for key, value in one.items() if key not in {"seconds", "usage"}}
         for stage, one in found.items()
     }
+
+
+def page_words(page: Path) -> str:
+    """Read what a report says to a reader."""
+    text = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", page.read_text("utf-8"), flags=re.DOTALL)
+    return " ".join(html.unescape(text).replace("\u00a0", " ").split())

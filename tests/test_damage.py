@@ -9,8 +9,8 @@ import pytest
 from charter.damage import find_damage
 from charter.errors import RunError
 from charter.pipeline import run_stages
+from charter.recipe.stages import STAGE_NAMES
 from charter.runs.folder import open_run
-from charter.status import STAGE_NAMES
 from run_examples import RECIPE, small_recipe, small_run, table_bytes
 
 

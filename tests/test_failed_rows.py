@@ -22,9 +22,9 @@ from charter.runs.folder import Run, open_run
 from charter.runs.tally import Tally
 from charter.stages import STAGES
 from charter.stages.summary import Summary
-from run_examples import RECIPE, journal_rows, small_recipe, small_run, summaries
+from run_examples import RECIPE, SMALL_STAGES, journal_rows, small_recipe, small_run, summaries
 
-WHOLE = [name for name in STAGES if name != "report"]
+WHOLE = list(SMALL_STAGES[:-1])
 
 
 class Failing:
@@ -149,11 +149,11 @@ def test_rows_that_fail_again_change_nothing(tmp_path: Path, failing: Failing) -
     assert sum(n_calls(run, name) for name in WHOLE) == failing.n_calls
 
 
-@pytest.mark.parametrize("names", [list(STAGES), WHOLE], ids=["whole run", "as far as the evaluation"])
+@pytest.mark.parametrize("names", [list(SMALL_STAGES), WHOLE], ids=["whole run", "as far as the evaluation"])
 def test_the_report_tells_of_tries_in_vain(tmp_path: Path, failing: Failing, names: list[str]) -> None:
     """Where nothing came of another try but calls and time, the report is drawn again with all of them."""
     failing.fails = failing.once_in(20)
-    run = small_run(tmp_path, list(STAGES))
+    run = small_run(tmp_path, list(SMALL_STAGES))
     before, n_before = (run / "report.html").read_text("utf-8"), failing.n_calls
     small_run(tmp_path, names)
     found = (run / "report.html").read_text("utf-8")
@@ -173,20 +173,20 @@ def test_the_report_is_drawn_once(tmp_path: Path, failing: Failing, monkeypatch:
         return whole.run(run)
 
     failing.fails = failing.once_in(20)
-    run = small_run(tmp_path, list(STAGES))
+    run = small_run(tmp_path, list(SMALL_STAGES))
     assert sum(bool(summary(run, name)["failed_rows"]) for name in WHOLE) > 1
     monkeypatch.setitem(cast("Any", STAGES), "report", replace(whole, run=draws))
-    small_run(tmp_path, list(STAGES))
+    small_run(tmp_path, list(SMALL_STAGES))
     assert len(drawn) == 1
     (run / "stages/report.json").unlink()
-    small_run(tmp_path, list(STAGES))
+    small_run(tmp_path, list(SMALL_STAGES))
     assert len(drawn) == 2
 
 
 def test_a_stage_that_is_forgotten_leaves_no_report(tmp_path: Path, failing: Failing) -> None:
     """A stage done from the start on request takes the report with it: no page tells the totals of before."""
     failing.fails = failing.once_in(20)
-    run = small_run(tmp_path, list(STAGES))
+    run = small_run(tmp_path, list(SMALL_STAGES))
     small_run(tmp_path, ["prompts", "evaluate"], again="evaluate")
     assert not (run / "report.html").exists()
     assert n_calls(run, "evaluate")

@@ -11,8 +11,8 @@ from charter.journal.records import FORGOTTEN, Outcome
 from charter.journal.store import Journal
 from charter.recipe import Recipe
 from charter.runs.tally import Tally
-from charter.status import STAGE_NAMES, read_run_recipe, read_status, read_summaries
-from run_examples import small_run
+from charter.status import read_run_recipe, read_status, read_summaries
+from run_examples import SMALL_STAGES, small_run
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def states(run: Path) -> dict[str, str]:
 def test_done_and_waiting_stages(run: Path) -> None:
     """What has a summary is done, with its counts; what has no rows waits."""
     found = read_status(run)
-    assert [stage.stage for stage in found.stages] == list(STAGE_NAMES)
-    assert states(run) == {name: "done" if name in {"prompts", "revise"} else "waiting" for name in STAGE_NAMES}
+    assert [stage.stage for stage in found.stages] == list(SMALL_STAGES)
+    assert states(run) == {name: "done" if name in {"prompts", "revise"} else "waiting" for name in SMALL_STAGES}
     assert found.stages[1].n_done == 6
     assert found.stages[1].seconds is not None
     assert found.holder == ""
@@ -57,16 +57,16 @@ def test_interrupted_stage_counts_its_journal(run: Path) -> None:
 
 def test_a_stage_that_ended_without_some_of_its_rows(tmp_path: Path) -> None:
     """Its state says so, the next stage goes on all the same, and in the end the failed rows are what is left."""
-    run = small_run(tmp_path, STAGE_NAMES)
+    run = small_run(tmp_path, SMALL_STAGES)
     path = run / "stages/revise.json"
-    for name in STAGE_NAMES[2:]:
+    for name in SMALL_STAGES[2:]:
         (run / f"stages/{name}.json").rename(run / f"{name}.json")
     summary = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps(summary | {"failed": {"no answer": 2}}), "utf-8")
     found = read_status(run)
     assert (found.stages[1].state, found.stages[1].failed) == ("done with failures", {"no answer": 2})
     assert "go on with 'sft'" in found.next_step
-    for name in STAGE_NAMES[2:]:
+    for name in SMALL_STAGES[2:]:
         (run / f"{name}.json").rename(run / f"stages/{name}.json")
     assert read_status(run).next_step.startswith("try the 2 failed rows again: charter run ")
     path.write_text(json.dumps(summary), "utf-8")

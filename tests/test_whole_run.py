@@ -41,7 +41,7 @@ OWN_COLUMNS: dict[str, tuple[Any, list[str]]] = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of a run that nothing interrupted."""
-    return small_run(tmp_path_factory.mktemp("whole"), STAGE_NAMES)
+    return small_run(tmp_path_factory.mktemp("whole"), STAGE_NAMES, "preference_model={}")
 
 
 def _summary(folder: Path, stage: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def test_tables_have_the_promised_columns(finished: Path, name: str) -> None:
 
 def test_no_other_table_is_written(finished: Path) -> None:
     """A run's data are these tables, those that it did not ask for, and no more."""
-    unasked = {"readings", "probes", "adherence"}
+    unasked = {"readings", "probes", "adherence", "rewards"}
     assert {path.stem for path in (finished / "data").iterdir()} == {*OWN_COLUMNS, *unasked}
 
 
@@ -132,7 +132,7 @@ def test_an_evaluation_has_its_models_and_figures(finished: Path) -> None:
 
 def test_a_run_is_the_same_every_time(finished: Path, tmp_path: Path) -> None:
     """The same recipe gives the same bytes in another folder; another seed does not."""
-    assert table_bytes(small_run(tmp_path / "again", STAGE_NAMES)) == table_bytes(finished)
+    assert table_bytes(small_run(tmp_path / "again", STAGE_NAMES, "preference_model={}")) == table_bytes(finished)
     assert (
         table_bytes(small_run(tmp_path / "other", ["prompts", "revise"], "seed=1"))["traces.parquet"]
         != table_bytes(finished)["traces.parquet"]

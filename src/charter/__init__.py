@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from charter.training.collapse import Guard
     from charter.training.dpo import dpo
     from charter.training.pace import Pace
+    from charter.training.preference_model import preference_model
+    from charter.training.rewards import RewardModel, score_rewards
     from charter.training.sft import sft
 
     __version__: str
@@ -116,6 +118,8 @@ _HOMES = {
     "charter.training.collapse": ("Guard",),
     "charter.training.dpo": ("dpo",),
     "charter.training.pace": ("Pace",),
+    "charter.training.preference_model": ("preference_model",),
+    "charter.training.rewards": ("RewardModel", "score_rewards"),
     "charter.training.sft": ("sft",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -152,6 +156,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Response",
+    "RewardModel",
     "Round",
     "RunError",
     "Sampling",
@@ -184,12 +189,14 @@ __all__ = [
     "map_rows",
     "open_run",
     "pairs",
+    "preference_model",
     "read_status",
     "read_table",
     "report",
     "resolve_model",
     "revise",
     "run_stages",
+    "score_rewards",
     "sft",
     "split_prompts",
     "write_constitution",

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from charter.errors import RunError
 from charter.files.tables import check_table, read_json
+from charter.recipe.stages import verb_of
 from charter.records import Figures
 from charter.runs.place import RESOLVED
 from charter.stages import STAGES
@@ -122,5 +123,5 @@ def _remedy(folder: Path, name: str) -> str:
         return f"write it anew: {run if is_drawn else shlex.join(['charter', 'report', str(folder)])}"
     if name == "prompts":  # which has no command of its own that would do it again
         return f"restore it, or remove {folder / 'stages' / name}.json and do what follows again: {run}"
-    command = shlex.join(["charter", name, recipe, "--out", str(folder), "--again"])
+    command = shlex.join(["charter", verb_of(name), recipe, "--out", str(folder), "--again"])
     return f"restore it, or do the stage again, which undoes the later ones: {command}"

@@ -11,6 +11,7 @@ from charter.errors import RunError
 from charter.files.removal import remove
 from charter.files.tables import write_json
 from charter.journal.records import FORGOTTEN, Outcome
+from charter.recipe.stages import stages_of, stages_to_do, verb_of
 from charter.runs.folder import Run
 from charter.runs.place import RESOLVED
 from charter.runs.sittings import sitting, tally_so_far, undo_tally
@@ -29,15 +30,17 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
 
     Args:
         run: the open run.
-        names: of ``stages.STAGES``, in their order.
+        names: of ``stages.STAGES``, in their order; what the recipe does not do is passed over, but for the last.
         again: a stage to forget first, with every later one (see ``forget``).
         retry: whether failed rows of a stage that is done are tried again; if not, it is passed over.
 
     Raises:
+        RecipeError: where the recipe does not do the last of the stages.
         RunError: where a stage's input is missing, or what a finished stage made; and where shards of the run did rows
             of a stage that is left, which are not merged.
         Interrupted: where the run was stopped; the same call continues it.
     """
+    names = stages_to_do(run.recipe, names)
     _require_whole(run, names, again=again)
     require_merged(run.folder, run.journal, names)
     if again is not None:
@@ -153,10 +156,10 @@ def _forget_rows(run: Run, stage: str) -> None:
 def _check_inputs(run: Run, name: str) -> None:
     for needed in STAGES[name].reads:
         if not (run.folder / needed).exists():
-            stages = tuple(STAGES)
+            stages = stages_of(run.recipe)
             before = [one for one in stages[1 : stages.index(name)] if not run.summary(one).exists()]
             target = str(run.folder / RESOLVED), "--out", str(run.folder)
-            commands = "\n".join(f"  {shlex.join(['charter', one, *target])}" for one in before)
+            commands = "\n".join(f"  {shlex.join(['charter', verb_of(one), *target])}" for one in before)
             raise RunError(f"{run.folder / needed}: is missing; stage {name!r} reads it. Do first:\n{commands}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import typing
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,15 +13,14 @@ from charter.damage import Damage, find_damage, read_summary
 from charter.errors import RunError
 from charter.journal.reading import Counted, count_journal
 from charter.journal.records import FORGOTTEN
-from charter.recipe import Recipe, Stage, load_recipe
+from charter.recipe import Recipe, load_recipe
+from charter.recipe.stages import STAGE_NAMES, stages_of
 from charter.runs.place import holder_of
 from charter.runs.sittings import was_begun
 from charter.runs.tally import Tally
 from charter.sharding.overview import ShardStatus, read_shards, what_is_next
 
 State = Literal["done", "done with failures", "damaged", "running", "interrupted", "waiting"]
-
-STAGE_NAMES: tuple[str, ...] = typing.get_args(Stage)
 
 
 @dataclass(frozen=True)
@@ -90,10 +88,11 @@ def read_status(folder: Path) -> RunStatus:
     recorded = count_journal(folder / "journal.sqlite")
     ends = _ends(recorded)
     # While somebody is at work what a stage made may be half taken back, to be made anew.
-    damage = () if holder else tuple(find_damage(folder, STAGE_NAMES))
+    names = stages_of(recipe)
+    damage = () if holder else tuple(find_damage(folder, names))
     damaged = {one.stage for one in damage}
     stages: list[StageStatus] = []
-    for name in STAGE_NAMES:
+    for name in names:
         path = folder / "stages" / f"{name}.json"
         if path.exists() and name not in damaged:
             stages.append(_ended(name, read_summary(path)))

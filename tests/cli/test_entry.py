@@ -15,8 +15,8 @@ PROGRAM = [sys.executable, "-c", "from charter.cli import main; main()"]
 VERBS = [
     [], ["run"], ["merge"], ["check"], ["plan"], ["status"], ["show"], ["report"], ["audit"], ["diff-labels"], ["chat"],
     ["serve"],
-    ["revise"], ["sft"], ["pairs"], ["label"], ["dpo"], ["evaluate"], ["constitution"], ["constitution", "list"],
-    ["constitution", "show"],
+    ["revise"], ["sft"], ["pairs"], ["label"], ["preference-model"], ["dpo"], ["evaluate"], ["constitution"],
+    ["constitution", "list"], ["constitution", "show"],
     ["constitution", "check"], ["constitution", "convert"], ["constitution", "diff"], ["constitution", "draft"],
     ["prompts"], ["prompts", "list"], ["prompts", "show"], ["prompts", "read"], ["prompts", "red-team"],
     ["prompts", "helpful"], ["prompts", "split"], ["export"],

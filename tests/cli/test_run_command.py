@@ -12,8 +12,9 @@ from charter.engines.base import Choice, ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError
 from charter.journal.store import Journal
-from charter.status import STAGE_NAMES
+from charter.recipe.stages import STAGE_NAMES
 from cli.command import Command
+from run_examples import SMALL_STAGES
 
 
 def summary(run: Path, stage: str) -> Any:
@@ -32,7 +33,7 @@ def test_whole_run_ends_with_its_folder(charter: Command, place: Path) -> None:
     done = charter("run", "demo.yaml")
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == "runs/demo"
-    assert sorted(path.stem for path in (place / "runs/demo/stages").iterdir()) == sorted(STAGE_NAMES)
+    assert sorted(path.stem for path in (place / "runs/demo/stages").iterdir()) == sorted(SMALL_STAGES)
     assert (place / "runs/demo/report.html").exists()
     assert "Over-refusal on benign twins" in done.out
     assert "Traceback" not in done.err
@@ -44,7 +45,7 @@ def test_json_is_one_object(charter: Command) -> None:
     assert done.code == 0
     assert set(done.value) == {"run", "stages", "measurements"}
     assert done.value["run"] == "runs/demo"
-    assert list(done.value["stages"]) == list(STAGE_NAMES)
+    assert list(done.value["stages"]) == list(SMALL_STAGES)
     assert {one["model"] for one in done.value["measurements"]} == {"base", "sft", "dpo"}
 
 

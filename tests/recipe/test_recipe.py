@@ -373,7 +373,7 @@ def test_a_policy_cannot_be_served(load: Load) -> None:
         ),
         (
             "label:\n  held_out: 1.0\n",
-            "r.yaml:7: 'label.held_out' is 1, which leaves DPO nothing to train on; take less, such as 0.1",
+            "r.yaml:7: 'label.held_out' is 1, which leaves nothing to train on; take less, such as 0.1",
         ),
         (
             "label:\n  prior: {on_policy: 0.9}\n",

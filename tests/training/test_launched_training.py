@@ -20,13 +20,12 @@ from charter.errors import Interrupted, ModelError, TrainingEnded
 from charter.processes import guard
 from charter.recipe.launches import launch_files
 from charter.training.adapters import LoraSettings
-from charter.training.dpo import dpo
 from charter.training.launch import parent
 from charter.training.launch.configurations import Launch, find_launch
 from charter.training.launch.parent import launch_training
+from charter.training.methods import method_of
 from charter.training.pace import Pace
 from charter.training.results import TrainingResult
-from charter.training.sft import sft
 
 pytestmark = pytest.mark.model
 
@@ -58,11 +57,9 @@ def rows(stage: str, n: int = 11) -> Any:
     return [row.model_copy(update={"weight": (1 + number % 4) / 4}) for number, row in enumerate(preferences(n))]
 
 
-def one_process(stage: str, model: Path, out: Path, **changed: Any) -> TrainingResult:
+def one_process(stage: Any, model: Path, out: Path, **changed: Any) -> TrainingResult:
     """Train in this process."""
-    train: Any = sft if stage == "sft" else dpo
-    result: TrainingResult = train(rows(stage), model, out=out, **SETTINGS | changed)
-    return result
+    return method_of(stage)(rows(stage), model, out=out, **SETTINGS | changed)
 
 
 def launched(stage: Any, model: Path, out: Path, launch: Launch | None = None, **changed: Any) -> TrainingResult:
@@ -106,28 +103,29 @@ def processes_of(folder: Path) -> dict[int, int]:
     return found
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+@pytest.mark.parametrize("stage", ["sft", "preference_model", "dpo"])
 def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path, stage: str) -> None:
     """Every step has the loss of one process within 1e-4, with short steps and all; nothing else is left."""
     told: list[tuple[int, int]] = []
     two = launched(stage, tiny_model, tmp_path / "two", on_step=lambda step, n, _logs: told.append((step, n)))
     require_same(two, one_process(stage, tiny_model, tmp_path / "one"))
-    n_reference = 0 if stage == "sft" else 4
+    n_reference = 4 if stage == "dpo" else 0
     assert told == [(step + 1, 4 + n_reference) for step in range(4 + n_reference)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", ["preference_model", "dpo"])
 def test_sharded_weights_train_as_whole_ones_do(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     """With FSDP2 each process holds a part of every layer; reference, losses and the adapter are those of one."""
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setattr(parent, "_WORKER", "fsdp_on_cpu")
     ours = yaml.safe_load(launch_files()["fsdp2"].read_text("utf-8"))
     launch = replace(own_launch(tmp_path, **ours), n_processes=2, on_cpu=True)
-    sharded = launched("dpo", tiny_model, tmp_path / "sharded", launch)
-    require_same(sharded, one_process("dpo", tiny_model, tmp_path / "one"))
+    sharded = launched(stage, tiny_model, tmp_path / "sharded", launch)
+    require_same(sharded, one_process(stage, tiny_model, tmp_path / "one"))
     assert min(int((tmp_path / f"sharded-{rank}").read_text()) for rank in range(2)) > 0
 
 

@@ -16,6 +16,7 @@ from charter.errors import ModelError
 from charter.training.adapters import LoraSettings, load_trainee
 from charter.training.dpo import dpo
 from charter.training.pace import Pace
+from charter.training.preference_model import preference_model
 from charter.training.sft import sft
 
 pytestmark = pytest.mark.model
@@ -79,6 +80,21 @@ def test_quantised_trains_as_the_unpacked_weights_do(tiny_model: Path, tmp_path:
     wanted = dpo(pairs, wanted.folder, out=tmp_path / "plain-dpo", lora=LoraSettings(r=4, alpha=8), **SETTINGS)
     assert found.steps[0]["margin"] == 0.0
     assert found.losses == pytest.approx(wanted.losses, abs=1e-3)
+
+
+def test_a_preference_model_trains_behind_4_bits(tiny_model: Path, tmp_path: Path) -> None:
+    """Its losses are those of the weights that 4 bits hold; its head is none of what is quantised."""
+    from charter.training.reward_head import RewardHead
+
+    plain = unpacked(tiny_model, tmp_path / "unpacked")
+    trainee = load_trainee(tiny_model, lora=LORA, seed=0, dtype="float32", device="cpu", task="reward")
+    (head,) = {type(one) for name, one in trainee.model.named_modules() if name.endswith("score.original_module")}
+    assert head is RewardHead
+    found = preference_model(preferences(6), tiny_model, out=tmp_path / "4bit", lora=LORA, **SETTINGS)
+    lora = LoraSettings(r=4, alpha=8)
+    wanted = preference_model(preferences(6), plain, out=tmp_path / "plain", lora=lora, **SETTINGS)
+    assert found.losses == pytest.approx(wanted.losses, rel=1e-3)
+    assert found.losses[0] - found.losses[-1] > 0.001
 
 
 def test_a_quantised_base_is_named_as_it_is(tiny_model: Path, tmp_path: Path, capfd: Any) -> None:

@@ -33,11 +33,12 @@ def report(folder: RunFolder, out: Out = None, max_rows: MaxRows = None, as_json
     It is made from what the folder holds; the page's path is printed. What is damaged is named, and left out.
     """
     from charter.damage import find_damage
+    from charter.recipe.stages import stages_of
     from charter.reporting import report as write_report
-    from charter.status import STAGE_NAMES, read_run_recipe
+    from charter.status import read_run_recipe
 
-    read_run_recipe(folder)
-    for damage in find_damage(folder, [name for name in STAGE_NAMES if name != "report"]):
+    names = stages_of(read_run_recipe(folder))
+    for damage in find_damage(folder, [name for name in names if name != "report"]):
         console.note(f"left out of the report: {damage}")
     page = write_report(folder, out, max_rows=max_rows)
     if as_json:

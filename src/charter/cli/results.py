@@ -14,11 +14,14 @@ from charter.errors import RunError
 
 if TYPE_CHECKING:
     from charter.records import Figures, Measurement
+    from charter.reporting.reward_section import Bound
 
 
 def write_run(folder: Path, stages: Sequence[str]) -> None:
     """Print a run's stages, its figures if it has any, and as the last line its folder."""
     write_stages(folder, stages)
+    if "preference_model" in stages and (line := rewards_line(folder)):
+        console.write("\n".join(_wrapped(line, console.width(), "  ")))
     if "evaluate" in stages:
         write_measurements(folder)
     console.write(str(folder))
@@ -56,6 +59,31 @@ def failed_tries(summaries: Iterable[Mapping[str, Any]]) -> Counter[str]:
 def money_cell(money: float | None) -> str:
     """Write what was spent, with four figures; nothing where that is not known."""
     return "" if money is None else f"{money:.4g}"
+
+
+def rewards_line(folder: Path) -> str:
+    """Say what a run's preference model is worth on held-out pairs; nothing where that was not measured."""
+    from charter.reporting import wording
+    from charter.reporting.reward_section import figures_of
+    from charter.status import read_summaries
+
+    found = figures_of(read_summaries(folder, ["preference_model"]).get("preference_model", {}).get("held_out"))
+    if found is None:
+        return ""
+    right, length = found.accuracy, found.length_correlation
+    spoken = [f"accuracy {_bound(right, 'rate')}"] if right else []
+    spoken += [
+        f"calibration error {found.ece:.3f}",
+        f"Brier score {_bound(found.brier, 'score')}",
+        f"rank correlation of reward and tokens {_bound(length, 'score')}",
+    ]
+    return plain(f"preference model on {wording.counted(found.n, 'held-out pair')}: {', '.join(spoken)}")
+
+
+def _bound(bound: Bound, unit: str) -> str:
+    from charter.reporting import wording
+
+    return f"{wording.value(bound.value, unit)} ({wording.interval(bound.low, bound.high, unit)})"
 
 
 def run_json(folder: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class StageName(StrEnum):
     sft = "sft"
     pairs = "pairs"
     label = "label"
+    preference_model = "preference_model"
     dpo = "dpo"
     evaluate = "evaluate"
     report = "report"

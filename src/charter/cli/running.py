@@ -55,10 +55,14 @@ def do_stages(
 
     Returns:
         The run's folder.
+
+    Raises:
+        RecipeError: where the recipe does not do the last of the stages.
     """
     from charter.planning.preflight import check_inputs
     from charter.planning.served import check_served
     from charter.recipe import find_recipe, load_recipe
+    from charter.recipe.stages import stages_to_do
 
     if on is not None:
         from charter.scale.cluster import require_ray
@@ -66,6 +70,7 @@ def do_stages(
         require_ray()
     recipe_file = find_recipe(recipe_file)
     recipe = load_recipe(recipe_file, overrides)
+    names = stages_to_do(recipe, names)
     folder = run_folder(recipe.name, out)
     check_inputs(recipe, names)
     say_retry = saying_retries()

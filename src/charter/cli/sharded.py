@@ -27,12 +27,14 @@ def run_shard(
     from charter.planning.preflight import check_inputs
     from charter.planning.served import check_served
     from charter.recipe import find_recipe, load_recipe
+    from charter.recipe.stages import stages_to_do
     from charter.sharding.bringing import stages_for_shards
     from charter.sharding.shard import Shard
 
     part = Shard.read(shard)
     recipe_file = find_recipe(recipe_file)
     recipe = load_recipe(recipe_file, overrides)
+    stages_to_do(recipe, [until])
     folder = run_folder(recipe.name, out)
     names = stages_for_shards(folder)
     if not (folder / "stages" / "prompts.json").exists():

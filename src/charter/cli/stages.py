@@ -1,4 +1,4 @@
-"""``charter revise``, ``sft``, ``pairs``, ``label``, ``dpo`` and ``evaluate``: each stage alone."""
+"""``charter revise``, ``sft``, ``pairs``, ``label``, ``preference-model``, ``dpo``, ``evaluate``: each stage alone."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _WHAT = {
     "sft": "Fine-tune on revisions and helpful answers.",
     "pairs": "Make pairs of responses to compare.",
     "label": "Let the judge label the pairs.",
+    "preference_model": "Train a preference model on the soft preferences, and measure it on those held out.",
     "dpo": "Train on the soft preferences.",
     "evaluate": "Measure base, SFT and DPO.",
 }
@@ -46,13 +47,20 @@ def add_to(app: typer.Typer) -> None:
     """Add a verb for each stage."""
     for name, what in _WHAT.items():
         more = ("charter label recipes/smoke.yaml --without explain-and-offer",) if name == "label" else ()
+        verb = name.replace("_", "-")
         app.command(
-            name,
+            verb,
             help=f"{what}\n\nOnly this stage is done, in the run's folder; the stages before it must be done. "
             "Where the prompts are not chosen yet, they are. A stage that is done is left alone, failed rows too, "
             "unless --again is given.",
-            epilog=examples(f"charter {name} recipes/smoke.yaml", f"charter {name} recipes/smoke.yaml --again", *more),
+            epilog=examples(*_shown(verb), *more),
         )(_label if name == "label" else _verb(name))
+
+
+def _shown(verb: str) -> tuple[str, ...]:
+    """Give a verb's examples; the smoke recipe does not train a preference model unless it is told to."""
+    more = " preference_model={} --out runs/rewards" if verb == "preference-model" else ""
+    return f"charter {verb} recipes/smoke.yaml{more}", f"charter {verb} recipes/smoke.yaml{more} --again"
 
 
 def _verb(name: str) -> Callable[..., None]:

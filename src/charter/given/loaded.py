@@ -53,12 +53,13 @@ class LoadedTraces(Loaded):
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedPairs(Loaded):
-    """Pairs read from one file (see ``Loaded``).
+    """Pairs read from one file (see ``Loaded``), with what it says of them besides, by the pair's id.
 
-    ``reasoning`` is what it says for a choice, by the pair's id; ``authors`` which models it says wrote a and b, empty
-    where it does not.
+    ``reasoning`` is what is said for a choice; ``authors`` which models wrote a and b, empty where it does not say;
+    ``p_intended`` the probability that the intended side is the better one.
     """
 
     pairs: tuple[Pair, ...]
     reasoning: Mapping[str, str] = field(default_factory=dict)
     authors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    p_intended: Mapping[str, float] = field(default_factory=dict)

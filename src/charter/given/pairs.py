@@ -14,7 +14,7 @@ from charter.given.principles import principle_of
 from charter.given.reading import GivenFile, GivenRow, read_file
 from charter.given.sifting import require_rows, sift_rows
 from charter.given.transcripts import read_prompt_turns, read_turns
-from charter.given.values import evaluation_split, has_columns, message_list, text_of, unknown_layout
+from charter.given.values import evaluation_split, has_columns, message_list, probability, text_of, unknown_layout
 from charter.prompts.row_prompts import content_id
 from charter.records import Message, Pair, Prompt, PromptKind
 from charter.seeds import derive_seed, row_id
@@ -55,6 +55,7 @@ class _Reading:
     places: dict[str, str] = field(default_factory=dict)
     reasoning: dict[str, str] = field(default_factory=dict)
     authors: dict[str, tuple[str, str]] = field(default_factory=dict)
+    p_intended: dict[str, float] = field(default_factory=dict)
 
 
 def load_pairs(
@@ -95,6 +96,7 @@ def load_pairs(
         pairs=tuple(reading.kept.values()),
         reasoning=reading.reasoning,
         authors=reading.authors,
+        p_intended=reading.p_intended,
         source=file.source,
         layout=reading.layout,
         left_out=left_out,
@@ -120,6 +122,9 @@ def _keep(reading: _Reading, row: GivenRow) -> None:
         raise RejectedRowError("the two answers are equal")
     if pair.id in reading.kept:
         raise RejectedRowError("exact duplicate")
+    p = row.values.get("p_chosen")  # of the answer that it calls chosen, which is the intended side
+    if p is not None and pair.intended is not None:
+        reading.p_intended[pair.id] = probability(p)
     reading.kept[pair.id] = pair
     reading.places[pair.id] = row.place
     if reasoning:

@@ -45,6 +45,21 @@ def text_of(row: GivenRow, *names: str) -> str:
     raise RejectedRowError(f"without {names[0]}")
 
 
+def probability(value: Any) -> float:
+    """Read a probability, from a number or its text.
+
+    Raises:
+        RejectedRowError: where it is none.
+    """
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = -1.0
+    if not 0.0 <= found <= 1.0:
+        raise RejectedRowError("p_chosen is no probability")
+    return found
+
+
 def message_list(value: Any) -> tuple[Message, ...] | None:
     """Read a list of messages, or one message, with ``role`` and ``content`` or ``from`` and ``value``; else None."""
     if isinstance(value, Mapping):

@@ -11,13 +11,16 @@ from charter.given import balance_lengths, length_confound, load_pairs, load_tra
 from charter.given.loaded import Loaded
 from charter.given.matching import Matched, match_prompts
 from charter.given.pairs import given_pair
+from charter.given.preferences import preferences_of
 from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
 from charter.planning.stage_plan import Brought
 from charter.planning.unknown import UNKNOWN_TEXT, is_unknown
+from charter.prompts.contamination import find_seen
 from charter.recipe import Recipe
 from charter.recipe.data_folder import find_companion
-from charter.records import GENERATED, Pair, Prompt, Trace
+from charter.records import GENERATED, Pair, Preference, Prompt, Trace
+from charter.training.helpfulness import EVALUATED
 
 _MOST_EVEN = (0.4, 0.6)  # the chance that length alone tells the chosen answer, where no warning is due
 _FEWEST_PAIRS = 20  # of fewer, a one-sided half is no news
@@ -45,7 +48,31 @@ def look_at_brought(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]
             pairs = matched_pairs.rows
             _note(report, "pairs.given", found, matched_pairs, prompts, is_needed=not recipe.pairs.n)
             pairs = _look_at_lengths(report, recipe, pairs)
-    return Brought(traces, pairs, _probes(report, recipe, prompts))
+    people = _look_at_people(report, recipe, prompts)
+    return Brought(traces, pairs, people, _probes(report, recipe, prompts))
+
+
+def _look_at_people(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> tuple[Preference, ...]:
+    """Read what people preferred, and note what a run would leave out of it."""
+    settings, about = recipe.preference_model, "preference_model.helpfulness"
+    if settings is None or settings.helpfulness is None:
+        return ()
+    source = settings.helpfulness
+    loaded = report.tried(about, partial(load_pairs, kind="helpful"), source, hint=path_hint(source))
+    if loaded is None:
+        return ()
+    found = preferences_of(loaded)
+    seen = [prompt.text for prompt in prompts if prompt.split == "evaluation" and not is_unknown(prompt)]
+    held_out = find_seen([one.prompt.text for one in found.rows], seen, recipe.prompts.near_duplicates)
+    left_out = dict(found.left_out) | ({EVALUATED: len(held_out)} if held_out else {})
+    for reason, n in left_out.items():
+        report.add("note", about, f"{loaded.source}: {n} rows are left out: {reason}")
+    out = {one.index for one in held_out}
+    kept = tuple(one for place, one in enumerate(found.rows) if place not in out)
+    if not kept:
+        problem = "no row can be trained on, so that the file does nothing"
+        report.add("warning", about, f"{problem}; name another file, or take it out")
+    return kept
 
 
 def _note(

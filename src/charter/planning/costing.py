@@ -25,6 +25,7 @@ from charter.planning.stage_plan import StagePlan
 from charter.planning.timing import Drawing, loading_seconds, training_seconds, working_seconds
 from charter.planning.volume import driver_seconds, merging_seconds
 from charter.recipe import Recipe
+from charter.recipe.stages import training_settings
 from charter.runs.folder import role_key
 from charter.sharding.bringing import ROW_STAGES
 
@@ -205,7 +206,7 @@ class _Stage:
         """How the stage trains; None where it does not."""
         if not self.plan.demand.training.tokens:
             return None
-        settings = self.recipe.sft if self.plan.stage == "sft" else self.recipe.dpo
+        settings = training_settings(self.recipe, self.plan.stage)
         return Setup(
             mode=self.conditions.mode,
             sharding=self.conditions.sharding,
@@ -234,7 +235,7 @@ class _Stage:
 
     def _sequence(self) -> Sequence:
         demand = self.plan.demand.training
-        sides = 2 if self.plan.stage == "dpo" else 1
+        sides = 1 if self.plan.stage == "sft" else 2
         return Sequence(demand.longest, demand.longest * demand.scored / demand.tokens, sides)
 
     def _troubles(self) -> Iterator[Trouble]:

@@ -13,7 +13,7 @@ from charter.evaluation.judge_reading import reading_question
 from charter.feedback.pair_plans import PairPlan
 from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
 from charter.planning.sizing import Load, Size
-from charter.planning.stage_plan import MAX_RENDERED, N_MODELS, Given, StagePlan, answer_tokens
+from charter.planning.stage_plan import MAX_RENDERED, Given, StagePlan, answer_tokens
 from charter.records import Pair, Prompt, PromptKind
 from charter.runs.folder import judge_role
 
@@ -65,18 +65,18 @@ def add_judging(given: Given, judge: Load, response: float) -> int:
     n_rows = 0
     for kind in settings.head_to_head:
         standard, prompts = _standards(given)[kind], given.held_out[kind]
-        n = len(prompts) * (N_MODELS - 1)
+        n = len(prompts) * (given.n_models - 1)
         calls = n * 2 * min(settings.k_principles, len(standard.used_for("judge")))
         questions = _questions(prompts, standard.used_for("judge"))
         _add_verdicts(given, judge, calls, questions, asking=_asking(given, standard), answers=2 * response)
         n_rows += n
     if settings.judge_reading:
-        n = len(given.held_out["red_team"]) * N_MODELS
+        n = len(given.held_out["red_team"]) * given.n_models
         shown = (reading_question(prompt, "") for prompt in given.held_out["red_team"][:MAX_RENDERED])
         _add_verdicts(given, judge, 2 * n, shown, asking=READING, answers=response)
         n_rows += n
     for probes in given.brought.probes if settings.judge_adherence else ():
-        n = len(probes.pairs) * (N_MODELS + len(settings.others))
+        n = len(probes.pairs) * (given.n_models + len(settings.others))
         asked = (_adherence_question(probes, pair) for pair in probes.pairs[:MAX_RENDERED])
         _add_verdicts(given, judge, 2 * n, asked, asking=READING, answers=response)
         n_rows += n

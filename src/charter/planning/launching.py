@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from charter.engines.quantising import quantising_lacks
 from charter.planning.findings import Preflight
 from charter.recipe import Recipe
+from charter.recipe.stages import TRAINING_STAGES, training_settings
 from charter.training.launch.configurations import Launch, find_launch
-
-_TRAINING = ("sft", "dpo")
 
 
 def look_at_launch(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> None:
-    """Look at how both trainings are started and kept, where any of them will be done."""
-    trained = [stage for stage in _TRAINING if stage in stages]
+    """Look at how trainings are started and kept, where any of them will be done."""
+    trained = [stage for stage in TRAINING_STAGES if stage in stages]
     if not trained or recipe.models.policy.engine == "scripted":
         return
     quantised = recipe.sft.lora.quantise is not None
@@ -41,7 +40,7 @@ def _look_for_idle(report: Preflight, recipe: Recipe, trained: Sequence[str], la
     """Say where a step has fewer rows than there are processes."""
     n = launch.count()
     for stage in trained:
-        settings = recipe.sft if stage == "sft" else recipe.dpo
+        settings = training_settings(recipe, stage)
         rows = settings.batch_size * settings.accumulation
         if rows < n:
             problem = f"times {stage}.accumulation is {rows} rows a step, and there are {n} processes"

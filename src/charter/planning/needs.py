@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from charter.engines.base import Capability
 from charter.recipe import Recipe
+from charter.recipe.stages import stages_of
 from charter.records import GENERATED
 from charter.revision.layouts import ChatLayout, LayoutName, TranscriptLayout
 from charter.runs.folder import judge_role
@@ -31,15 +32,16 @@ class Need:
 
 
 def list_needs(recipe: Recipe) -> Iterator[Need]:
-    """List what the stages need; a judge without a chat template is asked in plain text, and needs none."""
+    """List what the stages of a recipe need; a judge without a chat template is asked in plain text, and needs none."""
     if any(source.source == GENERATED for source in recipe.prompts.sources().values()):
         yield Need("prompts", "red_team", "chat")
         yield Need("prompts", "red_team", "complete")
     for role, capability in _of_revise(recipe):
         yield Need("revise", role, capability)
     # A conversation is rendered by the template whether it is answered or trained on.
-    for stage in ("sft", "pairs", "dpo", "evaluate"):
-        yield Need(stage, "policy", "chat")
+    for stage in ("sft", "pairs", "preference_model", "dpo", "evaluate"):
+        if stage in stages_of(recipe):
+            yield Need(stage, "policy", "chat")
     for stage in ("sft", "pairs", "evaluate"):
         yield Need(stage, "policy", "complete")
     yield Need("evaluate", "policy", "score")

@@ -17,11 +17,11 @@ from charter.feedback.pair_plans import PairPlan, plan_pairs
 from charter.feedback.pairs import guidance_messages
 from charter.planning.hardware import NOTHING, Range
 from charter.planning.judging import add_judging, checking_load, plan_label
+from charter.planning.pair_trainings import mean, opening, plan_dpo, plan_preference_model
 from charter.planning.rates import Rates
 from charter.planning.sizing import CountTokens, Load, Sizer, estimate_tokens
 from charter.planning.stage_plan import (
     MAX_RENDERED,
-    N_MODELS,
     NOTHING_BROUGHT,
     Brought,
     Given,
@@ -30,11 +30,10 @@ from charter.planning.stage_plan import (
 )
 from charter.planning.writing import writing_load
 from charter.recipe import Recipe
-from charter.recipe.settings import TrainingSettings
 from charter.records import Pair, PairSource, Prompt, PromptKind, Trace
 from charter.revision.layouts import make_layout
 from charter.seeds import row_id
-from charter.training.mixture import in_shares, to_sample
+from charter.training.mixture import to_sample
 
 _QUESTION_TOKENS = 250  # of a multiple-choice row, about
 # Answers without the constitution that a pair of each source takes.
@@ -43,7 +42,7 @@ _N_PLAIN: dict[PairSource, int] = {"on_policy": 2, "guided_vs_plain": 1, "revisi
 
 @dataclass(frozen=True)
 class Plan:
-    """Every stage in order; ``basis`` says what the times stand on.
+    """Every stage of the recipe in order; ``basis`` says what the times stand on.
 
     ``money`` is what servers ask for a stage, where a price of any of them is known.
     """
@@ -133,7 +132,8 @@ def make_plan(
         _plan_sft(given),
         _plan_pairs(given, made),
         plan_label(given, pairs),
-        _plan_dpo(given, pairs),
+        *plan_preference_model(given, pairs),
+        *plan_dpo(given, pairs),
         _plan_evaluate(given, len(pairs), n_choices),
         StagePlan("report", 0),
     )
@@ -184,7 +184,7 @@ def _plan_sft(given: Given) -> StagePlan:
     n_given = sum(len(trace.rounds) if settings.revisions == "all" else 1 for trace in given.brought.traces)
     n_revisions = n_given + given.n_traces * (given.recipe.revise.rounds if settings.revisions == "all" else 1)
     rows = n_revisions
-    revision = _opening(answer_tokens(given.recipe.revise.max_tokens), settings)
+    revision = opening(answer_tokens(given.recipe.revise.max_tokens), settings)
     scored = n_revisions * revision
     tokens = n_revisions * given.plain(given.train["red_team"])
     load, response = Load(), answer_tokens(settings.max_tokens)
@@ -196,15 +196,10 @@ def _plan_sft(given: Given) -> StagePlan:
         load.add(n_sampled, given.plain(asked), response)
         n_mixed = min(wanted, n_sampled + sum(bool(prompt.reference) for prompt in prompts))
         rows += n_mixed
-        scored += n_mixed * _opening(response, settings)
+        scored += n_mixed * opening(response, settings)
         tokens += n_mixed * given.plain(prompts)
     training = given.training(rows, tokens + scored, scored, settings)
     return given.stage("sft", rows, {"policy": load}, training=training, n_loads=1 if rows else 0)
-
-
-def _opening(response: float, settings: TrainingSettings) -> float:
-    """Say how many of a response's tokens are trained on."""
-    return min(response, settings.opening_tokens or response)
 
 
 def _pair_plans(given: Given) -> list[PairPlan]:
@@ -235,38 +230,26 @@ def _plan_pairs(given: Given, pairs: Sequence[PairPlan]) -> StagePlan:
     return given.stage("pairs", len(pairs) + len(given.brought.pairs), {"policy": load})
 
 
-def _plan_dpo(given: Given, pairs: Sequence[PairPlan | Pair]) -> StagePlan:
-    """Both sides of every pair that is not held out, read by the model and by its reference."""
-    kept, shares = 1.0 - given.recipe.label.held_out, given.recipe.dpo.kinds
-    pairs = pairs if shares is None else in_shares(pairs, shares, given.recipe.seed)
-    response = _opening(answer_tokens(given.recipe.pairs.max_tokens), given.recipe.dpo)
-    scored = kept * len(pairs) * 2 * response
-    tokens = kept * sum(2 * given.sizer.prompt(pair.prompt) for pair in pairs) + scored
-    rows = round(kept * len(pairs))
-    training = given.training(rows, tokens, scored, given.recipe.dpo, sides=2)
-    return given.stage("dpo", rows, {}, training=training, n_loads=1 if rows else 0)
-
-
 def _plan_evaluate(given: Given, n_pairs: int, n_choices: int) -> StagePlan:
     """Every model's answers, losses, held-out preferences and questions; then whatever the judge is asked."""
     response = answer_tokens(given.recipe.evaluate.max_tokens)
     policy, judge = Load(), Load()
     for prompts in given.held_out.values():
-        policy.add(len(prompts) * N_MODELS, given.plain(prompts), response)
+        policy.add(len(prompts) * given.n_models, given.plain(prompts), response)
         referenced = [prompt for prompt in prompts if prompt.reference]
         references = [given.sizer.count(prompt.reference or "") for prompt in referenced]
-        policy.add(len(referenced) * N_MODELS, given.plain(referenced) + _mean(references))
+        policy.add(len(referenced) * given.n_models, given.plain(referenced) + mean(references))
     helpful = given.held_out["helpful"]
-    policy.add(len(helpful) * N_MODELS, given.plain(helpful) + response)  # the base's own answers: drift
+    policy.add(len(helpful) * given.n_models, given.plain(helpful) + response)  # the base's own answers: drift
     n_preferences = round(given.recipe.label.held_out * n_pairs * given.scale)
     pair_response = answer_tokens(given.recipe.pairs.max_tokens)
-    policy.add(2 * n_preferences * N_MODELS, given.plain(given.train["red_team"]) + pair_response)
-    policy.add(n_choices * N_MODELS, _QUESTION_TOKENS)
+    policy.add(2 * n_preferences * given.n_models, given.plain(given.train["red_team"]) + pair_response)
+    policy.add(n_choices * given.n_models, _QUESTION_TOKENS)
     _add_probes(given, policy, response)
     n_judged = add_judging(given, judge, response)
     rows, loads = round(policy.calls) + n_judged, {"policy": policy, "judge": judge}
     n_answered = sum(map(len, given.held_out.values()))  # of one model at a time; the judge comes after all of them
-    n_loads = (N_MODELS if judge.calls else N_MODELS - 1) if policy.calls else 0
+    n_loads = (given.n_models if judge.calls else given.n_models - 1) if policy.calls else 0
     if judge.calls and given.rates["judge"] is not given.rates["policy"]:
         n_loads -= 1
     return given.stage("evaluate", rows, loads, at_once=n_answered, n_loads=n_loads, is_scaled=False)
@@ -275,14 +258,10 @@ def _plan_evaluate(given: Given, n_pairs: int, n_choices: int) -> StagePlan:
 def _add_probes(given: Given, policy: Load, response: float) -> None:
     """Both answers of every probe scored by every model; and an answer to its prompt, where the judge reads those."""
     settings = given.recipe.evaluate
-    n_models = N_MODELS + len(settings.others)
+    n_models = given.n_models + len(settings.others)
     for probes in given.brought.probes:
         prompts = [pair.prompt for pair in probes.pairs]
         texts = [given.sizer.count(text) for pair in probes.pairs for text in (pair.a, pair.b)]
-        policy.add(2 * len(prompts) * n_models, given.plain(prompts) + _mean(texts))
+        policy.add(2 * len(prompts) * n_models, given.plain(prompts) + mean(texts))
         if settings.judge_adherence:
             policy.add(len(prompts) * n_models, given.plain(prompts), response)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0

@@ -37,9 +37,9 @@ from charter.prompts.twins import check_twins, describe_unlinked
 from charter.recipe import Recipe
 from charter.recipe.contradictions import doubts
 from charter.recipe.settings import PromptSource
+from charter.recipe.stages import STAGE_NAMES, stages_of
 from charter.records import BUILT_IN, GENERATED, PromptKind
 from charter.runs.folder import role_specs
-from charter.status import STAGE_NAMES
 
 _UNKNOWN_PROMPTS = 1_000  # of a dataset that is not here, where the recipe sets no number
 
@@ -65,8 +65,8 @@ def check_recipe(recipe: Recipe, folder: Path) -> Preflight:
         folder: where it would run; its disk must have room.
     """
     report = Preflight()
-    given = _inspect(report, recipe, STAGE_NAMES, look_at)
-    look_at_launch(report, recipe, STAGE_NAMES)
+    given = _inspect(report, recipe, stages_of(recipe), look_at)
+    look_at_launch(report, recipe, stages_of(recipe))
     for where, problem in doubts(recipe):
         report.add("warning", ".".join(where), problem)
     report.plan = None if report.errors else _plan(recipe, given)
@@ -93,7 +93,7 @@ class Planner:
     def __init__(self, recipe: Recipe, *, by_characters: bool = False) -> None:
         report = Preflight()
         self._count = estimate_tokens if by_characters else None
-        self._recipe, self._given = recipe, _inspect(report, recipe, STAGE_NAMES, look_without_asking)
+        self._recipe, self._given = recipe, _inspect(report, recipe, stages_of(recipe), look_without_asking)
         report.require_no_error()
         prompts = self._given.selection.prompts if self._given.selection else ()
         self.n_prompts = sum((prompt.split, prompt.kind) == ("train", "red_team") for prompt in prompts)

@@ -14,13 +14,12 @@ from charter.planning.rates import Rates
 from charter.planning.sizing import Load, Sizer
 from charter.recipe import Recipe
 from charter.recipe.settings import TrainingSettings
-from charter.records import Pair, Prompt, PromptKind, Trace
+from charter.records import Pair, Preference, Prompt, PromptKind, Trace
 
 _ANSWER_TOKENS = 420  # of a mean answer without a limit, so that a limit of 256 tokens is used to three quarters
 MAX_RENDERED = 200  # prompts of a kind that are rendered; the others are taken to be like them
 _REFERENCE = 1 / 3  # of a step on the same tokens: a forward pass alone
 _LONGEST = 2.0  # times the mean: about the longest sequence
-N_MODELS = 3  # that are evaluated: base, SFT, DPO
 
 Kinds = Mapping[PromptKind, Sequence[Prompt]]
 
@@ -37,8 +36,8 @@ def answer_tokens(limit: int) -> float:
 class Training:
     """Tokens that a model is trained on and the optimiser's steps, over all epochs.
 
-    ``scored`` of the tokens bear loss, ``longest`` is about the most of one sequence; a reference reads ``reference``
-    tokens besides.
+    ``scored`` of the tokens bear loss, ``longest`` is about the most of one sequence; ``reference`` tokens are read
+    besides: by DPO's reference, or where held-out pairs get their rewards.
     """
 
     tokens: float = 0.0
@@ -92,10 +91,14 @@ class ToWrite:
 
 @dataclass(frozen=True)
 class Brought:
-    """What a run has beside prompts that are there: traces, pairs and probes that a user brought, prompts to write."""
+    """What a run has beside prompts that are there: what a user brought, and prompts to write.
+
+    ``people`` are preferences that a preference model may be trained on beside the AI's.
+    """
 
     traces: tuple[Trace, ...] = ()
     pairs: tuple[Pair, ...] = ()
+    people: tuple[Preference, ...] = ()
     probes: tuple[Probes, ...] = ()
     written: tuple[ToWrite, ...] = ()
 
@@ -128,12 +131,24 @@ class Given:
         """Traces that the revise stage makes, beside those that were given."""
         return len(self.to_revise) * self.recipe.revise.n_samples
 
+    @property
+    def n_models(self) -> int:
+        """Models that are evaluated: base, SFT and, where the recipe does it, DPO."""
+        return 2 if self.recipe.dpo is None else 3
+
     def plain(self, prompts: Sequence[Prompt]) -> float:
         """Tokens of a mean prompt, put as it is."""
         return self.sizer.mean_prompt(prompts[:MAX_RENDERED])
 
     def training(
-        self, rows: float, tokens: float, scored: float, settings: TrainingSettings, *, sides: int = 1
+        self,
+        rows: float,
+        tokens: float,
+        scored: float,
+        settings: TrainingSettings,
+        *,
+        sides: int = 1,
+        read: float = 0.0,
     ) -> Training:
         """Sum up a training on so many rows and their tokens, some of which bear loss.
 
@@ -142,14 +157,15 @@ class Given:
             tokens: of all rows, once.
             scored: of those, the ones that bear loss.
             settings: epochs, batches, and the longest row that is taken.
-            sides: sequences of a row; of two, a pair's, a reference reads each once too.
+            sides: sequences of a row: two, of a pair.
+            read: tokens that are read besides, without being trained on.
         """
         steps = math.ceil(rows * self.scale / (settings.batch_size * settings.accumulation)) * settings.epochs
         passes = settings.epochs * self.scale
         return Training(
             tokens * passes,
             steps,
-            tokens * self.scale if sides > 1 else 0.0,
+            read * self.scale,
             scored * passes,
             min(settings.max_length, _LONGEST * tokens / (rows * sides)) if rows else 0.0,
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.recipe.settings import ModelSettings, PairSettings, Recipe, ReviseSettings, SftSettings
+from charter.recipe.stages import stages_of, training_settings
 from charter.records import GENERATED, OWN_JUDGE, PromptKind
 
 Where = tuple[str, ...]
@@ -42,7 +43,7 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     if recipe.label.held_out == 1.0:
         yield (
             ("label", "held_out"),
-            "'label.held_out' is 1, which leaves DPO nothing to train on; take less, such as 0.1",
+            "'label.held_out' is 1, which leaves nothing to train on; take less, such as 0.1",
         )
     if "on_policy" in recipe.label.prior:
         problem = "'label.prior.on_policy' never acts: neither side of such a pair is intended"
@@ -163,15 +164,20 @@ def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     if recipe.label.on_low_margin != "keep" and not recipe.label.min_margin:
         problem = f"is {recipe.label.on_low_margin}, and with label.min_margin=0 no label is unsure"
         yield ("label", "on_low_margin"), f"{problem}; set label.min_margin, such as 0.05, or take it out"
+    rewarded = recipe.preference_model
+    if rewarded and rewarded.helpfulness is None and "helpfulness_ratio" in rewarded.model_dump(exclude_defaults=True):
+        yield ("preference_model", "helpfulness_ratio"), "does nothing without preference_model.helpfulness; set it"
     if recipe.evaluate.judge_adherence and not recipe.evaluate.probes:
         yield ("evaluate", "judge_adherence"), "does nothing without evaluate.probes; take it out"
 
 
 def _openings(recipe: Recipe) -> Iterator[tuple[Where, str]]:
-    opening, longest = recipe.dpo.opening_tokens, recipe.pairs.max_tokens
-    if opening is not None and opening >= longest:
-        problem = f"is {opening}, and no sampled side of a pair is longer than pairs.max_tokens, {longest}"
-        yield ("dpo", "opening_tokens"), f"{problem}: it does nothing to those pairs; lower it, or take it out"
+    longest = recipe.pairs.max_tokens
+    for stage in (name for name in ("preference_model", "dpo") if name in stages_of(recipe)):
+        opening = training_settings(recipe, stage).opening_tokens
+        if opening is not None and opening >= longest:
+            problem = f"is {opening}, and no sampled side of a pair is longer than pairs.max_tokens, {longest}"
+            yield (stage, "opening_tokens"), f"{problem}: it does nothing to those pairs; lower it, or take it out"
     opening, longest = recipe.sft.opening_tokens, recipe.sft.max_tokens
     if opening is not None and longest < min(opening, recipe.revise.max_tokens) and _samples(recipe):
         problem = f"is {longest}, and sft.opening_tokens is {opening}"
@@ -198,7 +204,7 @@ def _samples(recipe: Recipe) -> bool:
 
 def _shares(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     groups: dict[Where, Mapping[Any, float]] = {("pairs", "kinds"): recipe.pairs.kinds}
-    if recipe.dpo.kinds is not None:
+    if recipe.dpo is not None and recipe.dpo.kinds is not None:
         groups[("dpo", "kinds")] = recipe.dpo.kinds
     groups |= {("pairs", "sources", kind): shares for kind, shares in recipe.pairs.sources.items()}
     for where, shares in groups.items():
@@ -226,7 +232,7 @@ def _kinds(recipe: Recipe) -> Iterator[tuple[Where, str]]:
 
 
 def _trained_kinds(recipe: Recipe) -> Iterator[tuple[Where, str]]:
-    for kind, share in (recipe.dpo.kinds or {}).items():
+    for kind, share in ((recipe.dpo and recipe.dpo.kinds) or {}).items():
         if share and not recipe.pairs.kinds.get(kind) and recipe.pairs.given is None:
             problem = f"'dpo.kinds' gives {kind} {share:g} of the pairs to train on, and 'pairs.kinds' has none of it"
             yield ("dpo", "kinds", kind), f"{problem}; give it a share there, or take it out here"

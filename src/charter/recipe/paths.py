@@ -107,6 +107,7 @@ def slots(data: Any) -> Iterator[Slot]:
         (data, "data_dir", "data_dir"),
         (_inner(data, "revise"), "given", "revise.given"),
         (_inner(data, "pairs"), "given", "pairs.given"),
+        (_inner(data, "preference_model"), "helpfulness", "preference_model.helpfulness"),
         (_inner(data, "label"), "calibrator", "label.calibrator"),
         (_inner(data, "budget"), "prices", "budget.prices"),
         (_inner(data, "training"), "launch", "training.launch"),

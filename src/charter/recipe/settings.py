@@ -18,7 +18,7 @@ KEY_NAME = r"^[A-Z_][A-Z0-9_]*$"
 Cell = str | int | float | bool  # what a row is chosen by
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Bound = Annotated[float, Field(ge=0.0)]
-Stage = Literal["prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate", "report"]
+Stage = Literal["prompts", "revise", "sft", "pairs", "label", "preference_model", "dpo", "evaluate", "report"]
 
 
 Cutting = Annotated[
@@ -223,12 +223,12 @@ class LoraSettings(Settings):
     targets: str | tuple[str, ...] = "all-linear"
     quantise: Literal["4bit"] | None = Field(
         default=None,
-        description="train behind frozen weights of 4 bits (QLoRA, in SFT and DPO); null leaves them whole",
+        description="train behind frozen weights of 4 bits (QLoRA, in every training); null leaves them whole",
     )
 
 
 class LaunchSettings(Settings):
-    """How the processes of both trainings are started."""
+    """How the processes of all trainings are started."""
 
     launch: str | None = Field(
         default=None,
@@ -241,7 +241,7 @@ class LaunchSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """What both trainings share."""
+    """What all trainings share."""
 
     epochs: float = Field(default=1.0, gt=0.0)
     learning_rate: float = Field(default=2e-4, gt=0.0)
@@ -383,7 +383,20 @@ class LabelSettings(Settings):
         default="keep",
         description="unsure labels are trained on as any other, by a weight that grows with the margin, or not at all",
     )
-    held_out: Share = Field(default=0.1, description="share of prompts whose preferences DPO is not trained on")
+    held_out: Share = Field(default=0.1, description="share of prompts whose preferences are not trained on")
+
+
+class PreferenceModelSettings(TrainingSettings):
+    """A preference model on soft labels. It trains on with the adapter of SFT, whose shape ``sft.lora`` says."""
+
+    helpfulness: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a file of pairs that people judged, mixed with the AI's preferences; `null` mixes in none",
+    )
+    helpfulness_ratio: float = Field(
+        default=1.0, ge=0.0, description="people's pairs for each preference of the AI, at most"
+    )
 
 
 class DpoSettings(GuardedSettings):
@@ -508,7 +521,12 @@ class Recipe(Settings):
     sft: SftSettings = SftSettings()
     pairs: PairSettings = PairSettings()
     label: LabelSettings = LabelSettings()
-    dpo: DpoSettings = DpoSettings()
+    preference_model: PreferenceModelSettings | None = Field(
+        default=None, description="a preference model on the soft labels; `null` trains none, `{}` one by the defaults"
+    )
+    dpo: DpoSettings | None = Field(
+        default=DpoSettings(), description="training on the soft labels; `null` leaves it out"
+    )
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
     training: LaunchSettings = LaunchSettings()

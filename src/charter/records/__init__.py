@@ -33,6 +33,7 @@ from charter.records.prompts import (
 )
 from charter.records.training import (
     OWN_JUDGE,
+    PEOPLE,
     AnyPairSource,
     Judged,
     OnCut,
@@ -40,6 +41,7 @@ from charter.records.training import (
     Pair,
     PairSource,
     Preference,
+    RewardedPair,
     Round,
     SftRow,
     Side,
@@ -51,6 +53,7 @@ __all__ = [
     "BUILT_IN",
     "GENERATED",
     "OWN_JUDGE",
+    "PEOPLE",
     "PROMPT_COLUMNS",
     "Adherence",
     "AnyPairSource",
@@ -74,6 +77,7 @@ __all__ = [
     "Record",
     "Response",
     "ResponseLabel",
+    "RewardedPair",
     "Role",
     "Round",
     "Scored",

@@ -13,6 +13,8 @@ from charter.records.prompts import PromptRow
 Order = Literal["ab", "ba"]
 Side = Literal["a", "b"]
 PairSource = Literal["on_policy", "revision_vs_initial", "guided_vs_plain", "contrast"]
+#: Source of preferences that people gave, which no judge was asked about.
+PEOPLE = "people"
 #: ``given`` are pairs that a user brought.
 AnyPairSource = Literal[PairSource, "given"]
 # Of a text that ran into the token limit: mark it, end it after its last sentence, or leave it open.
@@ -159,3 +161,27 @@ class Preference(PromptRow):
     whole_chosen: bool = True
     whole_rejected: bool = True
     weight: float = Field(default=1.0, gt=0.0, le=1.0)
+
+
+class RewardedPair(PromptRow):
+    """A judged pair with the rewards that a preference model gives its sides.
+
+    ``id`` and ``p_chosen`` are those of the preference, ``group`` names what pairs that hang together share, and
+    ``held_out`` says that the model was not trained on it. Tokens are those of the responses, as far as they are read.
+    """
+
+    chosen: str
+    rejected: str
+    p_chosen: float = Field(ge=0.5, le=1.0)
+    source: str
+    group: str
+    held_out: bool
+    reward_chosen: float
+    reward_rejected: float
+    n_tokens_chosen: int
+    n_tokens_rejected: int
+
+    @property
+    def margin(self) -> float:
+        """How much higher the chosen side's reward is."""
+        return self.reward_chosen - self.reward_rejected

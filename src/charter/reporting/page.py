@@ -21,6 +21,7 @@ from charter.reporting.label_figures import label_distribution, option_mass, pos
 from charter.reporting.markup import fill, join, json_text
 from charter.reporting.reading import RunData, read_run
 from charter.reporting.revision_section import revisions
+from charter.reporting.reward_section import reward_calibration, rewards
 from charter.reporting.training_figures import training_curves
 from charter.reporting.verdict import weigh_run
 from charter.text_quality import classify_response
@@ -72,6 +73,7 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
         results_sections.figures(_charts(data, classify)),
         revisions(data),
         results_sections.label_quality(data),
+        rewards(data),
         run_sections.data_counts(data),
         run_sections.rows(data, gathered),
         run_sections.recipe(data),
@@ -102,8 +104,15 @@ def _charts(data: RunData, classify: Callable[[str, str], str]) -> list[Chart]:
         principle_agreement(data),
         option_mass(data),
         training_curves(data, "sft"),
+        *_of_preference_model(data),
         training_curves(data, "dpo"),
     ]
+
+
+def _of_preference_model(data: RunData) -> list[Chart]:
+    """Draw the figures of a preference model, where the recipe asks for one."""
+    calibration = reward_calibration(data)
+    return [] if calibration is None else [training_curves(data, "preference_model"), calibration]
 
 
 def _policy(style: str, script: str) -> str:

@@ -36,7 +36,9 @@ from charter.records import (
     Trace,
 )
 
-STAGES = ("prompts", "revise", "sft", "pairs", "label", "dpo", "evaluate")
+STAGES = ("prompts", "revise", "sft", "pairs", "label", "preference_model", "dpo", "evaluate")
+#: Which of them are done only where the recipe asks for them.
+_IF_ASKED = frozenset({"preference_model"})
 
 _Part = TypeVar("_Part", bound=BaseModel)
 
@@ -89,7 +91,8 @@ class Training(_Lenient):
 class StageResult(_Lenient):
     """What one stage did with its rows; ``filtered`` and ``failed`` count rows by reason.
 
-    ``dropped_rows`` names pairs that were left out because the judge disagreed with their source.
+    ``dropped_rows`` names pairs that were left out because the judge disagreed with their source; ``held_out`` and
+    ``trained_on`` are what a preference model is worth on such pairs (see ``reward_section``).
     """
 
     stage: str
@@ -101,6 +104,8 @@ class StageResult(_Lenient):
     usage: dict[str, Usage] = {}
     counts: dict[str, Any] = {}
     dropped_rows: tuple[str, ...] = ()
+    held_out: dict[str, Any] | None = None
+    trained_on: dict[str, Any] | None = None
     training: Training | None = None
 
     @property
@@ -165,9 +170,15 @@ class RunData:
 
     @property
     def planned_stages(self) -> tuple[str, ...]:
-        """The stages that the resolved recipe asks for: all, where there is none to read."""
+        """The stages that the resolved recipe asks for: all that it need not ask for, where there is none to read."""
         resolved = bool(self.resolved_text) and "recipe.resolved.yaml" not in self.unreadable
-        return tuple(stage for stage in STAGES if not resolved or self.recipe.get(stage) is not None)
+        asked = {stage for stage in STAGES if self.recipe.get(stage) is not None}
+        return tuple(one for one in STAGES if one in asked or not (resolved or one in _IF_ASKED))
+
+    @property
+    def left_out_stages(self) -> tuple[str, ...]:
+        """The stages that the recipe leaves out, though it need not ask for them."""
+        return tuple(stage for stage in STAGES if stage not in {*self.planned_stages, *_IF_ASKED})
 
     @property
     def unfinished_stages(self) -> tuple[str, ...]:
@@ -233,7 +244,8 @@ def read_run(path: Path) -> RunData:
     recipe_text = folder.text("recipe.yaml")
     resolved_text = folder.text("recipe.resolved.yaml")
     recipe = _recipe(folder, resolved_text, recipe_text)
-    stages = {stage: folder.json_part(f"stages/{stage}.json", StageResult) for stage in STAGES}
+    asked = [stage for stage in STAGES if stage not in _IF_ASKED or recipe.get(stage) is not None]
+    stages = {stage: folder.json_part(f"stages/{stage}.json", StageResult) for stage in asked}
     data = RunData(
         path=path,
         name=str(recipe.get("name") or path.resolve().name),

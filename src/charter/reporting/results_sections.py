@@ -9,7 +9,7 @@ from charter.reporting.charts import Chart
 from charter.reporting.label_quality import SourceQuality, by_source, invalid_reasons
 from charter.reporting.layout import Column, rate, section, table
 from charter.reporting.markup import Markup, element, join
-from charter.reporting.reading import STAGES, RunData
+from charter.reporting.reading import RunData
 from charter.reporting.verdict import Change, Findings
 from charter.reporting.vote_tables import vote_tables
 
@@ -75,9 +75,8 @@ def _incomplete(data: RunData) -> Markup | None:
     if data.unfinished_stages:
         stages = wording.listing(list(data.unfinished_stages))
         notes.append(f"This run is not finished: there is no result of {stages}.")
-    left_out = [stage for stage in STAGES if stage not in data.planned_stages]
-    if left_out:
-        notes.append(f"The recipe leaves out {wording.listing(left_out)}.")
+    if data.left_out_stages:
+        notes.append(f"The recipe leaves out {wording.listing(list(data.left_out_stages))}.")
     notes += [data.why_missing(part) for part in data.unreadable]
     return element("ul", [element("li", note) for note in notes], class_="notes") if notes else None
 

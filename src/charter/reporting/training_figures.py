@@ -1,4 +1,4 @@
-"""Figures of the two trainings: loss, for DPO accuracy, margin and the log-probability of either side, and answers."""
+"""Figures of the trainings: loss, on pairs accuracy, margin and what the model gives to either side, and answers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from charter.reporting.charts import Chart, percent_axis
 from charter.reporting.reading import RunData
 from charter.reporting.svg import COLOUR, draw
 
-_TITLES = {"sft": "SFT training", "dpo": "DPO training"}
+_TITLES = {"sft": "SFT training", "preference_model": "Preference model training", "dpo": "DPO training"}
 _PANELS = (
     ("Loss", (("loss", "loss", "blue"),)),
     ("Accuracy", (("accuracy", "accuracy", "vermilion"),)),
     ("Margin", (("margin", "margin", "green"),)),
+    ("Reward", (("reward_chosen", "chosen", "blue"), ("reward_rejected", "rejected", "grey"))),
     ("Log-probability", (("logprob_chosen", "chosen", "blue"), ("logprob_rejected", "rejected", "grey"))),
 )
 # Of the answers that a guard looked at.
@@ -45,8 +46,8 @@ class _Curve:
 
 
 def training_curves(data: RunData, stage: str) -> Chart:
-    """Draw what a training stage (``sft`` or ``dpo``) logged, one panel a quantity."""
-    name, title = f"training-{stage}", _TITLES[stage]
+    """Draw what a training stage logged, one panel a quantity."""
+    name, title = f"training-{stage.replace('_', '-')}", _TITLES[stage]
     result = data.stages.get(stage)
     if result is None or result.training is None or not result.training.steps:
         return Chart(name, title, f"Not drawn: {_why_not(data, stage)}")

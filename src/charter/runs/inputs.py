@@ -145,6 +145,7 @@ def _files(recipe: Recipe) -> dict[str, str]:
     named = {
         "given revisions": recipe.revise.given,
         "given pairs": recipe.pairs.given,
+        "helpfulness pairs": recipe.preference_model.helpfulness if recipe.preference_model else None,
         "calibrator": recipe.label.calibrator,
         "axes of generated prompts": generate.axes,
         "examples of generated prompts": generate.few_shots,

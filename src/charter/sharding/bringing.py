@@ -13,8 +13,11 @@ from charter.errors import RunError
 from charter.files.removal import remove
 from charter.files.writing import replace_whole
 from charter.pipeline import forget
+from charter.recipe import load_recipe
+from charter.recipe.stages import stages_of
 from charter.runs.folder import Run
 from charter.runs.inputs import source_digest
+from charter.runs.place import RESOLVED
 from charter.sharding.papers import Papers, write_papers
 from charter.stages import STAGES
 
@@ -28,13 +31,19 @@ _BESIDE: Mapping[str, tuple[str, ...]] = {"prompts": ("data/written.jsonl",)}  #
 def stages_for_shards(run: Path) -> list[str]:
     """Name the stages that shards can do from what a run has done: up to the next that needs all rows."""
     names: list[str] = []
-    for name in STAGES:
+    for name in _stages(run):
         if (run / "stages" / f"{name}.json").exists() or name == "prompts":
             continue
         if name not in ROW_STAGES:
             break
         names.append(name)
     return names
+
+
+def _stages(run: Path) -> tuple[str, ...]:
+    """Name the stages of a run; before it is begun, every stage there is."""
+    resolved = run / RESOLVED
+    return stages_of(load_recipe(resolved)) if resolved.exists() else tuple(STAGES)
 
 
 def fingerprints(run: Path, stage: str) -> dict[str, str]:

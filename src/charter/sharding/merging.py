@@ -16,6 +16,7 @@ from charter.journal.overlap import find_overlap
 from charter.pipeline import finish_stages
 from charter.progress import Progress
 from charter.recipe import Recipe, load_recipe
+from charter.recipe.stages import stages_of
 from charter.runs.folder import Run, check_files, opened_again
 from charter.runs.inputs import INPUTS, read_inputs
 from charter.runs.place import RESOLVED, SHARDS, held, holder_of, require_no_shards
@@ -24,7 +25,6 @@ from charter.sharding.bringing import ROW_STAGES, fingerprints, stages_for_shard
 from charter.sharding.papers import Papers, read_papers, shard_folders
 from charter.sharding.recall import RecallMapper, from_records, shard_command
 from charter.sharding.shard import Shard
-from charter.stages import STAGES
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def merge_shards(
         parts = _division(recipe, folder, found, names)
         todo = _require_finished(folder, parts, names) if parts else []
         _verify(folder, parts, todo)
-        if "evaluate" in todo or (found and _lacks_report(folder)):
+        if "evaluate" in todo or (found and _lacks_report(recipe, folder)):
             todo.append("report")  # nothing is left that would need a model
         if not todo:
             return Merged((), 0, 0, 0, 0)
@@ -92,9 +92,9 @@ def merge_shards(
             return _finish(run, parts, todo)
 
 
-def _lacks_report(folder: Path) -> bool:
+def _lacks_report(recipe: Recipe, folder: Path) -> bool:
     """Tell whether all of a run is done but for its report."""
-    return [name for name in STAGES if not (folder / "stages" / f"{name}.json").exists()] == ["report"]
+    return [name for name in stages_of(recipe) if not (folder / "stages" / f"{name}.json").exists()] == ["report"]
 
 
 def _find(folder: Path, shards: Sequence[Path]) -> list[_Part]:

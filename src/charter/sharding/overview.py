@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from charter.journal.counting import count_rows
 from charter.journal.reading import reading_at_once
+from charter.recipe import load_recipe
+from charter.recipe.stages import stages_of, verb_of
 from charter.runs.place import RESOLVED, SHARDS, holder_of
 from charter.sharding.bringing import ROW_STAGES, stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
 from charter.sharding.recall import merge_command, shard_command
 from charter.sharding.shard import Shard
-from charter.stages import STAGES
 
 _SHOWN = 8
 State = Literal["done", "running", "interrupted", "waiting"]
@@ -123,7 +124,9 @@ def _keep_one(run: Path, shards: Sequence[ShardStatus], divisions: Sequence[int]
 
 def _begin_shards(run: Path) -> str:
     """Say which shards are to be begun, and what is to be done before them."""
-    waiting = [name for name in STAGES if not (run / "stages" / f"{name}.json").exists()]
+    waiting = [
+        name for name in stages_of(load_recipe(run / RESOLVED)) if not (run / "stages" / f"{name}.json").exists()
+    ]
     divisions = {read_papers(folder).of for folder in shard_folders(run)}
     division = divisions.pop() if len(divisions) == 1 else None
     shard = str(Shard(division, 1)) if division else "K/N"
@@ -133,5 +136,5 @@ def _begin_shards(run: Path) -> str:
         return ""
     if stages_for_shards(run):
         return f"run the shards, {by_shards}"
-    alone = shlex.join(["charter", waiting[0], str(run / RESOLVED), "--out", str(run)])
+    alone = shlex.join(["charter", verb_of(waiting[0]), str(run / RESOLVED), "--out", str(run)])
     return f"do {waiting[0]!r}, which needs all rows at once: {alone}; then the shards again, {by_shards}"

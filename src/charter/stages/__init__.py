@@ -13,6 +13,7 @@ from charter.stages.dpo import do_dpo
 from charter.stages.evaluate import do_evaluate
 from charter.stages.label import do_label
 from charter.stages.pairs import do_pairs
+from charter.stages.preference_model import do_preference_model
 from charter.stages.prompts import do_prompts
 from charter.stages.report import do_report
 from charter.stages.revise import do_revise
@@ -41,6 +42,11 @@ STAGES: Mapping[str, Stage] = {
         ("data/prompts.parquet", "data/traces.parquet", "stages/sft.json"), ("data/pairs.parquet",), do_pairs
     ),
     "label": Stage(("data/pairs.parquet",), ("data/preferences.parquet",), do_label),
+    "preference_model": Stage(
+        ("data/prompts.parquet", "data/preferences.parquet", "stages/sft.json"),
+        ("data/rewards.parquet", "models/preference_model"),
+        do_preference_model,
+    ),
     "dpo": Stage(("data/preferences.parquet", "stages/sft.json"), ("models/dpo",), do_dpo),
     "evaluate": Stage(
         ("data/prompts.parquet",),

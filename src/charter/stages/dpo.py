@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from charter.errors import RunError
+from charter.recipe.stages import settings_of
 from charter.records import Preference, PromptKind
 from charter.runs.folder import Run
 from charter.stages.label import read_preferences
@@ -15,7 +16,7 @@ from charter.training.mixture import in_shares
 
 def do_dpo(run: Run) -> Summary:
     """Write ``models/dpo``."""
-    settings = run.recipe.dpo
+    settings = settings_of(run.recipe.dpo, "dpo")
     found, held_out = read_preferences(run)
     kept = found if settings.kinds is None else in_shares(found, settings.kinds, run.recipe.seed)
     n_in = len(found) + len(held_out)

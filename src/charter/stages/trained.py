@@ -1,4 +1,4 @@
-"""What both training stages share: the arguments that they pass, and which rows a training did without."""
+"""What all training stages share: the arguments that they pass, and which rows a training did without."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from charter.recipe.paths import is_path
 from charter.recipe.settings import GuardedSettings, TrainingSettings
@@ -16,7 +16,7 @@ from charter.stages.summary import Summary, tally
 
 if TYPE_CHECKING:
     from charter.training.collapse import Guard
-    from charter.training.launch.job import StageName
+    from charter.training.methods import StageName
     from charter.training.results import TrainingResult
 
 SKIPPED: Summary = {"skipped": "the policy is scripted: it has no weights to train"}
@@ -29,7 +29,7 @@ def base_name(run: Run) -> str:
 
 
 def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[str, Any]:
-    """Give what both trainings are told; steps drive the progress bar, the run's stop flag ends them."""
+    """Give what all trainings are told; steps drive the progress bar, the run's stop flag ends them."""
     from charter.training.adapters import LoraSettings
     from charter.training.pace import Pace
 
@@ -45,7 +45,7 @@ def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[
         if step == n_steps:
             run.progress.end(f"{name} training")
 
-    policy, lora = run.recipe.models.policy, run.recipe.sft.lora  # DPO trains on with the adapter of SFT
+    policy, lora = run.recipe.models.policy, run.recipe.sft.lora  # later trainings go on with the adapter of SFT
     arguments: dict[str, Any] = {"guard": _guard(settings)} if isinstance(settings, GuardedSettings) else {}
     return arguments | {
         "pace": Pace(**settings.model_dump(include={field.name for field in dataclasses.fields(Pace)})),
@@ -78,13 +78,9 @@ def train(
 
         return launch_training(stage, rows, model, launch=find_launch(how.launch, how.n_processes), **arguments)
     shutil.rmtree(run.folder / "models" / f"{stage}.job", ignore_errors=True)  # of processes that failed before
-    if stage == "sft":
-        from charter.training.sft import sft
+    from charter.training.methods import method_of
 
-        return sft(cast("Sequence[SftRow]", rows), model, **arguments)
-    from charter.training.dpo import dpo
-
-    return dpo(cast("Sequence[Preference]", rows), model, **arguments)
+    return method_of(stage)(rows, model, **arguments)
 
 
 def untrained(result: TrainingResult) -> dict[str, int]:

@@ -6,6 +6,7 @@ from charter.statistics.agreement import (
     cohen_kappa,
     confusion_matrix,
     expected_calibration_error,
+    rank_correlation,
     reliability_bins,
 )
 from charter.statistics.intervals import Interval, mean_interval, rate_interval, statistic_interval, wilson_interval
@@ -33,6 +34,7 @@ __all__ = [
     "mean_interval",
     "paired_mean_difference",
     "paired_rate_difference",
+    "rank_correlation",
     "rate_interval",
     "reliability_bins",
     "seed_averaged_difference",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from charter.statistics.resampling import finite
+from charter.statistics.resampling import Floats, finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +120,28 @@ def confusion_matrix(
 def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float:
     """Measure two raters' agreement beyond chance (see ``ConfusionMatrix.kappa``)."""
     return confusion_matrix(first, second).kappa
+
+
+def rank_correlation(first: ArrayLike, second: ArrayLike) -> float:
+    """Correlate two rows of numbers by their ranks; equal numbers share the mean of theirs.
+
+    From -1 to 1; 0.0 where either row is all of one number, which nothing goes with. Source: Spearman 1904, Am. J.
+    Psychol. 15(1).
+
+    Raises:
+        ValueError: for no rows, or rows that are not paired.
+    """
+    one, other = finite(first, "first"), finite(second, "second")
+    if one.shape != other.shape:
+        raise ValueError(f"{len(one)} and {len(other)} numbers: expected as many")
+    ranks = [_ranks(row) - (len(row) + 1) / 2 for row in (one, other)]
+    spread = math.sqrt(float((ranks[0] ** 2).sum()) * float((ranks[1] ** 2).sum()))
+    return float(ranks[0] @ ranks[1]) / spread if spread else 0.0
+
+
+def _ranks(values: Floats) -> Floats:
+    """Rank numbers from 1, equal ones by their mean."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    means: Floats = (last - (counts - 1) / 2)[places]
+    return means

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ from charter.engines.quiet import quiet_libraries
 from charter.errors import ModelError
 from charter.seeds import derive_seed
 from charter.training import ranks
+from charter.training.reward_head import HEAD, put_reward_head
 
 if TYPE_CHECKING:
     from charter.engines.weights import ModelFolder
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 Precision = Literal["auto", "bfloat16", "float16", "float32", "float64"]
 Half = Literal["bfloat16", "float16"]
 Quantisation = Literal["4bit"]
+Task = Literal["text", "reward"]
 
 _ADAPTER = "default"  # the name under which PEFT keeps an adapter that was given none
 _CONFIGURATION = "adapter_config.json"
+_PEFT_TASKS: Mapping[Task, str] = {"text": "CAUSAL_LM", "reward": "SEQ_CLS"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ def load_trainee(
     dtype: Precision = "auto",
     device: str = "auto",
     trust_remote_code: bool = False,
+    task: Task = "text",
 ) -> Trainee:
     """Load a model to train it.
 
@@ -89,6 +94,7 @@ def load_trainee(
             What is trained is kept in float32 (or float64).
         device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
         trust_remote_code: whether code that the model brings may be run.
+        task: ``text`` goes on from a text; ``reward`` puts one number to it, with a head that is trained as a whole.
 
     Raises:
         ModelError: for a model that does not exist or cannot be trained, or a device that this machine has not.
@@ -101,15 +107,16 @@ def load_trainee(
     half: Half | None = precision if precision in {"bfloat16", "float16"} else None
     whole = lora is None and folder.adapter is None
     # A frozen base is kept as it is computed with; weights that are trained themselves need float32's small steps.
+    tokenizer = _load_tokenizer(folder)
     if lora is not None and lora.quantise:
-        base = _load_quantised(folder, precision, place)
+        base = _load_quantised(folder, precision, place, tokenizer, task)
     else:
-        base = _load_base(folder, "float32" if whole and half else precision)
+        base = load_base(folder, "float32" if whole and half else precision, tokenizer, task)
     with quiet_libraries():
         if folder.adapter is not None:
-            trained, name = _load_adapter(base, folder.adapter), _base_name(folder.adapter)
+            trained, name = put_adapter(base, folder.adapter, task, is_trainable=True), _base_name(folder.adapter)
         elif lora is not None:
-            trained = _new_adapter(base, lora, seed)
+            trained = _new_adapter(base, lora, seed, task)
             name = _pin_base(trained, str(model)) if folder.source == "hub" else str(model)
         else:
             trained, name = base, ""
@@ -121,7 +128,7 @@ def load_trainee(
         _leave_inputs_alone(trained)
     notes = _unused(lora, trained) if folder.adapter is not None and lora is not None else ()
     where = place if ranks.shards_weights() else next(trained.parameters()).device
-    return Trainee(trained, _load_tokenizer(folder), name, half, where, notes)
+    return Trainee(trained, tokenizer, name, half, where, notes)
 
 
 def save_trained(model: Any, tokenizer: Any, folder: Path, base: str, state: dict[str, Any] | None = None) -> None:
@@ -138,6 +145,8 @@ def save_trained(model: Any, tokenizer: Any, folder: Path, base: str, state: dic
         settings.base_model_name_or_path = base
         if isinstance(settings.target_modules, set):
             settings.target_modules = sorted(settings.target_modules)  # a set is written in another order each time
+        if settings.task_type == _PEFT_TASKS["reward"]:
+            settings.modules_to_save = [HEAD]  # PEFT adds its names for heads on every loading
         # The vocabulary is never changed; PEFT would ask the hub, by the base's name, whether it was.
         model.save_pretrained(
             folder, selected_adapters=[_ADAPTER], save_embedding_layers=False, state_dict=state, is_main_process=True
@@ -161,32 +170,45 @@ def training_precision(dtype: Precision, device: torch.device) -> Precision:
     return dtype
 
 
-def _load_quantised(folder: ModelFolder, dtype: str, place: torch.device) -> Any:
+def _load_quantised(folder: ModelFolder, dtype: str, place: torch.device, tokenizer: Any, task: Task) -> Any:
     from charter.engines.quantising import four_bit_settings, keep_trainable
 
     if ranks.shards_weights():
         raise ModelError(
             "weights in 4 bits cannot be sharded; leave sft.lora.quantise out, or take training.launch several-gpus"
         )
-    base = _load_base(folder, dtype, quantization_config=four_bit_settings(dtype), device_map={"": place})
+    how = {"quantization_config": four_bit_settings(dtype), "device_map": {"": place}}
+    base = load_base(folder, dtype, tokenizer, task, **how)
     keep_trainable(base)
     return base
 
 
-def _load_base(folder: ModelFolder, dtype: str, **settings: Any) -> Any:
-    from transformers import AutoModelForCausalLM
+def load_base(folder: ModelFolder, dtype: str, tokenizer: Any, task: Task, **settings: Any) -> Any:
+    """Load a model's weights for a task; for rewards with a head, of zeros where the weights have none.
 
+    Raises:
+        ModelError: for what cannot be loaded, or has no head that rewards can be read off.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    if task == "reward":
+        settings["num_labels"] = 1
+    kind = AutoModelForCausalLM if task == "text" else AutoModelForSequenceClassification
     with quiet_libraries():
         try:
-            return AutoModelForCausalLM.from_pretrained(
+            model, loaded = kind.from_pretrained(
                 folder.path,
                 dtype=getattr(torch, dtype),
                 use_safetensors=True,
                 trust_remote_code=folder.trust_remote_code,
+                output_loading_info=True,
                 **settings,
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"the model {folder.name!r} in {folder.path} cannot be loaded: {error}") from error
+    if task == "reward":
+        put_reward_head(model, tokenizer, is_new=f"{HEAD}.weight" in loaded["missing_keys"])
+    return model
 
 
 def _load_tokenizer(folder: ModelFolder) -> Any:
@@ -198,19 +220,35 @@ def _load_tokenizer(folder: ModelFolder) -> Any:
     return tokenizer
 
 
-def _load_adapter(base: Any, adapter: Path) -> Any:
-    from peft import PeftModel
+def put_adapter(base: Any, adapter: Path, task: Task, *, is_trainable: bool) -> Any:
+    """Put an adapter on its base; one that was trained for texts gets the base's head for rewards, to be trained too.
 
-    return PeftModel.from_pretrained(base, str(adapter), adapter_name=_ADAPTER, is_trainable=True, torch_device="cpu")
+    Args:
+        base: as ``load_base`` loaded it for the task.
+        adapter: the adapter's folder.
+        task: what it is to be used for.
+        is_trainable: whether it is trained on.
+    """
+    from peft import PeftConfig, PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
+
+    settings = PeftConfig.from_pretrained(str(adapter))
+    if task == "text" or settings.task_type == _PEFT_TASKS[task]:
+        how = {"adapter_name": _ADAPTER, "is_trainable": is_trainable, "torch_device": "cpu"}
+        return PeftModel.from_pretrained(base, str(adapter), **how)
+    settings.task_type, settings.inference_mode = _PEFT_TASKS[task], not is_trainable
+    weights = load_peft_weights(str(adapter), device="cpu")
+    weights[f"base_model.model.{HEAD}.weight"] = getattr(base, HEAD).weight.detach().clone()
+    model = get_peft_model(base, settings, adapter_name=_ADAPTER)
+    set_peft_model_state_dict(model, weights, adapter_name=_ADAPTER)
+    return model
 
 
-def _new_adapter(base: Any, lora: LoraSettings, seed: int) -> Any:
+def _new_adapter(base: Any, lora: LoraSettings, seed: int, task: Task) -> Any:
     from peft import LoraConfig, get_peft_model
 
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    settings = LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
-    )
+    shape = {"r": lora.r, "lora_alpha": lora.alpha, "lora_dropout": lora.dropout}
+    settings = LoraConfig(**shape, target_modules=targets, task_type=_PEFT_TASKS[task])
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, "adapter", "first weights"))
         try:

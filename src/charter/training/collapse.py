@@ -7,7 +7,7 @@ those that it gave before the first step. Pure: texts in, numbers out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Literal, NamedTuple
@@ -151,7 +151,11 @@ def show_example(answers: Sequence[Answer], measure: str) -> str:
     elif measure == "endings":
         found = next((one.text for one in common_endings(texts, min_count=2, min_share=0.0)), None)
     else:
-        shown = {"refusals": _refuses, "boilerplate": lambda answer: is_boilerplate(answer.text)}.get(measure)
+        faults: dict[str, Callable[[Answer], bool]] = {
+            "refusals": _refuses,
+            "boilerplate": lambda answer: is_boilerplate(answer.text),
+        }
+        shown = faults.get(measure)
         others = [answer for answer in answers if answer.prompt.kind != "red_team"]
         found = next((answer.text for answer in others if shown and shown(answer)), None)
     text = " ".join((found or texts[0]).split())

@@ -106,7 +106,7 @@ class Examples(Generic[Example]):
     rejected: tuple[RejectedRow, ...]
 
 
-class _Tokens:
+class ConversationTokens:
     """A conversation as the engine reads it, and an answer as the engine scores it: trained on is what will be read."""
 
     def __init__(self, tokenizer: Any) -> None:
@@ -148,7 +148,7 @@ def sft_examples(
     Returns:
         The examples in the rows' order, and every row that is not among them with its reason.
     """
-    tokens = _Tokens(tokenizer)
+    tokens = ConversationTokens(tokenizer)
 
     def tokenise(row: SftRow) -> SftExample | RejectedRow:
         if not row.response.strip():
@@ -170,7 +170,7 @@ def preference_examples(
     A pair is rejected where either response does not fit with its prompt, or both are alike as far as they are trained
     on.
     """
-    tokens = _Tokens(tokenizer)
+    tokens = ConversationTokens(tokenizer)
 
     def tokenise(row: Preference) -> PreferenceExample | RejectedRow:
         if not row.chosen.strip() or not row.rejected.strip():
@@ -204,7 +204,7 @@ def prompt_examples(
         max_length: the most tokens that a prompt may have with an answer; longer ones are rejected.
         max_tokens: that an answer may have.
     """
-    tokens = _Tokens(tokenizer)
+    tokens = ConversationTokens(tokenizer)
 
     def tokenise(row: Prompt) -> PromptExample | RejectedRow:
         ids = tokens.prompt(row.turns)

@@ -20,7 +20,7 @@ from charter.training.guard import watch_answers
 from charter.training.losses import LossName
 from charter.training.pace import OnStep, Pace, Stop, Watch
 from charter.training.preference_trainer import AtStart, Objective, SoftDpoTrainer, dpo_trainer
-from charter.training.results import TrainingResult, earlier_result, training_identity
+from charter.training.results import TrainingResult, earlier_result, preference_identity, training_identity
 from charter.training.trainer import require_examples, run_training
 
 _REFERENCE = "reference.json"  # the reference's log-probabilities, in the order of the rows
@@ -94,14 +94,7 @@ def dpo(
     identity = training_identity(
         "dpo",
         model,
-        [
-            [
-                *(row.id, [turn.model_dump() for turn in row.prompt.turns]),
-                *(row.chosen, row.whole_chosen, row.rejected, row.whole_rejected, row.p_chosen),
-                *([row.weight] if row.weight != 1.0 else []),
-            ]
-            for row in preferences
-        ],
+        preference_identity(preferences),
         pace=pace,
         lora=lora,
         trust_remote_code=trust_remote_code,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,18 @@ from charter.training.data import PreferenceExample
 from charter.training.logprobs import IGNORED, sum_by_row
 from charter.training.losses import PREFERENCE_LOSSES, LossName, preference_margin
 from charter.training.pace import Pace, Watch
+from charter.training.pair_trainer import (
+    LABEL,
+    WEIGHT,
+    PairHabits,
+    label_columns,
+    pair_lengths,
+    relative_weights,
+    right_side,
+)
 from charter.training.sharding import Share, mean_of
-from charter.training.trainer import Habits, trainer_arguments, use_one_device
+from charter.training.trainer import trainer_arguments, use_one_device
 
-_LABEL = "p_chosen"
-_WEIGHT = "pair_weight"  # as ``relative_weights`` has it
 _REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")  # TRL's names
 
 
@@ -49,10 +55,7 @@ class _SoftPreferenceCollator(DataCollatorForPreference):  # type: ignore[misc] 
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch: dict[str, Any] = super().torch_call(examples)
-        for name in (_LABEL, _WEIGHT, *_REFERENCE_COLUMNS):
-            if name in examples[0]:
-                batch[name] = torch.tensor([example[name] for example in examples], dtype=torch.float64)
-        return batch
+        return {**batch, **label_columns(examples, *_REFERENCE_COLUMNS)}
 
 
 class AtStart(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
@@ -66,7 +69,7 @@ class AtStart(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self._do()
 
 
-class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untyped
+class SoftDpoTrainer(PairHabits, DPOTrainer):  # type: ignore[misc]  # TRL is untyped
     """TRL's trainer with soft labels, and the reference computed once.
 
     The reference is the model as it is before the first step. TRL keeps a copy of the adapter for it; here its
@@ -79,15 +82,8 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
         if "ref" in getattr(self.model, "peft_config", ()):
             self.model.delete_adapter("ref")
 
-    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
-        return dataset  # tokenised already, and what does not fit is counted
-
     def _precompute_ref_logps(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset  # computed by ``reference_logprobs``
-
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        self._signature_columns += [name for name in (_LABEL, _WEIGHT) if name not in self._signature_columns]
 
     def response_logprobs(self, model: Any, inputs: Mapping[str, Any]) -> tuple[torch.Tensor, ...]:
         """Sum the log-probabilities of the responses.
@@ -101,7 +97,7 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
 
     def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
         chosen, rejected, *n_tokens = self.response_logprobs(model, inputs)
-        given = [inputs[name].to(chosen.dtype) for name in (*_REFERENCE_COLUMNS, _LABEL, _WEIGHT)]
+        given = [inputs[name].to(chosen.dtype) for name in (*_REFERENCE_COLUMNS, LABEL, WEIGHT)]
         lengths = (n_tokens[0], n_tokens[1]) if self.objective.length_normalised else None
         margin = preference_margin(chosen, rejected, given[0], given[1], lengths)
         losses = PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta)
@@ -109,16 +105,9 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
         if self.objective.nll_weight:
             losses = losses + self.objective.nll_weight * nll
         loss = mean_of(given[3] * losses, inputs)
-        # A margin of exactly 0, as before the first step, is neither right nor wrong.
-        accuracy = (margin > 0).to(margin.dtype) + 0.5 * (margin == 0).to(margin.dtype)
-        figures = {"margin": self.objective.beta * margin, "nll": nll, "accuracy": accuracy}
-        self._note(inputs, **figures, logprob_chosen=chosen, logprob_rejected=rejected)
+        figures = {"margin": self.objective.beta * margin, "nll": nll, "accuracy": right_side(margin)}
+        self.note(inputs, **figures, logprob_chosen=chosen, logprob_rejected=rejected)
         return (loss, None) if return_outputs else loss
-
-    def _note(self, inputs: Mapping[str, Any], **figures: torch.Tensor) -> None:
-        mode = "train" if self.model.training else "eval"
-        for name, values in figures.items():
-            self._metrics[mode][name].append(self.accelerator.gather(mean_of(values.detach(), inputs)).mean().item())
 
     def reference_logprobs(self, watch: Watch, n_after: int) -> list[list[float]]:
         """Compute the log-probabilities of chosen and rejected under the model as it is now, in the rows' order.
@@ -166,16 +155,6 @@ class SoftDpoTrainer(Habits, DPOTrainer):  # type: ignore[misc]  # TRL is untype
         self.train_dataset = Dataset.from_dict(columns)
 
 
-def relative_weights(examples: Sequence[PreferenceExample]) -> list[float]:
-    """Give each pair's weight as a multiple of the mean weight.
-
-    The mean of so weighted losses over all pairs is then their weighted mean, however pairs are divided into batches
-    and among processes, and the learning rate means what it means without weights.
-    """
-    mean = math.fsum(row.weight for row in examples) / len(examples)
-    return [row.weight / mean for row in examples]
-
-
 def dpo_trainer(
     examples: Sequence[PreferenceExample],
     trainee: Trainee,
@@ -190,8 +169,8 @@ def dpo_trainer(
         "prompt_ids": [list(row.prompt_ids) for row in examples],
         "chosen_ids": [list(row.chosen_ids) for row in examples],
         "rejected_ids": [list(row.rejected_ids) for row in examples],
-        _LABEL: [row.p_chosen for row in examples],
-        _WEIGHT: relative_weights(examples),
+        LABEL: [row.p_chosen for row in examples],
+        WEIGHT: relative_weights(examples),
     }
     with quiet_libraries():
         arguments = DPOConfig(
@@ -209,6 +188,5 @@ def dpo_trainer(
             data_collator=_SoftPreferenceCollator(pad_token_id=trainee.tokenizer.pad_token_id),
             processing_class=trainee.tokenizer,
         )
-        lengths = [len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids)) for row in examples]
-        trainer.settle(lengths, pace, seed)
+        trainer.settle(pair_lengths(examples), pace, seed)
     return trainer

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.engines.weights import model_fingerprint, resolve_model
+from charter.records import Preference
 from charter.seeds import digest
 from charter.training.adapters import LoraSettings
 from charter.training.checkpoints import publish_again
@@ -100,6 +101,18 @@ def training_identity(
     content = model_fingerprint(resolve_model(str(model), trust_remote_code=trust_remote_code))
     about = {"stage": stage, "model": content, "rows": digest(list(rows)), "pace": pace.identity}
     return {**about, "lora": asdict(lora) if lora else None, **settings}
+
+
+def preference_identity(preferences: Sequence[Preference]) -> list[Any]:
+    """Give what of each preference is trained on, as JSON values."""
+    return [
+        [
+            *(row.id, [turn.model_dump() for turn in row.prompt.turns]),
+            *(row.chosen, row.whole_chosen, row.rejected, row.whole_rejected, row.p_chosen),
+            *([row.weight] if row.weight != 1.0 else []),
+        ]
+        for row in preferences
+    ]
 
 
 def earlier_result(out: Path, identity: Mapping[str, Any]) -> TrainingResult | None:

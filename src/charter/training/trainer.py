@@ -1,4 +1,4 @@
-"""What both trainers share: TRL's arguments and changed habits, and one training from start to end."""
+"""What all trainers share: TRL's arguments and changed habits, and one training from start to end."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def _result(
 ) -> TrainingResult:
     state, (n_tokens, n_loss_tokens) = trainer.state, trainer.count_tokens(examples.kept)
     steps = tuple(entry for entry in state.log_history if "loss" in entry)
-    notes = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
+    notes: tuple[str, ...] = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
     if guard is not None and guard.looks and guard.looks[0]["step"]:
         notes += (f"the guard compares with step {guard.looks[0]['step']}, where it was begun",)
     if guard is not None and guard.alarm is not None:
@@ -289,13 +289,14 @@ def use_one_device(arguments: Any, device: torch.device) -> Any:
     return arguments
 
 
-def require_examples(examples: Examples[Any], max_length: int, opening_tokens: int | None = None) -> None:
+def require_examples(examples: Examples[Any], max_length: int, opening: int | None = None, stage: str = "dpo") -> None:
     """Refuse to train on nothing.
 
     Args:
         examples: what there is to train on.
         max_length: what rows were held to.
-        opening_tokens: how much of each response of a pair was looked at.
+        opening: how many tokens of each response of a pair were looked at.
+        stage: whose setting that is.
 
     Raises:
         RecipeError: if no row is left, with the reasons counted and what to do about the commonest.
@@ -307,7 +308,7 @@ def require_examples(examples: Examples[Any], max_length: int, opening_tokens: i
     remedy = "give more rows, or raise max_length if they are too long"
     if reasons.count("same_opening") * 2 > len(reasons):
         remedy = (
-            f"most pairs differ only behind their first {opening_tokens} tokens: raise dpo.opening_tokens, which is "
-            f"{opening_tokens}, or leave it out"
+            f"most pairs differ only behind their first {opening} tokens: raise {stage}.opening_tokens, which is "
+            f"{opening}, or leave it out"
         )
     raise RecipeError(f"no row is left to train on (rejected: {counted}; max_length is {max_length}); {remedy}")

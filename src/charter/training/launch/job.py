@@ -19,7 +19,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from charter import errors
 from charter.errors import CharterError, TrainingEnded
@@ -27,12 +27,12 @@ from charter.files.tables import write_text
 from charter.records import Preference, SftRow
 from charter.training.adapters import LoraSettings
 from charter.training.collapse import Guard
+from charter.training.methods import StageName
 from charter.training.pace import Pace
 
 #: What to do after a training that ended.
 GO_ON = "The same command goes on from the last checkpoint."
-StageName = Literal["sft", "dpo"]
-_RECORDS: Mapping[str, type[SftRow | Preference]] = {"sft": SftRow, "dpo": Preference}
+_RECORDS: Mapping[str, type[SftRow | Preference]] = {"sft": SftRow, "preference_model": Preference, "dpo": Preference}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Job:
 
     Attributes:
         folder: where they are told.
-        stage: ``sft`` or ``dpo``: which function does it.
+        stage: which function does it (see ``methods``).
         rows: what is trained on.
         model: what is trained.
         out: the folder to write.

@@ -19,7 +19,8 @@ from charter.errors import CharterError, Interrupted, TrainingEnded
 from charter.processes import guard
 from charter.records import Preference, SftRow
 from charter.training.launch.configurations import Launch
-from charter.training.launch.job import GO_ON, Job, StageName
+from charter.training.launch.job import GO_ON, Job
+from charter.training.methods import StageName
 from charter.training.pace import OnStep, Stop, Watch
 from charter.training.results import TrainingResult
 
@@ -44,13 +45,13 @@ def launch_training(
     stop: Stop | None = None,
     **settings: Any,
 ) -> TrainingResult:
-    """Train in processes that ``accelerate launch`` starts; they do what ``sft`` or ``dpo`` does in one.
+    """Train in processes that ``accelerate launch`` starts; they do what the stage's function does in one.
 
     The processes end with this one, however it ends. What they write goes to a log beside ``out``, which stays there
     where the training fails.
 
     Args:
-        stage: which of the two trains.
+        stage: which function trains.
         rows: what to train on.
         model: what to train.
         launch: how the processes are started.

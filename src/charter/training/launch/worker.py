@@ -14,6 +14,7 @@ from charter.errors import Interrupted
 from charter.files.tables import write_text
 from charter.training import ranks
 from charter.training.launch.job import Job, read_job, tell_error
+from charter.training.methods import method_of
 from charter.training.results import TrainingResult
 
 _LOOK_SECONDS = 0.5
@@ -50,13 +51,7 @@ def _train(job: Job) -> TrainingResult:
             steps.flush()
 
         told = {**job.settings, "device": _device(job), "on_step": on_step, "stop": job.stop.exists}
-        if job.stage == "sft":
-            from charter.training.sft import sft
-
-            return sft(job.rows, job.model, out=job.out, **told)  # type: ignore[arg-type]  # of the stage's kind
-        from charter.training.dpo import dpo
-
-        return dpo(job.rows, job.model, out=job.out, **told)  # type: ignore[arg-type]  # as above
+        return method_of(job.stage)(job.rows, job.model, out=job.out, **told)
 
 
 def _device(job: Job) -> str:

@@ -1,0 +1,61 @@
+"""What the trainings on pairs read: a preference model's and DPO's. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from charter.feedback.pair_plans import PairPlan
+from charter.planning.stage_plan import MAX_RENDERED, Given, StagePlan, answer_tokens
+from charter.recipe.settings import TrainingSettings
+from charter.records import Pair
+from charter.training.mixture import in_shares
+
+_EVEN = 0.5
+
+
+def plan_preference_model(given: Given, pairs: Sequence[PairPlan | Pair]) -> Iterator[StagePlan]:
+    """Both sides of every pair that is not held out, people's with them; then rewards of the others and as many."""
+    settings, held_out = given.recipe.preference_model, given.recipe.label.held_out
+    if settings is None:
+        return
+    of_ai = _sides_of(given, pairs, settings)
+    n_people = min(round(settings.helpfulness_ratio * len(pairs)), len(given.brought.people))
+    of_people = [
+        given.sizer.prompt(one.prompt) + opening(given.sizer.count(side), settings)
+        for one in given.brought.people[:MAX_RENDERED]
+        for side in (one.chosen, one.rejected)
+    ]
+    tokens = of_ai + 2 * n_people * mean(of_people)
+    rows = round((1.0 - held_out) * (len(pairs) + n_people))
+    read = 2 * held_out * tokens if held_out < _EVEN else tokens
+    training = given.training(rows, (1.0 - held_out) * tokens, 0.0, settings, sides=2, read=read)
+    yield given.stage("preference_model", rows, {}, training=training, n_loads=2 if rows else 0)
+
+
+def plan_dpo(given: Given, pairs: Sequence[PairPlan | Pair]) -> Iterator[StagePlan]:
+    """Both sides of every pair that is not held out, read by the model and by its reference."""
+    settings, kept = given.recipe.dpo, 1.0 - given.recipe.label.held_out
+    if settings is None:
+        return
+    pairs = pairs if settings.kinds is None else in_shares(pairs, settings.kinds, given.recipe.seed)
+    scored = kept * len(pairs) * 2 * opening(answer_tokens(given.recipe.pairs.max_tokens), settings)
+    tokens = kept * _sides_of(given, pairs, settings)
+    rows = round(kept * len(pairs))
+    training = given.training(rows, tokens, scored, settings, sides=2, read=tokens)
+    yield given.stage("dpo", rows, {}, training=training, n_loads=1 if rows else 0)
+
+
+def _sides_of(given: Given, pairs: Sequence[PairPlan | Pair], settings: TrainingSettings) -> float:
+    """Count the tokens of both sides of pairs, each with its prompt, as far as a training reads them."""
+    response = opening(answer_tokens(given.recipe.pairs.max_tokens), settings)
+    return sum(2 * (given.sizer.prompt(pair.prompt) + response) for pair in pairs)
+
+
+def opening(response: float, settings: TrainingSettings) -> float:
+    """Say how many of a response's tokens are trained on."""
+    return min(response, settings.opening_tokens or response)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Take the mean; 0 of nothing."""
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,154 @@
+"""What a preference model is worth on pairs that it was not trained on: a table, and how far its word can be taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from charter.reporting import wording
+from charter.reporting.charts import Chart, percent_axis
+from charter.reporting.layout import Column, section, table
+from charter.reporting.markup import Markup, element, join
+from charter.reporting.reading import RunData
+from charter.reporting.svg import COLOUR, draw
+
+_STAGE = "preference_model"
+_TITLE = "Preference model"
+_SMALLEST, _LARGEST = 12.0, 160.0  # square points: of a mark of few pairs, and of all
+_LEAD = (
+    "The reward of a response is read off its last token; the side with the higher one is the one that the model "
+    "prefers. Accuracy is the share of pairs whose likelier side, by their label, it prefers; ties of labels are left "
+    "out. Intervals resample groups of prompts whole. Behind every figure are rows of"
+)
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Bound(_Lenient):
+    """A figure with its interval, as the stage wrote it."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    n_groups: int | None = None
+
+
+class _Bin(_Lenient):
+    n: int
+    confidence: float
+    frequency: float
+
+
+class RewardFigures(_Lenient):
+    """The figures that the stage wrote of some pairs (see ``training.reward_quality``)."""
+
+    n: int
+    accuracy: Bound | None
+    where_shorter: Bound | None
+    where_longer: Bound | None
+    brier: Bound
+    ece: float
+    bins: tuple[_Bin, ...]
+    length_correlation: Bound
+    by_source: dict[str, Bound | None] = {}
+    by_kind: dict[str, Bound | None] = {}
+
+
+def read_figures(data: RunData, side: str) -> RewardFigures | None:
+    """Read what the stage measured on a side, ``held_out`` or ``trained_on``; None where it measured nothing."""
+    result = data.stages.get(_STAGE)
+    return None if result is None else figures_of(getattr(result, side))
+
+
+def figures_of(found: Any) -> RewardFigures | None:
+    """Read figures from a summary's JSON; None where there are none, or they are damaged."""
+    try:
+        return None if found is None else RewardFigures.model_validate(found)
+    except ValidationError:
+        return None
+
+
+def rewards(data: RunData) -> Markup | None:
+    """Write the figures of held-out pairs, and of pairs that were trained on beside them; nothing without a stage."""
+    if _STAGE not in data.planned_stages:
+        return None
+    sides = {side: read_figures(data, side) for side in ("held_out", "trained_on")}
+    held_out = sides["held_out"]
+    if held_out is None:
+        return section("rewards", _TITLE, element("p", _why_none(data), class_="missing"))
+    columns = [Column("Figure"), Column("Held out", numeric=True), Column("Trained on", numeric=True)]
+    other = sides["trained_on"]
+    rows = [[name, _cell(held_out, name), _cell(other, name)] for name in _names(held_out)]
+    return section(
+        "rewards",
+        _TITLE,
+        element("p", _LEAD, " ", element("code", "data/rewards.parquet"), ".", class_="lead"),
+        table(columns, rows),
+    )
+
+
+def reward_calibration(data: RunData) -> Chart | None:
+    """Draw how often labels are for the side that the model prefers against how sure it is; None without a stage."""
+    if _STAGE not in data.planned_stages:
+        return None
+    name, title = "reward-calibration", "Calibration of the preference model"
+    found = read_figures(data, "held_out")
+    if found is None:
+        return Chart(name, title, f"Not drawn: {_why_none(data)}")
+    sure, frequent = [one.confidence for one in found.bins], [one.frequency for one in found.bins]
+    areas = [_SMALLEST + (_LARGEST - _SMALLEST) * one.n / found.n for one in found.bins]
+
+    def paint(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.plot((0.5, 1), (0.5, 1), color=COLOUR["grey"], linewidth=1, linestyle="--")
+        axes.plot(sure, frequent, color=COLOUR["blue"], linewidth=1, alpha=0.6)
+        axes.scatter(sure, frequent, s=areas, color=COLOUR["blue"])
+        axes.set(xlim=(0.48, 1.02), ylim=(-0.02, 1.02), xlabel="How sure the model is", ylabel="Labels that agree")
+        percent_axis(axes.xaxis)
+        percent_axis(axes.yaxis)
+
+    caption = (
+        f"{wording.count(found.n)} held-out pairs; marks are as large as they stand for many. On the dashed line the "
+        f"model is right as often as it says. Expected calibration error {found.ece:.3f}, Brier score "
+        f"{found.brier.value:.3f} ({wording.interval(found.brier.low, found.brier.high, 'score')})."
+    )
+    return Chart(name, title, caption, draw(name, f"{title}: error {found.ece:.3f}", 3.4, paint))
+
+
+def _names(figures: RewardFigures) -> list[str]:
+    parts = [f"Accuracy, {part}" for part in (*figures.by_source, *figures.by_kind)]
+    shares = ["Accuracy", "Accuracy where the shorter side is likelier", "Accuracy where the longer side is likelier"]
+    return [*shares, *parts, "Calibration error", "Brier score", "Rank correlation of reward and tokens"]
+
+
+def _cell(figures: RewardFigures | None, name: str) -> Markup:
+    if figures is None:
+        return join("not measured")
+    if name == "Calibration error":
+        return element("span", f"{figures.ece:.3f}", class_="value")
+    parts = {**figures.by_source, **figures.by_kind}
+    found = {
+        "Accuracy": figures.accuracy,
+        "Accuracy where the shorter side is likelier": figures.where_shorter,
+        "Accuracy where the longer side is likelier": figures.where_longer,
+        "Brier score": figures.brier,
+        "Rank correlation of reward and tokens": figures.length_correlation,
+    }
+    bound = found[name] if name in found else parts.get(name.removeprefix("Accuracy, "))
+    if bound is None:
+        return join("no such pairs")
+    unit = "rate" if name.startswith("Accuracy") else "score"
+    span = wording.tied(wording.span(bound.low, bound.high, unit, bound.n, bound.n_groups))
+    value = wording.value(bound.value, unit)
+    return join(element("span", value, class_="value"), element("span", span, class_="under"))
+
+
+def _why_none(data: RunData) -> str:
+    if _STAGE not in data.stages:
+        return f"The {_STAGE} stage has not finished."
+    training = data.stages[_STAGE].training
+    return f"{training.skipped}." if training and training.skipped else "No pair was held out."

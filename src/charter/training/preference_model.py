@@ -1,0 +1,104 @@
+"""A preference model: a reward for each response, fitted to soft labels by Bradley and Terry's model (CAI §4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from charter.engines.memory import release_memory
+from charter.records import Preference
+from charter.seeds import derive_seed
+from charter.training import ranks
+from charter.training.adapters import LoraSettings, Precision, load_trainee
+from charter.training.checkpoints import open_workplace
+from charter.training.data import preference_examples
+from charter.training.pace import OnStep, Pace, Stop, Watch
+from charter.training.results import TrainingResult, earlier_result, preference_identity, training_identity
+from charter.training.reward_trainer import reward_trainer
+from charter.training.trainer import require_examples, run_training
+
+
+def preference_model(
+    preferences: Sequence[Preference],
+    model: str | Path,
+    *,
+    out: Path,
+    seed: int,
+    pace: Pace = Pace(),  # noqa: B008 - frozen
+    max_length: int = 1024,
+    opening_tokens: int | None = None,
+    lora: LoraSettings | None = LoraSettings(),  # noqa: B008 - frozen
+    dtype: Precision = "auto",
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    resume: bool = True,
+    on_step: OnStep | None = None,
+    stop: Stop | None = None,
+) -> TrainingResult:
+    """Train a model to give the likelier better response of a pair the higher reward, by as much as is likely.
+
+    With r the reward, a label p costs -p·log sigmoid(r_c - r_r) - (1-p)·log sigmoid(r_r - r_c). The reward is read off
+    the last token of prompt and response. The head is new, all zeros and trained as a whole, beside an adapter or all
+    weights. Given an SFT adapter's folder, that adapter is trained on, so that the result is one adapter that loads on
+    the base alone; merged into the base it would want weights that lie nowhere.
+
+    An adapter's folder loads by ``AutoPeftModelForSequenceClassification``, which has to be told ``num_labels=1`` and
+    the ``pad_token_id`` of the tokenizer that lies there, for both stand in the base's configuration; a whole model's
+    by ``AutoModelForSequenceClassification`` as it is. ``rewards.RewardModel`` loads both.
+
+    Args:
+        preferences: what to train on.
+        model: an adapter's or a model's folder, an embedded name, or a hub id.
+        out: the folder to write; it must not exist.
+        seed: what a new adapter's first weights, the order of the rows and dropout are drawn from.
+        pace: epochs, learning rate, batches (of pairs), and how often a checkpoint is written.
+        max_length: the most tokens of a prompt with either response, or its opening; other rows are rejected, and
+            reported.
+        opening_tokens: look at so many of each response's first tokens; a pair whose sides open alike is rejected. None
+            looks at all.
+        lora: the adapter to put on a model that has none; None trains the whole model. An adapter that is trained on
+            keeps its own shape.
+        dtype: the precision of the products (see ``load_trainee``); rewards are computed in float32 at least.
+        device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
+        trust_remote_code: whether code that the model brings may be run.
+        resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
+        on_step: called after every step with its number, the number of steps, and its figures (``loss``, ``margin``,
+            ``accuracy``, ``reward_chosen``, ``reward_rejected``).
+        stop: asked after every step; if it says True, a checkpoint is written and ``Interrupted`` raised.
+
+    Returns:
+        What was trained, with every step's figures and all rejected rows.
+
+    Raises:
+        ModelError: if the model cannot be loaded, has no chat template or no head that rewards can be read off, or the
+            device is not there.
+        RecipeError: if no row is left to train on.
+        RunError: if ``out`` exists.
+        Interrupted: if ``stop`` said so.
+    """
+    identity = training_identity(
+        "preference_model",
+        model,
+        preference_identity(preferences),
+        pace=pace,
+        lora=lora,
+        trust_remote_code=trust_remote_code,
+        seed=seed,
+        max_length=max_length,
+        opening_tokens=opening_tokens,
+        dtype=dtype,
+    )
+    if resume and (earlier := ranks.by_first(lambda: earlier_result(out, identity))):
+        return earlier
+    own_seed = derive_seed(seed, "preference_model", "training")
+    trainee = load_trainee(
+        model, lora=lora, seed=own_seed, dtype=dtype, device=device, trust_remote_code=trust_remote_code, task="reward"
+    )
+    examples = preference_examples(preferences, trainee.tokenizer, max_length=max_length, opening_tokens=opening_tokens)
+    require_examples(examples, max_length, opening_tokens, stage="preference_model")
+    workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
+    trainer = reward_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
+    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop))
+    del trainer, trainee
+    release_memory()
+    return result

@@ -1,0 +1,196 @@
+"""Rewards from a trained preference model: of conversations, and of judged pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from charter.engines.devices import choose_device
+from charter.engines.quiet import quiet_libraries
+from charter.engines.tokenizers import load_tokenizer
+from charter.engines.weights import ModelFolder, resolve_model
+from charter.errors import ModelError
+from charter.records import Message, Preference
+from charter.training.adapters import Precision, load_base, put_adapter, training_precision
+from charter.training.data import ConversationTokens, PreferenceExample, RejectedRow, preference_examples
+from charter.training.reward_head import HEAD
+
+_TOKENS_AT_ONCE = {"cpu": 2**13}  # padding included
+_TOKENS_AT_ONCE_ELSEWHERE = 2**16
+
+
+class Conversation(NamedTuple):
+    """What is given a reward: a prompt's turns and the response to it; one that is not whole was left open."""
+
+    turns: tuple[Message, ...]
+    response: str
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPair:
+    """A judged pair's tokens and the rewards of both its sides."""
+
+    example: PreferenceExample
+    chosen: float
+    rejected: float
+
+    @property
+    def margin(self) -> float:
+        """How much higher the chosen side's reward is."""
+        return self.chosen - self.rejected
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPairs:
+    """Judged pairs with their rewards, in the rows' order, and the rows without; together all that were given."""
+
+    pairs: tuple[ScoredPair, ...]
+    rejected: tuple[RejectedRow, ...]
+
+
+class RewardModel:
+    """A preference model, loaded to give rewards.
+
+    Args:
+        model: the folder that ``preference_model`` wrote, or another of a classifier with one output.
+        dtype: the precision of the products; ``auto`` is bfloat16 where the hardware computes in it, else float32. The
+            reward itself is computed in float32 at least.
+        device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
+        trust_remote_code: whether code that the model brings may be run.
+
+    Raises:
+        ModelError: where the folder holds no preference model, or cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        dtype: Precision = "auto",
+        device: str = "auto",
+        trust_remote_code: bool = False,
+    ) -> None:
+        self._device = choose_device(device)
+        folder = resolve_model(str(model), trust_remote_code=trust_remote_code)
+        _require_head(folder)
+        self.tokenizer = load_tokenizer(folder)
+        with quiet_libraries():
+            base = load_base(folder, training_precision(dtype, self._device), self.tokenizer, "reward")
+            loaded = base if folder.adapter is None else put_adapter(base, folder.adapter, "reward", is_trainable=False)
+        self.model: Any = loaded.to(self._device).eval()
+        self._tokens = ConversationTokens(self.tokenizer)
+
+    def rewards(self, conversations: Sequence[Conversation]) -> list[float]:
+        """Give each conversation its reward, in their order; any number, of which differences alone mean something.
+
+        Raises:
+            EngineError: where the chat template refuses the turns.
+        """
+        return self.rewards_of_tokens([self._tokenise(one) for one in conversations])
+
+    def rewards_of_tokens(
+        self, rows: Sequence[Sequence[int]], *, on_batch: Callable[[], None] | None = None
+    ) -> list[float]:
+        """Give each row of token ids its reward; rows of similar length share a forward pass.
+
+        Args:
+            rows: what the model reads.
+            on_batch: called before each forward pass; what it raises goes on to the caller.
+        """
+        found = [0.0] * len(rows)
+        for batch in self._batches([len(row) for row in rows]):
+            if on_batch is not None:
+                on_batch()
+            for place, reward in zip(batch, self._forward([rows[place] for place in batch]), strict=True):
+                found[place] = reward
+        return found
+
+    def score(
+        self,
+        preferences: Sequence[Preference],
+        *,
+        max_length: int = 1024,
+        opening_tokens: int | None = None,
+        on_batch: Callable[[], None] | None = None,
+    ) -> ScoredPairs:
+        """Give both sides of judged pairs their rewards, on the tokens that a training reads.
+
+        Args:
+            preferences: the rows.
+            max_length: as in ``preference_model``, as is ``opening_tokens``: what does not fit is rejected.
+            opening_tokens: so many of each response's first tokens are looked at; None looks at all.
+            on_batch: called before each forward pass; what it raises goes on to the caller.
+        """
+        examples = preference_examples(
+            preferences, self.tokenizer, max_length=max_length, opening_tokens=opening_tokens
+        )
+        sides = [(*one.prompt_ids, *one.chosen_ids) for one in examples.kept]
+        sides += [(*one.prompt_ids, *one.rejected_ids) for one in examples.kept]
+        rewards = self.rewards_of_tokens(sides, on_batch=on_batch)
+        both = zip(examples.kept, rewards, rewards[len(examples.kept) :], strict=False)
+        return ScoredPairs(tuple(ScoredPair(*one) for one in both), examples.rejected)
+
+    def _tokenise(self, one: Conversation) -> tuple[int, ...]:
+        prompt = self._tokens.prompt(one.turns)
+        return (*prompt, *self._tokens.answer(one.turns, prompt, one.response, whole=one.whole))
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Put row numbers together whose rows, padded to the longest of them, are as many tokens as fit; longest first.
+
+        So that what does not fit into memory shows at once.
+        """
+        most = _TOKENS_AT_ONCE.get(self._device.type, _TOKENS_AT_ONCE_ELSEWHERE)
+        order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+        start = 0
+        while start < len(order):
+            n_rows = max(1, most // max(1, lengths[order[start]]))
+            yield order[start : start + n_rows]
+            start += n_rows
+
+    def _forward(self, rows: Sequence[Sequence[int]]) -> list[float]:
+        longest = max(map(len, rows))
+        ids = torch.full((len(rows), longest), self.tokenizer.pad_token_id)
+        mask = torch.zeros_like(ids)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = torch.tensor(row)
+            mask[place, : len(row)] = 1
+        with torch.inference_mode():
+            inputs = {"input_ids": ids.to(self._device), "attention_mask": mask.to(self._device)}
+            logits = self.model(**inputs, use_cache=False).logits
+        rewards: list[float] = logits.squeeze(-1).tolist()
+        return rewards
+
+
+def score_rewards(
+    model: str | Path,
+    preferences: Sequence[Preference],
+    *,
+    max_length: int = 1024,
+    opening_tokens: int | None = None,
+    dtype: Precision = "auto",
+    device: str = "auto",
+    trust_remote_code: bool = False,
+) -> ScoredPairs:
+    """Load a preference model, and give both sides of judged pairs their rewards (see ``RewardModel``)."""
+    loaded = RewardModel(model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
+    return loaded.score(preferences, max_length=max_length, opening_tokens=opening_tokens)
+
+
+def _require_head(folder: ModelFolder) -> None:
+    """Refuse a model that goes on from texts: a head of zeros would be put on it, and every reward be 0."""
+    from safetensors import safe_open
+
+    where = folder.adapter or folder.path
+    for file in sorted(where.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as weights:
+            if any(name.rpartition(".weight")[0].endswith(HEAD) for name in weights.keys()):  # noqa: SIM118 - no dict
+                return
+    raise ModelError(
+        f"{where} is no preference model: its weights have no head {HEAD!r}; name a folder that preference_model "
+        "wrote, such as RUN/models/preference_model"
+    )
