@@ -13,10 +13,11 @@ import torch
 from training_rows import sft_rows
 
 from charter.engines.quiet import quiet_libraries
-from charter.errors import Interrupted, RecipeError
+from charter.errors import Collapsed, Interrupted, RecipeError
 from charter.records import Prompt, make_prompt
 from charter.training.adapters import LoraSettings, load_trainee
 from charter.training.data import prompt_examples
+from charter.training.oversight import RlGuard
 from charter.training.pace import Pace
 from charter.training.results import TrainingResult
 from charter.training.rl import rl
@@ -30,6 +31,9 @@ LORA = LoraSettings(r=4, alpha=8)
 PACE = Pace(batch_size=8, learning_rate=2e-2)
 ROLLING = Rolling(n_samples=4, max_tokens=6, beta=0.05)
 SETTINGS: dict[str, Any] = {"seed": 5, "lora": LORA, "dtype": "float32", "device": "cpu"}
+NO_SHARES: dict[str, Any] = {
+    "repetition": 1.0, "endings": 1.0, "boilerplate": 1.0, "refusals": 1.0, "length": (0.0, 1e9)
+}  # fmt: skip
 METHODS = pytest.mark.parametrize("method", ["grpo", "rloo"])
 
 
@@ -65,7 +69,7 @@ def train(model: Path, out: Path, *rewards: Reward, n: int = 6, **changed: Any) 
     rolling = replace(
         ROLLING, **{name: changed.pop(name) for name in ("method", "n_updates", "beta") if name in changed}
     )
-    how = {**SETTINGS, "pace": pace, "rolling": rolling, **changed}
+    how = {**SETTINGS, "pace": pace, "rolling": rolling, "guard": None, **changed}
     return rl(prompts(n), model, rewards or [reward()], out=out, **how)
 
 
@@ -242,7 +246,7 @@ def test_prompts_that_leave_no_room_are_reported(tiny_model: Path, tmp_path: Pat
     """Every prompt is accounted for."""
     long = make_prompt("word " * 200, "helpful")
     result = rl([*prompts(2), long], tiny_model, [reward()], out=tmp_path / "rl", pace=PACE, rolling=ROLLING,
-                max_length=120, **SETTINGS)  # fmt: skip
+                max_length=120, guard=None, **SETTINGS)  # fmt: skip
     assert [(one.id, one.reason) for one in result.rejected] == [(long.id, "too_long")]
     assert result.n_rows == 2
 
@@ -263,3 +267,58 @@ def test_another_reward_is_another_training(tiny_model: Path, tmp_path: Path) ->
     assert take_back(tmp_path / "rl")
     other = train(tiny_model, tmp_path / "rl", reward(weight=0.5), n=2)
     assert other.notes == ("the finished model was deleted: it is of another training (rewards)",)
+
+
+def test_a_policy_that_games_its_reward_is_stopped(sft_adapter: Path, tmp_path: Path) -> None:
+    """The reward rises, a judge that looks at something else does not agree, and the last good checkpoint is kept."""
+    asked: list[int] = []
+
+    class Other:
+        """Prefers the answers with fewer vowels: what is rewarded is what it minds."""
+
+        def compare_all(self, pairs: Sequence[tuple[Prompt, str, str]]) -> list[float | None]:
+            asked.append(len(pairs))
+            rate = [[vowels([Rollout(prompt, text, 1, is_cut=False)])[0] for text in both] for prompt, *both in pairs]
+            return [0.5 if one == other else float(one < other) for one, other in rate]
+
+    guard = RlGuard(every=4, n_prompts=4, max_tokens=6, kl=99.0, distinct=0.0, **NO_SHARES)
+    held_out = [make_prompt(f"Another question, number {number}?", "helpful") for number in range(4)]
+    how = {"guard": guard, "held_out": held_out, "second_judge": Other(), "learning_rate": 3e-2, "beta": 0.005}
+    with pytest.raises(Collapsed, match=r"rl: .*second_judge 0\.\d\d \(at least 0\.35, .*rl\.guard\.second_judge"):
+        train(sft_adapter, tmp_path / "rl", n=8, epochs=16, **how)
+    assert set(asked) == {4}
+    looks = json.loads((tmp_path / "rl.training/guard.json").read_text("utf-8"))["looks"]
+    assert looks[0]["reward_gain"] == 0.0
+    assert looks[0]["second_judge"] == 0.5
+    assert looks[-1]["reward_gain"] > 0.05
+    assert looks[-1]["second_judge"] < 0.35
+
+
+def test_kl_that_runs_off_stops_the_training(sft_adapter: Path, tmp_path: Path) -> None:
+    """And the checkpoint before may become the model."""
+    guard = RlGuard(every=2, n_prompts=2, max_tokens=6, kl=0.05, distinct=0.0, then="keep", **NO_SHARES)
+    result = train(sft_adapter, tmp_path / "rl", n=8, epochs=8, guard=guard, learning_rate=2e-2, beta=0.001)
+    assert result.n_steps < 32
+    assert any("the guard ended the training" in note and "kl " in note for note in result.notes)
+    assert result.looks[-1]["kl"] > 0.05
+    assert all(look["kl"] <= 0.05 for look in result.looks[:-1])
+
+
+def test_looks_of_a_resumed_training_compare_with_its_first_answers(sft_adapter: Path, tmp_path: Path) -> None:
+    """They are recorded: what comes after a stop is held to what was before the first step, as without it."""
+    how = {"guard": RlGuard(every=2, n_prompts=3, max_tokens=6, **NO_SHARES), "n": 6, "epochs": 3}
+    whole = train(sft_adapter, tmp_path / "whole", **how)
+    seen: list[int] = []
+    with pytest.raises(Interrupted):
+        train(
+            sft_adapter,
+            tmp_path / "rl",
+            on_step=lambda step, _n, _logs: seen.append(step),
+            stop=lambda: len(seen) >= 4,
+            **how,
+        )
+    resumed = train(sft_adapter, tmp_path / "rl", **how)
+    assert [look["step"] for look in resumed.looks] == [0, 2, 4, 6, 8, 9]
+    for name in ("reward", "reward_gain", "kl"):
+        found = [[look[name] for look in one.looks] for one in (resumed, whole)]
+        assert found[0] == pytest.approx(found[1], abs=1e-6)

@@ -13,7 +13,7 @@ from charter.engines.base import ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.feedback.judge import Judging, make_judge
 from charter.records import make_prompt
-from charter.training.reward_judge import JudgeReward, meetings
+from charter.training.reward_judge import JudgeComparison, JudgeReward, meetings
 from charter.training.reward_rules import boilerplate_reward, length_reward, repetition_reward
 from charter.training.rollouts import Rollout, RolloutOrder, rollout_order
 from method_examples import CONSTITUTION
@@ -83,13 +83,13 @@ def longer(request: ChoiceRequest) -> tuple[float, float]:
 def judge_reward(engine: ScriptedEngine, n_meetings: int = 3) -> JudgeReward:
     """Make the reward of a judge that asks under one principle."""
     judge = make_judge(engine, CONSTITUTION, Judging(n_few_shots=0))
-    return JudgeReward(
+    comparison = JudgeComparison(
         judges={"red_team": judge, "helpful": judge},
         principles={"red_team": CONSTITUTION.principles, "helpful": CONSTITUTION.principles},
         k_principles=1,
-        n_meetings=n_meetings,
         seed=0,
     )
+    return JudgeReward(comparison, n_meetings)
 
 
 def test_a_judge_s_reward_is_the_share_of_wins() -> None:

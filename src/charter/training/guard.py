@@ -7,6 +7,7 @@ and one that the guard has ended does not come to the same end by taking the sam
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from charter.training.collapse import (
     show_example,
 )
 from charter.training.data import Examples
+from charter.training.oversight import Oversight
 
 _RECORD = "guard.json"  # in the work folder: what is asked, every look, and what ended the training
 
@@ -73,14 +75,25 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         prompts: to choose from: those that are trained on.
         tokenizer: of the model.
         seed: what the choice is drawn from.
+        oversight: what is looked at besides, in reinforcement learning.
 
     Attributes:
         looks: what was seen, in the order of steps; the first is what the others are held to.
         alarm: why the training was ended, once it was.
     """
 
-    def __init__(self, guard: Guard, prompts: Sequence[Prompt], tokenizer: Any, *, seed: int) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        prompts: Sequence[Prompt],
+        tokenizer: Any,
+        *,
+        seed: int,
+        oversight: Oversight | None = None,
+    ) -> None:
         self.guard = guard
+        self._oversight = oversight
+        self._first: list[Answer] = []
         self.looks: list[Figures] = []
         self.alarm: Alarm | None = None
         self._tokenizer = tokenizer
@@ -102,11 +115,12 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         recorded = ranks.by_first(self._read)
         step = int(workplace.checkpoint.name.rpartition("-")[2]) if workplace.checkpoint else 0
         self.looks = [look for look in recorded["looks"] if look["step"] <= step]
+        self._first = [Answer(prompt, *told) for prompt, told in zip(self._prompts, recorded["first"], strict=False)]
         self._note_good()
         later = [look for look in recorded["looks"] if look["step"] > step]
         told = recorded["alarm"]
         if told and self.looks and self.looks[-1]["step"] == step and len(later) == 1:
-            passed = passed_limits(later[0], self.looks[0], self.guard)
+            passed = self._passed(later[0])
             if passed:
                 self.looks += later
                 self.alarm = Alarm(int(later[0]["step"]), told["n_steps"], passed, told["example"])
@@ -123,10 +137,11 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
     def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
         """Look where it is time; say to save where nothing is found, and else to stop."""
         done = state.global_step >= state.max_steps
-        if not self._ids or not (done or state.global_step % self.guard.every == 0):
+        every = math.lcm(self.guard.every, self._trainer.steps_between_checkpoints)
+        if not self._ids or not (done or state.global_step % every == 0):
             return
         answers = self._look(state)
-        passed = passed_limits(self.looks[-1], self.looks[0], self.guard)
+        passed = self._passed(self.looks[-1])
         if passed:
             example = show_example(answers, passed[0].measure)
             self.alarm = Alarm(state.global_step, state.max_steps, passed, example)
@@ -187,18 +202,26 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         texts = [self._tokenizer.decode(one, skip_special_tokens=True) for one in ids]
         answers = [Answer(*one) for one in zip(self._prompts, texts, map(len, ids), strict=True)]
         figures = measure_answers(answers)
+        self._first = self._first if self.looks else answers
+        if self._oversight is not None:
+            figures |= self._oversight.measure(answers, self._first, state.log_history)
         self.looks.append({"step": state.global_step, **figures, "seconds": time.perf_counter() - begun})
         self._trainer.report({f"guard_{name}": value for name, value in figures.items()})
         self._write()
         return answers
 
+    def _passed(self, look: Figures) -> tuple[Passed, ...]:
+        passed = passed_limits(look, self.looks[0], self.guard)
+        return passed if self._oversight is None else (*passed, *self._oversight.passed(look, self.looks[0]))
+
     def _write(self) -> None:
         alarm = self.alarm and {"n_steps": self.alarm.n_steps, "example": self.alarm.example}
-        told = {"asked": self._asked, "looks": self.looks, "alarm": alarm}
+        first = [[one.text, one.n_tokens] for one in self._first]
+        told = {"asked": self._asked, "looks": self.looks, "first": first, "alarm": alarm}
         ranks.by_first(lambda: write_text(self._workplace.folder / _RECORD, json.dumps(told)))
 
     def _read(self) -> dict[str, Any]:
-        nothing: dict[str, Any] = {"looks": [], "alarm": None}
+        nothing: dict[str, Any] = {"looks": [], "first": [], "alarm": None}
         try:
             found = json.loads((self._workplace.folder / _RECORD).read_text("utf-8"))
         except (OSError, ValueError):  # none yet, or torn: the guard begins with what is there now

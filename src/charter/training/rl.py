@@ -14,6 +14,8 @@ from charter.training import ranks
 from charter.training.adapters import LoraSettings, Precision, load_trainee
 from charter.training.checkpoints import open_workplace
 from charter.training.data import prompt_examples
+from charter.training.guard import GuardWatch
+from charter.training.oversight import Compares, Oversight, RlGuard
 from charter.training.pace import OnStep, Pace, Stop, Watch
 from charter.training.results import TrainingResult, earlier_result, training_identity
 from charter.training.rl_trainer import Rolling, rl_trainer
@@ -31,6 +33,9 @@ def rl(
     rolling: Rolling = Rolling(),  # noqa: B008 - frozen
     pace: Pace = Pace(learning_rate=1e-5),  # noqa: B008 - frozen
     max_length: int = 1024,
+    guard: RlGuard | None = RlGuard(),  # noqa: B008 - frozen
+    held_out: Sequence[Prompt] = (),
+    second_judge: Compares | None = None,
     lora: LoraSettings | None = LoraSettings(),  # noqa: B008 - frozen
     dtype: Precision = "auto",
     device: str = "auto",
@@ -54,6 +59,9 @@ def rl(
         pace: epochs over the prompts, learning rate, and batches: of answers, so that ``batch_size`` times
             ``accumulation`` is a multiple of ``rolling.n_samples``. Checkpoints fall between draws of answers.
         max_length: the most tokens of a prompt with its answer; other prompts are rejected, and reported.
+        guard: when answers are looked at, and what ends the training; None looks at nothing.
+        held_out: prompts that are not trained on, of which the guard asks some; without any it asks trained ones.
+        second_judge: who compares these answers with those before the first step, and is never trained against.
         lora: the adapter to put on a model that has none; None trains the whole model.
         dtype: the precision of the products (see ``load_trainee``).
         device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
@@ -71,6 +79,7 @@ def rl(
         RecipeError: if no prompt is left to train on, or the batches are no whole groups.
         RunError: if ``out`` exists.
         Interrupted: if ``stop`` said so.
+        Collapsed: if the guard ended the training; its last good checkpoint is kept.
         CharterError: what a reward raises.
     """
     _require_groups(pace, rolling)
@@ -99,7 +108,12 @@ def rl(
     trainer = rl_trainer(
         examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, rolling=rolling, rewards=rewards
     )
-    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop))
+    watched = None
+    if guard is not None:
+        asked = held_out or [one.prompt for one in examples.kept]
+        oversight = Oversight(rewards, second_judge, guard)
+        watched = GuardWatch(guard, asked, trainee.tokenizer, seed=own_seed, oversight=oversight)
+    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), guard=watched)
     del trainer, trainee
     release_memory()
     return result
