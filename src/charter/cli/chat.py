@@ -90,7 +90,7 @@ def _refuse_run(folder: Path) -> None:
 
     if not (folder / RESOLVED).exists():
         return
-    trained = [folder / "models" / name for name in ("dpo", "sft") if (folder / "models" / name).is_dir()]
+    trained = [folder / "models" / name for name in ("rl", "dpo", "sft") if (folder / "models" / name).is_dir()]
     if trained:
         raise ModelError(f"{folder} is a run: name {' or '.join(map(str, trained))}")
     raise ModelError(f"{folder} is a run, and has no trained model; see 'charter status {folder}'")

@@ -25,6 +25,7 @@ class StageName(StrEnum):
     label = "label"
     preference_model = "preference_model"
     dpo = "dpo"
+    rl = "rl"
     evaluate = "evaluate"
     report = "report"
 

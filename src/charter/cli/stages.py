@@ -18,7 +18,8 @@ _WHAT = {
     "label": "Let the judge label the pairs.",
     "preference_model": "Train a preference model on the soft preferences, and measure it on those held out.",
     "dpo": "Train on the soft preferences.",
-    "evaluate": "Measure base, SFT and DPO.",
+    "rl": "Train on the model's own answers, towards what a preference model, the judge or rules reward.",
+    "evaluate": "Measure base, SFT, DPO and RL.",
 }
 
 

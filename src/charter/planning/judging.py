@@ -31,6 +31,19 @@ def plan_label(given: Given, pairs: Sequence[PairPlan | Pair]) -> StagePlan:
     return given.stage("label", len(pairs), dict.fromkeys(("judge", *map(judge_role, settings.judges)), load))
 
 
+def comparing_load(given: Given, kinds: Sequence[PromptKind], n: float, k_principles: int, max_tokens: int) -> Load:
+    """Both orders of so many comparisons of answers in reinforcement learning, over kinds of prompts alike."""
+    load = Load()
+    for kind in kinds:
+        standard = _standards(given)[kind]
+        k = min(k_principles, len(standard.used_for("judge")))
+        questions = _questions(given.train[kind], standard.used_for("judge"))
+        answers = 2 * answer_tokens(max_tokens)
+        n_verdicts = round(n / len(kinds) * 2 * k)
+        _add_verdicts(given, load, n_verdicts, questions, asking=_asking(given, standard), answers=answers)
+    return load
+
+
 def checking_load(given: Given, n_rounds: int, response: float) -> Load:
     """Both orders of every revision against what it replaced, by its round's principle."""
     load, standard = Load(), given.constitution

@@ -39,7 +39,7 @@ def list_needs(recipe: Recipe) -> Iterator[Need]:
     for role, capability in _of_revise(recipe):
         yield Need("revise", role, capability)
     # A conversation is rendered by the template whether it is answered or trained on.
-    for stage in ("sft", "pairs", "preference_model", "dpo", "evaluate"):
+    for stage in ("sft", "pairs", "preference_model", "dpo", "rl", "evaluate"):
         if stage in stages_of(recipe):
             yield Need(stage, "policy", "chat")
     for stage in ("sft", "pairs", "evaluate"):
@@ -53,7 +53,10 @@ def list_needs(recipe: Recipe) -> Iterator[Need]:
 
 def _of_judging(recipe: Recipe) -> Iterator[Need]:
     """List what judges are asked: labels of all of them, the evaluation's questions of the run's own alone."""
-    asked = [("label", "judge"), *(("label", judge_role(name)) for name in recipe.label.judges)]
+    of_rl = [("rl", "judge")] if recipe.rl is not None and recipe.rl.rewards.judge else []
+    if recipe.rl is not None and recipe.rl.guard is not None and recipe.models.second_judge is not None:
+        of_rl.append(("rl", "second_judge"))
+    asked = [("label", "judge"), *of_rl, *(("label", judge_role(name)) for name in recipe.label.judges)]
     for stage, role in (*asked, *([("evaluate", "judge")] if _judges(recipe) else [])):
         yield Need(stage, role, "choose")
         if recipe.label.chains:

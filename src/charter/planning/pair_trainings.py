@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from charter.feedback.pair_plans import PairPlan
 from charter.planning.stage_plan import MAX_RENDERED, Given, StagePlan, answer_tokens
-from charter.recipe.settings import TrainingSettings
+from charter.recipe.settings import TextTrainingSettings
 from charter.records import Pair
 from charter.training.mixture import in_shares
 
@@ -45,13 +45,13 @@ def plan_dpo(given: Given, pairs: Sequence[PairPlan | Pair]) -> Iterator[StagePl
     yield given.stage("dpo", rows, {}, training=training, n_loads=1 if rows else 0)
 
 
-def _sides_of(given: Given, pairs: Sequence[PairPlan | Pair], settings: TrainingSettings) -> float:
+def _sides_of(given: Given, pairs: Sequence[PairPlan | Pair], settings: TextTrainingSettings) -> float:
     """Count the tokens of both sides of pairs, each with its prompt, as far as a training reads them."""
     response = opening(answer_tokens(given.recipe.pairs.max_tokens), settings)
     return sum(2 * (given.sizer.prompt(pair.prompt) + response) for pair in pairs)
 
 
-def opening(response: float, settings: TrainingSettings) -> float:
+def opening(response: float, settings: TextTrainingSettings) -> float:
     """Say how many of a response's tokens are trained on."""
     return min(response, settings.opening_tokens or response)
 

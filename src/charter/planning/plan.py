@@ -19,6 +19,7 @@ from charter.planning.hardware import NOTHING, Range
 from charter.planning.judging import add_judging, checking_load, plan_label
 from charter.planning.pair_trainings import mean, opening, plan_dpo, plan_preference_model
 from charter.planning.rates import Rates
+from charter.planning.rl_training import plan_rl
 from charter.planning.sizing import CountTokens, Load, Sizer, estimate_tokens
 from charter.planning.stage_plan import (
     MAX_RENDERED,
@@ -134,6 +135,7 @@ def make_plan(
         plan_label(given, pairs),
         *plan_preference_model(given, pairs),
         *plan_dpo(given, pairs),
+        *plan_rl(given),
         _plan_evaluate(given, len(pairs), n_choices),
         StagePlan("report", 0),
     )

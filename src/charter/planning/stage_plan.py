@@ -133,8 +133,8 @@ class Given:
 
     @property
     def n_models(self) -> int:
-        """Models that are evaluated: base, SFT and, where the recipe does it, DPO."""
-        return 2 if self.recipe.dpo is None else 3
+        """Models that are evaluated: base, SFT and, where the recipe does them, DPO and RL."""
+        return 2 + sum(stage is not None for stage in (self.recipe.dpo, self.recipe.rl))
 
     def plain(self, prompts: Sequence[Prompt]) -> float:
         """Tokens of a mean prompt, put as it is."""

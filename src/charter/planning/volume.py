@@ -28,10 +28,11 @@ _HELD_TEXTS = 4.0  # times that a text is there at once: as a record, as JSON, i
 #: Bytes of the process for each row of a stage beside the texts: what it makes, and what it reads for that.
 _HELD = {"prompts": 4.9e3, "revise": 8.3e3, "sft": 3.3e3, "pairs": 12.7e3, "label": 10e3}
 #: Likewise, and seconds, for each labelled pair: what trains, measures and reports reads all that was made.
-_HELD_AFTERWARDS = {"preference_model": 10e3, "dpo": 10e3, "evaluate": 14e3, "report": 31e3}
+_HELD_AFTERWARDS = {"preference_model": 10e3, "dpo": 10e3, "rl": 10e3, "evaluate": 14e3, "report": 31e3}
 _SECONDS_AFTERWARDS = {
     "preference_model": Range(1e-4, 3e-4),  # taken to be what DPO's is
     "dpo": Range(1e-4, 3e-4),
+    "rl": Range(1e-4, 3e-4),  # as above
     "evaluate": Range(4e-4, 1.5e-3),
     "report": Range(1.2e-3, 3e-3),
 }
@@ -43,6 +44,7 @@ _READS = {
     "label": ("pairs",),
     "preference_model": ("pairs",),
     "dpo": ("pairs",),
+    "rl": (),
     "evaluate": ("pairs",),
     "report": ("revise", "sft", "pairs", "evaluate"),
 }

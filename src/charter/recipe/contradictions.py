@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from charter.recipe.rl_checks import rl_contradictions, rl_doubts
 from charter.recipe.settings import ModelSettings, PairSettings, Recipe, ReviseSettings, SftSettings
-from charter.recipe.stages import stages_of, training_settings
+from charter.recipe.stages import stages_of, text_training_settings
 from charter.records import GENERATED, OWN_JUDGE, PromptKind
 
 Where = tuple[str, ...]
@@ -27,7 +28,7 @@ _IDLE = {
     "http": (*_OF_WEIGHTS, *_OF_VLLM),
     "scripted": (*_OF_SERVERS, *_OF_VLLM),
 }
-_OWN_MODELS = ("base", "sft", "dpo")
+_OWN_MODELS = ("base", "sft", "dpo", "rl")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _A_SENTENCE = 16  # tokens: a text that is held to fewer mostly ends in the middle of its first sentence
 
@@ -57,6 +58,7 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         problem = "'budget.money' sets an end, and 'budget.prices' names no file of prices"
         yield ("budget", "money"), f"{problem}; name one, or set budget.tokens"
     yield from _launched(recipe)
+    yield from rl_contradictions(recipe)
     yield from _nothing_to_do(recipe)
     yield from _probed(recipe)
     yield from _written(recipe)
@@ -167,6 +169,7 @@ def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     rewarded = recipe.preference_model
     if rewarded and rewarded.helpfulness is None and "helpfulness_ratio" in rewarded.model_dump(exclude_defaults=True):
         yield ("preference_model", "helpfulness_ratio"), "does nothing without preference_model.helpfulness; set it"
+    yield from rl_doubts(recipe)
     if recipe.evaluate.judge_adherence and not recipe.evaluate.probes:
         yield ("evaluate", "judge_adherence"), "does nothing without evaluate.probes; take it out"
 
@@ -174,7 +177,7 @@ def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
 def _openings(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     longest = recipe.pairs.max_tokens
     for stage in (name for name in ("preference_model", "dpo") if name in stages_of(recipe)):
-        opening = training_settings(recipe, stage).opening_tokens
+        opening = text_training_settings(recipe, stage).opening_tokens
         if opening is not None and opening >= longest:
             problem = f"is {opening}, and no sampled side of a pair is longer than pairs.max_tokens, {longest}"
             yield (stage, "opening_tokens"), f"{problem}: it does nothing to those pairs; lower it, or take it out"

@@ -18,7 +18,7 @@ KEY_NAME = r"^[A-Z_][A-Z0-9_]*$"
 Cell = str | int | float | bool  # what a row is chosen by
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Bound = Annotated[float, Field(ge=0.0)]
-Stage = Literal["prompts", "revise", "sft", "pairs", "label", "preference_model", "dpo", "evaluate", "report"]
+Stage = Literal["prompts", "revise", "sft", "pairs", "label", "preference_model", "dpo", "rl", "evaluate", "report"]
 
 
 Cutting = Annotated[
@@ -94,6 +94,9 @@ class Models(Settings):
     reviser: Model | None = None
     judge: Model | None = None
     red_team: Model | None = Field(default=None, description="writes prompts, where they are 'generated'")
+    second_judge: Model | None = Field(
+        default=None, description="compares answers while RL trains, and is never trained against; `null` asks nobody"
+    )
 
 
 class ConstitutionSettings(Settings):
@@ -250,11 +253,6 @@ class TrainingSettings(Settings):
     warmup: Share = 0.03
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     max_length: int = Field(default=1024, ge=16)
-    opening_tokens: int | None = Field(
-        default=None,
-        ge=1,
-        description="train on so many of each response's first tokens, where it is decided; None trains on all",
-    )
     gradient_checkpointing: bool = False
 
 
@@ -294,8 +292,18 @@ Guard = Annotated[
 ]  # true is no number of steps
 
 
-class GuardedSettings(TrainingSettings):
-    """What trainings share whose model answers."""
+class TextTrainingSettings(TrainingSettings):
+    """What the trainings on given texts share."""
+
+    opening_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="train on so many of each response's first tokens, where it is decided; None trains on all",
+    )
+
+
+class GuardedSettings(TextTrainingSettings):
+    """What those share whose model answers."""
 
     guard: Guard | None = GuardSettings()
 
@@ -386,7 +394,7 @@ class LabelSettings(Settings):
     held_out: Share = Field(default=0.1, description="share of prompts whose preferences are not trained on")
 
 
-class PreferenceModelSettings(TrainingSettings):
+class PreferenceModelSettings(TextTrainingSettings):
     """A preference model on soft labels. It trains on with the adapter of SFT, whose shape ``sft.lora`` says."""
 
     helpfulness: str | None = Field(
@@ -413,6 +421,67 @@ class DpoSettings(GuardedSettings):
         default=False, description="take log-ratios per token, so that length gains nothing; beta is then to be larger"
     )
     learning_rate: float = Field(default=5e-5, gt=0.0)
+
+
+class RewardSettings(Settings):
+    """The parts of the reward, by weight; 0 leaves one out."""
+
+    preference_model: float = Field(default=1.0, ge=0.0, description="the run's preference model")
+    judge: float = Field(
+        default=0.0, ge=0.0, description="the judge itself, asked live which answers of a group are better"
+    )
+    length: float = Field(default=0.0, ge=0.0, description="takes off for tokens beyond `most_tokens`")
+    repetition: float = Field(default=0.0, ge=0.0, description="takes off for what is said again")
+    boilerplate: float = Field(default=0.0, ge=0.0, description="takes off for stock phrases")
+    most_tokens: int = Field(default=96, ge=1, description="of an answer that nothing is taken off for its length")
+
+
+class RlGuardSettings(GuardSettings):
+    """What ends reinforcement learning: degenerate answers, KL, a second judge (see ``training.oversight``)."""
+
+    every: int = Field(
+        default=25, ge=1, description="steps between two looks; a checkpoint is written at each that finds nothing"
+    )
+    kl: float = Field(default=2.0, gt=0.0, description="the most KL from the first model, per token in nats")
+    second_judge: float = Field(
+        default=0.15,
+        ge=0.0,
+        le=0.5,
+        description="how far below 0.5 the second judge's mean P(better than before the first step) may be while the "
+        "reward has risen",
+    )
+
+
+RlGuard = Annotated[RlGuardSettings, BeforeValidator(lambda value: {"every": value} if type(value) is int else value)]
+
+
+class RlSettings(TrainingSettings):
+    """Reinforcement learning from AI feedback. It trains on with the adapter of SFT or DPO."""
+
+    method: Literal["grpo", "rloo"] = "grpo"
+    start: Literal["sft", "dpo"] = Field(default="sft", description="the model that it begins from, and is held to")
+    kinds: tuple[PromptKind, ...] = Field(
+        default=("red_team", "helpful"), min_length=1, description="of prompts that are answered"
+    )
+    n: int | None = Field(
+        default=None, ge=1, description="prompts that are answered, drawn by the seed; None takes all"
+    )
+    rewards: RewardSettings = RewardSettings()
+    n_samples: int = Field(default=4, ge=2, description="answers to each prompt, compared with each other")
+    beta: float = Field(default=0.05, ge=0.0, description="the weight of KL from the first model; 0 lets it go")
+    temperature: float = Field(default=1.0, gt=0.0)
+    max_tokens: int = Field(default=128, ge=1)
+    n_updates: int = Field(default=1, ge=1, description="optimiser steps on the same answers")
+    learn_from_cut: bool = Field(
+        default=True, description="whether answers that came to `max_tokens` before their end are learnt from"
+    )
+    k_principles: int = Field(default=1, ge=1, description="drawn for each comparison of a judge")
+    n_meetings: int = Field(
+        default=1, ge=1, description="of an answer with those after it in its group, where the judge rewards"
+    )
+    learning_rate: float = Field(default=1e-5, gt=0.0)
+    batch_size: int = Field(default=16, ge=2, description="answers, a multiple of `n_samples`")
+    guard: RlGuard | None = RlGuardSettings()
 
 
 class ProbeSettings(Settings):
@@ -526,6 +595,9 @@ class Recipe(Settings):
     )
     dpo: DpoSettings | None = Field(
         default=DpoSettings(), description="training on the soft labels; `null` leaves it out"
+    )
+    rl: RlSettings | None = Field(
+        default=None, description="reinforcement learning towards rewards; `null` does none, `{}` some by the defaults"
     )
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TypeVar, cast
 
 from charter.errors import RecipeError
-from charter.recipe.settings import Recipe, Stage, TrainingSettings
+from charter.recipe.settings import Recipe, Stage, TextTrainingSettings, TrainingSettings
 
 #: Every stage there is, in order.
 STAGE_NAMES: tuple[str, ...] = typing.get_args(Stage)
 #: The stages that train.
-TRAINING_STAGES = ("sft", "preference_model", "dpo")
+TRAINING_STAGES = ("sft", "preference_model", "dpo", "rl")
 SettingsT = TypeVar("SettingsT")
 
 
@@ -42,6 +42,15 @@ def settings_of(section: SettingsT | None, stage: str) -> SettingsT:
     if section is None:
         raise _not_done(stage)
     return section
+
+
+def text_training_settings(recipe: Recipe, stage: str) -> TextTrainingSettings:
+    """Give what a stage that trains on given texts has in common with the others that do.
+
+    Raises:
+        RecipeError: where the recipe does not do it.
+    """
+    return cast("TextTrainingSettings", training_settings(recipe, stage))
 
 
 def training_settings(recipe: Recipe, stage: str) -> TrainingSettings:

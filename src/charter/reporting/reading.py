@@ -36,9 +36,9 @@ from charter.records import (
     Trace,
 )
 
-STAGES = ("prompts", "revise", "sft", "pairs", "label", "preference_model", "dpo", "evaluate")
+STAGES = ("prompts", "revise", "sft", "pairs", "label", "preference_model", "dpo", "rl", "evaluate")
 #: Which of them are done only where the recipe asks for them.
-_IF_ASKED = frozenset({"preference_model"})
+_IF_ASKED = frozenset({"preference_model", "rl"})
 
 _Part = TypeVar("_Part", bound=BaseModel)
 

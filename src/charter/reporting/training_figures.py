@@ -12,7 +12,12 @@ from charter.reporting.charts import Chart, percent_axis
 from charter.reporting.reading import RunData
 from charter.reporting.svg import COLOUR, draw
 
-_TITLES = {"sft": "SFT training", "preference_model": "Preference model training", "dpo": "DPO training"}
+_TITLES = {
+    "sft": "SFT training",
+    "preference_model": "Preference model training",
+    "dpo": "DPO training",
+    "rl": "RL training",
+}
 _PANELS = (
     ("Loss", (("loss", "loss", "blue"),)),
     ("Accuracy", (("accuracy", "accuracy", "vermilion"),)),

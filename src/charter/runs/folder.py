@@ -134,6 +134,8 @@ def role_specs(recipe: Recipe) -> dict[str, ModelSpec]:
         "judge": recipe.models.judge or policy,
         "red_team": recipe.models.red_team or policy,
     }
+    if recipe.models.second_judge is not None:
+        named["second_judge"] = recipe.models.second_judge
     named |= {judge_role(name): judge.model for name, judge in recipe.label.judges.items()}
     return {role: ModelSpec(**model.model_dump()) for role, model in named.items()}
 

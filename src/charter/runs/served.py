@@ -13,7 +13,7 @@ from charter.recipe import load_recipe
 from charter.runs.folder import role_specs
 from charter.runs.place import RESOLVED
 
-_TRAINED = ("sft", "dpo")
+_TRAINED = ("sft", "dpo", "rl")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from charter.stages.preference_model import do_preference_model
 from charter.stages.prompts import do_prompts
 from charter.stages.report import do_report
 from charter.stages.revise import do_revise
+from charter.stages.rl import do_rl
 from charter.stages.sft import do_sft, mix_rows
 from charter.stages.summary import Summary
 
@@ -48,6 +49,7 @@ STAGES: Mapping[str, Stage] = {
         do_preference_model,
     ),
     "dpo": Stage(("data/preferences.parquet", "stages/sft.json"), ("models/dpo",), do_dpo),
+    "rl": Stage(("data/prompts.parquet", "stages/sft.json"), ("models/rl",), do_rl),
     "evaluate": Stage(
         ("data/prompts.parquet",),
         (

@@ -1,4 +1,4 @@
-"""Stage ``evaluate``: base, SFT and DPO, as far as they are trained, on the prompts that were held out."""
+"""Stage ``evaluate``: base, SFT, DPO and RL, as far as they are trained, on the prompts that were held out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def do_evaluate(run: Run) -> Summary:
     """Write ``evaluation.json``, and the rows behind its figures."""
     settings = run.recipe.evaluate
     models: dict[str, EngineSource] = {"base": partial(run.pool.lend, "policy")}
-    for name in (one for one in ("sft", "dpo") if one in stages_of(run.recipe)):
+    for name in (one for one in ("sft", "dpo", "rl") if one in stages_of(run.recipe)):
         if run.model(name).exists() or run.recipe.models.policy.engine == "scripted":
             models[name] = partial(run.pool.lend, "policy", run.model(name))
     trained_on = read_prompts(run, "train")

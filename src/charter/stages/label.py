@@ -111,10 +111,13 @@ def read_preferences(run: Run) -> tuple[list[Preference], list[Preference]]:
     preferences = read_table(run.data("preferences"), Preference)
     prompts = [one.prompt for one in preferences]
     groups = join_groups(prompts, near_links(prompts, run.recipe.prompts.near_duplicates))
-    below = run.recipe.label.held_out * 2**56
-    held_out = {name for name in groups.values() if derive_seed(run.recipe.seed, name, "held out") < below}
     train: list[Preference] = []
     kept: list[Preference] = []
     for one in preferences:
-        (kept if groups[group_of(one.prompt)] in held_out else train).append(one)
+        (kept if is_held_out(run.recipe, groups[group_of(one.prompt)]) else train).append(one)
     return train, kept
+
+
+def is_held_out(recipe: Recipe, group: str) -> bool:
+    """Say whether a group of prompts is held out from the trainings on feedback, by a hash of its name."""
+    return derive_seed(recipe.seed, group, "held out") < recipe.label.held_out * 2**56

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charter.recipe.paths import is_path
-from charter.recipe.settings import GuardedSettings, TrainingSettings
+from charter.recipe.settings import GuardedSettings, TextTrainingSettings, TrainingSettings
 from charter.records import Preference, SftRow
 from charter.runs.folder import Run
 from charter.stages.summary import Summary, tally
@@ -46,11 +46,14 @@ def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[
             run.progress.end(f"{name} training")
 
     policy, lora = run.recipe.models.policy, run.recipe.sft.lora  # later trainings go on with the adapter of SFT
-    arguments: dict[str, Any] = {"guard": _guard(settings)} if isinstance(settings, GuardedSettings) else {}
-    return arguments | {
+    more: dict[str, Any] = {}
+    if isinstance(settings, TextTrainingSettings):
+        more["opening_tokens"] = settings.opening_tokens
+    if isinstance(settings, GuardedSettings):
+        more["guard"] = _guard(settings)
+    return more | {
         "pace": Pace(**settings.model_dump(include={field.name for field in dataclasses.fields(Pace)})),
         "max_length": settings.max_length,
-        "opening_tokens": settings.opening_tokens,
         "lora": LoraSettings(**lora.model_dump()),
         "dtype": policy.dtype,
         "device": policy.device,

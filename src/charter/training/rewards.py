@@ -18,6 +18,7 @@ from charter.records import Message, Preference
 from charter.training.adapters import Precision, load_base, put_adapter, training_precision
 from charter.training.data import ConversationTokens, PreferenceExample, RejectedRow, preference_examples
 from charter.training.reward_head import HEAD
+from charter.training.rollouts import Rollout
 
 _TOKENS_AT_ONCE = {"cpu": 2**13}  # padding included
 _TOKENS_AT_ONCE_ELSEWHERE = 2**16
@@ -164,6 +165,11 @@ class RewardModel:
             logits = self.model(**inputs, use_cache=False).logits
         rewards: list[float] = logits.squeeze(-1).tolist()
         return rewards
+
+
+def rollout_rewards(rollouts: Sequence[Rollout], *, model: RewardModel) -> list[float]:
+    """Give what a policy drew its rewards; an answer that was cut is read without an end."""
+    return model.rewards([Conversation(one.prompt.turns, one.text, whole=not one.is_cut) for one in rollouts])
 
 
 def score_rewards(

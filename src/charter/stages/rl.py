@@ -1,0 +1,153 @@
+"""Stage ``rl``: reinforcement learning against the preference model, the judge and rules (CAI §4.1)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from charter.constitution import Constitution
+from charter.engines.base import Engine
+from charter.errors import RunError
+from charter.feedback.judge import make_judge
+from charter.prompts.grouping import group_of, join_groups
+from charter.prompts.near_duplicates import near_links
+from charter.recipe.settings import RlSettings
+from charter.recipe.stages import settings_of
+from charter.records import Prompt, PromptKind
+from charter.runs.folder import Run
+from charter.seeds import derive_seed
+from charter.stages.label import is_held_out, judging_of
+from charter.stages.prompts import read_prompts
+from charter.stages.summary import Summary, summarise, tally
+from charter.stages.trained import SKIPPED, training_arguments, untrained
+
+if TYPE_CHECKING:
+    from charter.training.oversight import RlGuard
+    from charter.training.reward_judge import JudgeComparison
+    from charter.training.rl_trainer import Rolling
+    from charter.training.rollouts import Reward
+
+
+def do_rl(run: Run) -> Summary:
+    """Write ``models/rl``."""
+    settings = settings_of(run.recipe.rl, "rl")
+    train, held_out, left_out = _prompts(run, settings)
+    n_in = len(train) + sum(left_out.values())
+    if run.recipe.models.policy.engine == "scripted":
+        return _summary(n_in, train, left_out) | {"training": SKIPPED}
+    if not train:
+        raise RunError(
+            f"{run.data('prompts')}: holds no prompt to train on; stages/prompts.json says why. Raise prompts.n_train, "
+            f"or give rl.kinds other kinds than {', '.join(settings.kinds)}, in a new folder (--out)"
+        )
+    from charter.training.rl import rl
+
+    run.pool.close()
+    with contextlib.ExitStack() as models:
+        result = rl(
+            train,
+            str(run.model(settings.start)),
+            _rewards(run, settings, models),
+            out=run.model("rl"),
+            seed=run.recipe.seed,
+            rolling=_rolling(settings),
+            held_out=held_out,
+            second_judge=_second_judge(run, settings, models),
+            guard=_guard(settings),
+            **training_arguments(run, "rl", settings),
+        )
+    left_out |= untrained(result)
+    return _summary(n_in, train[: result.n_rows], left_out) | {"training": result.to_json()}
+
+
+def _prompts(run: Run, settings: RlSettings) -> tuple[list[Prompt], list[Prompt], dict[str, int]]:
+    """Give the prompts to train on and those that a guard may ask, held out by whole groups, and count the others."""
+    prompts = read_prompts(run, "train")
+    groups = join_groups(prompts, near_links(prompts, run.recipe.prompts.near_duplicates))
+    asked = [one for one in prompts if one.kind in settings.kinds]
+    held_out = [one for one in asked if is_held_out(run.recipe, groups[group_of(one)])]
+    aside = {one.id for one in held_out}
+    train = [one for one in asked if one.id not in aside]
+    drawn = sorted(train, key=lambda one: (derive_seed(run.recipe.seed, one.id, "rl prompts"), one.id))[: settings.n]
+    left_out = {
+        "of a kind that rl.kinds leaves out": len(prompts) - len(asked),
+        "held out": len(held_out),
+        "over rl.n": len(train) - len(drawn),
+    }
+    return drawn, held_out, {reason: n for reason, n in left_out.items() if n}
+
+
+def _rewards(run: Run, settings: RlSettings, models: contextlib.ExitStack) -> list[Reward]:
+    """Make the parts of the reward that have a weight; models stay in memory as long as the stack is open."""
+    from charter.training.reward_judge import JudgeReward
+    from charter.training.reward_rules import boilerplate_reward, length_reward, repetition_reward
+    from charter.training.rollouts import Reward
+
+    asked = settings.rewards
+    scores: dict[str, tuple[Any, dict[str, object]]] = {
+        "length": (partial(length_reward, most_tokens=asked.most_tokens), {"most_tokens": asked.most_tokens}),
+        "repetition": (repetition_reward, {}),
+        "boilerplate": (boilerplate_reward, {}),
+    }
+    if asked.preference_model:
+        scores["preference_model"] = _preference_model(run)
+    if asked.judge:
+        engine = models.enter_context(run.pool.lend("judge"))
+        about = {"engine": engine.identity, "n_meetings": settings.n_meetings, "k": settings.k_principles}
+        scores["judge"] = (JudgeReward(_comparison(run, settings, engine), settings.n_meetings), about)
+    weights = {name: getattr(asked, name) for name in ("preference_model", "judge", *scores)}
+    return [Reward(name, scores[name][0], weight, scores[name][1]) for name, weight in weights.items() if weight]
+
+
+def _preference_model(run: Run) -> tuple[Any, dict[str, object]]:
+    from charter.engines.weights import model_fingerprint, resolve_model
+    from charter.training.rewards import RewardModel, rollout_rewards
+
+    policy, folder = run.recipe.models.policy, run.model("preference_model")
+    model = RewardModel(folder, dtype=policy.dtype, device=policy.device, trust_remote_code=policy.trust_remote_code)
+    return partial(rollout_rewards, model=model), {"model": model_fingerprint(resolve_model(str(folder)))}
+
+
+def _second_judge(run: Run, settings: RlSettings, models: contextlib.ExitStack) -> JudgeComparison | None:
+    """Give who compares answers and is not trained against; None where the recipe names nobody."""
+    if run.recipe.models.second_judge is None or settings.guard is None:
+        return None
+    return _comparison(run, settings, models.enter_context(run.pool.lend("second_judge")))
+
+
+def _comparison(run: Run, settings: RlSettings, engine: Engine) -> JudgeComparison:
+    """Have a model compare answers by the principles of their prompts' kinds, as the label stage asks its judge."""
+    from charter.training.reward_judge import JudgeComparison
+
+    judging = judging_of(run.recipe)
+    by_kind: dict[PromptKind, Constitution] = {
+        "red_team": run.constitution,
+        "helpful": run.helpful,
+        "benign_twin": run.helpful,
+    }
+    return JudgeComparison(
+        judges={kind: make_judge(engine, one, judging, seed=run.recipe.seed) for kind, one in by_kind.items()},
+        principles={kind: one.used_for("judge") for kind, one in by_kind.items()},
+        k_principles=settings.k_principles,
+        seed=run.recipe.seed,
+    )
+
+
+def _rolling(settings: RlSettings) -> Rolling:
+    from charter.training.rl_trainer import Rolling
+
+    return Rolling(**settings.model_dump(include={one.name for one in fields(Rolling)}))
+
+
+def _guard(settings: RlSettings) -> RlGuard | None:
+    from charter.training.oversight import RlGuard
+
+    return None if settings.guard is None else RlGuard(**settings.guard.model_dump())
+
+
+def _summary(n_in: int, trained: Sequence[Prompt], left_out: dict[str, int]) -> Summary:
+    counts = {"trained on": tally(one.kind for one in trained), "held out": left_out.get("held out", 0)}
+    return summarise(n_in, len(trained), filtered=left_out, counts=counts)
