@@ -10,8 +10,8 @@ from charter.constitution import list_constitutions
 from charter.files.tables import read_table
 from charter.prompts import load_prompts
 from charter.records import Pair, Prompt, Trace
-from charter.status import STAGE_NAMES
 from cli.command import Command, Done
+from run_examples import SMALL_STAGES
 
 
 def test_check_prints_the_plan(charter: Command, place: Path) -> None:
@@ -20,7 +20,7 @@ def test_check_prints_the_plan(charter: Command, place: Path) -> None:
     assert done.code == 0
     assert "no errors" in done.out
     first_words = [line.split()[0] for line in done.out.splitlines() if line.split()]
-    assert [word for word in first_words if word in STAGE_NAMES] == list(STAGE_NAMES)
+    assert [word for word in first_words if word in SMALL_STAGES] == list(SMALL_STAGES)
     assert [path.name for path in place.iterdir()] == ["demo.yaml"]
 
 
@@ -81,11 +81,11 @@ def test_status_of_a_finished_run(charter: Command, finished: Path) -> None:
     """Every stage is done, with what was left out and why, and the report is what comes next."""
     done = charter("status", finished)
     assert done.code == 0
-    assert done.out.count(" done ") >= len(STAGE_NAMES)
+    assert done.out.count(" done ") >= len(SMALL_STAGES)
     assert "left out: over the number asked for" in done.out
     assert done.out.splitlines()[-1] == f"next: read {finished / 'report.html'}"
     value = charter("status", finished, "--json").value
-    assert [stage["state"] for stage in value["stages"]] == ["done"] * len(STAGE_NAMES)
+    assert [stage["state"] for stage in value["stages"]] == ["done"] * len(SMALL_STAGES)
     assert value["folder"] == str(finished)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from training_rows import preference
 
-from charter.records import PEOPLE, Preference, make_prompt
+from charter.records import PEOPLE, Message, Preference, make_prompt
 from charter.training.helpfulness import EVALUATED, ON_BOTH_SIDES, OVER_THE_RATIO, Judgements, mix_people
 
 
@@ -64,14 +64,21 @@ def test_what_is_held_out_comes_in_by_no_other_door() -> None:
     """A prompt of the evaluation is left out; one that the AI's held out pairs have is held out too, whatever draws."""
     ai_held_out = preference(7).prompt.text
     ai_trained = preference(1).prompt.text
+    turns = ("What is asked in the evaluation?", "This.", "And then?")
+    roles: list[Any] = ["user", "assistant", "user"]
+    opening = of_people(3)
+    said = tuple(Message(role=role, content=text) for role, text in zip(roles, turns, strict=True))
+    opening = opening.model_copy(update={"prompt": opening.prompt.model_copy(update={"turns": said})})
     people = [
         of_people(0, "  what IS asked in the evaluation?! "),
         of_people(1, ai_held_out),
         of_people(2, ai_trained),
+        opening,
     ]
     for share in (0.0, 1.0):
-        found = mix(people, evaluated={"What is asked in the evaluation?"}, held_out_share=share, ratio=5.0)
-        assert found.left_out == {EVALUATED: 1}
+        evaluated = [make_prompt("What is asked in the evaluation?", "red_team")]
+        found = mix(people, evaluated=evaluated, held_out_share=share, ratio=5.0)
+        assert found.left_out == {EVALUATED: 2}
         assert [row.id for row in found.held_out[2:]] == ["people-1"]
         assert [row.id for row in found.train[6:]] == ["people-2"]
 

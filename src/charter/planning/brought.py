@@ -16,11 +16,10 @@ from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
 from charter.planning.stage_plan import Brought
 from charter.planning.unknown import UNKNOWN_TEXT, is_unknown
-from charter.prompts.contamination import find_seen
 from charter.recipe import Recipe
 from charter.recipe.data_folder import find_companion
 from charter.records import GENERATED, Pair, Preference, Prompt, Trace
-from charter.training.helpfulness import EVALUATED
+from charter.training.helpfulness import EVALUATED, without_evaluated
 
 _MOST_EVEN = (0.4, 0.6)  # the chance that length alone tells the chosen answer, where no warning is due
 _FEWEST_PAIRS = 20  # of fewer, a one-sided half is no news
@@ -62,13 +61,12 @@ def _look_at_people(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]
     if loaded is None:
         return ()
     found = preferences_of(loaded)
-    seen = [prompt.text for prompt in prompts if prompt.split == "evaluation" and not is_unknown(prompt)]
-    held_out = find_seen([one.prompt.text for one in found.rows], seen, recipe.prompts.near_duplicates)
-    left_out = dict(found.left_out) | ({EVALUATED: len(held_out)} if held_out else {})
+    evaluated = [prompt for prompt in prompts if prompt.split == "evaluation" and not is_unknown(prompt)]
+    kept = tuple(without_evaluated(found.rows, evaluated, recipe.prompts.near_duplicates))
+    n_evaluated = len(found.rows) - len(kept)
+    left_out = dict(found.left_out) | ({EVALUATED: n_evaluated} if n_evaluated else {})
     for reason, n in left_out.items():
         report.add("note", about, f"{loaded.source}: {n} rows are left out: {reason}")
-    out = {one.index for one in held_out}
-    kept = tuple(one for place, one in enumerate(found.rows) if place not in out)
     if not kept:
         problem = "no row can be trained on, so that the file does nothing"
         report.add("warning", about, f"{problem}; name another file, or take it out")

@@ -40,7 +40,7 @@ def do_preference_model(run: Run) -> Summary:
         people.rows,
         ratio=settings.helpfulness_ratio,
         held_out_share=run.recipe.label.held_out,
-        evaluated={prompt.text for prompt in read_prompts(run, "evaluation")},
+        evaluated=read_prompts(run, "evaluation"),
         near_duplicates=run.recipe.prompts.near_duplicates,
         seed=run.recipe.seed,
     )

@@ -7,14 +7,13 @@ out is trained on by another door; where there are none, a hash of its group's n
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from charter.prompts.contamination import find_seen
 from charter.prompts.grouping import group_of, join_groups
 from charter.prompts.near_duplicates import near_links
-from charter.records import Preference
+from charter.records import Preference, Prompt
 from charter.seeds import derive_seed
 
 Side = Literal["train", "held out"]
@@ -49,7 +48,7 @@ def mix_people(
     *,
     ratio: float,
     held_out_share: float,
-    evaluated: Collection[str],
+    evaluated: Sequence[Prompt],
     near_duplicates: float | None,
     seed: int,
 ) -> Judgements:
@@ -60,12 +59,11 @@ def mix_people(
         people: theirs.
         ratio: people's preferences for each of the AI's.
         held_out_share: the share of groups that are held out.
-        evaluated: the texts of prompts that are held out for evaluation: none that resembles them is taken.
+        evaluated: the prompts that are held out for evaluation: none that hangs together with them is taken.
         near_duplicates: the similarity from which prompts hang together; None goes by their writing alone.
         seed: of the run.
     """
-    seen = {one.index for one in find_seen([one.prompt.text for one in people], sorted(evaluated), near_duplicates)}
-    rest = [one for place, one in enumerate(people) if place not in seen]
+    rest = without_evaluated(people, evaluated, near_duplicates)
     every = [*ai[0], *ai[1], *rest]
     prompts = [one.prompt for one in every]
     names = join_groups(prompts, near_links(prompts, near_duplicates))
@@ -75,7 +73,7 @@ def mix_people(
     for side, some in given:
         for one in some:
             sides[groups[one.id]].add(side)
-    left_out = Counter({EVALUATED: len(seen)})
+    left_out = Counter({EVALUATED: len(people) - len(rest)})
     found: dict[Side, list[Preference]] = {"train": [], "held out": []}
     for one in rest:
         name = groups[one.id]
@@ -93,6 +91,16 @@ def mix_people(
         asked_for=round(ratio * len(ai[0])),
         left_out={reason: n for reason, n in left_out.items() if n},
     )
+
+
+def without_evaluated(
+    people: Sequence[Preference], evaluated: Sequence[Prompt], near_duplicates: float | None
+) -> list[Preference]:
+    """Leave out the preferences whose prompts hang together with prompts that are held out for evaluation."""
+    prompts = [*(one.prompt for one in people), *evaluated]
+    names = join_groups(prompts, near_links(prompts, near_duplicates))
+    held_out = {names[group_of(prompt)] for prompt in evaluated}
+    return [one for one in people if names[group_of(one.prompt)] not in held_out]
 
 
 def _draw(rows: Sequence[Preference], n: int, seed: int) -> list[Preference]:
