@@ -23,7 +23,7 @@ from charter.records import Prompt, PromptRow
 from charter.seeds import digest
 from charter.training import ranks
 from charter.training.answering import answer_prompts
-from charter.training.checkpoints import Workplace, checkpoint_at, drop_after
+from charter.training.checkpoints import Workplace, checkpoint_at, drop_after, step_of
 from charter.training.collapse import (
     Answer,
     Figures,
@@ -35,6 +35,7 @@ from charter.training.collapse import (
     show_example,
 )
 from charter.training.data import Examples
+from charter.training.logs import LOOK
 
 _RECORD = "guard.json"  # in the work folder: what is asked, every look, and what ended the training
 
@@ -100,7 +101,7 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         """
         self._trainer, self._workplace = trainer, workplace
         recorded = ranks.by_first(self._read)
-        step = int(workplace.checkpoint.name.rpartition("-")[2]) if workplace.checkpoint else 0
+        step = step_of(workplace)
         self.looks = [look for look in recorded["looks"] if look["step"] <= step]
         self._note_good()
         later = [look for look in recorded["looks"] if look["step"] > step]
@@ -188,7 +189,7 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         answers = [Answer(*one) for one in zip(self._prompts, texts, map(len, ids), strict=True)]
         figures = measure_answers(answers)
         self.looks.append({"step": state.global_step, **figures, "seconds": time.perf_counter() - begun})
-        self._trainer.report({f"guard_{name}": value for name, value in figures.items()})
+        self._trainer.report({f"{LOOK}{name}": value for name, value in figures.items()})
         self._write()
         return answers
 
