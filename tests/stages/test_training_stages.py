@@ -244,7 +244,7 @@ def test_a_guard_is_the_recipes(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_has_curves_of_its_trainings(tiny_model: Path, tmp_path: Path) -> None:
-    """Each stage writes its own beside the models, where the recipe does not say otherwise; to write none is no change."""
+    """Each stage writes its own beside the models, where the recipe says nothing, and none where it says so."""
     with opened(tmp_path, tiny_model) as run:
         run_stages(run, ["sft"])
         written = [path.relative_to(run.folder / "logs") for path in (run.folder / "logs").rglob("events.*")]

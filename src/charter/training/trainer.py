@@ -232,7 +232,7 @@ def _result(
     state: Any, trainee: Trainee, examples: Examples[Any], workplace: Workplace, guard: GuardWatch | None
 ) -> TrainingResult:
     steps = tuple(entry for entry in state.log_history if "loss" in entry)
-    notes = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
+    notes: tuple[str, ...] = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
     if guard is not None and guard.looks and guard.looks[0]["step"]:
         notes += (f"the guard compares with step {guard.looks[0]['step']}, where it was begun",)
     if guard is not None and guard.alarm is not None:
