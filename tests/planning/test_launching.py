@@ -96,3 +96,20 @@ def test_a_plan_takes_what_the_recipe_says(tmp_path: Path) -> None:
     ]
     said = Place(machine, "full", "fsdp2")
     assert (said.mode_for(quantised), said.sharding_for(sharded)) == ("full", "fsdp2")
+
+
+def test_logs_that_cannot_be_written_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that is missing is named with the extra that brings it; one that nobody asked for is not missed."""
+    find = importlib.util.find_spec
+    absent = {"trackio", "tensorboard"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name in absent else find(name, *a))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert findings(tmp_path) == []
+    assert findings(tmp_path, "training.logs=[wandb]") == []
+    expected = (
+        "error",
+        "training.logs",
+        "trackio is not installed; install it (pip install 'charter[trackio]'), or take it out",
+    )
+    assert findings(tmp_path, "training.logs=[wandb, trackio]") == [expected]
+    assert findings(tmp_path, "training.logs=[trackio]", stages=("revise",)) == []

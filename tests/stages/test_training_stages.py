@@ -241,3 +241,14 @@ def test_a_guard_is_the_recipes(tiny_model: Path, tmp_path: Path) -> None:
         run_stages(run, ["sft", "dpo"])
         assert [look["step"] for look in told(run, "sft")["looks"]] == [0, 1, 2]
         assert told(run, "dpo")["looks"] == []
+
+
+def test_a_run_has_curves_of_its_trainings(tiny_model: Path, tmp_path: Path) -> None:
+    """Each stage writes its own beside the models, where the recipe says nothing, and none where it says so."""
+    with opened(tmp_path, tiny_model) as run:
+        run_stages(run, ["sft"])
+        written = [path.relative_to(run.folder / "logs") for path in (run.folder / "logs").rglob("events.*")]
+        assert [path.parent for path in written] == [Path("tensorboard/sft")]
+    with opened(tmp_path, tiny_model, "training.logs=[]") as run:
+        run_stages(run, ["dpo"])
+        assert not (run.folder / "logs" / "tensorboard" / "dpo").exists()

@@ -16,10 +16,11 @@ import torch
 import yaml
 from training_rows import preferences, sft_rows
 
-from charter.errors import Interrupted, ModelError, TrainingEnded
+from charter.errors import Collapsed, Interrupted, ModelError, TrainingEnded
 from charter.processes import guard
 from charter.recipe.launches import launch_files
 from charter.training.adapters import LoraSettings
+from charter.training.collapse import Guard
 from charter.training.launch import parent
 from charter.training.launch.configurations import Launch, find_launch
 from charter.training.launch.parent import launch_training
@@ -119,14 +120,52 @@ def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path, stage
 def test_sharded_weights_train_as_whole_ones_do(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    """With FSDP2 each process holds a part of every layer; reference, losses and the adapter are those of one."""
+    """With FSDP2 each process holds a part of every layer; reference, losses, adapter and answers are those of one."""
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setattr(parent, "_WORKER", "fsdp_on_cpu")
     ours = yaml.safe_load(launch_files()["fsdp2"].read_text("utf-8"))
     launch = replace(own_launch(tmp_path, **ours), n_processes=2, on_cpu=True)
-    sharded = launched(stage, tiny_model, tmp_path / "sharded", launch)
-    require_same(sharded, one_process(stage, tiny_model, tmp_path / "one"))
+    guard = {"guard": Guard(every=2, n_prompts=3, max_tokens=8)} if stage == "dpo" else {}
+    sharded = launched(stage, tiny_model, tmp_path / "sharded", launch, **guard)
+    one = one_process(stage, tiny_model, tmp_path / "one", **guard)
+    require_same(sharded, one)
+    assert [look["step"] for look in sharded.looks] == ([0, 2, 4] if guard else [])
+    assert [look["length"] for look in sharded.looks] == [look["length"] for look in one.looks]
     assert min(int((tmp_path / f"sharded-{rank}").read_text()) for rank in range(2)) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_once", [True, False], ids=["said before", "said afterwards"])
+def test_sharded_weights_go_back_to_their_last_good(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    """Where the guard ends a sharded training, the checkpoint's parts are put together to the model of that step."""
+    from safetensors.torch import load_file
+
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(parent, "_WORKER", "fsdp_on_cpu")
+    ours = yaml.safe_load(launch_files()["fsdp2"].read_text("utf-8"))
+    launch = replace(own_launch(tmp_path, **ours), n_processes=2, on_cpu=True)
+    guard = Guard(every=4, n_prompts=4, max_tokens=24, then="keep")
+    alike = [row.model_copy(update={"response": "You are valid, valued, and cared for."}) for row in sft_rows(16)]
+    settings: dict[str, Any] = {
+        **SETTINGS,
+        "pace": Pace(batch_size=4, learning_rate=2e-2, epochs=4),
+        "lora": LoraSettings(r=8, alpha=16),
+    }
+    out = tmp_path / "sharded"
+    if not at_once:
+        with pytest.raises(Collapsed, match="degenerated at step 8 of 16"):
+            launch_training(
+                "sft", alike, tiny_model, launch=launch, out=out, guard=replace(guard, then="stop"), **settings
+            )
+    found = launch_training("sft", alike, tiny_model, launch=launch, out=out, guard=guard, **settings)
+    whole = sft(alike, tiny_model, out=tmp_path / "whole", guard=guard, **settings)
+    assert found.n_steps == whole.n_steps == 4
+    weights, wanted = (load_file(one.folder / "adapter_model.safetensors") for one in (found, whole))
+    assert weights.keys() == wanted.keys()
+    for name, values in wanted.items():
+        torch.testing.assert_close(weights[name], values, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from charter.engines.quantising import quantising_lacks
 from charter.planning.findings import Preflight
 from charter.recipe import Recipe
 from charter.recipe.stages import TRAINING_STAGES, training_settings
+from charter.training.destinations import logs_lack
 from charter.training.launch.configurations import Launch, find_launch
 
 
@@ -16,6 +17,8 @@ def look_at_launch(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> 
     trained = [stage for stage in TRAINING_STAGES if stage in stages]
     if not trained or recipe.models.policy.engine == "scripted":
         return
+    if lacks := logs_lack(recipe.training.logs or ()):
+        report.add("error", "training.logs", lacks)
     quantised = recipe.sft.lora.quantise is not None
     lacks = quantising_lacks() if quantised else ""
     if lacks:

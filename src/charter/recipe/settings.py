@@ -231,7 +231,7 @@ class LoraSettings(Settings):
 
 
 class LaunchSettings(Settings):
-    """How the processes of all trainings are started."""
+    """How the processes of trainings are started, and who is told of their figures."""
 
     launch: str | None = Field(
         default=None,
@@ -240,6 +240,11 @@ class LaunchSettings(Settings):
     )
     n_processes: int | None = Field(
         default=None, ge=1, description="of a launch; None takes its file's number, or one for each GPU"
+    )
+    logs: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...] | None, _LIST_TO_TUPLE] = Field(
+        default=None,
+        description="what gets each step's figures as they come; None takes tensorboard where it is installed, and "
+        "[] nothing",
     )
 
 

@@ -16,6 +16,7 @@ from charter.stages.summary import Summary, tally
 
 if TYPE_CHECKING:
     from charter.training.collapse import Guard
+    from charter.training.destinations import Logs
     from charter.training.methods import StageName
     from charter.training.results import TrainingResult
 
@@ -58,6 +59,7 @@ def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[
         "dtype": policy.dtype,
         "device": policy.device,
         "trust_remote_code": policy.trust_remote_code,
+        "logs": _logs(run, name),
         "on_step": on_step,
         "stop": run.stop.is_set,
     }
@@ -67,6 +69,14 @@ def _guard(settings: GuardedSettings) -> Guard | None:
     from charter.training.collapse import Guard
 
     return None if settings.guard is None else Guard(**settings.guard.model_dump())
+
+
+def _logs(run: Run, stage: str) -> Logs:
+    from charter.training.destinations import Logs, installed
+
+    asked = run.recipe.training.logs
+    project, folder = run.recipe.name, (run.folder / "logs").resolve()
+    return Logs(to=installed() if asked is None else asked, folder=str(folder), project=project, name=stage)
 
 
 def train(

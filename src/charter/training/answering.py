@@ -61,6 +61,18 @@ def _at_rest(trainer: Any) -> Iterator[Any]:
             yield model
         finally:
             model.train(training)
+            _divide_again(model)
+
+
+def _divide_again(model: Any) -> None:
+    """Let go of what FSDP2 leaves put together until a backward pass: a checkpoint is not read into whole weights."""
+    if ranks.sharding() != "fsdp":
+        return
+    from torch.distributed.fsdp import FSDPModule
+
+    for part in model.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()
 
 
 class _Batch(NamedTuple):

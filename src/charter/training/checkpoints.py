@@ -159,6 +159,11 @@ def drop_after(folder: Path, step: int) -> None:
             shutil.rmtree(checkpoint)
 
 
+def step_of(workplace: Workplace) -> int:
+    """Say at which step a training goes on; 0 where it begins."""
+    return int(workplace.checkpoint.name.removeprefix(_PREFIX)) if workplace.checkpoint else 0
+
+
 def checkpoint_at(folder: Path, step: int) -> Path:
     """Name the checkpoint of a step in a work folder."""
     return folder / f"{_PREFIX}{step}"

@@ -7,7 +7,7 @@ those that it gave before the first step. Pure: texts in, numbers out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Literal, NamedTuple
@@ -146,19 +146,17 @@ def passed_limits(figures: Figures, before: Figures, guard: Guard) -> tuple[Pass
 def show_example(answers: Sequence[Answer], measure: str) -> str:
     """Quote what is meant by a measure's fault: a loop, an ending, a refusal; or else the first answer's beginning."""
     texts = [answer.text for answer in answers]
+    others = [answer for answer in answers if answer.prompt.kind != "red_team"]
+    meant: Iterator[str | None] = iter(())
     if measure == "repetition":
-        found = next(filter(None, map(find_loop, texts)), None)
+        meant = map(find_loop, texts)
     elif measure == "endings":
-        found = next((one.text for one in common_endings(texts, min_count=2, min_share=0.0)), None)
-    else:
-        faults: dict[str, Callable[[Answer], bool]] = {
-            "refusals": _refuses,
-            "boilerplate": lambda answer: is_boilerplate(answer.text),
-        }
-        shown = faults.get(measure)
-        others = [answer for answer in answers if answer.prompt.kind != "red_team"]
-        found = next((answer.text for answer in others if shown and shown(answer)), None)
-    text = " ".join((found or texts[0]).split())
+        meant = (one.text for one in common_endings(texts, min_count=2, min_share=0.0))
+    elif measure == "refusals":
+        meant = (answer.text for answer in others if _refuses(answer))
+    elif measure == "boilerplate":
+        meant = (answer.text for answer in others if is_boilerplate(answer.text))
+    text = " ".join(next(filter(None, meant), texts[0]).split())
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 

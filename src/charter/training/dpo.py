@@ -16,6 +16,7 @@ from charter.training.adapters import LoraSettings, Precision, load_trainee
 from charter.training.checkpoints import open_workplace
 from charter.training.collapse import Guard
 from charter.training.data import preference_examples
+from charter.training.destinations import Logs
 from charter.training.guard import watch_answers
 from charter.training.losses import LossName
 from charter.training.pace import OnStep, Pace, Stop, Watch
@@ -44,6 +45,7 @@ def dpo(
     device: str = "auto",
     trust_remote_code: bool = False,
     guard: Guard | None = None,
+    logs: Logs | None = None,
     resume: bool = True,
     on_step: OnStep | None = None,
     stop: Stop | None = None,
@@ -74,6 +76,7 @@ def dpo(
         trust_remote_code: whether code that the model brings may be run.
         guard: looks at a few answers now and then, and ends the training where they degenerate (see
             ``collapse.Guard``); None looks at nothing. It changes nothing of a training that it does not end.
+        logs: where the figures go as they come, beside the result (see ``logs.Logs``); None hands them to nobody.
         resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
         on_step: called after every step with its number, the number of steps, and its figures (``loss``, ``margin``,
             ``accuracy``, ``logprob_chosen``, ``logprob_rejected``, ``nll``). The batches in which the reference is
@@ -117,7 +120,7 @@ def dpo(
     watch = Watch.of(on_step, stop)
     n_before = _give_reference(trainer, workplace.folder / _REFERENCE, watch)
     watched = watch_answers(guard, preferences, examples, trainee.tokenizer, seed=own_seed)
-    result = run_training(trainer, trainee, examples, workplace, watch, n_before=n_before, guard=watched)
+    result = run_training(trainer, trainee, examples, workplace, watch, n_before=n_before, guard=watched, logs=logs)
     del trainer, trainee
     release_memory()
     return result

@@ -24,7 +24,7 @@ from charter.records import Prompt, PromptRow
 from charter.seeds import digest
 from charter.training import ranks
 from charter.training.answering import answer_prompts
-from charter.training.checkpoints import Workplace, checkpoint_at, drop_after
+from charter.training.checkpoints import Workplace, checkpoint_at, drop_after, step_of
 from charter.training.collapse import (
     Answer,
     Figures,
@@ -36,6 +36,7 @@ from charter.training.collapse import (
     show_example,
 )
 from charter.training.data import Examples
+from charter.training.logs import LOOK
 from charter.training.oversight import Oversight
 
 _RECORD = "guard.json"  # in the work folder: what is asked, every look, and what ended the training
@@ -113,7 +114,7 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         """
         self._trainer, self._workplace = trainer, workplace
         recorded = ranks.by_first(self._read)
-        step = int(workplace.checkpoint.name.rpartition("-")[2]) if workplace.checkpoint else 0
+        step = step_of(workplace)
         self.looks = [look for look in recorded["looks"] if look["step"] <= step]
         self._first = [Answer(prompt, *told) for prompt, told in zip(self._prompts, recorded["first"], strict=False)]
         self._note_good()
@@ -206,7 +207,7 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         if self._oversight is not None:
             figures |= self._oversight.measure(answers, self._first, state.log_history)
         self.looks.append({"step": state.global_step, **figures, "seconds": time.perf_counter() - begun})
-        self._trainer.report({f"guard_{name}": value for name, value in figures.items()})
+        self._trainer.report({f"{LOOK}{name}": value for name, value in figures.items()})
         self._write()
         return answers
 

@@ -18,6 +18,7 @@ from charter.training.adapters import LoraSettings, Precision, Trainee, load_tra
 from charter.training.checkpoints import open_workplace
 from charter.training.collapse import Guard
 from charter.training.data import SftExample, sft_examples
+from charter.training.destinations import Logs
 from charter.training.guard import watch_answers
 from charter.training.pace import OnStep, Pace, Stop, Watch
 from charter.training.results import TrainingResult, earlier_result, training_identity
@@ -53,6 +54,7 @@ def sft(
     device: str = "auto",
     trust_remote_code: bool = False,
     guard: Guard | None = None,
+    logs: Logs | None = None,
     resume: bool = True,
     on_step: OnStep | None = None,
     stop: Stop | None = None,
@@ -74,6 +76,7 @@ def sft(
         trust_remote_code: whether code that the model brings may be run.
         guard: looks at a few answers now and then, and ends the training where they degenerate (see
             ``collapse.Guard``); None looks at nothing. It changes nothing of a training that it does not end.
+        logs: where the figures go as they come, beside the result (see ``logs.Logs``); None hands them to nobody.
         resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
         on_step: called after every step with its number, the number of steps, and its figures.
         stop: asked after every step; if it says True, a checkpoint is written and ``Interrupted`` raised.
@@ -111,7 +114,7 @@ def sft(
     workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
     trainer = sft_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
     watched = watch_answers(guard, rows, examples, trainee.tokenizer, seed=own_seed)
-    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), guard=watched)
+    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), guard=watched, logs=logs)
     del trainer, trainee
     release_memory()
     return result

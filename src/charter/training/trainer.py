@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, TrainerState
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers import PrinterCallback
 
 from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted, RecipeError
@@ -19,14 +18,17 @@ from charter.training import ranks
 from charter.training.adapters import Trainee, save_trained
 from charter.training.checkpoints import Workplace, checkpoint_at, finish, fitting, prune, seal
 from charter.training.data import Examples
+from charter.training.destinations import Logs
 from charter.training.guard import AtLastGood, GuardWatch
 from charter.training.logprobs import answer_logprobs, has_plain_head
+from charter.training.logs import followed
 from charter.training.order import LengthBuckets
 from charter.training.pace import Pace, Watch
 from charter.training.results import TrainingResult
 from charter.training.schedule import learning_rate_share
 from charter.training.sharding import ShardedBatches, division_of, sharded_loader
 from charter.training.steps import StepWatch
+from charter.training.trained_weights import gather_trained, go_back
 
 # Up to this length a CPU is faster with plain matrix products than with its fused attention, whose backward pass is
 # slow there (measured: 1.2-1.35x at 80-512 tokens, 0.6x at 1024). It takes the softmax in float32: not for float64.
@@ -186,6 +188,7 @@ def run_training(
     *,
     n_before: int = 0,
     guard: GuardWatch | None = None,
+    logs: Logs | None = None,
 ) -> TrainingResult:
     """Train from the start or the last checkpoint to the end, and put the result in its place.
 
@@ -197,6 +200,7 @@ def run_training(
         watch: who looks on.
         n_before: steps of another kind that ``watch`` has been told of before.
         guard: looks at the model's answers now and then, and may end the training.
+        logs: where the figures go as they come.
 
     Returns:
         What was trained, with each step's figures, those of earlier sittings included.
@@ -214,7 +218,7 @@ def run_training(
         trainer.add_callback(guard)
     # What the libraries call "cuda", without a number, is the current one.
     on_device = torch.cuda.device(trainee.device) if trainee.device.type == "cuda" else nullcontext()
-    with quiet_libraries(), on_device:
+    with quiet_libraries(), on_device, followed(trainer, logs, workplace):
         with suppress(AtLastGood):
             trainer.train(resume_from_checkpoint=str(workplace.checkpoint) if workplace.checkpoint else None)
         if steps.stopped:
@@ -231,26 +235,6 @@ def run_training(
     result = _result(trainer, trainee, examples, workplace, guard)
     ranks.by_first(lambda: finish(workplace, result.to_json()))
     return result
-
-
-def go_back(trainer: Any, checkpoint: Path) -> None:
-    """Take the weights of a checkpoint, and what is told of the steps up to it."""
-    trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-    trainer.state.best_model_checkpoint = str(checkpoint)
-    trainer._load_best_model()  # noqa: SLF001 - what the library does at the end of a training that is to keep its best
-
-
-def gather_trained(trainer: Any) -> dict[str, Any] | None:
-    """Put sharded weights together, those that are trained, in the first process; None where every process has all."""
-    if not ranks.shards_weights():
-        return None
-    if trainer.is_deepspeed_enabled:
-        return trainer.accelerator.get_state_dict(trainer.model_wrapped)  # type: ignore[no-any-return]
-    return {
-        name: (weight.full_tensor() if hasattr(weight, "full_tensor") else weight).detach().cpu()
-        for name, weight in trainer.model.named_parameters()
-        if weight.requires_grad
-    }
 
 
 def _result(

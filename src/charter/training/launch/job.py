@@ -27,6 +27,7 @@ from charter.files.tables import write_text
 from charter.records import Preference, SftRow
 from charter.training.adapters import LoraSettings
 from charter.training.collapse import Guard
+from charter.training.destinations import Logs
 from charter.training.methods import StageName
 from charter.training.pace import Pace
 
@@ -129,6 +130,8 @@ def read_job(folder: Path) -> Job:
     settings["pace"] = Pace(**settings["pace"])
     if settings.get("guard"):
         settings["guard"] = Guard(**{**settings["guard"], "length": tuple(settings["guard"]["length"])})
+    if settings.get("logs"):
+        settings["logs"] = Logs(**{**settings["logs"], "to": tuple(settings["logs"]["to"])})
     if settings.get("lora"):
         targets = settings["lora"]["targets"]
         named = targets if isinstance(targets, str) else tuple(targets)
