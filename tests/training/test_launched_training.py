@@ -160,7 +160,7 @@ def test_sharded_weights_go_back_to_their_last_good(
                 "sft", alike, tiny_model, launch=launch, out=out, guard=replace(guard, then="stop"), **settings
             )
     found = launch_training("sft", alike, tiny_model, launch=launch, out=out, guard=guard, **settings)
-    whole = sft(alike, tiny_model, out=tmp_path / "whole", guard=guard, **settings)
+    whole = method_of("sft")(alike, tiny_model, out=tmp_path / "whole", guard=guard, **settings)
     assert found.n_steps == whole.n_steps == 4
     weights, wanted = (load_file(one.folder / "adapter_model.safetensors") for one in (found, whole))
     assert weights.keys() == wanted.keys()

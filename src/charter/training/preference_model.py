@@ -12,6 +12,7 @@ from charter.training import ranks
 from charter.training.adapters import LoraSettings, Precision, load_trainee
 from charter.training.checkpoints import open_workplace
 from charter.training.data import preference_examples
+from charter.training.destinations import Logs
 from charter.training.pace import OnStep, Pace, Stop, Watch
 from charter.training.results import TrainingResult, earlier_result, preference_identity, training_identity
 from charter.training.reward_trainer import reward_trainer
@@ -32,6 +33,7 @@ def preference_model(
     device: str = "auto",
     trust_remote_code: bool = False,
     resume: bool = True,
+    logs: Logs | None = None,
     on_step: OnStep | None = None,
     stop: Stop | None = None,
 ) -> TrainingResult:
@@ -62,6 +64,7 @@ def preference_model(
         device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
         trust_remote_code: whether code that the model brings may be run.
         resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
+        logs: where the figures go as they come, beside the result (see ``logs.Logs``); None hands them to nobody.
         on_step: called after every step with its number, the number of steps, and its figures (``loss``, ``margin``,
             ``accuracy``, ``reward_chosen``, ``reward_rejected``).
         stop: asked after every step; if it says True, a checkpoint is written and ``Interrupted`` raised.
@@ -98,7 +101,7 @@ def preference_model(
     require_examples(examples, max_length, opening_tokens, stage="preference_model")
     workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
     trainer = reward_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
-    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop))
+    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), logs=logs)
     del trainer, trainee
     release_memory()
     return result

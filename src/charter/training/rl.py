@@ -14,6 +14,7 @@ from charter.training import ranks
 from charter.training.adapters import LoraSettings, Precision, load_trainee
 from charter.training.checkpoints import open_workplace
 from charter.training.data import prompt_examples
+from charter.training.destinations import Logs
 from charter.training.guard import GuardWatch
 from charter.training.oversight import Compares, Oversight, RlGuard
 from charter.training.pace import OnStep, Pace, Stop, Watch
@@ -41,6 +42,7 @@ def rl(
     device: str = "auto",
     trust_remote_code: bool = False,
     resume: bool = True,
+    logs: Logs | None = None,
     on_step: OnStep | None = None,
     stop: Stop | None = None,
 ) -> TrainingResult:
@@ -67,6 +69,7 @@ def rl(
         device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
         trust_remote_code: whether code that the model brings may be run.
         resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
+        logs: where the figures go as they come, beside the result (see ``logs.Logs``); None hands them to nobody.
         on_step: called after every step with its number, the number of steps, and its figures (``loss``, ``reward``,
             ``rewards/NAME/mean``, ``kl``, ``entropy``, ``completions/mean_length``).
         stop: asked between draws of answers; if it says True, a checkpoint is written and ``Interrupted`` raised.
@@ -113,7 +116,7 @@ def rl(
         asked = held_out or [one.prompt for one in examples.kept]
         oversight = Oversight(rewards, second_judge, guard)
         watched = GuardWatch(guard, asked, trainee.tokenizer, seed=own_seed, oversight=oversight)
-    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), guard=watched)
+    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), guard=watched, logs=logs)
     del trainer, trainee
     release_memory()
     return result
