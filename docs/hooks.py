@@ -25,7 +25,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from charter.recipe import Recipe
-from charter.recipe.settings import GuardSettings, JudgeSettings, ModelSettings, ProbeSettings, PromptSource
+from charter.recipe.settings import (
+    GuardSettings,
+    JudgeSettings,
+    ModelSettings,
+    ProbeSettings,
+    PromptSource,
+    RlGuardSettings,
+)
 from charter.records import AnyPairSource, PairSource, PromptKind, ResponseLabel
 
 MEANINGS = Path(__file__).parent / "recipe_keys.yaml"
@@ -37,6 +44,7 @@ SHARED: Mapping[type[BaseModel], str] = {
     PromptSource: "a source of prompts",
     ProbeSettings: "probes",
     GuardSettings: "a guard",
+    RlGuardSettings: "a guard of rl",
 }
 #: What is too long to spell out in a table's cell.
 NAMED: Mapping[Any, str] = {

@@ -72,9 +72,13 @@ if TYPE_CHECKING:
     from charter.training.adapters import LoraSettings
     from charter.training.collapse import Guard
     from charter.training.dpo import dpo
+    from charter.training.oversight import RlGuard
     from charter.training.pace import Pace
     from charter.training.preference_model import preference_model
     from charter.training.rewards import RewardModel, score_rewards
+    from charter.training.rl import rl
+    from charter.training.rl_trainer import Rolling
+    from charter.training.rollouts import Reward, Rollout
     from charter.training.sft import sft
 
     __version__: str
@@ -117,9 +121,13 @@ _HOMES = {
     "charter.training.adapters": ("LoraSettings",),
     "charter.training.collapse": ("Guard",),
     "charter.training.dpo": ("dpo",),
+    "charter.training.oversight": ("RlGuard",),
     "charter.training.pace": ("Pace",),
     "charter.training.preference_model": ("preference_model",),
     "charter.training.rewards": ("RewardModel", "score_rewards"),
+    "charter.training.rl": ("rl",),
+    "charter.training.rl_trainer": ("Rolling",),
+    "charter.training.rollouts": ("Reward", "Rollout"),
     "charter.training.sft": ("sft",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -156,7 +164,11 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Response",
+    "Reward",
     "RewardModel",
+    "RlGuard",
+    "Rolling",
+    "Rollout",
     "Round",
     "RunError",
     "Sampling",
@@ -195,6 +207,7 @@ __all__ = [
     "report",
     "resolve_model",
     "revise",
+    "rl",
     "run_stages",
     "score_rewards",
     "sft",

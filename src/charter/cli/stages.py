@@ -23,6 +23,10 @@ _WHAT = {
 }
 
 
+_ASKED_FOR = {
+    "preference-model": " preference_model={} --out runs/rewards",
+    "rl": " preference_model={} rl={} --out runs/rewarded",
+}
 _Without = Annotated[
     list[str] | None,
     typer.Option(
@@ -59,8 +63,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _shown(verb: str) -> tuple[str, ...]:
-    """Give a verb's examples; the smoke recipe does not train a preference model unless it is told to."""
-    more = " preference_model={} --out runs/rewards" if verb == "preference-model" else ""
+    """Give a verb's examples; the smoke recipe trains no preference model, nor on rewards, unless it is told to."""
+    more = _ASKED_FOR.get(verb, "")
     return f"charter {verb} recipes/smoke.yaml{more}", f"charter {verb} recipes/smoke.yaml{more} --again"
 
 

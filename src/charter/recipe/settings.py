@@ -485,7 +485,7 @@ class RlSettings(TrainingSettings):
         default=1, ge=1, description="of an answer with those after it in its group, where the judge rewards"
     )
     learning_rate: float = Field(default=1e-5, gt=0.0)
-    batch_size: int = Field(default=16, ge=2, description="answers, a multiple of `n_samples`")
+    batch_size: int = Field(default=16, ge=2)
     guard: RlGuard | None = RlGuardSettings()
 
 

@@ -106,6 +106,7 @@ def _charts(data: RunData, classify: Callable[[str, str], str]) -> list[Chart]:
         training_curves(data, "sft"),
         *_of_preference_model(data),
         training_curves(data, "dpo"),
+        *([training_curves(data, "rl")] if "rl" in data.planned_stages else []),
     ]
 
 

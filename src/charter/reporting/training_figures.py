@@ -23,6 +23,8 @@ _PANELS = (
     ("Accuracy", (("accuracy", "accuracy", "vermilion"),)),
     ("Margin", (("margin", "margin", "green"),)),
     ("Reward", (("reward_chosen", "chosen", "blue"), ("reward_rejected", "rejected", "grey"))),
+    ("Mean reward", (("reward", "of the answers drawn", "blue"),)),
+    ("KL", (("kl", "per token, nats", "grey"),)),
     ("Log-probability", (("logprob_chosen", "chosen", "blue"), ("logprob_rejected", "rejected", "grey"))),
 )
 # Of the answers that a guard looked at.
@@ -37,8 +39,10 @@ _LOOKED_AT = (
         ),
     ),
     ("Length", (("length", "tokens", "purple"),)),
+    ("Reward gained", (("reward_gain", "on held-out prompts", "blue"),)),
+    ("Second judge", (("second_judge", "P(better than before)", "vermilion"),)),
 )
-_SHARES = frozenset({"Accuracy", "Answers"})
+_SHARES = frozenset({"Accuracy", "Answers", "Second judge"})
 _MARK_UP_TO = 40  # log lines that are still told apart as dots
 
 

@@ -1,0 +1,178 @@
+"""The stage of reinforcement learning: what it trains on, rewards and asks, and what a run does with its model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charter.errors import Interrupted, RecipeError, RunError
+from charter.files.tables import read_table, write_table
+from charter.pipeline import run_stages
+from charter.recipe import load_recipe
+from charter.records import Preference, Prompt, Response, Round, Trace, make_prompt
+from charter.reporting import report
+from charter.runs.folder import Run, open_run
+from run_examples import page_words
+from training.training_rows import preference
+
+pytestmark = pytest.mark.model
+
+RECIPE = """\
+name: tiny
+constitution: harmless
+models:
+  policy: {{name: {model}, dtype: float32, device: cpu}}
+  second_judge: {{name: {model}, dtype: float32, device: cpu, max_rows: 2}}
+sft: {{helpful_ratio: 0, twin_ratio: 0, batch_size: 2, guard: null, lora: {{r: 4, alpha: 8}}}}
+label: {{held_out: 0.4, n_few_shots: 0, min_option_mass: 0}}
+preference_model: {{batch_size: 2, learning_rate: 5e-3}}
+dpo: null
+rl:
+  n: 5
+  batch_size: 4
+  n_samples: 2
+  max_tokens: 6
+  learning_rate: 1e-2
+  rewards: {{preference_model: 1, judge: 0.5, length: 0.1, most_tokens: 3}}
+  guard: {{every: 2, n_prompts: 2, max_tokens: 6, distinct: 0, repetition: 1, endings: 1, length: [0, 100], kl: 99,
+           second_judge: 0.5}}
+evaluate: {{harm: false, head_to_head: [], max_tokens: 4}}
+"""
+
+
+def trace(prompt: Prompt) -> Trace:
+    """Make a chain of one round."""
+    asked = {"critique_request": "", "critique": "", "revision_request": ""}
+    one = Round(number=1, principle="x", revision=f"No: {prompt.text[:12]}", **asked)
+    return Trace(id=f"trace-{prompt.id}", prompt=prompt, sample=0, initial="Yes.", rounds=(one,))
+
+
+@contextmanager
+def opened(folder: Path, model: Path, *overrides: str) -> Iterator[Run]:
+    """Open a run whose prompts, chains and preferences are there already."""
+    text = RECIPE.format(model=model)
+    (folder / "tiny.yaml").write_text(text)
+    recipe = load_recipe(folder / "tiny.yaml", overrides)
+    with open_run(recipe, folder / "run", recipe_text=text) as run:
+        red = [make_prompt(f"Harm number {number}: how is it done?", "red_team") for number in range(6)]
+        plain = [make_prompt(f"Everyday thing {number}: how is it done?", "helpful") for number in range(6)]
+        twins = [make_prompt("What looks like harm?", "benign_twin")]
+        aside = [
+            make_prompt(f"What is held out for evaluation as {kind}?", kind).model_copy(update={"split": "evaluation"})
+            for kind in ("helpful", "red_team")
+        ]
+        write_table(run.data("prompts"), [*red, *plain, *twins, *aside], Prompt)
+        write_table(run.data("traces"), [trace(prompt) for prompt in red[:4]], Trace)
+        write_table(run.data("preferences"), [preference(n, 0.5 + n / 30) for n in range(8)], Preference)
+        yield run
+
+
+@pytest.fixture(scope="module")
+def done(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that is measured behind its reinforcement learning."""
+    folder = tmp_path_factory.mktemp("rl")
+    with opened(folder, tiny_model) as run:
+        run_stages(run, ["sft", "preference_model", "rl", "evaluate"])
+    return folder / "run"
+
+
+def summary(run: Path) -> Any:
+    """Read what the stage told."""
+    return json.loads((run / "stages/rl.json").read_text("utf-8"))
+
+
+def test_every_prompt_is_accounted_for(done: Path) -> None:
+    """Those trained on, held out, over the number that is asked for, and of kinds that are not."""
+    told = summary(done)
+    assert told["n_in"] == 13 == told["n_done"] + sum(told["filtered"].values())
+    assert told["n_done"] == 5 == sum(told["counts"]["trained on"].values())
+    assert told["filtered"]["of a kind that rl.kinds leaves out"] == 1
+    assert told["filtered"]["held out"] == told["counts"]["held out"] > 0
+
+
+def test_every_part_of_the_reward_is_told_and_overseen(done: Path) -> None:
+    """Each by its name at each step; and looks that compare with the answers before the first one."""
+    training = summary(done)["training"]
+    for step in training["steps"]:
+        parts = [step[f"rewards/{name}/mean"] for name in ("preference_model", "judge", "length")]
+        assert step["reward"] == pytest.approx(parts[0] + 0.5 * parts[1] + 0.1 * parts[2], abs=1e-5)
+        assert 0.0 <= parts[1] <= 1.0
+        assert -1.0 <= parts[2] <= 0.0
+    looks = training["looks"]
+    assert [look["step"] for look in looks] == [0, 2, 3]
+    assert looks[0]["second_judge"] == 0.5
+    assert {"reward", "reward_gain", "kl", "repetition"} <= looks[-1].keys()
+
+
+def test_judges_are_asked_and_counted(done: Path) -> None:
+    """What the judge and the second judge read stands in the stage's usage, and what was asked is not asked again."""
+    usage = summary(done)["usage"]
+    n_choices = sum(used["kinds"]["choose"]["n_calls"] for used in usage.values())
+    assert n_choices > 10
+
+
+def test_the_model_is_measured_beside_the_others(done: Path) -> None:
+    """It is an adapter on the base alone, and answers differently than the SFT model."""
+    figures = json.loads((done / "evaluation.json").read_text("utf-8"))
+    assert figures["models"] == ["base", "sft", "rl"]
+    answers = read_table(done / "data/responses.parquet", Response)
+    by_model = {name: [one.text for one in answers if one.model == name] for name in ("sft", "rl")}
+    assert len(by_model["rl"]) == len(by_model["sft"]) == 2
+    page = page_words(report(done, done.parent / "page.html"))
+    assert "RL training" in page
+    assert "second judge" in page.lower()
+
+
+def test_a_stopped_run_asks_nothing_twice(tiny_model: Path, tmp_path: Path, done: Path) -> None:
+    """Stopped in the middle it goes on from the last draw, and the judge's answers are remembered."""
+    with opened(tmp_path, tiny_model) as run:
+        run_stages(run, ["sft", "preference_model"])
+        steps: list[int] = []
+        advance = run.progress.advance
+
+        def stop_at_second(what: str, note: str = "") -> None:
+            advance(what, note)
+            if what == "rl training":
+                steps.append(1)
+                if len(steps) == 1:
+                    run.stop.set()
+
+        run.progress.advance = stop_at_second  # type: ignore[method-assign]
+        with pytest.raises(Interrupted):
+            run_stages(run, ["rl"])
+        run.stop.clear()
+        run_stages(run, ["rl"])
+    resumed, whole = (summary(folder)["training"] for folder in (tmp_path / "run", done))
+    for name in ("loss", "reward", "kl"):
+        assert [s[name] for s in resumed["steps"]] == pytest.approx([s[name] for s in whole["steps"]], abs=1e-5)
+
+
+def test_nothing_to_train_on_is_told(tiny_model: Path, tmp_path: Path) -> None:
+    """With the stage to look at, and what to do."""
+    with opened(tmp_path, tiny_model, "rl.kinds=[benign_twin]", "label.held_out=0.999") as run:
+        run_stages(run, ["sft"])
+        with pytest.raises(RunError, match="holds no prompt to train on"):
+            run_stages(run, ["rl"])
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("preference_model=null", "trains no preference model"),
+        ("rl.rewards={preference_model: 0}", "gives no part a weight"),
+        ("rl.batch_size=3", "no multiple of 'rl.n_samples'"),
+        ("rl.start=dpo", "'dpo' is null"),
+        ("prompts.helpful=null", "'prompts.helpful' is null"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tiny_model: Path, tmp_path: Path, override: str, said: str) -> None:
+    """Before anything is done, with the key and the remedy."""
+    (tmp_path / "tiny.yaml").write_text(RECIPE.format(model=tiny_model))
+    more = ["pairs.kinds={red_team: 1}"] if "helpful" in override else []
+    with pytest.raises(RecipeError, match=said.replace("(", r"\(")):
+        load_recipe(tmp_path / "tiny.yaml", [override, *more])
