@@ -231,6 +231,26 @@ def test_a_stopped_training_goes_on_under_the_same_eyes(tiny_model: Path, tmp_pa
     assert same(weights(resumed.folder), weights(whole.folder))
 
 
+def test_a_look_without_its_checkpoint_is_taken_again(tiny_model: Path, tmp_path: Path) -> None:
+    """Killed between a look and the checkpoint that goes with it, it sees the same once more, and once only."""
+
+    def crash(step: int, _n_steps: int, _logs: Mapping[str, float]) -> None:
+        if step == 4 and not record:
+            record.append((tmp_path / "sft.training" / "guard.json").read_text())
+            raise KeyboardInterrupt
+
+    record: list[str] = []
+    rows, settings = sft_rows(10), {**SETTINGS, "pace": Pace(batch_size=2, learning_rate=5e-3, save_steps=3)}
+    guard = Guard(every=4, n_prompts=2, max_tokens=8)
+    with pytest.raises(KeyboardInterrupt):
+        sft(rows, tiny_model, out=tmp_path / "sft", guard=guard, on_step=crash, **settings)
+    assert [look["step"] for look in json.loads(record[0])["looks"]] == [0, 4]
+    resumed = sft(rows, tiny_model, out=tmp_path / "sft", guard=guard, on_step=crash, **settings)
+    assert resumed.notes == ("went on from checkpoint-3",)
+    assert [look["step"] for look in resumed.looks] == [0, 4, 5]
+    assert untimed(resumed.looks)[:2] == untimed(json.loads(record[0])["looks"])
+
+
 def test_other_questions_begin_a_new_comparison(tiny_model: Path, tmp_path: Path) -> None:
     """With other prompts than before nothing can be compared: the first look is that of the sitting, and it is said."""
     settings = {**SETTINGS, "pace": Pace(batch_size=2, learning_rate=5e-3)}
