@@ -30,7 +30,7 @@ OWN_COLUMNS: dict[str, tuple[Any, list[str]]] = {
         Preference,
         [
             *("id", "prompt", "chosen", "rejected", "p_chosen", "source", "verdicts", "pair", "chosen_side"),
-            *("p_judge", "position_bias", "intended", "agrees", "whole_chosen", "whole_rejected"),
+            *("p_judge", "position_bias", "intended", "agrees", "whole_chosen", "whole_rejected", "weight"),
         ],
     ),
     "responses": (Response, ["id", "prompt", "model", "text", "finish", "n_tokens", "label", "flags"]),

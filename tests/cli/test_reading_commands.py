@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from charter.constitution import list_constitutions
-from charter.files.tables import read_table
+from charter.files.tables import read_table, write_table
 from charter.prompts import load_prompts
-from charter.records import Pair, Prompt, Trace
+from charter.records import Pair, Preference, Prompt, Trace
 from cli.command import Command, Done
 from run_examples import SMALL_STAGES
 
@@ -136,6 +136,30 @@ def test_show_tells_a_prompts_whole_life(charter: Command, finished: Path) -> No
     assert "b shown first: p(a)" in done.out
     assert "chosen: " in done.out
     assert "[-" in done.out
+
+
+def test_show_tells_who_judged_and_how_much_it_counts(charter: Command, finished: Path, place: Path) -> None:
+    """The judge of each verdict where it is not the run's own, a label's weight, and what was said of a revision."""
+    folder = place / "judged"
+    shutil.copytree(finished, folder)
+    labels = read_table(folder / "data/preferences.parquet", Preference)
+    at = next(number for number, one in enumerate(labels) if one.source == "revision_vs_initial")
+    votes = (*labels[at].verdicts, *(one.model_copy(update={"judge": "large"}) for one in labels[at].verdicts))
+    labels[at] = labels[at].model_copy(update={"verdicts": votes, "weight": 0.25})
+    write_table(folder / "data/preferences.parquet", labels, Preference)
+    found = {"verdicts": labels[at].verdicts[:2], "p_better": 0.75}
+    traces = [
+        one.model_copy(update={"rounds": tuple(step.model_copy(update=found) for step in one.rounds)})
+        for one in read_table(folder / "data/traces.parquet", Trace)
+    ]
+    write_table(folder / "data/traces.parquet", traces, Trace)
+    out = charter("show", folder, labels[at].pair).out
+    assert f"{votes[0].principle}, a shown first: p(a)" in out
+    assert f"{votes[0].principle}, judge large, a shown first: p(a)" in out
+    assert "; trained on with weight 0.25" in out
+    assert "(confirmed by the judge: p 0.750)" in out
+    before = charter("show", finished, labels[at].pair).out
+    assert not [said for said in ("judge large", "with weight", "confirmed") if said in before]
 
 
 def test_show_by_prefix_and_as_json(charter: Command, finished: Path) -> None:

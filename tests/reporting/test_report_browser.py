@@ -12,7 +12,7 @@ import pytest
 from run_folder import HOSTILE, build
 
 from charter.files.tables import write_table
-from charter.records import Pair, Preference, SftRow
+from charter.records import Pair, Preference, SftRow, Trace
 from charter.reporting import RunData, read_run, report
 
 pytestmark = pytest.mark.slow
@@ -198,6 +198,27 @@ def test_an_opened_row_shows_its_prompts_whole_life(chromium: Any, run: RunData)
         )
         assert (removed, kept) == (trace.initial, trace.rounds[0].revision)
         assert step.locator("ins").count() > 0
+
+
+def test_an_opened_row_shows_checks_judges_and_weights(chromium: Any, tmp_path: Path) -> None:
+    """Whether a revision was confirmed, whose each verdict is, and how much the label counts."""
+    folder = build(tmp_path)
+    run = read_run(folder)
+    trace = next(t for t in run.traces if any(p.prompt.id == t.prompt.id for p in run.preferences))
+    preference = next(p for p in run.preferences if p.prompt.id == trace.prompt.id)
+    votes = (preference.verdicts[0], preference.verdicts[0].model_copy(update={"judge": "large"}))
+    changed = [p.model_copy(update={"verdicts": votes, "weight": 0.25}) for p in run.preferences]
+    write_table(folder / "data/preferences.parquet", changed, Preference)
+    found = {"verdicts": votes[:1], "p_better": 0.25}
+    rounds = [tuple(one.model_copy(update=found) for one in t.rounds) for t in run.traces]
+    traces = [t.model_copy(update={"rounds": some}) for t, some in zip(run.traces, rounds, strict=True)]
+    write_table(folder / "data/traces.parquet", traces, Trace)
+    report(folder)
+    with Reader(chromium, read_run(folder), row=f"#row={trace.id}") as reader:
+        shown = reader.dialog.text_content()
+        assert "not confirmed, p 0.25" in shown
+        assert f"{votes[0].principle}, judge large" in shown
+        assert "trained on with weight 0.25" in shown
 
 
 def test_an_undecided_judge_is_not_a_missing_intention(chromium: Any, tmp_path: Path) -> None:

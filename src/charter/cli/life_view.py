@@ -81,7 +81,7 @@ def _view_pair(page: Page, pair: Pair, label: Preference | None) -> None:
     agrees = {None: "", True: "; the judge agrees with the source", False: "; the judge disagrees with the source"}
     page.line(
         f"chosen: {label.chosen_side} with p {label.p_chosen:.3f} (judge alone {label.p_judge:.3f}), "
-        f"position bias {label.position_bias:.3f}{agrees[label.agrees]}"
+        f"position bias {label.position_bias:.3f}{agrees[label.agrees]}{_weight(label.weight)}"
     )
     _view_verdicts(page, label.verdicts)
 
@@ -120,16 +120,21 @@ def _view_comparison(page: Page, comparison: Comparison) -> None:
 def _view_verdicts(page: Page, verdicts: Iterable[Verdict]) -> None:
     for one in verdicts:
         shown = "a shown first" if one.order == "ab" else "b shown first"
+        whose = f"{one.principle}, judge {one.judge}" if one.judge else one.principle
         if one.p_a is None or one.option_mass is None:
-            page.line(f"{one.principle}, {shown}: invalid: {one.invalid}")
+            page.line(f"{whose}, {shown}: invalid: {one.invalid}")
         else:
-            page.line(f"{one.principle}, {shown}: p(a) {one.p_a:.3f}, option mass {one.option_mass:.3f}")
+            page.line(f"{whose}, {shown}: p(a) {one.p_a:.3f}, option mass {one.option_mass:.3f}")
         for chain in one.chains:
             page.passage("reasoning", chain)
 
 
 def _flags(flags: tuple[str, ...]) -> str:
     return f" (flags: {', '.join(flags)})" if flags else ""
+
+
+def _weight(weight: float) -> str:
+    return "" if weight == 1.0 else f"; trained on with weight {weight:.2f}"
 
 
 def _origin(origin: str) -> str:

@@ -230,6 +230,7 @@ def _label(preference: Preference, texts: _Texts) -> dict[str, Any]:
         "p_judge": _short(preference.p_judge),
         "position_bias": _short(preference.position_bias),
         "agrees": preference.agrees,
+        "weight": _short(preference.weight),
         "verdicts": [_verdict(verdict, texts) for verdict in preference.verdicts],
     }
 
@@ -261,6 +262,7 @@ def _reading(reading: Reading, texts: _Texts) -> dict[str, Any]:
 def _verdict(verdict: Verdict, texts: _Texts) -> dict[str, Any]:
     return {
         "principle": verdict.principle,
+        "judge": verdict.judge,
         "order": verdict.order,
         "logprobs": [_short(verdict.logprob_first), _short(verdict.logprob_second)],
         "mass": _short(verdict.option_mass),

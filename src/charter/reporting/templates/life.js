@@ -95,6 +95,7 @@ function pairPart(pair, id) {
 
 function labelPart(pair, label) {
   const facts = [`chosen ${label.chosen}`, `p_chosen ${figure(label.p_chosen)}`, `p_judge ${figure(label.p_judge)}`, `position bias ${figure(label.position_bias)}`, agreement(pair)];
+  if (label.weight !== 1) facts.push(`trained on with weight ${figure(label.weight)}`);
   return make("div", null, make("p", null, `Label: ${facts.join("; ")}.`), verdictTable(label.verdicts, "a", "b"));
 }
 
@@ -105,7 +106,8 @@ function verdictTable(verdicts, a, b, asked = `P(${a} better)`) {
     const order = `${verdict.order === "ab" ? a : b} shown first`;
     const read = verdict.invalid === null ? "valid" : `invalid: ${verdict.invalid}`;
     const cells = [order, figure(verdict.p_a), figure(verdict.mass), verdict.logprobs.map(figure).join(", "), read];
-    return make("tr", null, make("th", { scope: "row" }, verdict.principle), cells.map((cell, place) => make("td", { "data-label": titles[place + 1] }, make("span", null, cell))));
+    const whose = verdict.judge ? `${verdict.principle}, judge ${verdict.judge}` : verdict.principle;
+    return make("tr", null, make("th", { scope: "row" }, whose), cells.map((cell, place) => make("td", { "data-label": titles[place + 1] }, make("span", null, cell))));
   });
   const chains = verdicts.flatMap((verdict) => verdict.chains.map((chain, place) => folded(`Reasoning ${place + 1}: ${verdict.principle}, ${verdict.order === "ab" ? a : b} first`, textAt(chain))));
   return [make("table", null, make("thead", null, head), make("tbody", null, rows)), chains];
