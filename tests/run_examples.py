@@ -28,8 +28,10 @@ prompts: {n_train: 6, n_train_helpful: 6, n_evaluation: 4, n_evaluation_helpful:
 pairs: {n: 16}
 """
 
-#: The stages of the small recipe, which trains no preference model.
-SMALL_STAGES = tuple(name for name in STAGES if name != "preference_model")
+#: The stages that a recipe does only where it says so.
+IF_ASKED = {"preference_model", "rl"}
+#: The stages of the small recipe, which asks for none of them.
+SMALL_STAGES = tuple(name for name in STAGES if name not in IF_ASKED)
 
 
 def small_recipe(folder: Path, *overrides: str) -> Recipe:

@@ -19,11 +19,18 @@ from run_examples import page_words, small_recipe, small_run
 BOTH = ("preference_model={}",)
 NEITHER = ("dpo=null",)
 INSTEAD = ("preference_model={}", "dpo=null")
+PAPER = ("preference_model={}", "dpo=null", "rl={}")
 
 
 @pytest.mark.parametrize(
     ("overrides", "left_out"),
-    [((), {"preference_model"}), (BOTH, set()), (NEITHER, {"preference_model", "dpo"}), (INSTEAD, {"dpo"})],
+    [
+        ((), {"preference_model", "rl"}),
+        (BOTH, {"rl"}),
+        (NEITHER, {"preference_model", "dpo", "rl"}),
+        (INSTEAD, {"dpo", "rl"}),
+        (PAPER, {"dpo"}),
+    ],
 )
 def test_a_recipe_does_the_stages_that_have_a_section(
     tmp_path: Path, overrides: tuple[str, ...], left_out: set[str]
@@ -41,7 +48,7 @@ def test_a_recipe_does_the_stages_that_have_a_section(
 def test_a_run_with_a_preference_model_in_the_place_of_dpo(tmp_path: Path) -> None:
     """Its stages are done and shown, DPO is nowhere: not in the folder, the status, the figures or the page's gaps."""
     run = small_run(tmp_path, STAGE_NAMES, *INSTEAD)
-    done = [name for name in STAGE_NAMES if name != "dpo"]
+    done = [name for name in STAGE_NAMES if name not in {"dpo", "rl"}]
     assert {path.stem for path in (run / "stages").iterdir()} == set(done)
     status = read_status(run)
     assert [(stage.stage, stage.state) for stage in status.stages] == [(name, "done") for name in done]
