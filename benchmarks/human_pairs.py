@@ -1,0 +1,213 @@
+"""What a training on preferences learns of held-out ones, over seeds: DPO or a preference model, from people's pairs.
+
+    python -m benchmarks.human_pairs --pairs hh_harmless.jsonl.gz [--method dpo|preference_model] [--seeds 0 1 2]
+        [--train 700] [--test 350] [--epochs 2] [--labels RUN/data/preferences.parquet [--hard]]
+
+The pairs are split by their prompts: what is tested shares none with what is trained on. The test is people's labels
+always. With ``--labels`` the training's are an AI judge's, of the same pairs, as a run's ``label`` stage wrote them;
+``--hard`` rounds these to 0 and 1, and ``--order ab`` reads the first order of each question alone.
+
+Accuracy is the share of test pairs whose chosen side has the higher reward, ties a half: of DPO the implicit reward
+(the log-probability under the trained model less that under the base), of a preference model its own. Intervals
+resample prompts whole; over seeds, the mean of each pair's accuracy. Each line of the output is a seed's figures as
+JSON, the last line those of all. ``--out`` keeps each test pair's rewards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charter.engines.base import ScoreRequest
+from charter.engines.transformers import TransformersEngine
+from charter.engines.weights import resolve_model
+from charter.feedback.votes import combine_verdicts
+from charter.files.tables import read_table
+from charter.given import load_pairs
+from charter.given.preferences import preferences_of
+from charter.prompts.grouping import prompt_groups
+from charter.records import Preference
+from charter.seeds import derive_seed
+from charter.statistics import mean_interval
+from charter.training.adapters import LoraSettings
+from charter.training.dpo import dpo
+from charter.training.pace import Pace
+from charter.training.preference_model import preference_model
+from charter.training.rewards import score_rewards
+
+_TIE = 0.5
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The rewards of a test pair's sides."""
+
+    pair: str
+    chosen: float
+    rejected: float
+
+    @property
+    def right(self) -> float:
+        """Whether the chosen side's is higher; a half where they are equal."""
+        return _TIE if self.chosen == self.rejected else float(self.chosen > self.rejected)
+
+
+def split(
+    rows: Sequence[Preference], n_train: int, n_test: int, seed: int
+) -> tuple[list[Preference], list[Preference]]:
+    """Draw rows to train on and rows to test, of different groups of prompts."""
+    groups = prompt_groups(row.prompt for row in rows)
+    ordered = sorted(rows, key=lambda row: (derive_seed(seed, groups[row.prompt.id], "split"), row.id))
+    test: list[Preference] = []
+    for row in ordered:
+        if len(test) >= n_test and groups[row.prompt.id] != groups[test[-1].prompt.id]:
+            break
+        test.append(row)
+    apart = {groups[row.prompt.id] for row in test}
+    return [row for row in ordered if groups[row.prompt.id] not in apart][:n_train], test
+
+
+def with_labels(rows: Sequence[Preference], labels: Path, *, hard: bool, order: str | None) -> list[Preference]:
+    """Give rows an AI judge's labels in place of people's; a row that it did not label is left out."""
+    judged = {one.pair: one for one in read_table(labels, Preference)}
+    found = []
+    for row in rows:
+        one = judged.get(row.pair)
+        p_a = None if one is None else _p_a(one, order)
+        if p_a is None:
+            continue
+        a, b = (row.chosen, row.rejected) if row.chosen_side == "a" else (row.rejected, row.chosen)
+        p = max(p_a, 1 - p_a)
+        sides = (a, b) if p_a >= _TIE else (b, a)
+        label = {"chosen": sides[0], "rejected": sides[1], "p_chosen": 1.0 if hard else p}
+        found.append(row.model_copy(update=label | {"chosen_side": "a" if p_a >= _TIE else "b"}))
+    return found
+
+
+def _p_a(one: Preference, order: str | None) -> float | None:
+    if order is None:
+        return combine_verdicts(one.verdicts).p_a
+    read = [verdict.p_a for verdict in one.verdicts if verdict.order == order and verdict.p_a is not None]
+    return sum(read) / len(read) if read else None
+
+
+def implicit_rewards(model: Path, base: str, rows: Sequence[Preference]) -> list[Sides]:
+    """Compute the log-probabilities of both sides under a trained model, less those under its base."""
+    own, other = (_logprobs(one, rows) for one in (str(model), base))
+    gains = [mine - theirs for mine, theirs in zip(own, other, strict=True)]
+    return [Sides(row.pair, *both) for row, both in zip(rows, zip(gains[::2], gains[1::2], strict=True), strict=True)]
+
+
+def _logprobs(model: str, rows: Sequence[Preference]) -> list[float]:
+    engine = TransformersEngine(resolve_model(model))
+    sides = [(row, text, whole) for row in rows for text, whole in (
+        (row.chosen, row.whole_chosen), (row.rejected, row.whole_rejected)
+    )]  # fmt: skip
+
+    async def ask() -> list[float]:
+        asked = (
+            engine.score(ScoreRequest(messages=row.prompt.turns, continuation=text, end_turn=whole))
+            for row, text, whole in sides
+        )
+        return [one.logprob for one in await asyncio.gather(*asked)]
+
+    try:
+        return asyncio.run(ask())
+    finally:
+        engine.close()
+
+
+def trained_sides(given: argparse.Namespace, train: Sequence[Preference], test: Sequence[Preference], seed: int) -> Any:
+    """Train with a seed, and give what was trained with the rewards of the test pairs' sides."""
+    pace = Pace(epochs=given.epochs, learning_rate=given.learning_rate, batch_size=given.batch_size)
+    how: dict[str, Any] = {
+        "seed": seed,
+        "pace": pace,
+        "lora": LoraSettings(r=32, alpha=64),
+        "max_length": given.max_length,
+    }
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "model"
+        if given.method == "dpo":
+            result = dpo(train, given.model, out=out, beta=0.1, **how)
+            return result, implicit_rewards(out, given.model, test)
+        result = preference_model(train, given.model, out=out, **how)
+        scored = score_rewards(out, test, max_length=given.max_length)
+        pair_of = {row.id: row.pair for row in test}
+        return result, [Sides(pair_of[one.example.id], one.chosen, one.rejected) for one in scored.pairs]
+
+
+def main() -> None:
+    given = _flags().parse_args()
+    rows = preferences_of(load_pairs(given.pairs)).rows
+    fitting = [
+        row for row in rows if len(row.prompt.text) + max(len(row.chosen), len(row.rejected)) <= given.characters
+    ]
+    groups = prompt_groups(row.prompt for row in fitting)
+    group_of = {row.pair: groups[row.prompt.id] for row in fitting}
+    right: dict[str, list[float]] = {}
+    seeds = []
+    for seed in given.seeds:
+        train, test = split(fitting, given.train, given.test, given.split_seed)
+        if given.labels:
+            train = with_labels(train, given.labels, hard=given.hard, order=given.order)
+        begun = time.perf_counter()
+        result, sides = trained_sides(given, train, test, seed)
+        seconds = time.perf_counter() - begun
+        for one in sides:
+            right.setdefault(one.pair, []).append(one.right)
+        told = _figures([one.right for one in sides], [group_of[one.pair] for one in sides])
+        told |= {"seed": seed, "n_train": result.n_rows, "seconds": round(seconds, 1), "loss": result.losses[-1]}
+        seeds.append(told)
+        print(json.dumps(told), flush=True)
+        if given.out:
+            _keep(given.out, seed, sides)
+    means = [float(np.mean(shares)) for shares in right.values()]
+    every = {"method": given.method, "labels": str(given.labels or "people"), "hard": given.hard, "order": given.order}
+    overall = _figures(means, [group_of[pair] for pair in right])
+    print(json.dumps(every | overall | {"seeds": [one["accuracy"] for one in seeds], "n_read": len(rows)}))
+
+
+def _figures(right: Sequence[float], groups: Sequence[str]) -> dict[str, Any]:
+    found = mean_interval(right, groups=groups)
+    return {"accuracy": found.value, "low": found.low, "high": found.high, "n": len(right)}
+
+
+def _keep(folder: Path, seed: int, sides: Sequence[Sides]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps({"pair": one.pair, "chosen": one.chosen, "rejected": one.rejected}) for one in sides)
+    (folder / f"seed-{seed}.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def _flags() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=Path, required=True, help="pairs that people judged")
+    parser.add_argument("--method", choices=("dpo", "preference_model"), default="dpo")
+    parser.add_argument("--model", default="smollm2-135m", help="an embedded name, a folder or a hub id")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--split-seed", type=int, default=0, help="of the split alone: all seeds test the same pairs")
+    parser.add_argument("--train", type=int, default=700, help="pairs to train on")
+    parser.add_argument("--test", type=int, default=350, help="pairs to test, at least")
+    parser.add_argument("--epochs", type=float, default=2.0)
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--max-length", type=int, default=512)
+    parser.add_argument("--characters", type=int, default=1600, help="of the longest pair that is taken")
+    parser.add_argument("--labels", type=Path, help="an AI judge's preferences on these pairs, to train on")
+    parser.add_argument("--hard", action="store_true", help="round the AI's labels to 0 and 1")
+    parser.add_argument("--order", choices=("ab", "ba"), help="read one order of the AI's questions alone")
+    parser.add_argument("--out", type=Path, help="a folder for each test pair's rewards")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
