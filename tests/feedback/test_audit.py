@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from charter.feedback.advice import advise, grade
 from charter.feedback.audit import audit, length_effect, position_bias
 from charter.feedback.calibration import JudgedPair
-from charter.feedback.votes import Reading
+from charter.feedback.votes import LetterReading
 from charter.records import Order, Verdict
 
 ORDERS: tuple[Order, ...] = ("ab", "ba")
@@ -23,7 +23,7 @@ def verdict(p_first: float | None, order: Order, principle: str = "p") -> Verdic
         logprob_first=None if p_first is None else math.log(p_first),
         logprob_second=None if p_first is None else math.log(1 - p_first),
         option_mass=1.0,
-        p_a=None if p_first is None else Reading().p_a(p_first, order),
+        p_a=None if p_first is None else LetterReading().p_a(p_first, order),
         invalid="option mass below the minimum" if p_first is None else None,
         p_first=p_first,
     )

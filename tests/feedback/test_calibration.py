@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charter.feedback.calibration import JudgedPair, calibrate, fit_on, measure
-from charter.feedback.votes import Reading, combine_verdicts, p_first_of, read_again, without
+from charter.feedback.votes import LetterReading, combine_verdicts, p_first_of, read_again, without
 from charter.records import Order, Verdict
 from charter.statistics.scaling import Scaling
 
@@ -23,7 +23,7 @@ def verdict(p_first: float, order: Order = "ab", principle: str = "p", chains: t
         logprob_first=math.log(p_first),
         logprob_second=math.log(1 - p_first),
         option_mass=1.0,
-        p_a=Reading().p_a(p_first, order),
+        p_a=LetterReading().p_a(p_first, order),
         chains=chains,
         p_first=p_first,
     )
@@ -109,7 +109,7 @@ def test_swapping_a_pair_gives_one_minus_p_under_any_scaling(
     p_ab: float, p_ba: float, temperature: float, bias: float, clamp: tuple[float, float] | None
 ) -> None:
     """What was read with a first is then read with b first."""
-    reading = Reading(Scaling(temperature, bias), clamp)
+    reading = LetterReading(Scaling(temperature, bias), clamp)
     one, other = judged("x", p_ab, p_ba, 1.0).p_a(reading), judged("x", p_ba, p_ab, 0.0).p_a(reading)
     assert one is not None
     assert other is not None
@@ -129,7 +129,7 @@ def test_verdicts_may_come_in_any_order(said: list[tuple[str, Order, float]]) ->
 
 def test_a_recorded_verdict_is_read_again_as_it_would_be_now() -> None:
     """Also of a run that wrote the letters alone; chains of such a run cannot be read again, and are not guessed at."""
-    reading = Reading(Scaling(2.0, 0.5), (0.4, 0.6))
+    reading = LetterReading(Scaling(2.0, 0.5), (0.4, 0.6))
     new, old = verdict(0.9), verdict(0.9).model_copy(update={"p_first": None})
     assert p_first_of(old) == pytest.approx(0.9)
     assert [one.p_a for one in read_again([new, old], reading)] == pytest.approx([0.6, 0.6])

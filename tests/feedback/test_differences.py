@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from charter.feedback.differences import compare_labels
-from charter.feedback.votes import Reading, combine_verdicts
+from charter.feedback.votes import LetterReading, combine_verdicts
 from charter.records import Order, Preference, Side, Verdict, make_prompt
 from charter.statistics.scaling import Scaling
 
@@ -16,7 +16,7 @@ def preference(
     pair: str,
     said: dict[str, tuple[float, float]],
     *,
-    reading: Reading = Reading(),  # noqa: B008 - frozen
+    reading: LetterReading = LetterReading(),  # noqa: B008 - frozen
     p_a: float | None = None,
     a: str = "one",
     b: str = "two",
@@ -58,7 +58,7 @@ def test_each_reason_is_told_by_itself() -> None:
         preference("same", {"p": GOOD}),
         preference("principles", {"q": BAD}),
         preference("verdicts", {"p": BAD}),
-        preference("reading", {"p": GOOD}, reading=Reading(Scaling(2.0, 0.0))),
+        preference("reading", {"p": GOOD}, reading=LetterReading(Scaling(2.0, 0.0))),
         preference("intention", {"p": GOOD}, p_a=0.3),
     ]
     found = compare_labels(before, after)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from charter.feedback.calibration import Calibration, JudgedPair, LabelQuality, agrees, calibrate, measure
 from charter.feedback.self_preference import Author, SelfPreference, by_author, self_preference
-from charter.feedback.votes import BothOrders, Reading, votes_of
+from charter.feedback.votes import BothOrders, LetterReading, votes_of
 from charter.statistics import Interval, mean_interval, rate_interval
 
 _EVEN = 0.5
@@ -100,7 +100,7 @@ def audit(
         own_names: by which authors of answers are told to be the judge itself.
         seed: of the division into parts that calibration is measured by.
     """
-    reading = Reading(clamp=clamp)
+    reading = LetterReading(clamp=clamp)
     labelled = [(one, p_a) for one in pairs if (p_a := one.p_a(reading)) is not None]
     contexts = {one.context for one, _ in labelled}
     verdicts = [(verdict, one.context) for one in pairs for verdict in one.verdicts]
@@ -155,7 +155,7 @@ def length_effect(labelled: Iterable[tuple[JudgedPair, float]]) -> LengthEffect:
     return LengthEffect(_rate(agreed[True]), _rate(agreed[False]), _rate(chose), _rate(people))
 
 
-def _by_principle(pairs: Sequence[JudgedPair], reading: Reading) -> tuple[Part, ...]:
+def _by_principle(pairs: Sequence[JudgedPair], reading: LetterReading) -> tuple[Part, ...]:
     """Hold each principle's own votes against people's labels."""
     asked: dict[str, list[JudgedPair]] = defaultdict(list)
     for one in pairs:
@@ -165,7 +165,7 @@ def _by_principle(pairs: Sequence[JudgedPair], reading: Reading) -> tuple[Part, 
     return tuple(_part(name, asked[name], reading) for name in sorted(asked))
 
 
-def _by_category(pairs: Sequence[JudgedPair], reading: Reading) -> tuple[Part, ...]:
+def _by_category(pairs: Sequence[JudgedPair], reading: LetterReading) -> tuple[Part, ...]:
     """Hold the labels of each category of prompts against people's."""
     groups: dict[str, list[JudgedPair]] = defaultdict(list)
     for one in pairs:
@@ -174,7 +174,7 @@ def _by_category(pairs: Sequence[JudgedPair], reading: Reading) -> tuple[Part, .
     return tuple(_part(name, groups[name], reading) for name in sorted(groups))
 
 
-def _part(name: str, pairs: Sequence[JudgedPair], reading: Reading) -> Part:
+def _part(name: str, pairs: Sequence[JudgedPair], reading: LetterReading) -> Part:
     labelled = [(one, p_a) for one in pairs if (p_a := one.p_a(reading)) is not None]
     position = position_bias(pairs)
     return Part(

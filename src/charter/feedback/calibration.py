@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from charter.feedback.votes import Reading, combine_verdicts, p_first_of, read_again
+from charter.feedback.votes import LetterReading, combine_verdicts, p_first_of, read_again
 from charter.records import Verdict
 from charter.seeds import derive_seed
 from charter.statistics import Interval, expected_calibration_error, mean_interval, rate_interval, reliability_bins
@@ -47,7 +47,7 @@ class JudgedPair:
     author_a: str = ""
     author_b: str = ""
 
-    def p_a(self, reading: Reading) -> float | None:
+    def p_a(self, reading: LetterReading) -> float | None:
         """Label the pair, read in a way; None without a valid vote."""
         return combine_verdicts(read_again(self.verdicts, reading)).p_a
 
@@ -96,16 +96,16 @@ def calibrate(
     Raises:
         ValueError: where the pairs with a valid vote are of fewer than two contexts.
     """
-    valid = [pair for pair in pairs if pair.p_a(Reading()) is not None]
+    valid = [pair for pair in pairs if pair.p_a(LetterReading()) is not None]
     contexts = sorted({pair.context for pair in valid}, key=lambda name: derive_seed(seed, name, "fold"))
     if len(contexts) < _MIN_CONTEXTS:
         raise ValueError(f"{len(valid)} pairs of {len(contexts)} contexts: calibration wants pairs of two at least")
     fold_of = {name: number % n_folds for number, name in enumerate(contexts)}
     crossed: list[tuple[JudgedPair, float]] = []
     for fold in sorted(set(fold_of.values())):
-        reading = Reading(fit_on([pair for pair in valid if fold_of[pair.context] != fold]), clamp)
+        reading = LetterReading(fit_on([pair for pair in valid if fold_of[pair.context] != fold]), clamp)
         crossed += _labelled([pair for pair in valid if fold_of[pair.context] == fold], reading)
-    before = measure(_labelled(valid, Reading(AS_READ, clamp)))
+    before = measure(_labelled(valid, LetterReading(AS_READ, clamp)))
     return Calibration(fit_on(valid), before, measure(crossed), len(valid), len(contexts))
 
 
@@ -139,6 +139,6 @@ def measure(labelled: Sequence[tuple[JudgedPair, float]]) -> LabelQuality:
     )
 
 
-def _labelled(pairs: Sequence[JudgedPair], reading: Reading) -> list[tuple[JudgedPair, float]]:
+def _labelled(pairs: Sequence[JudgedPair], reading: LetterReading) -> list[tuple[JudgedPair, float]]:
     """Label pairs, of which each has a vote: whether it has does not hang on how verdicts are read."""
     return [(pair, p_a) for pair in pairs if (p_a := pair.p_a(reading)) is not None]

@@ -16,7 +16,7 @@ from charter.constitution.model import Constitution
 from charter.engines.base import Choice, Engine, Sampling
 from charter.errors import EngineError
 from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
-from charter.feedback.votes import Judgement, Reading, combine_verdicts, normalise
+from charter.feedback.votes import Judgement, LetterReading, combine_verdicts, normalise
 from charter.records import Order, Prompt, Verdict
 from charter.seeds import derive_seed
 from charter.statistics.scaling import AS_READ, Scaling
@@ -84,9 +84,9 @@ class Judge:
     weight: float = 1.0
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> LetterReading:
         """How its verdicts are read: clamped with chains only, which make probabilities extreme (CAI §4.1)."""
-        return Reading(self.scaling, self.clamp if self.chains else None)
+        return LetterReading(self.scaling, self.clamp if self.chains else None)
 
 
 def make_judge(engine: Engine, asked: Constitution | Asking, judging: Judging, *, seed: int = 0) -> Judge:

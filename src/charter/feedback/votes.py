@@ -29,7 +29,7 @@ class Voter(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
+class LetterReading:
     """How a verdict is read off the letters: scaled, and clamped where chains of thought make it extreme."""
 
     scaling: Scaling = AS_READ
@@ -135,7 +135,7 @@ def normalise(logprob_first: float, logprob_second: float) -> float:
     return 1.0 / (1.0 + math.exp(margin))
 
 
-def read_again(verdicts: Sequence[Verdict], reading: Reading) -> tuple[Verdict, ...]:
+def read_again(verdicts: Sequence[Verdict], reading: LetterReading) -> tuple[Verdict, ...]:
     """Read recorded verdicts in another way; those whose probability is not recorded become invalid."""
     return tuple(_again(one, reading) for one in verdicts)
 
@@ -147,7 +147,7 @@ def without(
     return tuple(one for one in verdicts if one.principle not in principles and one.judge not in judges)
 
 
-def _again(verdict: Verdict, reading: Reading) -> Verdict:
+def _again(verdict: Verdict, reading: LetterReading) -> Verdict:
     if verdict.invalid is not None:
         return verdict
     p_first = p_first_of(verdict)
