@@ -189,7 +189,8 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         answers = [Answer(*one) for one in zip(self._prompts, texts, map(len, ids), strict=True)]
         figures = measure_answers(answers)
         self.looks.append({"step": state.global_step, **figures, "seconds": time.perf_counter() - begun})
-        self._trainer.report({f"{LOOK}{name}": value for name, value in figures.items()})
+        measured = {name: value for name, value in figures.items() if not name.startswith("n_")}
+        self._trainer.report({f"{LOOK}{name}": value for name, value in measured.items()})
         self._write()
         return answers
 
