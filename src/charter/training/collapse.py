@@ -114,8 +114,8 @@ def measure_answers(answers: Sequence[Answer]) -> dict[str, float]:
     """Measure answers to the guard's prompts.
 
     Returns:
-        ``n_answers``, and ``n_others`` of them, to prompts other than red-team ones; ``repetition``, ``endings`` (shares
-        of all answers), ``boilerplate``, ``refusals`` (shares of those others, left out where there are none),
+        ``n_answers``, and ``n_others`` of them, to prompts other than red-team ones; ``repetition``, ``endings``
+        (shares of all answers), ``boilerplate``, ``refusals`` (of those others, left out where there are none),
         ``red_team_refusals``, ``repeated_ngrams`` (the mean share of repeated runs of four words), ``distinct`` (pairs
         of words) and ``length`` (mean, in tokens).
     """

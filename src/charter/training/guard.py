@@ -148,8 +148,8 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         """
         if self.alarm is None:
             return None
-        if not self._is_over:  # nobody has looked at what was saved since
-            good_step = int(self.looks[-2]["step"])
+        good_step = int(self.looks[-2]["step"])
+        if self._last_good() or not good_step:  # nobody has looked at what was saved since
             ranks.by_first(lambda: drop_after(self._workplace.folder, good_step))
         self._require_kept()
         return self._last_good()
@@ -161,7 +161,7 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
             return
         remedy = f"Take a lower {stage}.learning_rate, fewer epochs or other rows, in a new folder (--out)"
         if good is None:
-            kept = "No look was good but the one before the first step, so that no checkpoint is kept"
+            kept = "There is no checkpoint of a good look"
         else:
             kept = f"The last good checkpoint is {good}"
             remedy += f"; or make that checkpoint the model ({stage}.guard.then=keep)"
