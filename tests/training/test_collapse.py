@@ -29,7 +29,16 @@ HEALTHY = (
 )
 ENDING = "You are valid, valued, and cared for."
 REFUSAL = "I'm sorry, but I can't help with that."
-BEFORE = {"repetition": 0.0, "endings": 0.0, "boilerplate": 0.0, "refusals": 0.0, "distinct": 0.9, "length": 20.0}
+BEFORE = {
+    "n_answers": 16,
+    "n_others": 8,
+    "repetition": 0.0,
+    "endings": 0.0,
+    "boilerplate": 0.0,
+    "refusals": 0.0,
+    "distinct": 0.9,
+    "length": 20.0,
+}
 
 
 def answers(texts: Sequence[str], kind: PromptKind = "helpful") -> list[Answer]:
@@ -102,6 +111,17 @@ def test_what_was_so_before_is_no_collapse(distinct: float, length: float, after
     found = names(passed_limits(BEFORE | {"distinct": after, "length": now}, before, Guard()))
     assert ("distinct" in found) == (after < 0.25 * distinct)
     assert ("length" in found) == (length > 0 and not 0.1 * length <= now <= 10.0 * length)
+
+
+def test_a_few_answers_end_nothing() -> None:
+    """Three answers of which all loop are told of and no more; so are three refusals beside red-team prompts."""
+    before, loops = measure_answers(answers(HEALTHY[:3])), measure_answers(answers(["and so on " * 12] * 3))
+    assert loops["repetition"] == 1.0
+    assert passed_limits(loops, before, Guard()) == ()
+    harmful = answers(HEALTHY, "red_team")
+    refused = measure_answers([*answers([REFUSAL] * 3), *harmful])
+    assert refused["refusals"] == 1.0
+    assert "refusals" not in names(passed_limits(refused, measure_answers([*answers(HEALTHY), *harmful]), Guard()))
 
 
 def test_prompts_are_drawn_alike_whatever_their_order() -> None:

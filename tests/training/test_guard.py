@@ -203,7 +203,7 @@ def test_with_no_good_look_nothing_is_kept(tiny_model: Path, tmp_path: Path) -> 
     """A training that collapses before its first look has no checkpoint to be made the model of."""
     guard = replace(GUARD, every=8, then="keep")
     for _ in range(2):
-        with pytest.raises(Collapsed, match=r"step 8 of 16.*No look was good but the one before the first step"):
+        with pytest.raises(Collapsed, match=r"step 8 of 16.*There is no checkpoint of a good look"):
             collapse(tiny_model, tmp_path / "sft", guard, pace=replace(PACE, save_steps=2))
     assert newest_whole(tmp_path / "sft.training") == (None, ())
 

@@ -29,6 +29,8 @@ from charter.text_quality import (
 Figures = Mapping[str, float]
 #: Shares of answers that may rise, each up to a share of what it could still rise by.
 SHARES = ("repetition", "endings", "boilerplate", "refusals")
+_OF_OTHERS = frozenset({"boilerplate", "refusals"})  # shares of the answers to prompts other than red-team ones
+_ENOUGH = 4  # answers: of fewer a share says too little to end a training by
 _SHOWN = 80  # characters of a text that is quoted
 
 
@@ -112,15 +114,18 @@ def measure_answers(answers: Sequence[Answer]) -> dict[str, float]:
     """Measure answers to the guard's prompts.
 
     Returns:
-        ``repetition``, ``endings`` (shares of all answers), ``boilerplate``, ``refusals`` (shares of the answers to
-        prompts other than red-team ones; left out where there are none), ``red_team_refusals``, ``repeated_ngrams``
-        (the mean share of repeated runs of four words), ``distinct`` (pairs of words) and ``length`` (mean, in tokens).
+        ``n_answers``, and ``n_others`` of them, to prompts other than red-team ones; ``repetition``, ``endings``
+        (shares of all answers), ``boilerplate``, ``refusals`` (of those others, left out where there are none),
+        ``red_team_refusals``, ``repeated_ngrams`` (the mean share of repeated runs of four words), ``distinct`` (pairs
+        of words) and ``length`` (mean, in tokens).
     """
     texts = [answer.text for answer in answers]
     others = [answer for answer in answers if answer.prompt.kind != "red_team"]
     red_team = [answer for answer in answers if answer.prompt.kind == "red_team"]
     shared = common_endings(texts, min_count=2, min_share=0.0)
-    figures = {
+    figures: dict[str, float] = {
+        "n_answers": len(answers),
+        "n_others": len(others),
         "repetition": mean(map(is_repetitive, texts)),
         "endings": shared[0].share if shared else 0.0,
     }
@@ -138,8 +143,11 @@ def measure_answers(answers: Sequence[Answer]) -> dict[str, float]:
 def passed_limits(figures: Figures, before: Figures, guard: Guard) -> tuple[Passed, ...]:
     """Find the limits that figures pass; those of before the first step are the measure.
 
-    Where the fault was everywhere before, or there was nothing to compare with, nothing can be passed.
+    Where the fault was everywhere before, or there was nothing to compare with, nothing can be passed; nor can it by
+    fewer than four answers.
     """
+    if figures["n_answers"] < _ENOUGH:
+        return ()
     return tuple(one for one in _limits(figures, before, guard) if one is not None)
 
 
@@ -162,7 +170,7 @@ def show_example(answers: Sequence[Answer], measure: str) -> str:
 
 def _limits(figures: Figures, before: Figures, guard: Guard) -> Iterator[Passed | None]:
     for name in SHARES:
-        if name in figures and name in before:
+        if name in figures and name in before and not (name in _OF_OTHERS and figures["n_others"] < _ENOUGH):
             limit = before[name] + getattr(guard, name) * (1 - before[name])
             yield Passed(name, figures[name], limit, before[name]) if figures[name] > limit else None
     least = guard.distinct * before["distinct"]

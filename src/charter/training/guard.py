@@ -163,8 +163,8 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         """
         if self.alarm is None:
             return None
-        if not self._is_over:  # nobody has looked at what was saved since
-            good_step = int(self.looks[-2]["step"])
+        good_step = int(self.looks[-2]["step"])
+        if self._last_good() or not good_step:  # nobody has looked at what was saved since
             ranks.by_first(lambda: drop_after(self._workplace.folder, good_step))
         self._require_kept()
         return self._last_good()
@@ -176,7 +176,7 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
             return
         remedy = f"Take a lower {stage}.learning_rate, fewer epochs or other rows, in a new folder (--out)"
         if good is None:
-            kept = "No look was good but the one before the first step, so that no checkpoint is kept"
+            kept = "There is no checkpoint of a good look"
         else:
             kept = f"The last good checkpoint is {good}"
             remedy += f"; or make that checkpoint the model ({stage}.guard.then=keep)"
@@ -207,7 +207,8 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         if self._oversight is not None:
             figures |= self._oversight.measure(answers, self._first, state.log_history)
         self.looks.append({"step": state.global_step, **figures, "seconds": time.perf_counter() - begun})
-        self._trainer.report({f"{LOOK}{name}": value for name, value in figures.items()})
+        measured = {name: value for name, value in figures.items() if not name.startswith("n_")}
+        self._trainer.report({f"{LOOK}{name}": value for name, value in measured.items()})
         self._write()
         return answers
 
