@@ -41,7 +41,7 @@ OWN_COLUMNS: dict[str, tuple[Any, list[str]]] = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of a run that nothing interrupted."""
-    return small_run(tmp_path_factory.mktemp("whole"), STAGE_NAMES, "preference_model={}")
+    return small_run(tmp_path_factory.mktemp("whole"), STAGE_NAMES, "preference_model={}", "rl={}")
 
 
 def _summary(folder: Path, stage: str) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def test_rows_lead_back_to_where_they_came_from(finished: Path) -> None:
 def test_an_evaluation_has_its_models_and_figures(finished: Path) -> None:
     """The evaluation lists the models, base first, and a measurement for each that it measured."""
     evaluation = json.loads((finished / "evaluation.json").read_text("utf-8"))
-    assert evaluation["models"] == ["base", "sft", "dpo"]
+    assert evaluation["models"] == ["base", "sft", "dpo", "rl"]
     names = {(one["name"], one["model"]) for one in evaluation["measurements"]}
     assert {("harmful_compliance", model) for model in evaluation["models"]} <= names
     assert ("win_rate_harmless", "dpo") in names
@@ -132,7 +132,9 @@ def test_an_evaluation_has_its_models_and_figures(finished: Path) -> None:
 
 def test_a_run_is_the_same_every_time(finished: Path, tmp_path: Path) -> None:
     """The same recipe gives the same bytes in another folder; another seed does not."""
-    assert table_bytes(small_run(tmp_path / "again", STAGE_NAMES, "preference_model={}")) == table_bytes(finished)
+    assert table_bytes(small_run(tmp_path / "again", STAGE_NAMES, "preference_model={}", "rl={}")) == table_bytes(
+        finished
+    )
     assert (
         table_bytes(small_run(tmp_path / "other", ["prompts", "revise"], "seed=1"))["traces.parquet"]
         != table_bytes(finished)["traces.parquet"]

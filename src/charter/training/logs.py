@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,6 +57,7 @@ class _Wandb:
     def __init__(self, logs: Logs, key: str) -> None:
         import wandb
 
+        os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")  # which would record what servers are asked and answer
         folder = Path(logs.folder)
         folder.mkdir(parents=True, exist_ok=True)  # wandb/ is made in it; else it takes another place
         # Neither the command, the machine, the code nor the packages: figures alone.
