@@ -152,6 +152,26 @@ def test_a_stopped_run_asks_nothing_twice(tiny_model: Path, tmp_path: Path, done
         assert [s[name] for s in resumed["steps"]] == pytest.approx([s[name] for s in whole["steps"]], abs=1e-5)
 
 
+def test_a_prompt_that_does_not_fit_is_not_counted_as_trained_on(tiny_model: Path, tmp_path: Path) -> None:
+    """Wherever it stands among the others."""
+    red = [make_prompt(f"Harm {number}?", "red_team") for number in range(4)]
+    long = [make_prompt(f"{number} " + "word " * 200, "helpful") for number in range(4)]
+    more = (
+        "rl.max_length=90",
+        "rl.guard=null",
+        "models.second_judge=null",
+        "rl.rewards={preference_model: 0, length: 1}",
+    )
+    with opened(tmp_path, tiny_model, *more, "rl.n=null", "label.held_out=0") as run:
+        run_stages(run, ["sft"])
+        write_table(run.data("prompts"), [*red, *long], Prompt)
+        run_stages(run, ["rl"])
+    told = summary(tmp_path / "run")
+    assert told["counts"]["trained on"] == {"red_team": 4}
+    assert told["filtered"] == {"training: too_long": 4}
+    assert told["n_in"] == 8 == told["n_done"] + 4
+
+
 def test_nothing_to_train_on_is_told(tiny_model: Path, tmp_path: Path) -> None:
     """With the stage to look at, and what to do."""
     with opened(tmp_path, tiny_model, "rl.kinds=[benign_twin]", "label.held_out=0.999") as run:

@@ -186,6 +186,30 @@ def test_rewards_are_weighed_and_what_says_nothing_is_left_out(tiny_model: Path,
     assert advantages[0, 1] > 0.5
 
 
+def test_an_answer_is_whole_behind_every_end_that_the_model_names(tiny_model: Path, tmp_path: Path) -> None:
+    """Models of chat name several ends; an answer behind any of them is no cut one, and drawing stops there."""
+    seen: list[Rollout] = []
+
+    def spy(rollouts: Sequence[Rollout]) -> list[float]:
+        seen.extend(rollouts)
+        return vowels(rollouts)
+
+    trainee = load_trainee(tiny_model, lora=LORA, seed=0, dtype="float64")
+    others = [number for number in range(len(trainee.tokenizer)) if number % 2]
+    trainee.model.generation_config.eos_token_id = others
+    rolling = replace(ROLLING, max_tokens=4)
+    examples = prompt_examples(prompts(2), trainee.tokenizer, max_length=400, max_tokens=4).kept
+    trainer = rl_trainer(examples, trainee, tmp_path, seed=0, pace=PACE, rolling=rolling, rewards=[reward(spy)])
+    trainer.model.train()
+    drawn = draw(trainer)
+    lasts = [
+        ids[mask == 1][-1].item() for ids, mask in zip(drawn["completion_ids"], drawn["completion_mask"], strict=True)
+    ]
+    ends = {*others, trainee.tokenizer.eos_token_id}
+    assert [one.is_cut for one in seen] == [last not in ends for last in lasts]
+    assert {one.is_cut for one in seen} == {True, False}
+
+
 @METHODS
 def test_what_is_rewarded_becomes_likelier(sft_adapter: Path, tmp_path: Path, method: Method) -> None:
     """The mean reward rises over a short training, KL from the SFT model with it, and from 0."""

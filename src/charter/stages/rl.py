@@ -60,7 +60,9 @@ def do_rl(run: Run) -> Summary:
             **training_arguments(run, "rl", settings),
         )
     left_out |= untrained(result)
-    return _summary(n_in, train[: result.n_rows], left_out) | {"training": result.to_json()}
+    rejected = {row.id for row in result.rejected}
+    trained = [one for one in train if one.id not in rejected]
+    return _summary(n_in, trained, left_out) | {"training": result.to_json()}
 
 
 def _prompts(run: Run, settings: RlSettings) -> tuple[list[Prompt], list[Prompt], dict[str, int]]:

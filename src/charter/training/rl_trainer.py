@@ -121,7 +121,7 @@ def rl_trainer(
         trainer: Any = trainer_class(  # type: ignore[call-arg]  # TRL's
             model=trainee.model,
             args=use_one_device(arguments, trainee.device),
-            reward_funcs=[_as_trl(reward, examples, trainee.tokenizer) for reward in rewards],
+            reward_funcs=[_as_trl(reward, examples, _ends_of(trainee)) for reward in rewards],
             train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(examples))]}),
             processing_class=trainee.tokenizer,
         )
@@ -135,7 +135,14 @@ def rl_trainer(
     return trainer
 
 
-def _as_trl(reward: Reward, examples: Sequence[PromptExample], tokenizer: Any) -> Any:
+def _ends_of(trainee: Trainee) -> frozenset[int]:
+    """Give the tokens that end an answer for TRL: all that the model names, and the tokenizer's."""
+    named = trainee.model.generation_config.eos_token_id
+    of_model = named if isinstance(named, list) else [named]
+    return frozenset({*of_model, trainee.tokenizer.eos_token_id, trainee.tokenizer.pad_token_id} - {None})
+
+
+def _as_trl(reward: Reward, examples: Sequence[PromptExample], ends: frozenset[int]) -> Any:
     """Write a reward as TRL calls it: with the prompts' numbers, the texts and their tokens."""
 
     def score(
@@ -147,6 +154,5 @@ def _as_trl(reward: Reward, examples: Sequence[PromptExample], tokenizer: Any) -
     def _rollout(example: PromptExample, text: str, ids: list[int]) -> Rollout:
         return Rollout(example.prompt, text, len(ids), is_cut=ids[-1] not in ends)
 
-    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
     score.__name__ = reward.name
     return score
