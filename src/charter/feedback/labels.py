@@ -46,6 +46,11 @@ async def label_one(pair: Pair, labelling: Labelling) -> Preference | Filtered:
     return settle_label(pair, judgement, labelling.settling)
 
 
+def standards(constitution: Constitution, helpful: Constitution) -> dict[PromptKind, Constitution]:
+    """Say by which constitution answers to each kind of prompt are compared: twins are to be helped with."""
+    return {"red_team": constitution, "helpful": helpful, "benign_twin": helpful}
+
+
 def principles_of_pair(principles: Sequence[Principle], pair: str, *, k: int, seed: int) -> tuple[Principle, ...]:
     """Draw the ``k`` principles that a pair is judged by, from its id and the run's ``seed`` alone."""
     return draw_principles(principles, k, derive_seed(seed, pair, "judge principles"))
@@ -97,11 +102,7 @@ def label(
     Returns:
         A preference per pair; pairs with no valid verdict, or dropped, are filtered with the reason.
     """
-    by_kind: dict[PromptKind, Constitution] = {
-        "red_team": constitution,
-        "helpful": helpful or constitution,
-        "benign_twin": helpful or constitution,
-    }
+    by_kind = standards(constitution, helpful or constitution)
     judging = Judging(n_few_shots, min_option_mass, chains, clamp, max_chain_tokens, scaling)
     labelling = Labelling(
         judges={kind: make_judges(judge, one, judging, further, seed=seed) for kind, one in by_kind.items()},

@@ -10,6 +10,7 @@ from charter.engines.base import Request, Sampling
 from charter.evaluation.adherence import Probes, keeping_question
 from charter.evaluation.judge_reading import ASKING as READING
 from charter.evaluation.judge_reading import reading_question
+from charter.feedback.labels import standards
 from charter.feedback.pair_plans import PairPlan
 from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
 from charter.planning.sizing import Load, Size
@@ -23,7 +24,7 @@ def plan_label(given: Given, pairs: Sequence[PairPlan | Pair]) -> StagePlan:
     settings = given.recipe.label
     response = answer_tokens(given.recipe.pairs.max_tokens)
     load = Load()
-    for kind, standard in _standards(given).items():
+    for kind, standard in standards(given.constitution, given.helpful).items():
         n_pairs = sum(pair.prompt.kind == kind for pair in pairs)
         n = n_pairs * 2 * min(settings.k_principles, len(standard.used_for("judge")))
         questions = _questions(given.train[kind], standard.used_for("judge"))
@@ -35,7 +36,7 @@ def comparing_load(given: Given, kinds: Sequence[PromptKind], n: float, k_princi
     """Both orders of so many comparisons of answers in reinforcement learning, over kinds of prompts alike."""
     load = Load()
     for kind in kinds:
-        standard = _standards(given)[kind]
+        standard = standards(given.constitution, given.helpful)[kind]
         k = min(k_principles, len(standard.used_for("judge")))
         questions = _questions(given.train[kind], standard.used_for("judge"))
         answers = 2 * answer_tokens(max_tokens)
@@ -77,7 +78,7 @@ def add_judging(given: Given, judge: Load, response: float) -> int:
     settings = given.recipe.evaluate
     n_rows = 0
     for kind in settings.head_to_head:
-        standard, prompts = _standards(given)[kind], given.held_out[kind]
+        standard, prompts = standards(given.constitution, given.helpful)[kind], given.held_out[kind]
         n = len(prompts) * (given.n_models - 1)
         calls = n * 2 * min(settings.k_principles, len(standard.used_for("judge")))
         questions = _questions(prompts, standard.used_for("judge"))
@@ -100,10 +101,6 @@ def _adherence_question(probes: Probes, pair: Pair) -> Question:
     principles = {one.id: one for one in probes.constitution.principles}
     principle = principles.get(pair.prompt.principle, probes.constitution.principles[0])
     return keeping_question(pair.prompt, "", principle)
-
-
-def _standards(given: Given) -> dict[PromptKind, Constitution]:
-    return {"red_team": given.constitution, "helpful": given.helpful, "benign_twin": given.helpful}
 
 
 def _questions(prompts: Sequence[Prompt], principles: Sequence[Principle]) -> Iterable[Question]:

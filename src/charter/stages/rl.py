@@ -8,15 +8,15 @@ from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from charter.constitution import Constitution
 from charter.engines.base import Engine
 from charter.errors import RunError
 from charter.feedback.judge import make_judge
+from charter.feedback.labels import standards
 from charter.prompts.grouping import group_of, join_groups
 from charter.prompts.near_duplicates import near_links
 from charter.recipe.settings import RlSettings
 from charter.recipe.stages import settings_of
-from charter.records import Prompt, PromptKind
+from charter.records import Prompt
 from charter.runs.folder import Run
 from charter.seeds import derive_seed
 from charter.stages.label import is_held_out, judging_of
@@ -125,11 +125,7 @@ def _comparison(run: Run, settings: RlSettings, engine: Engine) -> JudgeComparis
     from charter.training.reward_judge import JudgeComparison
 
     judging = judging_of(run.recipe)
-    by_kind: dict[PromptKind, Constitution] = {
-        "red_team": run.constitution,
-        "helpful": run.helpful,
-        "benign_twin": run.helpful,
-    }
+    by_kind = standards(run.constitution, run.helpful)
     return JudgeComparison(
         judges={kind: make_judge(engine, one, judging, seed=run.recipe.seed) for kind, one in by_kind.items()},
         principles={kind: one.used_for("judge") for kind, one in by_kind.items()},
