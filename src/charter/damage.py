@@ -16,7 +16,7 @@ from charter.files.tables import check_table, read_json
 from charter.recipe.stages import verb_of
 from charter.records import Figures
 from charter.runs.place import RESOLVED
-from charter.stages import STAGES
+from charter.stages import written_by
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "n_in": (int,), "n_done": (int,), "filtered": (dict,), "failed": (dict,), "seconds": (int, float),
@@ -80,7 +80,7 @@ def _problems(folder: Path, name: str) -> Iterator[str]:
     try:
         summary = read_summary(path)
         untrained = "skipped" in summary.get("training", {})
-        for written in STAGES[name].writes:
+        for written in written_by(name):
             if not (untrained and written.startswith("models/")):
                 _check(folder / written)
     except RunError as error:
@@ -123,5 +123,5 @@ def _remedy(folder: Path, name: str) -> str:
         return f"write it anew: {run if is_drawn else shlex.join(['charter', 'report', str(folder)])}"
     if name == "prompts":  # which has no command of its own that would do it again
         return f"restore it, or remove {folder / 'stages' / name}.json and do what follows again: {run}"
-    command = shlex.join(["charter", verb_of(name), recipe, "--out", str(folder), "--again"])
+    command = shlex.join(["charter", *verb_of(name), recipe, "--out", str(folder), "--again"])
     return f"restore it, or do the stage again, which undoes the later ones: {command}"

@@ -16,7 +16,7 @@ from charter.runs.folder import Run
 from charter.runs.place import RESOLVED
 from charter.runs.sittings import sitting, tally_so_far, undo_tally
 from charter.runs.unmerged import require_merged
-from charter.stages import STAGES
+from charter.stages import do_stage, map_stage, read_by, written_by
 from charter.training.checkpoints import take_back
 
 
@@ -30,7 +30,7 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
 
     Args:
         run: the open run.
-        names: of ``stages.STAGES``, in their order; what the recipe does not do is passed over, but for the last.
+        names: of stages, in their order; what the recipe does not do is passed over, but for the last.
         again: a stage to forget first, with every later one (see ``forget``).
         retry: whether failed rows of a stage that is done are tried again; if not, it is passed over.
 
@@ -58,7 +58,7 @@ def run_stages(run: Run, names: Sequence[str], *, again: str | None = None, retr
         elif retry and failures_before(run, name):
             in_vain = not _try_failed(run, name) or in_vain
     if in_vain and (run.folder / "report.html").exists():
-        STAGES["report"].run(run)
+        do_stage(run, "report")
 
 
 def finish_stages(run: Run, names: Sequence[str], take_in: Callable[[], object]) -> None:
@@ -66,7 +66,7 @@ def finish_stages(run: Run, names: Sequence[str], take_in: Callable[[], object])
 
     Args:
         run: the open run, with a mapper that recalls rows.
-        names: of ``stages.STAGES``, in their order; one that is done is passed over.
+        names: of stages, in their order; one that is done is passed over.
         take_in: takes in what the others recorded, of all these stages, once what is later than them is undone.
 
     Raises:
@@ -93,7 +93,7 @@ def _require_whole(run: Run, names: Sequence[str], *, again: str | None = None) 
     Raises:
         RunError: where something is missing or damaged, with what to do.
     """
-    stages = tuple(STAGES)
+    stages = stages_of(run.recipe)
     end = stages.index(names[-1]) + 1 if names else 0
     done = stages[: end if again is None else min(end, stages.index(again))]
     damage = find_damage(run.folder, [name for name in done if name != "report"])
@@ -113,11 +113,11 @@ def forget(run: Run, first: str) -> None:
     Completions stay in the journal under what determines them, so that a stage which comes to ask the same again gets
     the same answers without a call.
     """
-    names = tuple(STAGES)
+    names = stages_of(run.recipe)
     # Last stage first, so that an interruption leaves no stage done on top of one that is not.
     for name in reversed(names[names.index(first) :]):
         run.summary(name).unlink(missing_ok=True)
-        for written in STAGES[name].writes:
+        for written in written_by(name):
             remove(run.folder / written)
             remove(run.folder / f"{written}.training")  # checkpoints, where a training was not finished
             remove(run.folder / f"{written}.job")  # what its processes were told, where they were several
@@ -132,7 +132,7 @@ def _forget_later(run: Run, name: str) -> None:
     Such are an evaluation before there was anything trained, and pairs of which half were sampled from an SFT model
     that is now trained anew.
     """
-    names = tuple(STAGES)
+    names = stages_of(run.recipe)
     begun = [later for later in names[names.index(name) + 1 :] if run.summary(later).exists() or _has_rows(run, later)]
     if begun:
         forget(run, begun[0])
@@ -154,12 +154,12 @@ def _forget_rows(run: Run, stage: str) -> None:
 
 
 def _check_inputs(run: Run, name: str) -> None:
-    for needed in STAGES[name].reads:
+    for needed in read_by(run.recipe, name):
         if not (run.folder / needed).exists():
             stages = stages_of(run.recipe)
             before = [one for one in stages[1 : stages.index(name)] if not run.summary(one).exists()]
             target = str(run.folder / RESOLVED), "--out", str(run.folder)
-            commands = "\n".join(f"  {shlex.join(['charter', verb_of(one), *target])}" for one in before)
+            commands = "\n".join(f"  {shlex.join(['charter', *verb_of(one), *target])}" for one in before)
             raise RunError(f"{run.folder / needed}: is missing; stage {name!r} reads it. Do first:\n{commands}")
 
 
@@ -170,9 +170,8 @@ def _try_failed(run: Run, name: str) -> bool:
         Whether it had to be: whether the try brought any of the rows to another end.
     """
     failed = failures_before(run, name)
-    stage = STAGES[name]
     with sitting(run, name):
-        (stage.map or stage.run)(run)
+        map_stage(run, name)
     if _failed_rows(run, name) == failed:
         write_json(run.summary(name), read_summary(run.summary(name)) | tally_so_far(run, name).columns())
         return False
@@ -192,12 +191,12 @@ def _failed_rows(run: Run, name: str) -> list[str]:
 
 
 def _do(run: Run, name: str) -> None:
-    for written in STAGES[name].writes:
+    for written in written_by(name):
         # Of a stage that was stopped before its summary: not known to be whole, but for a model that says what made it.
         if not take_back(run.folder / written):
             remove(run.folder / written)
     with sitting(run, name):
-        summary = STAGES[name].run(run)
+        summary = do_stage(run, name)
     release_memory()
     failed = _failed_rows(run, name) if summary["failed"] else []
     took = tally_so_far(run, name).columns()

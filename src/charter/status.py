@@ -14,7 +14,7 @@ from charter.errors import RunError
 from charter.journal.reading import Counted, count_journal
 from charter.journal.records import FORGOTTEN
 from charter.recipe import Recipe, load_recipe
-from charter.recipe.stages import STAGE_NAMES, stages_of
+from charter.recipe.stages import stages_of
 from charter.runs.place import holder_of
 from charter.runs.sittings import was_begun
 from charter.runs.tally import Tally
@@ -134,9 +134,9 @@ def add_money(several: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def read_summaries(folder: Path, names: Sequence[str] = STAGE_NAMES) -> dict[str, Any]:
+def read_summaries(folder: Path, names: Sequence[str]) -> dict[str, Any]:
     """Read the summaries of those of the named stages that are done, in order."""
-    paths = {name: folder / "stages" / f"{name}.json" for name in STAGE_NAMES if name in names}
+    paths = {name: folder / "stages" / f"{name}.json" for name in names}
     return {name: read_summary(path) for name, path in paths.items() if path.exists()}
 
 

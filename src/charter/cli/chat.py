@@ -86,11 +86,14 @@ def chat(  # noqa: PLR0917 - the command line names them
 
 def _refuse_run(folder: Path) -> None:
     """Name the model to talk to where a run was named."""
+    from charter.recipe import load_recipe
+    from charter.recipe.stages import policies_of
     from charter.runs.place import RESOLVED
 
     if not (folder / RESOLVED).exists():
         return
-    trained = [folder / "models" / name for name in ("rl", "dpo", "sft") if (folder / "models" / name).is_dir()]
+    policies = (folder / "models" / name for name in reversed(policies_of(load_recipe(folder / RESOLVED))))
+    trained = [place for place in policies if place.is_dir()]
     if trained:
         raise ModelError(f"{folder} is a run: name {' or '.join(map(str, trained))}")
     raise ModelError(f"{folder} is a run, and has no trained model; see 'charter status {folder}'")

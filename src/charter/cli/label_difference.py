@@ -23,18 +23,19 @@ _WHY = {
 }
 
 
-def read_labels(folder: Path) -> list[Preference]:
-    """Read the labels of a run.
+def read_labels(folder: Path, iteration: int = 1) -> list[Preference]:
+    """Read the labels of a run's iteration.
 
     Raises:
         RunError: where the folder is no run, or has no labels yet.
     """
     from charter.files.tables import read_table
+    from charter.recipe.stages import in_iteration
     from charter.records import Preference
     from charter.status import read_run_recipe
 
     read_run_recipe(folder)  # which says so where the folder is no run
-    return read_table(folder / "data" / "preferences.parquet", Preference)
+    return read_table(folder / "data" / f"{in_iteration('preferences', iteration)}.parquet", Preference)
 
 
 def plain_difference(found: LabelDifference) -> dict[str, Any]:

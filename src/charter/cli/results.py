@@ -88,12 +88,13 @@ def _bound(bound: Bound, unit: str) -> str:
 
 def run_json(folder: Path) -> dict[str, Any]:
     """Give what a run has come to as plain values."""
-    from charter.status import read_summaries
+    from charter.recipe.stages import stages_of
+    from charter.status import read_run_recipe, read_summaries
 
     figures = _figures(folder)
     return {
         "run": str(folder),
-        "stages": read_summaries(folder),
+        "stages": read_summaries(folder, stages_of(read_run_recipe(folder))),
         "measurements": figures.model_dump(mode="json")["measurements"] if figures else [],
     }
 

@@ -15,21 +15,6 @@ from charter.cli.sharded import run_shard
 from charter.errors import UserError
 
 
-class StageName(StrEnum):
-    """The stages, in order."""
-
-    prompts = "prompts"
-    revise = "revise"
-    sft = "sft"
-    pairs = "pairs"
-    label = "label"
-    preference_model = "preference_model"
-    dpo = "dpo"
-    rl = "rl"
-    evaluate = "evaluate"
-    report = "report"
-
-
 class Where(StrEnum):
     """Where rows are done, if not in this process."""
 
@@ -57,8 +42,15 @@ def run(  # noqa: PLR0917 - the command line names them
     overrides: Overrides = None,
     out: Out = None,
     until: Annotated[
-        StageName, typer.Option("--until", metavar="STAGE", help="The last stage to do.", show_default=False)
-    ] = StageName.report,
+        str,
+        typer.Option(
+            "--until",
+            metavar="STAGE",
+            help="The last stage to do: prompts, revise, sft, pairs, label, preference_model, dpo, rl, evaluate or "
+            "report; of a later iteration such as dpo-2.",
+            show_default=False,
+        ),
+    ] = "report",
     answers_of: Annotated[
         list[Path] | None,
         typer.Option(
@@ -105,12 +97,10 @@ def run(  # noqa: PLR0917 - the command line names them
         if on is not None:
             raise UserError("--shard and --on are two ways to divide a run; give one of them")
         answers = answers_of or ()
-        run_shard(recipe, overrides or (), out, shard, until=until.value, answers_of=answers, as_json=as_json)
+        run_shard(recipe, overrides or (), out, shard, until=until, answers_of=answers, as_json=as_json)
         return
-    names = [name.value for name in StageName]
-    chosen = names[: names.index(until.value) + 1]
-    folder = do_stages(recipe, overrides or (), out, chosen, answers_of=answers_of or (), quiet=as_json, on=on)
+    done = do_stages(recipe, overrides or (), out, until, answers_of=answers_of or (), quiet=as_json, on=on)
     if as_json:
-        console.write_json(results.run_json(folder))
+        console.write_json(results.run_json(done.folder))
     else:
-        results.write_run(folder, chosen)
+        results.write_run(done.folder, done.stages)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from charter.cli import console
 from charter.cli.progress import Bars, Lines, make_progress
@@ -23,6 +23,13 @@ _SECONDS_BETWEEN_RETRIES = 5.0
 _HOW_TO_RETRY = "which 'charter run' tries again, and --again with the whole stage; either undoes the later stages"
 
 
+class Done(NamedTuple):
+    """The folder of a run, and the stages that were asked for."""
+
+    folder: Path
+    stages: tuple[str, ...]
+
+
 def run_folder(name: str, out: Path | None) -> Path:
     """Say where a recipe of this name runs."""
     return Path("runs") / name if out is None else out
@@ -32,29 +39,28 @@ def do_stages(
     recipe_file: Path,
     overrides: Sequence[str],
     out: Path | None,
-    names: Sequence[str],
+    last: str,
     *,
-    again: str | None = None,
+    alone: bool = False,
+    again: bool = False,
     retry: bool = True,
     answers_of: Sequence[Path] = (),
     quiet: bool = False,
     on: str | None = None,
-) -> Path:
+) -> Done:
     """Check the inputs, open the run, which fetches its models, and do stages in it.
 
     Args:
         recipe_file: the recipe.
         overrides: ``key=value`` settings.
         out: the run's folder; None takes the recipe's name.
-        names: the stages.
-        again: see ``pipeline.run_stages``.
+        last: the last stage to do.
+        alone: whether it is the only one, but for the prompts, where they are not chosen yet.
+        again: whether it is forgotten first (see ``pipeline.run_stages``).
         retry: see ``pipeline.run_stages``.
         answers_of: other runs, from which answers are taken over.
         quiet: whether to leave unsaid which model is loaded.
         on: ``ray`` where actors of a Ray cluster do the rows; None where this process does.
-
-    Returns:
-        The run's folder.
 
     Raises:
         RecipeError: where the recipe does not do the last of the stages.
@@ -62,7 +68,7 @@ def do_stages(
     from charter.planning.preflight import check_inputs
     from charter.planning.served import check_served
     from charter.recipe import find_recipe, load_recipe
-    from charter.recipe.stages import stages_to_do
+    from charter.recipe.stages import stages_to_do, stages_until
 
     if on is not None:
         from charter.scale.cluster import require_ray
@@ -70,14 +76,15 @@ def do_stages(
         require_ray()
     recipe_file = find_recipe(recipe_file)
     recipe = load_recipe(recipe_file, overrides)
-    names = stages_to_do(recipe, names)
+    names = stages_to_do(recipe, ("prompts", last)) if alone else stages_until(recipe, last)
+    forgotten = last if again else None
     folder = run_folder(recipe.name, out)
     check_inputs(recipe, names)
     say_retry = saying_retries()
-    known = check_served(recipe, folder, _left(folder, names, again), say_retry, None if quiet else console.note)
+    known = check_served(recipe, folder, _left(folder, names, forgotten), say_retry, None if quiet else console.note)
     with stoppable() as (stop, progress):
         say_loading = saying_loading(quiet=quiet)
-        if on is None and _loads_first(recipe, folder, names, again):
+        if on is None and _loads_first(recipe, folder, names, forgotten):
             say_loading(recipe.models.policy.name)  # libraries, seconds of them, come before the model does
         from charter.runs.folder import open_run
 
@@ -92,10 +99,10 @@ def do_stages(
             run.pool.on_load, run.pool.on_retry = say_loading, say_retry
             run.pool.on_meet = None if quiet else console.note
             with _rows_done(run, on, answers_of):
-                _do_noting(run, names, again=again, retry=retry)
+                _do_noting(run, names, again=forgotten, retry=retry)
             if answers_of and on is None:
                 console.note(f"answers taken over from other runs: {run.memory.n_borrowed}")
-    return folder
+    return Done(folder, tuple(names))
 
 
 @contextlib.contextmanager
@@ -180,16 +187,18 @@ def _left(folder: Path, names: Sequence[str], again: str | None) -> list[str]:
 
 def _loads_first(recipe: Recipe, folder: Path, names: Sequence[str], again: str | None) -> bool:
     """Tell whether the policy is what the first stage that is left will load."""
+    from charter.recipe.stages import parted
+
     first = next((name for name in _left(folder, names, again) if name not in _WITHOUT_A_MODEL), None)
-    return first not in {None, "label"} and recipe.models.policy.engine != "scripted"
+    return first is not None and parted(first).stage != "label" and recipe.models.policy.engine != "scripted"
 
 
 @contextlib.contextmanager
 def _noting_undone(run: Run) -> Iterator[None]:
     """Name the stages that were done before and are not afterwards, also where what was done between was stopped."""
-    from charter.stages import STAGES
+    from charter.recipe.stages import stages_of
 
-    before = [name for name in STAGES if run.summary(name).exists()]
+    before = [name for name in stages_of(run.recipe) if run.summary(name).exists()]
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +24,7 @@ _WHAT = {
 }
 
 
+_ITERATED = frozenset({"pairs", "label", "preference_model", "dpo", "rl"})
 _ASKED_FOR = {
     "preference-model": " preference_model={} --out runs/rewards",
     "rl": " preference_model={} rl={} --out runs/rewarded",
@@ -34,6 +36,16 @@ _Without = Annotated[
         metavar="PRINCIPLE",
         help="Only say which labels would be others if this principle had not voted; may be given several times. "
         "Nothing is asked, and nothing is written.",
+        show_default=False,
+    ),
+]
+_Iteration = Annotated[
+    int,
+    typer.Option(
+        "--iteration",
+        metavar="N",
+        min=1,
+        help="Which iteration's, of a recipe that sets 'iterations'.",
         show_default=False,
     ),
 ]
@@ -59,7 +71,7 @@ def add_to(app: typer.Typer) -> None:
             "Where the prompts are not chosen yet, they are. A stage that is done is left alone, failed rows too, "
             "unless --again is given.",
             epilog=examples(*_shown(verb), *more),
-        )(_label if name == "label" else _verb(name))
+        )(_label if name == "label" else _iterated_verb(name) if name in _ITERATED else _verb(name))
 
 
 def _shown(verb: str) -> tuple[str, ...]:
@@ -69,26 +81,58 @@ def _shown(verb: str) -> tuple[str, ...]:
 
 
 def _verb(name: str) -> Callable[..., None]:
+    """Make the verb of a stage that is done once."""
+
     def do(
         recipe: Recipe, overrides: Overrides = None, out: Out = None, again: Again = False, as_json: AsJson = False
     ) -> None:
-        chosen = ("prompts", name)
-        # A second try that brings a row back undoes the later stages, which this command does not do: only if asked.
-        folder = do_stages(
-            recipe, overrides or (), out, chosen, again=name if again else None, retry=False, quiet=as_json
-        )
-        if as_json:
-            console.write_json(results.run_json(folder))
-        else:
-            results.write_run(folder, (name,))
+        _do(name, recipe, overrides, out, again=again, as_json=as_json)
 
     return do
+
+
+def _iterated_verb(name: str) -> Callable[..., None]:
+    """Make the verb of a stage that every iteration does."""
+
+    def do(  # noqa: PLR0917 - the command line names them
+        recipe: Recipe,
+        overrides: Overrides = None,
+        out: Out = None,
+        iteration: _Iteration = 1,
+        again: Again = False,
+        as_json: AsJson = False,
+    ) -> None:
+        _do(name, recipe, overrides, out, iteration=iteration, again=again, as_json=as_json)
+
+    return do
+
+
+def _do(
+    name: str,
+    recipe: Path,
+    overrides: list[str] | None,
+    out: Path | None,
+    *,
+    iteration: int = 1,
+    again: bool,
+    as_json: bool,
+) -> None:
+    from charter.recipe.stages import in_iteration
+
+    stage = in_iteration(name, iteration)
+    # A second try that brings a row back undoes the later stages, which this command does not do: only if asked.
+    folder = do_stages(recipe, overrides or (), out, stage, alone=True, again=again, retry=False, quiet=as_json).folder
+    if as_json:
+        console.write_json(results.run_json(folder))
+    else:
+        results.write_run(folder, (stage,))
 
 
 def _label(  # noqa: PLR0917 - the command line names them
     recipe: Recipe,
     overrides: Overrides = None,
     out: Out = None,
+    iteration: _Iteration = 1,
     again: Again = False,
     without: _Without = None,
     without_judge: _WithoutJudge = None,
@@ -97,6 +141,8 @@ def _label(  # noqa: PLR0917 - the command line names them
     if without or without_judge:
         from charter.cli.what_if import show_without
 
-        show_without(recipe, overrides or (), out, without or (), without_judge or (), as_json=as_json)
+        show_without(
+            recipe, overrides or (), out, without or (), without_judge or (), iteration=iteration, as_json=as_json
+        )
     else:
-        _verb("label")(recipe, overrides, out, again, as_json)
+        _do("label", recipe, overrides, out, iteration=iteration, again=again, as_json=as_json)

@@ -25,6 +25,7 @@ def show_without(
     names: Sequence[str],
     judges: Sequence[str],
     *,
+    iteration: int = 1,
     as_json: bool,
 ) -> None:
     """Print how a run's labels differ from those that the other voters give, and what each of them carries.
@@ -42,7 +43,7 @@ def show_without(
     from charter.stages.label import settling_of
 
     recipe = load_recipe(find_recipe(recipe_file), overrides)
-    before = read_labels(run_folder(recipe.name, out))
+    before = read_labels(run_folder(recipe.name, out), iteration)
     principles = {verdict.principle for one in before for verdict in one.verdicts}
     voted = {verdict.judge or OWN_JUDGE for one in before for verdict in one.verdicts}
     _require_voters("--without", "principle", names, principles)

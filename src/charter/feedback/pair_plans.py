@@ -14,17 +14,22 @@ DrawnT = TypeVar("DrawnT", Prompt, Trace)
 
 @dataclass(frozen=True)
 class PairPlan:
-    """One pair to be made: from which prompt (or trace), by which source, and the how-manieth of that prompt."""
+    """One pair to be made: from which prompt (or trace), by which source, and the how-manieth of that prompt.
+
+    Pairs of an ``iteration`` after the first have ids, and so seeds, of their own.
+    """
 
     prompt: Prompt
     source: PairSource
     number: int
     trace: Trace | None = None
+    iteration: int = 1
 
     @property
     def id(self) -> str:
         """The id of the pair that this becomes."""
-        return row_id("pair", self.prompt.id, self.source, self.number)
+        later = () if self.iteration == 1 else (self.iteration,)
+        return row_id("pair", self.prompt.id, self.source, self.number, *later)
 
 
 def plan_pairs(
@@ -35,6 +40,7 @@ def plan_pairs(
     kinds: Mapping[PromptKind, float],
     sources: Mapping[PromptKind, Mapping[PairSource, float]],
     seed: int = 0,
+    iteration: int = 1,
 ) -> list[PairPlan]:
     """Spread ``n`` pairs over kinds of prompt and sources by their shares, none lost to rounding.
 
@@ -48,10 +54,13 @@ def plan_pairs(
         of_kind = [prompt for prompt in prompts if prompt.kind == kind]
         if source == "revision_vs_initial":
             usable = _drawn([trace for trace in traces if trace.prompt.kind == kind], source, seed)
-            plans += [PairPlan(trace.prompt, source, trace.sample, trace) for trace in usable[:wanted]]
+            plans += [PairPlan(trace.prompt, source, trace.sample, trace, iteration) for trace in usable[:wanted]]
         elif of_kind:
             drawn = _drawn(of_kind, source, seed)
-            plans += [PairPlan(drawn[index % len(drawn)], source, index // len(drawn)) for index in range(wanted)]
+            plans += [
+                PairPlan(drawn[index % len(drawn)], source, index // len(drawn), iteration=iteration)
+                for index in range(wanted)
+            ]
     return plans
 
 

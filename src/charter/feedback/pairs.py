@@ -197,6 +197,7 @@ def pairs(
     n_tries: int = 4,
     on_cut: OnCut = "flag",
     few_shots: FewShotChoice = "all",
+    iteration: int = 1,
     mapper: RowMapper = map_rows,
 ) -> Mapped[Pair]:
     """Make pairs of responses, by source and kind of prompt in stated shares.
@@ -220,6 +221,7 @@ def pairs(
         on_cut: what becomes of a response that was cut at the limit: it is flagged (and makes no pair), ended after its
             last whole sentence, or left open and trained on without an end.
         few_shots: which worked examples the guided side is shown (see ``FewShots.choose``).
+        iteration: how often pairs were made of these prompts before, counted from 1; each has pairs of its own.
         mapper: what maps the row function.
 
     Returns:
@@ -239,5 +241,5 @@ def pairs(
     async def one(plan: PairPlan) -> Pair | Filtered:
         return await pair_one(plan, making)
 
-    plans = plan_pairs(prompts, traces, n=n, kinds=kinds, sources=sources, seed=seed)
+    plans = plan_pairs(prompts, traces, n=n, kinds=kinds, sources=sources, seed=seed, iteration=iteration)
     return mapper(one, plans, "pairs", result=Pair)

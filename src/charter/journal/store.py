@@ -127,6 +127,12 @@ class Journal:
         with self._lock:
             return self._payload("SELECT payload, checksum FROM tallies WHERE stage = ?", stage)
 
+    def tallied(self) -> list[str]:
+        """Name the stages of which it is kept what they took, here or elsewhere."""
+        with self._lock:
+            found = self._all("SELECT stage FROM tallies UNION SELECT stage FROM taken_tallies ORDER BY stage", ())
+        return [stage for (stage,) in found]
+
     def keep_tally(self, stage: str, payload: str) -> None:
         """Keep what a stage took so far in place of what was kept before; durable at once."""
         with self._lock:

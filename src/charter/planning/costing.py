@@ -25,9 +25,9 @@ from charter.planning.stage_plan import StagePlan
 from charter.planning.timing import Drawing, loading_seconds, training_seconds, working_seconds
 from charter.planning.volume import driver_seconds, merging_seconds
 from charter.recipe import Recipe
-from charter.recipe.stages import training_settings
+from charter.recipe.stages import parted, training_settings
 from charter.runs.folder import role_key
-from charter.sharding.bringing import ROW_STAGES
+from charter.sharding.bringing import is_done_by_rows
 
 _LAUNCHES = {"none": "several-gpus", "fsdp2": "fsdp2", "zero3": "zero3"}  # by how weights are spread
 _GIB = 2**30
@@ -137,7 +137,7 @@ class _Stage:
 
     def _n_asking(self) -> int:
         """Count the processes that ask the models of this stage: a shard does nothing of those that train."""
-        is_shared = self.conditions.way == "ray" or self.plan.stage in ROW_STAGES
+        is_shared = self.conditions.way == "ray" or is_done_by_rows(self.plan.stage)
         return self._n_sharing() if is_shared else 1
 
     def _n_shards(self) -> int:
@@ -169,7 +169,7 @@ class _Stage:
         setup, machine, local = self._setup(), self.conditions.machine, self._local()
         if setup is not None and setup.n_used < machine.n:
             said = f"is {setup.batch}, and each device needs a row of every step: {setup.n_used} of {machine.n} train"
-            yield Remark(f"{self.plan.stage}.batch_size", said)
+            yield Remark(f"{self._section}.batch_size", said)
         if setup is not None and setup.n_used > 1 and self.recipe.training.launch is None:
             said = f"is null, by which one device trains; planned as if it were {_LAUNCHES[setup.sharding]}"
             yield Remark("training.launch", said)
@@ -201,6 +201,11 @@ class _Stage:
         if setup is None or shape is None:
             return Range()
         return training_seconds(self.plan.demand.training, shape, self.conditions.machine, setup)
+
+    @property
+    def _section(self) -> str:
+        """The recipe's section that says how the stage is done, in whatever iteration."""
+        return parted(self.plan.stage).stage
 
     def _setup(self) -> Setup | None:
         """How the stage trains; None where it does not."""
@@ -235,7 +240,7 @@ class _Stage:
 
     def _sequence(self) -> Sequence:
         demand = self.plan.demand.training
-        sides = 1 if self.plan.stage == "sft" else 2
+        sides = 1 if self._section == "sft" else 2
         return Sequence(demand.longest, demand.longest * demand.scored / demand.tokens, sides)
 
     def _troubles(self) -> Iterator[Trouble]:
@@ -246,7 +251,7 @@ class _Stage:
         held_in_training, setup = self._held_in_training(), self._setup()
         shape = self.conditions.models["policy"].shape
         if held_in_training and setup and shape and not held_in_training.fits(machine.device):
-            remedy = for_training(machine, shape, setup, self._sequence(), self.plan.stage)
+            remedy = for_training(machine, shape, setup, self._sequence(), self._section)
             yield Trouble(_too_large("training", held_in_training, machine), remedy)
 
     def _specs(self) -> dict[str, ModelSpec]:

@@ -7,7 +7,8 @@ share (system texts, few-shots, the constitution) is read once. Times are estima
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from charter.planning.stage_plan import (
 )
 from charter.planning.writing import writing_load
 from charter.recipe import Recipe
+from charter.recipe.stages import in_iteration, parted
 from charter.records import Pair, PairSource, Prompt, PromptKind, Trace
 from charter.revision.layouts import make_layout
 from charter.seeds import row_id
@@ -55,6 +57,10 @@ class Plan:
     def stage(self, name: str) -> StagePlan:
         """Find a stage by name."""
         return next(stage for stage in self.stages if stage.stage == name)
+
+    def every(self, name: str) -> list[StagePlan]:
+        """Find a stage in all iterations."""
+        return [stage for stage in self.stages if parted(stage.stage).stage == name]
 
     @property
     def total(self) -> StagePlan:
@@ -125,21 +131,28 @@ def make_plan(
         brought=brought,
         scale=scale,
     )
-    made = _pair_plans(given)
-    pairs: list[PairPlan | Pair] = [*made, *given.brought.pairs]
+    feedback = [one for number in range(1, recipe.iterations + 1) for one in _plan_feedback(given, number)]
+    n_pairs = len(_pair_plans(given)) + len(brought.pairs)
     stages = (
         _plan_prompts(given),
         _plan_revise(given),
         _plan_sft(given),
-        _plan_pairs(given, made),
-        plan_label(given, pairs),
-        *plan_preference_model(given, pairs),
-        *plan_dpo(given, pairs),
-        *plan_rl(given),
-        _plan_evaluate(given, len(pairs), n_choices),
+        *feedback,
+        _plan_evaluate(given, n_pairs, n_choices),
         StagePlan("report", 0),
     )
     return Plan(stages, tuple(dict.fromkeys(one.basis for one in rates.values())))
+
+
+def _plan_feedback(given: Given, iteration: int) -> Iterator[StagePlan]:
+    """Pairs, labels and the trainings on them; pairs that were given are the first iteration's."""
+    if iteration > 1:
+        given = replace(given, brought=replace(given.brought, pairs=()))
+    made = _pair_plans(given)
+    pairs: list[PairPlan | Pair] = [*made, *given.brought.pairs]
+    trainings = (plan_preference_model(given, pairs), plan_dpo(given, pairs), plan_rl(given))
+    for one in (_plan_pairs(given, made), plan_label(given, pairs), *itertools.chain(*trainings)):
+        yield replace(one, stage=in_iteration(one.stage, iteration))
 
 
 def _plan_prompts(given: Given) -> StagePlan:

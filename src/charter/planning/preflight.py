@@ -37,7 +37,7 @@ from charter.prompts.twins import check_twins, describe_unlinked
 from charter.recipe import Recipe
 from charter.recipe.contradictions import doubts
 from charter.recipe.settings import PromptSource
-from charter.recipe.stages import STAGE_NAMES, stages_of
+from charter.recipe.stages import STAGE_NAMES, stages_of, without_iterations
 from charter.records import BUILT_IN, GENERATED, PromptKind
 from charter.runs.folder import role_specs
 
@@ -140,7 +140,7 @@ def check_inputs(recipe: Recipe, stages: Sequence[str] = STAGE_NAMES) -> None:
     Raises:
         UserError: a line for each input that is not sound.
     """
-    report = Preflight()
+    report, stages = Preflight(), without_iterations(stages)
     _inspect(report, recipe, stages, look_at)
     look_at_launch(report, recipe, stages)
     report.require_no_error()

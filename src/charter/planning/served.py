@@ -21,6 +21,7 @@ from charter.errors import EngineError, ModelError
 from charter.planning.findings import Preflight
 from charter.planning.needs import list_needs, missing
 from charter.recipe import Recipe
+from charter.recipe.stages import without_iterations
 from charter.runs.folder import model_specs, other_specs, role_key, role_specs
 from charter.runs.spent import spending_in
 from charter.spelling import hint
@@ -72,7 +73,7 @@ def check_served(
         BudgetSpent: where asking is more than there is left of the budget.
         UserError: a line for each that does not answer, or lacks something.
     """
-    report, known = Preflight(), Known()
+    report, known, stages = Preflight(), Known(), without_iterations(stages)
     spending = spending_in(folder, recipe, model_specs(recipe).values())
     ask = partial(_capabilities_of, report, known=known, spending=spending, on_retry=on_retry, on_meet=on_meet)
     needs = [need for need in list_needs(recipe) if need.stage in stages]

@@ -14,6 +14,7 @@ from charter.planning.rates import Rates
 from charter.planning.sizing import Load, Sizer
 from charter.recipe import Recipe
 from charter.recipe.settings import TrainingSettings
+from charter.recipe.stages import policies_of
 from charter.records import Pair, Preference, Prompt, PromptKind, Trace
 
 _ANSWER_TOKENS = 420  # of a mean answer without a limit, so that a limit of 256 tokens is used to three quarters
@@ -133,8 +134,8 @@ class Given:
 
     @property
     def n_models(self) -> int:
-        """Models that are evaluated: base, SFT and, where the recipe does them, DPO and RL."""
-        return 2 + sum(stage is not None for stage in (self.recipe.dpo, self.recipe.rl))
+        """Models that are evaluated: base, SFT and, where the recipe does them, DPO and RL of every iteration."""
+        return 1 + len(policies_of(self.recipe))
 
     def plain(self, prompts: Sequence[Prompt]) -> float:
         """Tokens of a mean prompt, put as it is."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from charter.planning.hardware import NOTHING, Range
 from charter.planning.plan import Plan
 from charter.planning.stage_plan import StagePlan
+from charter.recipe.stages import ITERATED, in_iteration, parted
 
 _TEXT = 4.5  # bytes of a token of English text
 _CALL, _ROW = 300.0, 1_300.0  # bytes in the journal beside texts that were written: of a completion, and of a row
@@ -68,11 +69,9 @@ def measure_volume(plan: Plan) -> Volume:
 
 def held_bytes(plan: Plan, stage: StagePlan) -> float:
     """Estimate the memory of the process in a stage; it holds all of the stage's rows."""
-    if stage.stage in _HELD_AFTERWARDS:
-        rows = plan.stage("label").rows * _HELD_AFTERWARDS[stage.stage]
-    else:
-        rows = stage.rows * _HELD[stage.stage]
-    texts = sum(plan.stage(name).completion_tokens for name in _READS.get(stage.stage, ())) * _TEXT
+    name = parted(stage.stage).stage
+    rows = _labelled(plan, stage) * _HELD_AFTERWARDS[name] if name in _HELD_AFTERWARDS else stage.rows * _HELD[name]
+    texts = sum(one.completion_tokens for read in _READS.get(name, ()) for one in _read_by(plan, stage, read)) * _TEXT
     return _PROCESS + rows + _HELD_TEXTS * texts
 
 
@@ -100,11 +99,24 @@ def starting_seconds(plan: Plan) -> Range:
 
 
 def _of_all_rows(plan: Plan, stage: StagePlan) -> Range:
-    return _SECONDS_AFTERWARDS.get(stage.stage, NOTHING).times(plan.stage("label").rows)
+    return _SECONDS_AFTERWARDS.get(parted(stage.stage).stage, NOTHING).times(_labelled(plan, stage))
+
+
+def _labelled(plan: Plan, stage: StagePlan) -> int:
+    return sum(one.rows for one in _read_by(plan, stage, "label"))
+
+
+def _read_by(plan: Plan, stage: StagePlan, name: str) -> list[StagePlan]:
+    """Find the stages of a name that a stage reads: of its own iteration; in the report, those of all."""
+    if stage.stage == "report":
+        return plan.every(name)
+    own = in_iteration(name, parted(stage.stage).iteration) if name in ITERATED else name
+    return [plan.stage(own)]
 
 
 def _journal(plan: Plan) -> float:
     """Completions, and rows with their texts: what is written is there twice, and in pairs once more as labels."""
-    rows = sum(plan.stage(name).rows for name in ("revise", "pairs", "label", "evaluate")) + plan.stage("sft").calls
-    tokens = 2 * plan.total.completion_tokens + plan.stage("pairs").completion_tokens
+    recorded = [one for name in ("revise", "pairs", "label", "evaluate") for one in plan.every(name)]
+    rows = sum(one.rows for one in recorded) + plan.stage("sft").calls
+    tokens = 2 * plan.total.completion_tokens + sum(one.completion_tokens for one in plan.every("pairs"))
     return plan.total.calls * _CALL + rows * _ROW + tokens * _TEXT

@@ -13,7 +13,7 @@ from typing import Any
 
 from charter.recipe.rl_checks import rl_contradictions, rl_doubts
 from charter.recipe.settings import ModelSettings, PairSettings, Recipe, ReviseSettings, SftSettings
-from charter.recipe.stages import stages_of, text_training_settings
+from charter.recipe.stages import POLICY_STAGES, policies_of, stages_of, text_training_settings
 from charter.records import GENERATED, OWN_JUDGE, PromptKind
 
 Where = tuple[str, ...]
@@ -28,7 +28,6 @@ _IDLE = {
     "http": (*_OF_WEIGHTS, *_OF_VLLM),
     "scripted": (*_OF_SERVERS, *_OF_VLLM),
 }
-_OWN_MODELS = ("base", "sft", "dpo", "rl")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _A_SENTENCE = 16  # tokens: a text that is held to fewer mostly ends in the middle of its first sentence
 
@@ -60,6 +59,7 @@ def contradictions(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     yield from _launched(recipe)
     yield from rl_contradictions(recipe)
     yield from _nothing_to_do(recipe)
+    yield from _iterated(recipe)
     yield from _probed(recipe)
     yield from _written(recipe)
     names = Counter(Path(file).name for file in recipe.evaluate.multiple_choice)
@@ -122,6 +122,19 @@ def _nothing_to_do(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         yield ("pairs", "n"), "'pairs.n' is 0, and 'pairs.given' names no file: there would be no pair; set one of them"
 
 
+def _iterated(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    """Find what later iterations would have nothing to do with."""
+    if recipe.iterations == 1:
+        return
+    problem = f"'iterations' is {recipe.iterations}"
+    if recipe.dpo is None and recipe.rl is None:
+        problem = f"{problem}, and 'dpo' and 'rl' are null: no iteration would begin from another policy"
+        yield ("iterations",), f"{problem}; take it out, or set dpo={{}} or rl={{}}"
+    if not recipe.pairs.n:
+        problem = f"{problem}, and 'pairs.n' is 0: pairs that are given are judged and trained on once"
+        yield ("iterations",), f"{problem}; take it out, or set pairs.n"
+
+
 def _written(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     sources = {kind: source.source for kind, source in recipe.prompts.sources().items()}
     for kind, source in recipe.prompts.sources().items():
@@ -140,7 +153,7 @@ def _written(recipe: Recipe) -> Iterator[tuple[Where, str]]:
 def _probed(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     settings = recipe.evaluate
     for name in settings.others:
-        if name in _OWN_MODELS:
+        if name in {"base", *POLICY_STAGES, *policies_of(recipe)}:
             problem = f"'evaluate.others' names a model {name!r}, as one of the run's own is called"
             yield ("evaluate", "others", name), f"{problem}; give it another name"
     if settings.others and not settings.probes:

@@ -6,12 +6,13 @@ import base64
 import functools
 import hashlib
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
 from charter.errors import RunError
 from charter.files.tables import write_whole
+from charter.recipe.stages import in_iteration
 from charter.reporting import results_sections, run_sections
 from charter.reporting.adherence_section import adherence
 from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, gather
@@ -73,7 +74,7 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
         results_sections.figures(_charts(data, classify)),
         revisions(data),
         results_sections.label_quality(data),
-        rewards(data),
+        *(rewards(data, number) for number in range(1, data.n_iterations + 1)),
         run_sections.data_counts(data),
         run_sections.rows(data, gathered),
         run_sections.recipe(data),
@@ -104,16 +105,18 @@ def _charts(data: RunData, classify: Callable[[str, str], str]) -> list[Chart]:
         principle_agreement(data),
         option_mass(data),
         training_curves(data, "sft"),
-        *_of_preference_model(data),
-        training_curves(data, "dpo"),
-        *([training_curves(data, "rl")] if "rl" in data.planned_stages else []),
+        *(chart for number in range(1, data.n_iterations + 1) for chart in _of_feedback(data, number)),
     ]
 
 
-def _of_preference_model(data: RunData) -> list[Chart]:
-    """Draw the figures of a preference model, where the recipe asks for one."""
-    calibration = reward_calibration(data)
-    return [] if calibration is None else [training_curves(data, "preference_model"), calibration]
+def _of_feedback(data: RunData, iteration: int) -> Iterator[Chart]:
+    """Draw the trainings of an iteration; DPO's place is kept, which a recipe does unless it says otherwise."""
+    for stage in ("preference_model", "dpo", "rl"):
+        name = in_iteration(stage, iteration)
+        if name in data.planned_stages or name == "dpo":
+            yield training_curves(data, name)
+        if stage == "preference_model" and (calibration := reward_calibration(data, iteration)) is not None:
+            yield calibration
 
 
 def _policy(style: str, script: str) -> str:

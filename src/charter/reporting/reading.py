@@ -22,6 +22,8 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from charter.errors import RunError, UserError
 from charter.files.tables import RowT, read_table
 from charter.files.yaml_reading import parse_yaml
+from charter.recipe.settings import MOST_ITERATIONS
+from charter.recipe.stages import STAGE_NAMES, in_iteration, iterated, parted
 from charter.records import (
     Adherence,
     Comparison,
@@ -36,7 +38,7 @@ from charter.records import (
     Trace,
 )
 
-STAGES = ("prompts", "revise", "sft", "pairs", "label", "preference_model", "dpo", "rl", "evaluate")
+_STAGES = tuple(name for name in STAGE_NAMES if name != "report")
 #: Which of them are done only where the recipe asks for them.
 _IF_ASKED = frozenset({"preference_model", "rl"})
 
@@ -165,20 +167,28 @@ class RunData:
     @property
     def dropped_pairs(self) -> tuple[Pair, ...]:
         """The pairs that the label stage dropped because the judge disagreed with their source."""
-        dropped = set(self.stages["label"].dropped_rows) if "label" in self.stages else set()
+        dropped = {
+            row for name, one in self.stages.items() if parted(name).stage == "label" for row in one.dropped_rows
+        }
         return tuple(pair for pair in self.pairs if pair.id in dropped)
 
     @property
     def planned_stages(self) -> tuple[str, ...]:
         """The stages that the resolved recipe asks for: all that it need not ask for, where there is none to read."""
         resolved = bool(self.resolved_text) and "recipe.resolved.yaml" not in self.unreadable
-        asked = {stage for stage in STAGES if self.recipe.get(stage) is not None}
-        return tuple(one for one in STAGES if one in asked or not (resolved or one in _IF_ASKED))
+        asked = {stage for stage in _STAGES if self.recipe.get(stage) is not None}
+        planned = [one for one in _STAGES if one in asked or not (resolved or one in _IF_ASKED)]
+        return iterated(planned, self.n_iterations)
+
+    @property
+    def n_iterations(self) -> int:
+        """How many iterations the recipe asks for."""
+        return _n_iterations(self.recipe)
 
     @property
     def left_out_stages(self) -> tuple[str, ...]:
         """The stages that the recipe leaves out, though it need not ask for them."""
-        return tuple(stage for stage in STAGES if stage not in {*self.planned_stages, *_IF_ASKED})
+        return tuple(stage for stage in _STAGES if stage not in {*self.planned_stages, *_IF_ASKED})
 
     @property
     def unfinished_stages(self) -> tuple[str, ...]:
@@ -231,6 +241,11 @@ class _Folder:
         rows: tuple[RowT, ...] = self.read(part, lambda path: tuple(read_table(path, record)), ())
         return rows
 
+    def rows_of_all(self, name: str, record: type[RowT], n_iterations: int) -> tuple[RowT, ...]:
+        """Read a table that every iteration has of its own."""
+        parts = [f"data/{in_iteration(name, number)}.parquet" for number in range(1, n_iterations + 1)]
+        return tuple(row for part in parts for row in self.rows(part, record))
+
 
 def read_run(path: Path) -> RunData:
     """Read a run folder.
@@ -244,8 +259,10 @@ def read_run(path: Path) -> RunData:
     recipe_text = folder.text("recipe.yaml")
     resolved_text = folder.text("recipe.resolved.yaml")
     recipe = _recipe(folder, resolved_text, recipe_text)
-    asked = [stage for stage in STAGES if stage not in _IF_ASKED or recipe.get(stage) is not None]
-    stages = {stage: folder.json_part(f"stages/{stage}.json", StageResult) for stage in asked}
+    n_iterations = _n_iterations(recipe)
+    asked = [stage for stage in _STAGES if stage not in _IF_ASKED or recipe.get(stage) is not None]
+    names = iterated(asked, n_iterations)
+    stages = {stage: folder.json_part(f"stages/{stage}.json", StageResult) for stage in names}
     data = RunData(
         path=path,
         name=str(recipe.get("name") or path.resolve().name),
@@ -258,8 +275,8 @@ def read_run(path: Path) -> RunData:
         prompts=folder.rows("data/prompts.parquet", Prompt),
         traces=folder.rows("data/traces.parquet", Trace),
         sft=folder.rows("data/sft.parquet", SftRow),
-        pairs=folder.rows("data/pairs.parquet", Pair),
-        preferences=folder.rows("data/preferences.parquet", Preference),
+        pairs=folder.rows_of_all("pairs", Pair, n_iterations),
+        preferences=folder.rows_of_all("preferences", Preference, n_iterations),
         responses=folder.rows("data/responses.parquet", Response),
         comparisons=folder.rows("data/comparisons.parquet", Comparison),
         readings=folder.rows("data/readings.parquet", Reading),
@@ -288,6 +305,11 @@ def _recipe(folder: _Folder, resolved: str, written: str) -> dict[str, Any]:
             return value
         folder.unreadable[part] = "it is not a mapping of keys"
     return {}
+
+
+def _n_iterations(recipe: dict[str, Any]) -> int:
+    found = recipe.get("iterations", 1)
+    return found if type(found) is int and 1 <= found <= MOST_ITERATIONS else 1
 
 
 def _first_line(error: Exception) -> str:

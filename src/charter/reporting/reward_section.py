@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from charter.recipe.stages import in_iteration
 from charter.reporting import wording
 from charter.reporting.charts import Chart, percent_axis
 from charter.reporting.layout import Column, section, table
@@ -58,9 +59,9 @@ class RewardFigures(_Lenient):
     by_kind: dict[str, Bound | None] = {}
 
 
-def read_figures(data: RunData, side: str) -> RewardFigures | None:
-    """Read what the stage measured on a side, ``held_out`` or ``trained_on``; None where it measured nothing."""
-    result = data.stages.get(_STAGE)
+def read_figures(data: RunData, side: str, stage: str = _STAGE) -> RewardFigures | None:
+    """Read what a stage measured on a side, ``held_out`` or ``trained_on``; None where it measured nothing."""
+    result = data.stages.get(stage)
     return None if result is None else figures_of(getattr(result, side))
 
 
@@ -72,33 +73,37 @@ def figures_of(found: Any) -> RewardFigures | None:
         return None
 
 
-def rewards(data: RunData) -> Markup | None:
+def rewards(data: RunData, iteration: int = 1) -> Markup | None:
     """Write the figures of held-out pairs, and of pairs that were trained on beside them; nothing without a stage."""
-    if _STAGE not in data.planned_stages:
+    stage = in_iteration(_STAGE, iteration)
+    if stage not in data.planned_stages:
         return None
-    sides = {side: read_figures(data, side) for side in ("held_out", "trained_on")}
+    anchor, title = in_iteration("rewards", iteration), wording.of_iteration(_TITLE, iteration)
+    sides = {side: read_figures(data, side, stage) for side in ("held_out", "trained_on")}
     held_out = sides["held_out"]
     if held_out is None:
-        return section("rewards", _TITLE, element("p", _why_none(data), class_="missing"))
+        return section(anchor, title, element("p", _why_none(data, stage), class_="missing"))
     columns = [Column("Figure"), Column("Held out", numeric=True), Column("Trained on", numeric=True)]
     other = sides["trained_on"]
     rows = [[name, _cell(held_out, name), _cell(other, name)] for name in _names(held_out)]
     return section(
-        "rewards",
-        _TITLE,
-        element("p", _LEAD, " ", element("code", "data/rewards.parquet"), ".", class_="lead"),
+        anchor,
+        title,
+        element("p", _LEAD, " ", element("code", f"data/{anchor}.parquet"), ".", class_="lead"),
         table(columns, rows),
     )
 
 
-def reward_calibration(data: RunData) -> Chart | None:
+def reward_calibration(data: RunData, iteration: int = 1) -> Chart | None:
     """Draw how often labels are for the side that the model prefers against how sure it is; None without a stage."""
-    if _STAGE not in data.planned_stages:
+    stage = in_iteration(_STAGE, iteration)
+    if stage not in data.planned_stages:
         return None
-    name, title = "reward-calibration", "Calibration of the preference model"
-    found = read_figures(data, "held_out")
+    name = in_iteration("reward-calibration", iteration)
+    title = wording.of_iteration("Calibration of the preference model", iteration)
+    found = read_figures(data, "held_out", stage)
     if found is None:
-        return Chart(name, title, f"Not drawn: {_why_none(data)}")
+        return Chart(name, title, f"Not drawn: {_why_none(data, stage)}")
     sure, frequent = [one.confidence for one in found.bins], [one.frequency for one in found.bins]
     areas = [_SMALLEST + (_LARGEST - _SMALLEST) * one.n / found.n for one in found.bins]
 
@@ -147,8 +152,8 @@ def _cell(figures: RewardFigures | None, name: str) -> Markup:
     return join(element("span", value, class_="value"), element("span", span, class_="under"))
 
 
-def _why_none(data: RunData) -> str:
-    if _STAGE not in data.stages:
-        return f"The {_STAGE} stage has not finished."
-    training = data.stages[_STAGE].training
+def _why_none(data: RunData, stage: str) -> str:
+    if stage not in data.stages:
+        return f"The {stage} stage has not finished."
+    training = data.stages[stage].training
     return f"{training.skipped}." if training and training.skipped else "No pair was held out."

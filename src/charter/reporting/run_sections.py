@@ -8,12 +8,12 @@ from charter.reporting import wording
 from charter.reporting.browsing import Rows
 from charter.reporting.layout import Column, free_value, section, table
 from charter.reporting.markup import Markup, element
-from charter.reporting.reading import STAGES, RunData, StageResult, Usage
+from charter.reporting.reading import RunData, StageResult, Usage
 
 
 def data_counts(data: RunData) -> Markup:
     """Write what became of every row, stage by stage, and how many rows each file holds."""
-    results = [data.stages[stage] for stage in STAGES if stage in data.stages]
+    results = list(data.stages.values())
     gaps = [_gap(data, stage) for stage in data.unfinished_stages]
     columns = [Column("Stage"), Column("Rows in", numeric=True), Column("Done", numeric=True)]
     columns += [Column("Filtered, by reason"), Column("Failed, by reason"), Column("Every row accounted for")]
@@ -146,7 +146,7 @@ def environment(data: RunData) -> Markup:
 
 def costs(data: RunData) -> Markup:
     """Write what each stage took: time, calls and tokens, per model."""
-    results = [data.stages[stage] for stage in STAGES if stage in data.stages]
+    results = list(data.stages.values())
     if not results:
         return section("costs", "Time and tokens", element("p", "No stage has finished.", class_="missing"))
     seconds = sum(result.seconds for result in results)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from charter.recipe.stages import parted
 from charter.reporting import wording
 from charter.reporting.charts import Chart, percent_axis
 from charter.reporting.reading import RunData
@@ -56,7 +57,8 @@ class _Curve:
 
 def training_curves(data: RunData, stage: str) -> Chart:
     """Draw what a training stage logged, one panel a quantity."""
-    name, title = f"training-{stage.replace('_', '-')}", _TITLES[stage]
+    kind, iteration = parted(stage)
+    name, title = f"training-{stage.replace('_', '-')}", wording.of_iteration(_TITLES[kind], iteration)
     result = data.stages.get(stage)
     if result is None or result.training is None or not result.training.steps:
         return Chart(name, title, f"Not drawn: {_why_not(data, stage)}")

@@ -50,6 +50,11 @@ def title(name: str) -> str:
     return f"{spoken} ({rest})" if rest else spoken
 
 
+def of_iteration(title: str, iteration: int) -> str:
+    """Say of which iteration something is, where that is not the first."""
+    return title if iteration == 1 else f"{title}, iteration {iteration}"
+
+
 def subset(name: str) -> str:
     """Name a subset of rows for a reader."""
     return _SUBSETS.get(name, name.replace("_", " "))

@@ -10,7 +10,7 @@ RUN/
   journal.sqlite         completions and the fate of every row
   stages/STAGE.json      what a finished stage counted; it is written last, and marks the stage as done
   data/*.parquet         prompts, traces, sft, pairs, preferences, responses, comparisons, readings
-  models/sft models/dpo  adapters
+  models/sft models/dpo  adapters; of iterations after the first models/dpo-2, data/pairs-2.parquet, stages/dpo-2.json
   evaluation.json  report.html
 ```
 """
@@ -18,11 +18,12 @@ RUN/
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from charter.constitution import Constitution, load_constitution
 from charter.engines.cache import BorrowingMemory
@@ -36,6 +37,7 @@ from charter.journal.store import Journal
 from charter.progress import NoProgress, Progress
 from charter.recipe import Recipe, dump_recipe
 from charter.recipe.settings import ModelSettings
+from charter.recipe.stages import ITERATED, in_iteration, policy_before
 from charter.rows import RowMapper, map_rows
 from charter.runs.environment import describe_environment
 from charter.runs.inputs import (
@@ -51,10 +53,13 @@ from charter.runs.recorded_recipe import keep_what_may_change, require_same_reci
 from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
 from charter.runs.unmerged import read_shard_tallies
 from charter.runs.workers import take_in_workers
+from charter.seeds import derive_seed
 
 # Rows at once: enough for any batch. Where models take turns in memory, each turn serves as many rows as are under way.
 _ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096
 
+#: The tables that each iteration has of its own.
+ITERATED_TABLES = frozenset({"pairs", "preferences", "rewards"})
 _FURTHER = "judge "  # before the name of a further judge, in its role's
 
 
@@ -74,6 +79,7 @@ class Run:
         progress: where training shows its steps.
         stop: set when the run is to stop.
         stage: that is at work; empty where none is.
+        iteration: whose tables and models are meant where several have them.
     """
 
     def __init__(
@@ -94,6 +100,7 @@ class Run:
         self.progress = progress
         self.stop = stop
         self.stage = ""
+        self.iteration = 1
         self.memory = BorrowingMemory(journal, others)
         shards = read_shard_tallies(folder) if recipe.budget.is_set else []
         self.spending = spending_so_far(recipe, model_specs(recipe).values(), tallies_of(journal, shards))
@@ -103,13 +110,34 @@ class Run:
         mapper = partial(map_rows, journal=journal, progress=shown, stop=stop, n_in_flight=self._rows_at_once)
         self.mapper = cast("RowMapper", mapper)
 
+    def at(self, iteration: int) -> Run:
+        """Give the run as an iteration sees it: the same, but for its own tables, models, seed and records of rows."""
+        if iteration == self.iteration:
+            return self
+        seen = copy.copy(self)
+        seen.iteration, seen.mapper = iteration, _recorded_in(self.mapper, iteration)
+        return seen
+
+    @property
+    def seed(self) -> int:
+        """What an iteration draws from: the recipe's seed, and another one in each that follows."""
+        own = self.recipe.seed
+        return own if self.iteration == 1 else derive_seed(own, str(self.iteration), "iteration")
+
+    @property
+    def policy_before(self) -> Path:
+        """Name the model that this iteration begins from."""
+        return self.folder / "models" / policy_before(self.recipe, self.iteration)
+
     def data(self, name: str) -> Path:
         """Name a table of the run."""
-        return self.folder / "data" / f"{name}.parquet"
+        own = in_iteration(name, self.iteration) if name in ITERATED_TABLES else name
+        return self.folder / "data" / f"{own}.parquet"
 
     def model(self, name: str) -> Path:
         """Name a trained model of the run."""
-        return self.folder / "models" / name
+        own = in_iteration(name, self.iteration) if name in ITERATED else name
+        return self.folder / "models" / own
 
     def summary(self, stage: str) -> Path:
         """Name a stage's summary; it exists once the stage is done."""
@@ -122,6 +150,16 @@ class Run:
         """Raise Interrupted where the run is to stop."""
         if self.stop.is_set():
             raise Interrupted("stopped between stages")
+
+
+def _recorded_in(mapper: RowMapper, iteration: int) -> RowMapper:
+    """Have rows recorded as those of a stage of an iteration."""
+
+    def map_in(fn: Any, rows: Any, stage: str, **options: Any) -> Any:
+        name, part, more = stage.partition("/")
+        return mapper(fn, rows, f"{in_iteration(name, iteration)}{part}{more}", **options)
+
+    return cast("RowMapper", map_in)
 
 
 def role_specs(recipe: Recipe) -> dict[str, ModelSpec]:

@@ -10,10 +10,9 @@ from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import ModelError
 from charter.recipe import load_recipe
+from charter.recipe.stages import policies_of
 from charter.runs.folder import role_specs
 from charter.runs.place import RESOLVED
-
-_TRAINED = ("sft", "dpo", "rl")
 
 
 @dataclass(frozen=True)
@@ -54,14 +53,15 @@ def find_served(
 
 def _of_run(run: Path, on_download: DownloadProgress | None) -> tuple[ModelFolder, list[tuple[str, Path]]]:
     """Find a run's policy, as its recipe says that it is loaded, and what was trained on it."""
-    policy = role_specs(load_recipe(run / RESOLVED))["policy"]
+    recipe = load_recipe(run / RESOLVED)
+    policy = role_specs(recipe)["policy"]
     if not policy.has_weights:
         raise ModelError(
             f"{run}: its policy, {policy.name!r}, has no weights to serve (models.policy.engine is {policy.engine!r}); "
             "name a run whose policy is a model of yours, or the model itself"
         )
     folder = resolve_model(policy.name, trust_remote_code=policy.trust_remote_code, progress=on_download)
-    trained = [(name, (run / "models" / name).resolve()) for name in _TRAINED]
+    trained = [(name, (run / "models" / name).resolve()) for name in policies_of(recipe)]
     return folder, [(name, place) for name, place in trained if place.is_dir()]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import get_args
 
 from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
@@ -15,7 +14,6 @@ from charter.errors import JournalError
 from charter.journal.store import Journal
 from charter.progress import Progress
 from charter.recipe import Recipe
-from charter.recipe.settings import Stage
 from charter.runs.place import holder_of
 from charter.runs.tally import Tally
 from charter.runs.unmerged import BySource, ShardTallies, read_shard_tallies, read_tallies, together
@@ -61,7 +59,7 @@ def spending_in(folder: Path, recipe: Recipe, specs: Iterable[ModelSpec]) -> Spe
 def tallies_of(journal: Journal, shards: Iterable[ShardTallies] = ()) -> Iterator[str]:
     """Give what each stage of a run took, here, in what was taken in from elsewhere, and in shards not merged yet."""
     taken: BySource = {}
-    for stage in get_args(Stage):
+    for stage in journal.tallied():
         own = journal.tally(stage)
         yield from () if own is None else (own,)
         taken |= {(source, stage): kept for source, kept in journal.taken_tallies(stage).items()}

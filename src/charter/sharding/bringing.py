@@ -14,17 +14,16 @@ from charter.files.removal import remove
 from charter.files.writing import replace_whole
 from charter.pipeline import forget
 from charter.recipe import load_recipe
-from charter.recipe.stages import stages_of
+from charter.recipe.stages import parted, stages_of
 from charter.runs.folder import Run
 from charter.runs.inputs import source_digest
 from charter.runs.place import RESOLVED
 from charter.sharding.papers import Papers, write_papers
-from charter.stages import STAGES
+from charter.stages import STAGES, written_by
 
 #: The stages that are done row by row, and so by shards. The others need all rows at once.
 ROW_STAGES = ("revise", "pairs", "label", "evaluate")
-#: What shards' stages read is made by these.
-_READ = tuple(name for name in STAGES if name not in {"evaluate", "report"})
+_LAST = frozenset({"evaluate", "report"})  # which make nothing that a shard's stages read
 _BESIDE: Mapping[str, tuple[str, ...]] = {"prompts": ("data/written.jsonl",)}  # where the run wrote them itself
 
 
@@ -34,10 +33,15 @@ def stages_for_shards(run: Path) -> list[str]:
     for name in _stages(run):
         if (run / "stages" / f"{name}.json").exists() or name == "prompts":
             continue
-        if name not in ROW_STAGES:
+        if not is_done_by_rows(name):
             break
         names.append(name)
     return names
+
+
+def is_done_by_rows(name: str) -> bool:
+    """Tell whether a stage, of whatever iteration, is done row by row."""
+    return parted(name).stage in ROW_STAGES
 
 
 def _stages(run: Path) -> tuple[str, ...]:
@@ -48,7 +52,7 @@ def _stages(run: Path) -> tuple[str, ...]:
 
 def fingerprints(run: Path, stage: str) -> dict[str, str]:
     """Fingerprint what a stage of a run wrote, by path."""
-    written = (*STAGES[stage].writes, *_BESIDE.get(stage, ()))
+    written = (*written_by(stage), *_BESIDE.get(stage, ()))
     return {path: source_digest(run / path) for path in written if (run / path).exists()}
 
 
@@ -69,7 +73,8 @@ def bring_in(shard: Run, whole: Path, papers: Papers) -> Papers:
     Raises:
         RunError: where something of the run is missing or damaged, or the disk is full.
     """
-    there = [name for name in _READ if (whole / "stages" / f"{name}.json").exists()]
+    made = [name for name in stages_of(shard.recipe) if name not in _LAST]
+    there = [name for name in made if (whole / "stages" / f"{name}.json").exists()]
     damage = find_damage(whole, there)
     if damage:
         raise RunError(str(damage[0]))
@@ -78,7 +83,7 @@ def bring_in(shard: Run, whole: Path, papers: Papers) -> Papers:
     papers = _undo(shard, papers, {name: found.get(name, papers.brought.get(name, {})) for name in there})
     for name in stale:
         shard.summary(name).unlink(missing_ok=True)
-        for path in STAGES[name].writes:
+        for path in written_by(name):
             remove(shard.folder / path)
         for path in found[name]:
             _link(whole / path, shard.folder / path)
@@ -95,15 +100,15 @@ def _is_brought(shard: Run, whole: Path, papers: Papers, name: str) -> bool:
 
 def _undo(shard: Run, papers: Papers, now: Mapping[str, Mapping[str, str]]) -> Papers:
     """Undo what rests on a stage that the run has done otherwise since, or has undone."""
-    changed = [name for name in STAGES if name in papers.brought and papers.brought[name] != now.get(name)]
+    names = stages_of(shard.recipe)
+    changed = [name for name in names if name in papers.brought and papers.brought[name] != now.get(name)]
     if not changed:
         return papers
-    names = tuple(STAGES)
     first = names.index(changed[0])
     # The rows of the first that changed are not the shard's to forget: they may be asked of it again.
     forget(shard, names[first + 1])
     shard.summary(names[first]).unlink(missing_ok=True)
-    for path in STAGES[names[first]].writes:
+    for path in written_by(names[first]):
         remove(shard.folder / path)
     kept = {name: found for name, found in papers.brought.items() if names.index(name) < first}
     papers = papers.model_copy(update={"brought": kept})

@@ -21,7 +21,7 @@ from charter.runs.folder import Run, check_files, opened_again
 from charter.runs.inputs import INPUTS, read_inputs
 from charter.runs.place import RESOLVED, SHARDS, held, holder_of, require_no_shards
 from charter.runs.recorded_recipe import changed_settings
-from charter.sharding.bringing import ROW_STAGES, fingerprints, stages_for_shards
+from charter.sharding.bringing import fingerprints, is_done_by_rows, stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
 from charter.sharding.recall import RecallMapper, from_records, shard_command
 from charter.sharding.shard import Shard
@@ -80,7 +80,7 @@ def merge_shards(
         require_no_shards(folder)
         check_files(recipe, folder)
         names = stages_for_shards(folder)
-        found = _find(folder, shards)
+        found = _find(folder, shards, [name for name in stages_of(recipe) if is_done_by_rows(name)])
         parts = _division(recipe, folder, found, names)
         todo = _require_finished(folder, parts, names) if parts else []
         _verify(folder, parts, todo)
@@ -97,13 +97,13 @@ def _lacks_report(recipe: Recipe, folder: Path) -> bool:
     return [name for name in stages_of(recipe) if not (folder / "stages" / f"{name}.json").exists()] == ["report"]
 
 
-def _find(folder: Path, shards: Sequence[Path]) -> list[_Part]:
-    """Read the papers of all shards, those in the run's folder and those that lie elsewhere."""
+def _find(folder: Path, shards: Sequence[Path], names: Sequence[str]) -> list[_Part]:
+    """Read the papers of all shards, those in the run's folder and those that lie elsewhere, and which stages they did."""
     places = dict.fromkeys(place.resolve() for place in (*shard_folders(folder), *shards))
     found = []
     for place in places:
         papers = read_papers(place)
-        found.append(_Part(place, papers, tuple(papers.own_stages(place, ROW_STAGES))))
+        found.append(_Part(place, papers, tuple(papers.own_stages(place, names))))
     return found
 
 

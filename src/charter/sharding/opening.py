@@ -21,10 +21,11 @@ from charter.journal.reading import RecordedAnswers
 from charter.journal.store import Journal
 from charter.pipeline import run_stages
 from charter.progress import NoProgress, Progress
-from charter.recipe import Recipe
+from charter.recipe import Recipe, load_recipe
+from charter.recipe.stages import stages_until
 from charter.runs.folder import Run, begun, check_files, check_place, model_specs, open_run
 from charter.runs.inputs import read_inputs
-from charter.runs.place import SHARDS, Place, held
+from charter.runs.place import RESOLVED, SHARDS, Place, held
 from charter.runs.spent import spending_so_far
 from charter.runs.unmerged import (
     BySource,
@@ -40,7 +41,7 @@ from charter.sharding.bringing import bring_in, stages_for_shards
 from charter.sharding.papers import Papers, has_papers, model_key, read_papers, write_papers
 from charter.sharding.recall import MissingRows, RecallMapper, from_records, merge_command
 from charter.sharding.shard import Shard, ShardMapper
-from charter.stages import STAGES
+from charter.stages import map_stage
 
 #: How long a shard waits for who is at work in the run's folder.
 PATIENCE_SECONDS = 3600.0
@@ -105,8 +106,8 @@ def do_shard(recipe: Recipe, folder: Path, shard: Shard, outside: Outside, *, un
 
 def _stages_until(folder: Path, until: str) -> list[str]:
     """Name the stages that shards can do from what a run has done, up to the last that is wanted."""
-    names = tuple(STAGES)
-    return [name for name in stages_for_shards(folder) if names.index(name) <= names.index(until)]
+    wanted = stages_until(load_recipe(folder / RESOLVED), until)
+    return [name for name in stages_for_shards(folder) if name in wanted]
 
 
 def begin_run(recipe: Recipe, folder: Path, outside: Outside) -> None:
@@ -280,10 +281,10 @@ def _share(run: Run, folder: Path, papers: Papers, shards: Sequence[ShardTallies
 def _hold_to_records(run: Run, folder: Path, shard: Shard, names: Sequence[str]) -> None:
     """Do a stage again that is done here, where rows of it are recorded no more: their records were damaged."""
     papers = read_papers(run.folder)
-    for name in papers.own_stages(run.folder, tuple(names)):
+    for name in papers.own_stages(run.folder, names):
         recalling = ShardMapper(shard, RecallMapper(run.journal, folder, shard.of))
         with from_records(run, recalling, papers.capabilities):
             try:
-                (STAGES[name].map or STAGES[name].run)(run)
+                map_stage(run, name)
             except MissingRows:
                 run.summary(name).unlink()

@@ -13,7 +13,7 @@ from charter.journal.reading import reading_at_once
 from charter.recipe import load_recipe
 from charter.recipe.stages import stages_of, verb_of
 from charter.runs.place import RESOLVED, SHARDS, holder_of
-from charter.sharding.bringing import ROW_STAGES, stages_for_shards
+from charter.sharding.bringing import stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
 from charter.sharding.recall import merge_command, shard_command
 from charter.sharding.shard import Shard
@@ -65,7 +65,7 @@ def read_shards(run: Path) -> list[ShardStatus]:
 
 def _read(folder: Path, papers: Papers, names: Sequence[str]) -> tuple[Papers, ShardStatus]:
     holder = holder_of(folder)
-    done = tuple(name for name in papers.own_stages(folder, ROW_STAGES) if name in names)
+    done = tuple(papers.own_stages(folder, names))
     left = tuple(name for name in names if name not in done)
     n_rows = None if holder else _count_rows(folder, left)
     state: State = "running" if holder else "done" if not left else "interrupted" if done or n_rows else "waiting"
@@ -136,5 +136,5 @@ def _begin_shards(run: Path) -> str:
         return ""
     if stages_for_shards(run):
         return f"run the shards, {by_shards}"
-    alone = shlex.join(["charter", verb_of(waiting[0]), str(run / RESOLVED), "--out", str(run)])
+    alone = shlex.join(["charter", *verb_of(waiting[0]), str(run / RESOLVED), "--out", str(run)])
     return f"do {waiting[0]!r}, which needs all rows at once: {alone}; then the shards again, {by_shards}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Self, get_args
+from typing import Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -11,7 +12,7 @@ from charter.engines.base import Capability
 from charter.engines.pool import ModelSpec
 from charter.errors import RunError
 from charter.files.tables import read_json, write_json
-from charter.recipe import Stage
+from charter.recipe.stages import STAGE_NAMES, parted
 from charter.records import Record
 from charter.runs.place import SHARDS
 from charter.seeds import digest
@@ -35,7 +36,7 @@ class Papers(Record):
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
-        if self.number > self.of or not set(self.brought) <= set(get_args(Stage)):
+        if self.number > self.of or not {parted(name).stage for name in self.brought} <= set(STAGE_NAMES):
             raise ValueError("no such shard, or no such stage")
         return self
 
@@ -49,7 +50,7 @@ class Papers(Record):
         """The name under which the run keeps what the shard took."""
         return f"shard {self.shard} {self.key}"
 
-    def own_stages(self, folder: Path, names: tuple[str, ...]) -> list[str]:
+    def own_stages(self, folder: Path, names: Iterable[str]) -> list[str]:
         """Name those of the stages that the shard itself has done."""
         return [name for name in names if name not in self.brought and (folder / "stages" / f"{name}.json").exists()]
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from charter.runs.folder import Run
+from charter.recipe import Recipe
+from charter.recipe.stages import in_iteration, parted, policy_before
+from charter.runs.folder import ITERATED_TABLES, Run
 from charter.stages.dpo import do_dpo
 from charter.stages.evaluate import do_evaluate
 from charter.stages.label import do_label
@@ -26,7 +28,8 @@ from charter.stages.summary import Summary
 class Stage:
     """One stage: the paths in a run folder that it reads and writes, and what it does.
 
-    ``map`` maps its rows and does nothing else, where ``run`` does more than that and write what it mapped.
+    ``map`` maps its rows and does nothing else, where ``run`` does more than that and write what it mapped. The paths
+    are those of the first iteration.
     """
 
     reads: tuple[str, ...]
@@ -35,6 +38,7 @@ class Stage:
     map: Callable[[Run], object] | None = None
 
 
+_POLICY = "stages/sft.json"  # whoever it is that an iteration begins from
 STAGES: Mapping[str, Stage] = {
     "prompts": Stage((), ("data/prompts.parquet",), do_prompts),
     "revise": Stage(("data/prompts.parquet",), ("data/traces.parquet",), do_revise),
@@ -64,3 +68,37 @@ STAGES: Mapping[str, Stage] = {
     ),
     "report": Stage((), ("report.html",), do_report),
 }
+
+
+def do_stage(run: Run, name: str) -> Summary:
+    """Do a stage, of whatever iteration."""
+    stage, iteration = parted(name)
+    return STAGES[stage].run(run.at(iteration))
+
+
+def map_stage(run: Run, name: str) -> None:
+    """Map the rows of a stage and, where it does hardly more than that, do the rest too."""
+    stage, iteration = parted(name)
+    (STAGES[stage].map or STAGES[stage].run)(run.at(iteration))
+
+
+def written_by(name: str) -> tuple[str, ...]:
+    """Name the paths in a run folder that a stage writes."""
+    stage, iteration = parted(name)
+    return tuple(_path_in(path, iteration) for path in STAGES[stage].writes)
+
+
+def read_by(recipe: Recipe, name: str) -> tuple[str, ...]:
+    """Name the paths in a run folder that a stage reads."""
+    stage, iteration = parted(name)
+    before = f"stages/{policy_before(recipe, iteration)}.json"
+    paths = (before if path == _POLICY and stage != "preference_model" else path for path in STAGES[stage].reads)
+    return tuple(_path_in(path, iteration) for path in paths)
+
+
+def _path_in(path: str, iteration: int) -> str:
+    """Name the path that stands for one of the first iteration in another."""
+    folder, _, file = path.partition("/")
+    name, dot, suffix = file.partition(".")
+    is_own = (folder == "models" and name != "sft") or (folder == "data" and name in ITERATED_TABLES)
+    return f"{folder}/{in_iteration(name, iteration)}{dot}{suffix}" if is_own else path

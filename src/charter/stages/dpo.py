@@ -18,7 +18,7 @@ def do_dpo(run: Run) -> Summary:
     """Write ``models/dpo``."""
     settings = settings_of(run.recipe.dpo, "dpo")
     found, held_out = read_preferences(run)
-    kept = found if settings.kinds is None else in_shares(found, settings.kinds, run.recipe.seed)
+    kept = found if settings.kinds is None else in_shares(found, settings.kinds, run.seed)
     n_in = len(found) + len(held_out)
     left_out = {"held out": len(held_out), "over the shares of dpo.kinds": len(found) - len(kept)}
     wanting = [kind for kind, share in (settings.kinds or {}).items() if share and kind not in _kinds(found)]
@@ -37,7 +37,7 @@ def do_dpo(run: Run) -> Summary:
         run,
         "dpo",
         kept,
-        str(run.model("sft")),
+        str(run.policy_before),
         loss=settings.loss,
         beta=settings.beta,
         nll_weight=settings.nll_weight,

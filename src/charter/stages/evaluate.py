@@ -11,7 +11,7 @@ from charter.evaluation.adherence import Probes
 from charter.evaluation.probe_loading import load_probes
 from charter.evaluation.suite import EngineSource
 from charter.files.tables import write_json, write_table
-from charter.recipe.stages import stages_of
+from charter.recipe.stages import policies_of
 from charter.records import Adherence, Comparison, Figures, Probed, Prompt, Reading, Response
 from charter.runs.folder import Run, other_specs
 from charter.stages.label import judging_of, read_preferences
@@ -23,7 +23,7 @@ def do_evaluate(run: Run) -> Summary:
     """Write ``evaluation.json``, and the rows behind its figures."""
     settings = run.recipe.evaluate
     models: dict[str, EngineSource] = {"base": partial(run.pool.lend, "policy")}
-    for name in (one for one in ("sft", "dpo", "rl") if one in stages_of(run.recipe)):
+    for name in policies_of(run.recipe):
         if run.model(name).exists() or run.recipe.models.policy.engine == "scripted":
             models[name] = partial(run.pool.lend, "policy", run.model(name))
     trained_on = read_prompts(run, "train")

@@ -31,7 +31,7 @@ def do_label(run: Run) -> Summary:
         run.pool.engine("judge"),
         helpful=run.helpful,
         further=_further(run),
-        seed=run.recipe.seed,
+        seed=run.seed,
         mapper=run.mapper,
         scaling=scaling_of(settings.calibrator),
         **settings.model_dump(exclude={"held_out", "calibrator", "judges"}),

@@ -38,7 +38,7 @@ def _make(run: Run) -> Mapped[Pair]:
     settings = run.recipe.pairs
     if not settings.n:  # no model is loaded for nothing
         return Mapped((), {}, {})
-    trained = run.pool.trained("policy", run.model("sft"))
+    trained = run.pool.trained("policy", run.policy_before)
     return pairs(
         read_prompts(run, "train"),
         read_table(run.data("traces"), Trace),
@@ -55,15 +55,19 @@ def _make(run: Run) -> Mapped[Pair]:
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
-        seed=run.recipe.seed,
+        seed=run.seed,
+        iteration=run.iteration,
         mapper=run.mapper,
     )
 
 
 def _given(run: Run) -> tuple[Sequence[Pair], Mapping[str, int], Mapping[str, object]]:
-    """Read the pairs that were given for the training prompts; the others by reason, and what lengths give away."""
+    """Read the pairs that were given for the training prompts; the others by reason, and what lengths give away.
+
+    Later iterations are about what the policy says by then, and take none.
+    """
     settings = run.recipe.pairs
-    if settings.given is None:
+    if settings.given is None or run.iteration > 1:
         return (), {}, {}
     loaded = load_pairs(written_file(run) if settings.given == GENERATED else settings.given)
     matched = match_prompts(loaded.pairs, (*read_prompts(run, "train"), *read_prompts(run, "evaluation")))

@@ -49,10 +49,10 @@ def do_rl(run: Run) -> Summary:
     with contextlib.ExitStack() as models:
         result = rl(
             train,
-            str(run.model(settings.start)),
+            str(run.model("dpo") if settings.start == "dpo" else run.policy_before),
             _rewards(run, settings, models),
             out=run.model("rl"),
-            seed=run.recipe.seed,
+            seed=run.seed,
             rolling=_rolling(settings),
             held_out=held_out,
             second_judge=_second_judge(run, settings, models),
@@ -73,7 +73,7 @@ def _prompts(run: Run, settings: RlSettings) -> tuple[list[Prompt], list[Prompt]
     held_out = [one for one in asked if is_held_out(run.recipe, groups[group_of(one)])]
     aside = {one.id for one in held_out}
     train = [one for one in asked if one.id not in aside]
-    drawn = sorted(train, key=lambda one: (derive_seed(run.recipe.seed, one.id, "rl prompts"), one.id))[: settings.n]
+    drawn = sorted(train, key=lambda one: (derive_seed(run.seed, one.id, "rl prompts"), one.id))[: settings.n]
     left_out = {
         "of a kind that rl.kinds leaves out": len(prompts) - len(asked),
         "held out": len(held_out),
@@ -127,10 +127,10 @@ def _comparison(run: Run, settings: RlSettings, engine: Engine) -> JudgeComparis
     judging = judging_of(run.recipe)
     by_kind = standards(run.constitution, run.helpful)
     return JudgeComparison(
-        judges={kind: make_judge(engine, one, judging, seed=run.recipe.seed) for kind, one in by_kind.items()},
+        judges={kind: make_judge(engine, one, judging, seed=run.seed) for kind, one in by_kind.items()},
         principles={kind: one.used_for("judge") for kind, one in by_kind.items()},
         k_principles=settings.k_principles,
-        seed=run.recipe.seed,
+        seed=run.seed,
     )
 
 

@@ -29,12 +29,12 @@ def base_name(run: Run) -> str:
     return str(Path(name).expanduser().resolve()) if is_path(name) else name
 
 
-def training_arguments(run: Run, name: str, settings: TrainingSettings) -> dict[str, Any]:
+def training_arguments(run: Run, stage: str, settings: TrainingSettings) -> dict[str, Any]:
     """Give what all trainings are told; steps drive the progress bar, the run's stop flag ends them."""
     from charter.training.adapters import LoraSettings
     from charter.training.pace import Pace
 
-    begun = False
+    begun, name = False, run.model(stage).name
 
     def on_step(step: int, n_steps: int, logs: Mapping[str, float]) -> None:
         nonlocal begun
@@ -83,14 +83,14 @@ def train(
     run: Run, stage: StageName, rows: Sequence[SftRow] | Sequence[Preference], model: str, **settings: Any
 ) -> TrainingResult:
     """Train in this process, or in those that the recipe has started for it."""
-    arguments = {"out": run.model(stage), "seed": run.recipe.seed, **settings}
+    arguments = {"out": run.model(stage), "seed": run.seed, **settings}
     how = run.recipe.training
     if how.launch is not None:
         from charter.training.launch.configurations import find_launch
         from charter.training.launch.parent import launch_training
 
         return launch_training(stage, rows, model, launch=find_launch(how.launch, how.n_processes), **arguments)
-    shutil.rmtree(run.folder / "models" / f"{stage}.job", ignore_errors=True)  # of processes that failed before
+    shutil.rmtree(job_folder(run.model(stage)), ignore_errors=True)  # of processes that failed before
     from charter.training.methods import method_of
 
     return method_of(stage)(rows, model, **arguments)

@@ -4,7 +4,7 @@ Top keys are the stages in order, plus ``name``, ``seed``, ``constitution`` and 
 objects: ``stages`` passes them plain arguments.
 """
 
-from charter.recipe.settings.common import KEY_NAME, Settings, Stage
+from charter.recipe.settings.common import KEY_NAME, MOST_ITERATIONS, Settings, Stage
 from charter.recipe.settings.evaluation import EvaluateSettings, ProbeSettings, ReportSettings
 from charter.recipe.settings.feedback import JudgeSettings, LabelSettings, PairSettings, ReviseSettings
 from charter.recipe.settings.models import Model, Models, ModelSettings
@@ -25,6 +25,7 @@ from charter.recipe.settings.training import (
 
 __all__ = [
     "KEY_NAME",
+    "MOST_ITERATIONS",
     "BudgetSettings",
     "ConstitutionSettings",
     "DpoSettings",

@@ -10,6 +10,8 @@ from charter.records import OnCut
 
 #: Names of environment variables as keys have them: capitals alone, which a pasted key hardly ever is.
 KEY_NAME = r"^[A-Z_][A-Z0-9_]*$"
+#: How many iterations a recipe may ask for.
+MOST_ITERATIONS = 99
 Cell = str | int | float | bool  # what a row is chosen by
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Bound = Annotated[float, Field(ge=0.0)]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from charter.recipe.settings.common import Settings, from_name
+from charter.recipe.settings.common import MOST_ITERATIONS, Settings, from_name
 from charter.recipe.settings.evaluation import EvaluateSettings, ReportSettings
 from charter.recipe.settings.feedback import LabelSettings, PairSettings, ReviseSettings
 from charter.recipe.settings.models import Models
@@ -24,6 +24,12 @@ class Recipe(Settings):
     data_dir: str | None = Field(
         default=None,
         description="a folder with red_team.json, sft.json and preferences.json: prompts, revisions and pairs",
+    )
+    iterations: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_ITERATIONS,
+        description="how often pairs are made, judged and trained on; each time from the policy of the time before",
     )
     constitution: Annotated[ConstitutionSettings, from_name("source")]
     models: Models
