@@ -13,6 +13,7 @@ from charter.feedback.pair_plans import PairPlan
 from charter.files.tables import Row, read_table
 from charter.journal.reading import read_journal
 from charter.journal.records import FORGOTTEN, Outcome
+from charter.recipe.stages import in_iteration
 from charter.records import Comparison, Pair, PairSource, Preference, Prompt, Reading, Response, SftRow, Trace
 from charter.revision.chain import ChainStart
 from charter.seeds import row_id
@@ -94,10 +95,10 @@ def find_row(folder: Path, row: str) -> Life:
     Raises:
         RunError: where the folder is none of a run, or the id fits nothing or several prompts.
     """
-    read_run_recipe(folder)
+    n_iterations = read_run_recipe(folder).iterations
     recorded = _recorded(folder / "journal.sqlite")
-    tables = _Tables(folder, recorded)
-    owners = _owners(tables, recorded)
+    tables = _Tables(folder, recorded, n_iterations)
+    owners = _owners(tables, recorded, n_iterations)
     prompt_id, found = _match(row, owners, folder)
     prompt = next(prompt for prompt in tables.prompts if prompt.id == prompt_id)
     return Life(
@@ -128,17 +129,23 @@ def _recorded(path: Path) -> dict[str, dict[str, Outcome]]:
 class _Tables:
     """The run's tables; of a stage that is not finished, the rows that the journal holds."""
 
-    def __init__(self, folder: Path, recorded: Recorded) -> None:
+    def __init__(self, folder: Path, recorded: Recorded, n_iterations: int) -> None:
         self._folder = folder
         self._recorded = recorded
+        self._n_iterations = n_iterations
         self.prompts = self._read("prompts", Prompt)
         self.traces = self._read("traces", Trace, "revise")
         self.sft = self._read("sft", SftRow)
-        self.pairs = self._read("pairs", Pair, "pairs")
-        self.preferences = self._read("preferences", Preference, "label")
+        self.pairs = self._read_all("pairs", Pair, "pairs")
+        self.preferences = self._read_all("preferences", Preference, "label")
         self.responses = self._read("responses", Response, "evaluate/respond")
         self.readings = self._read("readings", Reading, "evaluate/judge reading")
         self.comparisons = self._read("comparisons", Comparison, "evaluate/head to head")
+
+    def _read_all(self, name: str, kind: type[_TableT], stage: str) -> list[_TableT]:
+        """Read a table that every iteration has of its own."""
+        numbers = range(1, self._n_iterations + 1)
+        return [row for n in numbers for row in self._read(in_iteration(name, n), kind, in_iteration(stage, n))]
 
     def _read(self, name: str, kind: type[_TableT], stage: str | None = None) -> list[_TableT]:
         path = self._folder / "data" / f"{name}.parquet"
@@ -168,7 +175,7 @@ def _is_of(stage: str, whole: str | None) -> bool:
     return whole is not None and (stage == whole or stage.startswith(f"{whole}/"))
 
 
-def _owners(tables: _Tables, recorded: Recorded) -> dict[str, str]:
+def _owners(tables: _Tables, recorded: Recorded, n_iterations: int) -> dict[str, str]:
     """Map the id of every row, those without a result too, to its prompt's.
 
     The journal knows a row that was left out by its id alone, which is a hash: it is found by making the ids that a
@@ -185,7 +192,7 @@ def _owners(tables: _Tables, recorded: Recorded) -> dict[str, str]:
         if not numbered:
             break
         for prompt in tables.prompts:
-            owners.update((row, prompt.id) for row in _numbered(prompt, number) if row in numbered)
+            owners.update((row, prompt.id) for row in _numbered(prompt, number, n_iterations) if row in numbered)
     sides = [(row_id(row, side), prompt) for row, prompt in owners.items() for side in ("chosen", "rejected")]
     owners.update((row, prompt) for row, prompt in sides if row in journaled)
     return owners
@@ -196,10 +203,11 @@ def _comparisons(prompt: Prompt, models: Iterable[str]) -> Iterator[str]:
     return (Match(prompt, model, base, "", "").id for model in models for base in models if base != model)
 
 
-def _numbered(prompt: Prompt, number: int) -> Iterator[str]:
+def _numbered(prompt: Prompt, number: int, n_iterations: int) -> Iterator[str]:
     """Name a prompt's chain and pairs of one number."""
     yield ChainStart(prompt, number).id
-    yield from (PairPlan(prompt, source, number).id for source in get_args(PairSource))
+    for iteration in range(1, n_iterations + 1):
+        yield from (PairPlan(prompt, source, number, iteration=iteration).id for source in get_args(PairSource))
 
 
 def _match(row: str, prompts: dict[str, str], folder: Path) -> tuple[str, str]:

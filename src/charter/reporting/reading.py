@@ -167,9 +167,8 @@ class RunData:
     @property
     def dropped_pairs(self) -> tuple[Pair, ...]:
         """The pairs that the label stage dropped because the judge disagreed with their source."""
-        dropped = {
-            row for name, one in self.stages.items() if parted(name).stage == "label" for row in one.dropped_rows
-        }
+        labels = [result for name, result in self.stages.items() if parted(name).stage == "label"]
+        dropped = {row for result in labels for row in result.dropped_rows}
         return tuple(pair for pair in self.pairs if pair.id in dropped)
 
     @property

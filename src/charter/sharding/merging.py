@@ -98,7 +98,7 @@ def _lacks_report(recipe: Recipe, folder: Path) -> bool:
 
 
 def _find(folder: Path, shards: Sequence[Path], names: Sequence[str]) -> list[_Part]:
-    """Read the papers of all shards, those in the run's folder and those that lie elsewhere, and which stages they did."""
+    """Read the papers of all shards, in the run's folder and elsewhere, and which of these stages they did."""
     places = dict.fromkeys(place.resolve() for place in (*shard_folders(folder), *shards))
     found = []
     for place in places:

@@ -90,7 +90,8 @@ def train(
         from charter.training.launch.parent import launch_training
 
         return launch_training(stage, rows, model, launch=find_launch(how.launch, how.n_processes), **arguments)
-    shutil.rmtree(job_folder(run.model(stage)), ignore_errors=True)  # of processes that failed before
+    out = run.model(stage)
+    shutil.rmtree(out.with_name(f"{out.name}.job"), ignore_errors=True)  # of processes that failed before
     from charter.training.methods import method_of
 
     return method_of(stage)(rows, model, **arguments)
