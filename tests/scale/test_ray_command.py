@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from charter.stages import STAGES
+from charter.recipe.stages import stages_of
 from engines.fault_server import FaultServer
 from run_examples import RECIPE, journal_rows, small_recipe, small_run, summaries, table_bytes
 from scale.clustered import wait_for
@@ -57,9 +57,10 @@ def charter(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_by_actors_is_the_plain_run(tmp_path: Path) -> None:
     """Tables byte by byte, records, counts, figures, calls and tokens are those of the run in one process."""
-    plain = small_run(tmp_path / "plain", list(STAGES))
+    twice = "iterations=2"
+    plain = small_run(tmp_path / "plain", stages_of(small_recipe(tmp_path / "plain", twice)), twice)
     small_recipe(tmp_path / "ray")
-    done = charter(tmp_path / "ray", "--on", "ray")
+    done = charter(tmp_path / "ray", twice, "--on", "ray")
     assert done.returncode == 0, done.stderr
     run = tmp_path / "ray/run"
     assert table_bytes(run) == table_bytes(plain)
@@ -69,7 +70,7 @@ def test_a_run_by_actors_is_the_plain_run(tmp_path: Path) -> None:
     assert (run / "evaluation.json").read_bytes() == (plain / "evaluation.json").read_bytes()
     assert sorted(path.name for path in run.iterdir()) == sorted(path.name for path in plain.iterdir())
     assert "ray" not in done.stderr.lower()  # nothing of Ray's own is told
-    again = charter(tmp_path / "ray")
+    again = charter(tmp_path / "ray", twice)
     assert (again.returncode, "done before: prompts, revise" in again.stderr) == (0, True)
 
 

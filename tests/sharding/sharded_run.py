@@ -19,6 +19,9 @@ OUTSIDE = Outside(RECIPE, patience=60.0)
 #: What shards do between the stages that need all rows.
 PHASES = (("revise",), ("pairs", "label"), ("evaluate",))
 BETWEEN = ("sft", "dpo")
+#: The same of a run of two iterations.
+PHASES_TWICE = (*PHASES[:2], ("pairs-2", "label-2"), PHASES[2])
+BETWEEN_TWICE = (*BETWEEN, "dpo-2")
 
 
 def shards(n: int) -> Iterator[Shard]:
@@ -41,12 +44,13 @@ def do_whole(recipe: Recipe, run: Path, *names: str) -> None:
 def sharded_run(folder: Path, n: int, *overrides: str) -> Path:
     """Do a whole run in ``n`` shards, and give its folder."""
     recipe, run = small_recipe(folder, *overrides), folder / "run"
-    for number, phase in enumerate(PHASES):
+    phases, between = (PHASES, BETWEEN) if recipe.iterations == 1 else (PHASES_TWICE, BETWEEN_TWICE)
+    for number, phase in enumerate(phases):
         do_shards(recipe, run, n)
         merged = merge_shards(run)
         assert merged.stages == (*phase, *(["report"] if phase == ("evaluate",) else []))
-        if number < len(BETWEEN):
-            do_whole(recipe, run, BETWEEN[number])
+        if number < len(between):
+            do_whole(recipe, run, between[number])
     return run
 
 

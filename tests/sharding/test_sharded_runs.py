@@ -11,6 +11,7 @@ import pytest
 from charter.engines.scripted import ScriptedEngine
 from charter.engines.usage import Usage
 from charter.journal.store import Journal
+from charter.recipe.stages import stages_of
 from charter.runs.tally import Tally
 from charter.sharding.merging import merge_shards
 from charter.sharding.opening import do_shard
@@ -45,6 +46,16 @@ def test_shards_come_to_the_plain_run(tmp_path: Path, plain: Path, n: int) -> No
     assert {path.name for path in run.iterdir()} == {path.name for path in plain.iterdir()} | {"shards"}
     assert all(one.is_done for one in read_status(run).stages)
     assert not list(run.rglob("*.partial"))
+
+
+def test_iterations_in_shards_come_to_the_plain_run(tmp_path: Path) -> None:
+    """Shards do the rows of every iteration, each once the training before it is done."""
+    twice = "iterations=2"
+    plain = small_run(tmp_path / "plain", stages_of(small_recipe(tmp_path / "plain", twice)), twice)
+    run = sharded_run(tmp_path / "shards", 2, twice)
+    assert table_bytes(run) == table_bytes(plain)
+    assert journal_rows(run) == journal_rows(plain)
+    assert summaries(run) == summaries(plain)
 
 
 def test_what_shards_took_adds_up(tmp_path: Path, plain: Path) -> None:
