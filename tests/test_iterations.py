@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,6 +129,15 @@ def test_the_report_shows_each(twice: Path) -> None:
     assert "label-2" in words
     assert "This run is not finished" not in words
     assert "dpo-2" in words
+    labels = [json.loads((twice / f"stages/label{end}.json").read_text("utf-8"))["counts"] for end in ("", "-2")]
+    agreed = [
+        one["agrees with the source"] / (one["agrees with the source"] + one["disagrees with the source"])
+        for one in labels
+    ]
+    found = re.search(r"Iterations Each iteration .*? DPO, loss (.*?) not trained (.*?) not trained", words)
+    assert found is not None
+    for row, share in zip(found.groups(), agreed, strict=True):
+        assert f"{100 * share:.1f} %" in row
 
 
 def test_a_row_of_a_later_iteration_is_found(twice: Path) -> None:

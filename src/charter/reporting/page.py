@@ -18,6 +18,7 @@ from charter.reporting.adherence_section import adherence
 from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, gather
 from charter.reporting.charts import Chart
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
+from charter.reporting.iterations_section import iterations
 from charter.reporting.label_figures import label_distribution, option_mass, position_bias, principle_agreement
 from charter.reporting.markup import fill, join, json_text
 from charter.reporting.reading import RunData, read_run
@@ -74,6 +75,7 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
         results_sections.figures(_charts(data, classify)),
         revisions(data),
         results_sections.label_quality(data),
+        iterations(data),
         *(rewards(data, number) for number in range(1, data.n_iterations + 1)),
         run_sections.data_counts(data),
         run_sections.rows(data, gathered),
