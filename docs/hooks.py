@@ -26,6 +26,7 @@ from pydantic.fields import FieldInfo
 
 from charter.recipe import Recipe
 from charter.recipe.settings import (
+    GivenRows,
     GuardSettings,
     JudgeSettings,
     ModelSettings,
@@ -42,6 +43,7 @@ SHARED: Mapping[type[BaseModel], str] = {
     ModelSettings: "a model",
     JudgeSettings: "a further judge",
     PromptSource: "a source of prompts",
+    GivenRows: "given rows",
     ProbeSettings: "probes",
     GuardSettings: "a guard",
     RlGuardSettings: "a guard of rl",

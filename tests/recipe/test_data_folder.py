@@ -8,6 +8,7 @@ import pytest
 
 from charter.errors import RecipeError
 from charter.recipe import Recipe, dump_recipe, load_recipe
+from charter.recipe.settings import GivenRows
 
 RECIPE = """\
 name: small
@@ -33,8 +34,8 @@ def test_every_file_takes_its_place(tmp_path: Path) -> None:
     data = _folder(tmp_path / "data", "red_team.json", "sft.json", "preferences.json", "more.json")
     recipe = _load(tmp_path, "data_dir: data\n")
     assert recipe.prompts.red_team.source == str(data / "red_team.json")
-    assert recipe.revise.given == str(data / "sft.json")
-    assert recipe.pairs.given == str(data / "preferences.json")
+    assert recipe.revise.given == GivenRows(source=str(data / "sft.json"))
+    assert recipe.pairs.given == GivenRows(source=str(data / "preferences.json"))
     assert _load(tmp_path, "", f"data_dir={data}") == recipe, "an override does what the file does"
 
 
@@ -52,7 +53,7 @@ def test_a_file_that_the_recipe_names_stays(tmp_path: Path) -> None:
     recipe = _load(
         tmp_path, "data_dir: data\nrevise: {given: own.json}\nprompts: {red_team: {source: built-in, limit: 3}}\n"
     )
-    assert recipe.revise.given == str(tmp_path / "own.json")
+    assert recipe.revise.given == GivenRows(source=str(tmp_path / "own.json"))
     assert (recipe.prompts.red_team.source, recipe.prompts.red_team.limit) == (str(data / "red_team.json"), 3)
 
 
@@ -64,15 +65,15 @@ def test_an_override_says_more_than_the_folder(tmp_path: Path, *, in_file: bool)
     folder = ("data_dir: data\n",) if in_file else ("", f"data_dir={data}")
     recipe = _load(tmp_path, *folder, *overrides)
     assert recipe.prompts.red_team.source == "built-in"
-    assert (recipe.pairs.given, recipe.revise.given) == (None, "own.json")
+    assert (recipe.pairs.given, recipe.revise.given) == (None, GivenRows(source="own.json"))
     section = _load(
         tmp_path, *folder, "revise={rounds: 2}", "prompts={near_duplicates: 0.8}", "pairs={given: mine.json}"
     )
-    assert section.revise.given == str(data / "sft.json"), (
+    assert section.revise.given == GivenRows(source=str(data / "sft.json")), (
         "a section that does not name the place leaves it to the folder"
     )
     assert section.prompts.red_team.source == str(data / "red_team.json")
-    assert section.pairs.given == "mine.json"
+    assert section.pairs.given == GivenRows(source="mine.json")
     inner = _load(tmp_path, *folder, "prompts={red_team: built-in}")
     assert inner.prompts.red_team.source == "built-in"
     fewer = _load(tmp_path, *folder, "prompts.red_team.limit=3")
@@ -97,6 +98,7 @@ def test_what_a_run_keeps_needs_the_folder_no_more(tmp_path: Path) -> None:
     (data / "preferences.json").write_text("{}", "utf-8")
     again = load_recipe(resolved)
     assert again.pairs.given is None
-    assert Path(str(again.revise.given)).samefile(data / "sft.json")
+    assert again.revise.given is not None
+    assert Path(again.revise.given.source).samefile(data / "sft.json")
     data.rename(tmp_path / "elsewhere")
     assert load_recipe(resolved) == again

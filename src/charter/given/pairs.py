@@ -14,8 +14,9 @@ from charter.given.principles import principle_of
 from charter.given.reading import GivenFile, GivenRow, read_file
 from charter.given.sifting import require_rows, sift_rows
 from charter.given.transcripts import read_prompt_turns, read_turns
-from charter.given.values import evaluation_split, has_columns, message_list, probability, text_of, unknown_layout
+from charter.given.values import has_columns, message_list, probability, text_of, unknown_layout
 from charter.prompts.row_prompts import content_id
+from charter.prompts.table_folders import evaluation_split
 from charter.records import Message, Pair, Prompt, PromptKind
 from charter.seeds import derive_seed, row_id
 

@@ -5,7 +5,6 @@ What the columns mean is for ``traces`` and ``pairs``.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ from typing import Any
 from charter.errors import PromptError
 from charter.files.csv_cells import are_escaped, unescape_cell
 from charter.prompts.reading import SourceRow, read_rows
+from charter.prompts.table_folders import evaluation_split, split_files, split_named, splits_named
 from charter.prompts.text_files import file_kind
-
-_SPLIT_FILE = re.compile(r"(?P<split>[\w.]+?)(?:-\d{5}-of-\d{5})?\.parquet")
 
 
 @dataclass(frozen=True)
@@ -57,14 +55,29 @@ def read_file(source: str | Path, *, split: str | None = None, escaped: bool | N
         PromptError: naming the file, the line and what is wrong, or that there is no row.
     """
     path = Path(source)
-    if path.is_dir() and (found := sorted({*path.glob("*.parquet"), *path.glob("data/*.parquet")})):
-        path, split = _of_split(path, found, split)
     if path.is_file():
         rows = read_rows(str(path))
         if file_kind(path) == ".csv":
             rows = _unescaped(rows, escaped)
-        return GivenFile(str(source), tuple(_numbered(rows)), split or _split_named(path))
-    return GivenFile(str(source), tuple(_numbered(read_rows(str(source), split=split))), split or "")
+        return GivenFile(str(source), tuple(_numbered(rows)), split or split_named(path))
+    _require_one_side(source, split)
+    splits = list(split_files(path)) if split is None and path.is_dir() else []
+    rows = read_rows(str(source), split=split)
+    return GivenFile(str(source), tuple(_numbered(rows)), split or (splits[0] if splits else ""))
+
+
+def _require_one_side(source: str | Path, split: str | None) -> None:
+    """Require that splits that are joined are all to be trained on, or all held out.
+
+    Raises:
+        PromptError: where they are not.
+    """
+    sides = {evaluation_split(name) for name in splits_named(split or "")}
+    if len(sides) > 1:
+        raise PromptError(
+            f"{source}: 'split' is {split!r}, of which some are trained on and some held out, by their names; take one "
+            "kind of them"
+        )
 
 
 def _numbered(rows: Sequence[SourceRow]) -> Iterator[GivenRow]:
@@ -72,25 +85,6 @@ def _numbered(rows: Sequence[SourceRow]) -> Iterator[GivenRow]:
     for row in rows:
         yield GivenRow(row.values, row.place, row.key, under[row.key])
         under[row.key] += 1
-
-
-def _of_split(folder: Path, files: Sequence[Path], split: str | None) -> tuple[Path, str]:
-    """Choose the Parquet file of a split in a folder of them."""
-    named: dict[str, list[Path]] = {}
-    for path in files:
-        named.setdefault(_split_named(path), []).append(path)
-    chosen = next(iter(named)) if split is None and len(named) == 1 else split
-    if chosen is None or chosen not in named:
-        problem = "choose one with 'split'" if chosen is None else f"there is no {chosen!r}"
-        raise PromptError(f"{folder}: has the splits {', '.join(named)}; {problem}")
-    if len(named[chosen]) > 1:
-        raise PromptError(f"{folder}: the split {chosen!r} has {len(named[chosen])} files; name one of them")
-    return named[chosen][0], chosen
-
-
-def _split_named(path: Path) -> str:
-    found = _SPLIT_FILE.fullmatch(path.name)
-    return found["split"] if found else ""
 
 
 def _unescaped(rows: Sequence[SourceRow], escaped: bool | None) -> list[SourceRow]:

@@ -17,7 +17,6 @@ from charter.given.reading import GivenFile, GivenRow, read_file
 from charter.given.sifting import require_rows, sift_rows
 from charter.given.transcripts import read_prompt_turns
 from charter.given.values import (
-    evaluation_split,
     has_columns,
     message_list,
     native_row,
@@ -25,6 +24,7 @@ from charter.given.values import (
     unknown_layout,
 )
 from charter.prompts.row_prompts import content_id
+from charter.prompts.table_folders import evaluation_split
 from charter.records import Message, Prompt, PromptKind, Round, Trace
 from charter.seeds import row_id
 from charter.text_quality.flags import response_flags, revision_flags

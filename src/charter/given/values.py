@@ -11,7 +11,7 @@ from charter.errors import PromptError
 from charter.given.loaded import RejectedRowError
 from charter.given.reading import GivenFile, GivenRow
 from charter.prompts.layouts.conversations import fault, role_and_content
-from charter.records import Message, PromptRow, Split
+from charter.records import Message, PromptRow
 
 RowT = TypeVar("RowT", bound=PromptRow)
 
@@ -98,8 +98,3 @@ def native_row(row: GivenRow, kind: type[RowT]) -> RowT:
 def first_fault(error: ValidationError) -> str:
     """Say what is wrong with a row first, in words that many rows may share."""
     return fault(error).split(" (", 1)[0]
-
-
-def evaluation_split(name: str) -> Split:
-    """Say which side a dataset's split is on: what begins with ``test`` or ``eval`` is held out."""
-    return "evaluation" if name.lower().startswith(("test", "eval", "valid")) else "train"

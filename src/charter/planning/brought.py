@@ -13,12 +13,14 @@ from charter.given.matching import Matched, match_prompts
 from charter.given.pairs import given_pair
 from charter.given.preferences import preferences_of
 from charter.planning.findings import Preflight
-from charter.planning.places import path_hint
+from charter.planning.places import is_remote, path_hint
 from charter.planning.stage_plan import Brought
 from charter.planning.unknown import UNKNOWN_TEXT, is_unknown
 from charter.recipe import Recipe
 from charter.recipe.data_folder import find_companion
-from charter.records import GENERATED, Pair, Preference, Prompt, Trace
+from charter.recipe.settings import GivenRows
+from charter.records import GENERATED, PEOPLE, Pair, Preference, Prompt, Round, Trace
+from charter.seeds import row_id
 from charter.training.helpfulness import EVALUATED, without_evaluated
 
 _MOST_EVEN = (0.4, 0.6)  # the chance that length alone tells the chosen answer, where no warning is due
@@ -26,29 +28,50 @@ _FEWEST_PAIRS = 20  # of fewer, a one-sided half is no news
 
 
 def look_at_brought(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> Brought:
-    """Read everything that a recipe names beside its prompts, and note what a run would leave out of it."""
-    traces: tuple[Trace, ...] = ()
-    pairs: tuple[Pair, ...] = ()
-    if (source := recipe.revise.given) is not None:
-        loaded = report.tried(
-            "revise.given", partial(load_traces, companion=find_companion(recipe)), source, hint=path_hint(source)
-        )
-        if loaded is not None:
-            matched = match_prompts(loaded.traces, prompts)
-            traces = matched.rows
-            _note(report, "revise.given", loaded, matched, prompts, is_needed=not recipe.revise.n_samples)
-    if recipe.pairs.given == GENERATED:
-        harmful = [prompt for prompt in prompts if (prompt.kind, prompt.split) == ("red_team", "train")]
-        pairs = tuple(given_pair(prompt, UNKNOWN_TEXT, f"{UNKNOWN_TEXT}.", seed=recipe.seed) for prompt in harmful)
-    elif (source := recipe.pairs.given) is not None:
-        found = report.tried("pairs.given", load_pairs, source, hint=path_hint(source))
-        if found is not None:
-            matched_pairs = match_prompts(found.pairs, prompts)
-            pairs = matched_pairs.rows
-            _note(report, "pairs.given", found, matched_pairs, prompts, is_needed=not recipe.pairs.n)
-            pairs = _look_at_lengths(report, recipe, pairs)
+    """Read everything that a recipe names beside its prompts, and note what a run would leave out of it.
+
+    What is fetched when a run starts is stood in for.
+    """
+    traces = _look_at_traces(report, recipe, prompts)
+    pairs = _look_at_pairs(report, recipe, prompts)
     people = _look_at_people(report, recipe, prompts)
     return Brought(traces, pairs, people, _probes(report, recipe, prompts))
+
+
+def _look_at_traces(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> tuple[Trace, ...]:
+    """Read the revisions that are given, as far as they are of the run's prompts."""
+    given, about = recipe.revise.given, "revise.given"
+    if given is None:
+        return ()
+    if is_remote(given.source):
+        _note_fetched(report, about, given, "a revision")
+        return tuple(map(_unknown_trace, _harmful(prompts)))
+    load = partial(load_traces, split=given.split, companion=find_companion(recipe))
+    loaded = report.tried(about, load, given.source, hint=path_hint(given.source))
+    if loaded is None:
+        return ()
+    matched = match_prompts(loaded.traces, prompts)
+    _note(report, about, loaded, matched, prompts, is_needed=not recipe.revise.n_samples)
+    return matched.rows
+
+
+def _look_at_pairs(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> tuple[Pair, ...]:
+    """Read the pairs that are given, as far as they are of the run's prompts."""
+    given, about = recipe.pairs.given, "pairs.given"
+    if given is None:
+        return ()
+    is_fetched = is_remote(given.source)
+    if is_fetched or given.source == GENERATED:
+        if is_fetched:
+            _note_fetched(report, about, given, "a pair")
+        stand_in = partial(given_pair, better=UNKNOWN_TEXT, worse=f"{UNKNOWN_TEXT}.", seed=recipe.seed)
+        return tuple(map(stand_in, _harmful(prompts)))
+    loaded = report.tried(about, partial(load_pairs, split=given.split), given.source, hint=path_hint(given.source))
+    if loaded is None:
+        return ()
+    matched = match_prompts(loaded.pairs, prompts)
+    _note(report, about, loaded, matched, prompts, is_needed=not recipe.pairs.n)
+    return _look_at_lengths(report, recipe, matched.rows)
 
 
 def _look_at_people(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> tuple[Preference, ...]:
@@ -56,8 +79,12 @@ def _look_at_people(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]
     settings, about = recipe.preference_model, "preference_model.helpfulness"
     if settings is None or settings.helpfulness is None:
         return ()
-    source = settings.helpfulness
-    loaded = report.tried(about, partial(load_pairs, kind="helpful"), source, hint=path_hint(source))
+    given = settings.helpfulness
+    if is_remote(given.source):
+        _note_fetched(report, about, given, "a pair")
+        return tuple(map(_unknown_preference, _harmful(prompts)))
+    load = partial(load_pairs, split=given.split, kind="helpful")
+    loaded = report.tried(about, load, given.source, hint=path_hint(given.source))
     if loaded is None:
         return ()
     found = preferences_of(loaded)
@@ -71,6 +98,30 @@ def _look_at_people(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]
         problem = "no row can be trained on, so that the file does nothing"
         report.add("warning", about, f"{problem}; name another file, or take it out")
     return kept
+
+
+def _note_fetched(report: Preflight, about: str, given: GivenRows, what: str) -> None:
+    said = (
+        f"{given.source} is fetched when the run starts; planned as {what} for each red-team prompt that is trained on"
+    )
+    report.add("note", about, said)
+
+
+def _harmful(prompts: Sequence[Prompt]) -> list[Prompt]:
+    return [prompt for prompt in prompts if (prompt.kind, prompt.split) == ("red_team", "train")]
+
+
+def _unknown_trace(prompt: Prompt) -> Trace:
+    asked = {"critique_request": "", "critique": UNKNOWN_TEXT, "revision_request": ""}
+    one = Round(number=1, principle="", revision=f"{UNKNOWN_TEXT}.", **asked)
+    return Trace(id=row_id("trace", prompt.id, 0), prompt=prompt, sample=0, initial=UNKNOWN_TEXT, rounds=(one,))
+
+
+def _unknown_preference(prompt: Prompt) -> Preference:
+    pair = given_pair(prompt, UNKNOWN_TEXT, f"{UNKNOWN_TEXT}.", seed=0)
+    sides = {"chosen": pair.a, "rejected": pair.b, "chosen_side": "a"}
+    judged = {"p_chosen": 1.0, "p_judge": 1.0, "position_bias": 0.0, "verdicts": ()}
+    return Preference(id=pair.id, prompt=prompt, pair=pair.id, source=PEOPLE, **sides, **judged)
 
 
 def _note(

@@ -25,6 +25,7 @@ from charter.planning.stage_plan import StagePlan
 from charter.planning.timing import Drawing, loading_seconds, training_seconds, working_seconds
 from charter.planning.volume import driver_seconds, merging_seconds
 from charter.recipe import Recipe
+from charter.recipe.settings import LoraSettings
 from charter.recipe.stages import parted, training_settings
 from charter.runs.folder import role_key
 from charter.sharding.bringing import is_done_by_rows
@@ -219,7 +220,7 @@ class _Stage:
             batch=settings.batch_size,
             accumulation=settings.accumulation,
             checkpointing=settings.gradient_checkpointing,
-            lora=self.recipe.sft.lora,
+            lora=self.recipe.sft.lora or LoraSettings(),
             number_bytes=self.conditions.models["policy"].number_bytes,
         )
 

@@ -40,8 +40,10 @@ class Place:
     way: Way = "shards"
 
     def mode_for(self, recipe: Recipe) -> Mode:
-        """Say what is trained: the recipe's adapter, behind weights of 4 bits where it says so."""
-        return self.mode or ("qlora" if recipe.sft.lora.quantise else "lora")
+        """Say what is trained: all weights or the recipe's adapter, behind weights of 4 bits where it says so."""
+        if self.mode is not None or recipe.sft.lora is None:
+            return self.mode or "full"
+        return "qlora" if recipe.sft.lora.quantise else "lora"
 
     def sharding_for(self, recipe: Recipe) -> Sharding:
         """Say how weights are spread: as by the recipe's launch; those of 4 bits are not."""

@@ -19,7 +19,7 @@ def look_at_launch(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> 
         return
     if lacks := logs_lack(recipe.training.logs or ()):
         report.add("error", "training.logs", lacks)
-    quantised = recipe.sft.lora.quantise is not None
+    quantised = recipe.sft.lora is not None and recipe.sft.lora.quantise is not None
     lacks = quantising_lacks() if quantised else ""
     if lacks:
         report.add("error", "sft.lora.quantise", lacks)

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from charter.files.hub_ids import is_dataset_id
 from charter.recipe import Recipe
 from charter.recipe.paths import is_path, slots
 from charter.recipe.writing import recipe_values
+from charter.records import BUILT_IN, GENERATED
+
+
+def is_remote(source: str) -> bool:
+    """Tell whether rows are a dataset of the hub's, which is fetched when a run starts."""
+    return source not in {BUILT_IN, GENERATED} and not Path(source).exists() and is_dataset_id(source)
 
 
 def path_hint(text: str) -> str:

@@ -12,7 +12,6 @@ from charter.constitution.model import Use
 from charter.engines.spending import Price
 from charter.errors import UserError
 from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
-from charter.files.hub_ids import is_dataset_id
 from charter.planning.brought import look_at_brought
 from charter.planning.calibrated import look_at_calibrators
 from charter.planning.findings import Preflight
@@ -21,7 +20,7 @@ from charter.planning.launching import look_at_launch
 from charter.planning.likeness import find_likeness
 from charter.planning.models import ALWAYS, KnownModel, Look, look_at, look_without_asking
 from charter.planning.paying import look_at_budget, look_at_prices, money_of
-from charter.planning.places import confusing_names, path_hint
+from charter.planning.places import confusing_names, is_remote, path_hint
 from charter.planning.plan import Plan, make_plan
 from charter.planning.roles import look_at_roles
 from charter.planning.run_place import check_run_place
@@ -38,7 +37,7 @@ from charter.recipe import Recipe
 from charter.recipe.contradictions import doubts
 from charter.recipe.settings import PromptSource
 from charter.recipe.stages import STAGE_NAMES, stages_of, without_iterations
-from charter.records import BUILT_IN, GENERATED, PromptKind
+from charter.records import GENERATED, PromptKind
 from charter.runs.folder import role_specs
 
 _UNKNOWN_PROMPTS = 1_000  # of a dataset that is not here, where the recipe sets no number
@@ -188,7 +187,7 @@ def _prompts(
     sources = recipe.prompts.sources()
     loaded = {kind: _load(report, kind, source, recipe) for kind, source in sources.items()}
     found = settle_ids({kind: one for kind, one in loaded.items() if one is not None})
-    _check_twins(report, {kind: one for kind, one in found.items() if not _is_remote(sources[kind])})
+    _check_twins(report, {kind: one for kind, one in found.items() if not is_remote(sources[kind].source)})
     first, second = constitutions
     if first is None or second is None or len(found) < len(loaded):
         return None
@@ -219,7 +218,7 @@ def _load(report: Preflight, kind: PromptKind, source: PromptSource, recipe: Rec
     about = f"prompts.{kind}"
     if source.source == GENERATED:
         return _to_be_written(report, kind, recipe)
-    if not _is_remote(source):
+    if not is_remote(source.source):
         load = partial(load_prompts, kind=kind, **source.model_dump())
         loaded = report.tried(about, load, hint=path_hint(source.source))
         for reason, n in loaded.rejected.items() if loaded else ():
@@ -247,10 +246,6 @@ def _to_be_written(report: Preflight, kind: PromptKind, recipe: Recipe) -> Loade
         imitated = [unknown_prompt("red_team", number).id for number in range(n)]
         prompts = [prompt.model_copy(update={"twin_of": imitated[number]}) for number, prompt in enumerate(prompts)]
     return LoadedPrompts(tuple(prompts), {}, GENERATED)
-
-
-def _is_remote(source: PromptSource) -> bool:
-    return source.source != BUILT_IN and not Path(source.source).exists() and is_dataset_id(source.source)
 
 
 def _count_choices(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from charter.files.hub_ids import is_dataset_id
 from charter.prompts.json_rows import read_json, read_json_lines
 from charter.prompts.separated import read_csv, read_tsv
 from charter.prompts.source_rows import SourceRow
+from charter.prompts.table_folders import choose_files, split_files, splits_named
 from charter.prompts.text_files import file_kind, is_packed
 
 __all__ = ["SourceRow", "read_rows"]
 
 
 def read_rows(source: str, *, split: str | None = None) -> list[SourceRow]:
-    """Read every row of a file, a ``save_to_disk`` folder or a Hugging Face dataset id.
+    """Read every row of a file, a folder of Parquet files, a ``save_to_disk`` folder or a Hugging Face dataset id.
 
     Raises:
         PromptError: naming the file, the line and what is wrong, or that there is no row.
@@ -31,7 +33,8 @@ def read_rows(source: str, *, split: str | None = None) -> list[SourceRow]:
 def _rows(source: str, split: str | None) -> Iterator[SourceRow]:
     path = Path(source)
     if path.is_dir():
-        return _dataset_folder(path, split)
+        files = split_files(path)
+        return _parquet_files(choose_files(path, files, split)) if files else _dataset_folder(path, split)
     if path.exists():
         reader = (_TEXT_READERS if is_packed(path) else _TEXT_READERS | {".parquet": _parquet}).get(file_kind(path))
         if reader is None:
@@ -59,6 +62,11 @@ def _parquet(path: Path) -> Iterator[SourceRow]:
         raise PromptError(f"{path}: not a Parquet file ({error}); check how it was written") from error
     for number, values in enumerate(table.to_pylist(), start=1):
         yield SourceRow(values, f"{path} row {number}", str(path))
+
+
+def _parquet_files(paths: Sequence[Path]) -> Iterator[SourceRow]:
+    for path in paths:
+        yield from _parquet(path)
 
 
 def _dataset_folder(path: Path, split: str | None) -> Iterator[SourceRow]:
@@ -94,10 +102,11 @@ def _dataset(loaded: Any, name: str, split: str | None) -> Iterator[SourceRow]:
     if hasattr(loaded, "keys"):
         if split is None and len(loaded) > 1:
             raise PromptError(f"{name}: has the splits {', '.join(loaded)}; choose one with 'split'")
-        chosen = split or next(iter(loaded))
-        if chosen not in loaded:
-            raise PromptError(f"{name}: has no split {chosen!r}, only {', '.join(loaded)}")
-        loaded = loaded[chosen]
+        names = splits_named(split) if split else [next(iter(loaded))]
+        missing = next((one for one in names if one not in loaded), None)
+        if missing is not None:
+            raise PromptError(f"{name}: has no split {missing!r}, only {', '.join(loaded)}")
+        loaded = itertools.chain.from_iterable(loaded[one] for one in names)
     for number, values in enumerate(loaded, start=1):
         yield SourceRow(dict(values), f"{name} row {number}", name)
 

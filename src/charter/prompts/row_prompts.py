@@ -72,13 +72,26 @@ class RowReader:
                 source=self.source,
                 split="evaluation" if row.values.get(columns.split or "") == "evaluation" else "train",
                 twin_of=optional_text(row, columns.twin) or twin_of,
-                reference=optional_text(row, columns.reference),
+                reference=self._reference(row),
                 principle=self.principles.id_of(principle, row.place),
                 setting=_loose_text(row, columns.setting) or "",
                 source_id=_loose_text(row, columns.source_id) or _loose_text(row, self.unused_id) or "",
             )
         except ValidationError as error:
             raise PromptError(f"{row.place}: {error.errors()[0]['loc'][0]}: {fault(error)}") from error
+
+    def _reference(self, row: SourceRow) -> str | None:
+        """Read the reference answer; of a column of conversations it is what answers the last question."""
+        name = self.columns.reference
+        of_prompt = self.transcripts and name == (self.columns.prompt or likely_column(row))
+        if name is None or not (of_prompt or isinstance(row.values.get(name), list)):
+            return optional_text(row, name)
+        turns = read_turns(row, name, transcripts=self.transcripts)
+        question = None if isinstance(turns, str) else until_question(turns)
+        if question is None or isinstance(question, str):
+            return None
+        answers = [turn.content for turn in turns[len(question) :] if isinstance(turn, Message)]
+        return (answers[0] or None) if answers else None
 
     def id_of(self, row: SourceRow) -> str | None:
         """Give the id that a row's prompt has as a red-team prompt; None where it has no prompt."""

@@ -18,7 +18,7 @@ def built_in_recipes() -> dict[str, Path]:
     """Name the recipes that come with Charter, in alphabetical order, each with its file."""
     packed, checkout = _PACKAGE / "recipes", _PACKAGE.parents[1] / "recipes"
     folder = packed if packed.is_dir() else checkout
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def find_recipe(named: Path) -> Path:
@@ -30,7 +30,7 @@ def find_recipe(named: Path) -> Path:
     if named.exists() and not named.is_dir():
         return named
     built_in = built_in_recipes()
-    if named.parent == Path() and not named.suffix:
+    if named.parent == Path() and named.suffix not in {".yaml", ".yml"}:  # a name may have a dot, as of 1.7b
         here = Path("recipes") / f"{named}.yaml"
         if here.is_file():
             return here

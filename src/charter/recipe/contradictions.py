@@ -142,7 +142,7 @@ def _written(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         for key in idle:
             problem = f"'prompts.{kind}.{key}' says how a file is read, and these prompts are 'generated'"
             yield ("prompts", kind, key), f"{problem}; take it out ('prompts.generate' says how they are written)"
-    if recipe.pairs.given == GENERATED != sources.get("red_team"):
+    if recipe.pairs.given and recipe.pairs.given.source == GENERATED != sources.get("red_team"):
         problem = "'pairs.given' is 'generated', and 'prompts.red_team' is not"
         yield ("pairs", "given"), f"{problem}: there are no answers that the run wrote; name a file, or take it out"
     if sources.get("benign_twin") == GENERATED != sources.get("red_team"):

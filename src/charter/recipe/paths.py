@@ -102,12 +102,11 @@ def slots(data: Any) -> Iterator[Slot]:
         yield from _section(prompts, kind, ("source",), _NO_FILES, "prompts.")
         if isinstance(prompts[kind], dict):
             yield from _section(prompts, kind, ("principles",), list_constitutions(), "prompts.")
+    for section, key in (("revise", "given"), ("pairs", "given"), ("preference_model", "helpfulness")):
+        yield from _section(_inner(data, section), key, ("source",), _NO_FILES, f"{section}.")
     generate = _inner(prompts, "generate")
     for holder, key, place in (
         (data, "data_dir", "data_dir"),
-        (_inner(data, "revise"), "given", "revise.given"),
-        (_inner(data, "pairs"), "given", "pairs.given"),
-        (_inner(data, "preference_model"), "helpfulness", "preference_model.helpfulness"),
         (_inner(data, "label"), "calibrator", "label.calibrator"),
         (_inner(data, "budget"), "prices", "budget.prices"),
         (_inner(data, "training"), "launch", "training.launch"),

@@ -21,6 +21,7 @@ from charter.recipe.contradictions import contradictions
 from charter.recipe.data_folder import use_data_folder
 from charter.recipe.faults import Given, explain, quoted, shown
 from charter.recipe.paths import place_paths
+from charter.recipe.scaling import scaled
 from charter.recipe.secrets import HIDDEN, hide, is_secret
 from charter.recipe.settings import Recipe
 
@@ -55,7 +56,7 @@ def _load(path: Path, overrides: Sequence[str]) -> Recipe:
     given = Given(document, data, tuple(overrides))
     try:
         # JSON mode takes a list where a tuple is declared and is strict in all else: "2" and true are no numbers.
-        recipe = Recipe.model_validate_json(json.dumps(data), strict=True)
+        recipe = scaled(Recipe.model_validate_json(json.dumps(data), strict=True))
     except ValidationError as error:
         raise RecipeError(explain(error, Recipe, given)) from error
     for where, problem in contradictions(recipe):
@@ -139,5 +140,5 @@ def _apply(data: dict[str, Any], override: str, said: str) -> None:
 
 
 _SHORTHANDS = dict.fromkeys(("policy", "critic", "reviser", "judge"), "name") | dict.fromkeys(
-    ("constitution", "red_team", "benign_twin", "helpful"), "source"
+    ("constitution", "red_team", "benign_twin", "helpful", "given", "helpfulness"), "source"
 )

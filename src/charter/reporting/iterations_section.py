@@ -14,8 +14,8 @@ from charter.statistics import wilson_interval
 
 _LEAD = (
     "Each iteration makes pairs of answers of the policy that the one before ended with, and trains that policy on. "
-    "What its models are worth stands with the other figures, by their names. Intervals of shares are Wilson's, 95 %, and "
-    "take each verdict or label for itself."
+    "What its models are worth stands with the other figures, by their names. Intervals of shares are Wilson's, 95 %, "
+    "and take each verdict or label for itself."
 )
 _TRAININGS = {"preference_model": "Preference model", "dpo": "DPO", "rl": "RL"}
 _GAP = "not done"

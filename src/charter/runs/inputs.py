@@ -143,15 +143,19 @@ def _files(recipe: Recipe) -> dict[str, str]:
     }
     generate = recipe.prompts.generate
     named = {
-        "given revisions": recipe.revise.given,
-        "given pairs": recipe.pairs.given,
-        "helpfulness pairs": recipe.preference_model.helpfulness if recipe.preference_model else None,
         "calibrator": recipe.label.calibrator,
         "axes of generated prompts": generate.axes,
         "examples of generated prompts": generate.few_shots,
         "wording of generated prompts": generate.texts,
     }
-    return files | {name: file for name, file in named.items() if file not in {None, GENERATED}}
+    rewarded = recipe.preference_model
+    given = {
+        "given revisions": recipe.revise.given,
+        "given pairs": recipe.pairs.given,
+        "helpfulness pairs": rewarded.helpfulness if rewarded else None,
+    }
+    brought = {name: rows.source for name, rows in given.items() if rows is not None and rows.source != GENERATED}
+    return files | brought | {name: file for name, file in named.items() if file is not None}
 
 
 def source_digest(path: Path) -> str:

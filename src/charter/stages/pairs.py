@@ -69,7 +69,8 @@ def _given(run: Run) -> tuple[Sequence[Pair], Mapping[str, int], Mapping[str, ob
     settings = run.recipe.pairs
     if settings.given is None or run.iteration > 1:
         return (), {}, {}
-    loaded = load_pairs(written_file(run) if settings.given == GENERATED else settings.given)
+    source, split = settings.given.source, settings.given.split
+    loaded = load_pairs(written_file(run) if source == GENERATED else source, split=split)
     matched = match_prompts(loaded.pairs, (*read_prompts(run, "train"), *read_prompts(run, "evaluation")))
     rows, left_out = matched.rows, Counter(loaded.rejected) + Counter(matched.left_out)
     lengths = {"lengths of given pairs": _plain(length_confound(rows))}

@@ -68,10 +68,11 @@ def do_preference_model(run: Run) -> Summary:
 
 
 def _people(settings: PreferenceModelSettings) -> GivenPreferences:
-    """Read what people preferred, where the recipe names a file of it."""
-    if settings.helpfulness is None:
+    """Read what people preferred, where the recipe says where that is."""
+    rows = settings.helpfulness
+    if rows is None:
         return GivenPreferences((), {})
-    return preferences_of(load_pairs(settings.helpfulness, kind="helpful"))
+    return preferences_of(load_pairs(rows.source, split=rows.split, kind="helpful"))
 
 
 def _score(

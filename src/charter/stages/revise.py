@@ -74,10 +74,10 @@ def _outcome(one: Round) -> str:
 
 def _given(run: Run) -> tuple[Sequence[Trace], Mapping[str, int], int]:
     """Read the traces that were given for the training prompts; the others by reason, and how many were mended."""
-    source = run.recipe.revise.given
-    if source is None:
+    rows = run.recipe.revise.given
+    if rows is None:
         return (), {}, 0
-    loaded = load_traces(source, companion=find_companion(run.recipe))
+    loaded = load_traces(rows.source, split=rows.split, companion=find_companion(run.recipe))
     matched = match_prompts(loaded.traces, (*read_prompts(run, "train"), *read_prompts(run, "evaluation")))
     left_out = Counter(loaded.rejected) + Counter(matched.left_out)
     return matched.rows, {f"given: {reason}": n for reason, n in left_out.items()}, len(loaded.mended)

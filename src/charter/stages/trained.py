@@ -46,7 +46,7 @@ def training_arguments(run: Run, stage: str, settings: TrainingSettings) -> dict
         if step == n_steps:
             run.progress.end(f"{name} training")
 
-    policy, lora = run.recipe.models.policy, run.recipe.sft.lora  # later trainings go on with the adapter of SFT
+    policy, lora = run.recipe.models.policy, run.recipe.sft.lora  # later trainings go on with what SFT trained
     more: dict[str, Any] = {}
     if isinstance(settings, TextTrainingSettings):
         more["opening_tokens"] = settings.opening_tokens
@@ -55,7 +55,7 @@ def training_arguments(run: Run, stage: str, settings: TrainingSettings) -> dict
     return more | {
         "pace": Pace(**settings.model_dump(include={field.name for field in dataclasses.fields(Pace)})),
         "max_length": settings.max_length,
-        "lora": LoraSettings(**lora.model_dump()),
+        "lora": None if lora is None else LoraSettings(**lora.model_dump()),
         "dtype": policy.dtype,
         "device": policy.device,
         "trust_remote_code": policy.trust_remote_code,

@@ -8,7 +8,13 @@ from charter.recipe.settings.common import KEY_NAME, MOST_ITERATIONS, Settings, 
 from charter.recipe.settings.evaluation import EvaluateSettings, ProbeSettings, ReportSettings
 from charter.recipe.settings.feedback import JudgeSettings, LabelSettings, PairSettings, ReviseSettings
 from charter.recipe.settings.models import Model, Models, ModelSettings
-from charter.recipe.settings.prompts import ConstitutionSettings, GenerateSettings, PromptSettings, PromptSource
+from charter.recipe.settings.prompts import (
+    ConstitutionSettings,
+    GenerateSettings,
+    GivenRows,
+    PromptSettings,
+    PromptSource,
+)
 from charter.recipe.settings.recipe import Recipe
 from charter.recipe.settings.reinforcement import RewardSettings, RlGuardSettings, RlSettings
 from charter.recipe.settings.running import BudgetSettings, LaunchSettings, MemorySettings, RaySettings
@@ -31,6 +37,7 @@ __all__ = [
     "DpoSettings",
     "EvaluateSettings",
     "GenerateSettings",
+    "GivenRows",
     "GuardSettings",
     "GuardedSettings",
     "JudgeSettings",

@@ -9,6 +9,7 @@ from pydantic import Field
 from charter.constitution.model import FewShotChoice
 from charter.recipe.settings.common import Cutting, Settings, Share, from_name
 from charter.recipe.settings.models import Model
+from charter.recipe.settings.prompts import Given
 from charter.records import AnyPairSource, PairSource, PromptKind, ResponseLabel
 
 
@@ -35,14 +36,14 @@ class ReviseSettings(Settings):
     check: bool = Field(
         default=False, description="let the judge say of every revision whether it is better than what it replaced"
     )
-    given: str | None = Field(default=None, description="a file of revisions that are taken as they are")
+    given: Given | None = Field(default=None, description="revisions that are taken as they are")
 
 
 class PairSettings(Settings):
     """Pairs by kind of prompt: shares of each source add up to 1 within a kind."""
 
     n: int = Field(default=400, ge=0, description="pairs that are made, over all kinds; 0 makes none")
-    given: str | None = Field(default=None, description="a file of pairs that are judged beside those that are made")
+    given: Given | None = Field(default=None, description="pairs that are judged beside those that are made")
     balance_lengths: Literal["drop", "trim"] | None = Field(
         default=None, description="take the length confound out of given pairs: leave pairs out, or shorten answers"
     )

@@ -39,13 +39,25 @@ class PromptSource(Settings):
         default=None, description="a constitution whose ids the file's names or positions of principles become"
     )
     where: dict[str, Cell | list[Cell]] = Field(default_factory=dict)
-    split: str | None = Field(default=None, description="the split of a Hugging Face dataset")
+    split: str | None = Field(
+        default=None, description="of a folder or a Hugging Face dataset; `a+b` takes two, None the one that there is"
+    )
     limit: int | None = Field(default=None, ge=1)
     seed: int | None = Field(
         default=None, ge=0, description="of the draw of those that 'limit' keeps; None keeps the first"
     )
 
 
+class GivenRows(Settings):
+    """Rows that a user brings."""
+
+    source: str = Field(min_length=1, description="a file, a folder of Parquet files, or a Hugging Face dataset")
+    split: str | None = Field(
+        default=None, description="of a folder or a dataset; `a+b` takes two, `null` the one that there is"
+    )
+
+
+Given = Annotated[GivenRows, from_name("source")]
 Prompts = Annotated[PromptSource, from_name("source")]
 
 

@@ -25,6 +25,12 @@ class Recipe(Settings):
         default=None,
         description="a folder with red_team.json, sft.json and preferences.json: prompts, revisions and pairs",
     )
+    scale: float = Field(
+        default=1.0,
+        gt=0.0,
+        description="what every number of prompts, pairs and rows to be made is multiplied by; what is resolved holds "
+        "the products",
+    )
     iterations: int = Field(
         default=1,
         ge=1,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from charter.recipe.settings.common import LIST_TO_TUPLE, Bound, Cutting, Settings, Share
+from charter.recipe.settings.prompts import Given
 from charter.records import PromptKind, ResponseLabel
 
 
@@ -91,7 +92,9 @@ class GuardedSettings(TextTrainingSettings):
 class SftSettings(GuardedSettings):
     """Supervised fine-tuning on revisions, mixed with helpful rows."""
 
-    lora: LoraSettings = LoraSettings()
+    lora: LoraSettings | None = Field(
+        default=LoraSettings(), description="the adapter that is trained; `null` trains all weights, in every training"
+    )
     revisions: Literal["all", "last"] = "all"
     only_changed: bool = Field(default=False, description="leave out revisions equal to what they revise")
     only_confirmed: bool = Field(
@@ -109,12 +112,11 @@ class SftSettings(GuardedSettings):
 
 
 class PreferenceModelSettings(TextTrainingSettings):
-    """A preference model on soft labels. It trains on with the adapter of SFT, whose shape ``sft.lora`` says."""
+    """A preference model on soft labels. It trains on with what SFT trained, as ``sft.lora`` says."""
 
-    helpfulness: str | None = Field(
+    helpfulness: Given | None = Field(
         default=None,
-        min_length=1,
-        description="a file of pairs that people judged, mixed with the AI's preferences; `null` mixes in none",
+        description="pairs that people judged, mixed with the AI's preferences; `null` mixes in none",
     )
     helpfulness_ratio: float = Field(
         default=1.0, ge=0.0, description="people's pairs for each preference of the AI, at most"
@@ -122,7 +124,7 @@ class PreferenceModelSettings(TextTrainingSettings):
 
 
 class DpoSettings(GuardedSettings):
-    """DPO on soft labels. It trains on with the adapter of SFT, whose shape ``sft.lora`` says."""
+    """DPO on soft labels. It trains on with what SFT trained, as ``sft.lora`` says."""
 
     kinds: dict[PromptKind, Share] | None = Field(
         default=None,
