@@ -9,11 +9,11 @@ import pytest
 
 from charter.cli.life_view import view_life
 from charter.errors import JournalError, RunError
-from charter.files.tables import read_table
+from charter.files.tables import read_table, write_table
 from charter.journal.records import FORGOTTEN, Outcome, Status
 from charter.journal.store import Journal
 from charter.lookup import _owners, _Tables, find_row
-from charter.records import Comparison, Pair, Preference, Prompt, Reading, Response, SftRow, Trace
+from charter.records import Comparison, Pair, Preference, Prompt, Reading, Response, RewardedPair, SftRow, Trace
 from run_examples import small_run
 
 TABLES = {
@@ -106,15 +106,15 @@ def test_every_end_leads_to_its_prompt(run: Path) -> None:
         ends = {stage: journal.outcomes(stage) for stage in journal.stages()}
     assert set(STAGES) <= set(ends)
     known = {prompt.id for prompt in read_table(run / "data/prompts.parquet", Prompt)}
-    owners = _owners(_Tables(run, ends), ends)
+    owners = _owners(_Tables(run, ends, 1), ends, 1)
     assert {row for of_stage in ends.values() for row in of_stage} <= owners.keys()
     assert set(owners.values()) <= known
-    bare = _Tables(run, {})
+    bare = _Tables(run, {}, 1)
     for table in ("traces", "sft", "pairs", "preferences", "readings", "comparisons"):
         expected = {row.id: row.prompt.id for row in getattr(bare, table)}
         getattr(bare, table).clear()  # with nothing but ids to go by the owners are the same
         assert {row: owners[row] for row in expected} == expected
-    again = _owners(bare, ends)
+    again = _owners(bare, ends, 1)
     journaled = {row for of_stage in ends.values() for row in of_stage}
     assert {row: again[row] for row in journaled} == {row: owners[row] for row in journaled}
 
@@ -136,6 +136,21 @@ def test_rows_that_were_left_out_say_why(own: Path, stage: str, kind: str, statu
     assert f"\n{'failed' if status == 'failed' else 'left out'}\n" in shown
     assert f"  {stage} {row}: the {{judge}} is away, 100 %\n" in shown
     assert json.loads(json.dumps(life.to_dict()))["left_out"][0]["reason"] == "the {judge} is away, 100 %"
+
+
+def test_rewards_stand_with_their_pair(own: Path) -> None:
+    """What a preference model gives both sides is told under the label, and whether it was trained on that."""
+    label = read_table(own / "data/preferences.parquet", Preference)[0]
+    told = {name: getattr(label, name) for name in ("id", "prompt", "chosen", "rejected", "p_chosen", "source")}
+    counts = {"n_tokens_chosen": 3, "n_tokens_rejected": 4}
+    rewarded = RewardedPair(**told, group="g", held_out=True, reward_chosen=1.25, reward_rejected=-0.5, **counts)
+    write_table(own / "data/rewards.parquet", [rewarded], RewardedPair)
+    life = find_row(own, label.pair)
+    assert life.rewards == (rewarded,)
+    assert life.to_dict()["rewards"][0]["reward_chosen"] == 1.25
+    shown = view_life(life, colours=False).plain
+    assert "preference model (held out from it): 1.250 for the chosen side, -0.500 for the other" in shown
+    assert "preference model" not in view_life(replace(life, rewards=()), colours=False).plain
 
 
 def drop_tables(folder: Path, stage: str) -> None:

@@ -14,7 +14,18 @@ from charter.files.tables import Row, read_table
 from charter.journal.reading import read_journal
 from charter.journal.records import FORGOTTEN, Outcome
 from charter.recipe.stages import in_iteration
-from charter.records import Comparison, Pair, PairSource, Preference, Prompt, Reading, Response, SftRow, Trace
+from charter.records import (
+    Comparison,
+    Pair,
+    PairSource,
+    Preference,
+    Prompt,
+    Reading,
+    Response,
+    RewardedPair,
+    SftRow,
+    Trace,
+)
 from charter.revision.chain import ChainStart
 from charter.seeds import row_id
 from charter.status import read_run_recipe
@@ -63,6 +74,7 @@ class Life:
     sft_rows: tuple[SftRow, ...]
     pairs: tuple[Pair, ...]
     preferences: tuple[Preference, ...]
+    rewards: tuple[RewardedPair, ...]
     responses: tuple[Response, ...]
     readings: tuple[Reading, ...]
     comparisons: tuple[Comparison, ...]
@@ -77,6 +89,7 @@ class Life:
             "sft": [_own(row) for row in self.sft_rows],
             "pairs": [_own(row) for row in self.pairs],
             "preferences": [_own(row) for row in self.preferences],
+            "rewards": [_own(row) for row in self.rewards],
             "responses": [_own(row) for row in self.responses],
             "readings": [_own(row) for row in self.readings],
             "comparisons": [_own(row) for row in self.comparisons],
@@ -108,6 +121,7 @@ def find_row(folder: Path, row: str) -> Life:
         sft_rows=_of(tables.sft, prompt),
         pairs=_of(tables.pairs, prompt),
         preferences=_of(tables.preferences, prompt),
+        rewards=_of(tables.rewards, prompt),
         responses=_of(tables.responses, prompt),
         readings=_of(tables.readings, prompt),
         comparisons=_of(tables.comparisons, prompt),
@@ -138,14 +152,15 @@ class _Tables:
         self.sft = self._read("sft", SftRow)
         self.pairs = self._read_all("pairs", Pair, "pairs")
         self.preferences = self._read_all("preferences", Preference, "label")
+        self.rewards = self._read_all("rewards", RewardedPair)  # of preferences, under their ids
         self.responses = self._read("responses", Response, "evaluate/respond")
         self.readings = self._read("readings", Reading, "evaluate/judge reading")
         self.comparisons = self._read("comparisons", Comparison, "evaluate/head to head")
 
-    def _read_all(self, name: str, kind: type[_TableT], stage: str) -> list[_TableT]:
+    def _read_all(self, name: str, kind: type[_TableT], stage: str | None = None) -> list[_TableT]:
         """Read a table that every iteration has of its own."""
-        numbers = range(1, self._n_iterations + 1)
-        return [row for n in numbers for row in self._read(in_iteration(name, n), kind, in_iteration(stage, n))]
+        named = [(in_iteration(name, n), stage and in_iteration(stage, n)) for n in range(1, self._n_iterations + 1)]
+        return [row for table, recorded in named for row in self._read(table, kind, recorded)]
 
     def _read(self, name: str, kind: type[_TableT], stage: str | None = None) -> list[_TableT]:
         path = self._folder / "data" / f"{name}.parquet"

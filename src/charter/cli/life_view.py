@@ -11,7 +11,18 @@ from charter.cli.styled_page import Page
 
 if TYPE_CHECKING:
     from charter.lookup import LeftOut, Life
-    from charter.records import Comparison, Pair, Preference, Prompt, Reading, Response, Round, Trace, Verdict
+    from charter.records import (
+        Comparison,
+        Pair,
+        Preference,
+        Prompt,
+        Reading,
+        Response,
+        RewardedPair,
+        Round,
+        Trace,
+        Verdict,
+    )
 
 
 def view_life(life: Life, *, colours: bool) -> Text:
@@ -25,8 +36,12 @@ def view_life(life: Life, *, colours: bool) -> Text:
         for row in life.sft_rows:
             page.passage(f"{row.origin} ({row.id}){_open(whole=row.whole)}", row.response)
     labels = {preference.pair: preference for preference in life.preferences}
+    rewards = {one.id: one for one in life.rewards}
     for pair in life.pairs:
-        _view_pair(page, pair, labels.get(pair.id))
+        label = labels.get(pair.id)
+        _view_pair(page, pair, label)
+        if label is not None and label.id in rewards:
+            _view_rewards(page, rewards[label.id])
     for response in life.responses:
         _view_response(page, response)
     for reading in life.readings:
@@ -84,6 +99,12 @@ def _view_pair(page: Page, pair: Pair, label: Preference | None) -> None:
         f"position bias {label.position_bias:.3f}{agrees[label.agrees]}{_weight(label.weight)}"
     )
     _view_verdicts(page, label.verdicts)
+
+
+def _view_rewards(page: Page, one: RewardedPair) -> None:
+    known = "held out from it" if one.held_out else "trained on"
+    given = f"{one.reward_chosen:.3f} for the chosen side, {one.reward_rejected:.3f} for the other"
+    page.line(f"preference model ({known}): {given}")
 
 
 def _view_response(page: Page, response: Response) -> None:
