@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from charter.cli import main
-from charter.errors import Interrupted, RecipeError
+from charter.errors import Interrupted, RecipeError, RunError
 from charter.files.tables import read_table
 from charter.lookup import find_row
 from charter.pipeline import run_stages
@@ -76,6 +76,22 @@ def test_each_iteration_begins_from_the_policy_before(tmp_path: Path) -> None:
     assert policies_of(both) == ("sft", "dpo", "rl", "dpo-2", "rl-2")
     assert "stages/rl.json" in read_by(both, "pairs-2")
     assert "stages/sft.json" in read_by(both, "preference_model-2")  # a reward is learnt from the same beginning
+
+
+def test_rl_reads_what_rewards_it_and_what_it_begins_from(tmp_path: Path) -> None:
+    """Where the recipe has it so, in every iteration: the preference model, and DPO's model."""
+    paper = small_recipe(tmp_path, *PAPER_TWICE)
+    assert set(read_by(paper, "rl")) == {"data/prompts.parquet", "stages/sft.json", "stages/preference_model.json"}
+    assert set(read_by(paper, "rl-2")) == {"data/prompts.parquet", "stages/rl.json", "stages/preference_model-2.json"}
+    judged = small_recipe(tmp_path, "iterations=2", "rl={start: dpo, rewards: {preference_model: 0, judge: 1}}")
+    assert set(read_by(judged, "rl-2")) == {"data/prompts.parquet", "stages/dpo-2.json"}
+
+
+def test_a_verb_of_rl_says_what_is_to_be_done_first(tmp_path: Path) -> None:
+    """By the command that does it, before a model is looked for."""
+    small_run(tmp_path, ["prompts", "revise", "sft", "pairs", "label"], "preference_model={}", "rl={}")
+    with pytest.raises(RunError, match=r"stage 'rl' reads it. Do first:\n  charter preference-model"):
+        small_run(tmp_path, ["prompts", "rl"], "preference_model={}", "rl={}")
 
 
 def test_paths_are_the_iterations_own() -> None:

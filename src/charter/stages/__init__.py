@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from charter.recipe import Recipe
-from charter.recipe.stages import in_iteration, parted, policy_before
+from charter.recipe.stages import ITERATED, in_iteration, parted, policy_before
 from charter.runs.folder import ITERATED_TABLES, Run
 from charter.stages.dpo import do_dpo
 from charter.stages.evaluate import do_evaluate
@@ -91,14 +91,20 @@ def written_by(name: str) -> tuple[str, ...]:
 def read_by(recipe: Recipe, name: str) -> tuple[str, ...]:
     """Name the paths in a run folder that a stage reads."""
     stage, iteration = parted(name)
-    before = f"stages/{policy_before(recipe, iteration)}.json"
-    paths = (before if path == _POLICY and stage != "preference_model" else path for path in STAGES[stage].reads)
-    return tuple(_path_in(path, iteration) for path in paths)
+    paths = [_path_in(path, iteration) for path in STAGES[stage].reads]
+    if _POLICY in paths and stage != "preference_model":
+        begun_from = policy_before(recipe, iteration)
+        if stage == "rl" and recipe.rl is not None and recipe.rl.start == "dpo":
+            begun_from = in_iteration("dpo", iteration)
+        paths[paths.index(_POLICY)] = f"stages/{begun_from}.json"
+    if stage == "rl" and recipe.rl is not None and recipe.rl.rewards.preference_model:
+        paths.append(f"stages/{in_iteration('preference_model', iteration)}.json")
+    return tuple(paths)
 
 
 def _path_in(path: str, iteration: int) -> str:
-    """Name the path that stands for one of the first iteration in another."""
+    """Name the path of a table or a model that stands for one of the first iteration in another."""
     folder, _, file = path.partition("/")
     name, dot, suffix = file.partition(".")
-    is_own = (folder == "models" and name != "sft") or (folder == "data" and name in ITERATED_TABLES)
+    is_own = (folder == "models" and name in ITERATED) or (folder == "data" and name in ITERATED_TABLES)
     return f"{folder}/{in_iteration(name, iteration)}{dot}{suffix}" if is_own else path
