@@ -99,8 +99,9 @@ class _Change:
 def find_touched(folder: Path, old: Constitution, new: Constitution) -> Touched:
     """Find the rows of a run that a change of its constitution touches.
 
-    What is trained on touched rows, and all that comes after it, later iterations among it, changes with them and is not
-    counted here; nor are rows that ended without a trace or a label, which a run with the change would ask for as well.
+    What is trained on touched rows, and all that comes after it, changes with them and is not counted here, pairs of
+    later iterations among it; nor are rows that ended without a trace or a label, which a run with the change would ask
+    for as well.
 
     Args:
         folder: of the run.
