@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 # Before any library reads them: no test asks the hub, reports to a service, opens a window or forks a tokenizer.
 os.environ.update(
@@ -72,6 +73,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_mistral(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a random two-layer Mistral."""
+    folder = tmp_path_factory.mktemp("tiny_mistral")
+    _save_tiny_mistral(folder, _save_tiny_tokenizer(folder))
+    return folder
+
+
 def _save_tiny_tokenizer(folder: Path) -> int:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -99,26 +108,38 @@ def _save_tiny_tokenizer(folder: Path) -> int:
     return int(tokenizer.get_vocab_size())
 
 
+def _tiny_shape(n_tokens: int) -> dict[str, Any]:
+    return {
+        "vocab_size": n_tokens,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 2048,
+        # Wider than the usual 0.02, which leaves all tokens about equally likely: a rounding error would then
+        # change which is likeliest.
+        "initializer_range": 0.2,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 2,
+    }
+
+
 def _save_tiny_llama(folder: Path, n_tokens: int) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(
-        vocab_size=n_tokens,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        # Wider than the usual 0.02, which leaves all tokens about equally likely: a rounding error would then
-        # change which is likeliest.
-        initializer_range=0.2,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-        tie_word_embeddings=True,
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        LlamaForCausalLM(config).save_pretrained(folder)
+        LlamaForCausalLM(LlamaConfig(**_tiny_shape(n_tokens), tie_word_embeddings=True)).save_pretrained(folder)
+
+
+def _save_tiny_mistral(folder: Path, n_tokens: int) -> None:
+    import torch
+    from transformers import MistralConfig, MistralForCausalLM
+
+    config = MistralConfig(**_tiny_shape(n_tokens), head_dim=16, sliding_window=None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        MistralForCausalLM(config).save_pretrained(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -108,37 +107,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(20)
     ]
     _table(folder / "judged/data/train_prefs-00000-of-00001.parquet", judged)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tiny_mistral(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random two-layer Mistral, and the tiny model's tokenizer."""
-    import torch
-    from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
-
-    folder = tmp_path_factory.mktemp("tiny_mistral")
-    shutil.copytree(
-        tiny_model, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors", "config.json")
-    )
-    config = MistralConfig(
-        vocab_size=len(AutoTokenizer.from_pretrained(tiny_model)),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        max_position_embeddings=2048,
-        sliding_window=None,
-        initializer_range=0.2,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        MistralForCausalLM(config).save_pretrained(folder)
     return folder
 
 
