@@ -213,6 +213,38 @@ def test_what_is_no_text_is_refused(load: Load, column: str, cell: Any) -> None:
     assert message == f":1: '{column}' is {type(cell).__name__}; expected a text or a number"
 
 
+@pytest.mark.parametrize(
+    ("turns", "answer"),
+    [
+        (("q", "a"), "a"),
+        (("q", "a", "again", "b"), "b"),
+        (("q", "a", "again"), None),
+        (("q", "a", "again", ""), None),
+        ((), None),
+    ],
+)
+def test_a_chats_last_answer_is_a_reference_where_that_is_asked(
+    load: Load, turns: tuple[str, ...], answer: str | None
+) -> None:
+    """What answers the last question, and only where the column of references is one of conversations."""
+    said = [{"role": role, "content": text} for role, text in zip(("user", "assistant") * 2, turns, strict=False)]
+    other = [{"role": "user", "content": "other"}, {"role": "assistant", "content": "yes"}]
+    rows = [{"messages": said}, {"messages": other}]
+    found = {one.turns: one.reference for one in load(rows, reference_column="messages").prompts}
+    assert next(reference for turns, reference in found.items() if turns[0].content == "other") == "yes"
+    assert {reference for turns, reference in found.items() if turns[0].content != "other"} == (
+        {answer} if turns else set()
+    )
+    assert {one.reference for one in load(rows).prompts} == {None}
+
+
+def test_a_transcripts_last_answer_too(load: Load) -> None:
+    """As a text that begins with a speaker; a text that does not is the reference itself."""
+    row = {"text": "\n\nHuman: q\n\nAssistant: a", "best": "c"}
+    assert load([row], reference_column="text").prompts[0].reference == "a"
+    assert load([row], reference_column="best").prompts[0].reference == "c"
+
+
 def test_a_list_is_no_id(load: Load) -> None:
     """A column ``id`` of lists is not taken unasked, and refused where it is asked for."""
     assert not load([{"prompt": "a", "id": [1]}]).given_ids

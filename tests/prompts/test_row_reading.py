@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charter.errors import PromptError
+from charter.given.reading import read_file
+from charter.prompts import load_prompts
 from charter.prompts.reading import SourceRow, read_rows
 
 Write = Callable[[str, str | bytes], Path]
@@ -276,6 +278,46 @@ def test_saved_datasets_are_read(saved: Path) -> None:
         ({"prompt": "b 1"}, f"{saved} row 2"),
     ]
     assert [row.values["prompt"] for row in read_rows(str(saved.parent / "lone"))] == ["a 0", "a 1"]
+
+
+def test_several_splits_are_read_as_one(saved: Path) -> None:
+    """In the order in which they are named."""
+    rows = read_rows(str(saved), split="b+a")
+    assert [row.values["prompt"] for row in rows] == ["b 0", "b 1", "a 0", "a 1"]
+    assert _refusal(saved, split="a+c") == ": has no split 'c', only a, b"
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """Give a folder of Parquet files as datasets of the hub lie there: one split of two files, and one of one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "tables"
+    (folder / "data").mkdir(parents=True)
+    for name in ("train_sft-00000-of-00002", "train_sft-00001-of-00002", "test_sft-00000-of-00001"):
+        pq.write_table(pa.table({"prompt": [f"{name} {n}" for n in range(2)]}), folder / f"data/{name}.parquet")
+    return folder
+
+
+def test_folders_of_tables_are_read_by_split(tables: Path) -> None:
+    """All files of the splits that are named, each row with its file."""
+    rows = read_rows(str(tables), split="train_sft")
+    assert [row.values["prompt"][-1] for row in rows] == ["0", "1", "0", "1"]
+    assert rows[2].place == f"{tables}/data/train_sft-00001-of-00002.parquet row 1"
+    assert len(read_rows(str(tables), split="train_sft+test_sft")) == 6
+    assert _refusal(tables) == ": has the splits test_sft, train_sft; choose one with 'split'"
+    assert _refusal(tables, split="train_sft+other") == ": has the splits test_sft, train_sft; there is no 'other'"
+    assert len(load_prompts(str(tables), "helpful", split="train_sft+test_sft").prompts) == 6
+
+
+def test_given_rows_are_on_one_side(tables: Path) -> None:
+    """Splits to train on and splits that are held out are not read as one."""
+    assert len(read_file(tables, split="train_sft").rows) == 4
+    with pytest.raises(PromptError, match="some are trained on and some held out"):
+        read_file(tables, split="train_sft+test_sft")
+    (tables / "data/test_sft-00000-of-00001.parquet").unlink()
+    assert read_file(tables).split == "train_sft"
 
 
 def test_wrong_saved_datasets_are_named(saved: Path) -> None:

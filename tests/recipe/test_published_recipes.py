@@ -21,6 +21,7 @@ SMALL = (
     "prompts.n_evaluation_helpful=2",
     "prompts.n_train=8",
     "prompts.n_train_helpful=8",
+    "revise.n_few_shots=0",
     "revise.max_tokens=6",
     "revise.max_critique_tokens=4",
     "revise.on_cut=open",

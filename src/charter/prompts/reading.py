@@ -106,7 +106,7 @@ def _dataset(loaded: Any, name: str, split: str | None) -> Iterator[SourceRow]:
         missing = next((one for one in names if one not in loaded), None)
         if missing is not None:
             raise PromptError(f"{name}: has no split {missing!r}, only {', '.join(loaded)}")
-        loaded = itertools.chain.from_iterable(loaded[one] for one in names)
+        loaded = itertools.chain(*(loaded[one] for one in names))
     for number, values in enumerate(loaded, start=1):
         yield SourceRow(dict(values), f"{name} row {number}", name)
 

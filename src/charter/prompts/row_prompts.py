@@ -84,7 +84,7 @@ class RowReader:
         """Read the reference answer; of a column of conversations it is what answers the last question."""
         name = self.columns.reference
         of_prompt = self.transcripts and name == (self.columns.prompt or likely_column(row))
-        if name is None or not (of_prompt or isinstance(row.values.get(name), list)):
+        if name is None or not (of_prompt or _is_conversation(row.values.get(name))):
             return optional_text(row, name)
         turns = read_turns(row, name, transcripts=self.transcripts)
         question = None if isinstance(turns, str) else until_question(turns)
@@ -115,6 +115,10 @@ class RowReader:
         if isinstance(turns, str) or not system or turns[0].role == "system":
             return turns
         return (_system_turn(row, system), *turns)
+
+
+def _is_conversation(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(turn, Mapping) for turn in value)
 
 
 def _system_turn(row: SourceRow, text: str) -> Message:
