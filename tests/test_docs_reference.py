@@ -54,7 +54,9 @@ HOOKS = load_hooks()
 def test_recipe_page_has_a_table_for_every_section() -> None:
     """Each section of a recipe, and each that several keys share, has its place on the page."""
     marked = re.findall(r"^<!-- recipe keys: (.*) -->$", read(DOCS / "recipes.md"), re.MULTILINE)
-    assert set(marked) == {"recipe", *Recipe.model_fields, *HOOKS.SHARED.values()} - {"name", "seed", "data_dir"}
+    assert set(marked) == {"recipe", *Recipe.model_fields, *HOOKS.SHARED.values()} - {
+        *("name", "seed", "data_dir", "scale", "iterations")
+    }
 
 
 def test_recipe_page_holds_fresh_tables() -> None:
