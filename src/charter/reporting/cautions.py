@@ -94,7 +94,7 @@ def _scripted(data: RunData) -> str:
 
 
 def _position(data: RunData) -> str:
-    orders = both_orders((*data.preferences, *data.comparisons))
+    orders = both_orders((*data.judged, *data.comparisons))
     if not orders:
         return ""
     share = rate_interval([both.picks != "response" for both in orders], groups=[both.prompt for both in orders])

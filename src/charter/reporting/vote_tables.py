@@ -33,24 +33,24 @@ _AGREE = (
 
 def vote_tables(data: RunData) -> Markup:
     """Write all tables that the votes of a run give."""
-    several = len({verdict.judge for one in data.preferences for verdict in one.verdicts}) > 1
-    each = _voters("Principle", by_principle(data.preferences))
+    several = len({verdict.judge for one in data.judged for verdict in one.verdicts}) > 1
+    each = _voters("Principle", by_principle(data.judged))
     return join(
         element("details", element("summary", "Verdicts per principle"), each),
         element("h3", "Which principle carries the labels"),
         element("p", _CARRIES, class_="small"),
         _carried(data.preferences, "principle"),
         _conflicts(data.preferences, "principle"),
-        _judges(data.preferences) if several else None,
+        _judges(data) if several else None,
     )
 
 
-def _judges(preferences: Sequence[Preference]) -> Markup:
+def _judges(data: RunData) -> Markup:
     return join(
         element("h3", "What each judge says"),
-        _voters("Judge", by_judge(preferences)),
-        _carried(preferences, "judge"),
-        _conflicts(preferences, "judge"),
+        _voters("Judge", by_judge(data.judged)),
+        _carried(data.preferences, "judge"),
+        _conflicts(data.preferences, "judge"),
     )
 
 
