@@ -20,6 +20,7 @@ from charter.statistics.scaling import AS_READ, Scaling, fit_scaling
 _EVEN = 0.5
 _FOLDS = 5
 _MIN_CONTEXTS = 2
+_DIGITS = 9
 _BINS = 20  # over [0, 1], of which a label's confidence can be in the upper ten
 
 
@@ -129,7 +130,8 @@ def measure(labelled: Sequence[tuple[JudgedPair, float]]) -> LabelQuality:
     """Hold labels, each P(a is better), against what people say."""
     contexts = [pair.context for pair, _ in labelled]
     right = [agrees(p, pair.truth) for pair, p in labelled]
-    sure = [max(p, 1.0 - p) for _, p in labelled]
+    # Rounded, or which side is called a decides by a last bit on which side of a bin's edge a probability falls.
+    sure = [round(max(p, 1.0 - p), _DIGITS) for _, p in labelled]
     return LabelQuality(
         n=len(labelled),
         accuracy=rate_interval(right, groups=contexts),

@@ -55,22 +55,38 @@ class Settling:
         return max(LEAST_WEIGHT, (p_chosen - _EVEN) / self.min_margin)
 
 
-def settle_label(pair: Pair, judgement: Judgement, settling: Settling) -> Preference | Filtered:
-    """Join what the judge says of a pair with what the pair intends, and say what an unsure label is worth."""
-    if judgement.p_a is None:
+@dataclass(frozen=True)
+class Decision:
+    """What a pair's label is: P(a is better), the side that is chosen, and how much it counts in training."""
+
+    p_a: float
+    side: Side
+    weight: float
+
+
+def decide(p_judge: float | None, intended: Side | None, source: str, settling: Settling) -> Decision | Filtered:
+    """Join the judge's P(a is better) with what the pair intends, and say what an unsure label is worth."""
+    if p_judge is None:
         return Filtered(NO_VERDICT)
-    agrees = sides_with(judgement.p_a, pair.intended)
     policy = settling.on_disagreement
-    if agrees is False and policy == "drop":
+    if policy == "drop" and sides_with(p_judge, intended) is False:
         return Filtered(DISAGREES)
-    p_a = with_prior(judgement.p_a, pair.intended, settling.prior.get(pair.source, _EVEN))
-    if pair.intended is not None and policy == "keep":
-        p_a = max(p_a, _EVEN) if pair.intended == "a" else min(p_a, _EVEN)
+    p_a = with_prior(p_judge, intended, settling.prior.get(source, _EVEN))
+    if intended is not None and policy == "keep":
+        p_a = max(p_a, _EVEN) if intended == "a" else min(p_a, _EVEN)
     p_chosen = max(p_a, 1.0 - p_a)
     if settling.on_low_margin == "drop" and settling.is_low(p_chosen):
         return Filtered(EXACT_TIE if is_tie(p_chosen) else LOW_MARGIN)
-    weight = settling.weight(p_chosen)
-    return _preference(pair, judgement, judgement.p_a, p_a, agrees=agrees, keep=policy == "keep", weight=weight)
+    tie_to_b = policy == "keep" and intended == "b" and p_a == _EVEN
+    return Decision(p_a, "a" if p_a >= _EVEN and not tie_to_b else "b", settling.weight(p_chosen))
+
+
+def settle_label(pair: Pair, judgement: Judgement, settling: Settling) -> Preference | Filtered:
+    """Make a pair's label of what judges said of it, or say why it has none."""
+    if judgement.p_a is None:
+        return Filtered(NO_VERDICT)
+    decided = decide(judgement.p_a, pair.intended, pair.source, settling)
+    return decided if isinstance(decided, Filtered) else _preference(pair, judgement, judgement.p_a, decided)
 
 
 def settle(judged: Judged, settling: Settling) -> Preference | Unlabelled:
@@ -147,11 +163,8 @@ def with_prior(p_a: float, intended: Side | None, prior: float) -> float:
     return 1.0 / (1.0 + math.exp(-(math.log(held / (1.0 - held)) + logit)))
 
 
-def _preference(
-    pair: Pair, judgement: Judgement, p_judge_a: float, p_a: float, *, agrees: bool | None, keep: bool, weight: float
-) -> Preference:
-    tie_to_b = keep and pair.intended == "b" and p_a == _EVEN
-    a_chosen = p_a >= _EVEN and not tie_to_b
+def _preference(pair: Pair, judgement: Judgement, p_judge_a: float, decided: Decision) -> Preference:
+    p_a, a_chosen = decided.p_a, decided.side == "a"
     return Preference(
         id=pair.id,
         prompt=pair.prompt,
@@ -161,12 +174,12 @@ def _preference(
         source=pair.source,
         verdicts=judgement.verdicts,
         pair=pair.id,
-        chosen_side="a" if a_chosen else "b",
+        chosen_side=decided.side,
         p_judge=p_judge_a if a_chosen else 1.0 - p_judge_a,
         position_bias=judgement.position_bias,
         intended=pair.intended,
-        agrees=agrees,
+        agrees=sides_with(p_judge_a, pair.intended),
         whole_chosen=pair.whole_a if a_chosen else pair.whole_b,
         whole_rejected=pair.whole_b if a_chosen else pair.whole_a,
-        weight=weight,
+        weight=decided.weight,
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from charter.feedback.calibrator import scaling_of
+from charter.engines.unasked import UNASKED
+from charter.feedback.calibrator import misfits, read_calibrator, scaling_of
 from charter.feedback.ensemble import FurtherJudge
 from charter.feedback.judge import Judging
 from charter.feedback.labels import judge_pairs
@@ -16,7 +18,7 @@ from charter.prompts.grouping import group_of, join_groups
 from charter.prompts.near_duplicates import near_links
 from charter.recipe import Recipe
 from charter.records import OWN_JUDGE, Pair, Preference, Unlabelled
-from charter.runs.folder import Run, judge_role
+from charter.runs.folder import Run, judge_role, role_specs
 from charter.seeds import derive_seed
 from charter.stages.summary import Summary, summarise, tally
 
@@ -39,6 +41,7 @@ def do_label(run: Run) -> Summary:
     for name, kind in (("preferences", Preference), ("unlabelled", Unlabelled)):
         of_kind = (one for one in settle_all(judged.done, settling) if isinstance(one, kind))
         write_table(run.data(name), of_kind, kind)
+    notes = calibrator_notes(run)
     reasons = tally(one.reason for one in settle_all(judged.done, settling) if isinstance(one, Unlabelled))
     return summarise(
         judged.n_in,
@@ -46,7 +49,24 @@ def do_label(run: Run) -> Summary:
         filtered=reasons,
         failed=judged.reasons["failed"],
         counts=count_labels(settle_all(judged.done, settling), settling),
-    )
+    ) | ({"notes": notes} if notes else {})
+
+
+def calibrator_notes(run: Run) -> list[str]:
+    """Say of each calibrator in which ways it is not of the judge that was read through it."""
+    label, specs = run.recipe.label, role_specs(run.recipe)
+    files = {"judge": label.calibrator} | {judge_role(name): one.calibrator for name, one in label.judges.items()}
+    notes = []
+    for role, file in files.items():
+        if file is None:
+            continue
+        engine = run.pool.engine(role)
+        identity = None if engine.identity.startswith(UNASKED) else engine.identity
+        found = read_calibrator(Path(file))
+        name, constitution = specs[role].name, run.constitution.name
+        problems = misfits(found, judge=name, chains=label.chains, constitution=constitution, identity=identity)
+        notes += [f"{file}: {problem}" for problem in problems]
+    return notes
 
 
 def _further(run: Run) -> list[FurtherJudge]:
