@@ -156,7 +156,7 @@ def test_rewards_stand_with_their_pair(own: Path) -> None:
 def drop_tables(folder: Path, stage: str) -> None:
     """Leave the tables as they are while a stage is under way: neither its own nor a later one's is there."""
     order = ["revise", "sft", "pairs", "label", "evaluate"]
-    written = {"revise": ["traces"], "sft": ["sft"], "pairs": ["pairs"], "label": ["preferences"]}
+    written = {"revise": ["traces"], "sft": ["sft"], "pairs": ["pairs"], "label": ["preferences", "unlabelled"]}
     written["evaluate"] = ["responses", "readings", "comparisons"]
     for later in order[order.index(stage.partition("/")[0]) :]:
         for table in written[later]:

@@ -12,6 +12,7 @@ from run_folder import build
 from test_report_page import Page
 
 from charter.engines.scripted import ScriptedEngine
+from charter.feedback.settling import DISAGREES
 from charter.files.tables import read_table
 from charter.records import Pair, Preference, Reading
 from charter.reporting import read_run, wording
@@ -67,16 +68,18 @@ def test_agreement_counts_what_was_dropped(run: Path) -> None:
     told = summary(run, "label")
     preferences = read_table(run / "data/preferences.parquet", Preference)
     pairs = {pair.id for pair in read_table(run / "data/pairs.parquet", Pair)}
-    assert pairs >= set(told["dropped_rows"]) > set()
     data = read_run(run)
-    sources = by_source(data.preferences, data.dropped_pairs)
+    dropped = {one.id for one in data.unlabelled if one.reason == DISAGREES}
+    assert pairs >= dropped > set()
+    assert told["filtered"][DISAGREES] == len(dropped)
+    sources = by_source(data.judged)
     n_agrees = sum(round(one.agreement.value * one.n_intended) for one in sources if one.agreement)
     assert n_agrees == told["counts"]["agrees with the source"]
     assert sum(one.n_intended for one in sources) - n_agrees == told["counts"]["disagrees with the source"]
     assert sum(one.n_undecided for one in sources) == told["counts"]["undecided about the source"]
     assert sum(one.n for one in sources) == len(preferences)
     words = Page((run / "report.html").read_text("utf-8")).text
-    assert all(f"{one.n_dropped} dropped" in words for one in sources if one.n_dropped)
+    assert all(f"{one.n_left_out} left out" in words for one in sources if one.n_left_out)
 
 
 def test_the_judges_readings_are_shown(run: Path) -> None:

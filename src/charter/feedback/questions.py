@@ -84,7 +84,7 @@ def marks_in(asking: Asking, question: Question) -> bool:
     Texts are shown as they are all the same; who asks has to know.
     """
     marks = _MARKS_IN_PLAIN_TEXT if asking.raw else _MARKS
-    return any(mark in f"\n\n{text}\n\n" for text in (question.first, question.second) for mark in marks)
+    return any(mark in f"{text}\n\n" for text in (question.first, question.second) for mark in marks)
 
 
 def reasoning_request(asking: Asking, question: Question, sampling: Sampling) -> CompletionRequest:
