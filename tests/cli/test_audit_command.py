@@ -266,7 +266,7 @@ def test_people_that_are_less_than_sure_are_taken_at_their_word(charter: Command
 
 
 def test_the_judge_is_asked_as_a_runs_label_stage_asks_it(charter: Command, place: Path) -> None:
-    """With the run's recipe the verdicts are the run's own, to the last digit, for each kind of prompt and with chains."""
+    """With its recipe the verdicts are what a run gives, to the last digit: for each kind of prompt, with chains."""
     (place / "chains.yaml").write_text(
         f"{RECIPE}seed: 7\nlabel: {{chains: 2, clamp: [0.3, 0.7], max_chain_tokens: 12, k_principles: 3}}\n", "utf-8"
     )

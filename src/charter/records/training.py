@@ -101,7 +101,7 @@ class Trace(PromptRow):
 
     @property
     def standing(self) -> tuple[Round, ...]:
-        """The rounds before the first that the judge did not confirm: each improves on the one before, so on all."""
+        """The rounds before the first that the judge did not confirm: each was found better than what it replaced."""
         return tuple(itertools.takewhile(lambda one: one.confirmed is not False, self.rounds))
 
 
