@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast, overload
 
 from charter.constitution.drawing import draw_principles
 from charter.constitution.model import Constitution, Principle
 from charter.engines.base import Engine
 from charter.feedback.ensemble import FurtherJudge, judge_together, make_judges
 from charter.feedback.judge import Judge, Judging
-from charter.feedback.settling import Disagreement, LowMargin, Settling, settle_all
+from charter.feedback.settling import Disagreement, LowMargin, Settling, settle, settle_all
 from charter.records import Judged, Pair, Preference, PromptKind
 from charter.rows import Mapped, RowMapper, map_rows
 from charter.seeds import derive_seed
@@ -162,10 +163,62 @@ def label(
 
 
 def _preferences(judged: Mapped[Judged], settling: Settling) -> Mapped[Preference]:
-    settled = list(settle_all(judged.done, settling))
-    return Mapped(
-        done=tuple(one for one in settled if isinstance(one, Preference)),
-        filtered={one.id: one.reason for one in settled if not isinstance(one, Preference)},
-        failed=judged.failed,
-        n_resumed=judged.n_resumed,
-    )
+    places: list[int] = []
+    filtered: dict[str, str] = {}
+    for place, one in enumerate(settle_all(judged.done, settling)):
+        if isinstance(one, Preference):
+            places.append(place)
+        else:
+            filtered[one.id] = one.reason
+    return Mapped(Labels(judged.done, settling, places), filtered, judged.failed, judged.n_resumed)
+
+
+class Labels(Sequence[Preference]):
+    """Labels that are made as they are asked for: of judged pairs in a journal, memory holds but a few at a time.
+
+    Equal to any sequence of the same labels; ``tuple`` of it holds them all.
+
+    Args:
+        judged: the pairs.
+        settling: how labels are made of them.
+        places: of those that get one.
+    """
+
+    def __init__(self, judged: Sequence[Judged], settling: Settling, places: Sequence[int]) -> None:
+        self._judged = judged
+        self._settling = settling
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Preference: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Labels: ...
+
+    def __getitem__(self, index: int | slice) -> Preference | Labels:
+        """Make one label, or name some of them."""
+        if isinstance(index, slice):
+            return Labels(self._judged, self._settling, self._places[index])
+        return self._label(self._judged[self._places[index]])
+
+    def __iter__(self) -> Iterator[Preference]:
+        """Make one after the other."""
+        wanted = set(self._places)
+        return (self._label(one) for place, one in enumerate(self._judged) if place in wanted)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare label by label."""
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} labels of {len(self._judged)} judged pairs>"
+
+    def _label(self, judged: Judged) -> Preference:
+        return cast("Preference", settle(judged, self._settling))
