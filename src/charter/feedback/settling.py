@@ -92,7 +92,7 @@ def settle_label(pair: Pair, judgement: Judgement, settling: Settling) -> Prefer
 def settle(judged: Judged, settling: Settling) -> Preference | Unlabelled:
     """Make a judged pair's label, or say why it has none, from its recorded verdicts alone."""
     judgement = combine_verdicts(judged.verdicts)
-    found = settle_label(_pair_of(judged), judgement, settling)
+    found = settle_label(pair_of(judged), judgement, settling)
     if isinstance(found, Preference):
         return found
     p_a = judgement.p_a
@@ -135,7 +135,7 @@ def is_tie(p_chosen: float) -> bool:
     return abs(p_chosen - _EVEN) < TIE_WIDTH
 
 
-def _pair_of(one: Judged) -> Pair:
+def pair_of(one: Judged) -> Pair:
     """Give the pair that was judged."""
     return Pair(
         id=one.id, prompt=one.prompt, a=one.a, b=one.b, source=one.source, intended=one.intended, whole_a=one.whole_a,
