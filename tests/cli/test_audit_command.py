@@ -283,7 +283,8 @@ def test_the_judge_is_asked_as_a_runs_label_stage_asks_it(charter: Command, plac
     recipe = load_recipe(place / "chains.yaml")
     label = recipe.label
     labelled = label_pairs(
-        loaded, load_constitution("harmless"), ScriptedEngine(dry_answer, script="demo"), helpful=load_constitution("helpful"),
+        loaded, load_constitution("harmless"), ScriptedEngine(dry_answer, script="demo"),
+        helpful=load_constitution("helpful"),
         seed=7, k_principles=label.k_principles, chains=label.chains, clamp=label.clamp,
         max_chain_tokens=label.max_chain_tokens,
     )  # fmt: skip
