@@ -9,15 +9,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from charter import label as label_pairs
 from charter.authoring.dry_run import dry_answer
 from charter.constitution import load_constitution
 from charter.engines.scripted import ScriptedEngine
 from charter.feedback.calibrator import read_calibrator
+from charter.feedback.labels import judge_pairs
 from charter.files.tables import read_table, write_table
 from charter.given.pairs import load_pairs
 from charter.recipe import load_recipe
 from charter.records import Judged, Pair, Preference, PromptKind, Side, make_prompt
+from charter.stages.label import judging_of
 from cli.command import RECIPE, Command
 
 N = 24
@@ -266,34 +267,34 @@ def test_people_that_are_less_than_sure_are_taken_at_their_word(charter: Command
     assert unsure["quality"]["brier"]["value"] < sure["quality"]["brier"]["value"]
 
 
-def test_the_judge_is_asked_as_a_runs_label_stage_asks_it(charter: Command, place: Path) -> None:
+@pytest.mark.parametrize("chains", [0, 2])
+def test_the_judge_is_asked_as_a_runs_label_stage_asks_it(charter: Command, place: Path, chains: int) -> None:
     """With its recipe the verdicts are what a run gives, to the last digit: for each kind of prompt, with chains."""
-    (place / "chains.yaml").write_text(
-        f"{RECIPE}seed: 7\nlabel: {{chains: 2, clamp: [0.3, 0.7], max_chain_tokens: 12, k_principles: 3}}\n", "utf-8"
-    )
-    assert charter("run", "chains.yaml", "--out", "runs/a", "--until", "label").code == 0
-    pairs = [
-        pair.model_copy(update={"intended": "a"}) for pair in read_table(place / "runs/a/data/pairs.parquet", Pair)
-    ]
-    file = _native(place, "pairs.parquet", Pair, pairs)
-    asked = ("audit", "demo", "--engine", "scripted", "--labels", file, "--recipe", "chains.yaml")
-    assert charter(*asked, "--out", "audits/a").code == 0
-    # A given pair has an id of its own, by which principles and chains are drawn: the run is given the same ones.
-    loaded = load_pairs(file).pairs
-    recipe = load_recipe(place / "chains.yaml")
-    label = recipe.label
-    labelled = label_pairs(
-        loaded, load_constitution("harmless"), ScriptedEngine(dry_answer, script="demo"),
+    settings = f"{{chains: {chains}, clamp: [0.3, 0.7], max_chain_tokens: 12, k_principles: 3, n_few_shots: 1}}"
+    (place / "mine.yaml").write_text(f"{RECIPE}seed: 7\nlabel: {settings}\n", "utf-8")
+    assert charter("run", "mine.yaml", "--out", "runs/a", "--until", "pairs").code == 0
+    made = read_table(place / "runs/a/data/pairs.parquet", Pair)
+    file = _native(place, "pairs.parquet", Pair, [pair.model_copy(update={"intended": "a"}) for pair in made])
+    asked = ("audit", "demo", "--engine", "scripted", "--labels", file, "--recipe", "mine.yaml", "--out", "audits/a")
+    assert charter(*asked).code == 0
+    recipe = load_recipe(place / "mine.yaml")
+    # As the stage does it; of the same pairs, for by their ids principles are drawn.
+    judged = judge_pairs(
+        load_pairs(file).pairs,
+        load_constitution("harmless"),
+        ScriptedEngine(dry_answer, script="demo"),
         helpful=load_constitution("helpful"),
-        seed=7, k_principles=label.k_principles, chains=label.chains, clamp=label.clamp,
-        max_chain_tokens=label.max_chain_tokens,
-    )  # fmt: skip
+        k_principles=recipe.label.k_principles,
+        judging=judging_of(recipe),
+        seed=recipe.seed,
+    )
     rows = read_table(place / "audits/a/verdicts.parquet", Judged)
-    assert {row.id: row.verdicts for row in rows} == {one.pair: one.verdicts for one in labelled.done}
+    assert rows == list(judged.done)
     assert {row.prompt.kind for row in rows} == {"red_team", "helpful", "benign_twin"}
-    assert all(verdict.n_chains == 2 for row in rows for verdict in row.verdicts)
-    done = charter(*asked, "--out", "audits/a", "--clamp", "0.4,0.6")
-    assert "another --clamp" in done.err
+    assert all(verdict.n_chains == chains for row in rows for verdict in row.verdicts)
+    assert all((verdict.invalid is None) == (chains == 0) for row in rows for verdict in row.verdicts)
+    done = charter(*asked, "--k-principles", "2", "--clamp", "0.4,0.6")
+    assert ("another --clamp and another --k-principles" if chains else "another --k-principles") in done.err
 
 
 @pytest.mark.parametrize("clamp", ["0.4", "0.6,0.9", "a,b", "0.4,1.2", "0.1,0.2,0.3"])

@@ -64,7 +64,7 @@ def test_parts_add_up_to_the_margin(votes: list[Vote]) -> None:
     assert math.fsum(shapley(votes).values()) == pytest.approx(margin(votes), abs=1e-9)
 
 
-@given(some_votes(), ps, weights)
+@given(some_votes(most=4), ps, weights)  # with two more: beyond six, parts are means over drawn orders
 def test_principles_that_vote_alike_get_alike(votes: list[Vote], p: float, weight: float) -> None:
     """Whatever the others say."""
     parts = shapley([*votes, Vote("one", p, weight), Vote("other", p, weight)])

@@ -59,9 +59,7 @@ def how_asked(
     taken = {name: getattr(settings, name) if value is None else value for name, value in given.items()}
     k_principles = taken.pop("k_principles")
     of_recipe = (recipe.constitution.source, recipe.constitution.helpful) if recipe else ("harmless", "helpful")
-    own, other = (
-        load_constitution(one or instead) for one, instead in zip((constitution, helpful), of_recipe, strict=True)
-    )
+    own, other = constitution or of_recipe[0], helpful or of_recipe[1]
     drawn = seed if seed is not None else recipe.seed if recipe else 0
     return Asking(load_constitution(own), load_constitution(other), k_principles, Judging(**taken), drawn)
 
