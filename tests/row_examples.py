@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from charter.records import (
     Comparison,
+    Judged,
     Measurement,
     Message,
     Pair,
@@ -20,6 +21,7 @@ from charter.records import (
     Scored,
     SftRow,
     Trace,
+    Unlabelled,
     Verdict,
 )
 
@@ -42,7 +44,7 @@ HOSTILE_TEXTS = (
 )
 
 #: The records that are rows of a table, and all of those that travel.
-TABLES: tuple[Any, ...] = (Prompt, Trace, SftRow, Pair, Preference, Response, Comparison)
+TABLES: tuple[Any, ...] = (Prompt, Trace, SftRow, Pair, Judged, Preference, Unlabelled, Response, Comparison)
 RECORDS: tuple[type[Record], ...] = (Message, Round, Verdict, Scored, Measurement, *TABLES)
 
 # Surrogates are no characters (see the test that they are refused); everything else may stand in a text.
@@ -77,6 +79,7 @@ def _builders() -> dict[type[Record], st.SearchStrategy[Any]]:
     verdicts = st.builds(
         Verdict, principle=TEXTS, logprob_first=st.none() | _FINITE, logprob_second=st.none() | _FINITE,
         option_mass=st.none() | probabilities, p_a=st.none() | probabilities, chains=texts, invalid=st.none() | TEXTS,
+        n_chains=numbers, chains_read=st.lists(st.booleans(), max_size=3).map(tuple),
     )  # fmt: skip
     verdict_lists = st.lists(verdicts, max_size=3).map(tuple)
     row = {"id": TEXTS, "prompt": prompts}
@@ -99,6 +102,11 @@ def _builders() -> dict[type[Record], st.SearchStrategy[Any]]:
         Preference: st.builds(
             Preference, **row, chosen=TEXTS, rejected=TEXTS, p_chosen=st.floats(0.5, 1.0), source=TEXTS, pair=TEXTS,
             verdicts=verdict_lists, p_judge=probabilities, position_bias=probabilities,
+        ),
+        Judged: st.builds(Judged, **row, a=TEXTS, b=TEXTS, source=TEXTS, verdicts=verdict_lists),
+        Unlabelled: st.builds(
+            Unlabelled, **row, a=TEXTS, b=TEXTS, source=TEXTS, reason=TEXTS, verdicts=verdict_lists,
+            p_a=st.none() | probabilities,
         ),
         Response: st.builds(
             Response, **row, model=TEXTS, text=TEXTS, finish=TEXTS, n_tokens=numbers, flags=texts

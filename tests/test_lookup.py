@@ -14,6 +14,7 @@ from charter.journal.records import FORGOTTEN, Outcome, Status
 from charter.journal.store import Journal
 from charter.lookup import _owners, _Tables, find_row
 from charter.records import Comparison, Pair, Preference, Prompt, Reading, Response, RewardedPair, SftRow, Trace
+from charter.status import read_run_recipe
 from run_examples import small_run
 
 TABLES = {
@@ -106,10 +107,10 @@ def test_every_end_leads_to_its_prompt(run: Path) -> None:
         ends = {stage: journal.outcomes(stage) for stage in journal.stages()}
     assert set(STAGES) <= set(ends)
     known = {prompt.id for prompt in read_table(run / "data/prompts.parquet", Prompt)}
-    owners = _owners(_Tables(run, ends, 1), ends, 1)
+    owners = _owners(_Tables(run, ends, read_run_recipe(run)), ends, 1)
     assert {row for of_stage in ends.values() for row in of_stage} <= owners.keys()
     assert set(owners.values()) <= known
-    bare = _Tables(run, {}, 1)
+    bare = _Tables(run, {}, read_run_recipe(run))
     for table in ("traces", "sft", "pairs", "preferences", "readings", "comparisons"):
         expected = {row.id: row.prompt.id for row in getattr(bare, table)}
         getattr(bare, table).clear()  # with nothing but ids to go by the owners are the same
@@ -156,7 +157,7 @@ def test_rewards_stand_with_their_pair(own: Path) -> None:
 def drop_tables(folder: Path, stage: str) -> None:
     """Leave the tables as they are while a stage is under way: neither its own nor a later one's is there."""
     order = ["revise", "sft", "pairs", "label", "evaluate"]
-    written = {"revise": ["traces"], "sft": ["sft"], "pairs": ["pairs"], "label": ["preferences"]}
+    written = {"revise": ["traces"], "sft": ["sft"], "pairs": ["pairs"], "label": ["preferences", "unlabelled"]}
     written["evaluate"] = ["responses", "readings", "comparisons"]
     for later in order[order.index(stage.partition("/")[0]) :]:
         for table in written[later]:

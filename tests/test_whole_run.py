@@ -64,7 +64,7 @@ def test_tables_have_the_promised_columns(finished: Path, name: str) -> None:
 
 def test_no_other_table_is_written(finished: Path) -> None:
     """A run's data are these tables, those that it did not ask for, and no more."""
-    unasked = {"readings", "probes", "adherence", "rewards"}
+    unasked = {"readings", "probes", "adherence", "rewards", "unlabelled"}
     assert {path.stem for path in (finished / "data").iterdir()} == {*OWN_COLUMNS, *unasked}
 
 

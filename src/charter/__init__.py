@@ -40,7 +40,15 @@ if TYPE_CHECKING:
     )
     from charter.evaluation import evaluate
     from charter.feedback import label, pairs
+    from charter.feedback.audit import audit_judge
+    from charter.feedback.auditing import as_judged_pairs
+    from charter.feedback.calibration import calibrate
+    from charter.feedback.differences import compare_labels
     from charter.feedback.ensemble import FurtherJudge
+    from charter.feedback.influence import influences_on
+    from charter.feedback.judge import Judging
+    from charter.feedback.labels import judge_pairs
+    from charter.feedback.settling import Settling
     from charter.files.tables import read_table, write_table
     from charter.given import balance_lengths, length_confound, load_pairs, load_traces
     from charter.journal.store import Journal
@@ -52,6 +60,7 @@ if TYPE_CHECKING:
     from charter.recipe import Recipe, load_recipe
     from charter.records import (
         Comparison,
+        Judged,
         Measurement,
         Message,
         Pair,
@@ -61,6 +70,7 @@ if TYPE_CHECKING:
         Round,
         SftRow,
         Trace,
+        Unlabelled,
         Verdict,
         make_prompt,
     )
@@ -99,7 +109,15 @@ _HOMES = {
     ),
     "charter.evaluation": ("evaluate",),
     "charter.feedback": ("label", "pairs"),
+    "charter.feedback.audit": ("audit_judge",),
+    "charter.feedback.auditing": ("as_judged_pairs",),
+    "charter.feedback.calibration": ("calibrate",),
+    "charter.feedback.differences": ("compare_labels",),
     "charter.feedback.ensemble": ("FurtherJudge",),
+    "charter.feedback.influence": ("influences_on",),
+    "charter.feedback.judge": ("Judging",),
+    "charter.feedback.labels": ("judge_pairs",),
+    "charter.feedback.settling": ("Settling",),
     "charter.given": ("balance_lengths", "length_confound", "load_pairs", "load_traces"),
     "charter.lookup": ("find_row",),
     "charter.pipeline": ("run_stages",),
@@ -108,8 +126,8 @@ _HOMES = {
     "charter.publishing": ("export_run",),
     "charter.recipe": ("Recipe", "load_recipe"),
     "charter.records": (
-        "Comparison", "Measurement", "Message", "Pair", "Preference", "Prompt", "Response", "Round", "SftRow", "Trace",
-        "Verdict", "make_prompt",
+        "Comparison", "Judged", "Measurement", "Message", "Pair", "Preference", "Prompt", "Response", "Round", "SftRow",
+        "Trace", "Unlabelled", "Verdict", "make_prompt",
     ),
     "charter.reporting": ("report",),
     "charter.revision": ("revise",),
@@ -150,6 +168,8 @@ __all__ = [
     "Interrupted",
     "Journal",
     "JournalError",
+    "Judged",
+    "Judging",
     "LoraSettings",
     "Mapped",
     "Measurement",
@@ -174,20 +194,28 @@ __all__ = [
     "Sampling",
     "ScoreRequest",
     "ScriptedEngine",
+    "Settling",
     "SftRow",
     "TooManyFailures",
     "Trace",
     "TransformersEngine",
+    "Unlabelled",
     "UserError",
     "Verdict",
     "__version__",
+    "as_judged_pairs",
+    "audit_judge",
     "balance_lengths",
+    "calibrate",
     "check_constitution",
+    "compare_labels",
     "diff_constitutions",
     "dpo",
     "evaluate",
     "export_run",
     "find_row",
+    "influences_on",
+    "judge_pairs",
     "label",
     "length_confound",
     "list_constitutions",

@@ -10,12 +10,15 @@ from typing import Any, Protocol, Self, TypeVar, get_args
 from charter.errors import JournalError, RunError
 from charter.evaluation.head_to_head import Match
 from charter.feedback.pair_plans import PairPlan
+from charter.feedback.settling import Settling, settle_all
 from charter.files.tables import Row, read_table
 from charter.journal.reading import read_journal
 from charter.journal.records import FORGOTTEN, Outcome
+from charter.recipe import Recipe
 from charter.recipe.stages import in_iteration
 from charter.records import (
     Comparison,
+    Judged,
     Pair,
     PairSource,
     Preference,
@@ -25,9 +28,11 @@ from charter.records import (
     RewardedPair,
     SftRow,
     Trace,
+    Unlabelled,
 )
 from charter.revision.chain import ChainStart
 from charter.seeds import row_id
+from charter.stages.label import settling_of
 from charter.status import read_run_recipe
 
 _IDS_SHOWN = 8
@@ -74,6 +79,7 @@ class Life:
     sft_rows: tuple[SftRow, ...]
     pairs: tuple[Pair, ...]
     preferences: tuple[Preference, ...]
+    unlabelled: tuple[Unlabelled, ...]
     rewards: tuple[RewardedPair, ...]
     responses: tuple[Response, ...]
     readings: tuple[Reading, ...]
@@ -89,6 +95,7 @@ class Life:
             "sft": [_own(row) for row in self.sft_rows],
             "pairs": [_own(row) for row in self.pairs],
             "preferences": [_own(row) for row in self.preferences],
+            "unlabelled": [_own(row) for row in self.unlabelled],
             "rewards": [_own(row) for row in self.rewards],
             "responses": [_own(row) for row in self.responses],
             "readings": [_own(row) for row in self.readings],
@@ -108,10 +115,10 @@ def find_row(folder: Path, row: str) -> Life:
     Raises:
         RunError: where the folder is none of a run, or the id fits nothing or several prompts.
     """
-    n_iterations = read_run_recipe(folder).iterations
+    recipe = read_run_recipe(folder)
     recorded = _recorded(folder / "journal.sqlite")
-    tables = _Tables(folder, recorded, n_iterations)
-    owners = _owners(tables, recorded, n_iterations)
+    tables = _Tables(folder, recorded, recipe)
+    owners = _owners(tables, recorded, recipe.iterations)
     prompt_id, found = _match(row, owners, folder)
     prompt = next(prompt for prompt in tables.prompts if prompt.id == prompt_id)
     return Life(
@@ -121,6 +128,7 @@ def find_row(folder: Path, row: str) -> Life:
         sft_rows=_of(tables.sft, prompt),
         pairs=_of(tables.pairs, prompt),
         preferences=_of(tables.preferences, prompt),
+        unlabelled=tuple(one for rows in tables.unlabelled.values() for one in _of(rows, prompt)),
         rewards=_of(tables.rewards, prompt),
         responses=_of(tables.responses, prompt),
         readings=_of(tables.readings, prompt),
@@ -130,6 +138,11 @@ def find_row(folder: Path, row: str) -> Life:
             for stage, ends in recorded.items()
             for name, end in ends.items()
             if end.status != "done" and owners.get(name) == prompt.id
+        )
+        + tuple(
+            LeftOut(stage, one.id, "filtered", one.reason)
+            for stage, rows in tables.unlabelled.items()
+            for one in _of(rows, prompt)
         ),
     )
 
@@ -143,19 +156,33 @@ def _recorded(path: Path) -> dict[str, dict[str, Outcome]]:
 class _Tables:
     """The run's tables; of a stage that is not finished, the rows that the journal holds."""
 
-    def __init__(self, folder: Path, recorded: Recorded, n_iterations: int) -> None:
+    def __init__(self, folder: Path, recorded: Recorded, recipe: Recipe) -> None:
         self._folder = folder
         self._recorded = recorded
-        self._n_iterations = n_iterations
+        self._n_iterations = recipe.iterations
         self.prompts = self._read("prompts", Prompt)
         self.traces = self._read("traces", Trace, "revise")
         self.sft = self._read("sft", SftRow)
         self.pairs = self._read_all("pairs", Pair, "pairs")
-        self.preferences = self._read_all("preferences", Preference, "label")
+        self.preferences: list[Preference] = []
+        self.unlabelled: dict[str, list[Unlabelled]] = {}
+        for number in range(1, self._n_iterations + 1):
+            self._read_labels(number, settling_of(recipe))
         self.rewards = self._read_all("rewards", RewardedPair)  # of preferences, under their ids
         self.responses = self._read("responses", Response, "evaluate/respond")
         self.readings = self._read("readings", Reading, "evaluate/judge reading")
         self.comparisons = self._read("comparisons", Comparison, "evaluate/head to head")
+
+    def _read_labels(self, iteration: int, settling: Settling) -> None:
+        """Read what the pairs of an iteration came to; of a stage under way, what comes of those that were judged."""
+        name, stage = in_iteration("preferences", iteration), in_iteration("label", iteration)
+        if self._path(name).exists():
+            self.preferences += self._read(name, Preference)
+            self.unlabelled[stage] = self._read(in_iteration("unlabelled", iteration), Unlabelled)
+            return
+        settled = list(settle_all(self._read(in_iteration("judged", iteration), Judged, stage), settling))
+        self.preferences += [one for one in settled if isinstance(one, Preference)]
+        self.unlabelled[stage] = [one for one in settled if isinstance(one, Unlabelled)]
 
     def _read_all(self, name: str, kind: type[_TableT], stage: str | None = None) -> list[_TableT]:
         """Read a table that every iteration has of its own."""
@@ -163,7 +190,7 @@ class _Tables:
         return [row for table, recorded in named for row in self._read(table, kind, recorded)]
 
     def _read(self, name: str, kind: type[_TableT], stage: str | None = None) -> list[_TableT]:
-        path = self._folder / "data" / f"{name}.parquet"
+        path = self._path(name)
         if path.exists():
             return read_table(path, kind)
         ends = [end for of, found in self._recorded.items() if _is_of(of, stage) for end in found.values()]
@@ -175,11 +202,15 @@ class _Tables:
                 "version wrote it: look at the run with that one"
             ) from error
 
+    def _path(self, name: str) -> Path:
+        return self._folder / "data" / f"{name}.parquet"
+
     def ids(self) -> dict[str, str]:
         """Map the id of every row to its prompt's."""
         found = {prompt.id: prompt.id for prompt in self.prompts}
         tables: tuple[Sequence[_OfPrompt], ...] = (
-            self.traces, self.sft, self.pairs, self.preferences, self.responses, self.readings, self.comparisons,
+            self.traces, self.sft, self.pairs, self.preferences, *self.unlabelled.values(), self.responses,
+            self.readings, self.comparisons,
         )  # fmt: skip
         for table in tables:
             found.update((row.id, row.prompt.id) for row in table)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from charter.authoring.dry_run import dry_answer
+from charter.constitution import load_constitution
+from charter.engines.scripted import ScriptedEngine
 from charter.feedback.calibrator import read_calibrator
-from cli.command import Command
+from charter.feedback.labels import judge_pairs
+from charter.files.tables import read_table, write_table
+from charter.given.pairs import load_pairs
+from charter.recipe import load_recipe
+from charter.records import Judged, Pair, Preference, PromptKind, Side, make_prompt
+from charter.stages.label import judging_of
+from cli.command import RECIPE, Command
 
 N = 24
 
@@ -79,6 +89,7 @@ def test_more_pairs_begin_with_the_same(charter: Command, labels: Path, place: P
     [
         (("--chains", "1"), "another --chains"),
         (("--constitution", "honest"), "another constitution"),
+        (("--helpful", "honest"), "another helpful constitution"),
         (("--n", "5"), "another --labels"),
     ],
 )
@@ -189,3 +200,156 @@ def test_a_real_model_is_audited(charter: Command, labels: Path, place: Path, ti
     assert told["cost_of_1000_labels"]["prompt_tokens"] > 100_000
     assert 0.0 <= told["quality"]["accuracy"]["value"] <= 1.0
     assert told["invalid"]["value"] == 0.0
+
+
+def _native(place: Path, name: str, kind: type[Pair | Preference], rows: Sequence[Pair | Preference]) -> Path:
+    write_table(place / name, rows, kind)
+    return place / name
+
+
+def _pairs(n: int) -> list[Pair]:
+    """Pairs of three kinds of prompts, of which every third intends no side."""
+    kinds: tuple[PromptKind, ...] = ("red_team", "helpful", "benign_twin")
+    sides: tuple[Side | None, ...] = ("a", "b", None)
+    return [
+        Pair(
+            id=f"p{number}",
+            prompt=make_prompt(f"How do I do {number}?", kinds[number // 3 % 3]),
+            a=f"So, {number}.",
+            b=f"No, not {number}.",
+            source="on_policy",
+            intended=sides[number % 3],
+        )
+        for number in range(n)
+    ]
+
+
+def test_pairs_that_nobody_labelled_are_no_ties(charter: Command, place: Path) -> None:
+    """They are counted and not asked about; the others are what their sources intend, not what people say."""
+    file = _native(place, "pairs.parquet", Pair, _pairs(27))
+    asked = ("audit", "demo", "--engine", "scripted", "--labels", file, "--out", "audits/own")
+    told = charter(*asked, "--json").value
+    assert told["rejected_rows"] == {"no side is said to be better": 9}
+    assert (told["n_pairs"], told["n_verdicts"], told["labels_by"]) == (18, 72, "the pairs' sources")
+    assert (told["grade"], told["yardsticks"], told["advice"]) == (None, None, [])
+    out = charter(*asked).out
+    assert "grade: " not in out
+    assert "agreement with the pairs' sources" in out
+    assert "at best" not in out
+    assert "not people's, but those of the pairs' sources" in " ".join(out.split())
+    assert not (place / "audits/own/calibrator.json").exists()
+    undecided = [pair for pair in _pairs(27) if pair.intended is None]
+    file = _native(place, "none.parquet", Pair, undecided)
+    done = charter("audit", "demo", "--engine", "scripted", "--labels", file, "--out", "audits/none")
+    assert done.code == 2
+    assert "none of its 9 pairs says which answer is better" in done.err
+    assert not (place / "audits/none").exists()
+
+
+def test_a_runs_labels_are_called_a_judges(charter: Command, place: Path) -> None:
+    """What an AI chose is no yardstick of an AI."""
+    assert charter("run", "demo.yaml", "--out", "runs/a", "--until", "label").code == 0
+    file = place / "runs/a/data/preferences.parquet"
+    asked = ("audit", "demo", "--engine", "scripted", "--labels", file, "--out", "audits/own")
+    told = charter(*asked, "--json").value
+    assert (told["labels_by"], told["grade"]) == ("a judge", None)
+    assert "agreement with a judge" in charter(*asked).out
+
+
+def test_people_that_are_less_than_sure_are_taken_at_their_word(charter: Command, labels: Path) -> None:
+    """Where a file says how sure they are, the Brier score is against that."""
+    asked = ("audit", "demo", "--engine", "scripted", "--labels", labels, "--json")
+    sure = charter(*asked, "--out", "audits/sure").value
+    rows = [json.loads(line) | {"p_chosen": 0.6} for line in labels.read_text("utf-8").splitlines()]
+    labels.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    unsure = charter(*asked, "--out", "audits/unsure").value
+    assert unsure["quality"]["accuracy"] == sure["quality"]["accuracy"]
+    assert unsure["quality"]["brier"]["value"] < sure["quality"]["brier"]["value"]
+
+
+@pytest.mark.parametrize("chains", [0, 2])
+def test_the_judge_is_asked_as_a_runs_label_stage_asks_it(charter: Command, place: Path, chains: int) -> None:
+    """With its recipe the verdicts are what a run gives, to the last digit: for each kind of prompt, with chains."""
+    settings = f"{{chains: {chains}, clamp: [0.3, 0.7], max_chain_tokens: 12, k_principles: 3, n_few_shots: 1}}"
+    (place / "mine.yaml").write_text(f"{RECIPE}seed: 7\nlabel: {settings}\n", "utf-8")
+    assert charter("run", "mine.yaml", "--out", "runs/a", "--until", "pairs").code == 0
+    made = read_table(place / "runs/a/data/pairs.parquet", Pair)
+    file = _native(place, "pairs.parquet", Pair, [pair.model_copy(update={"intended": "a"}) for pair in made])
+    asked = ("audit", "demo", "--engine", "scripted", "--labels", file, "--recipe", "mine.yaml", "--out", "audits/a")
+    assert charter(*asked).code == 0
+    recipe = load_recipe(place / "mine.yaml")
+    # As the stage does it; of the same pairs, for by their ids principles are drawn.
+    judged = judge_pairs(
+        load_pairs(file).pairs,
+        load_constitution("harmless"),
+        ScriptedEngine(dry_answer, script="demo"),
+        helpful=load_constitution("helpful"),
+        k_principles=recipe.label.k_principles,
+        judging=judging_of(recipe),
+        seed=recipe.seed,
+    )
+    rows = read_table(place / "audits/a/verdicts.parquet", Judged)
+    assert rows == list(judged.done)
+    assert {row.prompt.kind for row in rows} == {"red_team", "helpful", "benign_twin"}
+    assert all(verdict.n_chains == chains for row in rows for verdict in row.verdicts)
+    assert all((verdict.invalid is None) == (chains == 0) for row in rows for verdict in row.verdicts)
+    done = charter(*asked, "--k-principles", "2", "--clamp", "0.4,0.6")
+    assert ("another --clamp and another --k-principles" if chains else "another --k-principles") in done.err
+
+
+@pytest.mark.parametrize("clamp", ["0.4", "0.6,0.9", "a,b", "0.4,1.2", "0.1,0.2,0.3"])
+def test_a_clamp_that_is_none_is_refused(charter: Command, labels: Path, clamp: str) -> None:
+    """With what is expected."""
+    asked = ("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "audits/a", "--clamp", clamp)
+    done = charter(*asked)
+    assert done.code == 2
+    assert f"--clamp is '{clamp}'; expected two probabilities" in done.err
+
+
+@pytest.mark.parametrize("name", ["audit.json", "verdicts.parquet", "calibrator.json", "reliability.svg"])
+def test_files_of_others_are_left_alone(charter: Command, labels: Path, place: Path, name: str) -> None:
+    """What no audit wrote is not written over."""
+    (place / "mine").mkdir()
+    (place / "mine" / name).write_text("mine", "utf-8")
+    done = charter("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "mine")
+    assert done.code == 2
+    assert f"--out mine: holds {name}, and no journal" in done.err
+    assert (place / "mine" / name).read_text("utf-8") == "mine"
+
+
+def test_categories_and_what_is_not_read_are_told(charter: Command, labels: Path) -> None:
+    """A file's own categories have figures; a column that nothing is taken from is named."""
+    rows = [json.loads(line) for line in labels.read_text("utf-8").splitlines()]
+    for number, row in enumerate(rows):
+        row |= {"category": ("locks", "doors")[number % 2], "harm_type": "x"}
+    labels.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    asked = ("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "audits/demo")
+    out = charter(*asked).out
+    assert "columns of the file that nothing was taken from: harm_type" in out
+    told = charter(*asked, "--json").value
+    assert {one["name"]: one["n"] for one in told["by_category"]} == {"doors": N // 2, "locks": N // 2}
+
+
+@pytest.mark.model
+def test_a_finished_audit_loads_nothing_and_a_changed_model_begins_anew(
+    charter: Command, labels: Path, place: Path, tiny_model: Path
+) -> None:
+    """Its figures are made anew without the model; of other weights under the same name they would be mixed."""
+    import shutil
+
+    shutil.copytree(tiny_model, place / "judge")
+    asked = ("audit", "judge", "--labels", labels, "--out", "audits/a", "--n-few-shots", "0", "--min-option-mass", "0")
+    first = charter(*asked, "--n", "4", "--json")
+    assert first.code == 0, first.err
+    assert "loading judge" in first.err
+    assert first.value["cost_of_1000_labels"]["seconds"] > 0
+    again = charter(*asked, "--n", "4", "--json")
+    assert "loading" not in again.err
+    assert again.value["identity"] == first.value["identity"]
+    assert again.value["quality"] == first.value["quality"]
+    config = place / "judge" / "generation_config.json"
+    config.write_text(json.dumps({"temperature": 0.123}), "utf-8")
+    (place / "judge" / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}", "utf-8")
+    done = charter(*asked, "--n", "4")
+    assert done.code == 2
+    assert "another model's files" in done.err

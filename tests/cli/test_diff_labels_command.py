@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from charter.feedback.settling import LOW_MARGIN, NO_VERDICT
 from charter.files.tables import read_table
-from charter.records import Preference
+from charter.records import Preference, Unlabelled
 from cli.command import Command
 
 STAGES = ("--until", "label")
@@ -30,7 +31,7 @@ def test_flips_are_shown_with_their_reasons(charter: Command, runs: tuple[str, s
     assert f"flipped: {told['n_flipped']}," in done.out
     assert told["n_flipped"] == sum(one["flipped"] for one in told["changed"]) > 0
     assert all("principles" in one["reasons"] for one in told["changed"])
-    assert "other principles voted" in done.out
+    assert "other principles were asked" in done.out
     assert charter("diff-labels", *runs, "--rows", "0").out.count("demo") == 0
 
 
@@ -68,6 +69,7 @@ def test_labels_are_told_without_a_principle(charter: Command, runs: tuple[str, 
     assert "flips without it" in printed
     assert table.stat().st_mtime_ns == written
     every = charter(*asked, *(part for name in voters for part in ("--without", name)), "--json").value
+    assert {one["why"] for one in every["only_before"]} == {NO_VERDICT}
     assert (every["n_common"], len(every["only_before"])) == (0, told["n_common"] + len(told["only_before"]))
 
 
@@ -112,3 +114,56 @@ def test_labels_are_told_without_a_judge(charter: Command, runs: tuple[str, str]
     done = charter(*asked, "othr")
     assert done.code == 2
     assert "--without-judge 'othr': no such judge voted on a pair of this run; these did: judge, other" in done.err
+
+
+def test_labels_are_settled_as_the_run_settled_them(charter: Command, runs: tuple[str, str], place: Path) -> None:
+    """A recipe that would make labels otherwise is refused, with the key; one that differs elsewhere is not asked."""
+    asked = ("label", "demo.yaml", "--out", runs[0], "--without", "privacy", "--json")
+    told = charter(*asked).value
+    done = charter(*asked, "label.on_disagreement=keep")
+    assert done.code == 2
+    assert "made its labels otherwise than this recipe would" in done.err
+    assert "label.on_disagreement: was 'swap', is 'keep'" in done.err
+    assert charter(*asked, "evaluate.max_tokens=17").value == told
+    resolved = place / runs[0] / "recipe.resolved.yaml"
+    assert charter("label", resolved, *asked[2:]).value == told
+
+
+def test_again_and_without_are_not_both_given(charter: Command, runs: tuple[str, str], place: Path) -> None:
+    """The one writes, and the other does not: nothing is done."""
+    table = place / runs[0] / "data" / "preferences.parquet"
+    written = table.stat().st_mtime_ns
+    done = charter("label", "demo.yaml", "--out", runs[0], "--without", "privacy", "--again")
+    assert done.code == 2
+    assert "give the one or the other" in done.err
+    assert table.stat().st_mtime_ns == written
+
+
+def test_pairs_that_a_run_dropped_are_settled_again(charter: Command, runs: tuple[str, str], place: Path) -> None:
+    """Their votes are there: without a principle that pulls the other way one may have a label; and why is told."""
+    more = ("label.min_margin=0.1", "label.on_low_margin=drop")
+    assert charter("run", "demo.yaml", *more, "--out", "runs/dropped", *STAGES).code == 0
+    dropped = read_table(place / "runs/dropped/data/unlabelled.parquet", Unlabelled)
+    assert dropped
+    between = charter("diff-labels", runs[0], "runs/dropped", "--json").value
+    assert {one["pair"]: one["why"] for one in between["only_before"]} == {one.id: LOW_MARGIN for one in dropped}
+    assert f"{len(dropped)} in the first alone: {LOW_MARGIN}" in charter("diff-labels", runs[0], "runs/dropped").out
+    assert charter("diff-labels", "runs/dropped", runs[0], "--json").value["only_after"] == between["only_before"]
+    names = {verdict.principle for one in dropped for verdict in one.verdicts}
+    asked = ("label", "demo.yaml", *more, "--out", "runs/dropped", "--json")
+    gained = [one for name in names for one in charter(*asked, "--without", name).value["only_after"]]
+    assert gained
+    assert {one["pair"] for one in gained} <= {one.id for one in dropped}
+
+
+def test_a_pair_without_a_label_is_shown_with_its_votes(charter: Command, place: Path) -> None:
+    """Among what was left out, with the reason; the verdicts stand under the pair."""
+    more = ("label.min_margin=0.1", "label.on_low_margin=drop")
+    assert charter("run", "demo.yaml", *more, "--out", "runs/dropped", *STAGES).code == 0
+    one = read_table(place / "runs/dropped/data/unlabelled.parquet", Unlabelled)[0]
+    shown = charter("show", "runs/dropped", one.id).out
+    assert f"left out: {LOW_MARGIN} (the judge: p(a) {one.p_a:.3f}" in shown
+    assert all(f"{verdict.principle}, " in shown for verdict in one.verdicts)
+    assert f"label {one.id}: {LOW_MARGIN}" in shown
+    told = charter("show", "runs/dropped", one.id, "--json").value
+    assert [len(row["verdicts"]) for row in told["unlabelled"] if row["id"] == one.id] == [len(one.verdicts)]

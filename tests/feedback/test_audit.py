@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charter.feedback.advice import advise, grade
-from charter.feedback.audit import audit, length_effect, position_bias
+from charter.feedback.audit import audit_judge, length_effect, position_bias
+from charter.feedback.auditing import as_judged_pairs
 from charter.feedback.calibration import JudgedPair
 from charter.feedback.votes import LetterReading
-from charter.records import Order, Verdict
+from charter.records import Judged, Order, Side, Verdict, make_prompt
 
 ORDERS: tuple[Order, ...] = ("ab", "ba")
 
@@ -95,7 +97,7 @@ def test_self_preference_by_hand() -> None:
         audited("both own", {"p": first}, truth=0.0, authors=("own", "own")),
         audited("none own", {"p": first}, truth=0.0, authors=("other", "third")),
     ]
-    found = audit(pairs, own_names=["own"]).self_preference
+    found = audit_judge(pairs, own_names=["own"]).self_preference
     assert found is not None
     assert found.n == 5
     assert found.own.value == pytest.approx((1 + 1 + 1 + 0 + 0.5) / 5)
@@ -105,7 +107,7 @@ def test_self_preference_by_hand() -> None:
     assert found.other_against_people is not None
     assert (found.own_against_people.value, found.own_against_people.n) == (pytest.approx(2.5 / 3), 3)
     assert (found.other_against_people.value, found.other_against_people.n) == (0.5, 2)
-    assert audit(pairs).self_preference is None
+    assert audit_judge(pairs).self_preference is None
 
 
 def test_authors_are_told_apart_by_hand() -> None:
@@ -115,7 +117,7 @@ def test_authors_are_told_apart_by_hand() -> None:
         audited("two", {"p": (0.9, 0.1)}, truth=1.0, authors=("x", "z")),
         audited("alone", {"p": (0.9, 0.1)}, authors=("x", "x")),
     ]
-    found = {one.name: (one.n, one.chosen.value, one.chosen_by_people.value) for one in audit(pairs).by_author}
+    found = {one.name: (one.n, one.chosen.value, one.chosen_by_people.value) for one in audit_judge(pairs).by_author}
     assert found == {"x": (2, 1.0, 0.5), "y": (1, 0.0, 1.0), "z": (1, 0.0, 0.0)}
 
 
@@ -124,7 +126,7 @@ def test_a_judge_that_prefers_its_own_answers_is_told_of(own: tuple[str, str], *
     """Forty times it takes the answer that people do not, which is its own, or is not."""
     pairs = [audited(f"{n}", {"p": (0.8, 0.2)}, truth=0.0, authors=own) for n in range(40)]
     pairs += [audited(f"too {n}", {"p": (0.8, 0.2)}, truth=1.0, authors=own) for n in range(40)]
-    said = advise(audit(pairs, own_names=["own"]))
+    said = advise(audit_judge(pairs, own_names=["own"]))
     assert any(sentence.startswith("It prefers its own answers: ") for sentence in said) is is_told
 
 
@@ -136,7 +138,7 @@ def test_principles_and_categories_are_told_apart() -> None:
         audited("two", {"like people": good, "unlike": (None, 0.8)}, category="fraud"),
         audited("three", {"like people": (None, None), "unlike": (None, None)}, category="drugs"),
     ]
-    found = audit(pairs)
+    found = audit_judge(pairs)
     like, unlike = found.by_principle
     assert (like.name, like.n, like.n_invalid) == ("like people", 3, 1)
     assert like.agreement is not None
@@ -153,7 +155,7 @@ def test_principles_and_categories_are_told_apart() -> None:
 
 def test_a_judge_that_says_nothing_that_can_be_read_is_unusable() -> None:
     """And all that would be measured of labels is missing."""
-    found = audit([audited(name, {"p": (None, None)}) for name in "xyz"])
+    found = audit_judge([audited(name, {"p": (None, None)}) for name in "xyz"])
     assert (found.quality, found.position, found.calibration, found.length.longer) == (None, None, None, None)
     assert grade(found) == "unusable"
 
@@ -163,21 +165,104 @@ def many(n_right: int, n_wrong: int, said: tuple[float, float] = (0.8, 0.2)) -> 
     return [audited(f"{number}", {"p": said}, truth=float(number < n_right)) for number in range(n_right + n_wrong)]
 
 
+def lost(n: int) -> list[JudgedPair]:
+    """Pairs on which nothing can be read."""
+    return [audited(f"lost {number}", {"p": (None, None)}) for number in range(n)]
+
+
 @pytest.mark.parametrize(
     ("pairs", "wanted"),
     [
         (many(50, 50), "unusable"),
-        (many(65, 35, (0.8, 0.79)), "weak"),
+        (many(850, 150, (0.8, 0.79)), "weak"),
         (many(220, 180), "weak"),
-        (many(630, 370), "usable"),
-        (many(75, 25), "good"),
+        (many(66, 34), "weak"),
+        (many(660, 340), "usable"),
+        (many(75, 25), "usable"),
+        (many(780, 220), "good"),
         (many(10, 4), "unusable"),
+        ([*many(780, 220), *lost(30)], "good"),
+        ([*many(780, 220), *lost(80)], "usable"),
+        ([*many(780, 220), *lost(300)], "weak"),
+        ([*many(780, 220), *lost(1_100)], "unusable"),
     ],
-    ids=["a coin", "follows position", "little better", "usable", "as the best", "too few"],
+    ids=[
+        "a coin",
+        "follows position",
+        "little better",
+        "may be little better",
+        "usable",
+        "may be as the best",
+        "as the best",
+        "too few",
+        "few lost",
+        "some lost",
+        "many lost",
+        "most lost",
+    ],
 )
-def test_the_grade_follows_agreement_and_position(pairs: list[JudgedPair], wanted: str) -> None:
-    """By the interval, not by the figure alone: 10 of 14 may be a coin."""
-    assert grade(audit(pairs)) == wanted
+def test_the_grade_follows_agreement_position_and_losses(pairs: list[JudgedPair], wanted: str) -> None:
+    """By the end of each interval that speaks against the judge: 10 of 14 may be a coin, 75 of 100 may be 66."""
+    found = audit_judge(pairs)
+    assert grade(found) == wanted
+    assert advise(found)[0]
+
+
+def test_a_grade_is_held_down_by_the_least_readable_principle() -> None:
+    """Every pair has a label, from one of four principles: what the others make of it nobody knows."""
+    said: dict[str, tuple[float | None, float | None]] = {"read": (0.8, 0.2)}
+    said |= dict.fromkeys(("x", "y", "z"), (None, None))
+    found = audit_judge([audited(f"{n}", said, truth=float(n < 390)) for n in range(500)])
+    assert (found.n_unlabelled, found.invalid.value, grade(found)) == (0, 0.75, "unusable")
+
+
+def test_what_is_lost_is_advised_on() -> None:
+    """Pairs without a label, and chains that are in no verdict, each with its figure."""
+    said = advise(audit_judge([*many(780, 220), *lost(300)]))
+    assert any(sentence.startswith("23 % of the pairs got no label") for sentence in said)
+    thought = [
+        replace(
+            one,
+            verdicts=tuple(
+                v.model_copy(update={"n_chains": 2, "chains": ("so",), "chains_read": (True,)}) for v in one.verdicts
+            ),
+        )
+        for one in many(78, 22)
+    ]
+    found = audit_judge(thought)
+    assert (found.n_chains, found.n_chains_lost) == (400, 200)
+    assert any(sentence.startswith("200 of 400 chains of thought") for sentence in advise(found))
+
+
+def test_people_are_as_sure_as_they_say_and_silence_is_no_tie() -> None:
+    """A truth is what the file says, whichever side it is of; a pair of which nobody says anything is refused."""
+
+    def row(intended: Side | None) -> Judged:
+        verdicts = (verdict(0.8, "ab"), verdict(0.2, "ba"))
+        prompt = make_prompt("How?", "red_team")
+        return Judged(id="x", prompt=prompt, a="one", b="two", intended=intended, verdicts=verdicts)
+
+    assert as_judged_pairs([row("a")])[0].truth == 1.0
+    assert as_judged_pairs([row("b")])[0].truth == 0.0
+    assert as_judged_pairs([row("a")], {"x": 0.75})[0].truth == 0.75
+    assert as_judged_pairs([row("b")], {"x": 0.75})[0].truth == 0.25
+    assert as_judged_pairs([row("b")], {"x": 0.5})[0].truth == 0.5
+    with pytest.raises(ValueError, match="pair x intends no side"):
+        as_judged_pairs([row(None)])
+
+
+@pytest.mark.parametrize("n", range(1, 17))
+def test_a_bins_edge_divides_no_label_from_its_mirror(n: int) -> None:
+    """So many principles that the clamp holds to 0.6 for a, or for b: their means differ in the last bit alone."""
+    for_a, for_b = ({f"p{number}": (p, 1 - p) for number in range(n)} for p in (0.6, 0.4))
+    pairs = [audited(f"{k}", for_a, truth=float(k < 8)) for k in range(10)]
+    pairs += [audited(f"b{k}", for_b, truth=float(k >= 4)) for k in range(10)]
+    swapped = [*pairs[:10], *(audited(f"b{k}", for_a, truth=1 - float(k >= 4)) for k in range(10))]
+    one, other = audit_judge(pairs).quality, audit_judge(swapped).quality
+    assert one is not None
+    assert other is not None
+    assert one.ece == pytest.approx(other.ece)
+    assert [found.n for found in one.bins] == [found.n for found in other.bins] == [20]
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.booleans()), min_size=3, max_size=8))
@@ -189,11 +274,12 @@ def test_swapping_every_pair_changes_nothing_but_the_names(said: list[tuple[floa
         audited(f"{n}", {"p": (ba, ab)}, 1.0 - float(truth), longer_a=-10, authors=("other", "own"))
         for n, (ab, ba, truth) in enumerate(said)
     ]
-    one, other = (audit(several, own_names=["own"]) for several in (pairs, swapped))
+    one, other = (audit_judge(several, own_names=["own"]) for several in (pairs, swapped))
     assert one.quality is not None
     assert other.quality is not None
     assert one.quality.accuracy == other.quality.accuracy
     assert one.quality.brier.value == pytest.approx(other.quality.brier.value)
+    assert one.quality.ece == pytest.approx(other.quality.ece)
     assert one.position is not None
     assert other.position is not None
     assert one.position.same_position == other.position.same_position
@@ -205,7 +291,7 @@ def test_swapping_every_pair_changes_nothing_but_the_names(said: list[tuple[floa
 
 def test_calibration_is_advised_where_there_is_something_to_calibrate() -> None:
     """A judge that is right in seven of ten and nearly certain is told of it; one that is a coin is not."""
-    sure, coin = audit(many(140, 60, (0.97, 0.03))), audit(many(100, 100, (0.97, 0.03)))
+    sure, coin = audit_judge(many(140, 60, (0.97, 0.03))), audit_judge(many(100, 100, (0.97, 0.03)))
     assert any("label.calibrator" in sentence for sentence in advise(sure))
     assert not any("label.calibrator" in sentence for sentence in advise(coin))
     assert "may be chance" in advise(coin)[0]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.feedback.calibration import JudgedPair, calibrate, fit_on, measure
+from charter.feedback.calibration import JudgedPair, calibrate, fit_on, folds, measure
 from charter.feedback.votes import LetterReading, combine_verdicts, p_first_of, read_again, without
 from charter.records import Order, Verdict
 from charter.statistics.scaling import Scaling
@@ -58,16 +58,36 @@ def test_what_a_judge_does_wrong_is_found() -> None:
 
 
 def test_no_pair_is_measured_with_what_was_fitted_on_its_context() -> None:
-    """Pairs of one context agree with each other by chance alone: fitted on them, errors would seem to fall."""
-    chance = random.Random(1)  # noqa: S311 - not a secret
-    pairs = []
-    for number in range(60):
-        truth = float(chance.random() < 0.5)
-        pairs += [judged(f"{number} {copy}", 0.8, 0.2, truth, context=f"c{number}") for copy in range(3)]
-    found = calibrate(pairs)
-    assert found.after.n == 180
-    assert found.after.brier.value >= 0.24  # a judge that knows nothing: a quarter
-    assert found.before.brier.value > found.after.brier.value
+    """Two contexts, and in one of them the judge is always wrong: only what was fitted on a context knows that of it.
+
+    Fitted on the other one, each is read as that would have it: the right context is taken for wrong, the wrong one
+    for right. With anything of a context in its own fit, the figures would be others.
+    """
+    right = [judged(f"right {copy}", 0.9, 0.1, 1.0, context="right") for copy in range(6)]
+    wrong = [judged(f"wrong {copy}", 0.9, 0.1, 0.0, context="wrong") for copy in range(6)]
+    found = calibrate([*right, *wrong])
+    crossed = [
+        ((one.p_a(LetterReading(fit_on(others))) or 0.0) - one.truth) ** 2
+        for several, others in ((right, wrong), (wrong, right))
+        for one in several
+    ]
+    assert found.after.n == 12
+    assert found.after.brier.value == pytest.approx(sum(crossed) / 12)
+    own = [((one.p_a(LetterReading(fit_on([*right, *wrong]))) or 0.0) - one.truth) ** 2 for one in (*right, *wrong)]
+    assert found.after.brier.value > sum(own) / 12 + 0.1
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=4, max_size=30).filter(lambda drawn: len(set(drawn)) > 1), st.integers(0, 3)
+)
+def test_folds_share_no_context(drawn: list[int], seed: int) -> None:
+    """Whatever the contexts: the pairs that a part is measured with are of none that it was fitted on."""
+    pairs = [judged(f"{n}", 0.7, 0.4, float(n % 2), context=f"c{context}") for n, context in enumerate(drawn)]
+    parts = list(folds(pairs, n_folds=5, seed=seed))
+    for fitted, measured in parts:
+        assert not {one.context for one in fitted} & {one.context for one in measured}
+        assert len(fitted) + len(measured) == len(pairs)
+    assert sorted(one.id for _, measured in parts for one in measured) == sorted(one.id for one in pairs)
 
 
 def test_figures_by_hand() -> None:

@@ -11,13 +11,13 @@ from charter.engines.scripted import ScriptedEngine
 from charter.errors import RecipeError
 from charter.feedback import label
 from charter.feedback.calibration import calibrate
-from charter.feedback.calibrator import make_calibrator, read_calibrator, scaling_of, write_calibrator
+from charter.feedback.calibrator import make_calibrator, misfits, read_calibrator, scaling_of, write_calibrator
 from charter.planning.preflight import check_recipe
 from charter.records import Pair, make_prompt
 from charter.statistics.scaling import AS_READ, Scaling
 from feedback.test_calibration import biased_judge
 from method_examples import PLAIN
-from run_examples import small_recipe
+from run_examples import small_recipe, small_run
 
 SUBJECT = {
     "judge": "tiny judge", "identity": "1a2b", "constitution": "harmless", "chains": 0, "labels": "labels.jsonl",
@@ -58,7 +58,19 @@ def test_what_is_no_calibrator_is_refused(file: Path, change: object, message: s
         read_calibrator(file)
 
 
-@pytest.mark.parametrize("written", [None, b"{", b"\xff"])
+def test_a_missing_key_is_named_without_the_whole_file(file: Path) -> None:
+    """What is wrong is told in a line, also where a value is long."""
+    told = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps({key: value for key, value in told.items() if key != "judge"}), "utf-8")
+    with pytest.raises(RecipeError, match="judge: Field required; expected") as missing:
+        read_calibrator(file)
+    file.write_text(json.dumps(told | {"temperature": "hot " * 500}), "utf-8")
+    with pytest.raises(RecipeError, match="temperature: ") as long:
+        read_calibrator(file)
+    assert max(len(str(error.value)) for error in (missing, long)) < 400 + len(str(file))
+
+
+@pytest.mark.parametrize("written", [None, b"{", b"\xff", b"[" * 100_000])
 def test_what_is_no_json_is_refused(tmp_path: Path, written: bytes | None) -> None:
     """Also a file that is not there."""
     path = tmp_path / "calibrator.json"
@@ -92,5 +104,34 @@ def test_a_calibrator_of_another_judge_is_pointed_out(file: Path, tmp_path: Path
     assert severity == "warning"
     assert "was fitted on tiny judge, and the recipe's judge is" in message
     assert any("with 0 chains of thought, and 'label.chains' is 2" in message for _, message in said("label.chains=2"))
+    assert any("under the constitution harmless, and" in message for _, message in said("constitution=honest"))
     file.write_text("{", "utf-8")
     assert [severity for severity, _ in said()] == ["error"]
+
+
+def test_what_a_run_finds_of_a_calibrator_is_in_its_summary(tmp_path: Path) -> None:
+    """At the stage label the judge is there: a calibrator of other weights under its name is told of."""
+    found = calibrate(biased_judge(200, temperature=2.0, bias=0.5))
+    stages = ["prompts", "revise", "sft", "pairs", "label"]
+
+    def notes(name: str, **whose: str) -> list[str]:
+        file = tmp_path / f"{name}.json"
+        write_calibrator(file, make_calibrator(found, SUBJECT | whose))
+        folder = small_run(tmp_path / name, stages, f"label.calibrator={file}")
+        return list(json.loads((folder / "stages/label.json").read_text("utf-8")).get("notes", []))
+
+    (other,) = notes("other")
+    assert "was fitted on tiny judge" in other
+    (changed,) = notes("changed", judge="small")
+    assert "was fitted on another small than this one" in changed
+    assert notes("same", judge="small", identity=ScriptedEngine(script="small").identity) == []
+
+
+def test_misfits_are_told_one_by_one(file: Path) -> None:
+    """Nothing is said of what fits, nor of what is not known."""
+    found = read_calibrator(file)
+    fitting = {"judge": "tiny judge", "chains": 0}
+    assert list(misfits(found, **fitting)) == []  # type: ignore[arg-type]
+    assert list(misfits(found, **fitting, constitution="harmless", identity="1a2b")) == []  # type: ignore[arg-type]
+    (changed,) = misfits(found, **fitting, identity="3c4d")  # type: ignore[arg-type]
+    assert "audit the judge again" in changed

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from charter.feedback.differences import compare_labels
+from charter.feedback.differences import NOT_THERE, compare_labels
+from charter.feedback.settling import LOW_MARGIN, Settling, settle
 from charter.feedback.votes import LetterReading, combine_verdicts
-from charter.records import Order, Preference, Side, Verdict, make_prompt
+from charter.records import Judged, Order, Preference, Side, Unlabelled, Verdict, make_prompt
 from charter.statistics.scaling import Scaling
 
 ORDERS: tuple[Order, ...] = ("ab", "ba")
@@ -130,5 +131,74 @@ def test_other_texts_are_another_pair() -> None:
     before = [preference("x", {"p": GOOD}), preference("y", {"p": GOOD})]
     after = [preference("x", {"p": GOOD}, a="another"), preference("z", {"p": GOOD})]
     found = compare_labels(before, after)
-    assert (found.changed, found.only_before, found.only_after) == ((), ("x", "y"), ("x", "z"))
+    assert found.changed == ()
+    assert found.only_before == {"x": NOT_THERE, "y": NOT_THERE}
+    assert found.only_after == {"x": NOT_THERE, "z": NOT_THERE}
     assert (found.flip_rate, found.shift) == (None, None)
+
+
+def judged(said: dict[str, tuple[float | None, float | None]], **more: object) -> Judged:
+    """A judged pair from what principles said: of each P(a is better) with a shown first, and with b shown first."""
+    verdicts = tuple(
+        Verdict(
+            principle=name, order=order, logprob_first=None, logprob_second=None, option_mass=1.0, p_a=p,
+            p_first=None if p is None else p if order == "ab" else 1 - p, invalid="unread" if p is None else None,
+        )
+        for name, both in said.items() for p, order in zip(both, ORDERS, strict=True)
+    )  # fmt: skip
+    fields = {"id": "x", "prompt": make_prompt("How?", "red_team"), "a": "one", "b": "two", "source": "contrast"}
+    return Judged.model_validate({**fields, "intended": None, "verdicts": verdicts, **more})
+
+
+AS_JUDGED = Settling()
+
+
+def reasons(before: Judged, after: Judged, was: Settling = AS_JUDGED, now: Settling = AS_JUDGED) -> tuple[str, ...]:
+    """Why the label of the one is not that of the other."""
+    (found,) = compare_labels([settle(before, was)], [settle(after, now)], settlings=(was, now)).changed
+    return found.reasons
+
+
+def test_a_vote_that_cannot_be_read_is_no_other_principle() -> None:
+    """Both were asked in both runs; in one of them a verdict is invalid, and the label flips for want of it."""
+    whole = judged({"p": (0.9, 0.9), "q": (0.2, 0.2)})
+    half = judged({"p": (None, 0.9), "q": (0.2, 0.2)})
+    assert reasons(whole, half) == reasons(half, whole) == ("invalid",)
+
+
+def test_a_tie_that_falls_to_another_side_has_a_reason() -> None:
+    """A tie keeps a, and under ``keep`` it is for the intended side: nothing else changed."""
+    tie = judged({"p": (0.5, 0.5)}, intended="b")
+    keep = Settling(on_disagreement="keep")
+    assert reasons(tie, tie, now=keep) == ("tie",)
+    found = compare_labels([settle(tie, Settling())], [settle(tie, keep)], settlings=(Settling(), keep))
+    assert found.by_reason == {"tie": 1}
+
+
+def test_a_changed_prior_is_named_where_the_judge_changed_too() -> None:
+    """And is not, where only the judge did."""
+    one, other = (judged({"p": both}, intended="b") for both in ((0.8, 0.8), (0.7, 0.7)))
+    prior = Settling(prior={"contrast": 0.9})
+    assert reasons(one, other, now=prior) == ("verdicts", "intention")
+    assert reasons(one, other, prior, prior) == ("verdicts",)
+    keep = Settling(on_disagreement="keep")
+    assert reasons(one, other, keep, keep) == ("verdicts",)
+
+
+def test_a_changed_weight_in_training_is_named() -> None:
+    """The label is the same, and counts less; where the margin itself changed, that is the reason."""
+    weigh = Settling(min_margin=0.4, on_low_margin="weigh")
+    assert reasons(judged({"p": (0.7, 0.7)}), judged({"p": (0.7, 0.7)}), now=weigh) == ("margin",)
+    assert reasons(judged({"p": (0.7, 0.7)}), judged({"p": (0.6, 0.6)}), weigh, weigh) == ("verdicts",)
+
+
+def test_a_pair_with_a_label_in_one_run_alone_has_a_reason() -> None:
+    """What became of it in the other run, or that it is no pair of that."""
+    sure, unsure = judged({"p": (0.9, 0.9)}), judged({"p": (0.55, 0.55)})
+    drop = Settling(min_margin=0.1, on_low_margin="drop")
+    left_out = settle(unsure, drop)
+    assert isinstance(left_out, Unlabelled)
+    before = [settle(sure, drop), settle(sure.model_copy(update={"id": "y"}), drop)]
+    found = compare_labels(before, [left_out])
+    assert (dict(found.only_before), dict(found.only_after)) == ({"x": LOW_MARGIN, "y": NOT_THERE}, {})
+    assert dict(compare_labels([left_out], before).only_after) == {"x": LOW_MARGIN, "y": NOT_THERE}

@@ -8,9 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.feedback.settling import EXACT_TIE, LEAST_WEIGHT, LOW_MARGIN, Settling, label_without, settle_label
-from charter.feedback.votes import Judgement
-from charter.records import Pair, Preference, make_prompt
+from charter.feedback.settling import (
+    EXACT_TIE,
+    LEAST_WEIGHT,
+    LOW_MARGIN,
+    NO_VERDICT,
+    Disagreement,
+    LowMargin,
+    Settling,
+    judged_of,
+    label_without,
+    settle,
+    settle_label,
+    sides_with,
+)
+from charter.feedback.votes import TIE_WIDTH, Judgement
+from charter.records import Judged, Pair, Preference, Side, Unlabelled, Verdict, make_prompt
 from charter.rows import Filtered
 
 PAIR = Pair(id="pair-1", prompt=make_prompt("How?", "red_team"), a="one", b="two", source="on_policy")
@@ -30,7 +43,7 @@ def test_a_weight_changes_no_label(p_a: float, min_margin: float) -> None:
     assert isinstance(weighed, Preference)
     assert weighed.model_copy(update={"weight": 1.0}) == kept
     assert LEAST_WEIGHT <= weighed.weight <= 1.0
-    assert (weighed.weight == 1.0) == (weighed.p_chosen - 0.5 >= min_margin)
+    assert (weighed.weight == 1.0) == (weighed.p_chosen - 0.5 >= min_margin - TIE_WIDTH)
 
 
 @given(one=PROBABILITIES, other=PROBABILITIES, min_margin=MARGINS)
@@ -46,7 +59,7 @@ def test_the_surer_label_weighs_no_less(one: float, other: float, min_margin: fl
 )
 def test_a_weight_is_the_share_of_the_least_margin(p_a: float, weight: float) -> None:
     """At half of a least margin of 0.1 a label counts a half; a tie hardly counts, and the least margin is enough."""
-    found = _settled(p_a, min_margin=0.0999999999, on_low_margin="weigh")
+    found = _settled(p_a, min_margin=0.1, on_low_margin="weigh")
     assert isinstance(found, Preference)
     assert found.weight == pytest.approx(weight)
 
@@ -58,6 +71,47 @@ def test_unsure_labels_are_dropped_by_name(p_a: float, reason: str | None) -> No
     """What is dropped says whether it was a tie or nearly one."""
     found = _settled(p_a, min_margin=0.1, on_low_margin="drop")
     assert isinstance(found, Preference) if reason is None else found == Filtered(reason)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.4, 0.6), (0.2, 0.8), (0.3, 0.7), (0.1, 0.9), (0.45, 0.55)])
+@pytest.mark.parametrize("policy", ["drop", "weigh"])
+def test_the_margin_of_the_clamp_is_enough(low: float, high: float, policy: LowMargin) -> None:
+    """A label that the clamp holds to just the least margin is sure, whatever the last bit of 0.6 - 0.5 is."""
+    for p_a in (low, high):
+        found = _settled(p_a, min_margin=round(high - 0.5, 3), on_low_margin=policy)
+        assert isinstance(found, Preference)
+        assert found.weight == 1.0
+
+
+@given(
+    p_a=st.none() | PROBABILITIES,
+    intended=st.sampled_from([None, "a", "b"]),
+    policy=st.sampled_from(["swap", "drop", "keep"]),
+    low_margin=st.sampled_from(["keep", "weigh", "drop"]),
+    prior=st.floats(0.1, 0.9),
+)
+def test_what_was_judged_is_had_back_of_what_it_came_to(
+    p_a: float | None, intended: Side | None, policy: Disagreement, low_margin: LowMargin, prior: float
+) -> None:
+    """With a label or without, no vote is lost: settled again in the same way it comes to the same."""
+    verdicts = tuple(
+        Verdict(
+            principle="kind", order=order, logprob_first=None, logprob_second=None, option_mass=1.0, p_a=p_a,
+            invalid="unreadable" if p_a is None else None,
+        )
+        for order in ("ab", "ba")
+    )  # fmt: skip
+    judged = Judged(
+        id="x", prompt=PAIR.prompt, a="one", b="two", intended=intended, verdicts=verdicts, source="given",
+        whole_b=False,
+    )  # fmt: skip
+    settling = Settling({"given": prior}, policy, 0.1, low_margin)
+    found = settle(judged, settling)
+    assert judged_of(found) == judged
+    assert label_without(found, (), settling) == found
+    assert (found.reason == NO_VERDICT) == (p_a is None) if isinstance(found, Unlabelled) else p_a is not None
+    if isinstance(found, Unlabelled):
+        assert found.agrees == (None if p_a is None else sides_with(found.p_a or 0.0, intended))
 
 
 @given(p_a=PROBABILITIES)
@@ -79,7 +133,6 @@ def test_the_margin_is_that_of_the_label_not_of_the_judge() -> None:
 
 def test_a_label_without_a_principle_is_weighed_again() -> None:
     """What is left of the votes decides the weight."""
-    from charter.records import Verdict
 
     def votes(principle: str, p_a: float) -> tuple[Verdict, ...]:
         letters = {"logprob_first": -0.7, "logprob_second": -0.7, "option_mass": 1.0}

@@ -14,7 +14,7 @@ from charter.engines.scripted import ScriptedEngine
 from charter.feedback import pairs
 from charter.feedback.pair_plans import plan_pairs
 from charter.feedback.pairs import guidance_messages
-from charter.records import Pair, PairSource, Prompt, PromptKind, Round, Trace, make_prompt
+from charter.records import Pair, PairSource, Prompt, PromptKind, Round, Trace, Verdict, make_prompt
 from charter.rows import Mapped
 from method_examples import CONSTITUTION, CONVERSATION, PLAIN, shown
 
@@ -238,6 +238,23 @@ def _planned(n: int, n_prompts: int, n_samples: int = 1) -> tuple[Counter[tuple[
     ]
     plans = plan_pairs(prompts, traces, n=n, kinds=KINDS, sources=SOURCES)
     return Counter((plan.prompt.kind, plan.source) for plan in plans), plans
+
+
+def test_traces_of_which_no_revision_stands_are_planned_last() -> None:
+    """They make no pair, so that they take none of the share as long as there are others."""
+    prompts = _prompts(20)
+    traces = [_trace(prompt, "one", "two") for prompt in prompts]
+    unread = Verdict(
+        principle="kind", order="ab", logprob_first=None, logprob_second=None, option_mass=None, p_a=None, invalid="no"
+    )
+    for place in range(0, 20, 2):
+        refused = traces[place].rounds[0].model_copy(update={"verdicts": (unread,), "p_better": 0.3})
+        traces[place] = traces[place].model_copy(update={"rounds": (refused,)})
+    kinds: dict[PromptKind, float] = {"red_team": 1.0}
+    sources: dict[PromptKind, dict[PairSource, float]] = {"red_team": {"revision_vs_initial": 1.0}}
+    plans = {n: plan_pairs(prompts, traces, n=n, kinds=kinds, sources=sources) for n in (10, 15)}
+    assert [bool(plan.trace and plan.trace.standing) for plan in plans[15]] == [True] * 10 + [False] * 5
+    assert plans[10] == plans[15][:10]
 
 
 def test_shares_are_met() -> None:

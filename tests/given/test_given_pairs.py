@@ -166,7 +166,9 @@ def test_own_tables_are_read(tmp_path: Path) -> None:
     pair = loaded.pairs[0]
     assert (pair.a, pair.b, pair.intended, pair.whole_a, pair.whole_b) == ("No", "Yes.", "b", False, True)
     assert pair.prompt == preference.prompt
-    assert "p_chosen" in loaded.unused
+    assert "p_judge" in loaded.unused
+    assert "p_chosen" not in loaded.unused
+    assert loaded.labels_by == "a judge"
     write_table(tmp_path / "pairs.parquet", [pair.model_copy(update={"source": "contrast"})], Pair)
     assert load_pairs(tmp_path / "pairs.parquet").pairs == (pair,)
 
@@ -198,3 +200,26 @@ def test_own_pairs_are_named_by_what_they_hold(tmp_path: Path) -> None:
     assert [pair.a for pair in loaded.pairs] == ["Yes.", "Yes!"]
     assert loaded.rejected == {"exact duplicate": 1}
     assert len({pair.id for pair in loaded.pairs} | {"pair-1"}) == 3
+
+
+def test_a_files_own_categories_are_read(tmp_path: Path) -> None:
+    """A column of that name, whatever the layout; what is no text is none."""
+    rows: list[dict[str, object]] = [{"prompt": f"{n}?", "chosen": "Yes.", "rejected": "No."} for n in range(3)]
+    rows[0]["category"], rows[1]["category"] = " fraud ", 7
+    loaded = read(tmp_path, rows)
+    assert [pair.prompt.category for pair in loaded.pairs] == ["fraud", "", ""]
+    assert "category" not in loaded.unused
+
+
+def test_silence_is_told_from_a_choice(tmp_path: Path) -> None:
+    """Of our own pairs those that intend no side are counted; whose labels the others are is told."""
+    pairs = [
+        Pair(id=f"{n}", prompt=make_prompt(f"{n}?", "helpful"), a="Yes.", b="No.", source="on_policy", intended=side)
+        for n, side in enumerate(("a", None, "b"))
+    ]
+    write_table(tmp_path / "pairs.parquet", pairs, Pair)
+    loaded = load_pairs(tmp_path / "pairs.parquet")
+    assert [pair.intended for pair in loaded.sided] == ["a", "b"]
+    assert loaded.left_out_or_undecided == {"no side is said to be better": 1}
+    assert loaded.labels_by == "the pairs' sources"
+    assert read(tmp_path, [{"prompt": "?", "chosen": "Yes.", "rejected": "No."}]).labels_by == "people"

@@ -408,6 +408,16 @@ def test_contradictions_are_named_with_their_line(load: Load, lines: str, messag
         (("sft.max_tokens=8",), {"sft.max_tokens": "is 8, and sft.on_cut is 'flag'"}),
         (("sft.max_tokens=8", "sft.helpful_ratio=0", "sft.twin_ratio=0"), {}),
         (("sft.max_tokens=16", "pairs.max_tokens=16", "revise.max_tokens=16"), {}),
+        (("revise.check=true",), {}),
+        (("revise.check=true", "revise.given=mine.csv"), {"revise.check": "about none of revise.given"}),
+        (("label.chains=1", "label.min_margin=0.1", "label.on_low_margin=drop"), {}),
+        (
+            ("label.chains=1", "label.min_margin=0.11", "label.on_low_margin=drop"),
+            {"label.min_margin": "holds every margin to 0.1: every label is unsure"},
+        ),
+        (("label.chains=1", "label.min_margin=0.11", "label.on_low_margin=drop", "label.clamp=[0.3, 0.6]"), {}),
+        (("label.min_margin=0.3", "label.on_low_margin=drop"), {}),
+        (("label.chains=1", "label.min_margin=0.3", "label.on_low_margin=drop", "label.prior={contrast: 0.8}"), {}),
     ],
 )
 def test_what_does_less_than_it_seems_is_doubted(load: Load, overrides: tuple[str, ...], found: dict[str, str]) -> None:

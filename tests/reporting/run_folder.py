@@ -21,6 +21,7 @@ from charter.records import (
     Round,
     SftRow,
     Trace,
+    Unlabelled,
     Verdict,
     make_prompt,
 )
@@ -64,6 +65,7 @@ def build(folder: Path, *, n_red_team: int = 12, n_helpful: int = 6, length: int
         "sft": (sft, SftRow),
         "pairs": (pairs, Pair),
         "preferences": (preferences, Preference),
+        "unlabelled": ([], Unlabelled),
         "responses": (responses, Response),
         "comparisons": (comparisons, Comparison),
         "readings": (readings, Reading),
@@ -359,7 +361,6 @@ def _stages(sizes: dict[str, int]) -> dict[str, Any]:
             filtered={"invalid: option mass too low": 1},
             usage={"judge": _usage(120)},
             counts={"sources": [{"source": "on_policy", "n": 9, "agreed": 0.5}, {"source": "given", "n": 2}]},
-            dropped_rows=[],
         ),
         "dpo": stage("dpo", sizes["preferences"], training=_training(sizes["preferences"], with_margin=True)),
         "evaluate": stage(

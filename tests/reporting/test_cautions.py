@@ -115,7 +115,7 @@ def test_a_judge_that_cannot_tell_is_told(data: RunData) -> None:
     """The mean probability of the side that it prefers is under 0.55, whatever the label became with a prior."""
     unsure = _preference(data, 0.55, 0.53).model_copy(update={"p_chosen": 0.9})
     (line,) = _only(data, preferences=_apart(*[unsure] * 4))
-    assert "prefers is 0.54 (0.5: it cannot) over 4 preferences" in line
+    assert "prefers is 0.54 (0.5: it cannot) over 4 judged pairs" in line
     against_the_label = unsure.model_copy(update={"p_judge": 0.1})
     assert _only(data, preferences=_apart(*[against_the_label] * 4)) == ()
 

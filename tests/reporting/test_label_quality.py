@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from charter.feedback.votes import BothOrders, both_orders
-from charter.records import Pair, Preference, Verdict, make_prompt
-from charter.reporting.label_quality import by_principle, by_source, invalid_reasons
+from charter.records import Preference, Unlabelled, Verdict, make_prompt
+from charter.reporting.label_quality import by_judge, by_principle, by_source, invalid_reasons
 
 
 def _verdict(principle: str, order: str, p_a: float | None, mass: float = 0.9) -> Verdict:
@@ -40,6 +40,23 @@ def _preference(number: int, source: str, *verdicts: Verdict, agrees: bool | Non
     )
 
 
+def _unlabelled(
+    number: int, source: str, *verdicts: Verdict, agrees: bool | None, p_a: float | None = 0.4
+) -> Unlabelled:
+    return Unlabelled(
+        id=f"pair-{number}",
+        prompt=make_prompt(f"question {number}", "red_team"),
+        a="x",
+        b="y",
+        source=source,
+        reason="left out",
+        verdicts=verdicts,
+        p_a=p_a,
+        intended="a",
+        agrees=agrees,
+    )
+
+
 PREFERENCES = (
     _preference(1, "given", _verdict("x", "ab", 0.9), _verdict("x", "ba", 0.7), agrees=True),
     _preference(2, "given", _verdict("x", "ab", 0.9, mass=0.5), _verdict("y", "ba", None, mass=0.1), agrees=False),
@@ -60,16 +77,43 @@ def test_agreement_is_over_pairs_whose_source_meant_a_side() -> None:
 def test_dropped_pairs_count_against_agreement() -> None:
     """Where disagreement drops a pair, the pairs that are left all agree: agreement is over both."""
     kept = PREFERENCES[:1]
-    dropped = [
-        Pair(id=f"pair-{n}", prompt=make_prompt(f"question {n}", "red_team"), a="x", b="y", source=source, intended="a")
-        for n, source in ((7, "given"), (8, "given"), (9, "contrast"))
-    ]
-    contrast, given = by_source(kept, dropped)
+    contrast, given = by_source(
+        [*kept, *(_unlabelled(n, source, agrees=False) for n, source in ((7, "given"), (8, "given"), (9, "contrast")))]
+    )
     assert given.agreement is not None
     assert given.agreement.value == pytest.approx(1 / 3)
-    assert (given.n, given.n_intended, given.n_dropped) == (1, 3, 2)
+    assert (given.n, given.n_intended, given.n_left_out) == (1, 3, 2)
     assert contrast.agreement is not None
     assert (contrast.source, contrast.n, contrast.agreement.value, contrast.p_chosen) == ("contrast", 0, 0.0, None)
+
+
+def test_low_margins_and_what_cannot_be_read_count_where_they_belong() -> None:
+    """A dropped low margin counts for agreement as the judge said; a pair without a vote only for its verdicts."""
+    unread = _verdict("x", "ab", None, mass=0.1), _verdict("x", "ba", None, mass=0.1)
+    agreed = _unlabelled(7, "given", agrees=True)
+    lost = _unlabelled(8, "given", *unread, agrees=None, p_a=None)
+    (given,) = by_source([*PREFERENCES[:2], agreed, lost])
+    assert given.agreement is not None
+    assert (given.agreement.value, given.n_intended) == (pytest.approx(2 / 3), 3)
+    assert (given.n, given.n_left_out, given.n_undecided) == (2, 1, 0)
+    assert (given.n_verdicts, given.n_invalid) == (6, 3)
+    assert invalid_reasons([*PREFERENCES, lost]) == {"unreadable": 3}
+    x, _ = by_principle([*PREFERENCES, lost])
+    assert (x.n_verdicts, x.n_invalid) == (5, 2)
+
+
+def test_chains_that_are_in_no_verdict_are_summed_by_judge() -> None:
+    """Of two judges with three chains a verdict, one lost two of six."""
+
+    def thought(judge: str, said: str) -> Verdict:
+        chains, read = tuple("because" for _ in said), tuple(one == "+" for one in said)
+        fields = {"judge": judge, "n_chains": 3, "chains": chains, "chains_read": read}
+        return _verdict("x", "ab", 0.9).model_copy(update=fields)
+
+    rows = [_preference(1, "given", thought("", "+++"), thought("other", "+-"), agrees=True)]
+    rows += [_preference(2, "given", thought("", "+++"), thought("other", "+++"), agrees=True)]
+    found = {one.name: (one.n_chains, one.n_chains_lost) for one in by_judge(rows)}
+    assert found == {"judge": (6, 0), "other": (6, 2)}
 
 
 def test_undecided_labels_are_counted() -> None:

@@ -12,12 +12,12 @@ from run_folder import build
 from test_report_page import Page
 
 from charter.engines.scripted import ScriptedEngine
+from charter.feedback.settling import DISAGREES
 from charter.files.tables import read_table
 from charter.records import Pair, Preference, Reading
 from charter.reporting import read_run, wording
 from charter.reporting.browsing import gather
 from charter.reporting.label_quality import by_source
-from charter.reporting.reading import STAGES
 from charter.stages import STAGES as ALL_STAGES
 from run_examples import IF_ASKED, small_run
 
@@ -46,7 +46,7 @@ def summary(folder: Path, stage: str) -> Any:
 def test_what_other_tests_make_up_is_what_a_stage_writes(run: Path, tmp_path: Path) -> None:
     """The made-up folder of the other tests has a real summary's keys, no more and no less."""
     made_up = build(tmp_path / "made-up")
-    for stage in (one for one in STAGES if one not in IF_ASKED):
+    for stage in (one for one in ALL_STAGES if one not in {*IF_ASKED, "report"}):
         real, other = summary(run, stage), summary(made_up, stage)
         assert set(real) == set(other), stage
         columns = {frozenset(used) for one in (real, other) for used in one["usage"].values()}
@@ -67,16 +67,18 @@ def test_agreement_counts_what_was_dropped(run: Path) -> None:
     told = summary(run, "label")
     preferences = read_table(run / "data/preferences.parquet", Preference)
     pairs = {pair.id for pair in read_table(run / "data/pairs.parquet", Pair)}
-    assert pairs >= set(told["dropped_rows"]) > set()
     data = read_run(run)
-    sources = by_source(data.preferences, data.dropped_pairs)
+    dropped = {one.id for one in data.unlabelled if one.reason == DISAGREES}
+    assert pairs >= dropped > set()
+    assert told["filtered"][DISAGREES] == len(dropped)
+    sources = by_source(data.judged)
     n_agrees = sum(round(one.agreement.value * one.n_intended) for one in sources if one.agreement)
     assert n_agrees == told["counts"]["agrees with the source"]
     assert sum(one.n_intended for one in sources) - n_agrees == told["counts"]["disagrees with the source"]
     assert sum(one.n_undecided for one in sources) == told["counts"]["undecided about the source"]
     assert sum(one.n for one in sources) == len(preferences)
     words = Page((run / "report.html").read_text("utf-8")).text
-    assert all(f"{one.n_dropped} dropped" in words for one in sources if one.n_dropped)
+    assert all(f"{one.n_left_out} left out" in words for one in sources if one.n_left_out)
 
 
 def test_the_judges_readings_are_shown(run: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from run_folder import build
 
+from charter.records import Unlabelled
 from charter.reporting import RunData, read_run
 from charter.reporting.browsing import Rows, gather
 from charter.reporting.markup import json_text
@@ -111,3 +112,24 @@ def test_two_thousand_rows_stay_small(tmp_path: Path) -> None:
     assert rows.n_all_rows >= 1_800
     assert not rows.is_sample
     assert len(json_text(rows.payload).encode()) < 5_500_000
+
+
+def test_a_pair_without_a_label_keeps_its_votes(data: RunData) -> None:
+    """What was judged and left out is shown with reason and verdicts, also where the pairs' file lacks the pair."""
+    verdicts = data.preferences[0].verdicts
+    known, unknown = data.pairs[-1], data.pairs[-1].model_copy(update={"id": "elsewhere", "a": "some other text"})
+    left = [
+        Unlabelled(
+            id=pair.id, prompt=pair.prompt, a=pair.a, b=pair.b, source=pair.source, reason="exact tie",
+            verdicts=verdicts, p_a=0.5,
+        )
+        for pair in (known, unknown)
+    ]  # fmt: skip
+    payload = _gather(dataclasses.replace(data, unlabelled=tuple(left))).payload
+    shown = {pair["id"]: pair for life in payload["lives"] for pair in life["pairs"]}
+    for one in left:
+        found = shown[one.id]
+        assert (found["label"], found["left_out"]["reason"], found["left_out"]["p_a"]) == (None, "exact tie", 0.5)
+        assert len(found["left_out"]["verdicts"]) == len(verdicts)
+        assert payload["texts"][found["a"]] == one.a
+    assert sum(pair["left_out"] is not None for pair in shown.values()) == 2

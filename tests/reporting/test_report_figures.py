@@ -58,7 +58,7 @@ def _counted(data: RunData) -> dict[str, str]:
         "rounds": f"of {len(data.traces)} red-team traces",
         "labels": f"of {len(data.preferences)} preferences",
         "position": " pairs of verdicts (one pair and one principle, both orders)",
-        "mass": f"{n_verdicts} verdicts of labelled pairs",
+        "mass": f"{n_verdicts} verdicts, mean",
     }
 
 

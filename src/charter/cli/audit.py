@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charter.cli import console
-from charter.cli.held_file import hold
+from charter.cli.audit_asking import how_asked, read_clamp, sided
+from charter.cli.held_file import hold, journal_of
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
 from charter.errors import RunError
 
 if TYPE_CHECKING:
-    from charter.cli.audit_view import Sitting
     from charter.engines.spending import Price
-    from charter.feedback.calibration import JudgedPair
+    from charter.feedback.auditing import Sitting
     from charter.feedback.judge import Judging
-    from charter.records import Judged, Pair
+    from charter.given.loaded import LoadedPairs
+    from charter.records import Judged
 
 _FIGURES, _ROWS, _CALIBRATOR, _PLOT = "audit.json", "verdicts.parquet", "calibrator.json", "reliability.svg"
 
@@ -49,16 +49,71 @@ _Out = Annotated[
         show_default=False,
     ),
 ]
+_Recipe = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE",
+        help="A recipe whose judge is asked: constitutions, seed and everything under 'label' that no option sets.",
+        show_default=False,
+    ),
+]
 _Constitution = Annotated[
-    str, typer.Option("--constitution", metavar="NAME", help="Whose principles it judges by: a name or a file.")
+    str | None,
+    typer.Option(
+        "--constitution",
+        metavar="NAME",
+        help="Whose principles it judges answers to red-team prompts by: a name or a file; 'harmless' if not given.",
+        show_default=False,
+    ),
+]
+_Helpful = Annotated[
+    str | None,
+    typer.Option(
+        "--helpful",
+        metavar="NAME",
+        help="The same for helpful prompts and benign twins, which a file of ours tells apart; 'helpful' if not given.",
+        show_default=False,
+    ),
 ]
 _Number = Annotated[
     int | None, typer.Option("--n", min=1, help="Pairs, drawn by the seed; all if not given.", show_default=False)
 ]
-_Principles = Annotated[int, typer.Option("--k-principles", min=1, help="Principles drawn for each pair.")]
-_FewShots = Annotated[int | None, typer.Option("--n-few-shots", min=0, help="Worked examples shown; all if not given.")]
-_Chains = Annotated[int, typer.Option("--chains", min=0, help="Chains of thought for each verdict.")]
-_Mass = Annotated[float, typer.Option("--min-option-mass", min=0.0, max=1.0, help="Below it a verdict is invalid.")]
+_Principles = Annotated[
+    int | None,
+    typer.Option("--k-principles", min=1, help="Principles drawn for each pair; 2 if not given.", show_default=False),
+]
+_FewShots = Annotated[
+    int | None,
+    typer.Option("--n-few-shots", min=0, help="Worked examples shown; all if not given.", show_default=False),
+]
+_Chains = Annotated[
+    int | None,
+    typer.Option("--chains", min=0, help="Chains of thought for each verdict; none if not given.", show_default=False),
+]
+_Mass = Annotated[
+    float | None,
+    typer.Option(
+        "--min-option-mass",
+        min=0.0,
+        max=1.0,
+        help="Below it a verdict is invalid; 0.5 if not given.",
+        show_default=False,
+    ),
+]
+_Clamp = Annotated[
+    str | None,
+    typer.Option(
+        "--clamp",
+        metavar="LOW,HIGH",
+        help="What probabilities are held to behind chains of thought; 0.4,0.6 if not given.",
+        show_default=False,
+    ),
+]
+_ChainTokens = Annotated[
+    int | None,
+    typer.Option("--max-chain-tokens", min=1, help="At most, of each chain; 160 if not given.", show_default=False),
+]
 _Own = Annotated[
     list[str] | None,
     typer.Option(
@@ -75,7 +130,12 @@ _Prices = Annotated[
         "--prices", metavar="FILE", help="Prices per million tokens, as a recipe's budget.prices.", show_default=False
     ),
 ]
-_Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the pairs, principles and chains drawn.")]
+_Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", min=0, help="Of the pairs, principles and chains drawn; 0 if not given.", show_default=False
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -85,8 +145,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "charter audit Qwen/Qwen2.5-7B-Instruct --labels harmless-test.jsonl.gz --out audits/qwen",
             "charter audit gpt-4o-mini --engine openai --labels pairs.csv --out audits/mini --n 300 --chains 1",
-            "charter audit smollm2-135m --labels runs/tutor/data/preferences.parquet --constitution educational "
-            "--out audits/small",
+            "charter audit smollm2-135m --labels pairs.jsonl --recipe recipes/educational.yaml --out audits/small",
         ),
     )(audit)
 
@@ -96,15 +155,19 @@ def audit(  # noqa: PLR0917 - the command line names them
     labels: _Labels,
     out: _Out,
     engine: Engine = IN_PROCESS,
-    constitution: _Constitution = "harmless",
+    recipe: _Recipe = None,
+    constitution: _Constitution = None,
+    helpful: _Helpful = None,
     n: _Number = None,
-    k_principles: _Principles = 2,
+    k_principles: _Principles = None,
     n_few_shots: _FewShots = None,
-    chains: _Chains = 0,
-    min_option_mass: _Mass = 0.5,
+    chains: _Chains = None,
+    min_option_mass: _Mass = None,
+    clamp: _Clamp = None,
+    max_chain_tokens: _ChainTokens = None,
     own: _Own = None,
     prices: _Prices = None,
-    seed: _Seed = 0,
+    seed: _Seed = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a judge on pairs that people have labelled, before a run is spent on it.
@@ -113,51 +176,51 @@ def audit(  # noqa: PLR0917 - the command line names them
     category, and what 1,000 labels cost, with intervals and beside published yardsticks; then a grade and what to do.
     The calibrator that is fitted on the way is a file that a recipe names (label.calibrator).
     """
-    from charter.cli.audit_view import Sitting
-    from charter.constitution import load_constitution
-    from charter.feedback.auditing import as_judged_pairs, judge_pairs
-    from charter.feedback.judge import Judging
+    from charter.feedback.auditing import Sitting, draw_pairs, own_names
+    from charter.feedback.labels import judge_pairs
     from charter.given.pairs import load_pairs
-    from charter.seeds import digest
 
     price = _price(prices, judge)
-    principles, loaded = load_constitution(constitution), load_pairs(labels)
-    pairs = _draw(loaded.pairs, n, seed)
-    setup: dict[str, Any] = {
-        "--labels": digest([pair.id for pair in pairs]),
-        "constitution": digest(principles.model_dump(mode="json")),
-        "--k-principles": k_principles,
-        "--n-few-shots": n_few_shots,
-        "--chains": chains,
-        "--min-option-mass": min_option_mass,
-        "--seed": seed,
+    given = {
+        "k_principles": k_principles,
+        "n_few_shots": n_few_shots,
+        "chains": chains,
+        "min_option_mass": min_option_mass,
+        "clamp": None if clamp is None else read_clamp(clamp),
+        "max_chain_tokens": max_chain_tokens,
     }
-    judging = Judging(n_few_shots, min_option_mass, chains)
+    asking = how_asked(recipe, constitution, helpful, seed, given)
+    loaded = load_pairs(labels)
+    pairs = draw_pairs(sided(loaded, labels), n, asking.seed)
     _make_folder(out)
-    with hold(out / _FIGURES, judge, engine, setup) as asked:
-        began = time.monotonic()
+    with hold(out / _FIGURES, judge, engine, asking.setup([pair.id for pair in pairs]), same_model=True) as asked:
         mapped = judge_pairs(
-            pairs, principles, asked.engine, k_principles=k_principles, judging=judging, seed=seed, mapper=asked.mapper
+            pairs,
+            asking.constitution,
+            asked.engine,
+            helpful=asking.helpful,
+            k_principles=asking.k_principles,
+            judging=asking.judging,
+            seed=asking.seed,
+            mapper=asked.mapper,
+            stage="audit",
         )
-        sitting = Sitting(time.monotonic() - began, mapped.n_in - mapped.n_resumed, asked.usage(), price)
+        sitting = Sitting(asked.seconds(), mapped.n_in - mapped.n_resumed, asked.usage(), price)
         subject = {
             "judge": judge,
             "identity": asked.engine.identity,
-            "constitution": principles.name,
+            "constitution": asking.constitution.name,
+            "helpful_constitution": asking.helpful.name,
             "labels": loaded.source,
-            "chains": chains,
-            "seed": seed,
-            "rejected_rows": loaded.rejected,
+            "labels_by": loaded.labels_by,
+            "chains": asking.judging.chains,
+            "seed": asking.seed,
+            "rejected_rows": loaded.left_out_or_undecided,
+            "unused_columns": list(loaded.unused),
             "failed_pairs": mapped.reasons["failed"],
             "own_names": own or own_names(judge),
         }
-        judged = as_judged_pairs(rows := tuple(mapped.done), loaded.authors)
-        _conclude(out, subject, rows, judged, judging, sitting, as_json=as_json)
-
-
-def own_names(judge: str) -> list[str]:
-    """Say by which names answers are a judge's own: its name, and that without its owner's."""
-    return list(dict.fromkeys((judge, judge.rstrip("/").rpartition("/")[2])))
+        _conclude(out, subject, tuple(mapped.done), loaded, asking.judging, sitting, as_json=as_json)
 
 
 def _price(file: str | None, judge: str) -> Price | None:
@@ -182,7 +245,7 @@ def _conclude(  # noqa: PLR0917 - in the order in which they come about
     out: Path,
     subject: Mapping[str, Any],
     rows: Sequence[Judged],
-    judged: Sequence[JudgedPair],
+    loaded: LoadedPairs,
     judging: Judging,
     sitting: Sitting,
     *,
@@ -190,7 +253,8 @@ def _conclude(  # noqa: PLR0917 - in the order in which they come about
 ) -> None:
     """Measure, write what there is to be kept, and tell it."""
     from charter.cli.audit_view import describe, write_audit
-    from charter.feedback.audit import audit as audit_pairs
+    from charter.feedback.audit import audit_judge
+    from charter.feedback.auditing import as_judged_pairs
     from charter.feedback.calibrator import make_calibrator, write_calibrator
     from charter.files.tables import write_json, write_table
     from charter.records import Judged
@@ -198,9 +262,10 @@ def _conclude(  # noqa: PLR0917 - in the order in which they come about
 
     write_table(out / _ROWS, rows, Judged)
     clamp = judging.clamp if judging.chains else None
-    found = audit_pairs(judged, clamp=clamp, own_names=subject["own_names"], seed=subject["seed"])
+    judged = as_judged_pairs(rows, loaded.p_intended, loaded.authors)
+    found = audit_judge(judged, clamp=clamp, own_names=subject["own_names"], seed=subject["seed"])
     told = describe(found, subject, sitting)
-    if found.calibration is not None:
+    if found.calibration is not None and loaded.labels_by == "people":
         write_calibrator(out / _CALIBRATOR, make_calibrator(found.calibration, subject))
         draw_reliability(out / _PLOT, subject["judge"], found.calibration)
     write_json(out / _FIGURES, told)
@@ -211,18 +276,20 @@ def _conclude(  # noqa: PLR0917 - in the order in which they come about
         console.write(str(out))
 
 
-def _draw(pairs: Sequence[Pair], n: int | None, seed: int) -> list[Pair]:
-    """Draw pairs by their ids, so that more of them begin with the same."""
-    from charter.seeds import derive_seed
-
-    if n is None or n >= len(pairs):
-        return list(pairs)
-    drawn = {pair.id for pair in sorted(pairs, key=lambda pair: derive_seed(seed, pair.id, "audit"))[:n]}
-    return [pair for pair in pairs if pair.id in drawn]
-
-
 def _make_folder(folder: Path) -> None:
+    """Make the folder of an audit, or see that what is there was written by one.
+
+    Raises:
+        RunError: where it cannot be made, or holds files of the same names that no audit wrote.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"--out {folder}: cannot be made ({error.strerror}); name another folder") from error
+    journal = journal_of(folder / _FIGURES)
+    there = [name for name in (_FIGURES, _ROWS, _CALIBRATOR, _PLOT) if (folder / name).exists()]
+    if there and not journal.exists():
+        raise RunError(
+            f"--out {folder}: holds {', '.join(there)}, and no journal ({journal.name}) says that an audit wrote that; "
+            "name another folder, or remove it"
+        )

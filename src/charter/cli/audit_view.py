@@ -4,86 +4,53 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from charter.cli import console
 from charter.feedback.advice import BEST_AGREEMENT, SAME_POSITION, advise, grade
+from charter.feedback.auditing import cost_of_labels
 
 if TYPE_CHECKING:
-    from charter.engines.spending import Price
-    from charter.engines.usage import Usage
     from charter.feedback.audit import Audit, Part
+    from charter.feedback.auditing import Sitting
     from charter.statistics import Interval
 
 _WIDTH = 110  # columns of a sentence
-_LABELS = 1000  # that costs are told for
-
-
-@dataclass(frozen=True)
-class Sitting:
-    """What this sitting of an audit took; ``n_rows`` were asked about in it. ``price`` is None where nobody says it."""
-
-    seconds: float
-    n_rows: int
-    usage: Usage
-    price: Price | None = None
+_NO_PEOPLE = (
+    "These labels are not people's, but those of {whose}: agreement with them says how far the two are alike, not what "
+    "either is worth. There is no grade, no yardstick and no calibrator for that; audit the judge on pairs that people "
+    "have labelled."
+)
 
 
 def describe(found: Audit, subject: Mapping[str, Any], sitting: Sitting) -> dict[str, Any]:
-    """Give everything as plain values."""
+    """Give everything as plain values; a grade, advice and yardsticks where the labels are people's."""
+    by_people = subject["labels_by"] == "people"
     return {
         **subject,
-        "grade": grade(found),
-        "advice": list(advise(found)),
-        "yardsticks": {"agreement": BEST_AGREEMENT, "same_position": dict(SAME_POSITION)},
+        "grade": grade(found) if by_people else None,
+        "advice": list(advise(found)) if by_people else [],
+        "yardsticks": {"agreement": BEST_AGREEMENT, "same_position": dict(SAME_POSITION)} if by_people else None,
         **asdict(found),
-        "cost_of_1000_labels": _cost(sitting),
+        "cost_of_1000_labels": cost_of_labels(sitting),
     }
-
-
-def _cost(sitting: Sitting) -> dict[str, float | None] | None:
-    """Scale what was asked in this sitting; None where everything was recorded before."""
-    total = sitting.usage.total
-    if not sitting.n_rows or not total.n_calls:
-        return None
-    scale = _LABELS / sitting.n_rows
-    return {
-        "calls": round(total.n_calls * scale),
-        "prompt_tokens": round(total.n_prompt_tokens * scale),
-        "prompt_tokens_from_prefix": round(sitting.usage.n_prompt_tokens_from_prefix * scale),
-        "completion_tokens": round(total.n_completion_tokens * scale),
-        "seconds": round(sitting.seconds * scale, 1),
-        "money": None if sitting.price is None else scale * _paid(sitting.price, sitting.usage),
-    }
-
-
-def _paid(price: Price, usage: Usage) -> float:
-    total = usage.total
-    return price.of(total.n_prompt_tokens, total.n_completion_tokens, usage.n_prompt_tokens_from_prefix)
 
 
 def write_audit(found: Audit, told: Mapping[str, Any]) -> None:
     """Print an audit."""
-    console.write(f"{told['judge']} on {found.n_pairs:,} pairs of {found.n_contexts:,} contexts ({told['labels']})")
-    for reason, n in told["rejected_rows"].items():
-        console.write(f"left out of the file, {n:,}: {reason}")
-    for reason, n in told["failed_pairs"].items():
-        console.write(f"failed, {n:,}: {reason}")
-    console.write(f"grade: {told['grade']}")
-    for sentence in told["advice"]:
-        console.write(textwrap.fill(sentence, _WIDTH, initial_indent="- ", subsequent_indent="  "))
-    console.write()
-    console.write_columns(("", "", "published (harmless dialogue)"), list(_lines(found)))
+    _write_head(found, told)
+    _write_figures(found, told)
     for title, parts in (("principle", found.by_principle), ("category", found.by_category)):
         if parts:
             console.write()
             console.write_columns(
-                (title, "pairs", "invalid", "agreement", "same position"), _parts(parts), right=(1, 2)
+                (title, "pairs", "without a label", "agreement", "same position"), _parts(parts), right=(1, 2)
             )
     if found.by_author:
         console.write()
-        console.write_columns(("author of answers", "pairs", "preferred", "by people"), _authors(found), right=(1,))
+        by = f"by {told['labels_by']}"
+        console.write_columns(("author of answers", "pairs", "preferred", by), _authors(found), right=(1,))
     if cost := told["cost_of_1000_labels"]:
         console.write()
         console.write(
@@ -92,6 +59,31 @@ def write_audit(found: Audit, told: Mapping[str, Any]) -> None:
             f"{cost['seconds'] / 60:.1f} minutes here"
             + ("" if cost["money"] is None else f"; by the given prices they cost {cost['money']:.4g}")
         )
+
+
+def _write_head(found: Audit, told: Mapping[str, Any]) -> None:
+    """Print what was audited, what is not in the figures, and what to do."""
+    console.write(f"{told['judge']} on {found.n_pairs:,} pairs of {found.n_contexts:,} contexts ({told['labels']})")
+    for reason, n in told["rejected_rows"].items():
+        console.write(f"left out of the file, {n:,}: {reason}")
+    for reason, n in told["failed_pairs"].items():
+        console.write(f"failed, {n:,}: {reason}")
+    if told["unused_columns"]:
+        console.write(f"columns of the file that nothing was taken from: {', '.join(told['unused_columns'])}")
+    said = told["advice"] or [_NO_PEOPLE.format(whose=told["labels_by"])]
+    if told["grade"]:
+        console.write(f"grade: {told['grade']}")
+    for sentence in said:
+        console.write(textwrap.fill(sentence, _WIDTH, initial_indent="- ", subsequent_indent="  "))
+
+
+def _write_figures(found: Audit, told: Mapping[str, Any]) -> None:
+    console.write()
+    lines = [(name.replace("people", told["labels_by"]), value, said) for name, value, said in _lines(found)]
+    if told["yardsticks"]:
+        console.write_columns(("", "", "published (harmless dialogue)"), lines)
+    else:
+        console.write_columns(("", ""), [(name, value) for name, value, _ in lines])
 
 
 def _lines(found: Audit) -> Iterator[tuple[str, str, str]]:
@@ -129,7 +121,9 @@ def _lines(found: Audit) -> Iterator[tuple[str, str, str]]:
         yield "  takes its own where people do not", _percent(met.own_against_people), ""
         yield "  takes the other where people do not", _percent(met.other_against_people), ""
     yield "invalid verdicts", _percent(found.invalid), ""
-    yield "pairs without a label", f"{found.n_unlabelled:,}", ""
+    yield "pairs without a label", f"{found.n_unlabelled:,}, {_percent(found.unlabelled)}", ""
+    if found.n_chains:
+        yield "chains of thought in no verdict", f"{found.n_chains_lost:,} of {found.n_chains:,}", ""
 
 
 def _parts(parts: Sequence[Part]) -> list[tuple[str, str, str, str, str]]:

@@ -35,8 +35,12 @@ def diff_labels(before: _Before, after: _After, rows: _Rows = 10, as_json: AsJso
     prior or number of principles. Nothing is asked. With --json every pair that changed is named.
     """
     from charter.feedback.differences import compare_labels
+    from charter.stages.label import settling_of
+    from charter.status import read_run_recipe
 
-    found = compare_labels(read_labels(before), read_labels(after))
+    labels = read_labels(before), read_labels(after)
+    settlings = settling_of(read_run_recipe(before)), settling_of(read_run_recipe(after))
+    found = compare_labels(*labels, settlings=settlings)
     if as_json:
         console.write_json({"runs": [str(before), str(after)], **plain_difference(found)})
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,24 +28,31 @@ if TYPE_CHECKING:
         Score,
         ScoreRequest,
     )
-    from charter.engines.pool import Counted
+    from charter.engines.pool import Counted, ModelSpec
     from charter.engines.usage import Usage
+    from charter.journal.store import Journal
     from charter.rows import RowMapper
 
-_SETUP = "setup"
+_SETUP, _ENGINE = "setup", "engine"
 
 
 @dataclass(frozen=True)
 class Writing:
-    """A model to ask, what maps rows with a journal, progress and the stop flag, and what was asked so far."""
+    """A model to ask, what maps rows with a journal, progress and the stop flag, and what was asked so far.
+
+    ``seconds`` are those since the model was there; 0 where it was not asked.
+    """
 
     engine: Engine
     mapper: RowMapper
     usage: Callable[[], Usage]
+    seconds: Callable[[], float]
 
 
 @contextlib.contextmanager
-def hold(target: Path, model: str, engine: str, setup: Mapping[str, Any]) -> Iterator[Writing]:
+def hold(
+    target: Path, model: str, engine: str, setup: Mapping[str, Any], *, same_model: bool = False
+) -> Iterator[Writing]:
     """Hold a file that is to be written, with the journal beside it.
 
     The model is loaded when it is first asked, so that a file which is done is made anew without it.
@@ -54,21 +62,28 @@ def hold(target: Path, model: str, engine: str, setup: Mapping[str, Any]) -> Ite
         model: who writes.
         engine: how it is reached.
         setup: what determines the answers, by names that a person knows; a journal of another setup is refused.
+        same_model: whether rows of another model, though it has the same name, are refused too: of other weights, or
+            of another identity by the time it is loaded. What it is and can do is then remembered, so that a file which
+            is done asks nobody.
 
     Raises:
-        RunError: where the journal is of another setup, or is held by another process.
+        RunError: where the journal is of another setup or model, or is held by another process.
     """
     from charter.journal.store import Journal
 
-    model_spec(model, engine)  # what is wrong with it is not to be written down
+    spec = model_spec(model, engine)  # what is wrong with it is not to be written down
     beside = journal_of(target)
     with _held(target), Stopping() as stopping:
         try:
             with Journal(beside) as journal, make_progress() as progress:
-                _check_setup(journal, target, {"model": model, "engine": engine, **setup})
-                late = _LateEngine(lambda: _load(model, engine, journal, progress.download))
+                whose = {"model": model, "engine": engine}
+                if same_model:
+                    whose |= _weights(spec, progress.download)
+                _check_setup(journal, target, {**whose, **setup})
+                known = _Known(journal, target) if same_model else None
+                late = _LateEngine(lambda: _load(model, engine, journal, progress.download), known)
                 try:
-                    yield Writing(late, _mapper(journal, progress, stopping), late.usage)
+                    yield Writing(late, _mapper(journal, progress, stopping), late.usage, late.seconds)
                 finally:
                     late.close()
         except CharterError as error:
@@ -121,12 +136,48 @@ def _load(model: str, engine: str, journal: Any, on_download: Any) -> Counted:
     return pool.open(model_spec(model, engine))
 
 
-class _LateEngine:
-    """An engine that is made when it is first asked something."""
+def _weights(spec: ModelSpec, on_download: Any) -> dict[str, str]:
+    """Fingerprint a model's files, which are fetched where they are not here; of one without, nothing."""
+    if not spec.has_weights:
+        return {}
+    from charter.engines.weights import model_fingerprint, resolve_model
 
-    def __init__(self, make: Callable[[], Counted]) -> None:
+    return {"model's files": model_fingerprint(resolve_model(spec.name, progress=on_download))}
+
+
+class _Known:
+    """What a journal knows of the model that was asked: its identity, and what it can do."""
+
+    def __init__(self, journal: Journal, target: Path) -> None:
+        self._journal = journal
+        self._target = target
+        kept = journal.tally(_ENGINE)
+        self.told: dict[str, Any] | None = None if kept is None else json.loads(kept)
+
+    def meet(self, engine: Engine) -> None:
+        """Remember a model, or hold it against what is remembered.
+
+        Raises:
+            RunError: where it is another one.
+        """
+        if self.told is None:
+            self.told = {"identity": engine.identity, "capabilities": sorted(engine.capabilities)}
+            self._journal.keep_tally(_ENGINE, json.dumps(self.told))
+        elif self.told["identity"] != engine.identity:
+            raise RunError(
+                f"{self._target}: was begun with another model of this name ({self.told['identity']}, and it is "
+                f"{engine.identity} now); name another folder, or remove {journal_of(self._target).name} to begin anew"
+            )
+
+
+class _LateEngine:
+    """An engine that is made when it is first asked something; what is known of it needs no asking."""
+
+    def __init__(self, make: Callable[[], Counted], known: _Known | None = None) -> None:
         self._make = make
         self._made: Counted | None = None
+        self._known = known
+        self._since = 0.0
 
     @property
     def _engine(self) -> Engine:
@@ -135,15 +186,20 @@ class _LateEngine:
                 self._made = self._make()
             except EngineError as error:  # of a row it would be one failure of many, and the next row would try again
                 raise ModelError(str(error)) from error
+            self._since = time.monotonic()
+            if self._known is not None:
+                self._known.meet(self._made)
         return self._made
 
     @property
     def identity(self) -> str:
-        return self._engine.identity
+        told = self._known.told if self._known and self._made is None else None
+        return self._engine.identity if told is None else str(told["identity"])
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return self._engine.capabilities
+        told = self._known.told if self._known and self._made is None else None
+        return self._engine.capabilities if told is None else frozenset(told["capabilities"])
 
     async def complete(self, request: CompletionRequest) -> Completion:
         return await self._engine.complete(request)
@@ -159,6 +215,10 @@ class _LateEngine:
         from charter.engines.usage import Usage
 
         return Usage() if self._made is None else self._made.usage
+
+    def seconds(self) -> float:
+        """Tell how long the model is there."""
+        return 0.0 if self._made is None else time.monotonic() - self._since
 
     def close(self) -> None:
         if self._made is not None:

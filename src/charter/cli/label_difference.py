@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,32 +11,39 @@ from charter.cli import console
 
 if TYPE_CHECKING:
     from charter.feedback.differences import Changed, LabelDifference
-    from charter.records import Preference
+    from charter.records import Preference, Unlabelled
 
 _PROMPT = 60  # characters of it that are shown
 _WHY = {
-    "principles": "other principles voted",
-    "judges": "other judges voted",
+    "principles": "other principles were asked",
+    "judges": "other judges were asked",
+    "invalid": "a verdict can be read in one run alone",
     "verdicts": "a judge said otherwise",
     "reading": "it was read in another way (calibrator, clamp)",
     "weights": "votes counted otherwise beside each other",
     "intention": "the pair's intention was weighed in another way (prior, on_disagreement)",
+    "tie": "a tie was taken for another side (on_disagreement)",
+    "margin": "it counts otherwise in training (min_margin, on_low_margin)",
 }
 
 
-def read_labels(folder: Path, iteration: int = 1) -> list[Preference]:
-    """Read the labels of a run's iteration.
+def read_labels(folder: Path, iteration: int = 1) -> list[Preference | Unlabelled]:
+    """Read what the judged pairs of a run's iteration came to, with a label or without.
 
     Raises:
         RunError: where the folder is no run, or has no labels yet.
     """
     from charter.files.tables import read_table
     from charter.recipe.stages import in_iteration
-    from charter.records import Preference
+    from charter.records import Preference, Unlabelled
     from charter.status import read_run_recipe
 
     read_run_recipe(folder)  # which says so where the folder is no run
-    return read_table(folder / "data" / f"{in_iteration('preferences', iteration)}.parquet", Preference)
+    labels, without = (
+        folder / "data" / f"{in_iteration(name, iteration)}.parquet" for name in ("preferences", "unlabelled")
+    )
+    # Runs of earlier versions kept no votes on pairs that got no label.
+    return [*read_table(labels, Preference), *(read_table(without, Unlabelled) if without.exists() else ())]
 
 
 def plain_difference(found: LabelDifference) -> dict[str, Any]:
@@ -48,8 +56,8 @@ def plain_difference(found: LabelDifference) -> dict[str, Any]:
         "shift": None if shift is None else asdict(shift),
         "by_reason": dict(found.by_reason),
         "by_principle": dict(found.by_principle),
-        "only_before": list(found.only_before),
-        "only_after": list(found.only_after),
+        "only_before": [{"pair": pair, "why": why} for pair, why in found.only_before.items()],
+        "only_after": [{"pair": pair, "why": why} for pair, why in found.only_after.items()],
         "changed": [
             {
                 "pair": one.before.pair,
@@ -61,7 +69,7 @@ def plain_difference(found: LabelDifference) -> dict[str, Any]:
                 "crossed": list(one.crossed),
             }
             for one in found.changed
-            if one.reasons
+            if one.reasons or one.flipped
         ],
     }
 
@@ -70,6 +78,9 @@ def write_difference(found: LabelDifference, n_rows: int) -> None:
     """Print a difference, and its furthest flips."""
     alone = f"{len(found.only_before):,} in the first alone, {len(found.only_after):,} in the second"
     console.write(f"{len(found.changed):,} pairs have a label in both, {alone}")
+    for which, reasons in (("first", found.only_before), ("second", found.only_after)):
+        for reason, n in sorted(Counter(reasons.values()).items()):
+            console.write(f"  {n:,} in the {which} alone: {reason}")
     rate, shift = found.flip_rate, found.shift
     if rate is None or shift is None:
         console.write("their labels cannot be compared: of one recipe and seed, pairs have the same ids and texts")

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from charter.cli.styled_page import Page
+from charter.records import Preference
 
 if TYPE_CHECKING:
     from charter.lookup import LeftOut, Life
     from charter.records import (
         Comparison,
         Pair,
-        Preference,
         Prompt,
         Reading,
         Response,
         RewardedPair,
         Round,
         Trace,
+        Unlabelled,
         Verdict,
     )
 
@@ -35,7 +36,7 @@ def view_life(life: Life, *, colours: bool) -> Text:
         page.heading("trained on in SFT")
         for row in life.sft_rows:
             page.passage(f"{row.origin} ({row.id}){_open(whole=row.whole)}", row.response)
-    labels = {preference.pair: preference for preference in life.preferences}
+    labels = {one.pair: one for one in life.preferences} | {one.id: one for one in life.unlabelled}
     rewards = {one.id: one for one in life.rewards}
     for pair in life.pairs:
         label = labels.get(pair.id)
@@ -85,7 +86,7 @@ def _checked(one: Round) -> str:
     return f" ({'confirmed' if one.confirmed else 'not confirmed'} by the judge: {p_better})"
 
 
-def _view_pair(page: Page, pair: Pair, label: Preference | None) -> None:
+def _view_pair(page: Page, pair: Pair, label: Preference | Unlabelled | None) -> None:
     intended = f", meant to be better: {pair.intended}" if pair.intended else ""
     page.heading(f"pair {pair.id} ({pair.source}{intended})")
     page.passage(f"a{_origin(pair.origin_a)}{_open(whole=pair.whole_a)}", pair.a)
@@ -93,12 +94,20 @@ def _view_pair(page: Page, pair: Pair, label: Preference | None) -> None:
     if label is None:
         page.line("not labelled")
         return
-    agrees = {None: "", True: "; the judge agrees with the source", False: "; the judge disagrees with the source"}
-    page.line(
-        f"chosen: {label.chosen_side} with p {label.p_chosen:.3f} (judge alone {label.p_judge:.3f}), "
-        f"position bias {label.position_bias:.3f}{agrees[label.agrees]}{_weight(label.weight)}"
-    )
+    page.line(_outcome(label))
     _view_verdicts(page, label.verdicts)
+
+
+def _outcome(label: Preference | Unlabelled) -> str:
+    """Say what the judge's verdicts on a pair came to."""
+    agrees = {None: "", True: "; the judge agrees with the source", False: "; the judge disagrees with the source"}
+    if isinstance(label, Preference):
+        return (
+            f"chosen: {label.chosen_side} with p {label.p_chosen:.3f} (judge alone {label.p_judge:.3f}), "
+            f"position bias {label.position_bias:.3f}{agrees[label.agrees]}{_weight(label.weight)}"
+        )
+    judge = "" if label.p_a is None else f" (the judge: p(a) {label.p_a:.3f}{agrees[label.agrees]})"
+    return f"left out: {label.reason}{judge}"
 
 
 def _view_rewards(page: Page, one: RewardedPair) -> None:

@@ -143,6 +143,17 @@ def _do_noting(run: Run, names: Sequence[str], *, again: str | None, retry: bool
     with _noting_undone(run):
         run_stages(run, names, again=again, retry=retry)
     _note_failures(run, names, "which the same command tries again" if retry else _HOW_TO_RETRY)
+    _note_notes(run, [name for name in names if name not in done])
+
+
+def _note_notes(run: Run, names: Sequence[str]) -> None:
+    """Say what stages that were done now have to say of themselves."""
+    from charter.damage import read_summary
+
+    for name in names:
+        notes = read_summary(run.summary(name)).get("notes", []) if run.summary(name).exists() else []
+        for note in notes:
+            console.note(f"{name}: {note}")
 
 
 def saying_loading(*, quiet: bool) -> Callable[[str], None]:

@@ -140,7 +140,12 @@ def _label(  # noqa: PLR0917 - the command line names them
 ) -> None:
     if without or without_judge:
         from charter.cli.what_if import show_without
+        from charter.errors import UserError
 
+        if again:
+            raise UserError(
+                "--again does the stage anew, and --without only says what would be: give the one or the other"
+            )
         show_without(
             recipe, overrides or (), out, without or (), without_judge or (), iteration=iteration, as_json=as_json
         )

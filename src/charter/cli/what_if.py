@@ -14,6 +14,7 @@ from charter.errors import UserError
 
 if TYPE_CHECKING:
     from charter.feedback.influence import Influence
+    from charter.recipe import Recipe
 
 _FLIPS_SHOWN = 10
 
@@ -30,31 +31,37 @@ def show_without(
 ) -> None:
     """Print how a run's labels differ from those that the other voters give, and what each of them carries.
 
-    Nothing is asked, and nothing is written.
+    Nothing is asked, and nothing is written. Labels are made as the run made them.
 
     Raises:
         UserError: for a principle or a judge that voted on no pair.
+        RunError: where the recipe is to make labels otherwise than the run did.
     """
     from charter.feedback.differences import compare_labels
-    from charter.feedback.influence import influences, votes_on
+    from charter.feedback.influence import influences_on, some_labels
     from charter.feedback.settling import label_without
     from charter.recipe import find_recipe, load_recipe
     from charter.records import OWN_JUDGE, Preference
     from charter.stages.label import settling_of
+    from charter.status import read_run_recipe
 
-    recipe = load_recipe(find_recipe(recipe_file), overrides)
-    before = read_labels(run_folder(recipe.name, out), iteration)
+    given = load_recipe(find_recipe(recipe_file), overrides)
+    folder = run_folder(given.name, out)
+    before, recipe = read_labels(folder, iteration), read_run_recipe(folder)
+    _require_same_labelling(given, folder)
     principles = {verdict.principle for one in before for verdict in one.verdicts}
     voted = {verdict.judge or OWN_JUDGE for one in before for verdict in one.verdicts}
     _require_voters("--without", "principle", names, principles)
     _require_voters("--without-judge", "judge", judges, voted)
     settling, left_out = settling_of(recipe), {"" if name == OWN_JUDGE else name for name in judges}
     again = [label_without(one, set(names), settling, judges=left_out) for one in before]
-    found = compare_labels(before, [one for one in again if isinstance(one, Preference)])
-    carried = influences({one.pair: votes_on(one) for one in before}, seed=recipe.seed)
+    found = compare_labels(before, again, settlings=(settling, settling))
+    every = [one for one in before if isinstance(one, Preference)]
+    labels = some_labels(every)
+    carried = influences_on(labels, settling, seed=recipe.seed)
     of_judges: Sequence[Influence] = ()
     if len(voted) > 1:
-        several = influences({one.pair: votes_on(one, "judge") for one in before}, seed=recipe.seed)
+        several = influences_on(labels, settling, "judge", seed=recipe.seed)
         of_judges = [replace(one, principle=one.principle or OWN_JUDGE) for one in several]
     if as_json:
         plain = [
@@ -64,6 +71,9 @@ def show_without(
         console.write_json({"without": [*names, *judges], **plain_difference(found), **told})
         return
     write_difference(found, _FLIPS_SHOWN)
+    if len(labels) < len(every):
+        console.write()
+        console.write(f"over {len(labels):,} of {len(every):,} labels, drawn by their ids:")
     _write_influence("principle", carried)
     if of_judges:
         _write_influence("judge", of_judges)
@@ -72,13 +82,31 @@ def show_without(
 def _write_influence(voter: str, several: Sequence[Influence]) -> None:
     console.write()
     console.write_columns(
-        (voter, "pairs", "carries", "flips without it", "no vote without it"),
+        (voter, "pairs", "carries", "flips without it", "no label without it"),
         [
             (one.principle, f"{one.n:,}", f"{100 * one.carried:.1f} %", f"{one.turned:,}", f"{one.emptied:,}")
             for one in several
         ],
         right=(1, 2, 3, 4),
     )
+
+
+def _require_same_labelling(recipe: Recipe, folder: Path) -> None:
+    """Refuse a recipe that differs from the run's in how labels are made.
+
+    Raises:
+        RunError: naming the keys.
+    """
+    from charter.errors import RunError
+    from charter.runs.recorded_recipe import changed_settings
+
+    changed = [line for line in changed_settings(recipe, folder).splitlines() if line.startswith("  label.")]
+    if changed:
+        told = "\n".join(changed)
+        raise RunError(
+            f"{folder}: made its labels otherwise than this recipe would. Changed:\n{told}\n"
+            f"Undo the change, or give the recipe that the run has: {folder / 'recipe.resolved.yaml'}"
+        )
 
 
 def _require_voters(option: str, what: str, names: Sequence[str], voters: Collection[str]) -> None:

@@ -15,6 +15,9 @@ from charter.engines.base import (
 )
 from charter.errors import EngineError
 
+#: What the identity of a model begins with that stands in for one where only records count.
+UNASKED = "unasked:"
+
 
 class Unasked:
     """An engine that tells of a model, and refuses to be asked.

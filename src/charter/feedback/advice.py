@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 from charter.feedback.audit import Audit
 from charter.feedback.self_preference import SelfPreference
@@ -19,17 +19,40 @@ SAME_POSITION = {"large": 0.18, "small": 0.21, "extra-small": 0.56}
 _EVEN = 0.5
 _WEAK_AGREEMENT = 0.6  # below it, two labels of five are people's opposite
 _MANY_INVALID = 0.05
+#: Of verdicts that cannot be read, and of pairs without a label: above a share no better grade is given, for nothing is
+#: known of what the judge makes of those.
+_MOST_LOST: tuple[tuple[float, Grade], ...] = ((0.5, "unusable"), (0.2, "weak"), (_MANY_INVALID, "usable"))
+_WORST_FIRST: tuple[Grade, ...] = get_args(Grade)
 _CALIBRATED = 0.05  # of the calibration error: below it, scaling has little to mend
 
 
 def grade(found: Audit) -> Grade:
-    """Say what the judge is good for, by its agreement with people and what position does to it."""
-    if found.quality is None or (found.quality.accuracy.low or 0.0) <= _EVEN:
+    """Say what the judge is good for, by its agreement with people, what position does to it, and what is lost.
+
+    Of every figure that end of its interval counts which speaks against the judge.
+    """
+    return min(_by_agreement(found), _by_losses(found), key=_WORST_FIRST.index)
+
+
+def _by_agreement(found: Audit) -> Grade:
+    low = None if found.quality is None else found.quality.accuracy.low
+    if low is None or low <= _EVEN:
         return "unusable"
-    follows = found.position is not None and found.position.same_position.value > SAME_POSITION["extra-small"]
-    if found.quality.accuracy.value < _WEAK_AGREEMENT or follows:
+    follows = found.position is not None and _high(found.position.same_position) > SAME_POSITION["extra-small"]
+    if low < _WEAK_AGREEMENT or follows:
         return "weak"
-    return "good" if found.quality.accuracy.value >= BEST_AGREEMENT else "usable"
+    return "good" if low >= BEST_AGREEMENT else "usable"
+
+
+def _by_losses(found: Audit) -> Grade:
+    """Give the best grade that what cannot be read leaves room for."""
+    lost = max(_high(found.invalid), _high(found.unlabelled))
+    return next((most for share, most in _MOST_LOST if lost > share), "good")
+
+
+def _high(share: Interval) -> float:
+    """Give the upper end of a share; where there is none it may be anything."""
+    return 1.0 if share.high is None else share.high
 
 
 def advise(found: Audit) -> tuple[str, ...]:
@@ -54,7 +77,7 @@ def _on_agreement(found: Audit) -> str:
         "principles, and expect little of small data; a larger judge is the better remedy.",
         "usable": "Its labels are worth training on, as soft ones from both orders.",
         "good": "It agrees with people as well as the best that was published on harmless dialogue.",
-        "unusable": "",
+        "unusable": "Nothing is known of what it makes of most pairs: it is no judge as it is asked here.",
     }[grade(found)]
 
 
@@ -72,6 +95,16 @@ def _on_the_rest(found: Audit) -> Iterator[str]:
     yield from _on_self_preference(found.self_preference)
     if found.invalid.value > _MANY_INVALID:
         yield f"{100 * found.invalid.value:.0f} % of its verdicts could not be read: verdicts.parquet says why."
+    if found.unlabelled.value > _MANY_INVALID:
+        yield (
+            f"{100 * found.unlabelled.value:.0f} % of the pairs got no label, and the figures are over the others: it "
+            "may do worse on what it could not read."
+        )
+    if found.n_chains and found.n_chains_lost > _MANY_INVALID * found.n_chains:
+        yield (
+            f"{found.n_chains_lost:,} of {found.n_chains:,} chains of thought are in no verdict: they have no text, or "
+            "the letters behind them could not be read."
+        )
     if (
         calibration is not None
         and calibration.after.ece < calibration.before.ece > _CALIBRATED

@@ -11,7 +11,7 @@ from typing import Literal
 from charter.feedback.influence import votes_on
 from charter.feedback.votes import TIE_WIDTH
 from charter.records import Preference
-from charter.statistics import Interval, rate_interval
+from charter.statistics import Interval, rate_of
 
 _EVEN = 0.5
 
@@ -51,10 +51,4 @@ def agreements(
                 tied[one, other] += 1
             else:
                 sides[one, other].append(((lean > 0) == (its_lean > 0), preference.prompt.id))
-    return tuple(Agreement(*names, _rate(sides.get(names, [])), tied[names]) for names in sorted({*sides, *tied}))
-
-
-def _rate(outcomes: list[tuple[bool, str]]) -> Interval | None:
-    if not outcomes:
-        return None
-    return rate_interval([same for same, _ in outcomes], groups=[prompt for _, prompt in outcomes])
+    return tuple(Agreement(*names, rate_of(sides.get(names, [])), tied[names]) for names in sorted({*sides, *tied}))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from charter.feedback.calibration import Calibration, JudgedPair, LabelQuality, agrees, calibrate, measure
 from charter.feedback.self_preference import Author, SelfPreference, by_author, self_preference
 from charter.feedback.votes import BothOrders, LetterReading, votes_of
-from charter.statistics import Interval, mean_interval, rate_interval
+from charter.statistics import Interval, mean_interval, rate_of, some_rate
 
 _EVEN = 0.5
 
@@ -67,7 +67,8 @@ class LengthEffect:
 class Audit:
     """All that is known of a judge.
 
-    ``calibration`` is None where the pairs are of one context, ``self_preference`` where none has an answer of its own.
+    Of ``n_chains`` chains of thought that were asked for, ``n_chains_lost`` are in no verdict. ``calibration`` is None
+    where the pairs are of one context, ``self_preference`` where none has an answer of its own.
     """
 
     n_pairs: int
@@ -75,6 +76,9 @@ class Audit:
     n_verdicts: int
     invalid: Interval
     n_unlabelled: int
+    unlabelled: Interval
+    n_chains: int
+    n_chains_lost: int
     quality: LabelQuality | None
     position: PositionBias | None
     length: LengthEffect
@@ -85,7 +89,7 @@ class Audit:
     by_author: tuple[Author, ...] = ()
 
 
-def audit(
+def audit_judge(
     pairs: Sequence[JudgedPair],
     *,
     clamp: tuple[float, float] | None = None,
@@ -108,8 +112,11 @@ def audit(
         n_pairs=len(pairs),
         n_contexts=len({one.context for one in pairs}),
         n_verdicts=len(verdicts),
-        invalid=_some_rate([(verdict.invalid is not None, context) for verdict, context in verdicts]),
+        invalid=some_rate([(verdict.invalid is not None, context) for verdict, context in verdicts]),
         n_unlabelled=len(pairs) - len(labelled),
+        unlabelled=some_rate([(one.p_a(reading) is None, one.context) for one in pairs]),
+        n_chains=sum(verdict.n_chains for verdict, _ in verdicts),
+        n_chains_lost=sum(verdict.n_chains_lost for verdict, _ in verdicts if verdict.n_chains),
         quality=measure(labelled) if labelled else None,
         position=position_bias(pairs),
         length=length_effect(labelled),
@@ -133,8 +140,8 @@ def position_bias(pairs: Sequence[JudgedPair]) -> PositionBias | None:
     shifts = [abs(both.shown_first - both.shown_second) for both, _ in read]
     return PositionBias(
         n=len(read),
-        same_position=_some_rate([(both.picks != "response", context) for both, context in read]),
-        first=_rate([(both.picks == "first", context) for both, context in read if both.picks != "response"]),
+        same_position=some_rate([(both.picks != "response", context) for both, context in read]),
+        first=rate_of([(both.picks == "first", context) for both, context in read if both.picks != "response"]),
         shift=mean_interval(shifts, groups=[context for _, context in read], limits=(0.0, 1.0)),
     )
 
@@ -152,7 +159,7 @@ def length_effect(labelled: Iterable[tuple[JudgedPair, float]]) -> LengthEffect:
         agreed[better_is_shorter].append((agrees(p_a, one.truth), context))
         chose.append((agrees(p_a, float(longer_a > 0)), context))
         people.append((float(not better_is_shorter), context))
-    return LengthEffect(_rate(agreed[True]), _rate(agreed[False]), _rate(chose), _rate(people))
+    return LengthEffect(rate_of(agreed[True]), rate_of(agreed[False]), rate_of(chose), rate_of(people))
 
 
 def _by_principle(pairs: Sequence[JudgedPair], reading: LetterReading) -> tuple[Part, ...]:
@@ -181,15 +188,6 @@ def _part(name: str, pairs: Sequence[JudgedPair], reading: LetterReading) -> Par
         name=name,
         n=len(pairs),
         n_invalid=len(pairs) - len(labelled),
-        agreement=_rate([(agrees(p_a, one.truth), one.context) for one, p_a in labelled]),
+        agreement=rate_of([(agrees(p_a, one.truth), one.context) for one, p_a in labelled]),
         same_position=position.same_position if position else None,
     )
-
-
-def _rate(outcomes: Sequence[tuple[float, str]]) -> Interval | None:
-    """Bound a rate of outcomes, each with its context; None of none."""
-    return _some_rate(outcomes) if outcomes else None
-
-
-def _some_rate(outcomes: Sequence[tuple[float, str]]) -> Interval:
-    return rate_interval([float(value) for value, _ in outcomes], groups=[context for _, context in outcomes])

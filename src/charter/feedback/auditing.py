@@ -1,65 +1,58 @@
-"""Asking a judge about pairs that people have labelled: the rows of an audit."""
+"""The rows of an audit: which pairs a judge is asked about, what it says beside people's labels, and what that took."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 
-from charter.constitution.model import Constitution, Principle
-from charter.engines.base import Engine
+from charter.engines.spending import Price
+from charter.engines.usage import Usage
 from charter.feedback.calibration import JudgedPair
-from charter.feedback.judge import Judge, Judging, judge_one, make_judge
-from charter.feedback.labels import principles_of_pair
 from charter.prompts.grouping import prompt_groups
-from charter.records import Judged, Pair, Side
-from charter.rows import Mapped, RowMapper, map_rows
+from charter.records import Judged, Pair
+from charter.seeds import derive_seed
 
-_TRUTH: Mapping[Side | None, float] = {"a": 1.0, "b": 0.0, None: 0.5}
-
-
-async def judge_pair(pair: Pair, judge: Judge, principles: Sequence[Principle], *, k_principles: int) -> Judged:
-    """Ask about one pair under the principles that are drawn for it, as ``label`` does."""
-    drawn = principles_of_pair(principles, pair.id, k=k_principles, seed=judge.seed)
-    judgement = await judge_one(judge, pair.id, pair.prompt, pair.a, pair.b, drawn)
-    return Judged(
-        id=pair.id, prompt=pair.prompt, a=pair.a, b=pair.b, intended=pair.intended, verdicts=judgement.verdicts
-    )
+_LABELS = 1000  # that costs are told for
 
 
-def judge_pairs(
-    pairs: Sequence[Pair],
-    constitution: Constitution,
-    judge: Engine,
-    *,
-    k_principles: int,
-    judging: Judging,
-    seed: int = 0,
-    mapper: RowMapper = map_rows,
-) -> Mapped[Judged]:
-    """Ask a judge about pairs, each in both orders under ``k_principles`` of a constitution."""
-    asked = partial(
-        judge_pair,
-        judge=make_judge(judge, constitution, judging, seed=seed),
-        principles=constitution.used_for("judge"),
-        k_principles=k_principles,
-    )
-    return mapper(asked, pairs, "audit", result=Judged)
+def draw_pairs(pairs: Sequence[Pair], n: int | None, seed: int) -> list[Pair]:
+    """Draw pairs by their ids, so that more of them begin with the same; None takes all."""
+    if n is None or n >= len(pairs):
+        return list(pairs)
+    drawn = {pair.id for pair in sorted(pairs, key=lambda pair: derive_seed(seed, pair.id, "audit"))[:n]}
+    return [pair for pair in pairs if pair.id in drawn]
 
 
-def as_judged_pairs(rows: Sequence[Judged], authors: Mapping[str, tuple[str, str]] | None = None) -> list[JudgedPair]:
+def own_names(judge: str) -> list[str]:
+    """Say by which names answers are a judge's own: its name, and that without its owner's."""
+    return list(dict.fromkeys((judge, judge.rstrip("/").rpartition("/")[2])))
+
+
+def as_judged_pairs(
+    rows: Sequence[Judged],
+    p_intended: Mapping[str, float] | None = None,
+    authors: Mapping[str, tuple[str, str]] | None = None,
+) -> list[JudgedPair]:
     """Put what a judge said beside what people say: the intended side of a pair is theirs.
 
-    Pairs hang together where their prompts do: conversations of one opening, prompts that say the same. ``authors``
-    says of some, by their ids, which models wrote a and b.
+    Pairs hang together where their prompts do: conversations of one opening, prompts that say the same.
+
+    Args:
+        rows: of pairs of which people prefer one side.
+        p_intended: how sure they are of it, by the pairs' ids; where it does not say, quite.
+        authors: of some pairs, by their ids, which models wrote a and b.
+
+    Raises:
+        ValueError: for a pair that intends no side.
     """
-    named = authors or {}
+    sure, named = p_intended or {}, authors or {}
     contexts = prompt_groups(row.prompt for row in rows)
     return [
         JudgedPair(
             id=row.id,
             context=contexts[row.prompt.id],
             verdicts=row.verdicts,
-            truth=_TRUTH[row.intended],
+            truth=_truth(row, sure.get(row.id, 1.0)),
             category=row.prompt.category,
             longer_a=len(row.a) - len(row.b),
             author_a=named.get(row.id, ("", ""))[0],
@@ -67,3 +60,43 @@ def as_judged_pairs(rows: Sequence[Judged], authors: Mapping[str, tuple[str, str
         )
         for row in rows
     ]
+
+
+def _truth(row: Judged, p_intended: float) -> float:
+    if row.intended is None:
+        raise ValueError(f"pair {row.id} intends no side: nobody says which is better, which is no tie")
+    return p_intended if row.intended == "a" else 1.0 - p_intended
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """What this sitting of an audit took since the model was there; ``n_rows`` were asked about in it.
+
+    ``price`` is None where nobody says it.
+    """
+
+    seconds: float
+    n_rows: int
+    usage: Usage
+    price: Price | None = None
+
+
+def cost_of_labels(sitting: Sitting) -> dict[str, float | None] | None:
+    """Scale what was asked in a sitting to 1,000 labels; None where everything was recorded before."""
+    total = sitting.usage.total
+    if not sitting.n_rows or not total.n_calls:
+        return None
+    scale = _LABELS / sitting.n_rows
+    return {
+        "calls": round(total.n_calls * scale),
+        "prompt_tokens": round(total.n_prompt_tokens * scale),
+        "prompt_tokens_from_prefix": round(sitting.usage.n_prompt_tokens_from_prefix * scale),
+        "completion_tokens": round(total.n_completion_tokens * scale),
+        "seconds": round(sitting.seconds * scale, 1),
+        "money": None if sitting.price is None else scale * _paid(sitting.price, sitting.usage),
+    }
+
+
+def _paid(price: Price, usage: Usage) -> float:
+    total = usage.total
+    return price.of(total.n_prompt_tokens, total.n_completion_tokens, usage.n_prompt_tokens_from_prefix)

@@ -7,7 +7,7 @@ cross-validation, so that no pair is measured with what was fitted on it, nor on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from charter.feedback.votes import LetterReading, combine_verdicts, p_first_of, read_again
@@ -20,6 +20,7 @@ from charter.statistics.scaling import AS_READ, Scaling, fit_scaling
 _EVEN = 0.5
 _FOLDS = 5
 _MIN_CONTEXTS = 2
+_DIGITS = 9
 _BINS = 20  # over [0, 1], of which a label's confidence can be in the upper ten
 
 
@@ -97,16 +98,25 @@ def calibrate(
         ValueError: where the pairs with a valid vote are of fewer than two contexts.
     """
     valid = [pair for pair in pairs if pair.p_a(LetterReading()) is not None]
-    contexts = sorted({pair.context for pair in valid}, key=lambda name: derive_seed(seed, name, "fold"))
+    contexts = {pair.context for pair in valid}
     if len(contexts) < _MIN_CONTEXTS:
         raise ValueError(f"{len(valid)} pairs of {len(contexts)} contexts: calibration wants pairs of two at least")
-    fold_of = {name: number % n_folds for number, name in enumerate(contexts)}
     crossed: list[tuple[JudgedPair, float]] = []
-    for fold in sorted(set(fold_of.values())):
-        reading = LetterReading(fit_on([pair for pair in valid if fold_of[pair.context] != fold]), clamp)
-        crossed += _labelled([pair for pair in valid if fold_of[pair.context] == fold], reading)
+    for others, fold in folds(valid, n_folds=n_folds, seed=seed):
+        crossed += _labelled(fold, LetterReading(fit_on(others), clamp))
     before = measure(_labelled(valid, LetterReading(AS_READ, clamp)))
     return Calibration(fit_on(valid), before, measure(crossed), len(valid), len(contexts))
+
+
+def folds(
+    pairs: Sequence[JudgedPair], *, n_folds: int = _FOLDS, seed: int = 0
+) -> Iterator[tuple[list[JudgedPair], list[JudgedPair]]]:
+    """Divide pairs into parts by their contexts; of each part give the pairs of all others, and its own."""
+    contexts = sorted({pair.context for pair in pairs}, key=lambda name: derive_seed(seed, name, "fold"))
+    fold_of = {name: number % n_folds for number, name in enumerate(contexts)}
+    for fold in sorted(set(fold_of.values())):
+        others = [pair for pair in pairs if fold_of[pair.context] != fold]
+        yield others, [pair for pair in pairs if fold_of[pair.context] == fold]
 
 
 def fit_on(pairs: Sequence[JudgedPair]) -> Scaling:
@@ -129,7 +139,8 @@ def measure(labelled: Sequence[tuple[JudgedPair, float]]) -> LabelQuality:
     """Hold labels, each P(a is better), against what people say."""
     contexts = [pair.context for pair, _ in labelled]
     right = [agrees(p, pair.truth) for pair, p in labelled]
-    sure = [max(p, 1.0 - p) for _, p in labelled]
+    # Rounded, or which side is called a decides by a last bit on which side of a bin's edge a probability falls.
+    sure = [round(max(p, 1.0 - p), _DIGITS) for _, p in labelled]
     return LabelQuality(
         n=len(labelled),
         accuracy=rate_interval(right, groups=contexts),

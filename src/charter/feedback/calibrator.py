@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,6 +15,8 @@ from charter.files.tables import write_json
 from charter.records import Record
 from charter.statistics import Interval
 from charter.statistics.scaling import AS_READ, TEMPERATURES, Scaling
+
+_SHOWN = 80  # characters of a value that is wrong
 
 
 class Bounded(Record):
@@ -94,6 +96,38 @@ def write_calibrator(path: Path, calibrator: Calibrator) -> None:
     write_json(path, calibrator.model_dump(mode="json"))
 
 
+def misfits(
+    found: Calibrator, *, judge: str, chains: int, constitution: str | None = None, identity: str | None = None
+) -> Iterator[str]:
+    """Say in which ways a calibrator is not of the judge that is read through it; the remedy is another one.
+
+    Args:
+        found: the calibrator.
+        judge: the judge's name.
+        chains: how many chains of thought it draws.
+        constitution: the name of the one that it judges by; None where that is not known.
+        identity: of its weights or of what serves them; None where that is not known yet.
+    """
+    if found.judge != judge:
+        problem = f"was fitted on {found.judge}, and the recipe's judge is {judge}"
+        yield f"{problem}; fit another with 'charter audit', or leave it out"
+    elif identity is not None and found.identity != identity:
+        yield (
+            f"was fitted on another {judge} than this one (weights, number format or who serves it have changed "
+            "since); audit the judge again"
+        )
+    if found.chains != chains:
+        yield (
+            f"was fitted with {found.chains} chains of thought, and 'label.chains' is {chains}: probabilities behind "
+            "chains are others; fit one with --chains"
+        )
+    if constitution is not None and found.constitution != constitution:
+        yield (
+            f"was fitted under the constitution {found.constitution}, and this judge goes by {constitution}; audit the "
+            "judge under that one"
+        )
+
+
 def scaling_of(file: str | None) -> Scaling:
     """Read what a recipe's calibrator does to probabilities; without one they stay as they are read."""
     return AS_READ if file is None else read_calibrator(Path(file)).scaling
@@ -113,8 +147,12 @@ def read_calibrator(path: Path) -> Calibrator:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise RecipeError(
-            f"{path}: {place or 'the file'}: {first['msg']} (it is {first['input']!r}); {remedy}"
-        ) from error
-    except ValueError as error:
+        # Where a key is missing, what there is is the whole file.
+        told = "" if first["type"] == "missing" else f" (it is {_shortened(repr(first['input']))})"
+        raise RecipeError(f"{path}: {place or 'the file'}: {first['msg']}{told}; {remedy}") from error
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: is no JSON ({error}); {remedy}") from error
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

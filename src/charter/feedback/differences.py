@@ -7,18 +7,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from charter.feedback.influence import votes_on
+from charter.feedback.settling import Settling, judged_of, settle
 from charter.feedback.votes import Voter, p_first_of, voter_of, votes_of, weights_of
-from charter.records import Preference, Verdict
+from charter.records import Preference, Unlabelled, Verdict
 from charter.statistics import Interval, mean_interval, rate_interval
 
-#: Why a label is another one: other principles voted, or other judges; a judge said otherwise under the same; what it
-#: said was read in another way (calibrator, clamp); votes counted otherwise beside each other; the pair's intention was
-#: weighed in another way (prior, what a disagreement does).
-Reason = Literal["principles", "judges", "verdicts", "reading", "weights", "intention"]
-REASONS: tuple[Reason, ...] = ("principles", "judges", "verdicts", "reading", "weights", "intention")
+#: Why a label is another one: other principles were asked, or other judges; a verdict can be read in one run and not in
+#: the other; a judge said otherwise under the same; what it said was read in another way (calibrator, clamp); votes
+#: counted otherwise beside each other; the pair's intention was weighed in another way (prior, what a disagreement
+#: does); a tie was taken for another side; it counts otherwise in training (least margin, and what is done below it).
+Reason = Literal["principles", "judges", "invalid", "verdicts", "reading", "weights", "intention", "tie", "margin"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+#: Why a pair has a label in one run alone, where the other has no such pair.
+NOT_THERE = "no pair of the other run"
+Labelled = Preference | Unlabelled
 
 _ALIKE = 1e-6  # of two probabilities
 _EVEN = 0.5
@@ -54,11 +59,14 @@ class Changed:
 
 @dataclass(frozen=True)
 class LabelDifference:
-    """What two runs' labels have in common, and what not; ``only_before`` and ``only_after`` are pairs of one alone."""
+    """What two runs' labels have in common, and what not.
+
+    ``only_before`` and ``only_after`` are pairs with a label in one run alone, each with why the other has none.
+    """
 
     changed: tuple[Changed, ...]
-    only_before: tuple[str, ...]
-    only_after: tuple[str, ...]
+    only_before: Mapping[str, str]
+    only_after: Mapping[str, str]
 
     @cached_property
     def flips(self) -> tuple[Changed, ...]:
@@ -92,20 +100,28 @@ class LabelDifference:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def compare_labels(before: Sequence[Preference], after: Sequence[Preference]) -> LabelDifference:
+def compare_labels(
+    before: Sequence[Labelled], after: Sequence[Labelled], *, settlings: tuple[Settling, Settling] | None = None
+) -> LabelDifference:
     """Compare the labels of two runs; a pair is the same where its id is, and both its texts.
 
     Args:
-        before: of the one run.
+        before: of the one run, with its pairs without a label where that is to be told of.
         after: of the other.
+        settlings: how each run made labels of what was judged. Without them it is told from the probabilities alone
+            whether an intention was weighed in another way, and so not where the judge's have changed too.
     """
     old, new = ({_key(one): one for one in several} for several in (before, after))
-    common = [key for key in old if key in new]
+    labels = [{key: one for key, one in several.items() if isinstance(one, Preference)} for several in (old, new)]
     return LabelDifference(
-        changed=tuple(_changed(old[key], new[key]) for key in common),
-        only_before=tuple(old[key].pair for key in old if key not in new),
-        only_after=tuple(new[key].pair for key in new if key not in old),
+        changed=tuple(_changed(one, labels[1][key], settlings) for key, one in labels[0].items() if key in labels[1]),
+        only_before={one.pair: _why_none(new.get(key)) for key, one in labels[0].items() if key not in labels[1]},
+        only_after={one.pair: _why_none(old.get(key)) for key, one in labels[1].items() if key not in labels[0]},
     )
+
+
+def _why_none(other: Labelled | None) -> str:
+    return other.reason if isinstance(other, Unlabelled) else NOT_THERE
 
 
 def p_a(one: Preference) -> float:
@@ -113,36 +129,57 @@ def p_a(one: Preference) -> float:
     return one.p_chosen if one.chosen_side == "a" else 1.0 - one.p_chosen
 
 
-def _key(one: Preference) -> tuple[str, str, str]:
-    a, b = (one.chosen, one.rejected) if one.chosen_side == "a" else (one.rejected, one.chosen)
-    return one.pair, a, b
+def _key(one: Labelled) -> tuple[str, str, str]:
+    judged = judged_of(one)
+    return judged.id, judged.a, judged.b
 
 
-def _changed(before: Preference, after: Preference) -> Changed:
+def _changed(before: Preference, after: Preference, settlings: tuple[Settling, Settling] | None) -> Changed:
     old, new = ({vote.principle: vote.p_a for vote in votes_on(one)} for one in (before, after))
     crossed = tuple(name for name in old if name in new and (old[name] - _EVEN) * (new[name] - _EVEN) < 0)
-    return Changed(before, after, tuple(_reasons(before, after)), crossed)
+    reasons = (*_reasons_of_votes(before, after), *_reasons_of_settling(before, after, settlings))
+    return Changed(before, after, reasons, crossed)
 
 
-def _reasons(before: Preference, after: Preference) -> Iterator[Reason]:
-    voters = [votes_of(one.verdicts).keys() for one in (before, after)]
-    if {one.principle for one in voters[0]} != {one.principle for one in voters[1]}:
+def _reasons_of_votes(before: Preference, after: Preference) -> Iterator[Reason]:
+    asked = [{voter_of(verdict) for verdict in one.verdicts} for one in (before, after)]
+    if {one.principle for one in asked[0]} != {one.principle for one in asked[1]}:
         yield "principles"
-    if {one.judge for one in voters[0]} != {one.judge for one in voters[1]}:
+    if {one.judge for one in asked[0]} != {one.judge for one in asked[1]}:
         yield "judges"
     old, new = (_by_place(one.verdicts) for one in (before, after))
     both = [(old[place], new[place]) for place in old if place in new]
-    if any(not _same(p_first_of(first), p_first_of(second)) for first, second in both):
+    if any((first.invalid is None) != (second.invalid is None) for first, second in both):
+        yield "invalid"
+    read = [(first, second) for first, second in both if first.invalid is None and second.invalid is None]
+    if any(not _same(p_first_of(first), p_first_of(second)) for first, second in read):
         yield "verdicts"
-    if any(_same(p_first_of(first), p_first_of(second)) and not _same(first.p_a, second.p_a) for first, second in both):
+    if any(_same(p_first_of(first), p_first_of(second)) and not _same(first.p_a, second.p_a) for first, second in read):
         yield "reading"
+    voters = [votes_of(one.verdicts).keys() for one in (before, after)]
     if voters[0] == voters[1] and any(
         not _same(*shares) for shares in zip(*map(_shares, (before, after)), strict=True)
     ):
         yield "weights"
-    judged = [one.p_judge if one.chosen_side == "a" else 1.0 - one.p_judge for one in (before, after)]
-    if _same(*judged) and not _same(p_a(before), p_a(after)):
+
+
+def _reasons_of_settling(
+    before: Preference, after: Preference, settlings: tuple[Settling, Settling] | None
+) -> Iterator[Reason]:
+    """Say what was made in another way of what was judged."""
+    if settlings is None:
+        judged = [one.p_judge if one.chosen_side == "a" else 1.0 - one.p_judge for one in (before, after)]
+        is_same = _same(*judged)
+        others: list[tuple[Preference, Labelled]] = [(before, after)] if is_same else []
+    else:  # what each would be if it had been settled as the other was
+        others = [(before, settle(judged_of(before), settlings[1])), (after, settle(judged_of(after), settlings[0]))]
+    labelled = [(one, other) for one, other in others if isinstance(other, Preference)]
+    if any(not _same(p_a(one), p_a(other)) for one, other in labelled):
         yield "intention"
+    if any(_same(p_a(one), p_a(other)) and one.chosen_side != other.chosen_side for one, other in labelled):
+        yield "tie"
+    if any(_same(p_a(one), p_a(other)) and not _same(one.weight, other.weight) for one, other in labelled):
+        yield "margin"
 
 
 def _by_place(verdicts: Sequence[Verdict]) -> dict[tuple[Voter, str], Verdict]:

@@ -1,9 +1,10 @@
 """Which principle, or which judge, carries the labels: from recorded votes, with no new calls. Pure.
 
-A label leans towards one response by its margin, p - 1/2. Of the principles that voted on a pair each gets the part of
-the margin that it brings on average, over all orders in which the principles could have come in (Shapley 1953): the
-parts add up to the margin, principles that vote alike get alike, and one that always says a half gets nothing. A
-principle that pulls the other way has a negative part. What is said here of principles holds of several judges too.
+The judge leans towards one response by its margin, p - 1/2, before any prior. Of the principles that voted on a pair
+each gets the part of the margin that it brings on average, over all orders in which the principles could have come in
+(Shapley 1953): the parts add up to the margin, and principles that vote alike get alike. A principle that pulls the
+other way has a negative part, and so has one that says a half where others lean: it thins them out. What is said here
+of principles holds of several judges too.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from charter.feedback.settling import Decision, Settling, decide
 from charter.feedback.votes import TIE_WIDTH, votes_of, weights_of
-from charter.records import Preference
-from charter.seeds import derive_unit
+from charter.records import Preference, Side, Unlabelled
+from charter.seeds import derive_seed, derive_unit
 
-_EXACT = 10  # principles on one pair: 2**10 sets of them are still looked at one by one
+_EXACT = 6  # principles on one pair: 2**6 sets of them are still looked at one by one
+_MOST_PAIRS = 2_000  # whose margins are parted where that takes long
 _ORDERS = 512  # random orders, beyond that
 _EVEN = 0.5
 
@@ -33,11 +36,11 @@ class Vote:
     weight: float = 1.0
 
 
-def votes_on(preference: Preference, by: Literal["principle", "judge"] = "principle") -> list[Vote]:
-    """Give the votes that a pair's label was made of, those of one principle or of one judge put together."""
-    weights = weights_of(preference.verdicts)
+def votes_on(judged: Preference | Unlabelled, by: Literal["principle", "judge"] = "principle") -> list[Vote]:
+    """Give the votes that a pair was judged by, those of one principle or of one judge put together."""
+    weights = weights_of(judged.verdicts)
     said: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for voter, both in votes_of(preference.verdicts).items():
+    for voter, both in votes_of(judged.verdicts).items():
         said[getattr(voter, by)].append((sum(both) / 2, weights[voter]))
     return [_together(name, votes) for name, votes in said.items()]
 
@@ -56,7 +59,7 @@ def margin(votes: Sequence[Vote]) -> float:
 def shapley(votes: Sequence[Vote], *, seed: int = 0) -> dict[str, float]:
     """Part a pair's margin among the principles that voted on it.
 
-    Exact where all weigh the same, and up to ten principles; of more, the mean over 512 random orders, which still add
+    Exact where all weigh the same, and up to six principles; of more, the mean over 512 random orders, which still add
     up to the margin.
 
     Args:
@@ -111,8 +114,9 @@ class Influence:
 
     Attributes:
         n: pairs that it voted on.
-        carried: of all labels' margins towards the chosen side, the share that it brings; all principles' add up to 1.
-        turned: pairs whose chosen side is another one without it; ``emptied`` those that have no vote then.
+        carried: of the judge's margins on all pairs, each towards the side that it leans to, the share that it brings;
+            all principles' add up to 1.
+        turned: pairs whose chosen side is another one without it; ``emptied`` those that have no label then.
     """
 
     principle: str
@@ -122,30 +126,74 @@ class Influence:
     emptied: int
 
 
-def influences(pairs: Mapping[str, Sequence[Vote]], *, seed: int = 0) -> tuple[Influence, ...]:
+def some_labels(labels: Sequence[Preference]) -> Sequence[Preference]:
+    """Draw some of the labels, by their ids, where many votes of different weights would take long to be parted."""
+    is_long = any(
+        len({verdict.principle for verdict in one.verdicts}) > _EXACT
+        and len({verdict.weight for verdict in one.verdicts}) > 1
+        for one in labels
+    )
+    if not is_long or len(labels) <= _MOST_PAIRS:
+        return labels
+    return sorted(labels, key=lambda one: derive_seed(0, one.id, "influence"))[:_MOST_PAIRS]
+
+
+def influences_on(
+    labels: Sequence[Preference], settling: Settling, by: Literal["principle", "judge"] = "principle", *, seed: int = 0
+) -> tuple[Influence, ...]:
+    """Measure the influence of each principle, or judge, on labels that were made in a way (see ``influences``)."""
+    of_pair = {one.pair: one for one in labels}
+
+    def choose(pair: str, p_a: float | None) -> Side | None:
+        decided = decide(p_a, of_pair[pair].intended, of_pair[pair].source, settling)
+        return decided.side if isinstance(decided, Decision) else None
+
+    return influences({one.pair: votes_on(one, by) for one in labels}, choose=choose, seed=seed)
+
+
+def _likelier(_pair: str, p_a: float | None) -> Side | None:
+    """Choose by the judge alone; a tie keeps a."""
+    return None if p_a is None else "a" if p_a >= _EVEN else "b"
+
+
+def influences(
+    pairs: Mapping[str, Sequence[Vote]],
+    *,
+    choose: Callable[[str, float | None], Side | None] = _likelier,
+    seed: int = 0,
+) -> tuple[Influence, ...]:
     """Measure each principle's influence on the labels of pairs, the greatest first.
 
     Args:
         pairs: each pair's votes, by its id.
+        choose: which side of a pair is chosen where the judge's P(a is better) is this, or where there is no vote; None
+            where it has no label then.
         seed: of the random orders that large sets of principles are looked at in.
     """
     names = dict.fromkeys(one.principle for votes in pairs.values() for one in votes)
     brought = dict.fromkeys(names, 0.0)
     counts = {name: [0, 0, 0] for name in names}
-    for votes in pairs.values():
-        whole = margin(votes)
-        side = _side(whole)
+    for pair, votes in pairs.items():
+        side, chosen = _side(margin(votes)), choose(pair, _p_a(votes))
         for name, part in shapley(votes, seed=seed).items():
             brought[name] += side * part
         for one in votes:
-            rest = [other for other in votes if other is not one]
+            then = choose(pair, _p_a([other for other in votes if other is not one]))
             counts[one.principle][0] += 1
-            counts[one.principle][1] += bool(rest) and _side(margin(rest)) != _side(whole)
-            counts[one.principle][2] += not rest
+            counts[one.principle][1] += then is not None and then != chosen
+            counts[one.principle][2] += then is None
     total = math.fsum(brought.values())
     carried = {name: part / total if total else 0.0 for name, part in brought.items()}
     found = [Influence(name, n, carried[name], turned, emptied) for name, (n, turned, emptied) in counts.items()]
     return tuple(sorted(found, key=lambda one: (-one.carried, one.principle)))
+
+
+def _p_a(votes: Sequence[Vote]) -> float | None:
+    """Give what votes come to, as ``votes.combine_verdicts`` does: rounding decides between no two responses."""
+    if not votes:
+        return None
+    lean = margin(votes)
+    return _EVEN if abs(lean) < TIE_WIDTH else _EVEN + lean
 
 
 def _side(lean: float) -> int:

@@ -10,12 +10,19 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from charter.constitution.model import Constitution
 from charter.engines.base import Choice, Engine, Sampling
 from charter.errors import EngineError
-from charter.feedback.questions import Asking, Question, letter_request, make_asking, reasoning_request
+from charter.feedback.questions import (
+    Asking,
+    Question,
+    letter_request,
+    make_asking,
+    marks_in,
+    reasoning_request,
+)
 from charter.feedback.votes import Judgement, LetterReading, combine_verdicts, normalise
 from charter.records import Order, Prompt, Verdict
 from charter.seeds import derive_seed
@@ -147,16 +154,17 @@ def _question(prompt: Prompt, a: str, b: str, principle: Standard, order: Order)
 
 
 async def _verdict(judge: Judge, row: str, question: Question, principle: Standard, order: Order) -> Verdict:
+    if marks_in(judge.asking, question):
+        return _invalid(judge, principle, order, "an answer holds marks of the judge's layout")
     # Both orders draw their chains from the same seeds: which response is called a must not change them.
     chains, readings = await _readings(judge, row, question, principle.id)
-    valid = [reading for reading in readings if reading.mass >= judge.min_option_mass]
+    read = tuple(reading.mass >= judge.min_option_mass for reading in readings)
+    of_chains: dict[str, Any] = {"chains": chains, "n_chains": judge.chains, "chains_read": read if chains else ()}
+    valid = [reading for reading, is_read in zip(readings, read, strict=True) if is_read]
     if not valid:
         mass = max((reading.mass for reading in readings), default=None)
         reason = "no readable chain" if mass is None else "option mass below the minimum"
-        return Verdict(
-            principle=principle.id, order=order, logprob_first=None, logprob_second=None, option_mass=mass, p_a=None,
-            chains=chains, invalid=reason, weight=principle.weight * judge.weight, judge=judge.name,
-        )  # fmt: skip
+        return _invalid(judge, principle, order, reason, option_mass=mass, **of_chains)
     p_first = _mean([_p_first(reading) for reading in valid])
     return Verdict(
         principle=principle.id,
@@ -165,11 +173,20 @@ async def _verdict(judge: Judge, row: str, question: Question, principle: Standa
         logprob_second=_mean([reading.logprobs[1] for reading in valid]),
         option_mass=_mean([reading.mass for reading in valid]),
         p_a=judge.reading.p_a(p_first, order),
-        chains=chains,
         p_first=p_first,
         weight=principle.weight * judge.weight,
         judge=judge.name,
+        **of_chains,
     )
+
+
+def _invalid(
+    judge: Judge, principle: Standard, order: Order, reason: str, *, option_mass: float | None = None, **of_chains: Any
+) -> Verdict:
+    return Verdict(
+        principle=principle.id, order=order, logprob_first=None, logprob_second=None, option_mass=option_mass, p_a=None,
+        invalid=reason, weight=principle.weight * judge.weight, judge=judge.name, **of_chains,
+    )  # fmt: skip
 
 
 async def _readings(judge: Judge, row: str, question: Question, purpose: str) -> tuple[tuple[str, ...], list[Choice]]:

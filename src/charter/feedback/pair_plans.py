@@ -46,14 +46,15 @@ def plan_pairs(
 
     Within a kind and source the prompts are taken in turn, as often as it takes, in an order drawn for that source: a
     file sorted by category, taken from its head, would leave whole categories out. ``revision_vs_initial`` takes each
-    trace once at most. A kind without prompts, or a share that more traces would be needed for, leaves pairs unmade:
-    the caller sees it from the length.
+    trace once at most, those first of which a revision stands: of the others no pair can be made. A kind without
+    prompts, or a share that more traces would be needed for, leaves pairs unmade: the caller sees it from the length.
     """
     plans: list[PairPlan] = []
     for (kind, source), wanted in allot_pairs(n, kinds, sources).items():
         of_kind = [prompt for prompt in prompts if prompt.kind == kind]
         if source == "revision_vs_initial":
             usable = _drawn([trace for trace in traces if trace.prompt.kind == kind], source, seed)
+            usable.sort(key=lambda trace: bool(trace.rounds) and not trace.standing)
             plans += [PairPlan(trace.prompt, source, trace.sample, trace, iteration) for trace in usable[:wanted]]
         elif of_kind:
             drawn = _drawn(of_kind, source, seed)

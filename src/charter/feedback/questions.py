@@ -20,6 +20,8 @@ ANSWER_OPENING = "The better response is ("
 REASONING_OPENING = "Let's think step by step:"
 _QUESTION_OPENING = "Consider this conversation:"
 _EXAMPLE_END = "\n\n####\n\n"  # between examples in plain text
+_MARKS = ("\n\n(A) ", "\n\n(B) ", "\n\nOptions:\n(A) ")
+_MARKS_IN_PLAIN_TEXT = (*_MARKS, _EXAMPLE_END, f"\n\n{_QUESTION_OPENING}", f"\n\n{ANSWER_OPENING}")
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,15 @@ def letter_request(asking: Asking, question: Question, *, reasoning: str | None 
     """Ask for the letters' log-probabilities, after a given chain of reasoning where there is one."""
     prefill = asking.opening if reasoning is None else f"{REASONING_OPENING} {reasoning}\n{asking.opening}"
     return ChoiceRequest(**_asked(asking, question), prefill=prefill)
+
+
+def marks_in(asking: Asking, question: Question) -> bool:
+    """Say whether an answer holds what the layout tells answers apart by: the judge may then take it for two.
+
+    Texts are shown as they are all the same; who asks has to know.
+    """
+    marks = _MARKS_IN_PLAIN_TEXT if asking.raw else _MARKS
+    return any(mark in f"{text}\n\n" for text in (question.first, question.second) for mark in marks)
 
 
 def reasoning_request(asking: Asking, question: Question, sampling: Sampling) -> CompletionRequest:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from charter.feedback.calibration import JudgedPair, agrees
-from charter.statistics import Interval, rate_interval
+from charter.statistics import Interval, rate_of, some_rate
 
 _EVEN = 0.5
 
@@ -67,11 +67,11 @@ def self_preference(labelled: Iterable[tuple[JudgedPair, float]], own_names: Col
     sided = [(agrees(p_own, 1.0), truth, one.context) for one, p_own, truth in met]
     return SelfPreference(
         n=len(met),
-        agreement=_some_rate([(agrees(p_own, truth), one.context) for one, p_own, truth in met]),
-        own=_some_rate([(own, context) for own, _, context in sided]),
-        own_by_people=_some_rate([(truth, context) for _, truth, context in sided]),
-        own_against_people=_rate([(own, context) for own, truth, context in sided if truth < _EVEN]),
-        other_against_people=_rate([(1.0 - own, context) for own, truth, context in sided if truth > _EVEN]),
+        agreement=some_rate([(agrees(p_own, truth), one.context) for one, p_own, truth in met]),
+        own=some_rate([(own, context) for own, _, context in sided]),
+        own_by_people=some_rate([(truth, context) for _, truth, context in sided]),
+        own_against_people=rate_of([(own, context) for own, truth, context in sided if truth < _EVEN]),
+        other_against_people=rate_of([(1.0 - own, context) for own, truth, context in sided if truth > _EVEN]),
     )
 
 
@@ -87,13 +87,5 @@ def by_author(labelled: Iterable[tuple[JudgedPair, float]]) -> tuple[Author, ...
 
 
 def _author(name: str, rows: Sequence[tuple[float, float, str]]) -> Author:
-    chosen = _some_rate([(own, context) for own, _, context in rows])
-    return Author(name, len(rows), chosen, _some_rate([(truth, context) for _, truth, context in rows]))
-
-
-def _rate(outcomes: Sequence[tuple[float, str]]) -> Interval | None:
-    return _some_rate(outcomes) if outcomes else None
-
-
-def _some_rate(outcomes: Sequence[tuple[float, str]]) -> Interval:
-    return rate_interval([value for value, _ in outcomes], groups=[context for _, context in outcomes])
+    chosen = some_rate([(own, context) for own, _, context in rows])
+    return Author(name, len(rows), chosen, some_rate([(truth, context) for _, truth, context in rows]))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from charter.feedback.votes import TIE_WIDTH, Judgement, combine_verdicts, without
-from charter.records import Pair, Preference, Side
+from charter.records import Judged, Pair, Preference, Side, Unlabelled
 from charter.rows import Filtered
 
 Disagreement = Literal["swap", "drop", "keep"]
 LowMargin = Literal["keep", "weigh", "drop"]
 
-#: The reasons under which ``drop`` filters a pair: for a disagreement; for a low margin, or none at all.
+#: The reason under which a pair is left out that no judge said anything readable of, and those under which ``drop``
+#: filters one: for a disagreement; for a low margin, or none at all.
+NO_VERDICT = "no valid verdict"
 DISAGREES = "judge disagrees with the source"
 LOW_MARGIN = "margin below label.min_margin"
 EXACT_TIE = "exact tie"
@@ -43,8 +45,8 @@ class Settling:
     on_low_margin: LowMargin = "keep"
 
     def is_low(self, p_chosen: float) -> bool:
-        """Say whether a label is unsure."""
-        return p_chosen - _EVEN < self.min_margin
+        """Say whether a label is unsure; rounding does not make one so that has just the least margin."""
+        return p_chosen - _EVEN < self.min_margin - TIE_WIDTH
 
     def weight(self, p_chosen: float) -> float:
         """Say how much a label counts in training: 1 at the least margin and above, at its half a half."""
@@ -53,30 +55,79 @@ class Settling:
         return max(LEAST_WEIGHT, (p_chosen - _EVEN) / self.min_margin)
 
 
-def settle_label(pair: Pair, judgement: Judgement, settling: Settling) -> Preference | Filtered:
-    """Join what the judge says of a pair with what the pair intends, and say what an unsure label is worth."""
-    if judgement.p_a is None:
-        return Filtered("no valid verdict")
-    agrees = _agrees(judgement.p_a, pair.intended)
+@dataclass(frozen=True)
+class Decision:
+    """What a pair's label is: P(a is better), the side that is chosen, and how much it counts in training."""
+
+    p_a: float
+    side: Side
+    weight: float
+
+
+def decide(p_judge: float | None, intended: Side | None, source: str, settling: Settling) -> Decision | Filtered:
+    """Join the judge's P(a is better) with what the pair intends, and say what an unsure label is worth."""
+    if p_judge is None:
+        return Filtered(NO_VERDICT)
     policy = settling.on_disagreement
-    if agrees is False and policy == "drop":
+    if policy == "drop" and sides_with(p_judge, intended) is False:
         return Filtered(DISAGREES)
-    p_a = with_prior(judgement.p_a, pair.intended, settling.prior.get(pair.source, _EVEN))
-    if pair.intended is not None and policy == "keep":
-        p_a = max(p_a, _EVEN) if pair.intended == "a" else min(p_a, _EVEN)
+    p_a = with_prior(p_judge, intended, settling.prior.get(source, _EVEN))
+    if intended is not None and policy == "keep":
+        p_a = max(p_a, _EVEN) if intended == "a" else min(p_a, _EVEN)
     p_chosen = max(p_a, 1.0 - p_a)
     if settling.on_low_margin == "drop" and settling.is_low(p_chosen):
         return Filtered(EXACT_TIE if is_tie(p_chosen) else LOW_MARGIN)
-    weight = settling.weight(p_chosen)
-    return _preference(pair, judgement, judgement.p_a, p_a, agrees=agrees, keep=policy == "keep", weight=weight)
+    tie_to_b = policy == "keep" and intended == "b" and p_a == _EVEN
+    return Decision(p_a, "a" if p_a >= _EVEN and not tie_to_b else "b", settling.weight(p_chosen))
+
+
+def settle_label(pair: Pair, judgement: Judgement, settling: Settling) -> Preference | Filtered:
+    """Make a pair's label of what judges said of it, or say why it has none."""
+    if judgement.p_a is None:
+        return Filtered(NO_VERDICT)
+    decided = decide(judgement.p_a, pair.intended, pair.source, settling)
+    return decided if isinstance(decided, Filtered) else _preference(pair, judgement, judgement.p_a, decided)
+
+
+def settle(judged: Judged, settling: Settling) -> Preference | Unlabelled:
+    """Make a judged pair's label, or say why it has none, from its recorded verdicts alone."""
+    judgement = combine_verdicts(judged.verdicts)
+    found = settle_label(pair_of(judged), judgement, settling)
+    if isinstance(found, Preference):
+        return found
+    p_a = judgement.p_a
+    return Unlabelled(
+        **{name: getattr(judged, name) for name in Judged.model_fields},
+        reason=found.reason,
+        p_a=p_a,
+        agrees=None if p_a is None else sides_with(p_a, judged.intended),
+    )
+
+
+def settle_all(several: Iterable[Judged], settling: Settling) -> Iterator[Preference | Unlabelled]:
+    """Settle one judged pair after another."""
+    return (settle(one, settling) for one in several)
 
 
 def label_without(
-    preference: Preference, principles: Collection[str], settling: Settling, *, judges: Collection[str] = ()
-) -> Preference | Filtered:
-    """Label a judged pair again as if some principles, or judges, had not voted, from its recorded verdicts."""
-    left = without(preference.verdicts, principles, judges)
-    return settle_label(_pair_of(preference), combine_verdicts(left), settling)
+    one: Preference | Unlabelled, principles: Collection[str], settling: Settling, *, judges: Collection[str] = ()
+) -> Preference | Unlabelled:
+    """Settle a judged pair again as if some principles, or judges, had not voted, from its recorded verdicts."""
+    judged = judged_of(one)
+    left = without(judged.verdicts, principles, judges)
+    return settle(judged.model_copy(update={"verdicts": left}), settling)
+
+
+def judged_of(one: Preference | Unlabelled) -> Judged:
+    """Give what was judged, without what came of it."""
+    if isinstance(one, Unlabelled):
+        return Judged(**{name: getattr(one, name) for name in Judged.model_fields})
+    sides = (one.chosen, one.whole_chosen), (one.rejected, one.whole_rejected)
+    (a, whole_a), (b, whole_b) = sides if one.chosen_side == "a" else reversed(sides)
+    return Judged(
+        id=one.pair, prompt=one.prompt, a=a, b=b, intended=one.intended, verdicts=one.verdicts, source=one.source,
+        whole_a=whole_a, whole_b=whole_b,
+    )  # fmt: skip
 
 
 def is_tie(p_chosen: float) -> bool:
@@ -84,17 +135,15 @@ def is_tie(p_chosen: float) -> bool:
     return abs(p_chosen - _EVEN) < TIE_WIDTH
 
 
-def _pair_of(one: Preference) -> Pair:
-    """Give the pair that a preference is of."""
-    sides = (one.chosen, one.whole_chosen), (one.rejected, one.whole_rejected)
-    (a, whole_a), (b, whole_b) = sides if one.chosen_side == "a" else reversed(sides)
+def pair_of(one: Judged) -> Pair:
+    """Give the pair that was judged."""
     return Pair(
-        id=one.pair, prompt=one.prompt, a=a, b=b, source=one.source, intended=one.intended, whole_a=whole_a,
-        whole_b=whole_b,
+        id=one.id, prompt=one.prompt, a=one.a, b=one.b, source=one.source, intended=one.intended, whole_a=one.whole_a,
+        whole_b=one.whole_b,
     )  # fmt: skip
 
 
-def _agrees(p_a: float, intended: Side | None) -> bool | None:
+def sides_with(p_a: float, intended: Side | None) -> bool | None:
     """Say whether the judge sides with the intention; a tie sides with neither."""
     if intended is None or p_a == _EVEN:
         return None
@@ -114,11 +163,8 @@ def with_prior(p_a: float, intended: Side | None, prior: float) -> float:
     return 1.0 / (1.0 + math.exp(-(math.log(held / (1.0 - held)) + logit)))
 
 
-def _preference(
-    pair: Pair, judgement: Judgement, p_judge_a: float, p_a: float, *, agrees: bool | None, keep: bool, weight: float
-) -> Preference:
-    tie_to_b = keep and pair.intended == "b" and p_a == _EVEN
-    a_chosen = p_a >= _EVEN and not tie_to_b
+def _preference(pair: Pair, judgement: Judgement, p_judge_a: float, decided: Decision) -> Preference:
+    p_a, a_chosen = decided.p_a, decided.side == "a"
     return Preference(
         id=pair.id,
         prompt=pair.prompt,
@@ -128,12 +174,12 @@ def _preference(
         source=pair.source,
         verdicts=judgement.verdicts,
         pair=pair.id,
-        chosen_side="a" if a_chosen else "b",
+        chosen_side=decided.side,
         p_judge=p_judge_a if a_chosen else 1.0 - p_judge_a,
         position_bias=judgement.position_bias,
         intended=pair.intended,
-        agrees=agrees,
+        agrees=sides_with(p_judge_a, pair.intended),
         whole_chosen=pair.whole_a if a_chosen else pair.whole_b,
         whole_rejected=pair.whole_b if a_chosen else pair.whole_a,
-        weight=weight,
+        weight=decided.weight,
     )

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from charter.records import Comparison, Order, Preference, Verdict
+from charter.records import Comparison, Order, Preference, Unlabelled, Verdict
 from charter.statistics.scaling import AS_READ, Scaling
 
 #: Of a probability: rounding must not decide between two responses that the judge finds equal.
@@ -72,8 +72,8 @@ class BothOrders:
         return "first" if self.shown_first > _EVEN else "second"
 
 
-def both_orders(judged: Iterable[Preference | Comparison]) -> tuple[BothOrders, ...]:
-    """Gather every vote that was read in both orders, of preferences or of a head to head."""
+def both_orders(judged: Iterable[Preference | Unlabelled | Comparison]) -> tuple[BothOrders, ...]:
+    """Gather every vote that was read in both orders, of judged pairs or of a head to head."""
     return tuple(
         BothOrders(row.prompt.id, voter.principle, *both, voter.judge)
         for row in judged

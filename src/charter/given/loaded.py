@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from charter.records import Pair, Trace
+
+UNDECIDED = "no side is said to be better"
+LabelsBy = Literal["people", "a judge", "the pairs' sources"]
+_LABELS_BY: Mapping[str, LabelsBy] = {
+    "native preferences": "a judge",
+    "native pairs": "the pairs' sources",
+}
 
 
 class RejectedRowError(ValueError):
@@ -63,3 +71,19 @@ class LoadedPairs(Loaded):
     reasoning: Mapping[str, str] = field(default_factory=dict)
     authors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     p_intended: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def sided(self) -> tuple[Pair, ...]:
+        """The pairs of which it is said which side is better; the others say nothing, not even that they are ties."""
+        return tuple(pair for pair in self.pairs if pair.intended is not None)
+
+    @property
+    def left_out_or_undecided(self) -> dict[str, int]:
+        """How many rows are left out, and how many pairs say no side to be better, by reason."""
+        n_undecided = len(self.pairs) - len(self.sided)
+        return dict(Counter(self.rejected) + Counter({UNDECIDED: n_undecided}))
+
+    @property
+    def labels_by(self) -> LabelsBy:
+        """Whose labels these are: our own preferences are a judge's, our own pairs say what their sources intend."""
+        return _LABELS_BY.get(self.layout, "people")

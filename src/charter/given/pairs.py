@@ -31,6 +31,10 @@ _AUTHORS = {
 }
 
 
+#: Columns that are read in every layout.
+_ANYWHERE = ("p_chosen", "category")
+
+
 @dataclass(frozen=True)
 class _Sides:
     """What a row holds: a conversation, the better and the worse answer, and what is said for the choice."""
@@ -101,7 +105,9 @@ def load_pairs(
         source=file.source,
         layout=reading.layout,
         left_out=left_out,
-        unused=tuple(name for name in file.columns if name not in {*_LAYOUTS[reading.layout].used, *_AUTHORS}),
+        unused=tuple(
+            name for name in file.columns if name not in {*_LAYOUTS[reading.layout].used, *_AUTHORS, *_ANYWHERE}
+        ),
         places=reading.places,
     )
     require_rows(loaded, len(loaded.pairs))
@@ -151,13 +157,19 @@ def _make(reading: _Reading, row: GivenRow, sides: _Sides) -> Pair:
         id=content_id(reading.kind, sides.turns),
         turns=sides.turns,
         kind=reading.kind,
-        category=principle.category if principle else "",
+        category=principle.category if principle and principle.category else _category(row),
         source=reading.file.source,
         split=evaluation_split(reading.file.split),
         principle=principle.id if principle else sides.principle,
         source_id=sides.source_id or row.key,
     )
     return given_pair(prompt, sides.better, sides.worse, seed=reading.seed)
+
+
+def _category(row: GivenRow) -> str:
+    """Read what a row calls its category; empty where it says nothing."""
+    said = row.values.get("category")
+    return said.strip() if isinstance(said, str) else ""
 
 
 def given_pair(prompt: Prompt, better: str, worse: str, *, seed: int) -> Pair:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ from charter.records import PEOPLE, Pair, Preference
 from charter.seeds import row_id
 
 _EVEN = 0.5
-UNDECIDED = "no side is said to be better"
 
 
 @dataclass(frozen=True)
@@ -24,11 +22,8 @@ class GivenPreferences:
 
 def preferences_of(loaded: LoadedPairs) -> GivenPreferences:
     """Take the pairs of a file for preferences: sure ones, or as sure as the file says where it does."""
-    rows = [
-        _preference(pair, loaded.p_intended.get(pair.id, 1.0)) for pair in loaded.pairs if pair.intended is not None
-    ]
-    undecided = {UNDECIDED: len(loaded.pairs) - len(rows)} if len(rows) < len(loaded.pairs) else {}
-    return GivenPreferences(tuple(rows), dict(Counter(loaded.rejected) + Counter(undecided)))
+    rows = tuple(_preference(pair, loaded.p_intended.get(pair.id, 1.0)) for pair in loaded.sided)
+    return GivenPreferences(rows, loaded.left_out_or_undecided)
 
 
 def _preference(pair: Pair, p_intended: float) -> Preference:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charter.feedback.calibrator import read_calibrator
+from charter.constitution import load_constitution
+from charter.errors import CharterError
+from charter.feedback.calibrator import misfits, read_calibrator
 from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
 from charter.recipe import Recipe
@@ -24,11 +26,13 @@ def _look(report: Preflight, recipe: Recipe, about: str, file: str | None, judge
     found = report.tried(about, read_calibrator, Path(file), hint=path_hint(file))
     if found is None:
         return
-    if found.judge != judge:
-        problem = f"{file}: was fitted on {found.judge}, and the recipe's judge is {judge}"
-        report.add("warning", about, f"{problem}; fit another with 'charter audit', or leave it out")
-    if found.chains != recipe.label.chains:
-        problem = (
-            f"{file}: was fitted with {found.chains} chains of thought, and 'label.chains' is {recipe.label.chains}"
-        )
-        report.add("warning", about, f"{problem}: probabilities behind chains are others; fit one with --chains")
+    for problem in misfits(found, judge=judge, chains=recipe.label.chains, constitution=_constitution(recipe)):
+        report.add("warning", about, f"{file}: {problem}")
+
+
+def _constitution(recipe: Recipe) -> str | None:
+    """Name the constitution that is trained for; what is wrong with it is told elsewhere."""
+    try:
+        return load_constitution(recipe.constitution.source).name
+    except CharterError:
+        return None

@@ -19,15 +19,17 @@ from charter.feedback.labels import principles_of_pair
 from charter.feedback.pair_plans import PairPlan
 from charter.feedback.pairs import guidance_messages
 from charter.feedback.questions import Asking, make_asking
+from charter.feedback.settling import settle_all
 from charter.files.tables import read_table
 from charter.journal.reading import read_journal
 from charter.prompts.selection import shown_contexts
 from charter.recipe import Recipe
-from charter.records import Pair, Preference, Trace
+from charter.records import Judged, Pair, Preference, Trace
 from charter.revision.chain import principle_of_round
 from charter.revision.layouts import make_layout
 from charter.runs.inputs import CONSTITUTION_COPIES, read_inputs
 from charter.seeds import digest
+from charter.stages.label import settling_of
 from charter.status import read_run_recipe
 
 Why = Literal["principle", "request", "weight", "shown", "responses"]
@@ -35,7 +37,7 @@ Role = Literal["constitution", "helpful constitution"]
 
 _ROLES: tuple[Role, ...] = ("constitution", "helpful constitution")
 _ROUNDING = 1e-9  # weights that differ by less are the same
-_RowT = TypeVar("_RowT", Trace, Pair, Preference)
+_RowT = TypeVar("_RowT", Trace, Pair, Judged)
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def find_touched(folder: Path, old: Constitution, new: Constitution) -> Touched:
     recorded = _rows(folder, "traces", Trace, "revise")
     traces = _touched_traces(change, recorded)
     pairs = _touched_pairs(change, _rows(folder, "pairs", Pair, "pairs"), _pairs_of(recorded, traces))
-    labels = _touched_labels(change, _rows(folder, "preferences", Preference, "label"), pairs)
+    labels = _touched_labels(change, _labels(folder, recipe), pairs)
     contexts = set(shown_contexts([old])) != set(shown_contexts([new]))
     return Touched(folder, change.roles, traces, pairs, labels, prompts_may_change=contexts)
 
@@ -140,6 +142,15 @@ def _rows(folder: Path, name: str, kind: type[_RowT], stage: str) -> list[_RowT]
         return read_table(path, kind)
     ends = read_journal(folder / "journal.sqlite").outcomes.get(stage, {})
     return [kind.from_json(end.payload) for end in ends.values() if end.status == "done"]
+
+
+def _labels(folder: Path, recipe: Recipe) -> list[Preference]:
+    """Read the labels; where the stage is not finished, those that come of what was judged so far."""
+    path = folder / "data" / "preferences.parquet"
+    if path.exists():
+        return read_table(path, Preference)
+    judged = _rows(folder, "judged", Judged, "label")
+    return [one for one in settle_all(judged, settling_of(recipe)) if isinstance(one, Preference)]
 
 
 def _touched_traces(change: _Change, traces: Sequence[Trace]) -> TouchedTable:

@@ -171,6 +171,10 @@ def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     yield from _cut_texts(recipe)
     if recipe.sft.only_confirmed and not recipe.revise.check:
         yield ("sft", "only_confirmed"), "does nothing without revise.check; set that too, or take it out"
+    if recipe.revise.check and recipe.revise.given:
+        problem = "asks about the revisions that the run makes, and about none of revise.given"
+        remedy = "sft.only_confirmed and pairs take those as they are; leave out of that file what is no better"
+        yield ("revise", "check"), f"{problem}: {remedy}"
     own = recipe.models.judge or recipe.models.policy
     for name, judge in recipe.label.judges.items():
         if judge.model == own:
@@ -179,12 +183,21 @@ def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     if recipe.label.on_low_margin != "keep" and not recipe.label.min_margin:
         problem = f"is {recipe.label.on_low_margin}, and with label.min_margin=0 no label is unsure"
         yield ("label", "on_low_margin"), f"{problem}; set label.min_margin, such as 0.05, or take it out"
+    yield from _margins_out_of_reach(recipe)
     rewarded = recipe.preference_model
     if rewarded and rewarded.helpfulness is None and "helpfulness_ratio" in rewarded.model_dump(exclude_defaults=True):
         yield ("preference_model", "helpfulness_ratio"), "does nothing without preference_model.helpfulness; set it"
     yield from rl_doubts(recipe)
     if recipe.evaluate.judge_adherence and not recipe.evaluate.probes:
         yield ("evaluate", "judge_adherence"), "does nothing without evaluate.probes; take it out"
+
+
+def _margins_out_of_reach(recipe: Recipe) -> Iterator[tuple[Where, str]]:
+    label = recipe.label
+    reach = max(label.clamp[1] - 0.5, 0.5 - label.clamp[0])
+    if label.chains and label.on_low_margin != "keep" and label.min_margin > reach + 1e-9 and not label.prior:
+        problem = f"is {label.min_margin:g}, and behind chains of thought label.clamp holds every margin to {reach:g}"
+        yield ("label", "min_margin"), f"{problem}: every label is unsure; lower it, or widen label.clamp"
 
 
 def _openings(recipe: Recipe) -> Iterator[tuple[Where, str]]:

@@ -46,6 +46,7 @@ from charter.records.training import (
     SftRow,
     Side,
     Trace,
+    Unlabelled,
     Verdict,
 )
 
@@ -85,6 +86,7 @@ __all__ = [
     "Side",
     "Split",
     "Trace",
+    "Unlabelled",
     "Verdict",
     "make_prompt",
     "transcript",

@@ -32,6 +32,8 @@ class Verdict(Record):
     over the chains. ``p_a`` is what follows from it for a, calibrated and, with chains, clamped; None where ``invalid``
     says why the verdict cannot be read. ``weight`` is how much the vote counts among those on the pair: the principle's
     weight, times the judge's where several judge. ``judge`` names one of ``label.judges``; the run's own has no name.
+    ``n_chains`` chains of thought were asked for; ``chains`` are those with a text, and ``chains_read`` says of each
+    whether the letters behind it could be read: the others are in no mean.
     """
 
     principle: str
@@ -45,6 +47,13 @@ class Verdict(Record):
     p_first: float | None = None
     weight: float = 1.0
     judge: str = ""
+    n_chains: int = 0
+    chains_read: tuple[bool, ...] = ()
+
+    @property
+    def n_chains_lost(self) -> int:
+        """How many of the chains that were asked for are in no mean; none of a verdict that does not say."""
+        return self.n_chains - sum(self.chains_read)
 
 
 class Round(Record):
@@ -92,7 +101,7 @@ class Trace(PromptRow):
 
     @property
     def standing(self) -> tuple[Round, ...]:
-        """The rounds before the first that the judge did not confirm: each improves on the one before, so on all."""
+        """The rounds before the first that the judge did not confirm: each was found better than what it replaced."""
         return tuple(itertools.takewhile(lambda one: one.confirmed is not False, self.rounds))
 
 
@@ -128,12 +137,37 @@ class Pair(PromptRow):
 
 
 class Judged(PromptRow):
-    """A pair with all that a judge said of it, readable or not; ``intended`` is the better side to who labelled it."""
+    """A pair, whose id it has, with all that judges said of it, readable or not, before it is settled what that makes.
+
+    ``source``, ``intended`` and whether sides are whole are as in the pair.
+    """
 
     a: str
     b: str
     intended: Side | None
     verdicts: tuple[Verdict, ...]
+    source: str = ""
+    whole_a: bool = True
+    whole_b: bool = True
+
+
+class Unlabelled(PromptRow):
+    """A judged pair that got no label, and the ``reason``: nothing is trained on it.
+
+    ``p_a`` is the judge's P(a is better), None where no vote can be read; ``agrees`` whether that sides with the
+    source's intention; None where it has none, for a tie, and without a vote. The rest is as in ``Judged``.
+    """
+
+    a: str
+    b: str
+    source: str
+    reason: str
+    verdicts: tuple[Verdict, ...]
+    p_a: float | None
+    intended: Side | None = None
+    agrees: bool | None = None
+    whole_a: bool = True
+    whole_b: bool = True
 
 
 class Preference(PromptRow):

@@ -11,7 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from charter.records import Comparison, Pair, Preference, Prompt, Reading, Response, SftRow, Trace, Verdict
+from charter.feedback.settling import judged_of, pair_of
+from charter.records import (
+    Comparison,
+    Pair,
+    Preference,
+    Prompt,
+    Reading,
+    Response,
+    SftRow,
+    Trace,
+    Unlabelled,
+    Verdict,
+)
 from charter.reporting.markup import json_text
 from charter.reporting.reading import RunData
 from charter.seeds import digest
@@ -37,6 +49,10 @@ class Rows:
         return self.n_prompts < self.n_all_prompts
 
 
+#: What a pair came to; nothing where it was not judged.
+_Outcome = Preference | Unlabelled | None
+
+
 @dataclass
 class _Life:
     """All rows about one prompt."""
@@ -44,7 +60,7 @@ class _Life:
     prompt: Prompt
     traces: list[Trace] = field(default_factory=list)
     sft: list[SftRow] = field(default_factory=list)
-    pairs: list[tuple[Pair, Preference | None]] = field(default_factory=list)
+    pairs: list[tuple[Pair, _Outcome]] = field(default_factory=list)
     responses: list[Response] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
@@ -114,7 +130,7 @@ def _lives(data: RunData) -> dict[str, _Life]:
     def life(prompt: Prompt) -> _Life:
         return lives.setdefault(prompt.id, _Life(prompt))
 
-    with_rows = {row.prompt.id for rows in (data.traces, data.pairs, data.preferences, data.responses) for row in rows}
+    with_rows = {row.prompt.id for rows in (data.traces, data.pairs, data.judged, data.responses) for row in rows}
     for prompt in data.prompts:
         if prompt.id in with_rows:
             life(prompt)
@@ -123,34 +139,24 @@ def _lives(data: RunData) -> dict[str, _Life]:
     for row in data.sft:
         if row.prompt.id in with_rows:
             life(row.prompt).sft.append(row)
-    for pair, preference in _judged(data):
-        life(pair.prompt).pairs.append((pair, preference))
+    for pair, outcome in _judged(data):
+        life(pair.prompt).pairs.append((pair, outcome))
     for name in ("responses", "comparisons", "readings"):
         for one in getattr(data, name):
             getattr(life(one.prompt), name).append(one)
     return lives
 
 
-def _judged(data: RunData) -> list[tuple[Pair, Preference | None]]:
-    labels: dict[str, list[Preference]] = defaultdict(list)
-    for preference in data.preferences:
-        labels[preference.pair].append(preference)
-    joined: list[tuple[Pair, Preference | None]] = []
+def _judged(data: RunData) -> list[tuple[Pair, _Outcome]]:
+    """Join pairs with what they came to; one that the pairs' file lacks is made anew of what was judged."""
+    found: dict[str, list[_Outcome]] = defaultdict(list)
+    for one in data.judged:
+        found[judged_of(one).id].append(one)
+    joined: list[tuple[Pair, _Outcome]] = []
     for pair in data.pairs:
-        joined += [(pair, preference) for preference in labels.pop(pair.id, [None])]
-    joined += [(_pair_of(preference), preference) for rest in labels.values() for preference in rest]
+        joined += [(pair, one) for one in found.pop(pair.id, [None])]
+    joined += [(pair_of(judged_of(one)), one) for rest in found.values() for one in rest if one is not None]
     return joined
-
-
-def _pair_of(preference: Preference) -> Pair:
-    """Rebuild the pair that a preference was made from, where the pairs' file lacks it."""
-    p = preference
-    a, b = (p.chosen, p.rejected) if p.chosen_side == "a" else (p.rejected, p.chosen)
-    whole = (p.whole_chosen, p.whole_rejected)
-    whole_a, whole_b = whole if p.chosen_side == "a" else whole[::-1]
-    return Pair(
-        id=p.pair, prompt=p.prompt, a=a, b=b, source=p.source, intended=p.intended, whole_a=whole_a, whole_b=whole_b
-    )
 
 
 def _life(life: _Life, texts: _Texts, classify: Callable[[str, str], str]) -> dict[str, Any]:
@@ -166,7 +172,7 @@ def _life(life: _Life, texts: _Texts, classify: Callable[[str, str], str]) -> di
         "reference": None if prompt.reference is None else texts.number(prompt.reference),
         "traces": [_trace(trace, texts, classify) for trace in life.traces],
         "sft": [[row.origin, texts.number(row.response), row.whole] for row in life.sft],
-        "pairs": [_pair(pair, preference, texts) for pair, preference in life.pairs],
+        "pairs": [_pair(pair, outcome, texts) for pair, outcome in life.pairs],
         "responses": [
             {
                 "id": response.id,
@@ -209,7 +215,7 @@ def _trace(trace: Trace, texts: _Texts, classify: Callable[[str, str], str]) -> 
     }
 
 
-def _pair(pair: Pair, preference: Preference | None, texts: _Texts) -> dict[str, Any]:
+def _pair(pair: Pair, outcome: _Outcome, texts: _Texts) -> dict[str, Any]:
     return {
         "id": pair.id,
         "a": texts.number(pair.a),
@@ -218,7 +224,16 @@ def _pair(pair: Pair, preference: Preference | None, texts: _Texts) -> dict[str,
         "intended": pair.intended,
         "origins": [pair.origin_a, pair.origin_b],
         "whole": [pair.whole_a, pair.whole_b],
-        "label": None if preference is None else _label(preference, texts),
+        "label": _label(outcome, texts) if isinstance(outcome, Preference) else None,
+        "left_out": _left_out(outcome, texts) if isinstance(outcome, Unlabelled) else None,
+    }
+
+
+def _left_out(one: Unlabelled, texts: _Texts) -> dict[str, Any]:
+    return {
+        "reason": one.reason,
+        "p_a": _short(one.p_a),
+        "verdicts": [_verdict(verdict, texts) for verdict in one.verdicts],
     }
 
 

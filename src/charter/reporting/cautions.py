@@ -12,7 +12,7 @@ from typing import Any
 
 from charter.feedback.votes import both_orders
 from charter.given.lengths import compare_lengths
-from charter.records import Response
+from charter.records import Preference, Response
 from charter.reporting import wording
 from charter.reporting.reading import RunData
 from charter.statistics import Interval, rate_interval
@@ -94,7 +94,7 @@ def _scripted(data: RunData) -> str:
 
 
 def _position(data: RunData) -> str:
-    orders = both_orders((*data.preferences, *data.comparisons))
+    orders = both_orders((*data.judged, *data.comparisons))
     if not orders:
         return ""
     share = rate_interval([both.picks != "response" for both in orders], groups=[both.prompt for both in orders])
@@ -117,14 +117,16 @@ def _counted(share: Interval) -> str:
 
 
 def _unsure(data: RunData) -> str:
-    if not data.preferences:
+    read = [one.p_judge if isinstance(one, Preference) else one.p_a for one in data.judged]
+    said = [max(p, 1 - p) for p in read if p is not None]
+    if not said:
         return ""
-    sure = fmean(max(one.p_judge, 1 - one.p_judge) for one in data.preferences)
+    sure = fmean(said)
     if sure >= LEAST_SURE:
         return ""
     return (
         "The judge can hardly tell responses apart: the mean probability of the side it prefers is "
-        f"{sure:.2f} (0.5: it cannot) over {wording.count(len(data.preferences))} preferences. Its labels carry "
+        f"{sure:.2f} (0.5: it cannot) over {wording.counted(len(said), 'judged pair')}. Its labels carry "
         "little: take a stronger judge, or pairs that differ more."
     )
 

@@ -56,7 +56,7 @@ def label_distribution(data: RunData) -> Chart:
 def position_bias(data: RunData) -> Chart:
     """Draw P(a is better) asked in both orders against each other: a judge without position bias is on the diagonal."""
     name, title = "position", "Position bias"
-    orders = both_orders(data.preferences)
+    orders = both_orders(data.judged)
     if not orders:
         reason = "no verdict was read in both orders." if data.preferences else data.why_missing(_PART)
         return Chart(name, title, f"Not drawn: {reason}")
@@ -169,7 +169,7 @@ def _bin(probability: float) -> int:
 def option_mass(data: RunData) -> Chart:
     """Draw how much probability the judge gave to the two letters together."""
     name, title = "mass", "Option mass"
-    masses = [v.option_mass for p in data.preferences for v in p.verdicts if v.option_mass is not None]
+    masses = [v.option_mass for p in data.judged for v in p.verdicts if v.option_mass is not None]
     if not masses:
         reason = "no verdict carries an option mass." if data.preferences else data.why_missing(_PART)
         return Chart(name, title, f"Not drawn: {reason}")
@@ -189,7 +189,7 @@ def option_mass(data: RunData) -> Chart:
 
     below = sum(mass < limit for mass in masses) if limit is not None else 0
     caption = (
-        f"{wording.count(len(masses))} verdicts of labelled pairs, mean {fmean(masses):.2f}."
+        f"{wording.count(len(masses))} verdicts, mean {fmean(masses):.2f}."
         + (
             f" {wording.count(below)} lie below the limit of {limit:g} (dashed) and are invalid."
             if limit is not None

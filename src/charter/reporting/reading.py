@@ -3,7 +3,7 @@
 ```
 recipe.yaml  recipe.resolved.yaml  environment.json  evaluation.json
 stages/STAGE.json
-data/prompts.parquet  traces  sft  pairs  preferences  responses  comparisons  readings
+data/prompts.parquet  traces  sft  pairs  preferences  unlabelled  responses  comparisons  readings
 ```
 """
 
@@ -23,7 +23,7 @@ from charter.errors import RunError, UserError
 from charter.files.tables import RowT, read_table
 from charter.files.yaml_reading import parse_yaml
 from charter.recipe.settings import MOST_ITERATIONS
-from charter.recipe.stages import STAGE_NAMES, in_iteration, iterated, parted
+from charter.recipe.stages import STAGE_NAMES, in_iteration, iterated
 from charter.records import (
     Adherence,
     Comparison,
@@ -36,6 +36,7 @@ from charter.records import (
     Response,
     SftRow,
     Trace,
+    Unlabelled,
 )
 
 _STAGES = tuple(name for name in STAGE_NAMES if name != "report")
@@ -93,8 +94,7 @@ class Training(_Lenient):
 class StageResult(_Lenient):
     """What one stage did with its rows; ``filtered`` and ``failed`` count rows by reason.
 
-    ``dropped_rows`` names pairs that were left out because the judge disagreed with their source; ``held_out`` and
-    ``trained_on`` are what a preference model is worth on such pairs (see ``reward_section``).
+    ``held_out`` and ``trained_on`` are what a preference model is worth on such pairs (see ``reward_section``).
     """
 
     stage: str
@@ -105,7 +105,6 @@ class StageResult(_Lenient):
     failed: dict[str, int] = {}
     usage: dict[str, Usage] = {}
     counts: dict[str, Any] = {}
-    dropped_rows: tuple[str, ...] = ()
     held_out: dict[str, Any] | None = None
     trained_on: dict[str, Any] | None = None
     training: Training | None = None
@@ -156,6 +155,7 @@ class RunData:
     sft: tuple[SftRow, ...] = ()
     pairs: tuple[Pair, ...] = ()
     preferences: tuple[Preference, ...] = ()
+    unlabelled: tuple[Unlabelled, ...] = ()
     responses: tuple[Response, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     readings: tuple[Reading, ...] = ()
@@ -165,11 +165,9 @@ class RunData:
     unreadable: dict[str, str] = field(default_factory=dict)
 
     @property
-    def dropped_pairs(self) -> tuple[Pair, ...]:
-        """The pairs that the label stage dropped because the judge disagreed with their source."""
-        labels = [result for name, result in self.stages.items() if parted(name).stage == "label"]
-        dropped = {row for result in labels for row in result.dropped_rows}
-        return tuple(pair for pair in self.pairs if pair.id in dropped)
+    def judged(self) -> tuple[Preference | Unlabelled, ...]:
+        """Every pair that was judged, with a label or without."""
+        return *self.preferences, *self.unlabelled
 
     @property
     def planned_stages(self) -> tuple[str, ...]:
@@ -276,6 +274,7 @@ def read_run(path: Path) -> RunData:
         sft=folder.rows("data/sft.parquet", SftRow),
         pairs=folder.rows_of_all("pairs", Pair, n_iterations),
         preferences=folder.rows_of_all("preferences", Preference, n_iterations),
+        unlabelled=folder.rows_of_all("unlabelled", Unlabelled, n_iterations),
         responses=folder.rows("data/responses.parquet", Response),
         comparisons=folder.rows("data/comparisons.parquet", Comparison),
         readings=folder.rows("data/readings.parquet", Reading),

@@ -6,7 +6,7 @@ from charter.records import Measurement
 from charter.reporting import wording
 from charter.reporting.cautions import cautions, cut_sentence
 from charter.reporting.charts import Chart
-from charter.reporting.label_quality import SourceQuality, by_source, invalid_reasons
+from charter.reporting.label_quality import SourceQuality, by_judge, by_source, invalid_reasons
 from charter.reporting.layout import Column, rate, section, table
 from charter.reporting.markup import Markup, element, join
 from charter.reporting.reading import RunData
@@ -220,7 +220,7 @@ def figures(charts: list[Chart]) -> Markup:
 def label_quality(data: RunData) -> Markup:
     """Write what the labels are worth: per source, per principle, and why verdicts are invalid."""
     title = "Label quality"
-    if not data.preferences:
+    if not data.judged:
         why = data.why_missing("data/preferences.parquet")
         return section("labels", title, element("p", why, class_="missing"))
     sources = [
@@ -233,32 +233,42 @@ def label_quality(data: RunData) -> Markup:
             "none" if row.option_mass is None else f"{row.option_mass:.2f}",
             f"{wording.count(row.n_invalid)} of {wording.count(row.n_verdicts)}",
         ]
-        for row in by_source(data.preferences, data.dropped_pairs)
+        for row in by_source(data.judged)
     ]
     columns = [Column("Source"), Column("Preferences", numeric=True), Column("Agrees with intention", numeric=True)]
     columns += [Column(name, numeric=True) for name in ("Mean p_chosen", "Mean position bias")]
     columns += [Column(name, numeric=True) for name in ("Median option mass", "Invalid verdicts")]
-    reasons = invalid_reasons(data.preferences)
+    reasons = invalid_reasons(data.judged)
     invalid = wording.listing([f"{reason} ({wording.count(n)})" for reason, n in reasons.items()])
     return section(
         "labels",
         title,
         element(
             "p",
-            "Over the preferences that the label stage kept; rows that it dropped are under Data. Agreement: how often "
-            "the judge sided with the side that the pair's source meant to be better, with its 95 % interval; pairs "
-            "that were dropped because it did not are counted there, those where it favours neither side are not.",
+            "Agreement, option mass and verdicts are over every pair that was judged, with a label or without; p_chosen"
+            " and position bias over the preferences that the label stage kept. Agreement: how often the judge sided "
+            "with the side that the pair's source meant to be better, with its 95 % interval; pairs where it favours "
+            "neither side are not counted there. Why pairs were left out is under Data.",
             class_="lead",
         ),
         table(columns, sources),
-        element("p", f"Invalid verdicts among them: {invalid}." if invalid else "No verdict among them is invalid."),
+        element("p", f"Invalid verdicts: {invalid}." if invalid else "No verdict is invalid."),
+        _chains(data),
         vote_tables(data),
     )
 
 
+def _chains(data: RunData) -> Markup | None:
+    """Say how many chains of thought, of each judge, are in no verdict; nothing where none was asked for."""
+    found = [one for one in by_judge(data.judged) if one.n_chains]
+    told = [f"{one.name} {wording.count(one.n_chains_lost)} of {wording.count(one.n_chains)}" for one in found]
+    text = "Chains of thought that could not be drawn, or behind which the letters could not be read"
+    return element("p", f"{text}: {wording.listing(told)}.") if told else None
+
+
 def _agreement(row: SourceQuality) -> object:
     asides = [
-        f"{wording.count(n)} {what}" for n, what in ((row.n_dropped, "dropped"), (row.n_undecided, "undecided")) if n
+        f"{wording.count(n)} {what}" for n, what in ((row.n_left_out, "left out"), (row.n_undecided, "undecided")) if n
     ]
     notes = element("span", wording.listing(asides), class_="under") if asides else None
     if row.agreement is None:

@@ -34,6 +34,7 @@ def data_counts(data: RunData) -> Markup:
         "sft": data.sft,
         "pairs": data.pairs,
         "preferences": data.preferences,
+        "pairs without a label": data.unlabelled,
         "responses": data.responses,
         "comparisons": data.comparisons,
         "readings": data.readings,

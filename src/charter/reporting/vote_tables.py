@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from charter.feedback.agreement import Agreement, agreements
-from charter.feedback.influence import Influence, influences, votes_on
+from charter.feedback.influence import Influence, influences_on, some_labels
+from charter.feedback.settling import Settling
 from charter.records import OWN_JUDGE, Preference
 from charter.reporting import wording
 from charter.reporting.label_quality import VoterQuality, by_judge, by_principle
 from charter.reporting.layout import Column, rate, table
 from charter.reporting.markup import Markup, element, join
 from charter.reporting.reading import RunData
-from charter.seeds import derive_seed
 
 _MOST_ROWS = 60  # of agreements: the clearest conflicts
-_MOST_PAIRS = 2_000  # whose margins are parted one set of voters after another
-_FEW_VOTES = 6  # on a pair: 2**6 sets are nothing
 
 _CARRIES = (
-    "Carries: the share of all labels' margins towards the chosen side that it brings, parted among those who voted on "
-    "a pair by what each brings on average over all orders of coming in (Shapley 1953); who pulls the other way has a "
-    "negative share. Flips without it: labels that choose the other response if its vote is left out. No new call is "
-    "made for these figures."
+    "Carries: the share of the judge's margins (p - 1/2, before any prior, towards the side that it leans to) that it "
+    "brings, parted among those who voted on a pair by what each brings on average over all orders of coming in "
+    "(Shapley 1953); who pulls the other way, or thins the others out, has a negative share. Flips without it: labels "
+    "that choose the other response if its vote is left out; no label without it: those that have none then. No new "
+    "call is made for these figures."
 )
 _AGREE = (
     "Of pairs that both voted on: how often both prefer the same response, with its 95 % interval over prompts; the "
@@ -33,24 +33,24 @@ _AGREE = (
 
 def vote_tables(data: RunData) -> Markup:
     """Write all tables that the votes of a run give."""
-    several = len({verdict.judge for one in data.preferences for verdict in one.verdicts}) > 1
-    each = _voters("Principle", by_principle(data.preferences))
+    several = len({verdict.judge for one in data.judged for verdict in one.verdicts}) > 1
+    each = _voters("Principle", by_principle(data.judged))
     return join(
         element("details", element("summary", "Verdicts per principle"), each),
         element("h3", "Which principle carries the labels"),
         element("p", _CARRIES, class_="small"),
-        _carried(data.preferences, "principle"),
+        _carried(data, "principle"),
         _conflicts(data.preferences, "principle"),
-        _judges(data.preferences) if several else None,
+        _judges(data) if several else None,
     )
 
 
-def _judges(preferences: Sequence[Preference]) -> Markup:
+def _judges(data: RunData) -> Markup:
     return join(
         element("h3", "What each judge says"),
-        _voters("Judge", by_judge(preferences)),
-        _carried(preferences, "judge"),
-        _conflicts(preferences, "judge"),
+        _voters("Judge", by_judge(data.judged)),
+        _carried(data, "judge"),
+        _conflicts(data.preferences, "judge"),
     )
 
 
@@ -70,15 +70,25 @@ def _voters(what: str, found: Iterable[VoterQuality]) -> Markup:
     return table([Column(what), *(Column(name, numeric=True) for name in names)], rows)
 
 
-def _carried(preferences: Sequence[Preference], by: Literal["principle", "judge"]) -> Markup:
-    some = _some(preferences)
-    votes = {one.id: votes_on(one, by) for one in some}
-    rows = [_influence(one) for one in influences(votes)]
-    names = ("Pairs", "Carries", "Flips without it", "No vote without it")
-    note = f"Over {wording.count(len(some))} of {wording.count(len(preferences))} preferences, drawn by their ids."
+def _carried(data: RunData, by: Literal["principle", "judge"]) -> Markup:
+    some = some_labels(data.preferences)
+    rows = [_influence(one) for one in influences_on(some, _settling(data), by)]
+    names = ("Pairs", "Carries", "Flips without it", "No label without it")
+    note = f"Over {wording.count(len(some))} of {wording.count(len(data.preferences))} preferences, drawn by their ids."
     return join(
         table([Column(by.capitalize()), *(Column(name, numeric=True) for name in names)], rows),
-        element("p", note, class_="small") if len(some) < len(preferences) else None,
+        element("p", note, class_="small") if len(some) < len(data.preferences) else None,
+    )
+
+
+def _settling(data: RunData) -> Settling:
+    """Say how the run made labels, as far as its recipe says so."""
+    said = data.recipe.get("label")
+    named = {field.name for field in dataclasses.fields(Settling)}
+    return (
+        Settling(**{key: value for key, value in said.items() if key in named})
+        if isinstance(said, dict)
+        else Settling()
     )
 
 
@@ -90,18 +100,6 @@ def _influence(one: Influence) -> list[object]:
         wording.count(one.turned),
         wording.count(one.emptied),
     ]
-
-
-def _some(preferences: Sequence[Preference]) -> Sequence[Preference]:
-    """Draw preferences where many votes of different weights would take long to be parted."""
-    is_long = any(
-        len({verdict.principle for verdict in one.verdicts}) > _FEW_VOTES
-        and len({verdict.weight for verdict in one.verdicts}) > 1
-        for one in preferences
-    )
-    if not is_long or len(preferences) <= _MOST_PAIRS:
-        return preferences
-    return sorted(preferences, key=lambda one: derive_seed(0, one.id, "influence"))[:_MOST_PAIRS]
 
 
 def _conflicts(preferences: Sequence[Preference], by: Literal["principle", "judge"]) -> Markup:

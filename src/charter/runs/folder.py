@@ -59,7 +59,7 @@ from charter.seeds import derive_seed
 _ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096
 
 #: The tables that each iteration has of its own.
-ITERATED_TABLES = frozenset({"pairs", "preferences", "rewards"})
+ITERATED_TABLES = frozenset({"pairs", "preferences", "unlabelled", "rewards"})
 _FURTHER = "judge "  # before the name of a further judge, in its role's
 
 

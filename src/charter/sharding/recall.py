@@ -11,7 +11,7 @@ from typing import get_args
 
 from charter.engines.base import Capability
 from charter.engines.pool import ModelSpec, Pool
-from charter.engines.unasked import Unasked
+from charter.engines.unasked import UNASKED, Unasked
 from charter.errors import RunError, TooManyFailures
 from charter.journal.records import FORGOTTEN, Outcome
 from charter.journal.results import RecordedResults
@@ -119,7 +119,7 @@ def from_records(run: Run, mapper: RowMapper, capabilities: Mapping[str, Sequenc
 
     def make(spec: ModelSpec, _reply: object) -> Unasked:
         able = frozenset(capabilities.get(model_key(spec), _ALL))
-        return Unasked(f"unasked:{spec.label}", able, "where only records count")
+        return Unasked(f"{UNASKED}{spec.label}", able, "where only records count")
 
     run.pool, run.mapper = Pool(role_specs(run.recipe), run.memory, make=make), mapper
     try:

@@ -46,7 +46,7 @@ STAGES: Mapping[str, Stage] = {
     "pairs": Stage(
         ("data/prompts.parquet", "data/traces.parquet", "stages/sft.json"), ("data/pairs.parquet",), do_pairs
     ),
-    "label": Stage(("data/pairs.parquet",), ("data/preferences.parquet",), do_label),
+    "label": Stage(("data/pairs.parquet",), ("data/preferences.parquet", "data/unlabelled.parquet"), do_label),
     "preference_model": Stage(
         ("data/prompts.parquet", "data/preferences.parquet", "stages/sft.json"),
         ("data/rewards.parquet", "models/preference_model"),

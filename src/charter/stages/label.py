@@ -3,42 +3,70 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from charter.feedback import label
-from charter.feedback.calibrator import scaling_of
+from charter.engines.unasked import UNASKED
+from charter.feedback.calibrator import misfits, read_calibrator, scaling_of
 from charter.feedback.ensemble import FurtherJudge
 from charter.feedback.judge import Judging
-from charter.feedback.settling import DISAGREES, EXACT_TIE, LOW_MARGIN, Settling, is_tie
+from charter.feedback.labels import judge_pairs
+from charter.feedback.settling import EXACT_TIE, LOW_MARGIN, Settling, is_tie, settle_all
 from charter.files.tables import read_table, write_table
 from charter.prompts.grouping import group_of, join_groups
 from charter.prompts.near_duplicates import near_links
 from charter.recipe import Recipe
-from charter.records import OWN_JUDGE, Pair, Preference
-from charter.rows import Mapped
-from charter.runs.folder import Run, judge_role
+from charter.records import OWN_JUDGE, Pair, Preference, Unlabelled
+from charter.runs.folder import Run, judge_role, role_specs
 from charter.seeds import derive_seed
-from charter.stages.summary import Summary, summarise_rows
+from charter.stages.summary import Summary, summarise, tally
 
 
 def do_label(run: Run) -> Summary:
-    """Write ``data/preferences.parquet``."""
-    settings = run.recipe.label
+    """Write ``data/preferences.parquet``, and what was judged and got no label to ``data/unlabelled.parquet``."""
     settling = settling_of(run.recipe)
-    mapped = label(
+    judged = judge_pairs(
         read_table(run.data("pairs"), Pair),
         run.constitution,
         run.pool.engine("judge"),
         helpful=run.helpful,
         further=_further(run),
+        k_principles=run.recipe.label.k_principles,
+        judging=judging_of(run.recipe),
         seed=run.seed,
         mapper=run.mapper,
-        scaling=scaling_of(settings.calibrator),
-        **settings.model_dump(exclude={"held_out", "calibrator", "judges"}),
     )
-    write_table(run.data("preferences"), mapped.done, Preference)
-    dropped = sorted(row for row, reason in mapped.filtered.items() if reason == DISAGREES)
-    return summarise_rows(mapped, counts=count_labels(mapped, settling)) | {"dropped_rows": dropped}
+    # Settled anew for each table: what is recorded is read as it is asked for, and never held as a whole.
+    for name, kind in (("preferences", Preference), ("unlabelled", Unlabelled)):
+        of_kind = (one for one in settle_all(judged.done, settling) if isinstance(one, kind))
+        write_table(run.data(name), of_kind, kind)
+    notes = calibrator_notes(run)
+    reasons = tally(one.reason for one in settle_all(judged.done, settling) if isinstance(one, Unlabelled))
+    return summarise(
+        judged.n_in,
+        len(judged.done) - sum(reasons.values()),
+        filtered=reasons,
+        failed=judged.reasons["failed"],
+        counts=count_labels(settle_all(judged.done, settling), settling),
+    ) | ({"notes": notes} if notes else {})
+
+
+def calibrator_notes(run: Run) -> list[str]:
+    """Say of each calibrator in which ways it is not of the judge that was read through it."""
+    label, specs = run.recipe.label, role_specs(run.recipe)
+    files = {"judge": label.calibrator} | {judge_role(name): one.calibrator for name, one in label.judges.items()}
+    notes = []
+    for role, file in files.items():
+        if file is None:
+            continue
+        engine = run.pool.engine(role)
+        identity = None if engine.identity.startswith(UNASKED) else engine.identity
+        found = read_calibrator(Path(file))
+        name, constitution = specs[role].name, run.constitution.name
+        problems = misfits(found, judge=name, chains=label.chains, constitution=constitution, identity=identity)
+        notes += [f"{file}: {problem}" for problem in problems]
+    return notes
 
 
 def _further(run: Run) -> list[FurtherJudge]:
@@ -69,37 +97,52 @@ def settling_of(recipe: Recipe) -> Settling:
     return Settling(prior, settings.on_disagreement, settings.min_margin, settings.on_low_margin)
 
 
-def count_labels(mapped: Mapped[Preference], settling: Settling) -> dict[str, Any]:
+def count_labels(settled: Iterable[Preference | Unlabelled], settling: Settling) -> dict[str, Any]:
     """Count verdicts, and how judge and label stand to what the pairs' sources intend.
 
-    Dropped pairs are among those on which the judge disagrees. What is chosen against the intention is another number:
-    a prior can outweigh the judge, and ``keep`` does. Exact ties and other labels of a low margin are counted whatever
-    becomes of them.
+    All are over every judged pair, with a label or without. What is chosen against the intention is another number
+    than disagreements: a prior can outweigh the judge, and ``keep`` does. Exact ties and other labels of a low margin
+    are counted whatever becomes of them; chains of thought where any were asked for.
     """
     found: Counter[str] = Counter()
     judges: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in mapped.done:
+    for one in settled:
         for verdict in one.verdicts:
-            judges[verdict.judge or OWN_JUDGE].update(verdicts=1, invalid=int(verdict.invalid is not None))
-        if one.intended is not None:
-            found[{True: "agrees", False: "disagrees", None: "undecided"}[one.agrees]] += 1
-            found["against"] += one.chosen_side != one.intended
-        if is_tie(one.p_chosen):
-            found["ties"] += 1
-        elif settling.is_low(one.p_chosen):
-            found["low"] += 1
-    n_dropped = Counter(mapped.filtered.values())
+            counted = judges[verdict.judge or OWN_JUDGE]
+            counted.update({"verdicts": 1, "invalid": int(verdict.invalid is not None)})
+            if verdict.n_chains:
+                counted.update({"chains": verdict.n_chains, "invalid chains": verdict.n_chains_lost})
+        found.update(_stance(one, settling))
+    total = sum(judges.values(), Counter[str]())
+    chains = {name: total[name] for name in ("chains", "invalid chains") if total["chains"]}
     return {
-        "verdicts": sum(counted["verdicts"] for counted in judges.values()),
-        "invalid verdicts": sum(counted["invalid"] for counted in judges.values()),
+        "verdicts": total["verdicts"],
+        "invalid verdicts": total["invalid"],
+        **chains,
         **({"by judge": {name: dict(counted) for name, counted in judges.items()}} if len(judges) > 1 else {}),
         "agrees with the source": found["agrees"],
-        "disagrees with the source": found["disagrees"] + n_dropped[DISAGREES],
+        "disagrees with the source": found["disagrees"],
         "undecided about the source": found["undecided"],
         "chosen against the intention": found["against"],
-        "exact ties": found["ties"] + n_dropped[EXACT_TIE],
-        "low margins": found["low"] + n_dropped[LOW_MARGIN],
+        "exact ties": found["ties"],
+        "low margins": found["low"],
     }
+
+
+def _stance(one: Preference | Unlabelled, settling: Settling) -> Iterable[str]:
+    """Say what a settled pair counts as."""
+    has_vote = isinstance(one, Preference) or one.p_a is not None
+    if one.intended is not None and has_vote:
+        yield {True: "agrees", False: "disagrees", None: "undecided"}[one.agrees]
+    if isinstance(one, Unlabelled):
+        yield {EXACT_TIE: "ties", LOW_MARGIN: "low"}.get(one.reason, "")
+        return
+    if one.intended is not None and one.chosen_side != one.intended:
+        yield "against"
+    if is_tie(one.p_chosen):
+        yield "ties"
+    elif settling.is_low(one.p_chosen):
+        yield "low"
 
 
 def read_preferences(run: Run) -> tuple[list[Preference], list[Preference]]:

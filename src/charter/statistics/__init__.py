@@ -9,7 +9,15 @@ from charter.statistics.agreement import (
     rank_correlation,
     reliability_bins,
 )
-from charter.statistics.intervals import Interval, mean_interval, rate_interval, statistic_interval, wilson_interval
+from charter.statistics.intervals import (
+    Interval,
+    mean_interval,
+    rate_interval,
+    rate_of,
+    some_rate,
+    statistic_interval,
+    wilson_interval,
+)
 from charter.statistics.paired import (
     PairedDifference,
     even_test,
@@ -36,8 +44,10 @@ __all__ = [
     "paired_rate_difference",
     "rank_correlation",
     "rate_interval",
+    "rate_of",
     "reliability_bins",
     "seed_averaged_difference",
+    "some_rate",
     "statistic_interval",
     "wilson_interval",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,16 @@ def _wilson(rate: float, n: float, confidence: float) -> tuple[float, float]:
     scale = 1 + z * z / n
     # At 0 and at n one end equals the rate exactly; rounding must not push it past.
     return (centre - half) / scale if rate > 0 else 0.0, (centre + half) / scale if rate < 1 else 1.0
+
+
+def some_rate(outcomes: Sequence[tuple[float, str]]) -> Interval:
+    """Bound a rate of outcomes, each with the name of its group (see ``rate_interval``)."""
+    return rate_interval([float(value) for value, _ in outcomes], groups=[group for _, group in outcomes])
+
+
+def rate_of(outcomes: Sequence[tuple[float, str]]) -> Interval | None:
+    """Bound a rate as ``some_rate`` does; None where there is no outcome."""
+    return some_rate(outcomes) if outcomes else None
 
 
 def mean_interval(

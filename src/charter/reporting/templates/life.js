@@ -90,7 +90,12 @@ function pairPart(pair, id) {
   });
   const current = pair.id === id || (label !== null && label.id === id);
   const name = label === null ? `Pair ${pair.id}, not labelled` : `Preference ${label.id}`;
-  return part(`${name} (${pair.source})`, current, make("div", { class: "side" }, sides), label === null ? null : labelPart(pair, label));
+  return part(`${name} (${pair.source})`, current, make("div", { class: "side" }, sides), label === null ? leftOutPart(pair.left_out) : labelPart(pair, label));
+}
+
+function leftOutPart(left) {
+  if (left === null) return null;
+  return make("div", null, make("p", null, `Left out: ${left.reason}; the judge's P(a better) ${figure(left.p_a)}.`), verdictTable(left.verdicts, "a", "b"));
 }
 
 function labelPart(pair, label) {
