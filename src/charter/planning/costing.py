@@ -19,6 +19,7 @@ from charter.planning.paying import asked_of_servers, money_of
 from charter.planning.plan import Plan
 from charter.planning.rates import served_rates
 from charter.planning.remedies import for_generating, for_training
+from charter.planning.rl_memory import for_holding_together, held_together
 from charter.planning.shapes import Shape
 from charter.planning.sizing import Work
 from charter.planning.stage_plan import StagePlan
@@ -230,7 +231,7 @@ class _Stage:
             for work in one.works:
                 rows = one.rows(work)
                 yield one.held(work, rows), rows
-        if (held := self._held_in_training()) is not None:
+        if (held := self._held_together()) is not None:
             yield held, 0
 
     def _held_in_training(self) -> Memory | None:
@@ -239,9 +240,16 @@ class _Stage:
             return None
         return training(shape, self.conditions.machine.device, setup, self._sequence())
 
+    def _held_together(self) -> Memory | None:
+        """Count what a training holds with all that lies beside it, which in RL is a lot."""
+        held, setup = self._held_in_training(), self._setup()
+        if held is None or setup is None or self._section != "rl":
+            return held
+        return held_together(held, self.plan, self.recipe, self.conditions, setup)
+
     def _sequence(self) -> Sequence:
         demand = self.plan.demand.training
-        sides = 1 if self._section == "sft" else 2
+        sides = 1 if self._section in {"sft", "rl"} else 2
         return Sequence(demand.longest, demand.longest * demand.scored / demand.tokens, sides)
 
     def _troubles(self) -> Iterator[Trouble]:
@@ -254,6 +262,9 @@ class _Stage:
         if held_in_training and setup and shape and not held_in_training.fits(machine.device):
             remedy = for_training(machine, shape, setup, self._sequence(), self._section)
             yield Trouble(_too_large("training", held_in_training, machine), remedy)
+        elif (held := self._held_together()) is not None and not held.fits(machine.device):
+            what = "training beside the models that reward it"
+            yield Trouble(_too_large(what, held, machine), for_holding_together(held))
 
     def _specs(self) -> dict[str, ModelSpec]:
         return {role: played.spec for role, played in self.conditions.models.items()}
