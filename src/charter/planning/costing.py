@@ -19,7 +19,7 @@ from charter.planning.paying import asked_of_servers, money_of
 from charter.planning.plan import Plan
 from charter.planning.rates import served_rates
 from charter.planning.remedies import for_generating, for_training
-from charter.planning.rl_memory import for_holding_together, held_together
+from charter.planning.rl_memory import for_serving, held_together
 from charter.planning.shapes import Shape
 from charter.planning.sizing import Work
 from charter.planning.stage_plan import StagePlan
@@ -169,7 +169,9 @@ class _Stage:
     def _remarks(self) -> Iterator[Remark]:
         """Say what of the machine is left unused, and by which key, or planned as the recipe does not say it."""
         setup, machine, local = self._setup(), self.conditions.machine, self._local()
-        if setup is not None and setup.n_used < machine.n:
+        if setup is not None and self._section == "rl" and machine.n > 1:
+            yield Remark("rl", f"trains on one device of {machine.n}")
+        elif setup is not None and setup.n_used < machine.n:
             said = f"is {setup.batch}, and each device needs a row of every step: {setup.n_used} of {machine.n} train"
             yield Remark(f"{self._section}.batch_size", said)
         if setup is not None and setup.n_used > 1 and self.recipe.training.launch is None:
@@ -214,10 +216,11 @@ class _Stage:
         if not self.plan.demand.training.tokens:
             return None
         settings = training_settings(self.recipe, self.plan.stage)
+        is_alone = self._section == "rl"  # it trains in the run's own process, whatever is launched
         return Setup(
             mode=self.conditions.mode,
-            sharding=self.conditions.sharding,
-            n_devices=self.conditions.machine.n,
+            sharding="none" if is_alone else self.conditions.sharding,
+            n_devices=1 if is_alone else self.conditions.machine.n,
             batch=settings.batch_size,
             accumulation=settings.accumulation,
             checkpointing=settings.gradient_checkpointing,
@@ -257,14 +260,13 @@ class _Stage:
         machine = self.conditions.machine
         for one in self._local():
             yield from one.troubles(machine)
-        held_in_training, setup = self._held_in_training(), self._setup()
+        alone, held, setup = self._held_in_training(), self._held_together(), self._setup()
         shape = self.conditions.models["policy"].shape
-        if held_in_training and setup and shape and not held_in_training.fits(machine.device):
-            remedy = for_training(machine, shape, setup, self._sequence(), self._section)
-            yield Trouble(_too_large("training", held_in_training, machine), remedy)
-        elif (held := self._held_together()) is not None and not held.fits(machine.device):
-            what = "training beside the models that reward it"
-            yield Trouble(_too_large(what, held, machine), for_holding_together(held))
+        if alone and held and setup and shape and not held.fits(machine.device):
+            beside = held.total - alone.total
+            remedy = for_training(machine, shape, setup, self._sequence(), self._section, beside=beside)
+            what = "training" if self._section != "rl" else "training beside what rewards it"
+            yield Trouble(_too_large(what, held, machine), f"{for_serving(held)}{remedy}")
 
     def _specs(self) -> dict[str, ModelSpec]:
         return {role: played.spec for role, played in self.conditions.models.items()}

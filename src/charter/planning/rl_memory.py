@@ -6,13 +6,12 @@ step asks them all.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from charter.engines.pool import ModelSpec
 from charter.planning.costs import Conditions, Played
 from charter.planning.hardware import Machine
-from charter.planning.memory import USABLE, Memory, Setup, generating
+from charter.planning.memory import Memory, Setup, generating
 from charter.planning.shapes import Shape
 from charter.planning.sizing import Work
 from charter.planning.stage_plan import StagePlan
@@ -21,7 +20,6 @@ from charter.runs.folder import role_key
 
 _JUDGES = ("judge", "second_judge")
 _FULL = 4  # bytes of a number of a whole model's reference, and of an adapter's
-_GIB = 2**30
 
 
 def held_together(training: Memory, plan: StagePlan, recipe: Recipe, conditions: Conditions, setup: Setup) -> Memory:
@@ -46,12 +44,10 @@ def held_together(training: Memory, plan: StagePlan, recipe: Recipe, conditions:
     return Memory(parts | dict(_judges(plan, conditions)))
 
 
-def for_holding_together(held: Memory) -> str:
-    """Say what helps where a training fits by itself, and not beside the models that reward it."""
-    judges = [key for key in held.parts if key.startswith("models.")]
-    served = f"ask servers ({', '.join(f'{key}: engine http' for key in judges)}), " if judges else ""
-    larger = f"devices of {math.ceil(held.total / USABLE / _GIB)} GiB"
-    return f"{served}take a smaller rl.batch_size with more rl.accumulation, or {larger}"
+def for_serving(held: Memory) -> str:
+    """Say which of the models that a training lies beside servers could run; nothing where there are none."""
+    judges = [f"{key}: engine http" for key in held.parts if key.startswith("models.")]
+    return f"ask a server ({', '.join(judges)}), or " if judges else ""
 
 
 def _judges(plan: StagePlan, conditions: Conditions) -> Iterator[tuple[str, float]]:

@@ -79,8 +79,8 @@ class Oversight:
         Returns:
             ``reward`` (the weighted sum of the parts' means, over the answers that each says something of),
             ``reward_gain`` (how much more than the first answers are given now, over those that a part says something
-            of twice), ``n_unscored`` (answers that a part says nothing of, over all parts), ``kl`` (per token, of the last
-            step that tells); and where there is a second judge ``n_asked`` (answers that differ from the first ones),
+            of twice), ``n_unscored`` (answers that a part says nothing of, over all parts), ``kl`` (per token, of the
+            last step that tells); where there is a second judge ``n_asked`` (answers that differ from the first ones),
             ``n_compared`` (those of them that it could say something of), ``second_judge`` (the mean P(better than the
             first answer), of equal ones a half) and ``second_judge_high`` (the most that it may be).
         """
@@ -110,8 +110,8 @@ class Oversight:
         n_mute = sum(look["n_compared"] < ENOUGH for look in asked)
         if n_mute:
             yield (
-                f"the second judge gave fewer than {ENOUGH} valid verdicts in {n_mute} of {len(asked)} looks, and could "
-                "not have ended the training there; name one in models.second_judge that can answer"
+                f"the second judge gave fewer than {ENOUGH} valid verdicts in {n_mute} of {len(asked)} looks, and "
+                "could not have ended the training there; name one in models.second_judge that can answer"
             )
 
     def _rewarded(self, answers: Sequence[Answer], first: Sequence[Answer]) -> dict[str, float]:

@@ -38,8 +38,8 @@ def said(scores: Sequence[float | None]) -> list[float]:
 
 
 def is_said(score: float | None) -> TypeGuard[float]:
-    """Whether a score says something: it is there, and a number."""
-    return score is not None and not math.isnan(score)
+    """Whether a score says something: it is there, and a finite number."""
+    return score is not None and math.isfinite(score)
 
 
 def unscored_figure(reward: str) -> str:
