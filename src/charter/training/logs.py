@@ -100,7 +100,7 @@ class _Trackio:
             self._trackio.finish()
 
 
-class _Once:
+class Once:
     """Tells a writer that keeps all it is told of each step once: steps behind a checkpoint come again, and alike.
 
     Args:
@@ -116,6 +116,7 @@ class _Once:
             self._told = {}
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
+        """Hand the figures of a step on, unless they were before."""
         kind = next(iter(figures), "").partition("/")[0]
         if step <= self._told.get(kind, -1):
             return
@@ -124,6 +125,7 @@ class _Once:
         write_text(self._file, json.dumps(self._told))
 
     def close(self) -> None:
+        """Have the writer write what is left."""
         self._writer.close()
 
 
@@ -175,7 +177,7 @@ def _open(destination: Destination, logs: Logs, workplace: Workplace) -> _Writer
         return _TensorBoard(logs, step_of(workplace))
     key = digest([logs.folder, logs.name, workplace.identity])[:16]  # of this training in this run, and no other
     writer = _Wandb(logs, key) if destination == "wandb" else _Trackio(logs, key)
-    return _Once(writer, workplace.folder / f"told-{destination}.json")
+    return Once(writer, workplace.folder / f"told-{destination}.json")
 
 
 def _is_finite(value: Any) -> bool:
