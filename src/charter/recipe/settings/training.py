@@ -50,6 +50,12 @@ class TextTrainingSettings(TrainingSettings):
 class LimitSettings(Settings):
     """How far answers may go from what they were before the first step, whatever is trained."""
 
+    every: int = Field(
+        default=100, ge=1, description="steps between two looks; a checkpoint is written at each that finds nothing"
+    )
+    n_prompts: int = Field(
+        default=8, ge=1, description="red-team prompts that are answered, and as many others, of those trained on"
+    )
     repetition: Share = Field(
         default=0.5, description="the share of the answers without loops that may get them; 1 looks at none"
     )
@@ -62,6 +68,9 @@ class LimitSettings(Settings):
         default=0.25,
         description="the least variety of all answers (distinct pairs of words), as a share of what it was",
     )
+    length: Annotated[tuple[Bound, Bound], LIST_TO_TUPLE] = Field(
+        default=(0.1, 3.0), description="the least and the most of the answers' mean length, as shares of what it was"
+    )
     then: Literal["stop", "keep"] = Field(
         default="stop",
         description="'stop' ends the run with an error, the last good checkpoint kept; 'keep' makes that one the model",
@@ -71,16 +80,7 @@ class LimitSettings(Settings):
 class GuardSettings(LimitSettings):
     """What ends a training whose answers degenerate (see ``training.collapse``)."""
 
-    every: int = Field(
-        default=100, ge=1, description="steps between two looks; a checkpoint is written at each that finds nothing"
-    )
-    n_prompts: int = Field(
-        default=8, ge=1, description="red-team prompts that are answered, and as many others, of those trained on"
-    )
     max_tokens: int = Field(default=64, ge=1, description="where an answer is cut")
-    length: Annotated[tuple[Bound, Bound], LIST_TO_TUPLE] = Field(
-        default=(0.1, 3.0), description="the least and the most of the answers' mean length, as shares of what it was"
-    )
 
 
 Guard = Annotated[
