@@ -58,7 +58,8 @@ def test_no_stage_trains_on_what_another_holds_out(tmp_path: Path) -> None:
     asked = [make_prompt(f"How do I pick the lock of door {n}?", "red_team") for n in range(200)]
     again = [make_prompt(f"how do I pick the lock of door {n}!!", "red_team") for n in range(200)]
     rows = [_preference(one.text, one.id).model_copy(update={"prompt": one}) for one in again]
-    with open_run(small_recipe(tmp_path, "label.held_out=0.2", "rl={}"), tmp_path / "run", recipe_text=RECIPE) as run:
+    recipe = small_recipe(tmp_path, "label.held_out=0.2", "prompts.near_duplicates=null")
+    with open_run(recipe, tmp_path / "run", recipe_text=RECIPE) as run:
         write_table(run.data("prompts"), [*asked, *again], Prompt)
         write_table(run.data("preferences"), rows, Preference)
         train, held_out = read_preferences(run)

@@ -403,7 +403,7 @@ def test_kl_that_runs_off_stops_the_training(sft_adapter: Path, tmp_path: Path) 
 
 def test_looks_of_a_resumed_training_compare_with_its_first_answers(sft_adapter: Path, tmp_path: Path) -> None:
     """They are recorded: what comes after a stop is held to what was before the first step, as without it."""
-    how = {"guard": RlGuard(every=2, n_prompts=3, max_tokens=6, **NO_SHARES), "n": 6, "epochs": 3}
+    how = {"guard": RlGuard(every=2, n_prompts=3, max_tokens=6, kl=99.0, **NO_SHARES), "n": 6, "epochs": 3}
     whole = train(sft_adapter, tmp_path / "whole", **how)
     seen: list[int] = []
     with pytest.raises(Interrupted):
