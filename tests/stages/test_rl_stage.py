@@ -218,7 +218,8 @@ def test_verdicts_that_are_missing_are_told(tiny_model: Path, tmp_path: Path) ->
 
 def test_nothing_to_train_on_is_told(tiny_model: Path, tmp_path: Path) -> None:
     """With the stage to look at, and what to do."""
-    with opened(tmp_path, tiny_model, "rl.kinds=[benign_twin]", "label.held_out=0.999") as run:
+    more = ("rl.rewards={preference_model: 0, length: 1}", "models.second_judge=null")
+    with opened(tmp_path, tiny_model, "rl.kinds=[benign_twin]", "label.held_out=0.999", *more) as run:
         run_stages(run, ["sft"])
         with pytest.raises(RunError, match="holds no prompt to train on"):
             run_stages(run, ["rl"])

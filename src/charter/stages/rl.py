@@ -62,7 +62,10 @@ def do_rl(run: Run) -> Summary:
     left_out |= untrained(result)
     rejected = {row.id for row in result.rejected}
     trained = [one for one in train if one.id not in rejected]
-    told = {"unscored": count_unscored(result.steps), "failed comparisons": _failures(rewards, second_judge)}
+    told: dict[str, dict[str, Any]] = {
+        "unscored": count_unscored(result.steps),
+        "failed comparisons": _failures(rewards, second_judge),
+    }
     return _summary(n_in, trained, left_out, told) | {"training": result.to_json()}
 
 

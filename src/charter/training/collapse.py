@@ -170,7 +170,7 @@ def show_example(answers: Sequence[Answer], measure: str) -> str:
     elif measure == "refusals":
         meant = (answer.text for answer in others if _refuses(answer))
     elif measure == "boilerplate":
-        meant = filter(is_boilerplate, texts)
+        meant = (text for text in texts if is_boilerplate(text))
     text = " ".join(next(filter(None, meant), texts[0]).split())
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
