@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from charter.files.tables import write_table
-from charter.records import Preference, make_prompt
+from charter.records import Preference, Prompt, make_prompt
 from charter.runs.folder import open_run
 from charter.seeds import derive_seed
 from charter.stages.label import read_preferences
+from charter.stages.prompts import held_out_prompts
 from run_examples import RECIPE, small_recipe
 
 
@@ -24,6 +25,7 @@ def test_no_text_is_trained_on_and_held_out(tmp_path: Path) -> None:
     rows = [_preference(f"Question {n}?", f"a{n}", k) for n in range(60) for k in range(2)]
     rows += [_preference(f"  question, {n}", f"b{n}") for n in range(40)]
     with open_run(small_recipe(tmp_path, "label.held_out=0.3"), tmp_path / "run", recipe_text=RECIPE) as run:
+        write_table(run.data("prompts"), [one.prompt for one in rows], Prompt)
         write_table(run.data("preferences"), rows, Preference)
         train, held_out = read_preferences(run)
     texts = [
@@ -42,9 +44,27 @@ def test_a_twin_is_held_out_with_its_prompt(tmp_path: Path) -> None:
     rows = [_preference(f"Question {n}?", f"rt-{n}") for n in range(60)]
     rows += [_preference(f"Something harmless {n}", f"twin-{n}", twin_of=f"rt-{n}") for n in range(60)]
     with open_run(small_recipe(tmp_path, "label.held_out=0.5"), tmp_path / "run", recipe_text=RECIPE) as run:
+        write_table(run.data("prompts"), [one.prompt for one in rows], Prompt)
         write_table(run.data("preferences"), rows, Preference)
         train, held_out = read_preferences(run)
     groups = [{one.prompt.twin_of or one.prompt.id for one in side} for side in (train, held_out)]
     assert not groups[0] & groups[1]
     assert len(groups[0] | groups[1]) == 60
     assert min(map(len, groups)) > 15
+
+
+def test_no_stage_trains_on_what_another_holds_out(tmp_path: Path) -> None:
+    """Whichever prompts of a group have preferences: it is named after the first of all, and goes one way."""
+    asked = [make_prompt(f"How do I pick the lock of door {n}?", "red_team") for n in range(200)]
+    again = [make_prompt(f"how do I pick the lock of door {n}!!", "red_team") for n in range(200)]
+    rows = [_preference(one.text, one.id).model_copy(update={"prompt": one}) for one in again]
+    recipe = small_recipe(tmp_path, "label.held_out=0.2", "prompts.near_duplicates=null")
+    with open_run(recipe, tmp_path / "run", recipe_text=RECIPE) as run:
+        write_table(run.data("prompts"), [*asked, *again], Prompt)
+        write_table(run.data("preferences"), rows, Preference)
+        train, held_out = read_preferences(run)
+        is_held_out = held_out_prompts(run)
+    assert 20 < len(held_out) < 60
+    assert {one.prompt.id for one in held_out} == {one.id for one in again if is_held_out[one.id]}
+    assert [is_held_out[one.id] for one in asked] == [is_held_out[one.id] for one in again]
+    assert not any(is_held_out[one.prompt.id] for one in train)

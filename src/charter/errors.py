@@ -16,7 +16,7 @@ CharterError                      anything of ours; the command prints its messa
 │   └── Unreachable               nothing ever answered where a server should be; exit code 2
 ├── BudgetSpent                   calls to servers came to what the recipe allows; it can be raised: exit code 2
 ├── TooManyFailures               a stage passed its limit of failed rows
-├── Collapsed                     a training's guard ended it, for its answers degenerated; exit code 2
+├── Collapsed                     a training whose answers degenerated, so its guard, or whose loss did; exit code 2
 ├── TrainingEnded                 a process of a training ended before it; the run can be continued
 └── Interrupted                   stopped by Ctrl-C or SIGTERM; the run can be continued
 ```
@@ -90,7 +90,7 @@ class TooManyFailures(CharterError):  # noqa: N818 - reads as what happened
 
 
 class Collapsed(CharterError):  # noqa: N818 - reads as what happened
-    """The answers of a model in training degenerated, and its guard ended the training; the person says what next."""
+    """A training is worth nothing any more: its guard says so of the answers, or its loss is no number."""
 
     exit_code = 2
 

@@ -44,6 +44,7 @@ MEASURED = {
     },
 }
 ROLES = ("policy", "critic", "reviser", "judge", "red_team")
+CLEVER = named_shape("14b")
 SERVED = ModelSpec("judge-model", engine="http", server="http://localhost:1")
 
 
@@ -256,3 +257,65 @@ def test_ranges_add_up() -> None:
     assert Range(1, 4) + Range(2, 3) == Range(3, 7)
     assert Range(1, 4).middle == 2
     assert Range(1, 4).times(0.5) == Range(0.5, 2)
+
+
+def rl_cost(machine: str, *overrides: str, size: str = "7b", **models: Played) -> StageCost:
+    """Cost the reinforcement learning of a recipe whose models are all of one size, but those that are given."""
+    recipe = load_recipe(built_in_recipes()["smollm2-135m"], ["preference_model={}", "rl={}", *overrides])
+    played = dict.fromkeys((*ROLES, "second_judge"), Played(ModelSpec("model"), named_shape(size))) | models
+    found = cost(recipe, Planner(recipe).plan(140), machine, models=played)
+    return next(stage for stage in found.stages if stage.stage == "rl")
+
+
+def test_what_rewards_a_policy_lies_beside_it() -> None:
+    """Its reference, the preference model and both judges take memory at once; one model in two roles does so once."""
+    weights = 2 * named_shape("7b").parameters
+    plain = rl_cost("h200", "rl.rewards={preference_model: 0, length: 1}", "rl.beta=0")
+    judged = rl_cost("h200", "rl.rewards.judge=1", "models.judge=clever", judge=Played(ModelSpec("clever"), CLEVER))
+    assert plain.memory
+    assert judged.memory
+    assert judged.memory.parts.keys() - plain.memory.parts.keys() == {
+        "the reference", "the preference model", "models.judge"
+    }  # fmt: skip
+    assert judged.memory.parts["the preference model"] == weights
+    clever = 2 * CLEVER.parameters
+    assert clever < judged.memory.parts["models.judge"] < 1.5 * clever
+    twice = rl_cost(
+        "h200", "rl.rewards.judge=1", "models.second_judge=clever", "models.judge=clever",
+        judge=Played(ModelSpec("clever"), CLEVER), second_judge=Played(ModelSpec("clever"), CLEVER),
+    )  # fmt: skip
+    assert twice.memory
+    assert twice.memory.total == pytest.approx(judged.memory.total)
+    served = rl_cost("h200", "rl.rewards.judge=1", "models.judge=judge-model", judge=Played(SERVED, None))
+    assert served.memory
+    assert served.memory.total == pytest.approx(judged.memory.total - judged.memory.parts["models.judge"])
+
+
+def test_a_policy_reads_one_answer_and_not_two() -> None:
+    """A group's answers are rows of a batch, where a pair is one row with two sides."""
+    found = rl_cost("h200", "rl.batch_size=8", "rl.max_tokens=256", "rl.rewards={preference_model: 0, length: 1}")
+    twice = rl_cost("h200", "rl.batch_size=16", "rl.max_tokens=256", "rl.rewards={preference_model: 0, length: 1}")
+    assert found.memory
+    assert twice.memory
+    assert twice.memory.parts["activations"] == pytest.approx(2 * found.memory.parts["activations"])
+    shape = named_shape("7b")
+    longest = 2 * (256 + 60)  # about: twice the mean of a prompt with its answer
+    a_row = 2 * shape.layers * longest * (6 * shape.width + 3 * shape.attention_width + 4 * shape.inner)
+    assert 0.5 < found.memory.parts["activations"] / 8 / a_row < 1.3
+
+
+def test_what_does_not_fit_beside_a_policy_is_said() -> None:
+    """A training that fits alone has no room for the models that reward it: what helps is named, and fits."""
+    overrides = ("rl.rewards.judge=1", "models.judge=clever", "rl.batch_size=4")
+    clever = Played(ModelSpec("clever"), named_shape("7b"))
+    (trouble,) = rl_cost("a100-40", *overrides, judge=clever).troubles
+    assert trouble.problem.startswith("training beside what rewards it needs")
+    assert trouble.remedy.startswith("ask a server (models.judge: engine http), or ")
+    assert "--sharding" not in trouble.remedy, "it has one device"
+    alone = rl_cost("a100-40", "rl.rewards={preference_model: 0, length: 1}", "rl.batch_size=4")
+    assert not alone.troubles
+    vllm = Played(ModelSpec("clever", engine="vllm"), named_shape("1b"))
+    taken = rl_cost("h200", *overrides, judge=vllm)
+    assert taken.memory
+    assert taken.memory.parts["models.judge"] == 0.9 * find_machine("h200", DEVICES).device.memory
+    assert [one.problem.split(" needs")[0] for one in taken.troubles] == ["training beside what rewards it"]

@@ -257,6 +257,27 @@ def test_every_judge_is_counted(tmp_path: Path) -> None:
     assert together.stage("evaluate") == alone.stage("evaluate")
 
 
+@pytest.mark.parametrize(
+    ("n_samples", "n_meetings", "met"), [(2, 1, 1), (2, 2, 1), (3, 1, 3), (4, 1, 4), (4, 2, 6), (4, 9, 6)]
+)
+def test_a_judge_that_rewards_is_asked_of_every_meeting(
+    tmp_path: Path, n_samples: int, n_meetings: int, met: int
+) -> None:
+    """In both orders: of each group, and of the guard's answers at every look but the first."""
+    overrides = [
+        "rl={kinds: [helpful], rewards: {preference_model: 0, judge: 1}}",
+        f"rl.n_samples={n_samples}",
+        f"rl.n_meetings={n_meetings}",
+        "rl.batch_size=12",
+        "label.held_out=0",
+    ]
+    n_prompts, n_looks = 6, 1
+    without = next(one for one in plan(read(tmp_path, *overrides, "rl.guard=null")).stages if one.stage == "rl")
+    assert without.demand.loads["judge"].calls == 2 * n_prompts * met
+    found = next(one for one in plan(read(tmp_path, *overrides)).stages if one.stage == "rl")
+    assert found.demand.loads["judge"].calls == 2 * (n_prompts * met + n_looks * 16)
+
+
 def test_scripted_models_take_no_time(tmp_path: Path) -> None:
     """What needs no model takes no time."""
     recipe = read(tmp_path)

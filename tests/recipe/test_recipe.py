@@ -643,3 +643,36 @@ def test_the_constitution_of_prompts_is_a_path_or_a_name(tmp_path: Path) -> None
     assert prompts.helpful is not None
     assert prompts.helpful.principles == "helpful"
     assert prompts.helpful.source == str(tmp_path / "help.jsonl.gz")
+
+
+RL = SMALL + "preference_model: {}\nrl: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "said"),
+    [
+        (("models.second_judge=other",), None, ""),
+        (("models.judge=clever", "models.second_judge={name: clever, dtype: float32}"), "models.second_judge",
+         "is the model of models.judge, whose verdicts are what is rewarded"),
+        (("models.judge=clever", "models.second_judge={name: clever, max_rows: 2, n_context: 99}"),
+         "models.second_judge", "is the model of models.judge"),
+        (("models.judge=clever", "models.second_judge={name: clever, engine: http, server: openai}"), None, ""),
+        (("models.judge=clever", "models.second_judge=extra", "label.judges={extra: {model: extra}}"),
+         "models.second_judge", "is the model of label.judges.extra.model"),
+        (("models.judge=clever", "models.second_judge=extra", "label.judges={extra: {model: extra}}",
+          "rl.rewards={preference_model: 0, judge: 1}"), None, ""),
+        (("models.judge=clever", "models.second_judge=POLICY"), "models.second_judge", "is the model of models.policy"),
+        (("models.second_judge=other", "rl.kinds=[red_team]"), "rl.kinds", "sees no refusal of what is harmless"),
+        (("models.second_judge=other", "rl.beta=0"), "rl.guard", "rl.guard.kl limits nothing"),
+    ],
+)  # fmt: skip
+def test_a_guard_of_rl_that_sees_less_than_it_seems_is_doubted(
+    load: Load, overrides: tuple[str, ...], key: str | None, said: str
+) -> None:
+    """A second judge that is no other model however it is loaded, and limits that nothing can pass."""
+    policy = load(RL).models.policy.name
+    recipe = load(RL, *(one.replace("POLICY", policy) for one in overrides))
+    told = {".".join(where): problem for where, problem in doubts(recipe)}
+    mine = {where: one for where, one in told.items() if where in {"models.second_judge", "rl.kinds", "rl.guard"}}
+    assert set(mine) == ({key} if key else set())
+    assert said in "".join(mine.values())

@@ -443,3 +443,20 @@ def test_a_run_that_is_to_stop_says_so(tmp_path: Path, folder: Path) -> None:
         stop.set()
         with pytest.raises(Interrupted):
             run.check_stop()
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo", "rl"])
+@pytest.mark.parametrize("change", ["guard.then=keep", "guard=null", "guard.length=[0, 9]", "guard.every=7"])
+def test_what_a_guard_s_error_says_to_do_can_be_done(tmp_path: Path, stage: str, change: str) -> None:
+    """In the same folder, for every stage that has a guard: it changes nothing of what is made."""
+    more = ("preference_model={}", "rl={}")
+    with open_run(small_recipe(tmp_path, *more), tmp_path / "run", recipe_text=RECIPE):
+        pass
+    changed = small_recipe(tmp_path, *more, f"{stage}.{change}")
+    with open_run(changed, tmp_path / "run", recipe_text=RECIPE) as run:
+        assert run.recipe == changed
+    with (
+        pytest.raises(RunError, match=rf"{stage}\.learning_rate"),
+        open_run(small_recipe(tmp_path, *more, f"{stage}.learning_rate=0.5"), tmp_path / "run", recipe_text=RECIPE),
+    ):
+        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,10 +111,18 @@ def test_every_part_of_the_reward_is_told_and_overseen(done: Path) -> None:
 
 
 def test_judges_are_asked_and_counted(done: Path) -> None:
-    """What the judge and the second judge read stands in the stage's usage, and what was asked is not asked again."""
-    usage = summary(done)["usage"]
-    n_choices = sum(used["kinds"]["choose"]["n_calls"] for used in usage.values())
-    assert n_choices > 10
+    """Every meeting in both orders, of each draw, and of the answers of each look that differ from the first ones.
+
+    One model judges both: the second asks of each pair what the first asked, and is answered from memory.
+    """
+    told = summary(done)
+    (used,) = told["usage"].values()
+    n_draws = sum("rewards/judge/mean" in step for step in told["training"]["steps"])
+    n_looked_at = sum(round(look["n_asked"]) for look in told["training"]["looks"])
+    most = 2 * (n_draws * 4 // 2 + n_looked_at)  # two answers of a group meet once; equal ones are not asked about
+    assert 2 * n_draws <= used["kinds"]["choose"]["n_calls"] <= most
+    assert n_looked_at > 0
+    assert told["counts"].keys() == {"trained on", "held out"}, "no answer was unscored, and no call failed"
 
 
 def test_the_model_is_measured_beside_the_others(done: Path) -> None:
@@ -126,6 +135,11 @@ def test_the_model_is_measured_beside_the_others(done: Path) -> None:
     page = page_words(report(done, done.parent / "page.html"))
     assert "RL training" in page
     assert "second judge" in page.lower()
+
+
+def _asked(run: Path) -> int:
+    """Count the calls that a model answered, not its memory, in all sittings."""
+    return sum(int(used["kinds"]["choose"]["n_calls"]) for used in summary(run)["usage"].values())
 
 
 def test_a_stopped_run_asks_nothing_twice(tiny_model: Path, tmp_path: Path, done: Path) -> None:
@@ -147,6 +161,8 @@ def test_a_stopped_run_asks_nothing_twice(tiny_model: Path, tmp_path: Path, done
             run_stages(run, ["rl"])
         run.stop.clear()
         run_stages(run, ["rl"])
+    asked = [_asked(folder) for folder in (tmp_path / "run", done)]
+    assert asked[0] == asked[1], "calls that were made before the stop are made again"
     resumed, whole = (summary(folder)["training"] for folder in (tmp_path / "run", done))
     for name in ("loss", "reward", "kl"):
         assert [s[name] for s in resumed["steps"]] == pytest.approx([s[name] for s in whole["steps"]], abs=1e-5)
@@ -172,9 +188,38 @@ def test_a_prompt_that_does_not_fit_is_not_counted_as_trained_on(tiny_model: Pat
     assert told["n_in"] == 8 == told["n_done"] + 4
 
 
+def test_a_policy_that_brings_code_is_rewarded(tiny_model: Path, tmp_path: Path) -> None:
+    """Where the recipe trusts it: its preference model stands on the same base."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    configuration = json.loads((model / "config.json").read_text("utf-8"))
+    configuration["auto_map"] = {"AutoModelForMaskedLM": "modeling.Odd"}  # code that this task does not run
+    (model / "config.json").write_text(json.dumps(configuration))
+    more = ("models.policy.trust_remote_code=true", "models.second_judge=null", "rl.guard=null", "rl.rewards.judge=0")
+    with opened(tmp_path, model, *more) as run:
+        run_stages(run, ["sft", "preference_model", "rl"])
+    assert summary(tmp_path / "run")["n_done"] == 5
+
+
+def test_verdicts_that_are_missing_are_told(tiny_model: Path, tmp_path: Path) -> None:
+    """By a judge none of whose verdicts is valid: in the summary, and in the report by the name of the reward."""
+    more = ("label.min_option_mass=1", "rl.rewards.preference_model=0", "rl.n=2", "rl.guard.every=1")
+    with opened(tmp_path, tiny_model, *more) as run:
+        run_stages(run, ["sft", "rl"])
+    told = summary(tmp_path / "run")
+    assert told["counts"]["unscored"] == {"judge": 4}
+    assert all(step["rewards/judge/mean"] is None for step in told["training"]["steps"])
+    page = page_words(report(tmp_path / "run", tmp_path / "page.html"))
+    assert "Not scored, and taken for as good as their groups: 4 answers by judge." in page
+    assert any("the second judge gave fewer than 4 valid verdicts" in note for note in told["training"]["notes"]) == (
+        told["training"]["looks"][-1]["n_asked"] >= 4
+    )
+
+
 def test_nothing_to_train_on_is_told(tiny_model: Path, tmp_path: Path) -> None:
     """With the stage to look at, and what to do."""
-    with opened(tmp_path, tiny_model, "rl.kinds=[benign_twin]", "label.held_out=0.999") as run:
+    more = ("rl.rewards={preference_model: 0, length: 1}", "models.second_judge=null")
+    with opened(tmp_path, tiny_model, "rl.kinds=[benign_twin]", "label.held_out=0.999", *more) as run:
         run_stages(run, ["sft"])
         with pytest.raises(RunError, match="holds no prompt to train on"):
             run_stages(run, ["rl"])

@@ -110,7 +110,7 @@ def test_what_was_so_before_is_no_collapse(distinct: float, length: float, after
     before = BEFORE | {"distinct": distinct, "length": length}
     found = names(passed_limits(BEFORE | {"distinct": after, "length": now}, before, Guard()))
     assert ("distinct" in found) == (after < 0.25 * distinct)
-    assert ("length" in found) == (length > 0 and not 0.1 * length <= now <= 10.0 * length)
+    assert ("length" in found) == (length > 0 and not 0.1 * length <= now <= 3.0 * length)
 
 
 def test_a_few_answers_end_nothing() -> None:
@@ -136,8 +136,40 @@ def test_prompts_are_drawn_alike_whatever_their_order() -> None:
     assert choose_prompts(prompts[:1], 3, seed=1) == (prompts[0],)
 
 
+def test_spare_prompts_fill_up_where_there_are_too_few() -> None:
+    """Of either kind by itself, and none of them where there are enough; what is asked anyway is not asked twice."""
+    kinds: tuple[PromptKind, ...] = ("red_team", "helpful")
+    asked, spare = (
+        [make_prompt(f"{name} {number}?", kind) for number in range(6) for kind in kinds] for name in ("Own", "Spare")
+    )
+    few = [*asked[::2][:2], *asked[1::2]]  # two red-team prompts and six others
+    drawn = choose_prompts(few, 4, seed=1, spare=[*spare, *few])
+    assert [prompt.text.split()[0] for prompt in drawn] == ["Own", "Own", "Spare", "Spare"] + ["Own"] * 4
+    assert [prompt.kind for prompt in drawn] == ["red_team"] * 4 + ["helpful"] * 4
+    assert choose_prompts(asked, 4, seed=1, spare=spare) == choose_prompts(asked, 4, seed=1)
+
+
+def test_stock_phrases_are_seen_in_answers_to_red_team_prompts() -> None:
+    """There they come first (CAI 4.3): preachy answers to nothing but red-team prompts pass the limit."""
+    preachy = "You are valid, valued and cared for. Remember that your feelings are valid and you deserve support."
+    before = measure_answers(answers(HEALTHY, "red_team"))
+    found = measure_answers(answers([f"{preachy} {text}" for text in HEALTHY], "red_team"))
+    assert (before["boilerplate"], found["boilerplate"]) == (0.0, 1.0)
+    assert "boilerplate" in names(passed_limits(found, before, Guard()))
+    assert "valid" in show_example(answers([preachy], "red_team"), "boilerplate")
+
+
 def test_a_recipe_has_every_limit_of_the_guard() -> None:
     """What the library takes, a recipe can say, with the same defaults."""
     from charter.recipe.settings import GuardSettings
 
     assert GuardSettings().model_dump() == {field.name: field.default for field in fields(Guard)}
+
+
+def test_a_guard_of_rl_has_the_same_defaults_in_a_recipe() -> None:
+    """All but where answers are cut, which a recipe takes from the training."""
+    from charter.recipe.settings import RlGuardSettings, RlSettings
+    from charter.training.oversight import RlGuard
+
+    library = {field.name: field.default for field in fields(RlGuard)}
+    assert RlGuardSettings().model_dump() | {"max_tokens": RlSettings().max_tokens} == library

@@ -94,3 +94,13 @@ def test_nothing_asked_for_is_nothing_mixed_in() -> None:
     """At a ratio of 0 the AI's preferences are what there is."""
     found = mix([of_people(number) for number in range(4)], ratio=0.0)
     assert (n_people(found.train), n_people(found.held_out), found.left_out) == (0, 0, {OVER_THE_RATIO: 4})
+
+
+def test_people_keep_to_the_side_of_the_run_s_prompts() -> None:
+    """Of prompts that no preference of the AI is of, too: what reinforcement learning holds out is not trained on."""
+    trained, aside = (make_prompt(f"What does the run {what}?", "helpful") for what in ("answer", "hold out"))
+    people = [of_people(0, "what does the run ANSWER"), of_people(1, "what does the run hold out!")]
+    for share in (0.0, 1.0):
+        found = mix(people, asked=([trained], [aside]), held_out_share=share, ratio=5.0)
+        assert [row.id for row in found.train[6:]] == ["people-0"]
+        assert [row.id for row in found.held_out[2:]] == ["people-1"]

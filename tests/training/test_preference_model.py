@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -400,3 +401,40 @@ def test_nothing_is_left_behind(sft_adapter: Path, tmp_path: Path, monkeypatch: 
     score_rewards(tmp_path / "pm", preferences(2), device="cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["pm"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_of_openings_reads_openings(sft_adapter: Path, tmp_path: Path) -> None:
+    """What it was not trained on does not count for the rewards of what a policy draws, the end among it."""
+    result = preference_model(preferences(8), sft_adapter, out=tmp_path / "pm", pace=PACE, opening_tokens=3, **SETTINGS)
+    model = RewardModel(result.folder, dtype="float32", device="cpu")
+    assert model.opening_tokens == 3
+    turns = preferences(1)[0].prompt.turns
+    said = "No, I will not, and here is why that would be wrong"
+    rewards = model.rewards(
+        [Conversation(turns, said), Conversation(turns, said, whole=False), Conversation(turns, f"{said}: it hurts.")]
+    )
+    assert rewards == pytest.approx([rewards[0]] * 3, abs=1e-6)
+    (pair,) = score_rewards(
+        result.folder, [preference(0, chosen=said)], opening_tokens=3, dtype="float32", device="cpu"
+    ).pairs
+    assert pair.chosen == pytest.approx(rewards[0], abs=1e-5)
+    assert RewardModel(sft_whole(sft_adapter, tmp_path), dtype="float32", device="cpu").opening_tokens is None
+
+
+def sft_whole(sft_adapter: Path, tmp_path: Path) -> Path:
+    """Train a model that reads whole responses."""
+    return preference_model(preferences(4), sft_adapter, out=tmp_path / "whole", pace=PACE, **SETTINGS).folder
+
+
+def test_rewards_that_are_no_numbers_are_refused(trained: Path, tmp_path: Path) -> None:
+    """A diverged model is named with what to do, before figures are made of it or a policy is trained on nothing."""
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(trained, broken)
+    weights = load_file(broken / "adapter_model.safetensors")
+    save_file(
+        {name: torch.full_like(one, torch.nan) for name, one in weights.items()}, broken / "adapter_model.safetensors"
+    )
+    with pytest.raises(ModelError, match=r"broken' gives rewards that are no numbers.*preference_model\.learning_rate"):
+        score_rewards(broken, preferences(2), dtype="float32", device="cpu")

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from charter.engines.base import ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
+from charter.errors import CapabilityError, EngineError, TooManyFailures
 from charter.feedback.judge import Judging, make_judge
 from charter.records import make_prompt
-from charter.training.reward_judge import JudgeComparison, JudgeReward, meetings
+from charter.training.meetings import meetings
+from charter.training.reward_judge import JudgeComparison, JudgeReward
 from charter.training.reward_rules import boilerplate_reward, length_reward, repetition_reward
 from charter.training.rollouts import Rollout, RolloutOrder, rollout_order
 from method_examples import CONSTITUTION
@@ -130,3 +132,43 @@ def test_rules_take_off_what_is_to_blame() -> None:
     assert repetition_reward([rollout(half)]) == [pytest.approx(-1 / 5)]
     preachy = "You are valid, valued and cared for. Remember that your feelings are valid and you deserve support."
     assert boilerplate_reward([rollout(preachy), rollout(plain)]) == [-1.0, 0.0]
+
+
+def failing(*texts: str, error: type[EngineError] = EngineError) -> ScriptedEngine:
+    """Make a judge that prefers the longer option and fails on these."""
+
+    def answer(request: ChoiceRequest) -> tuple[float, float]:
+        asked = request.messages[-1].content if request.messages else ""
+        if any(text in asked.split("\n(A) ")[1] for text in texts):
+            raise error("status 400: this text is refused")
+        return longer(request)
+
+    return ScriptedEngine(preference=answer)
+
+
+def test_a_call_that_fails_says_nothing_of_its_answers() -> None:
+    """One text that a judge's server refuses at every try leaves the meetings of others; it is counted by reason."""
+    reward = judge_reward(failing("poison"), n_meetings=1)
+    found = reward([rollout("a"), rollout("bbbb"), rollout("poison"), rollout("ccccccc")])
+    assert [one is None for one in found] == [False, False, True, False]
+    failures = reward.comparison.failures
+    assert (failures.reasons, failures.n_asked) == ({"status 400: this text is refused": 2}, 4)
+
+
+def test_a_judge_that_fails_too_often_ends_the_training() -> None:
+    """All of a draw, or more than a few and a tenth of all; with the reason, and that nothing is lost."""
+    with pytest.raises(TooManyFailures, match=r"the judge failed in 3 of 3 comparisons.*status 400.*last checkpoint"):
+        judge_reward(failing("a"), n_meetings=1)([rollout("a"), rollout("aa"), rollout("aaa")])
+    reward = judge_reward(failing("poison"), n_meetings=1)
+    groups = [rollout(text, make_prompt(f"Question {n}?", "red_team")) for n in range(60) for text in ("x", f"y{n}")]
+    reward(groups)
+    for _ in range(6):  # a tenth may fail, now that so many were told
+        reward([rollout("x"), rollout("poison")])
+    with pytest.raises(TooManyFailures, match="failed in 7 of 67 comparisons"):
+        reward([rollout("x"), rollout("poison")])
+
+
+def test_a_judge_that_cannot_be_asked_at_all_is_no_failed_call() -> None:
+    """It would be the same with every answer: said at once, whatever may fail."""
+    with pytest.raises(CapabilityError):
+        judge_reward(failing("b", error=CapabilityError), n_meetings=1)([rollout("a"), rollout("b"), rollout("c")])

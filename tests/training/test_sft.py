@@ -18,7 +18,7 @@ from training_rows import sft_rows
 
 from charter.engines.devices import computes_in_bfloat16
 from charter.engines.quiet import quiet_libraries
-from charter.errors import Interrupted, ModelError, RecipeError, RunError
+from charter.errors import Collapsed, Interrupted, ModelError, RecipeError, RunError
 from charter.training.adapters import LoraSettings, load_trainee
 from charter.training.checkpoints import take_back
 from charter.training.data import sft_examples
@@ -357,3 +357,15 @@ def test_existing_result_is_kept(tiny_model: Path, tmp_path: Path) -> None:
     train(tiny_model, tmp_path / "sft")
     with pytest.raises(RunError, match="exists"):
         train(tiny_model, tmp_path / "sft")
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tiny_model: Path, tmp_path: Path) -> None:
+    """No later step mends it: it is said at which step and what to change, and no such weights are written."""
+    pace = Pace(batch_size=2, learning_rate=1e30, warmup=0.0, save_steps=1)
+    settings: dict[str, Any] = {"seed": 5, "lora": LoraSettings(r=4, alpha=8), "dtype": "float32", "device": "cpu"}
+    with pytest.raises(
+        Collapsed, match=r"sft: the training diverged at step 2 of 4: its loss is nan.*sft\.learning_rate"
+    ):
+        sft(sft_rows(8), tiny_model, out=tmp_path / "sft", pace=pace, guard=None, **settings)
+    assert not (tmp_path / "sft").exists()
+    assert not (tmp_path / "sft.training" / "checkpoint-2").exists()

@@ -19,6 +19,7 @@ from charter.training.destinations import Logs, installed, logs_lack
 from charter.training.dpo import dpo
 from charter.training.launch.configurations import find_launch
 from charter.training.launch.parent import launch_training
+from charter.training.logs import Once
 from charter.training.pace import Pace
 from charter.training.results import TrainingResult
 from charter.training.sft import sft
@@ -151,13 +152,37 @@ def test_wandb_writes_offline(tiny_model: Path, tmp_path: Path, monkeypatch: pyt
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_was_told_is_told_once(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed behind a checkpoint, and gone on with: W&B keeps all that it is told, so that steps are told it once."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    seen: list[int] = []
+
+    def crash(step: int, _n_steps: int, _logs: Mapping[str, float]) -> None:
+        seen.append(step)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    how = {"out": tmp_path / "sft", "logs": logs(tmp_path, "wandb"), "on_step": crash, **SETTINGS}
+    with pytest.raises(KeyboardInterrupt):
+        sft(sft_rows(10), tiny_model, **how)
+    resumed = sft(sft_rows(10), tiny_model, **how)
+    assert resumed.notes == ("went on from checkpoint-2",)
+    written = sorted((tmp_path / "logs" / "wandb").glob("offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime)
+    told = [one for path in written for one in wandb_history(path)]
+    steps = [(one["step"], one["train/loss"]) for one in told if "train/loss" in one]
+    assert steps == losses(resumed)
+    assert [one["step"] for one in told if "guard/distinct" in one] == [0, 2, 4, 5]
+
+
 def test_trackio_keeps_figures_here(tiny_model: Path, tmp_path: Path, capfd: Any) -> None:
     """Its own database has every step's figures, and no secret."""
     pytest.importorskip("trackio", reason="it needs an older pillow than the other packages come with")
     result = sft(sft_rows(10), tiny_model, out=tmp_path / "sft", logs=logs(tmp_path, "trackio"), **SETTINGS)
     from trackio.sqlite_storage import SQLiteStorage
 
-    told = [one for one in SQLiteStorage.get_logs("mine", "sft") if "train/loss" in one]
+    (name,) = SQLiteStorage.get_runs("mine")
+    assert name.startswith("sft-"), "another run of the recipe has curves of its own"
+    told = [one for one in SQLiteStorage.get_logs("mine", name) if "train/loss" in one]
     assert [(one["step"], one["train/loss"]) for one in told] == losses(result)
     for path in (one for one in (tmp_path / "trackio").rglob("*") if one.is_file()):
         assert SECRET.encode() not in path.read_bytes(), path
@@ -215,3 +240,30 @@ def test_a_stopped_training_closes_what_it_opened(tiny_model: Path, tmp_path: Pa
     assert [step for step, _ in curves(tmp_path)["train/loss"]] == [1]
     resumed = sft(sft_rows(10), tiny_model, out=tmp_path / "sft", logs=to, **SETTINGS)
     assert curves(tmp_path)["train/loss"] == losses(resumed)
+
+
+class Told:
+    """Keeps what a writer is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, str]] = []
+
+    def log(self, step: int, figures: Mapping[str, float]) -> None:
+        """Keep the step and a figure's name."""
+        self.steps.append((step, *figures))
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+
+def test_steps_that_come_again_are_handed_on_once(tmp_path: Path) -> None:
+    """By kind of figures, over sittings; a file that is torn is no more than none."""
+    told, file = Told(), tmp_path / "told.json"
+    for sitting in ([(1, "train/loss"), (1, "guard/kl"), (2, "train/loss")], [(2, "train/loss"), (2, "guard/kl")]):
+        once = Once(told, file)
+        for step, name in sitting:
+            once.log(step, {name: 1.0})
+    assert told.steps == [(1, "train/loss"), (1, "guard/kl"), (2, "train/loss"), (2, "guard/kl")]
+    file.write_text('{"train')
+    Once(told, file).log(1, {"train/loss": 1.0})
+    assert told.steps[-1] == (1, "train/loss")

@@ -1,4 +1,4 @@
-"""The evaluation of a run: every measurement, on held-out prompts, for base, SFT and DPO."""
+"""The evaluation of a run: every measurement, on held-out prompts, for the base and every model trained."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from charter.planning.paying import asked_of_servers, money_of
 from charter.planning.plan import Plan
 from charter.planning.rates import served_rates
 from charter.planning.remedies import for_generating, for_training
+from charter.planning.rl_memory import for_serving, held_together
 from charter.planning.shapes import Shape
 from charter.planning.sizing import Work
 from charter.planning.stage_plan import StagePlan
@@ -168,7 +169,9 @@ class _Stage:
     def _remarks(self) -> Iterator[Remark]:
         """Say what of the machine is left unused, and by which key, or planned as the recipe does not say it."""
         setup, machine, local = self._setup(), self.conditions.machine, self._local()
-        if setup is not None and setup.n_used < machine.n:
+        if setup is not None and self._section == "rl" and machine.n > 1:
+            yield Remark("rl", f"trains on one device of {machine.n}")
+        elif setup is not None and setup.n_used < machine.n:
             said = f"is {setup.batch}, and each device needs a row of every step: {setup.n_used} of {machine.n} train"
             yield Remark(f"{self._section}.batch_size", said)
         if setup is not None and setup.n_used > 1 and self.recipe.training.launch is None:
@@ -213,10 +216,11 @@ class _Stage:
         if not self.plan.demand.training.tokens:
             return None
         settings = training_settings(self.recipe, self.plan.stage)
+        is_alone = self._section == "rl"  # it trains in the run's own process, whatever is launched
         return Setup(
             mode=self.conditions.mode,
-            sharding=self.conditions.sharding,
-            n_devices=self.conditions.machine.n,
+            sharding="none" if is_alone else self.conditions.sharding,
+            n_devices=1 if is_alone else self.conditions.machine.n,
             batch=settings.batch_size,
             accumulation=settings.accumulation,
             checkpointing=settings.gradient_checkpointing,
@@ -230,7 +234,7 @@ class _Stage:
             for work in one.works:
                 rows = one.rows(work)
                 yield one.held(work, rows), rows
-        if (held := self._held_in_training()) is not None:
+        if (held := self._held_together()) is not None:
             yield held, 0
 
     def _held_in_training(self) -> Memory | None:
@@ -239,9 +243,16 @@ class _Stage:
             return None
         return training(shape, self.conditions.machine.device, setup, self._sequence())
 
+    def _held_together(self) -> Memory | None:
+        """Count what a training holds with all that lies beside it, which in RL is a lot."""
+        held, setup = self._held_in_training(), self._setup()
+        if held is None or setup is None or self._section != "rl":
+            return held
+        return held_together(held, self.plan, self.recipe, self.conditions, setup)
+
     def _sequence(self) -> Sequence:
         demand = self.plan.demand.training
-        sides = 1 if self._section == "sft" else 2
+        sides = 1 if self._section in {"sft", "rl"} else 2
         return Sequence(demand.longest, demand.longest * demand.scored / demand.tokens, sides)
 
     def _troubles(self) -> Iterator[Trouble]:
@@ -249,11 +260,13 @@ class _Stage:
         machine = self.conditions.machine
         for one in self._local():
             yield from one.troubles(machine)
-        held_in_training, setup = self._held_in_training(), self._setup()
+        alone, held, setup = self._held_in_training(), self._held_together(), self._setup()
         shape = self.conditions.models["policy"].shape
-        if held_in_training and setup and shape and not held_in_training.fits(machine.device):
-            remedy = for_training(machine, shape, setup, self._sequence(), self._section)
-            yield Trouble(_too_large("training", held_in_training, machine), remedy)
+        if alone and held and setup and shape and not held.fits(machine.device):
+            beside = held.total - alone.total
+            remedy = for_training(machine, shape, setup, self._sequence(), self._section, beside=beside)
+            what = "training" if self._section != "rl" else "training beside what rewards it"
+            yield Trouble(_too_large(what, held, machine), f"{for_serving(held)}{remedy}")
 
     def _specs(self) -> dict[str, ModelSpec]:
         return {role: played.spec for role, played in self.conditions.models.items()}

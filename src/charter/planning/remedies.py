@@ -33,10 +33,21 @@ def for_generating(machine: Machine, held: Memory, role: str, n_devices: int) ->
     return f"{larger}, {divided}, or ask a server ({role_key(role)}: engine http)"
 
 
-def for_training(machine: Machine, shape: Shape, setup: Setup, sequence: Sequence, stage: str) -> str:
-    """Say the least change of a training that fits, from the cheapest to the dearest, by the keys of a stage."""
+def for_training(
+    machine: Machine, shape: Shape, setup: Setup, sequence: Sequence, stage: str, *, beside: float = 0.0
+) -> str:
+    """Say the least change of a training that fits, from the cheapest to the dearest, by the keys of a stage.
+
+    Args:
+        machine: that it does not fit on.
+        shape: of what is trained.
+        setup: how it is trained.
+        sequence: the longest that is trained on.
+        stage: whose training it is.
+        beside: bytes of what lies on the device besides.
+    """
     for what, changed in _changes(setup, stage):
-        if training(shape, machine.device, changed, sequence).fits(machine.device):
+        if training(shape, machine.device, changed, sequence).total + beside <= usable(machine.device):
             return what
     return "take a larger device, or a smaller model"
 
@@ -63,7 +74,7 @@ def _changes(setup: Setup, stage: str) -> Iterator[tuple[str, Setup]]:
         yield f"{four_bits}, and {said}", replace(saving, mode="qlora")
         yield f"{four_bits}, {fewest}", replace(least, mode="qlora")
     n = 2 * setup.n_devices
-    while n <= _MOST_DEVICES:
+    while n <= _MOST_DEVICES and stage != "rl":  # which has one device
         yield from _spread(saving, said, stage, n)
         n *= 2
 

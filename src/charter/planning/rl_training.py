@@ -9,6 +9,7 @@ from charter.planning.judging import comparing_load
 from charter.planning.sizing import Load
 from charter.planning.stage_plan import Given, StagePlan, answer_tokens
 from charter.recipe.settings import RlSettings
+from charter.training.meetings import meetings
 
 
 def plan_rl(given: Given) -> Iterator[StagePlan]:
@@ -35,12 +36,18 @@ def _judged(given: Given, settings: RlSettings, n_groups: float, n_steps: float)
     """Both orders of every meeting in a group, and of a second judge's comparisons with the first answers."""
     loads: dict[str, Load] = {}
     if settings.rewards.judge:
-        n_meetings = n_groups * settings.n_samples * min(settings.n_meetings, settings.n_samples // 2)
+        n_meetings = n_groups * len(meetings(settings.n_samples, settings.n_meetings))
         loads["judge"] = comparing_load(given, settings.kinds, n_meetings, settings.k_principles, settings.max_tokens)
     guard = settings.guard
-    if guard is not None and given.recipe.models.second_judge is not None:
-        n_compared = math.ceil(n_steps / guard.every) * 2 * guard.n_prompts
-        loads["second_judge"] = comparing_load(
-            given, settings.kinds, n_compared, settings.k_principles, guard.max_tokens
-        )
+    if guard is None:
+        return loads
+    # Of the first look the answers are compared with themselves: nobody is asked.
+    n_compared = math.ceil(n_steps / guard.every) * 2 * guard.n_prompts
+    looked_at = comparing_load(
+        given, settings.kinds, n_compared, settings.k_principles, guard.max_tokens or settings.max_tokens
+    )
+    if settings.rewards.judge:
+        loads["judge"] = Load([*loads["judge"].works, *looked_at.works])
+    if given.recipe.models.second_judge is not None:
+        loads["second_judge"] = looked_at
     return loads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from charter.recipe.settings import Recipe
+from charter.recipe.settings import ModelSettings, Recipe, RewardSettings, RlSettings
 
 Where = tuple[str, ...]
 
@@ -44,11 +44,49 @@ def rl_doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         return
     if settings.guard is not None and second is None:
         yield ("rl", "guard"), "asks no second judge whether a reward is earned; name one (models.second_judge)"
-    trained_against = settings.rewards.judge or settings.rewards.preference_model
-    if second is not None and trained_against and second == (recipe.models.judge or recipe.models.policy):
-        problem = "is the model of models.judge, whose verdicts are what is rewarded: both overlook the same"
-        yield ("models", "second_judge"), f"{problem}; name another model"
+    if second is not None and settings.guard is not None:
+        yield from _dependent(recipe, second)
+    yield from _unlimited(settings)
     if settings.beta == 0.0:
         yield ("rl", "beta"), "is 0, so that nothing holds the policy to its first model; take 0.05 or so"
     if recipe.training.launch is not None:
         yield ("training", "launch"), "starts no processes for rl, which trains in the run's own"
+
+
+def _dependent(recipe: Recipe, second: ModelSettings) -> Iterator[tuple[Where, str]]:
+    """Say where a second judge is a model that is trained, or one that it is trained against: both overlook the same.
+
+    However it is loaded: another number format or another length of context makes no other judge.
+    """
+    policy, settings = recipe.models.policy, recipe.rl
+    where, rewards = ("models", "second_judge"), settings.rewards if settings is not None else RewardSettings()
+    judges: dict[str, ModelSettings] = {}
+    if rewards.judge or rewards.preference_model:
+        judges["models.judge"] = recipe.models.judge or policy
+    if rewards.preference_model:  # which was fitted to what all of them say
+        judges |= {f"label.judges.{name}.model": one.model for name, one in recipe.label.judges.items()}
+    alike = [key for key, one in judges.items() if _same(one, second)]
+    if alike:
+        problem = f"is the model of {', '.join(alike)}, whose verdicts are what is rewarded: both overlook the same"
+        yield where, f"{problem}; name another model"
+    elif _same(policy, second):
+        yield where, "is the model of models.policy, which judges answers like its own; name another model"
+
+
+def _same(one: ModelSettings, other: ModelSettings) -> bool:
+    """Whether two models are one: its name, on this machine or at the same server."""
+    return (one.name, one.server, one.key_name) == (other.name, other.server, other.key_name)
+
+
+def _unlimited(settings: RlSettings) -> Iterator[tuple[Where, str]]:
+    """Say which limits of the guard nothing can pass, for the answers are none that they hold for."""
+    if settings.guard is None:
+        return
+    if set(settings.kinds) == {"red_team"}:
+        problem = "has red-team prompts alone, so that the guard sees no refusal of what is harmless"
+        yield ("rl", "kinds"), f"{problem}; add helpful or benign_twin"
+    if settings.beta == 0.0:
+        yield (
+            ("rl", "guard"),
+            "measures no KL where rl.beta is 0, so that rl.guard.kl limits nothing; give beta a weight",
+        )

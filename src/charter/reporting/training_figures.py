@@ -11,7 +11,7 @@ from charter.recipe.stages import parted
 from charter.reporting import wording
 from charter.reporting.charts import Chart, percent_axis
 from charter.reporting.reading import RunData
-from charter.reporting.svg import COLOUR, draw
+from charter.reporting.svg import COLOUR, draw, legible
 
 _TITLES = {
     "sft": "SFT training",
@@ -40,7 +40,7 @@ _LOOKED_AT = (
         ),
     ),
     ("Length", (("length", "tokens", "purple"),)),
-    ("Reward gained", (("reward_gain", "on held-out prompts", "blue"),)),
+    ("Reward gained", (("reward_gain", "at the same prompts", "blue"),)),
     ("Second judge", (("second_judge", "P(better than before)", "vermilion"),)),
 )
 _SHARES = frozenset({"Accuracy", "Answers", "Second judge"})
@@ -80,7 +80,7 @@ def training_curves(data: RunData, stage: str) -> Chart:
     caption = (
         f"{wording.count(training.n_rows)} rows, {wording.count(training.n_loss_tokens)} of "
         f"{wording.count(training.n_tokens)} tokens bear loss, {wording.duration(training.seconds)}. From first to "
-        f"last logged step: {ends}. One training: no interval.{_looked_at(training.looks)}"
+        f"last logged step: {ends}. One training: no interval.{_unscored(result.counts)}{_looked_at(training.looks)}"
     )
     return Chart(name, title, caption, draw(name, f"{title}: {ends}", 2.0 + 0.85 * len(panels), paint))
 
@@ -107,6 +107,16 @@ def _curves(logged: Sequence[Mapping[str, Any]], drawn: tuple[tuple[str, str, st
         if lines:
             found.append(_Curve(label, colour, [line["step"] for line in lines], [line[key] for line in lines]))
     return found
+
+
+def _unscored(counts: Mapping[str, Any]) -> str:
+    """Say of how many answers a part of the reward could say nothing: they were neither better nor worse for it."""
+    told = counts.get("unscored")
+    found = {name: n for name, n in told.items() if _is_number(n)} if isinstance(told, Mapping) else {}
+    if not found:
+        return ""
+    parts = wording.listing([f"{wording.counted(n, 'answer')} by {legible(name)}" for name, n in found.items()])
+    return f" Not scored, and taken for as good as their groups: {parts}."
 
 
 def _looked_at(looks: Sequence[Mapping[str, Any]]) -> str:

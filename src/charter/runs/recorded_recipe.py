@@ -16,7 +16,7 @@ from charter.recipe.writing import recipe_values
 from charter.runs.place import RESOLVED
 
 # Sections that change nothing of what a run makes; a guard, but whether a training goes on and what it ends with.
-_WITHOUT_EFFECT = ("budget.", "memory.", "ray.", "training.", "sft.guard", "dpo.guard")
+_WITHOUT_EFFECT = ("budget.", "memory.", "ray.", "training.", "sft.guard", "dpo.guard", "rl.guard")
 _ALIKE = ("vllm", "vllm-server")  # engines that answer alike
 
 

@@ -14,12 +14,10 @@ from charter.feedback.judge import Judging
 from charter.feedback.labels import judge_pairs
 from charter.feedback.settling import EXACT_TIE, LOW_MARGIN, Settling, is_tie, settle_all
 from charter.files.tables import read_table, write_table
-from charter.prompts.grouping import group_of, join_groups
-from charter.prompts.near_duplicates import near_links
 from charter.recipe import Recipe
 from charter.records import OWN_JUDGE, Pair, Preference, Unlabelled
 from charter.runs.folder import Run, judge_role, role_specs
-from charter.seeds import derive_seed
+from charter.stages.prompts import held_out_prompts
 from charter.stages.summary import Summary, summarise, tally
 
 
@@ -146,21 +144,11 @@ def _stance(one: Preference | Unlabelled, settling: Settling) -> Iterable[str]:
 
 
 def read_preferences(run: Run) -> tuple[list[Preference], list[Preference]]:
-    """Read the preferences to train on, and those held out: of whole groups of prompts, by a hash of the group's name.
+    """Read the preferences to train on, and those held out: of whole groups of prompts (see ``held_out_prompts``).
 
-    A prompt's group holds its twins too, and whatever the split keeps together. They are held out from DPO;
-    SFT trains on answers to these prompts as to all others.
+    They are held out from the trainings on feedback; SFT trains on answers to these prompts as to all others.
     """
     preferences = read_table(run.data("preferences"), Preference)
-    prompts = [one.prompt for one in preferences]
-    groups = join_groups(prompts, near_links(prompts, run.recipe.prompts.near_duplicates))
-    train: list[Preference] = []
-    kept: list[Preference] = []
-    for one in preferences:
-        (kept if is_held_out(run.recipe, groups[group_of(one.prompt)]) else train).append(one)
-    return train, kept
-
-
-def is_held_out(recipe: Recipe, group: str) -> bool:
-    """Say whether a group of prompts is held out from the trainings on feedback, by a hash of its name."""
-    return derive_seed(recipe.seed, group, "held out") < recipe.label.held_out * 2**56
+    is_held_out = held_out_prompts(run, (one.prompt for one in preferences))
+    train = [one for one in preferences if not is_held_out[one.prompt.id]]
+    return train, [one for one in preferences if is_held_out[one.prompt.id]]

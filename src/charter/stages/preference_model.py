@@ -12,11 +12,11 @@ from charter.given import load_pairs
 from charter.given.preferences import GivenPreferences, preferences_of
 from charter.recipe.settings import PreferenceModelSettings
 from charter.recipe.stages import settings_of
-from charter.records import PEOPLE, Preference, RewardedPair
+from charter.records import PEOPLE, Preference, Prompt, RewardedPair
 from charter.runs.folder import Run
 from charter.seeds import derive_seed
 from charter.stages.label import read_preferences
-from charter.stages.prompts import read_prompts
+from charter.stages.prompts import held_out_prompts, read_prompts
 from charter.stages.summary import Summary, summarise, tally
 from charter.stages.trained import SKIPPED, train, training_arguments, untrained
 from charter.training.helpfulness import Judgements, mix_people
@@ -38,6 +38,7 @@ def do_preference_model(run: Run) -> Summary:
     mixed = mix_people(
         ai,
         people.rows,
+        asked=_asked(run),
         ratio=settings.helpfulness_ratio,
         held_out_share=run.recipe.label.held_out,
         evaluated=read_prompts(run, "evaluation"),
@@ -65,6 +66,12 @@ def do_preference_model(run: Run) -> Summary:
     told = {name: _measured([row for row in rewarded if row.held_out == held]) for name, held in _SIDES.items()}
     summary = _summary(n_in, result.n_rows, left_out, mixed, n_trained=result.n_rows)
     return summary | told | {"unscored": unscored, "training": result.to_json()}
+
+
+def _asked(run: Run) -> tuple[list[Prompt], list[Prompt]]:
+    """Give the training prompts that are not held out, and those that are."""
+    is_held_out, prompts = held_out_prompts(run), read_prompts(run, "train")
+    return [one for one in prompts if not is_held_out[one.id]], [one for one in prompts if is_held_out[one.id]]
 
 
 def _people(settings: PreferenceModelSettings) -> GivenPreferences:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from charter.errors import PromptError
 from charter.files.tables import read_table, write_table
 from charter.prompts import LoadedPrompts, load_prompts
 from charter.prompts.contamination import find_crossing
+from charter.prompts.grouping import group_of, join_groups
 from charter.prompts.ids import settle_ids
-from charter.prompts.near_duplicates import DEFAULT_THRESHOLD
+from charter.prompts.near_duplicates import DEFAULT_THRESHOLD, near_links
 from charter.prompts.selection import Selection, select_prompts
 from charter.prompts.twins import check_twins
 from charter.records import Prompt, PromptKind
 from charter.runs.folder import Run
+from charter.seeds import derive_seed
 from charter.stages.generation import generate_prompts
 from charter.stages.summary import Summary, summarise, tally
 
@@ -76,3 +78,24 @@ def read_prompts(run: Run, split: str, kind: PromptKind | None = None) -> list[P
     """Read the run's prompts of one split, of one kind or all."""
     prompts = read_table(run.data("prompts"), Prompt)
     return [prompt for prompt in prompts if prompt.split == split and kind in (None, prompt.kind)]
+
+
+def held_out_prompts(run: Run, others: Iterable[Prompt] = ()) -> dict[str, bool]:
+    """Say of each training prompt, by its id, whether the trainings on feedback hold it out.
+
+    Whole groups are held out, by a hash of the group's name: a prompt, its twins, and whatever else the split keeps
+    together. A group is named after its first member, so that groups are named over all training prompts, whichever of
+    them a stage has rows of: what one training holds out, no other trains on.
+
+    Args:
+        run: whose prompts.
+        others: prompts of rows; those that are none of the run's are added.
+    """
+    prompts = {one.id: one for one in (*others, *read_prompts(run, "train"))}
+    links = near_links(list(prompts.values()), run.recipe.prompts.near_duplicates)
+    names = join_groups(prompts.values(), links)
+    return {one.id: _is_held_out(run, names[group_of(one)]) for one in prompts.values()}
+
+
+def _is_held_out(run: Run, group: str) -> bool:
+    return derive_seed(run.recipe.seed, group, "held out") < run.recipe.label.held_out * 2**56

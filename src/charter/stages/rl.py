@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,15 +12,13 @@ from charter.engines.base import Engine
 from charter.errors import RunError
 from charter.feedback.judge import make_judge
 from charter.feedback.labels import standards
-from charter.prompts.grouping import group_of, join_groups
-from charter.prompts.near_duplicates import near_links
 from charter.recipe.settings import RlSettings
 from charter.recipe.stages import settings_of
 from charter.records import Prompt
 from charter.runs.folder import Run
 from charter.seeds import derive_seed
-from charter.stages.label import is_held_out, judging_of
-from charter.stages.prompts import read_prompts
+from charter.stages.label import judging_of
+from charter.stages.prompts import held_out_prompts, read_prompts
 from charter.stages.summary import Summary, summarise, tally
 from charter.stages.trained import SKIPPED, training_arguments, untrained
 
@@ -44,33 +42,39 @@ def do_rl(run: Run) -> Summary:
             f"or give rl.kinds other kinds than {', '.join(settings.kinds)}, in a new folder (--out)"
         )
     from charter.training.rl import rl
+    from charter.training.unscored import count_unscored
 
     run.pool.close()
     with contextlib.ExitStack() as models:
+        rewards, second_judge = _rewards(run, settings, models), _second_judge(run, settings, models)
         result = rl(
             train,
             str(run.model("dpo") if settings.start == "dpo" else run.policy_before),
-            _rewards(run, settings, models),
+            rewards,
             out=run.model("rl"),
             seed=run.seed,
             rolling=_rolling(settings),
             held_out=held_out,
-            second_judge=_second_judge(run, settings, models),
+            second_judge=second_judge,
             guard=_guard(settings),
             **training_arguments(run, "rl", settings),
         )
     left_out |= untrained(result)
     rejected = {row.id for row in result.rejected}
     trained = [one for one in train if one.id not in rejected]
-    return _summary(n_in, trained, left_out) | {"training": result.to_json()}
+    told: dict[str, dict[str, Any]] = {
+        "unscored": count_unscored(result.steps),
+        "failed comparisons": _failures(rewards, second_judge),
+    }
+    return _summary(n_in, trained, left_out, told) | {"training": result.to_json()}
 
 
 def _prompts(run: Run, settings: RlSettings) -> tuple[list[Prompt], list[Prompt], dict[str, int]]:
     """Give the prompts to train on and those that a guard may ask, held out by whole groups, and count the others."""
     prompts = read_prompts(run, "train")
-    groups = join_groups(prompts, near_links(prompts, run.recipe.prompts.near_duplicates))
+    is_held_out = held_out_prompts(run)
     asked = [one for one in prompts if one.kind in settings.kinds]
-    held_out = [one for one in asked if is_held_out(run.recipe, groups[group_of(one)])]
+    held_out = [one for one in asked if is_held_out[one.id]]
     aside = {one.id for one in held_out}
     train = [one for one in asked if one.id not in aside]
     drawn = sorted(train, key=lambda one: (derive_seed(run.seed, one.id, "rl prompts"), one.id))[: settings.n]
@@ -99,7 +103,7 @@ def _rewards(run: Run, settings: RlSettings, models: contextlib.ExitStack) -> li
     if asked.judge:
         engine = models.enter_context(run.pool.lend("judge"))
         about = {"engine": engine.identity, "n_meetings": settings.n_meetings, "k": settings.k_principles}
-        scores["judge"] = (JudgeReward(_comparison(run, settings, engine), settings.n_meetings), about)
+        scores["judge"] = (JudgeReward(_comparison(run, settings, engine, "judge"), settings.n_meetings), about)
     weights = {name: getattr(asked, name) for name in ("preference_model", "judge", *scores)}
     return [Reward(name, scores[name][0], weight, scores[name][1]) for name, weight in weights.items() if weight]
 
@@ -110,19 +114,29 @@ def _preference_model(run: Run) -> tuple[Any, dict[str, object]]:
 
     policy, folder = run.recipe.models.policy, run.model("preference_model")
     model = RewardModel(folder, dtype=policy.dtype, device=policy.device, trust_remote_code=policy.trust_remote_code)
-    return partial(rollout_rewards, model=model), {"model": model_fingerprint(resolve_model(str(folder)))}
+    resolved = resolve_model(str(folder), trust_remote_code=policy.trust_remote_code)
+    return partial(rollout_rewards, model=model), {"model": model_fingerprint(resolved)}
 
 
 def _second_judge(run: Run, settings: RlSettings, models: contextlib.ExitStack) -> JudgeComparison | None:
     """Give who compares answers and is not trained against; None where the recipe names nobody."""
     if run.recipe.models.second_judge is None or settings.guard is None:
         return None
-    return _comparison(run, settings, models.enter_context(run.pool.lend("second_judge")))
+    return _comparison(run, settings, models.enter_context(run.pool.lend("second_judge")), "second_judge")
 
 
-def _comparison(run: Run, settings: RlSettings, engine: Engine) -> JudgeComparison:
+def _failures(rewards: Sequence[Reward], second_judge: JudgeComparison | None) -> dict[str, dict[str, int]]:
+    """Count by reason the comparisons in which those who were asked failed in this sitting."""
+    from charter.training.reward_judge import JudgeReward
+
+    judges = [one.score.comparison for one in rewards if isinstance(one.score, JudgeReward)]
+    failures = [one.failures for one in (*judges, second_judge) if one is not None]
+    return {one.role: dict(one.reasons) for one in failures if one.reasons}
+
+
+def _comparison(run: Run, settings: RlSettings, engine: Engine, role: str) -> JudgeComparison:
     """Have a model compare answers by the principles of their prompts' kinds, as the label stage asks its judge."""
-    from charter.training.reward_judge import JudgeComparison
+    from charter.training.reward_judge import Failures, JudgeComparison
 
     judging = judging_of(run.recipe)
     by_kind = standards(run.constitution, run.helpful)
@@ -131,6 +145,7 @@ def _comparison(run: Run, settings: RlSettings, engine: Engine) -> JudgeComparis
         principles={kind: one.used_for("judge") for kind, one in by_kind.items()},
         k_principles=settings.k_principles,
         seed=run.seed,
+        failures=Failures(role),
     )
 
 
@@ -143,9 +158,15 @@ def _rolling(settings: RlSettings) -> Rolling:
 def _guard(settings: RlSettings) -> RlGuard | None:
     from charter.training.oversight import RlGuard
 
-    return None if settings.guard is None else RlGuard(**settings.guard.model_dump())
+    if settings.guard is None:
+        return None
+    told = settings.guard.model_dump()
+    return RlGuard(**told | {"max_tokens": told["max_tokens"] or settings.max_tokens})
 
 
-def _summary(n_in: int, trained: Sequence[Prompt], left_out: dict[str, int]) -> Summary:
-    counts = {"trained on": tally(one.kind for one in trained), "held out": left_out.get("held out", 0)}
+def _summary(
+    n_in: int, trained: Sequence[Prompt], left_out: dict[str, int], told: Mapping[str, dict[str, Any]] | None = None
+) -> Summary:
+    counts: dict[str, Any] = {"trained on": tally(one.kind for one in trained), "held out": left_out.get("held out", 0)}
+    counts |= {what: those for what, those in (told or {}).items() if those}
     return summarise(n_in, len(trained), filtered=left_out, counts=counts)

@@ -12,9 +12,21 @@ from typing import Any, NamedTuple
 
 import torch
 
+from charter.engines.rendering import Renderer
+from charter.engines.tokenizers import find_end_ids
 from charter.training import ranks
 
 _AT_ONCE = 16  # prompts: more would take memory from the training
+
+
+def ends_of(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Give the tokens that end an answer: all that an engine stops at, the end of turn among them that is taught.
+
+    A base's tokenizer and configuration may name the end of a text alone, and its chat template another for turns.
+    """
+    ends = find_end_ids(tokenizer, model.generation_config, model.config)
+    end_of_turn = Renderer(tokenizer).end_of_turn
+    return ends if end_of_turn is None else ends | {end_of_turn}
 
 
 def answer_prompts(

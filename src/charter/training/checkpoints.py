@@ -66,7 +66,7 @@ def open_workplace(out: Path, identity: Mapping[str, Any], *, resume: bool) -> W
     _require_new(out)
     folder, now = _work_folder(out), _plain(identity)
     checkpoint, notes = newest_whole(folder)
-    finished = _account(_staged(folder))
+    finished = account_of(_staged(folder))
     before = finished["identity"] if finished else _read(folder / _IDENTITY)
     if before != now or not resume:
         if resume and (checkpoint or finished):
@@ -198,7 +198,7 @@ def take_back(out: Path) -> bool:
     Returns:
         Whether it was; False where ``out`` is no result that says what made it.
     """
-    if _account(out) is None:
+    if account_of(out) is None:
         return False
     folder = _work_folder(out)
     shutil.rmtree(folder, ignore_errors=True)  # checkpoints of what is finished
@@ -218,13 +218,19 @@ def publish_again(out: Path, identity: Mapping[str, Any]) -> Mapping[str, Any] |
     """
     _require_new(out)
     folder = _work_folder(out)
-    found = _account(_staged(folder))
+    found = account_of(_staged(folder))
     if found is None or found["identity"] != _plain(identity):
         return None
     publish(_staged(folder), out)
     shutil.rmtree(folder)
     told: Mapping[str, Any] = found["told"]
     return told
+
+
+def account_of(result: Path) -> dict[str, Any] | None:
+    """Read what a result says of itself: its training's ``identity``, and what is ``told``; None where it does not."""
+    found = _read(result / ACCOUNT)
+    return found if found and {"identity", "told"} <= found.keys() else None
 
 
 def _require_new(out: Path) -> None:
@@ -238,11 +244,6 @@ def _work_folder(out: Path) -> Path:
 
 def _staged(folder: Path) -> Path:
     return folder / "result"
-
-
-def _account(result: Path) -> dict[str, Any] | None:
-    found = _read(result / ACCOUNT)
-    return found if found and {"identity", "told"} <= found.keys() else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:

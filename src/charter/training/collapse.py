@@ -29,8 +29,8 @@ from charter.text_quality import (
 Figures = Mapping[str, float]
 #: Shares of answers that may rise, each up to a share of what it could still rise by.
 SHARES = ("repetition", "endings", "boilerplate", "refusals")
-_OF_OTHERS = frozenset({"boilerplate", "refusals"})  # shares of the answers to prompts other than red-team ones
-_ENOUGH = 4  # answers: of fewer a share says too little to end a training by
+_OF_OTHERS = frozenset({"refusals"})  # shares of the answers to prompts other than red-team ones
+ENOUGH = 4  # answers: of fewer a share says too little to end a training by
 _SHOWN = 80  # characters of a text that is quoted
 
 
@@ -48,10 +48,12 @@ class Guard:
         max_tokens: where an answer is cut.
         repetition: share of the answers that loop or repeat themselves.
         endings: share of the answers that have the commonest ending.
-        boilerplate: share of the answers to prompts other than red-team ones that stock phrases carry.
-        refusals: share of those answers that refuse.
+        boilerplate: share of the answers that stock phrases carry: to red-team prompts they come first (CAI §4.3).
+        refusals: share of the answers to prompts other than red-team ones that refuse.
         distinct: the least variety of all answers (distinct pairs of words), of what it was before the first step.
-        length: the least and the most of the answers' mean length, of what it was before the first step.
+        length: the least and the most of the answers' mean length, of what it was before the first step. What is
+            taught may be a lot shorter than what a model says by itself, so that little is too little; and thrice as
+            much is too much, where ``max_tokens`` lets it show.
         then: ``stop`` ends the training with an error, its last good checkpoint kept; ``keep`` makes that checkpoint
             the trained model.
     """
@@ -64,7 +66,7 @@ class Guard:
     boilerplate: float = 0.5
     refusals: float = 0.5
     distinct: float = 0.25
-    length: tuple[float, float] = (0.1, 10.0)
+    length: tuple[float, float] = (0.1, 3.0)
     then: Literal["stop", "keep"] = "stop"
 
 
@@ -98,13 +100,18 @@ class Passed(NamedTuple):
         return f"{self.measure} {figures}"
 
 
-def choose_prompts(prompts: Sequence[Prompt], n: int, seed: int) -> tuple[Prompt, ...]:
+def choose_prompts(prompts: Sequence[Prompt], n: int, seed: int, spare: Sequence[Prompt] = ()) -> tuple[Prompt, ...]:
     """Draw the prompts that are answered: so many red-team ones, and as many others; each at most once.
 
-    The draw does not depend on the order of the prompts.
+    Where there are too few of either, spare ones fill up. The draw does not depend on the order of the prompts.
     """
     once = {prompt.id: prompt for prompt in prompts}
-    drawn = sorted(once.values(), key=lambda prompt: derive_seed(seed, prompt.id, "guard"))
+    more = {prompt.id: prompt for prompt in spare if prompt.id not in once}
+    drawn = [
+        prompt
+        for some in (once, more)
+        for prompt in sorted(some.values(), key=lambda prompt: derive_seed(seed, prompt.id, "guard"))
+    ]
     red_team = [prompt for prompt in drawn if prompt.kind == "red_team"]
     others = [prompt for prompt in drawn if prompt.kind != "red_team"]
     return (*red_team[:n], *others[:n])
@@ -114,8 +121,8 @@ def measure_answers(answers: Sequence[Answer]) -> dict[str, float]:
     """Measure answers to the guard's prompts.
 
     Returns:
-        ``n_answers``, and ``n_others`` of them, to prompts other than red-team ones; ``repetition``, ``endings``
-        (shares of all answers), ``boilerplate``, ``refusals`` (of those others, left out where there are none),
+        ``n_answers``, and ``n_others`` of them, to prompts other than red-team ones; ``repetition``, ``endings``,
+        ``boilerplate`` (shares of all answers), ``refusals`` (of those others, left out where there are none),
         ``red_team_refusals``, ``repeated_ngrams`` (the mean share of repeated runs of four words), ``distinct`` (pairs
         of words) and ``length`` (mean, in tokens).
     """
@@ -128,9 +135,9 @@ def measure_answers(answers: Sequence[Answer]) -> dict[str, float]:
         "n_others": len(others),
         "repetition": mean(map(is_repetitive, texts)),
         "endings": shared[0].share if shared else 0.0,
+        "boilerplate": mean(map(is_boilerplate, texts)),
     }
     if others:
-        figures["boilerplate"] = mean(is_boilerplate(answer.text) for answer in others)
         figures["refusals"] = mean(map(_refuses, others))
     if red_team:
         figures["red_team_refusals"] = mean(map(_refuses, red_team))
@@ -146,7 +153,7 @@ def passed_limits(figures: Figures, before: Figures, guard: Guard) -> tuple[Pass
     Where the fault was everywhere before, or there was nothing to compare with, nothing can be passed; nor can it by
     fewer than four answers.
     """
-    if figures["n_answers"] < _ENOUGH:
+    if figures["n_answers"] < ENOUGH:
         return ()
     return tuple(one for one in _limits(figures, before, guard) if one is not None)
 
@@ -163,14 +170,14 @@ def show_example(answers: Sequence[Answer], measure: str) -> str:
     elif measure == "refusals":
         meant = (answer.text for answer in others if _refuses(answer))
     elif measure == "boilerplate":
-        meant = (answer.text for answer in others if is_boilerplate(answer.text))
+        meant = (text for text in texts if is_boilerplate(text))
     text = " ".join(next(filter(None, meant), texts[0]).split())
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def _limits(figures: Figures, before: Figures, guard: Guard) -> Iterator[Passed | None]:
     for name in SHARES:
-        if name in figures and name in before and not (name in _OF_OTHERS and figures["n_others"] < _ENOUGH):
+        if name in figures and name in before and not (name in _OF_OTHERS and figures["n_others"] < ENOUGH):
             limit = before[name] + getattr(guard, name) * (1 - before[name])
             yield Passed(name, figures[name], limit, before[name]) if figures[name] > limit else None
     least = guard.distinct * before["distinct"]

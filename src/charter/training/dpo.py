@@ -119,7 +119,7 @@ def dpo(
     trainer = dpo_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, objective=objective)
     watch = Watch.of(on_step, stop)
     n_before = _give_reference(trainer, workplace.folder / _REFERENCE, watch)
-    watched = watch_answers(guard, preferences, examples, trainee.tokenizer, seed=own_seed)
+    watched = watch_answers(guard, preferences, examples, trainee, seed=own_seed)
     result = run_training(trainer, trainee, examples, workplace, watch, n_before=n_before, guard=watched, logs=logs)
     del trainer, trainee
     release_memory()

@@ -7,9 +7,8 @@ and one that the guard has ended does not come to the same end by taking the sam
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from charter.files.tables import write_text
 from charter.records import Prompt, PromptRow
 from charter.seeds import digest
 from charter.training import ranks
-from charter.training.answering import answer_prompts
+from charter.training.adapters import Trainee
+from charter.training.answering import answer_prompts, ends_of
 from charter.training.checkpoints import Workplace, checkpoint_at, drop_after, step_of
 from charter.training.collapse import (
     Answer,
@@ -38,6 +38,7 @@ from charter.training.collapse import (
 from charter.training.data import Examples
 from charter.training.logs import LOOK
 from charter.training.oversight import Oversight
+from charter.training.pace import rounded_up
 
 _RECORD = "guard.json"  # in the work folder: what is asked, every look, and what ended the training
 
@@ -73,9 +74,11 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
 
     Args:
         guard: when it looks, and what it allows.
-        prompts: to choose from: those that are trained on.
+        prompts: to choose from: those that are trained on, or in reinforcement learning held out.
         tokenizer: of the model.
         seed: what the choice is drawn from.
+        ends: tokens that end an answer.
+        spare: prompts to fill up with that are trained on, where others are asked as far as there are any.
         oversight: what is looked at besides, in reinforcement learning.
 
     Attributes:
@@ -90,6 +93,8 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         tokenizer: Any,
         *,
         seed: int,
+        ends: Collection[int],
+        spare: Sequence[Prompt] = (),
         oversight: Oversight | None = None,
     ) -> None:
         self.guard = guard
@@ -99,9 +104,10 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         self.alarm: Alarm | None = None
         self._tokenizer = tokenizer
         renderer = Renderer(tokenizer)
-        self._prompts = choose_prompts(prompts, guard.n_prompts, seed)
+        self._prompts = choose_prompts(prompts, guard.n_prompts, seed, spare)
+        self._n_spare = len({one.id for one in self._prompts} - {one.id for one in prompts})
         self._ids = [renderer.render(Request(messages=one.turns)).ids.tolist() for one in self._prompts]
-        self._ends = {renderer.end_of_turn, tokenizer.eos_token_id}
+        self._ends = ends
         self._asked = digest([self._ids, guard.max_tokens])
         self._is_over = False
 
@@ -138,7 +144,7 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
     def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
         """Look where it is time; say to save where nothing is found, and else to stop."""
         done = state.global_step >= state.max_steps
-        every = math.lcm(self.guard.every, self._trainer.steps_between_checkpoints)
+        every = rounded_up(self.guard.every, self._trainer.steps_between_checkpoints)
         if not self._ids or not (done or state.global_step % every == 0):
             return
         answers = self._look(state)
@@ -168,6 +174,24 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
             ranks.by_first(lambda: drop_after(self._workplace.folder, good_step))
         self._require_kept()
         return self._last_good()
+
+    def notes(self, step: int) -> Iterator[str]:
+        """Say what a person should know of the looks at a training that has come to its end at a step."""
+        if self.looks and self.looks[0]["step"]:
+            yield f"the guard compares with step {self.looks[0]['step']}, where it was begun"
+        if self._n_spare:
+            yield f"the guard asks {self._n_spare} prompts that are trained on, for too few are held out"
+        stage, most = self._workplace.identity["stage"], self.guard.length[1]
+        before = self.looks[0]["length"] if self.looks else 0.0
+        if stage != "sft" and most * before >= self.guard.max_tokens:  # its rows say how long answers are to be
+            yield (
+                f"the guard cannot see answers grow to {most:g} times their length: of {before:.0f} tokens at first, "
+                f"they are cut at {self.guard.max_tokens}; raise {stage}.guard.max_tokens to see it"
+            )
+        if self._oversight is not None:
+            yield from self._oversight.notes(self.looks)
+        if self.alarm is not None:
+            yield f"the guard ended the training, and the model is that of step {step}: {self.alarm}"
 
     def _require_kept(self) -> None:
         """Refuse to end at the last good checkpoint unless that is what is to become of a training."""
@@ -232,10 +256,11 @@ class GuardWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unty
 
 
 def watch_answers(
-    guard: Guard | None, rows: Sequence[PromptRow], examples: Examples[Any], tokenizer: Any, *, seed: int
+    guard: Guard | None, rows: Sequence[PromptRow], examples: Examples[Any], trainee: Trainee, *, seed: int
 ) -> GuardWatch | None:
     """Set a guard over a training on rows, asking prompts of those that are trained on; None where there is none."""
     if guard is None:
         return None
     kept = {example.id for example in examples.kept}
-    return GuardWatch(guard, [row.prompt for row in rows if row.id in kept], tokenizer, seed=seed)
+    asked = [row.prompt for row in rows if row.id in kept]
+    return GuardWatch(guard, asked, trainee.tokenizer, seed=seed, ends=ends_of(trainee.model, trainee.tokenizer))

@@ -1,7 +1,7 @@
 """People's preferences for helpfulness, mixed with those of the AI (CAI §4.1): which are trained on and which held out.
 
-A preference of people is on the side of the AI's preferences that its prompt hangs together with, so that nothing held
-out is trained on by another door; where there are none, a hash of its group's name decides, as it does for the AI's.
+A preference of people is on the side of the run's prompts that its own hangs together with, so that nothing held out is
+trained on by another door; where there are none, a hash of its group's name decides, as it does for the AI's.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def mix_people(
     ai: tuple[Sequence[Preference], Sequence[Preference]],
     people: Sequence[Preference],
     *,
+    asked: tuple[Sequence[Prompt], Sequence[Prompt]] = ((), ()),
     ratio: float,
     held_out_share: float,
     evaluated: Sequence[Prompt],
@@ -57,6 +58,7 @@ def mix_people(
     Args:
         ai: the AI's preferences to train on, and its held out ones.
         people: theirs.
+        asked: the run's training prompts that trainings on feedback may have, and those that all of them hold out.
         ratio: people's preferences for each of the AI's.
         held_out_share: the share of groups that are held out.
         evaluated: the prompts that are held out for evaluation: none that hangs together with them is taken.
@@ -65,14 +67,14 @@ def mix_people(
     """
     rest = without_evaluated(people, evaluated, near_duplicates)
     every = [*ai[0], *ai[1], *rest]
-    prompts = [one.prompt for one in every]
+    prompts = [*(one.prompt for one in every), *asked[0], *asked[1]]
     names = join_groups(prompts, near_links(prompts, near_duplicates))
     groups = {one.id: names[group_of(one.prompt)] for one in every}
     sides: dict[str, set[Side]] = defaultdict(set)
     given: tuple[tuple[Side, Sequence[Preference]], ...] = (("train", ai[0]), ("held out", ai[1]))
-    for side, some in given:
-        for one in some:
-            sides[groups[one.id]].add(side)
+    for (side, some), of_side in zip(given, asked, strict=True):
+        for prompt in (*(one.prompt for one in some), *of_side):
+            sides[names[group_of(prompt)]].add(side)
     left_out = Counter({EVALUATED: len(people) - len(rest)})
     found: dict[Side, list[Preference]] = {"train": [], "held out": []}
     for one in rest:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import math
 import os
 import shutil
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 from transformers import TrainerCallback
 
 from charter.errors import RecipeError
+from charter.files.tables import write_text
 from charter.seeds import digest
 from charter.training import ranks
 from charter.training.checkpoints import Workplace, step_of
@@ -65,7 +67,12 @@ class _Wandb:
             console="off", disable_git=True, silent=True, x_disable_machine_info=True, x_save_requirements=False
         )
         self._run: Any = wandb.init(
-            project=logs.project, name=logs.name, id=key, resume="allow", dir=str(folder), settings=settings
+            project=logs.project,
+            name=f"{logs.name}-{key[:8]}",
+            id=key,
+            resume="allow",
+            dir=str(folder),
+            settings=settings,
         )
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
@@ -78,12 +85,12 @@ class _Wandb:
 
 
 class _Trackio:
-    def __init__(self, logs: Logs) -> None:
+    def __init__(self, logs: Logs, key: str) -> None:
         import trackio
 
         self._trackio: Any = trackio
         with contextlib.redirect_stdout(io.StringIO()):  # it tells how to look at the curves
-            trackio.init(project=logs.project, name=logs.name, resume="allow", embed=False)
+            trackio.init(project=logs.project, name=f"{logs.name}-{key[:8]}", resume="allow", embed=False)
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         self._trackio.log(dict(figures), step=step)
@@ -91,6 +98,35 @@ class _Trackio:
     def close(self) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             self._trackio.finish()
+
+
+class Once:
+    """Tells a writer that keeps all it is told of each step once: steps behind a checkpoint come again, and alike.
+
+    Args:
+        writer: who is told.
+        file: where the last step stands that it was told of, by kind of figures; it goes with the training's folder.
+    """
+
+    def __init__(self, writer: _Writer, file: Path) -> None:
+        self._writer, self._file = writer, file
+        try:
+            self._told: dict[str, int] = {str(kind): int(step) for kind, step in json.loads(file.read_text()).items()}
+        except (OSError, ValueError, AttributeError):  # none yet, or torn: it begins here
+            self._told = {}
+
+    def log(self, step: int, figures: Mapping[str, float]) -> None:
+        """Hand the figures of a step on, unless they were before."""
+        kind = next(iter(figures), "").partition("/")[0]
+        if step <= self._told.get(kind, -1):
+            return
+        self._writer.log(step, figures)
+        self._told[kind] = step
+        write_text(self._file, json.dumps(self._told))
+
+    def close(self) -> None:
+        """Have the writer write what is left."""
+        self._writer.close()
 
 
 class _Follower(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
@@ -139,9 +175,9 @@ def followed(trainer: Any, logs: Logs | None, workplace: Workplace) -> Iterator[
 def _open(destination: Destination, logs: Logs, workplace: Workplace) -> _Writer:
     if destination == "tensorboard":
         return _TensorBoard(logs, step_of(workplace))
-    if destination == "wandb":
-        return _Wandb(logs, digest([logs.folder, logs.name, workplace.identity])[:16])
-    return _Trackio(logs)
+    key = digest([logs.folder, logs.name, workplace.identity])[:16]  # of this training in this run, and no other
+    writer = _Wandb(logs, key) if destination == "wandb" else _Trackio(logs, key)
+    return Once(writer, workplace.folder / f"told-{destination}.json")
 
 
 def _is_finite(value: Any) -> bool:

@@ -13,6 +13,11 @@ OnStep = Callable[[int, int, Mapping[str, float]], None]
 Stop = Callable[[], bool]
 
 
+def rounded_up(steps: int, between: int) -> int:
+    """Round a number of steps up to a multiple of those between two checkpoints."""
+    return math.ceil(steps / between) * between
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """Who looks on.

@@ -58,20 +58,17 @@ class TrainingResult:
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values, without the folder; a figure that is not a finite number is null, as JSON has none."""
-        steps = [{name: _finite(value) for name, value in step.items()} for step in self.steps]
         plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "folder"}
         listed = {"rejected": [list(row) for row in self.rejected], "notes": list(self.notes)}
-        return plain | {"steps": steps, **listed, "looks": [dict(look) for look in self.looks]}
+        return plain | listed | {"steps": _plain(self.steps), "looks": _plain(self.looks)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], folder: Path) -> TrainingResult:
         """Read what ``to_json`` gave."""
-        steps = tuple(
-            {key: math.nan if figure is None else figure for key, figure in step.items()} for step in value["steps"]
-        )
         rejected = tuple(RejectedRow(*row) for row in value["rejected"])
-        listed = {"rejected": rejected, "notes": tuple(value["notes"]), "looks": tuple(value.get("looks", ()))}
-        return cls(**{**value, "folder": folder, "steps": steps, **listed})
+        listed = {"rejected": rejected, "notes": tuple(value["notes"])}
+        figures = {name: tuple(map(as_numbers, value.get(name, ()))) for name in ("steps", "looks")}
+        return cls(**{**value, "folder": folder, **listed, **figures})
 
 
 def training_identity(
@@ -128,5 +125,13 @@ def earlier_result(out: Path, identity: Mapping[str, Any]) -> TrainingResult | N
     return replace(result, notes=(*result.notes, "was finished in an earlier sitting"))
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def as_numbers(figures: Mapping[str, float | None]) -> dict[str, float]:
+    """Give figures of which those that nobody could tell, which TRL writes as None, are no numbers."""
+    return {name: math.nan if value is None else value for name, value in figures.items()}
+
+
+def _plain(lines: Sequence[Mapping[str, float | None]]) -> list[dict[str, float | None]]:
+    return [
+        {name: value if value is not None and math.isfinite(value) else None for name, value in line.items()}
+        for line in lines
+    ]

@@ -3,19 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from charter.constitution.model import Principle
+from charter.errors import CapabilityError, EngineError, TooManyFailures, Unreachable
 from charter.event_loop import run_to_end
 from charter.feedback.judge import Judge, judge_one
 from charter.feedback.labels import principles_of_pair
 from charter.records import Prompt, PromptKind
+from charter.rows import allowed_failures
 from charter.seeds import row_id
+from charter.training.meetings import meetings
 from charter.training.rollouts import Rollout
 
 _EVEN = 0.5
+_IN_A_ROW = 20  # comparisons that failed with none told in between: whoever is asked is not there any more
+
+
+@dataclass
+class Failures:
+    """Comparisons in which a judge failed: they are left out, and end the training where they are too many.
+
+    Attributes:
+        role: who was asked.
+        n_asked: how often.
+        reasons: how often it failed, by reason.
+    """
+
+    role: str = "judge"
+    n_asked: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    _n_in_a_row: int = 0
+    _last: str = ""
+
+    def note_told(self) -> None:
+        """Count a comparison that was told."""
+        self.n_asked += 1
+        self._n_in_a_row = 0
+
+    def note(self, error: EngineError) -> None:
+        """Count one that failed."""
+        self._last = str(error)
+        self.reasons[self._last] += 1
+        self.n_asked += 1
+        self._n_in_a_row += 1
+
+    def check(self) -> None:
+        """Refuse to go on where more failed than the rows of a stage may, or many in a row.
+
+        Raises:
+            TooManyFailures: with the last reason.
+        """
+        n_failed, allowed = self.reasons.total(), allowed_failures(self.n_asked)
+        if n_failed and (n_failed > allowed or self._n_in_a_row >= _IN_A_ROW):
+            raise TooManyFailures(
+                f"rl: the {self.role.replace('_', ' ')} failed in {n_failed} of {self.n_asked} comparisons, "
+                f"{self._n_in_a_row} of them at the end; {allowed} may fail, and {_IN_A_ROW - 1} in a row. The last: "
+                f"{self._last}. Mend the cause and run the same command again; the training goes on from its last "
+                "checkpoint."
+            )
 
 
 @dataclass(frozen=True)
@@ -27,26 +76,43 @@ class JudgeComparison:
         principles: that each kind's judge draws from.
         k_principles: drawn for each comparison, by weight.
         seed: of the run.
+        failures: those of its engine.
     """
 
     judges: Mapping[PromptKind, Judge]
     principles: Mapping[PromptKind, tuple[Principle, ...]]
     k_principles: int
     seed: int
+    failures: Failures = field(default_factory=Failures, compare=False)
 
     def compare_all(self, asked: Sequence[tuple[Prompt, str, str]]) -> list[float | None]:
-        """Give ``p_better`` of each prompt and pair of answers, all asked at once.
+        """Give ``p_better`` of each prompt and pair of answers, all asked at once; None where the judge failed.
 
         Raises:
-            EngineError: where the judge failed.
+            TooManyFailures: where it failed too often.
+            EngineError: where it cannot be asked at all.
         """
         found: list[float | None] = []
 
         async def ask() -> None:
-            found.extend(await asyncio.gather(*(self.p_better(*one) for one in asked)))
+            found.extend(await asyncio.gather(*(self._try(*one) for one in asked)))
 
         run_to_end(ask())
+        self.failures.check()
         return found
+
+    async def _try(self, prompt: Prompt, one: str, other: str) -> float | None:
+        """Ask about one pair; a call that failed tells nothing, and is asked again where the training goes on."""
+        try:
+            p = await self.p_better(prompt, one, other)
+        except (CapabilityError, Unreachable):
+            raise
+        except EngineError as error:
+            self.failures.note(error)
+            return None
+        if one != other:
+            self.failures.note_told()
+        return p
 
     async def p_better(self, prompt: Prompt, one: str, other: str) -> float | None:
         """Give P(one is better than the other), None where no verdict is valid; equal texts are not asked about."""
@@ -78,7 +144,8 @@ class JudgeReward:
         """Score rollouts: the mean P(better) over a rollout's meetings, in [0, 1]; None where no verdict is valid.
 
         Raises:
-            EngineError: where the judge failed.
+            TooManyFailures: where the judge failed too often.
+            EngineError: where it cannot be asked at all.
         """
         groups = [list(group) for _, group in groupby(rollouts, key=lambda one: one.prompt.id)]
         met = [meetings(len(group), self.n_meetings) for group in groups]
@@ -103,13 +170,3 @@ def _shares(n: int, ends: Sequence[tuple[tuple[int, int], float | None]]) -> lis
             won[first].append(p_first)
             won[second].append(1.0 - p_first)
     return [sum(shares) / len(shares) if shares else None for shares in won]
-
-
-def meetings(n: int, n_meetings: int) -> list[tuple[int, int]]:
-    """Say who of a group of ``n`` meets whom: each the ``n_meetings`` after it in a ring, no two twice."""
-    found = {
-        tuple(sorted((first, (first + step) % n))): None
-        for step in range(1, min(n_meetings, n - 1) + 1)
-        for first in range(n)
-    }
-    return [(first, second) for first, second in found]

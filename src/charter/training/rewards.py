@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import ModelError
 from charter.records import Message, Preference
 from charter.training.adapters import Precision, load_base, put_adapter, training_precision
+from charter.training.checkpoints import account_of
 from charter.training.data import ConversationTokens, PreferenceExample, RejectedRow, preference_examples
 from charter.training.reward_head import HEAD
 from charter.training.rollouts import Rollout
@@ -64,6 +66,9 @@ class RewardModel:
         device: ``auto`` is a GPU where there is one; else a torch device such as ``cpu`` or ``cuda:1``.
         trust_remote_code: whether code that the model brings may be run.
 
+    Attributes:
+        opening_tokens: so many of each response's first tokens it was trained on, and reads; None reads all.
+
     Raises:
         ModelError: where the folder holds no preference model, or cannot be loaded.
     """
@@ -79,6 +84,8 @@ class RewardModel:
         self._device = choose_device(device)
         folder = resolve_model(str(model), trust_remote_code=trust_remote_code)
         _require_head(folder)
+        self._name = folder.name
+        self.opening_tokens = _opening_of(folder)
         self.tokenizer = load_tokenizer(folder)
         with quiet_libraries():
             base = load_base(folder, training_precision(dtype, self._device), self.tokenizer, "reward")
@@ -89,8 +96,11 @@ class RewardModel:
     def rewards(self, conversations: Sequence[Conversation]) -> list[float]:
         """Give each conversation its reward, in their order; any number, of which differences alone mean something.
 
+        Of a model that was trained on openings the openings count, as in its training.
+
         Raises:
             EngineError: where the chat template refuses the turns.
+            ModelError: where a reward is no number.
         """
         return self.rewards_of_tokens([self._tokenise(one) for one in conversations])
 
@@ -102,6 +112,9 @@ class RewardModel:
         Args:
             rows: what the model reads.
             on_batch: called before each forward pass; what it raises goes on to the caller.
+
+        Raises:
+            ModelError: where a reward is no number.
         """
         found = [0.0] * len(rows)
         for batch in self._batches([len(row) for row in rows]):
@@ -109,6 +122,11 @@ class RewardModel:
                 on_batch()
             for place, reward in zip(batch, self._forward([rows[place] for place in batch]), strict=True):
                 found[place] = reward
+        if not all(map(math.isfinite, found)):
+            raise ModelError(
+                f"the preference model {self._name!r} gives rewards that are no numbers: its training diverged; train "
+                "it again with a lower preference_model.learning_rate, in a new folder (--out)"
+            )
         return found
 
     def score(
@@ -138,7 +156,8 @@ class RewardModel:
 
     def _tokenise(self, one: Conversation) -> tuple[int, ...]:
         prompt = self._tokens.prompt(one.turns)
-        return (*prompt, *self._tokens.answer(one.turns, prompt, one.response, whole=one.whole))
+        answer = self._tokens.answer(one.turns, prompt, one.response, whole=one.whole)
+        return (*prompt, *answer[: self.opening_tokens])
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """Put row numbers together whose rows, padded to the longest of them, are as many tokens as fit; longest first.
@@ -185,6 +204,13 @@ def score_rewards(
     """Load a preference model, and give both sides of judged pairs their rewards (see ``RewardModel``)."""
     loaded = RewardModel(model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
     return loaded.score(preferences, max_length=max_length, opening_tokens=opening_tokens)
+
+
+def _opening_of(folder: ModelFolder) -> int | None:
+    """Read how many tokens of each response a preference model was trained on; None where nothing says so."""
+    told = account_of(folder.adapter or folder.path)
+    found = told["identity"].get("opening_tokens") if told else None
+    return found if isinstance(found, int) else None
 
 
 def _require_head(folder: ModelFolder) -> None:

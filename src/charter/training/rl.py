@@ -12,6 +12,7 @@ from charter.records import Prompt
 from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import LoraSettings, Precision, load_trainee
+from charter.training.answering import ends_of
 from charter.training.checkpoints import open_workplace
 from charter.training.data import prompt_examples
 from charter.training.destinations import Logs
@@ -62,7 +63,8 @@ def rl(
             ``accumulation`` is a multiple of ``rolling.n_samples``. Checkpoints fall between draws of answers.
         max_length: the most tokens of a prompt with its answer; other prompts are rejected, and reported.
         guard: when answers are looked at, and what ends the training; None looks at nothing.
-        held_out: prompts that are not trained on, of which the guard asks some; without any it asks trained ones.
+        held_out: prompts that are not trained on, of which the guard asks some; where they are too few it asks trained
+            ones too.
         second_judge: who compares these answers with those before the first step, and is never trained against.
         lora: the adapter to put on a model that has none; None trains the whole model.
         dtype: the precision of the products (see ``load_trainee``).
@@ -109,13 +111,27 @@ def rl(
     require_examples(examples, max_length)
     workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
     trainer = rl_trainer(
-        examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, rolling=rolling, rewards=rewards
+        examples.kept,
+        trainee,
+        workplace.folder,
+        seed=own_seed,
+        pace=pace,
+        rolling=rolling,
+        rewards=rewards,
+        trust_remote_code=trust_remote_code,
     )
     watched = None
     if guard is not None:
-        asked = held_out or [one.prompt for one in examples.kept]
-        oversight = Oversight(rewards, second_judge, guard)
-        watched = GuardWatch(guard, asked, trainee.tokenizer, seed=own_seed, oversight=oversight)
+        asked = prompt_examples(held_out, trainee.tokenizer, max_length=max_length, max_tokens=guard.max_tokens)
+        watched = GuardWatch(
+            guard,
+            [one.prompt for one in asked.kept],
+            trainee.tokenizer,
+            seed=own_seed,
+            ends=ends_of(trainee.model, trainee.tokenizer),
+            spare=[one.prompt for one in examples.kept],
+            oversight=Oversight(rewards, second_judge, guard, measures_kl=rolling.beta > 0.0),
+        )
     result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), guard=watched, logs=logs)
     del trainer, trainee
     release_memory()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -15,10 +17,12 @@ from charter.engines.quiet import quiet_libraries
 from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import Trainee
+from charter.training.answering import ends_of
 from charter.training.data import PromptExample
 from charter.training.pace import Pace
 from charter.training.rollouts import Reward, Rollout, RolloutOrder
 from charter.training.trainer import Habits, trainer_arguments, use_one_device
+from charter.training.unscored import filled, is_said, said, unscored_figure
 
 Method = Literal["grpo", "rloo"]
 _CLIPPED_AT = 0.2  # how far the probability of an answer may move from the policy that drew it
@@ -29,7 +33,9 @@ class Rolling:
     """How answers are drawn and what is maximised.
 
     Attributes:
-        method: ``grpo`` (arXiv 2402.03300; KL in the loss) or ``rloo`` (arXiv 2402.14740; KL in the reward).
+        method: ``grpo`` (advantages of arXiv 2402.03300, KL in the loss; that is the mean over all tokens of a draw as
+            in arXiv 2503.14476, so that answers count by their length) or ``rloo`` (arXiv 2402.14740; KL in the
+            reward).
         n_samples: answers to each prompt, which are compared with each other.
         beta: the weight of KL(policy || reference), per token in GRPO, per answer in RLOO; 0 lets the policy go where
             it will.
@@ -48,11 +54,48 @@ class Rolling:
     learn_from_cut: bool = True
 
 
+class _Scored:
+    """A reward as TRL calls it: with the prompts' numbers, the texts and their tokens; nothing it gives is missing.
+
+    Args:
+        reward: that is asked.
+        examples: the prompts, by their numbers.
+        n_samples: answers to each, which stand side by side.
+        ends: tokens that end an answer.
+    """
+
+    def __init__(self, reward: Reward, examples: Sequence[PromptExample], n_samples: int, ends: frozenset[int]) -> None:
+        self.reward = reward
+        self.__name__ = reward.name  # by which TRL calls its figures
+        self._examples, self._n_samples, self._ends = examples, n_samples, ends
+        self._scores: list[float | None] = []
+
+    def __call__(
+        self, prompts: list[str], completions: list[str], completion_ids: list[list[int]], **_: Any
+    ) -> list[float]:
+        """Score rollouts; what is said of none of them has the middle of its group (see ``unscored``)."""
+        rows = zip(prompts, completions, completion_ids, strict=True)
+        rollouts = [self._rollout(int(number), text, ids) for number, text, ids in rows]
+        scores = list(self.reward.score(rollouts))
+        self._scores += scores
+        return filled(scores, self._n_samples)
+
+    def take(self) -> list[float | None]:
+        """Hand over what the reward said since it was last asked."""
+        scores, self._scores = self._scores, []
+        return scores
+
+    def _rollout(self, number: int, text: str, ids: list[int]) -> Rollout:
+        return Rollout(self._examples[number].prompt, text, len(ids), is_cut=ids[-1] not in self._ends)
+
+
 class _Rolls(Habits):
     """What the trainers of both methods share. Mixed in before TRL's class."""
 
     examples: Sequence[PromptExample]
     own_seed: int
+    scored: Sequence[_Scored] = ()
+    _metrics: Any  # of the trainer that this is mixed into
 
     def get_train_dataloader(self) -> Any:
         """Load prompts in TRL's own way, which knows of groups."""
@@ -70,6 +113,21 @@ class _Rolls(Habits):
         torch.manual_seed(derive_seed(self.own_seed, str(self.state.global_step), f"rollouts {ranks.rank()}"))
         with self.accelerator.autocast():
             return super()._generate_single_turn(prompt_ids, *more)  # type: ignore[misc]  # as above
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Tell the means of what rewards said alone, without what stood in for what they did not, and how much did."""
+        metrics, means = self._metrics["train"], list[float]()
+        taken = [(one.reward, one.take()) for one in self.scored]
+        for reward, scores in taken:
+            told = said(scores)
+            if scores:
+                metrics[unscored_figure(reward.name)] = [float(len(scores) - len(told))]
+            if len(told) < len(scores):
+                metrics[f"rewards/{reward.name}/mean"] = [fmean(told) if told else math.nan]
+            means += [reward.weight * fmean(told)] if told else []
+        if any(not is_said(score) for _, scores in taken for score in scores):
+            metrics["reward"] = [sum(means) if means else math.nan]
+        super().log(logs, start_time)
 
     def count_tokens(self, _examples: Sequence[Any]) -> tuple[int, int]:
         """Count what was read and drawn, and of that what was drawn, in all sittings."""
@@ -103,9 +161,15 @@ def rl_trainer(
     pace: Pace,
     rolling: Rolling,
     rewards: Sequence[Reward],
+    trust_remote_code: bool = False,
 ) -> Any:
     """Build the trainer; ``folder`` receives its checkpoints."""
     trainer_class, arguments_class = _TRAINERS[rolling.method]
+    ends = ends_of(trainee.model, trainee.tokenizer)
+    trainee.model.generation_config.eos_token_id = sorted(ends)  # where TRL looks for what ends an answer
+    scored = [_Scored(reward, examples, rolling.n_samples, ends) for reward in rewards]
+    # Of a whole model TRL loads its reference anew, by itself; of an adapter it keeps a copy.
+    loading = {"use_safetensors": True, "trust_remote_code": trust_remote_code, "device_map": None}
     with quiet_libraries():
         arguments = arguments_class(
             **trainer_arguments(pace, trainee, folder, seed),
@@ -117,15 +181,17 @@ def rl_trainer(
             max_completion_length=rolling.max_tokens,
             mask_truncated_completions=not rolling.learn_from_cut,
             reward_weights=[reward.weight for reward in rewards],
+            disable_dropout=True,  # else answers are drawn and read by other models than the one that is kept
+            model_init_kwargs=None if trainee.base else loading,
         )
         trainer: Any = trainer_class(  # type: ignore[call-arg]  # TRL's
             model=trainee.model,
             args=use_one_device(arguments, trainee.device),
-            reward_funcs=[_as_trl(reward, examples, _ends_of(trainee)) for reward in rewards],
+            reward_funcs=list(scored),
             train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(examples))]}),
             processing_class=trainee.tokenizer,
         )
-    trainer.examples, trainer.own_seed = examples, seed
+    trainer.examples, trainer.own_seed, trainer.scored = examples, seed, scored
     trainer.steps_between_checkpoints = rolling.n_updates
     longest = max(len(one.prompt_ids) for one in examples) + rolling.max_tokens
     trainer.settle([longest], pace, seed)
@@ -133,26 +199,3 @@ def rl_trainer(
     n_passes = pace.accumulation * rolling.n_updates
     trainer.buckets = RolloutOrder(len(examples), n_at_once, rolling.n_samples, n_passes, seed)
     return trainer
-
-
-def _ends_of(trainee: Trainee) -> frozenset[int]:
-    """Give the tokens that end an answer for TRL: all that the model names, and the tokenizer's."""
-    named = trainee.model.generation_config.eos_token_id
-    of_model = named if isinstance(named, list) else [named]
-    return frozenset({*of_model, trainee.tokenizer.eos_token_id, trainee.tokenizer.pad_token_id} - {None})
-
-
-def _as_trl(reward: Reward, examples: Sequence[PromptExample], ends: frozenset[int]) -> Any:
-    """Write a reward as TRL calls it: with the prompts' numbers, the texts and their tokens."""
-
-    def score(
-        prompts: list[str], completions: list[str], completion_ids: list[list[int]], **_: Any
-    ) -> list[float | None]:
-        rows = zip(prompts, completions, completion_ids, strict=True)
-        return list(reward.score([_rollout(examples[int(number)], text, ids) for number, text, ids in rows]))
-
-    def _rollout(example: PromptExample, text: str, ids: list[int]) -> Rollout:
-        return Rollout(example.prompt, text, len(ids), is_cut=ids[-1] not in ends)
-
-    score.__name__ = reward.name
-    return score

@@ -113,7 +113,7 @@ def sft(
     require_examples(examples, max_length)
     workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
     trainer = sft_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
-    watched = watch_answers(guard, rows, examples, trainee.tokenizer, seed=own_seed)
+    watched = watch_answers(guard, rows, examples, trainee, seed=own_seed)
     result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), guard=watched, logs=logs)
     del trainer, trainee
     release_memory()

@@ -24,7 +24,7 @@ from charter.training.logprobs import answer_logprobs, has_plain_head
 from charter.training.logs import followed
 from charter.training.order import LengthBuckets
 from charter.training.pace import Pace, Watch
-from charter.training.results import TrainingResult
+from charter.training.results import TrainingResult, as_numbers
 from charter.training.schedule import learning_rate_share
 from charter.training.sharding import ShardedBatches, division_of, sharded_loader
 from charter.training.steps import StepWatch
@@ -94,7 +94,8 @@ class Habits:
         base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         short = max(lengths) <= _EAGER_ATTENTION_UP_TO
         if self.args.device.type == "cpu" and short and base.dtype != torch.float64:
-            base.set_attn_implementation("eager")
+            for model in filter(None, (base, getattr(self, "ref_model", None))):  # read alike, to the last digit
+                model.set_attn_implementation("eager")
         if ranks.n_ranks() > 1:
             torch.manual_seed(derive_seed(seed, str(ranks.rank()), "rank"))  # other rows, other draws of dropout
         if ranks.shards_weights():
@@ -207,10 +208,11 @@ def run_training(
 
     Raises:
         Interrupted: if ``watch`` said so; a checkpoint has been written.
-        Collapsed: if ``guard`` ended the training, now or before; its last good checkpoint is kept.
+        Collapsed: if ``guard`` ended the training, now or before; its last good checkpoint is kept. And where the loss
+            is no number any more.
     """
     workplace = fitting(workplace, ranks.sharding())
-    steps = StepWatch(trainer.buckets, trainer.pace, watch, n_before, trainer.steps_between_checkpoints)
+    steps = StepWatch(trainer, watch, n_before, str(workplace.identity["stage"]))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(steps)
     if guard is not None:
@@ -241,12 +243,9 @@ def _result(
     trainer: Any, trainee: Trainee, examples: Examples[Any], workplace: Workplace, guard: GuardWatch | None
 ) -> TrainingResult:
     state, (n_tokens, n_loss_tokens) = trainer.state, trainer.count_tokens(examples.kept)
-    steps = tuple(entry for entry in state.log_history if "loss" in entry)
+    steps = tuple(as_numbers(entry) for entry in state.log_history if "loss" in entry)
     notes: tuple[str, ...] = (f"went on from {workplace.checkpoint.name}",) if workplace.checkpoint else ()
-    if guard is not None and guard.looks and guard.looks[0]["step"]:
-        notes += (f"the guard compares with step {guard.looks[0]['step']}, where it was begun",)
-    if guard is not None and guard.alarm is not None:
-        notes += (f"the guard ended the training, and the model is that of step {state.global_step}: {guard.alarm}",)
+    notes += tuple(guard.notes(state.global_step)) if guard is not None else ()
     return TrainingResult(
         folder=workplace.out,
         n_rows=len(examples.kept),

@@ -22,7 +22,7 @@ class ProbeSettings(Settings):
 
 
 class EvaluateSettings(Settings):
-    """Held-out measurement of base, SFT and DPO; the judge is asked as ``label`` says."""
+    """Held-out measurement of the base and of what is trained to answer; the judge is asked as ``label`` says."""
 
     harm: bool = Field(
         default=True,

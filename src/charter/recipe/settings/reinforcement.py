@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from charter.recipe.settings.common import Settings
-from charter.recipe.settings.training import GuardSettings, TrainingSettings
+from charter.recipe.settings.common import LIST_TO_TUPLE, Bound, Settings
+from charter.recipe.settings.training import LimitSettings, TrainingSettings
 from charter.records import PromptKind
 
 
@@ -24,19 +24,35 @@ class RewardSettings(Settings):
     most_tokens: int = Field(default=96, ge=1, description="of an answer that nothing is taken off for its length")
 
 
-class RlGuardSettings(GuardSettings):
+class RlGuardSettings(LimitSettings):
     """What ends reinforcement learning: degenerate answers, KL, a second judge (see ``training.oversight``)."""
 
     every: int = Field(
         default=25, ge=1, description="steps between two looks; a checkpoint is written at each that finds nothing"
     )
-    kl: float = Field(default=2.0, gt=0.0, description="the most KL from the first model, per token in nats")
+    n_prompts: int = Field(
+        default=8,
+        ge=1,
+        description="red-team prompts that are answered, and as many others, of those held out; trained ones where "
+        "they are too few",
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="where an answer is cut; None cuts where `rl.max_tokens` does"
+    )
+    length: Annotated[tuple[Bound, Bound], LIST_TO_TUPLE] = Field(
+        default=(0.3, 2.0), description="the least and the most of the answers' mean length, as shares of what it was"
+    )
+    kl: float = Field(
+        default=0.5,
+        gt=0.0,
+        description="the most KL from the first model, per token in nats; not measured where `rl.beta` is 0",
+    )
     second_judge: float = Field(
         default=0.15,
         ge=0.0,
         le=0.5,
-        description="how far below 0.5 the second judge's mean P(better than before the first step) may be while the "
-        "reward has risen",
+        description="how far below 0.5 the second judge's mean P(better than before the first step) may be, at the "
+        "upper end of its interval, while the reward has risen",
     )
 
 

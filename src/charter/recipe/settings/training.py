@@ -47,8 +47,8 @@ class TextTrainingSettings(TrainingSettings):
     )
 
 
-class GuardSettings(Settings):
-    """What ends a training whose answers degenerate (see ``training.collapse``)."""
+class LimitSettings(Settings):
+    """How far answers may go from what they were before the first step, whatever is trained."""
 
     every: int = Field(
         default=100, ge=1, description="steps between two looks; a checkpoint is written at each that finds nothing"
@@ -56,26 +56,31 @@ class GuardSettings(Settings):
     n_prompts: int = Field(
         default=8, ge=1, description="red-team prompts that are answered, and as many others, of those trained on"
     )
-    max_tokens: int = Field(default=64, ge=1, description="where an answer is cut")
     repetition: Share = Field(
         default=0.5, description="the share of the answers without loops that may get them; 1 looks at none"
     )
     endings: Share = Field(default=0.5, description="the same of answers that end as the most others do")
-    boilerplate: Share = Field(
-        default=0.5, description="the same of stock phrases, in answers to prompts that are not red-team ones"
+    boilerplate: Share = Field(default=0.5, description="the same of stock phrases")
+    refusals: Share = Field(
+        default=0.5, description="the same of refusals, in answers to prompts that are not red-team ones"
     )
-    refusals: Share = Field(default=0.5, description="the same of refusals, in the answers to those prompts")
     distinct: Share = Field(
         default=0.25,
         description="the least variety of all answers (distinct pairs of words), as a share of what it was",
     )
     length: Annotated[tuple[Bound, Bound], LIST_TO_TUPLE] = Field(
-        default=(0.1, 10.0), description="the least and the most of the answers' mean length, as shares of what it was"
+        default=(0.1, 3.0), description="the least and the most of the answers' mean length, as shares of what it was"
     )
     then: Literal["stop", "keep"] = Field(
         default="stop",
         description="'stop' ends the run with an error, the last good checkpoint kept; 'keep' makes that one the model",
     )
+
+
+class GuardSettings(LimitSettings):
+    """What ends a training whose answers degenerate (see ``training.collapse``)."""
+
+    max_tokens: int = Field(default=64, ge=1, description="where an answer is cut")
 
 
 Guard = Annotated[
