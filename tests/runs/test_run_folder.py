@@ -22,8 +22,9 @@ from charter.errors import ConstitutionError, Interrupted, ModelError, RunError
 from charter.recipe import Recipe, dump_recipe, load_recipe
 from charter.runs import folder as run_module
 from charter.runs import inputs
-from charter.runs.folder import Run, check_files, check_place, open_run, role_specs
+from charter.runs.folder import Run, check_files, check_place, open_run
 from charter.runs.place import RESOLVED, check_writable
+from charter.runs.roles import role_specs
 from method_examples import CONSTITUTION
 from run_examples import RECIPE, small_recipe
 

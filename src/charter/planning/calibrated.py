@@ -10,7 +10,7 @@ from charter.feedback.calibrator import misfits, read_calibrator
 from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
 from charter.recipe import Recipe
-from charter.runs.folder import role_specs
+from charter.runs.roles import role_specs
 
 
 def look_at_calibrators(report: Preflight, recipe: Recipe) -> None:

@@ -28,7 +28,7 @@ from charter.planning.volume import driver_seconds, merging_seconds
 from charter.recipe import Recipe
 from charter.recipe.settings import LoraSettings
 from charter.recipe.stages import parted, training_settings
-from charter.runs.folder import role_key
+from charter.runs.roles import role_key
 from charter.sharding.bringing import is_done_by_rows
 
 _LAUNCHES = {"none": "several-gpus", "fsdp2": "fsdp2", "zero3": "zero3"}  # by how weights are spread

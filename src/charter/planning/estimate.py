@@ -19,7 +19,7 @@ from charter.planning.preflight import Planner
 from charter.planning.shapes import Shape, shape_of
 from charter.planning.volume import Volume, measure_volume
 from charter.recipe import Recipe
-from charter.runs.folder import role_specs
+from charter.runs.roles import role_specs
 
 _MULTIPLES = {"k": 1e3, "M": 1e6}
 _SHARDING: Mapping[str, Sharding] = {"fsdp2": "fsdp2", "zero3": "zero3"}  # by the name of a launch

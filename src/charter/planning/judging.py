@@ -16,7 +16,7 @@ from charter.feedback.questions import Asking, Question, letter_request, make_as
 from charter.planning.sizing import Load, Size
 from charter.planning.stage_plan import MAX_RENDERED, Given, StagePlan, answer_tokens
 from charter.records import Pair, Prompt, PromptKind
-from charter.runs.folder import judge_role
+from charter.runs.roles import judge_role
 
 
 def plan_label(given: Given, pairs: Sequence[PairPlan | Pair]) -> StagePlan:

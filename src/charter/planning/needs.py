@@ -10,7 +10,7 @@ from charter.recipe import Recipe
 from charter.recipe.stages import stages_of
 from charter.records import GENERATED
 from charter.revision.layouts import ChatLayout, LayoutName, TranscriptLayout
-from charter.runs.folder import judge_role
+from charter.runs.roles import judge_role
 
 _READS: dict[LayoutName, Capability] = {"chat": ChatLayout.needs, "transcript": TranscriptLayout.needs}
 _LACKS: dict[Capability, str] = {

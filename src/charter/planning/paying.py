@@ -13,7 +13,7 @@ from charter.planning.places import path_hint
 from charter.planning.sizing import Load
 from charter.planning.stage_plan import StagePlan
 from charter.recipe import Recipe
-from charter.runs.folder import model_specs, role_specs
+from charter.runs.roles import model_specs, role_specs
 
 
 def look_at_prices(report: Preflight, recipe: Recipe) -> dict[str, Price]:

@@ -38,7 +38,7 @@ from charter.recipe.contradictions import doubts
 from charter.recipe.settings import PromptSource
 from charter.recipe.stages import STAGE_NAMES, stages_of, without_iterations
 from charter.records import GENERATED, PromptKind
-from charter.runs.folder import role_specs
+from charter.runs.roles import role_specs
 
 _UNKNOWN_PROMPTS = 1_000  # of a dataset that is not here, where the recipe sets no number
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from charter.planning.hardware import Machine
 from charter.planning.memory import USABLE, Memory, Sequence, Setup, training, usable
 from charter.planning.shapes import Shape
-from charter.runs.folder import role_key
+from charter.runs.roles import role_key
 
 _MOST_DEVICES, _GIB = 1024, 2**30
 

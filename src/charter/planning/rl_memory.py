@@ -16,7 +16,7 @@ from charter.planning.shapes import Shape
 from charter.planning.sizing import Work
 from charter.planning.stage_plan import StagePlan
 from charter.recipe import Recipe
-from charter.runs.folder import role_key
+from charter.runs.roles import role_key
 
 _JUDGES = ("judge", "second_judge")
 _FULL = 4  # bytes of a number of a whole model's reference, and of an adapter's

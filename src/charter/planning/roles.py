@@ -9,7 +9,7 @@ from charter.planning.findings import Preflight
 from charter.planning.models import KnownModel, Look
 from charter.planning.needs import list_needs, missing
 from charter.recipe import Recipe
-from charter.runs.folder import other_specs, role_key, role_specs
+from charter.runs.roles import other_specs, role_key, role_specs
 
 
 def look_at_roles(report: Preflight, recipe: Recipe, stages: Sequence[str], look: Look) -> dict[str, KnownModel]:

@@ -22,7 +22,7 @@ from charter.planning.findings import Preflight
 from charter.planning.needs import list_needs, missing
 from charter.recipe import Recipe
 from charter.recipe.stages import without_iterations
-from charter.runs.folder import model_specs, other_specs, role_key, role_specs
+from charter.runs.roles import model_specs, other_specs, role_key, role_specs
 from charter.runs.spent import spending_in
 from charter.spelling import hint
 

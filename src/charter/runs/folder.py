@@ -28,7 +28,7 @@ from typing import Any, cast
 from charter.constitution import Constitution, load_constitution
 from charter.engines.cache import BorrowingMemory
 from charter.engines.downloads import Progress as DownloadProgress
-from charter.engines.pool import ModelSpec, Pool
+from charter.engines.pool import Pool
 from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import Interrupted
 from charter.files.tables import write_json, write_text
@@ -36,7 +36,6 @@ from charter.journal.reading import RecordedAnswers
 from charter.journal.store import Journal
 from charter.progress import NoProgress, Progress
 from charter.recipe import Recipe, dump_recipe
-from charter.recipe.settings import ModelSettings
 from charter.recipe.stages import ITERATED, in_iteration, policy_before
 from charter.rows import RowMapper, map_rows
 from charter.runs.environment import describe_environment
@@ -50,6 +49,7 @@ from charter.runs.inputs import (
 )
 from charter.runs.place import RESOLVED, Place, check_contents, held, require_no_shards
 from charter.runs.recorded_recipe import keep_what_may_change, require_same_recipe
+from charter.runs.roles import model_specs, role_specs
 from charter.runs.spent import SpendingProgress, spending_so_far, tallies_of
 from charter.runs.unmerged import read_shard_tallies
 from charter.runs.workers import take_in_workers
@@ -60,7 +60,6 @@ _ROWS_AT_ONCE, _ROWS_AT_ONCE_IN_TURNS = 256, 4096
 
 #: The tables that each iteration has of its own.
 ITERATED_TABLES = frozenset({"pairs", "preferences", "unlabelled", "rewards"})
-_FURTHER = "judge "  # before the name of a further judge, in its role's
 
 
 class Run:
@@ -160,42 +159,6 @@ def _recorded_in(mapper: RowMapper, iteration: int) -> RowMapper:
         return mapper(fn, rows, f"{in_iteration(name, iteration)}{part}{more}", **options)
 
     return cast("RowMapper", map_in)
-
-
-def role_specs(recipe: Recipe) -> dict[str, ModelSpec]:
-    """Give each role its model; a role that the recipe leaves out is played by the policy."""
-    policy = recipe.models.policy
-    named: dict[str, ModelSettings] = {
-        "policy": policy,
-        "critic": recipe.models.critic or policy,
-        "reviser": recipe.models.reviser or recipe.models.critic or policy,
-        "judge": recipe.models.judge or policy,
-        "red_team": recipe.models.red_team or policy,
-    }
-    if recipe.models.second_judge is not None:
-        named["second_judge"] = recipe.models.second_judge
-    named |= {judge_role(name): judge.model for name, judge in recipe.label.judges.items()}
-    return {role: ModelSpec(**model.model_dump()) for role, model in named.items()}
-
-
-def judge_role(name: str) -> str:
-    """Name the role of a further judge."""
-    return f"{_FURTHER}{name}"
-
-
-def role_key(role: str) -> str:
-    """Say by which key a recipe names the model of a role."""
-    return f"label.judges.{role.removeprefix(_FURTHER)}.model" if role.startswith(_FURTHER) else f"models.{role}"
-
-
-def other_specs(recipe: Recipe) -> dict[str, ModelSpec]:
-    """Give the further models that are put to probes, by their names in figures."""
-    return {name: ModelSpec(**model.model_dump()) for name, model in recipe.evaluate.others.items()}
-
-
-def model_specs(recipe: Recipe) -> dict[str, ModelSpec]:
-    """Give every model that a run loads, by its role or, of a further one, by ``other`` and its name."""
-    return role_specs(recipe) | {f"other {name}": spec for name, spec in other_specs(recipe).items()}
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ from charter.engines.weights import ModelFolder, resolve_model
 from charter.errors import ModelError
 from charter.recipe import load_recipe
 from charter.recipe.stages import policies_of
-from charter.runs.folder import role_specs
 from charter.runs.place import RESOLVED
+from charter.runs.roles import role_specs
 
 
 @dataclass(frozen=True)

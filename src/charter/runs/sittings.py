@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from charter.errors import BudgetSpent, JournalError
-from charter.runs.folder import Run, model_specs
+from charter.runs.folder import Run
+from charter.runs.roles import model_specs
 from charter.runs.spent import money_of
 from charter.runs.tally import Tally
 

@@ -16,7 +16,8 @@ from charter.errors import ClusterError
 from charter.journal.records import Outcome
 from charter.journal.results import read_result
 from charter.rows import Filtered, Identified, Mapped, ResultT, RowMapper, RowT
-from charter.runs.folder import Run, role_specs
+from charter.runs.folder import Run
+from charter.runs.roles import role_specs
 from charter.scale.cluster import cluster
 from charter.scale.crew import Crew
 from charter.scale.hiring import Ground

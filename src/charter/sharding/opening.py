@@ -23,9 +23,10 @@ from charter.pipeline import run_stages
 from charter.progress import NoProgress, Progress
 from charter.recipe import Recipe, load_recipe
 from charter.recipe.stages import stages_until
-from charter.runs.folder import Run, begun, check_files, check_place, model_specs, open_run
+from charter.runs.folder import Run, begun, check_files, check_place, open_run
 from charter.runs.inputs import read_inputs
 from charter.runs.place import RESOLVED, SHARDS, Place, held
+from charter.runs.roles import model_specs
 from charter.runs.spent import spending_so_far
 from charter.runs.unmerged import (
     BySource,

@@ -17,8 +17,9 @@ from charter.journal.records import FORGOTTEN, Outcome
 from charter.journal.results import RecordedResults
 from charter.journal.store import Journal
 from charter.rows import Filtered, Mapped, ResultT, RowMapper, RowT, allowed_failures
-from charter.runs.folder import Run, role_specs
+from charter.runs.folder import Run
 from charter.runs.place import RESOLVED
+from charter.runs.roles import role_specs
 from charter.sharding.papers import model_key
 from charter.sharding.shard import Shard, shard_of
 

@@ -13,7 +13,8 @@ from charter.evaluation.suite import EngineSource
 from charter.files.tables import write_json, write_table
 from charter.recipe.stages import policies_of
 from charter.records import Adherence, Comparison, Figures, Probed, Prompt, Reading, Response
-from charter.runs.folder import Run, other_specs
+from charter.runs.folder import Run
+from charter.runs.roles import other_specs
 from charter.stages.label import judging_of, read_preferences
 from charter.stages.prompts import read_prompts
 from charter.stages.summary import Summary, summarise

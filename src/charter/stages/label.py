@@ -16,7 +16,8 @@ from charter.feedback.settling import EXACT_TIE, LOW_MARGIN, Settling, is_tie, s
 from charter.files.tables import read_table, write_table
 from charter.recipe import Recipe
 from charter.records import OWN_JUDGE, Pair, Preference, Unlabelled
-from charter.runs.folder import Run, judge_role, role_specs
+from charter.runs.folder import Run
+from charter.runs.roles import judge_role, role_specs
 from charter.stages.prompts import held_out_prompts
 from charter.stages.summary import Summary, summarise, tally
 
