@@ -14,8 +14,8 @@ from charter.reporting import RunData, read_run
 from charter.reporting.charts import Chart, widest_reach
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
 from charter.reporting.label_figures import label_distribution, option_mass, position_bias, principle_agreement
-from charter.reporting.reading import Training
 from charter.reporting.svg import COLOUR, draw, legible
+from charter.reporting.told import Training
 from charter.reporting.training_figures import training_curves
 
 

@@ -9,7 +9,8 @@ from charter.recipe.stages import in_iteration
 from charter.reporting import wording
 from charter.reporting.layout import Column, section, table
 from charter.reporting.markup import Markup, element, join
-from charter.reporting.reading import RunData, StageResult
+from charter.reporting.reading import RunData
+from charter.reporting.told import StageResult
 from charter.statistics import wilson_interval
 
 _LEAD = (

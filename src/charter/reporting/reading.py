@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from charter.errors import RunError, UserError
 from charter.files.tables import RowT, read_table
@@ -38,101 +37,13 @@ from charter.records import (
     Trace,
     Unlabelled,
 )
+from charter.reporting.told import Environment, StageResult
 
 _STAGES = tuple(name for name in STAGE_NAMES if name != "report")
 #: Which of them are done only where the recipe asks for them.
 _IF_ASKED = frozenset({"preference_model", "rl"})
 
 _Part = TypeVar("_Part", bound=BaseModel)
-
-
-class _Lenient(BaseModel):
-    """A part of a run folder: keys that a newer version adds are no reason to refuse the rest."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Usage(_Lenient):
-    """Calls to one model in one stage. ``n_prompt_tokens_from_prefix`` are among ``n_prompt_tokens``.
-
-    ``money`` is what they cost, where a price is known; ``failed_tries`` counts tries of calls to a server that failed,
-    by cause.
-    """
-
-    n_calls: int = 0
-    n_cached: int = 0
-    n_prompt_tokens: int = 0
-    n_prompt_tokens_from_prefix: int = 0
-    n_completion_tokens: int = 0
-    money: float | None = None
-    failed_tries: dict[str, int] = {}
-
-
-def _by_reason(rejected: Any) -> Any:
-    """Count rejected rows, each ``(id, reason, detail)``, by reason; counts stay as they are."""
-    return dict(Counter(row[1] for row in rejected)) if isinstance(rejected, list | tuple) else rejected
-
-
-class Training(_Lenient):
-    """What a training stage logged; ``steps`` are its log lines (``step``, ``loss``, for DPO ``accuracy``, ``margin``).
-
-    ``rejected`` counts by reason the rows that could not be trained on, ``skipped`` says why nothing was trained.
-    ``looks`` are the figures of the model's answers that its guard saw (``step``, shares of ``repetition``, ...).
-    """
-
-    n_rows: int = 0
-    n_tokens: int = 0
-    n_loss_tokens: int = 0
-    seconds: float = 0.0
-    steps: tuple[dict[str, Any], ...] = ()
-    rejected: Annotated[dict[str, int], BeforeValidator(_by_reason)] = {}
-    notes: tuple[str, ...] = ()
-    looks: tuple[dict[str, Any], ...] = ()
-    skipped: str = ""
-
-
-class StageResult(_Lenient):
-    """What one stage did with its rows; ``filtered`` and ``failed`` count rows by reason.
-
-    ``held_out`` and ``trained_on`` are what a preference model is worth on such pairs (see ``reward_section``).
-    """
-
-    stage: str
-    seconds: float = 0.0
-    n_in: int = 0
-    n_done: int = 0
-    filtered: dict[str, int] = {}
-    failed: dict[str, int] = {}
-    usage: dict[str, Usage] = {}
-    counts: dict[str, Any] = {}
-    held_out: dict[str, Any] | None = None
-    trained_on: dict[str, Any] | None = None
-    training: Training | None = None
-
-    @property
-    def n_unaccounted(self) -> int:
-        """Rows that went in and are neither done, filtered nor failed (negative: counted twice); 0 is right."""
-        return self.n_in - self.n_done - sum(self.filtered.values()) - sum(self.failed.values())
-
-
-class ModelUsed(_Lenient):
-    """A model by name and by the fingerprint of its weights."""
-
-    name: str = ""
-    fingerprint: str = ""
-
-
-class Environment(_Lenient):
-    """Where and with what the run ran."""
-
-    python: str = ""
-    platform: str = ""
-    processor: str = Field(default="", validation_alias=AliasChoices("processor", "cpu"))
-    n_cpus: int | None = None
-    charter: str = ""
-    started: str = ""
-    packages: dict[str, str] = {}
-    models: dict[str, ModelUsed] = {}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from charter.recipe.stages import in_iteration
 from charter.reporting import wording
@@ -13,6 +13,7 @@ from charter.reporting.layout import Column, section, table
 from charter.reporting.markup import Markup, element, join
 from charter.reporting.reading import RunData
 from charter.reporting.svg import COLOUR, draw
+from charter.reporting.told import Lenient
 
 _STAGE = "preference_model"
 _TITLE = "Preference model"
@@ -24,11 +25,7 @@ _LEAD = (
 )
 
 
-class _Lenient(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Bound(_Lenient):
+class Bound(Lenient):
     """A figure with its interval, as the stage wrote it."""
 
     value: float
@@ -38,13 +35,13 @@ class Bound(_Lenient):
     n_groups: int | None = None
 
 
-class _Bin(_Lenient):
+class _Bin(Lenient):
     n: int
     confidence: float
     frequency: float
 
 
-class RewardFigures(_Lenient):
+class RewardFigures(Lenient):
     """The figures that the stage wrote of some pairs (see ``training.reward_quality``)."""
 
     n: int

@@ -8,7 +8,8 @@ from charter.reporting import wording
 from charter.reporting.browsing import Rows
 from charter.reporting.layout import Column, free_value, section, table
 from charter.reporting.markup import Markup, element
-from charter.reporting.reading import RunData, StageResult, Usage
+from charter.reporting.reading import RunData
+from charter.reporting.told import StageResult, Usage
 
 
 def data_counts(data: RunData) -> Markup:
