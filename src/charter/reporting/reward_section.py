@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from charter.recipe.stages import in_iteration
 from charter.reporting import wording
@@ -52,8 +52,8 @@ class RewardFigures(Lenient):
     ece: float
     bins: tuple[_Bin, ...]
     length_correlation: Bound
-    by_source: dict[str, Bound | None] = {}
-    by_kind: dict[str, Bound | None] = {}
+    by_source: dict[str, Bound | None] = Field(default={})
+    by_kind: dict[str, Bound | None] = Field(default={})
 
 
 def read_figures(data: RunData, side: str, stage: str = _STAGE) -> RewardFigures | None:
