@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from charter.cli.run import StageName
 from charter.engines.base import Choice, ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError
@@ -211,11 +210,17 @@ def test_again_forgets_the_later_stages_rows(charter: Command, place: Path, fini
         assert (run / name).read_bytes() == (finished / name).read_bytes()
 
 
-def test_stage_names_are_those_of_the_pipeline() -> None:
-    """The command's list of stages is the pipeline's, in its order."""
+def test_the_last_stage_may_be_any(charter: Command, place: Path) -> None:
+    """The help names every stage that there is, and what is none is refused with those of the recipe."""
     from charter.stages import STAGES
 
-    assert tuple(one.value for one in StageName) == STAGE_NAMES == tuple(STAGES)
+    assert tuple(STAGES) == STAGE_NAMES
+    told = " ".join(charter("run", "--help").out.split())
+    assert all(name in told for name in STAGE_NAMES)
+    done = charter("run", "demo.yaml", "--until", "nothing")
+    assert done.code != 0
+    assert "there is no stage 'nothing'; this recipe does prompts, revise" in " ".join(done.err.split())
+    assert not (place / "runs/demo").exists()
 
 
 def test_a_model_is_said_to_be_loaded_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
