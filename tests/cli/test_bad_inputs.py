@@ -316,8 +316,11 @@ def test_a_misspelt_model_is_told_what_was_meant(charter: Command, place: Path) 
         (["chat", "./nowhere"], "./nowhere"),
         (["run"], "Missing argument"),
         (["run", "demo.yaml", "--until", "nowhere"], "nowhere"),
-        (["run", "demo.yaml", "--until", "labels"], "'--until': 'labels' is not one of 'prompts', 'revise', 'sft',"),
-        (["run", "demo.yaml", "--until", "labels"], "'report'; did you mean 'label'?"),
+        (
+            ["run", "demo.yaml", "--until", "labels"],
+            "there is no stage 'labels'; this recipe does prompts, revise, sft,",
+        ),
+        (["run", "demo.yaml", "--until", "labels"], 'report; did you mean "label"?'),
         (
             ["prompts", "show", "red_teem"],
             "'red_teem' is not one of 'red_team', 'benign_twin', 'helpful'; did you mean",

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from charter.errors import RecipeError
 from charter.recipe.settings import Recipe, Stage, TextTrainingSettings, TrainingSettings
+from charter.spelling import hint
 
 #: Every stage there is, in order.
 STAGE_NAMES: tuple[str, ...] = typing.get_args(Stage)
@@ -134,7 +135,7 @@ def _require_done(recipe: Recipe, stage: str, done: Sequence[str]) -> None:
         return
     name, iteration = parted(stage)
     if name not in STAGE_NAMES:
-        raise RecipeError(f"there is no stage {stage!r}; this recipe does {', '.join(done)}")
+        raise RecipeError(f"there is no stage {stage!r}; this recipe does {', '.join(done)}{hint(stage, done)}")
     if iteration > recipe.iterations:
         raise RecipeError(
             f"stage {stage!r} is asked for, and 'iterations' is {recipe.iterations}; set iterations={iteration}, in a "
