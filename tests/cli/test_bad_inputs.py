@@ -318,7 +318,7 @@ def test_a_misspelt_model_is_told_what_was_meant(charter: Command, place: Path) 
         (["run", "demo.yaml", "--until", "nowhere"], "nowhere"),
         (
             ["run", "demo.yaml", "--until", "labels"],
-            "there is no stage 'labels'; this recipe does prompts, revise, sft,",
+            "there is no stage 'labels'; this recipe does prompts, revise",
         ),
         (["run", "demo.yaml", "--until", "labels"], 'report; did you mean "label"?'),
         (
