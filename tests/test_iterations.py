@@ -335,7 +335,7 @@ def test_later_pairs_are_the_later_policys(trained: Path) -> None:
 
 @pytest.mark.model
 def test_a_training_of_a_later_iteration_resumes(trained: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """Stopped in its midst, it ends with the same weights."""
+    """Stopped in its midst, it ends with the same weights, but for rounding."""
     stop = threading.Event()
     with opened(tmp_path, tiny_model, stop) as run:
         run_stages(run, stages_of(run.recipe)[: stages_of(run.recipe).index("dpo-2")])
@@ -353,4 +353,5 @@ def test_a_training_of_a_later_iteration_resumes(trained: Path, tiny_model: Path
     with opened(tmp_path, tiny_model) as run:
         run_stages(run, stages_of(run.recipe))
     whole, resumed = (_weights(one, "dpo-2") for one in (trained, tmp_path / "run"))
-    assert all((whole[name] == resumed[name]).all() for name in whole)
+    # Which rows share a pass moves a judge's probability by a rounding error, and the weights with it.
+    assert max(float((whole[name] - resumed[name]).abs().max()) for name in whole) < 1e-5

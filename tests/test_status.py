@@ -10,6 +10,7 @@ from charter.errors import RunError
 from charter.journal.records import FORGOTTEN, Outcome
 from charter.journal.store import Journal
 from charter.recipe import Recipe
+from charter.recipe.stages import STAGE_NAMES
 from charter.runs.tally import Tally
 from charter.status import read_run_recipe, read_status, read_summaries
 from run_examples import SMALL_STAGES, small_run
@@ -142,7 +143,7 @@ def test_damaged_records_are_counted(run: Path) -> None:
 def test_recipe_and_summaries_are_read_back(run: Path) -> None:
     """The run's own recipe and the summaries of what is done can be read."""
     assert isinstance(read_run_recipe(run), Recipe)
-    assert list(read_summaries(run)) == ["prompts", "revise"]
+    assert list(read_summaries(run, STAGE_NAMES)) == ["prompts", "revise"]
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
