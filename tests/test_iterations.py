@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from charter.cli import main
+from charter.cli import stages as stage_verbs
 from charter.errors import Interrupted, RecipeError, RunError
 from charter.files.tables import read_table
 from charter.lookup import find_row
@@ -49,6 +50,11 @@ def test_every_iteration_has_stages_of_its_own(tmp_path: Path) -> None:
     assert paper[3:7] == ("pairs", "label", "preference_model", "rl")
     assert paper[7:11] == ("pairs-2", "label-2", "preference_model-2", "rl-2")
     assert stages_of(small_recipe(tmp_path)) == tuple(n for n in ALL if not n.endswith("-2"))
+
+
+def test_the_verbs_of_iterated_stages_take_an_iteration() -> None:
+    """The command names them itself, so that its help needs no recipe to be imported."""
+    assert set(ITERATED) == stage_verbs._ITERATED
 
 
 @pytest.mark.parametrize("stage", STAGE_NAMES)

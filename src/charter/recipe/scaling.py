@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from charter.recipe.settings import PromptSource, Recipe
-from charter.recipe.settings.common import Settings
+from charter.recipe.settings.section import Settings
 
 SectionT = TypeVar("SectionT", bound=Settings)
 

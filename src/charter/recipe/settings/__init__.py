@@ -4,7 +4,6 @@ Top keys are the stages in order, plus ``name``, ``seed``, ``constitution`` and 
 objects: ``stages`` passes them plain arguments.
 """
 
-from charter.recipe.settings.common import KEY_NAME, MOST_ITERATIONS, Settings, Stage
 from charter.recipe.settings.evaluation import EvaluateSettings, ProbeSettings, ReportSettings
 from charter.recipe.settings.feedback import JudgeSettings, LabelSettings, PairSettings, ReviseSettings
 from charter.recipe.settings.models import Model, Models, ModelSettings
@@ -18,6 +17,7 @@ from charter.recipe.settings.prompts import (
 from charter.recipe.settings.recipe import Recipe
 from charter.recipe.settings.reinforcement import RewardSettings, RlGuardSettings, RlSettings
 from charter.recipe.settings.running import BudgetSettings, LaunchSettings, MemorySettings, RaySettings
+from charter.recipe.settings.section import KEY_NAME, MOST_ITERATIONS, Settings, Stage
 from charter.recipe.settings.training import (
     DpoSettings,
     GuardedSettings,

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from charter.recipe.settings.common import Settings, from_name
 from charter.recipe.settings.models import Model
+from charter.recipe.settings.section import Settings, from_name
 from charter.records import Contested
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from charter.constitution.model import FewShotChoice
-from charter.recipe.settings.common import Cutting, Settings, Share, from_name
 from charter.recipe.settings.models import Model
 from charter.recipe.settings.prompts import Given
+from charter.recipe.settings.section import Cutting, Settings, Share, from_name
 from charter.records import AnyPairSource, PairSource, PromptKind, ResponseLabel
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from charter.recipe.settings.common import KEY_NAME, LIST_TO_TUPLE, Settings, from_name
+from charter.recipe.settings.section import KEY_NAME, LIST_TO_TUPLE, Settings, from_name
 
 
 class ModelSettings(Settings):

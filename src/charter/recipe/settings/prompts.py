@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from charter.recipe.settings.common import Cell, Settings, from_name
+from charter.recipe.settings.section import Cell, Settings, from_name
 from charter.records import PromptKind, PromptLayout
 
 

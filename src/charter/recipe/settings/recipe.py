@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from charter.recipe.settings.common import MOST_ITERATIONS, Settings, from_name
 from charter.recipe.settings.evaluation import EvaluateSettings, ReportSettings
 from charter.recipe.settings.feedback import LabelSettings, PairSettings, ReviseSettings
 from charter.recipe.settings.models import Models
 from charter.recipe.settings.prompts import ConstitutionSettings, PromptSettings
 from charter.recipe.settings.reinforcement import RlSettings
 from charter.recipe.settings.running import BudgetSettings, LaunchSettings, MemorySettings, RaySettings
+from charter.recipe.settings.section import MOST_ITERATIONS, Settings, from_name
 from charter.recipe.settings.training import DpoSettings, PreferenceModelSettings, SftSettings
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from charter.recipe.settings.common import LIST_TO_TUPLE, Bound, Settings
+from charter.recipe.settings.section import LIST_TO_TUPLE, Bound, Settings
 from charter.recipe.settings.training import LimitSettings, TrainingSettings
 from charter.records import PromptKind
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from charter.recipe.settings.common import LIST_TO_TUPLE, Settings
+from charter.recipe.settings.section import LIST_TO_TUPLE, Settings
 
 
 class LaunchSettings(Settings):

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from charter.recipe.settings.common import LIST_TO_TUPLE, Bound, Cutting, Settings, Share
 from charter.recipe.settings.prompts import Given
+from charter.recipe.settings.section import LIST_TO_TUPLE, Bound, Cutting, Settings, Share
 from charter.records import PromptKind, ResponseLabel
 
 
