@@ -165,7 +165,7 @@ def test_a_finished_training_is_not_repeated(done: Path, tiny_model: Path, monke
             raise AssertionError("a finished training began again")
 
         with monkeypatch.context() as patch:
-            patch.setattr("charter.training.preference_model.load_trainee", trains)
+            patch.setattr("charter.training.frame.load_trainee", trains)
             run_stages(run, ["preference_model"])
     after = summary(done)
     assert after["training"] == before["training"] | {"notes": ["was finished in an earlier sitting"]}

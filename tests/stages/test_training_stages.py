@@ -76,8 +76,7 @@ def test_a_finished_training_is_not_repeated(tiny_model: Path, tmp_path: Path, m
     def trains(*_: Any, **__: Any) -> None:
         raise AssertionError("a finished training began again")
 
-    monkeypatch.setattr("charter.training.sft.load_trainee", trains)
-    monkeypatch.setattr("charter.training.dpo.load_trainee", trains)
+    monkeypatch.setattr("charter.training.frame.load_trainee", trains)
     with opened(tmp_path, tiny_model) as run:
         run_stages(run, ["sft", "dpo"])
         for stage, expected in before.items():

@@ -286,7 +286,7 @@ def test_memory_is_given_back(tiny_model: Path, tmp_path: Path, monkeypatch: pyt
         seen.append(weakref.ref(trainee.model))
         return trainee
 
-    monkeypatch.setattr("charter.training.sft.load_trainee", watched)
+    monkeypatch.setattr("charter.training.frame.load_trainee", watched)
     train(tiny_model, tmp_path / "sft")
     assert [reference() for reference in seen] == [None]
 

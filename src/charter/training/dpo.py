@@ -6,23 +6,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from charter.engines.memory import release_memory
 from charter.files.tables import write_text
 from charter.records import Preference
-from charter.seeds import derive_seed
 from charter.training import ranks
-from charter.training.adapters import LoraSettings, Precision, load_trainee
-from charter.training.checkpoints import open_workplace
+from charter.training.adapters import LoraSettings, Precision
 from charter.training.collapse import Guard
-from charter.training.data import preference_examples
+from charter.training.data import Examples, PreferenceExample, preference_examples
 from charter.training.destinations import Logs
+from charter.training.frame import Begun, Frame, Ready, do_training
 from charter.training.guard import watch_answers
 from charter.training.losses import LossName
 from charter.training.pace import OnStep, Pace, Stop, Watch
 from charter.training.preference_trainer import AtStart, Objective, SoftDpoTrainer, dpo_trainer
-from charter.training.results import TrainingResult, earlier_result, preference_identity, training_identity
-from charter.training.trainer import require_examples, run_training
+from charter.training.results import TrainingResult, preference_identity
 
 _REFERENCE = "reference.json"  # the reference's log-probabilities, in the order of the rows
 
@@ -94,36 +92,35 @@ def dpo(
         Collapsed: if ``guard`` ended the training.
     """
     objective = Objective(loss=loss, beta=beta, nll_weight=nll_weight, length_normalised=length_normalised)
-    identity = training_identity(
-        "dpo",
-        model,
-        preference_identity(preferences),
-        pace=pace,
-        lora=lora,
-        trust_remote_code=trust_remote_code,
-        objective=asdict(objective),
+
+    def tokenise(tokenizer: Any) -> Examples[PreferenceExample]:
+        return preference_examples(preferences, tokenizer, max_length=max_length, opening_tokens=opening_tokens)
+
+    def build(begun: Begun[PreferenceExample]) -> Ready:
+        kept, trainee, own_seed = begun.examples.kept, begun.trainee, begun.seed
+        trainer = dpo_trainer(kept, trainee, begun.folder, seed=own_seed, pace=pace, objective=objective)
+        n_before = _give_reference(trainer, begun.folder / _REFERENCE, begun.watch)
+        return Ready(trainer, watch_answers(guard, preferences, begun.examples, trainee, seed=own_seed), n_before)
+
+    frame = Frame(
+        stage="dpo",
+        model=model,
+        out=out,
         seed=seed,
+        pace=pace,
         max_length=max_length,
         opening_tokens=opening_tokens,
+        lora=lora,
         dtype=dtype,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        resume=resume,
+        logs=logs,
+        on_step=on_step,
+        stop=stop,
     )
-    if resume and (earlier := ranks.by_first(lambda: earlier_result(out, identity))):
-        return earlier
-    own_seed = derive_seed(seed, "dpo", "training")
-    trainee = load_trainee(
-        model, lora=lora, seed=own_seed, dtype=dtype, device=device, trust_remote_code=trust_remote_code
-    )
-    examples = preference_examples(preferences, trainee.tokenizer, max_length=max_length, opening_tokens=opening_tokens)
-    require_examples(examples, max_length, opening_tokens)
-    workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
-    trainer = dpo_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace, objective=objective)
-    watch = Watch.of(on_step, stop)
-    n_before = _give_reference(trainer, workplace.folder / _REFERENCE, watch)
-    watched = watch_answers(guard, preferences, examples, trainee, seed=own_seed)
-    result = run_training(trainer, trainee, examples, workplace, watch, n_before=n_before, guard=watched, logs=logs)
-    del trainer, trainee
-    release_memory()
-    return result
+    identity = preference_identity(preferences)
+    return do_training(frame, identity, tokenise, build, objective=asdict(objective))
 
 
 def _give_reference(trainer: SoftDpoTrainer, remembered: Path, watch: Watch) -> int:

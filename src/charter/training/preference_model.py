@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from charter.engines.memory import release_memory
 from charter.records import Preference
-from charter.seeds import derive_seed
-from charter.training import ranks
-from charter.training.adapters import LoraSettings, Precision, load_trainee
-from charter.training.checkpoints import open_workplace
-from charter.training.data import preference_examples
+from charter.training.adapters import LoraSettings, Precision
+from charter.training.data import Examples, PreferenceExample, preference_examples
 from charter.training.destinations import Logs
-from charter.training.pace import OnStep, Pace, Stop, Watch
-from charter.training.results import TrainingResult, earlier_result, preference_identity, training_identity
+from charter.training.frame import Begun, Frame, Ready, do_training
+from charter.training.pace import OnStep, Pace, Stop
+from charter.training.results import TrainingResult, preference_identity
 from charter.training.reward_trainer import reward_trainer
-from charter.training.trainer import require_examples, run_training
 
 
 def preference_model(
@@ -79,29 +76,29 @@ def preference_model(
         RunError: if ``out`` exists.
         Interrupted: if ``stop`` said so.
     """
-    identity = training_identity(
-        "preference_model",
-        model,
-        preference_identity(preferences),
-        pace=pace,
-        lora=lora,
-        trust_remote_code=trust_remote_code,
+
+    def tokenise(tokenizer: Any) -> Examples[PreferenceExample]:
+        return preference_examples(preferences, tokenizer, max_length=max_length, opening_tokens=opening_tokens)
+
+    def build(begun: Begun[PreferenceExample]) -> Ready:
+        return Ready(reward_trainer(begun.examples.kept, begun.trainee, begun.folder, seed=begun.seed, pace=pace))
+
+    frame = Frame(
+        stage="preference_model",
+        task="reward",
+        model=model,
+        out=out,
         seed=seed,
+        pace=pace,
         max_length=max_length,
         opening_tokens=opening_tokens,
+        lora=lora,
         dtype=dtype,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        resume=resume,
+        logs=logs,
+        on_step=on_step,
+        stop=stop,
     )
-    if resume and (earlier := ranks.by_first(lambda: earlier_result(out, identity))):
-        return earlier
-    own_seed = derive_seed(seed, "preference_model", "training")
-    trainee = load_trainee(
-        model, lora=lora, seed=own_seed, dtype=dtype, device=device, trust_remote_code=trust_remote_code, task="reward"
-    )
-    examples = preference_examples(preferences, trainee.tokenizer, max_length=max_length, opening_tokens=opening_tokens)
-    require_examples(examples, max_length, opening_tokens, stage="preference_model")
-    workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
-    trainer = reward_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
-    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), logs=logs)
-    del trainer, trainee
-    release_memory()
-    return result
+    return do_training(frame, preference_identity(preferences), tokenise, build)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted
 from charter.training import ranks
 from charter.training.adapters import Trainee
+from charter.training.builder import build_trainer
 from charter.training.data import PreferenceExample
 from charter.training.logprobs import IGNORED, sum_by_row
 from charter.training.losses import PREFERENCE_LOSSES, LossName, preference_margin
@@ -31,7 +32,6 @@ from charter.training.pair_trainer import (
     right_side,
 )
 from charter.training.sharding import Share, mean_of
-from charter.training.trainer import trainer_arguments, use_one_device
 
 _REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")  # TRL's names
 
@@ -172,21 +172,21 @@ def dpo_trainer(
         LABEL: [row.p_chosen for row in examples],
         WEIGHT: relative_weights(examples),
     }
-    with quiet_libraries():
-        arguments = DPOConfig(
-            **trainer_arguments(pace, trainee, folder, seed),
-            beta=objective.beta,
-            max_length=None,
-            # A whole model as its own reference: this keeps TRL from loading it a second time.
-            precompute_ref_log_probs=not trainee.base,
-        )
-        trainer = SoftDpoTrainer(
-            objective,
-            model=trainee.model,
-            args=use_one_device(arguments, trainee.device),
-            train_dataset=Dataset.from_dict(columns),
-            data_collator=_SoftPreferenceCollator(pad_token_id=trainee.tokenizer.pad_token_id),
-            processing_class=trainee.tokenizer,
-        )
-        trainer.settle(pair_lengths(examples), pace, seed)
+    arguments = {
+        "beta": objective.beta,
+        "max_length": None,
+        # A whole model as its own reference: this keeps TRL from loading it a second time.
+        "precompute_ref_log_probs": not trainee.base,
+    }
+    trainer = build_trainer(
+        (partial(SoftDpoTrainer, objective), DPOConfig),
+        arguments,
+        columns,
+        trainee,
+        folder,
+        pace=pace,
+        seed=seed,
+        data_collator=_SoftPreferenceCollator(pad_token_id=trainee.tokenizer.pad_token_id),
+    )
+    trainer.settle(pair_lengths(examples), pace, seed)
     return trainer

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from trl import RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
-from charter.engines.quiet import quiet_libraries
 from charter.training.adapters import Trainee
+from charter.training.builder import build_trainer
 from charter.training.data import PreferenceExample
 from charter.training.losses import soft_dpo_loss
 from charter.training.pace import Pace
@@ -27,7 +26,6 @@ from charter.training.pair_trainer import (
     right_side,
 )
 from charter.training.sharding import mean_of
-from charter.training.trainer import trainer_arguments, use_one_device
 
 
 @dataclass
@@ -75,18 +73,15 @@ def reward_trainer(
         LABEL: [row.p_chosen for row in examples],
         WEIGHT: relative_weights(examples),
     }
-    with quiet_libraries():
-        arguments = RewardConfig(
-            **trainer_arguments(pace, trainee, folder, seed),
-            max_length=None,
-            disable_dropout=False,  # an adapter's is what the recipe says
-        )
-        trainer = SoftRewardTrainer(
-            model=trainee.model,
-            args=use_one_device(arguments, trainee.device),
-            train_dataset=Dataset.from_dict(columns),
-            data_collator=_SoftPairCollator(pad_token_id=trainee.tokenizer.pad_token_id),
-            processing_class=trainee.tokenizer,
-        )
-        trainer.settle(pair_lengths(examples), pace, seed)
+    trainer = build_trainer(
+        (SoftRewardTrainer, RewardConfig),
+        {"max_length": None, "disable_dropout": False},  # an adapter's dropout is what the recipe says
+        columns,
+        trainee,
+        folder,
+        pace=pace,
+        seed=seed,
+        data_collator=_SoftPairCollator(pad_token_id=trainee.tokenizer.pad_token_id),
+    )
+    trainer.settle(pair_lengths(examples), pace, seed)
     return trainer

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from charter.engines.memory import release_memory
 from charter.errors import RecipeError
 from charter.records import Prompt
-from charter.seeds import derive_seed
-from charter.training import ranks
-from charter.training.adapters import LoraSettings, Precision, load_trainee
+from charter.training.adapters import LoraSettings, Precision
 from charter.training.answering import ends_of
-from charter.training.checkpoints import open_workplace
-from charter.training.data import prompt_examples
+from charter.training.data import Examples, PromptExample, prompt_examples
 from charter.training.destinations import Logs
+from charter.training.frame import Begun, Frame, Ready, do_training
 from charter.training.guard import GuardWatch
 from charter.training.oversight import Compares, Oversight, RlGuard
-from charter.training.pace import OnStep, Pace, Stop, Watch
-from charter.training.results import TrainingResult, earlier_result, training_identity
+from charter.training.pace import OnStep, Pace, Stop
+from charter.training.results import TrainingResult
 from charter.training.rl_trainer import Rolling, rl_trainer
 from charter.training.rollouts import Reward
-from charter.training.trainer import require_examples, run_training
 
 
 def rl(
@@ -88,54 +85,67 @@ def rl(
         CharterError: what a reward raises.
     """
     _require_groups(pace, rolling)
-    identity = training_identity(
-        "rl",
-        model,
-        [[one.id, [turn.model_dump() for turn in one.turns]] for one in prompts],
+
+    def tokenise(tokenizer: Any) -> Examples[PromptExample]:
+        return prompt_examples(prompts, tokenizer, max_length=max_length, max_tokens=rolling.max_tokens)
+
+    def build(begun: Begun[PromptExample]) -> Ready:
+        trainer = rl_trainer(
+            begun.examples.kept,
+            begun.trainee,
+            begun.folder,
+            seed=begun.seed,
+            pace=pace,
+            rolling=rolling,
+            rewards=rewards,
+            trust_remote_code=trust_remote_code,
+        )
+        if guard is None:
+            return Ready(trainer)
+        oversight = Oversight(rewards, second_judge, guard, measures_kl=rolling.beta > 0.0)
+        asked = prompt_examples(held_out, begun.trainee.tokenizer, max_length=max_length, max_tokens=guard.max_tokens)
+        return Ready(trainer, _watch(begun, asked, guard, oversight))
+
+    frame = Frame(
+        stage="rl",
+        model=model,
+        out=out,
+        seed=seed,
         pace=pace,
+        max_length=max_length,
         lora=lora,
+        dtype=dtype,
+        device=device,
         trust_remote_code=trust_remote_code,
+        resume=resume,
+        logs=logs,
+        on_step=on_step,
+        stop=stop,
+    )
+    return do_training(
+        frame,
+        [[one.id, [turn.model_dump() for turn in one.turns]] for one in prompts],
+        tokenise,
+        build,
         rolling=asdict(rolling),
         rewards=[[reward.name, reward.weight, dict(reward.identity)] for reward in rewards],
-        seed=seed,
-        max_length=max_length,
-        dtype=dtype,
     )
-    if resume and (earlier := ranks.by_first(lambda: earlier_result(out, identity))):
-        return earlier
-    own_seed = derive_seed(seed, "rl", "training")
-    trainee = load_trainee(
-        model, lora=lora, seed=own_seed, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+
+
+def _watch(
+    begun: Begun[PromptExample], asked: Examples[PromptExample], guard: RlGuard, oversight: Oversight
+) -> GuardWatch:
+    """Set a guard over the training that asks prompts held out, as far as there are any."""
+    tokenizer = begun.trainee.tokenizer
+    return GuardWatch(
+        guard,
+        [one.prompt for one in asked.kept],
+        tokenizer,
+        seed=begun.seed,
+        ends=ends_of(begun.trainee.model, tokenizer),
+        spare=[one.prompt for one in begun.examples.kept],
+        oversight=oversight,
     )
-    examples = prompt_examples(prompts, trainee.tokenizer, max_length=max_length, max_tokens=rolling.max_tokens)
-    require_examples(examples, max_length)
-    workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
-    trainer = rl_trainer(
-        examples.kept,
-        trainee,
-        workplace.folder,
-        seed=own_seed,
-        pace=pace,
-        rolling=rolling,
-        rewards=rewards,
-        trust_remote_code=trust_remote_code,
-    )
-    watched = None
-    if guard is not None:
-        asked = prompt_examples(held_out, trainee.tokenizer, max_length=max_length, max_tokens=guard.max_tokens)
-        watched = GuardWatch(
-            guard,
-            [one.prompt for one in asked.kept],
-            trainee.tokenizer,
-            seed=own_seed,
-            ends=ends_of(trainee.model, trainee.tokenizer),
-            spare=[one.prompt for one in examples.kept],
-            oversight=Oversight(rewards, second_judge, guard, measures_kl=rolling.beta > 0.0),
-        )
-    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), guard=watched, logs=logs)
-    del trainer, trainee
-    release_memory()
-    return result
 
 
 def _require_groups(pace: Pace, rolling: Rolling) -> None:

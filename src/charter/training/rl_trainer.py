@@ -10,18 +10,17 @@ from statistics import fmean
 from typing import Any, Literal
 
 import torch
-from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
-from charter.engines.quiet import quiet_libraries
 from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import Trainee
 from charter.training.answering import ends_of
+from charter.training.builder import build_trainer
 from charter.training.data import PromptExample
 from charter.training.pace import Pace
 from charter.training.rollouts import Reward, Rollout, RolloutOrder
-from charter.training.trainer import Habits, trainer_arguments, use_one_device
+from charter.training.trainer import Habits
 from charter.training.unscored import filled, is_said, said, unscored_figure
 
 Method = Literal["grpo", "rloo"]
@@ -164,33 +163,27 @@ def rl_trainer(
     trust_remote_code: bool = False,
 ) -> Any:
     """Build the trainer; ``folder`` receives its checkpoints."""
-    trainer_class, arguments_class = _TRAINERS[rolling.method]
     ends = ends_of(trainee.model, trainee.tokenizer)
     trainee.model.generation_config.eos_token_id = sorted(ends)  # where TRL looks for what ends an answer
     scored = [_Scored(reward, examples, rolling.n_samples, ends) for reward in rewards]
     # Of a whole model TRL loads its reference anew, by itself; of an adapter it keeps a copy.
     loading = {"use_safetensors": True, "trust_remote_code": trust_remote_code, "device_map": None}
-    with quiet_libraries():
-        arguments = arguments_class(
-            **trainer_arguments(pace, trainee, folder, seed),
-            num_generations=rolling.n_samples,
-            num_iterations=rolling.n_updates,
-            epsilon=_CLIPPED_AT,
-            beta=rolling.beta,
-            temperature=rolling.temperature,
-            max_completion_length=rolling.max_tokens,
-            mask_truncated_completions=not rolling.learn_from_cut,
-            reward_weights=[reward.weight for reward in rewards],
-            disable_dropout=True,  # else answers are drawn and read by other models than the one that is kept
-            model_init_kwargs=None if trainee.base else loading,
-        )
-        trainer: Any = trainer_class(  # type: ignore[call-arg]  # TRL's
-            model=trainee.model,
-            args=use_one_device(arguments, trainee.device),
-            reward_funcs=list(scored),
-            train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(examples))]}),
-            processing_class=trainee.tokenizer,
-        )
+    arguments = {
+        "num_generations": rolling.n_samples,
+        "num_iterations": rolling.n_updates,
+        "epsilon": _CLIPPED_AT,
+        "beta": rolling.beta,
+        "temperature": rolling.temperature,
+        "max_completion_length": rolling.max_tokens,
+        "mask_truncated_completions": not rolling.learn_from_cut,
+        "reward_weights": [reward.weight for reward in rewards],
+        "disable_dropout": True,  # else answers are drawn and read by other models than the one that is kept
+        "model_init_kwargs": None if trainee.base else loading,
+    }
+    columns = {"prompt": [str(number) for number in range(len(examples))]}
+    trainer: Any = build_trainer(
+        _TRAINERS[rolling.method], arguments, columns, trainee, folder, pace=pace, seed=seed, reward_funcs=scored
+    )
     trainer.examples, trainer.own_seed, trainer.scored = examples, seed, scored
     trainer.steps_between_checkpoints = rolling.n_updates
     longest = max(len(one.prompt_ids) for one in examples) + rolling.max_tokens

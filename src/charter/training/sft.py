@@ -6,23 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from charter.engines.memory import release_memory
-from charter.engines.quiet import quiet_libraries
 from charter.records import SftRow
-from charter.seeds import derive_seed
-from charter.training import ranks
-from charter.training.adapters import LoraSettings, Precision, Trainee, load_trainee
-from charter.training.checkpoints import open_workplace
+from charter.training.adapters import LoraSettings, Precision, Trainee
+from charter.training.builder import build_trainer
 from charter.training.collapse import Guard
-from charter.training.data import SftExample, sft_examples
+from charter.training.data import Examples, SftExample, sft_examples
 from charter.training.destinations import Logs
+from charter.training.frame import Begun, Frame, Ready, do_training
 from charter.training.guard import watch_answers
-from charter.training.pace import OnStep, Pace, Stop, Watch
-from charter.training.results import TrainingResult, earlier_result, training_identity
-from charter.training.trainer import Habits, require_examples, run_training, trainer_arguments, use_one_device
+from charter.training.pace import OnStep, Pace, Stop
+from charter.training.results import TrainingResult
+from charter.training.trainer import Habits
 
 
 class SftTrainer(Habits, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
@@ -91,50 +87,42 @@ def sft(
         Interrupted: if ``stop`` said so.
         Collapsed: if ``guard`` ended the training.
     """
-    identity = training_identity(
-        "sft",
-        model,
-        [[row.id, [turn.model_dump() for turn in row.prompt.turns], row.response, row.whole] for row in rows],
-        pace=pace,
-        lora=lora,
-        trust_remote_code=trust_remote_code,
+
+    def tokenise(tokenizer: Any) -> Examples[SftExample]:
+        return sft_examples(rows, tokenizer, max_length=max_length, opening_tokens=opening_tokens)
+
+    def build(begun: Begun[SftExample]) -> Ready:
+        trainer = sft_trainer(begun.examples.kept, begun.trainee, begun.folder, seed=begun.seed, pace=pace)
+        return Ready(trainer, watch_answers(guard, rows, begun.examples, begun.trainee, seed=begun.seed))
+
+    frame = Frame(
+        stage="sft",
+        model=model,
+        out=out,
         seed=seed,
+        pace=pace,
         max_length=max_length,
         opening_tokens=opening_tokens,
+        lora=lora,
         dtype=dtype,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        resume=resume,
+        logs=logs,
+        on_step=on_step,
+        stop=stop,
     )
-    if resume and (earlier := ranks.by_first(lambda: earlier_result(out, identity))):
-        return earlier
-    own_seed = derive_seed(seed, "sft", "training")
-    trainee = load_trainee(
-        model, lora=lora, seed=own_seed, dtype=dtype, device=device, trust_remote_code=trust_remote_code
-    )
-    examples = sft_examples(rows, trainee.tokenizer, max_length=max_length, opening_tokens=opening_tokens)
-    require_examples(examples, max_length)
-    workplace = ranks.by_first(lambda: open_workplace(out, identity, resume=resume))
-    trainer = sft_trainer(examples.kept, trainee, workplace.folder, seed=own_seed, pace=pace)
-    watched = watch_answers(guard, rows, examples, trainee, seed=own_seed)
-    result = run_training(trainer, trainee, examples, workplace, Watch.of(on_step, stop), guard=watched, logs=logs)
-    del trainer, trainee
-    release_memory()
-    return result
+    identity = [[row.id, [turn.model_dump() for turn in row.prompt.turns], row.response, row.whole] for row in rows]
+    return do_training(frame, identity, tokenise, build)
 
 
 def sft_trainer(examples: Sequence[SftExample], trainee: Trainee, folder: Path, *, seed: int, pace: Pace) -> SftTrainer:
     """Build the trainer; ``folder`` receives its checkpoints."""
-    with quiet_libraries():
-        arguments = SFTConfig(
-            **trainer_arguments(pace, trainee, folder, seed), dataset_kwargs={"skip_prepare_dataset": True}
-        )
-        columns = {
-            "input_ids": [list(row.input_ids) for row in examples],
-            "labels": [list(row.labels) for row in examples],
-        }
-        trainer = SftTrainer(
-            model=trainee.model,
-            args=use_one_device(arguments, trainee.device),
-            train_dataset=Dataset.from_dict(columns),
-            processing_class=trainee.tokenizer,
-        )
-        trainer.settle([len(row.input_ids) for row in examples], pace, seed)
+    columns = {
+        "input_ids": [list(row.input_ids) for row in examples],
+        "labels": [list(row.labels) for row in examples],
+    }
+    arguments = {"dataset_kwargs": {"skip_prepare_dataset": True}}
+    trainer = build_trainer((SftTrainer, SFTConfig), arguments, columns, trainee, folder, pace=pace, seed=seed)
+    trainer.settle([len(row.input_ids) for row in examples], pace, seed)
     return trainer

@@ -1,4 +1,4 @@
-"""What all trainers share: TRL's arguments and changed habits, and one training from start to end."""
+"""What all trainers share: changed habits of TRL's, and one training from start to end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from transformers import PrinterCallback
 
 from charter.engines.quiet import quiet_libraries
-from charter.errors import Interrupted, RecipeError
+from charter.errors import Interrupted
 from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import Trainee, save_trained
@@ -33,35 +33,6 @@ from charter.training.trained_weights import gather_trained, go_back
 # Up to this length a CPU is faster with plain matrix products than with its fused attention, whose backward pass is
 # slow there (measured: 1.2-1.35x at 80-512 tokens, 0.6x at 1024). It takes the softmax in float32: not for float64.
 _EAGER_ATTENTION_UP_TO = 512
-_LIBRARY_SEED = 2**32  # numpy's seeds are smaller than this
-
-
-def trainer_arguments(pace: Pace, trainee: Trainee, folder: Path, seed: int) -> dict[str, Any]:
-    """Write a ``Pace`` as TRL's configuration wants it, with everything switched off that writes or reports.
-
-    Of several processes each makes its part of a step: what one of them is told is in ``sharding``.
-    """
-    division = division_of(pace, ranks.n_ranks())
-    return {
-        "output_dir": str(folder),
-        "num_train_epochs": pace.epochs,
-        "learning_rate": pace.learning_rate,
-        "per_device_train_batch_size": division.rows,
-        "gradient_accumulation_steps": division.passes,
-        "max_grad_norm": pace.max_grad_norm,
-        "gradient_checkpointing": pace.gradient_checkpointing,
-        "bf16": trainee.autocast == "bfloat16",
-        "fp16": trainee.autocast == "float16",
-        "use_cpu": trainee.device.type == "cpu",  # unsaid, a GPU is taken, and bfloat16 is refused on a CPU
-        "seed": seed % _LIBRARY_SEED,
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,  # a loss that is not a number is to be seen
-        "save_strategy": "no",  # when to save is decided by the steps' watch
-        "report_to": "none",
-        "disable_tqdm": True,
-        "dataloader_pin_memory": trainee.device.type == "cuda",
-        "ddp_find_unused_parameters": False,  # every pass uses all that is trained
-    }
 
 
 class Habits:
@@ -258,40 +229,3 @@ def _result(
         notes=trainee.notes + workplace.notes + notes,
         looks=tuple(guard.looks) if guard else (),
     )
-
-
-def use_one_device(arguments: Any, device: torch.device) -> Any:
-    """Train on this device alone, each process of several on its own.
-
-    Left to themselves the libraries take every GPU, from the first on, and TRL refuses to spread over several without
-    a launcher.
-    """
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # noqa: SLF001 - there is no other way to say it
-    if device.type == "cuda":
-        arguments._setup_devices = device  # noqa: SLF001 - as above: the answer that ``arguments.device`` remembers
-    return arguments
-
-
-def require_examples(examples: Examples[Any], max_length: int, opening: int | None = None, stage: str = "dpo") -> None:
-    """Refuse to train on nothing.
-
-    Args:
-        examples: what there is to train on.
-        max_length: what rows were held to.
-        opening: how many tokens of each response of a pair were looked at.
-        stage: whose setting that is.
-
-    Raises:
-        RecipeError: if no row is left, with the reasons counted and what to do about the commonest.
-    """
-    if examples.kept:
-        return
-    reasons = [row.reason for row in examples.rejected]
-    counted = ", ".join(f"{reason} {reasons.count(reason)}" for reason in sorted(set(reasons))) or "none were given"
-    remedy = "give more rows, or raise max_length if they are too long"
-    if reasons.count("same_opening") * 2 > len(reasons):
-        remedy = (
-            f"most pairs differ only behind their first {opening} tokens: raise {stage}.opening_tokens, which is "
-            f"{opening}, or leave it out"
-        )
-    raise RecipeError(f"no row is left to train on (rejected: {counted}; max_length is {max_length}); {remedy}")
