@@ -31,7 +31,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("constitution", "engines.embedded"),
     ("files", "engines.downloads", "runs.place"),
     ("records",),
-    ("seeds", "errors", "event_loop", "processes", "spelling", "progress"),
+    ("seeds", "errors", "event_loop", "garbage", "processes", "spelling", "progress"),
 )
 LEVEL = {room: len(LINES) - line for line, rooms in enumerate(LINES) for room in rooms}
 

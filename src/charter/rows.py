@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 
 from charter.errors import BudgetSpent, EngineError, Interrupted, TooManyFailures
 from charter.event_loop import run_to_end
+from charter.garbage import old_set_aside
 from charter.journal.records import Outcome
 from charter.journal.results import RecordedResults, read_result
 from charter.journal.store import Journal
@@ -168,7 +169,8 @@ def map_rows(
     work.progress.begin(stage, len(ids), n_resumed)
     try:
         if work.waiting:
-            run_to_end(_run(work, n_at_once))
+            with old_set_aside():
+                run_to_end(_run(work, n_at_once))
     finally:
         if journal:
             journal.flush()

@@ -12,10 +12,10 @@ from training_rows import preferences, sft_rows
 
 from charter.errors import ModelError
 from charter.training.adapters import LoraSettings, Trainee, load_trainee
+from charter.training.builder import trainer_arguments, use_one_device
 from charter.training.dpo import dpo
 from charter.training.pace import Pace
 from charter.training.sft import sft
-from charter.training.trainer import trainer_arguments, use_one_device
 
 SETTINGS: dict[str, Any] = {
     "seed": 5,

@@ -97,7 +97,7 @@ class Pool:
         most: models in memory at once; None takes as many as fit.
         stop: set when nobody waits any more for a model that is loaded.
         make: makes the engine of a model, in place of loading or reaching the model; one that counts what is asked
-            of it has a memory of its own.
+            of it has a memory of its own. It gives None for a model that is to be loaded or reached all the same.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Pool:
         *,
         most: int | None = None,
         stop: threading.Event | None = None,
-        make: Callable[[ModelSpec, Reply | None], Engine] | None = None,
+        make: Callable[[ModelSpec, Reply | None], Engine | None] | None = None,
     ) -> None:
         self._roles = dict(roles)
         self._residents = Residents(most)
@@ -168,7 +168,9 @@ class Pool:
     def open(self, spec: ModelSpec, reply: Reply | None = None) -> Counted:
         """Give the engine of a model; a scripted one writes by ``reply``, which its name says."""
         if spec not in self._open:
-            made = self._load(spec) if reply is None else self._script(spec, reply)
+            made = self._make(spec, reply) if self._make is not None else None
+            if made is None:
+                made = self._load(spec) if reply is None else self._script(spec, reply)
             engine = made if isinstance(made, Counted) else CachedEngine(made, self._memory)
             if self.on_open is not None:
                 self.on_open(spec, engine.capabilities)
@@ -176,8 +178,6 @@ class Pool:
         return self._open[spec]
 
     def _load(self, spec: ModelSpec) -> Engine:
-        if self._make is not None:
-            return self._make(spec, None)
         if spec.engine == "http":
             return self._connect(spec)
         if spec.engine == "scripted":
@@ -187,8 +187,6 @@ class Pool:
         return self._residents.engine(self._loader.resident(spec))
 
     def _script(self, spec: ModelSpec, reply: Reply) -> Engine:
-        if self._make is not None:
-            return self._make(spec, reply)
         from charter.engines.scripted import ScriptedEngine
 
         return ScriptedEngine(reply, script=spec.name)

@@ -150,8 +150,8 @@ def _evaluated(settings: dict[str, Any]) -> Iterator[Slot]:
 
 
 def _names_weights(model: dict[str, Any]) -> bool:
-    """Whether a model's name is one of weights: another engine's is a script's, or what a server calls it."""
-    return bool(model.get("engine", "transformers") == "transformers")
+    """Whether a model's name is one of weights, and not a script's, or what a server calls it."""
+    return model.get("engine") not in {"http", "scripted"}
 
 
 def _section(

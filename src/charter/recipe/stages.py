@@ -20,6 +20,8 @@ STAGE_NAMES: tuple[str, ...] = typing.get_args(Stage)
 TRAINING_STAGES = ("sft", "preference_model", "dpo", "rl")
 #: Those of them whose model answers people.
 POLICY_STAGES = ("sft", "dpo", "rl")
+#: Those that ask models while they train, in the process that trains.
+ASKING_STAGES = ("rl",)
 #: The stages that each iteration does, in order.
 ITERATED = ("pairs", "label", "preference_model", "dpo", "rl")
 _OF_ITERATION = re.compile(rf"(?P<stage>{'|'.join(ITERATED)})-(?P<iteration>[2-9]|[1-9][0-9])")

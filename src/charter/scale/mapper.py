@@ -15,6 +15,7 @@ from charter.engines.usage import KindUsage, Usage
 from charter.errors import ClusterError
 from charter.journal.records import Outcome
 from charter.journal.results import read_result
+from charter.recipe.stages import ASKING_STAGES, parted
 from charter.rows import Filtered, Identified, Mapped, ResultT, RowMapper, RowT
 from charter.runs.folder import Run
 from charter.runs.roles import role_specs
@@ -63,7 +64,9 @@ def on_ray(
         numbers = itertools.count()
         known = run.pool.met
 
-        def make(spec: ModelSpec, reply: Reply | None) -> StandIn:
+        def make(spec: ModelSpec, reply: Reply | None) -> StandIn | None:
+            if parted(run.stage).stage in ASKING_STAGES:
+                return None
             if spec.has_weights and pool.on_load is not None:
                 pool.on_load(spec.label)
             met = known.get(spec.served_as)
@@ -75,8 +78,10 @@ def on_ray(
             opened = crew.open_engine(name)
             return StandIn(name, opened.identity, opened.capabilities, crew, Usage(complete=asked))
 
-        pool = Pool(role_specs(run.recipe), run.memory, make=make)
+        most, spending = run.recipe.memory.models_at_once, run.spending
+        pool = Pool(role_specs(run.recipe), run.memory, spending=spending, most=most, stop=run.stop, make=make)
         pool.on_load, pool.on_rest = run.pool.on_load, crew.dismiss
+        pool.met, pool.on_meet, pool.on_retry = known, run.pool.on_meet, run.pool.on_retry
         run.pool, run.mapper = pool, RayMapper(crew, run.mapper)
         try:
             yield

@@ -76,14 +76,14 @@ def build_trainer(
         settings = configuration(**trainer_arguments(pace, trainee, folder, seed), **arguments)
         return trainer(
             model=trainee.model,
-            args=_on_one_device(settings, trainee.device),
+            args=use_one_device(settings, trainee.device),
             train_dataset=Dataset.from_dict(columns),
             processing_class=trainee.tokenizer,
             **parts,
         )
 
 
-def _on_one_device(arguments: Any, device: torch.device) -> Any:
+def use_one_device(arguments: Any, device: torch.device) -> Any:
     """Train on this device alone, each process of several on its own.
 
     Left to themselves the libraries take every GPU, from the first on, and TRL refuses to spread over several without

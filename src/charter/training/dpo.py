@@ -20,7 +20,7 @@ from charter.training.guard import watch_answers
 from charter.training.losses import LossName
 from charter.training.pace import OnStep, Pace, Stop, Watch
 from charter.training.preference_trainer import AtStart, Objective, SoftDpoTrainer, dpo_trainer
-from charter.training.results import TrainingResult, preference_identity
+from charter.training.results import TrainingResult, preferences_digest
 
 _REFERENCE = "reference.json"  # the reference's log-probabilities, in the order of the rows
 
@@ -109,7 +109,6 @@ def dpo(
         seed=seed,
         pace=pace,
         max_length=max_length,
-        opening_tokens=opening_tokens,
         lora=lora,
         dtype=dtype,
         device=device,
@@ -119,8 +118,9 @@ def dpo(
         on_step=on_step,
         stop=stop,
     )
-    identity = preference_identity(preferences)
-    return do_training(frame, identity, tokenise, build, objective=asdict(objective))
+    rows = preferences_digest(preferences)
+    settings = {"objective": asdict(objective), "opening_tokens": opening_tokens}
+    return do_training(frame, rows, tokenise, build, **settings)
 
 
 def _give_reference(trainer: SoftDpoTrainer, remembered: Path, watch: Watch) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
@@ -30,7 +30,6 @@ class Frame:
     Attributes:
         stage: which kind of training it is; random numbers are drawn from its name.
         task: what the model is loaded for.
-        opening_tokens: of each response that are trained on; None for all, and where no response is given.
     """
 
     stage: str
@@ -40,7 +39,6 @@ class Frame:
     seed: int
     pace: Pace
     max_length: int
-    opening_tokens: int | None = None
     lora: LoraSettings | None
     dtype: Precision
     device: str
@@ -87,7 +85,7 @@ class Ready:
 
 def do_training(
     frame: Frame,
-    rows: Sequence[Any],
+    rows: str,
     tokenise: Callable[[Any], Examples[Example]],
     build: Callable[[Begun[Example]], Ready],
     **settings: Any,
@@ -96,10 +94,11 @@ def do_training(
 
     Args:
         frame: what every training is told.
-        rows: what of each row is trained on, as JSON values.
+        rows: a hash of what of each row is trained on.
         tokenise: makes examples of the rows, with the model's tokenizer.
         build: makes the trainer.
-        settings: all else that determines the result, as JSON values.
+        settings: all else that determines the result, as JSON values; ``opening_tokens`` among them, where responses
+            are given, is how many of each one's first tokens are looked at.
 
     Raises:
         ModelError: if the model cannot be loaded or has no chat template, or the device is not there.
@@ -117,7 +116,6 @@ def do_training(
         trust_remote_code=frame.trust_remote_code,
         seed=frame.seed,
         max_length=frame.max_length,
-        opening_tokens=frame.opening_tokens,
         dtype=frame.dtype,
         **settings,
     )
@@ -145,7 +143,7 @@ def _trained(
         task=frame.task,
     )
     examples = tokenise(trainee.tokenizer)
-    require_examples(examples, frame.max_length, frame.opening_tokens, stage=frame.stage)
+    require_examples(examples, frame.max_length, identity.get("opening_tokens"), stage=frame.stage)
     workplace = ranks.by_first(lambda: open_workplace(frame.out, identity, resume=frame.resume))
     begun = Begun(trainee, examples, workplace.folder, seed, Watch.of(frame.on_step, frame.stop))
     ready = build(begun)

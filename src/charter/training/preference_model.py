@@ -12,7 +12,7 @@ from charter.training.data import Examples, PreferenceExample, preference_exampl
 from charter.training.destinations import Logs
 from charter.training.frame import Begun, Frame, Ready, do_training
 from charter.training.pace import OnStep, Pace, Stop
-from charter.training.results import TrainingResult, preference_identity
+from charter.training.results import TrainingResult, preferences_digest
 from charter.training.reward_trainer import reward_trainer
 
 
@@ -91,7 +91,6 @@ def preference_model(
         seed=seed,
         pace=pace,
         max_length=max_length,
-        opening_tokens=opening_tokens,
         lora=lora,
         dtype=dtype,
         device=device,
@@ -101,4 +100,4 @@ def preference_model(
         on_step=on_step,
         stop=stop,
     )
-    return do_training(frame, preference_identity(preferences), tokenise, build)
+    return do_training(frame, preferences_digest(preferences), tokenise, build, opening_tokens=opening_tokens)

@@ -74,7 +74,7 @@ class TrainingResult:
 def training_identity(
     stage: str,
     model: str | Path,
-    rows: Sequence[Any],
+    rows: str,
     *,
     pace: Pace,
     lora: LoraSettings | None,
@@ -86,7 +86,7 @@ def training_identity(
     Args:
         stage: which kind of training it is.
         model: what is trained; it counts by its content, not by its name or place.
-        rows: what of each row is trained on.
+        rows: a hash of what of each row is trained on.
         pace: how it goes about them.
         lora: the new adapter.
         trust_remote_code: whether the code that the model brings counts.
@@ -96,20 +96,22 @@ def training_identity(
         ModelError: if there is no such model.
     """
     content = model_fingerprint(resolve_model(str(model), trust_remote_code=trust_remote_code))
-    about = {"stage": stage, "model": content, "rows": digest(list(rows)), "pace": pace.identity}
+    about = {"stage": stage, "model": content, "rows": rows, "pace": pace.identity}
     return {**about, "lora": asdict(lora) if lora else None, **settings}
 
 
-def preference_identity(preferences: Sequence[Preference]) -> list[Any]:
-    """Give what of each preference is trained on, as JSON values."""
-    return [
+def preferences_digest(preferences: Sequence[Preference]) -> str:
+    """Hash what of each preference is trained on."""
+    return digest(
         [
-            *(row.id, [turn.model_dump() for turn in row.prompt.turns]),
-            *(row.chosen, row.whole_chosen, row.rejected, row.whole_rejected, row.p_chosen),
-            *([row.weight] if row.weight != 1.0 else []),
+            [
+                *(row.id, [turn.model_dump() for turn in row.prompt.turns]),
+                *(row.chosen, row.whole_chosen, row.rejected, row.whole_rejected, row.p_chosen),
+                *([row.weight] if row.weight != 1.0 else []),
+            ]
+            for row in preferences
         ]
-        for row in preferences
-    ]
+    )
 
 
 def earlier_result(out: Path, identity: Mapping[str, Any]) -> TrainingResult | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from charter.errors import RecipeError
 from charter.records import Prompt
+from charter.seeds import digest
 from charter.training.adapters import LoraSettings, Precision
 from charter.training.answering import ends_of
 from charter.training.data import Examples, PromptExample, prompt_examples
@@ -124,7 +125,7 @@ def rl(
     )
     return do_training(
         frame,
-        [[one.id, [turn.model_dump() for turn in one.turns]] for one in prompts],
+        digest([[one.id, [turn.model_dump() for turn in one.turns]] for one in prompts]),
         tokenise,
         build,
         rolling=asdict(rolling),

@@ -9,6 +9,7 @@ from typing import Any
 from trl import SFTConfig, SFTTrainer
 
 from charter.records import SftRow
+from charter.seeds import digest
 from charter.training.adapters import LoraSettings, Precision, Trainee
 from charter.training.builder import build_trainer
 from charter.training.collapse import Guard
@@ -102,7 +103,6 @@ def sft(
         seed=seed,
         pace=pace,
         max_length=max_length,
-        opening_tokens=opening_tokens,
         lora=lora,
         dtype=dtype,
         device=device,
@@ -112,8 +112,10 @@ def sft(
         on_step=on_step,
         stop=stop,
     )
-    identity = [[row.id, [turn.model_dump() for turn in row.prompt.turns], row.response, row.whole] for row in rows]
-    return do_training(frame, identity, tokenise, build)
+    content = digest(
+        [[row.id, [turn.model_dump() for turn in row.prompt.turns], row.response, row.whole] for row in rows]
+    )
+    return do_training(frame, content, tokenise, build, opening_tokens=opening_tokens)
 
 
 def sft_trainer(examples: Sequence[SftExample], trainee: Trainee, folder: Path, *, seed: int, pace: Pace) -> SftTrainer:

@@ -56,6 +56,7 @@ class Habits:
     #: Checkpoints fall on multiples of this many steps.
     steps_between_checkpoints = 1
 
+    @quiet_libraries()
     def settle(self, lengths: Sequence[int], pace: Pace, seed: int) -> None:
         """Say how long the rows are and how to go about them, and find out how the head may be computed."""
         self.buckets = LengthBuckets(lengths, pace.batch_size, seed)
