@@ -26,7 +26,7 @@ def trained(folder: Path) -> Any:
 
 
 def test_judges_of_reinforcement_learning_are_asked_by_the_driver(tiny_model: Path, tmp_path: Path) -> None:
-    """With a judge in the reward and a second one, a run by actors comes to the steps, looks and calls of the plain one."""
+    """With a judge in the reward and a second one, steps, looks and calls are those of the plain run."""
     for name in ("plain", "ray"):
         (tmp_path / name).mkdir()
     before = ["sft", "preference_model"]

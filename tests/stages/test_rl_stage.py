@@ -16,7 +16,7 @@ from charter.recipe import load_recipe
 from charter.records import Prompt, Response, make_prompt
 from charter.reporting import report
 from run_examples import page_words
-from stages.rl_example import opened
+from stages.rl_example import RECIPE, opened
 
 pytestmark = pytest.mark.model
 
