@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import textwrap
-import weakref
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -275,20 +274,6 @@ def test_an_adapter_keeps_its_shape(tiny_model: Path, tmp_path: Path) -> None:
         "the adapter that is trained on keeps its r 4 and alpha 8; r 16 and alpha 32 were asked for",
     )
     assert first.notes == ()
-
-
-def test_memory_is_given_back(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a training no part of its model is left, so that the next model fits."""
-    seen: list[weakref.ref[Any]] = []
-
-    def watched(*arguments: Any, **settings: Any) -> Any:
-        trainee = load_trainee(*arguments, **settings)
-        seen.append(weakref.ref(trainee.model))
-        return trainee
-
-    monkeypatch.setattr("charter.training.frame.load_trainee", watched)
-    train(tiny_model, tmp_path / "sft")
-    assert [reference() for reference in seen] == [None]
 
 
 def test_whole_model_can_be_trained(tiny_model: Path, tmp_path: Path) -> None:
