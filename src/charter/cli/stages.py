@@ -1,4 +1,4 @@
-"""``charter revise``, ``sft``, ``pairs``, ``label``, ``preference-model``, ``dpo``, ``evaluate``: each stage alone."""
+"""``charter revise``, ``sft``, ``pairs``, ``label``, ``preference-model``, ``dpo``, ``rl``, ``evaluate``: each alone."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _served(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     models |= {("evaluate", "others", name): model for name, model in recipe.evaluate.others.items()}
     if recipe.models.policy.engine == "http":
         problem = "'models.policy' is trained, and a server gives no weights to train; name a folder or a Hugging Face"
-        yield ("models", "policy", "engine"), f"{problem} id (critic, reviser, judge and red_team may be served)"
+        yield ("models", "policy", "engine"), f"{problem} id (every other model may be served)"
     for where, model in models.items():
         if model is None:
             continue
