@@ -1,4 +1,4 @@
-"""``charter revise``, ``sft``, ``pairs``, ``label``, ``preference-model``, ``dpo``, ``rl``, ``evaluate``: each alone."""
+"""Each stage alone: ``revise``, ``sft``, ``pairs``, ``label``, ``preference-model``, ``dpo``, ``rl``, ``evaluate``."""
 
 from __future__ import annotations
 
