@@ -77,6 +77,8 @@ def test_a_stage_that_is_not_done_cannot_be_asked_for(tmp_path: Path) -> None:
     small_run(tmp_path, ["prompts", "revise", "sft", "pairs", "label"])
     with pytest.raises(RecipeError, match=r"'preference_model' is null there; set preference_model=\{\}"):
         small_run(tmp_path, ["label", "preference_model"])
+    with pytest.raises(RecipeError, match=r"'rl' is null there; set rl=\{\}, with preference_model=\{\} or"):
+        small_run(tmp_path, ["label", "rl"])
     run = small_run(tmp_path, ["label", "preference_model", "dpo"])
     assert (run / "stages/dpo.json").exists()
 

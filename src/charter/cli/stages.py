@@ -1,4 +1,4 @@
-"""``charter revise``, ``sft``, ``pairs``, ``label``, ``preference-model``, ``dpo``, ``evaluate``: each stage alone."""
+"""Each stage alone: ``revise``, ``sft``, ``pairs``, ``label``, ``preference-model``, ``dpo``, ``rl``, ``evaluate``."""
 
 from __future__ import annotations
 

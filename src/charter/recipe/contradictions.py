@@ -78,7 +78,7 @@ def _served(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     models |= {("evaluate", "others", name): model for name, model in recipe.evaluate.others.items()}
     if recipe.models.policy.engine == "http":
         problem = "'models.policy' is trained, and a server gives no weights to train; name a folder or a Hugging Face"
-        yield ("models", "policy", "engine"), f"{problem} id (critic, reviser, judge and red_team may be served)"
+        yield ("models", "policy", "engine"), f"{problem} id (every other model may be served)"
     for where, model in models.items():
         if model is None:
             continue
@@ -129,7 +129,7 @@ def _iterated(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     problem = f"'iterations' is {recipe.iterations}"
     if recipe.dpo is None and recipe.rl is None:
         problem = f"{problem}, and 'dpo' and 'rl' are null: no iteration would begin from another policy"
-        yield ("iterations",), f"{problem}; take it out, or set dpo={{}} or rl={{}}"
+        yield ("iterations",), f"{problem}; take it out, or set dpo={{}}, or rl={{}} and its rewards"
     if not recipe.pairs.n:
         problem = f"{problem}, and 'pairs.n' is 0: pairs that are given are judged and trained on once"
         yield ("iterations",), f"{problem}; take it out, or set pairs.n"

@@ -147,7 +147,8 @@ def _require_done(recipe: Recipe, stage: str, done: Sequence[str]) -> None:
 
 
 def _not_done(stage: str) -> RecipeError:
+    more = ", with preference_model={} or other rewards (rl.rewards)," if stage == "rl" else ""
     return RecipeError(
-        f"stage {stage!r} is asked for, and the recipe does not do it: {stage!r} is null there; set {stage}={{}} to do "
-        "it with its defaults, in a new folder (--out) where the run has begun without it"
+        f"stage {stage!r} is asked for, and the recipe does not do it: {stage!r} is null there; set {stage}={{}}{more} "
+        "to do it with its defaults, in a new folder (--out) where the run has begun without it"
     )

@@ -41,7 +41,7 @@ class EvaluateSettings(Settings):
     k_principles: int = Field(default=1, ge=1, description="principles drawn per comparison")
     multiple_choice: tuple[str, ...] = Field(default=(), description="JSON-lines files of multiple-choice rows")
     probes: tuple[Annotated[ProbeSettings, from_name("constitution")], ...] = Field(
-        default=(), description="constitutions that the models' adherence to is measured"
+        default=(), description="constitutions whose probes are put to every model"
     )
     others: dict[str, Model] = Field(
         default_factory=dict, description="further models by name, which are put to the probes alone"

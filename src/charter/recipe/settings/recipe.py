@@ -51,7 +51,9 @@ class Recipe(Settings):
         default=DpoSettings(), description="training on the soft labels; `null` leaves it out"
     )
     rl: RlSettings | None = Field(
-        default=None, description="reinforcement learning towards rewards; `null` does none, `{}` some by the defaults"
+        default=None,
+        description="reinforcement learning towards rewards; `null` does none, `{}` some by the defaults, which want a "
+        "`preference_model`",
     )
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
