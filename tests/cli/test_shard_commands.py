@@ -64,8 +64,16 @@ def test_one_command_does_what_shards_do_not(charter: Command, place: Path) -> N
         assert charter("status", "runs/demo").out.splitlines()[-1].startswith("next: run the shards, ")
         for number in (1, 2):
             assert charter("run", *recipe, "--shard", f"{number}/2").code == 0
-        assert charter("merge", "runs/demo", "--json").value["merged"]["stages"] == by_shards
+        merged = charter("merge", "runs/demo", "--json").value
+        assert merged["merged"]["stages"] == by_shards
         done += by_shards
+        if "label" in by_shards:
+            command = (
+                "charter run runs/demo/recipe.resolved.yaml --out runs/demo --until shards; then the shards again, "
+            )
+            assert merged["next"].startswith(
+                f"do 'preference_model', 'rl', which need all rows at once: {command}1/2 to 2/2: "
+            )
     assert charter("run", *recipe, "--until", "shards").code == 0
     assert charter("status", "runs/demo").out.splitlines()[-1] == "next: read runs/demo/report.html"
 

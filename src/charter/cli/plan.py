@@ -154,7 +154,7 @@ def plan(  # noqa: PLR0917 - the command line names them
     if recipe is None:
         raise UserError("there is no recipe to plan; name one, or list the devices with --hardware list")
     if phases:
-        if hardware or prompts or training or sharding:
+        if any((hardware, size, model_config, prompts, training, sharding, on, price_per_hour is not None)):
             raise UserError("--phases goes by the recipe alone, and plans no machine; leave the other options out")
         _write_phases(recipe, overrides or (), as_json=as_json)
         return
