@@ -38,7 +38,7 @@ submit() {
 
 printf -v run_it '%q run %q --out %q' "$charter" "$recipe" "$run"
 printf -v merge '%q merge %q' "$charter" "$run"
-# All that comes before the next stage that shards do. Prompts need a GPU only where the recipe has a model write them.
+# All that is left before the next stage that shards do. Handed in again, the first job may have a training to do.
 alone="$run_it --until shards"
 # Each task of an array does the shard of its number, and of each stage what can be done without the others' rows.
 # The variable is for the node to read, not for this script.
