@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Hand a whole run to Slurm: prompts, then arrays of shards for what goes row by row, each array followed by one job that
-# merges the shards and does what needs all rows at once. Every job begins when the one before it has ended well.
+# Hand a whole run to Slurm, whatever stages its recipe has: in turn one job for what needs all rows at once, an array of
+# shards for what goes row by row, and one that merges them. Every job begins when the one before it has ended well.
 #
 #   bash slurm.sh recipe.yaml /shared/runs/mine
 #   SHARDS=32 bash slurm.sh recipe.yaml /shared/runs/mine
@@ -13,13 +13,15 @@ usage="usage: bash slurm.sh RECIPE RUN"
 recipe=${1:?$usage}
 run=${2:?$usage}
 shards=${SHARDS:-16}
-charter=${CHARTER:-charter} # a path, where the nodes do not find it by its name
+charter=${CHARTER:-charter} # a path, where this machine and the nodes do not find it by its name
 logs=${LOGS:-$run.logs}
 
 # What your cluster calls these. One task of an array has one GPU; so has a training. A merge needs none.
 on_gpu=(--gpus-per-node=1 --cpus-per-task=8 --mem=64G --time=12:00:00)
 on_cpu=(--cpus-per-task=4 --mem=32G --time=02:00:00)
 
+# What is to be done in turn, a line each: "alone prompts", "shards revise", "alone sft", "shards pairs label", ...
+phases=$("$charter" plan "$recipe" --phases)
 mkdir -p "$logs"
 
 # submit NAME AFTER COMMAND OPTION...: hand in one job, which begins when the job AFTER has ended well; print its number.
@@ -30,27 +32,27 @@ submit() {
     if [[ -n $after ]]; then
         set -- "$@" --dependency="afterok:$after" --kill-on-invalid-dep=yes
     fi
-    sbatch --parsable --requeue --job-name="charter-$name" --output="$logs/$name-%A_%a.log" "$@" --wrap="$command" |
-        cut -d ';' -f 1
+    sbatch --parsable --requeue --job-name="charter-$name" --output="$logs/$name-%A_%a.log" "$@" --wrap="$command" \
+        </dev/null | cut -d ';' -f 1
 }
 
 printf -v run_it '%q run %q --out %q' "$charter" "$recipe" "$run"
 printf -v merge '%q merge %q' "$charter" "$run"
-printf -v sft '%q sft %q --out %q' "$charter" "$recipe" "$run"
-printf -v dpo '%q dpo %q --out %q' "$charter" "$recipe" "$run"
+# All that is left before the next stage that shards do. Handed in again, the first job may have a training to do.
+alone="$run_it --until shards"
 # Each task of an array does the shard of its number, and of each stage what can be done without the others' rows.
 # The variable is for the node to read, not for this script.
 shard="$run_it --shard \$SLURM_ARRAY_TASK_ID/$shards"
 
-# Prompts need a GPU only where the recipe has a model write them.
-prompts=$(submit prompts "" "$run_it --until prompts" "${on_gpu[@]}")
-revise=$(submit revise "$prompts" "$shard" --array="1-$shards" "${on_gpu[@]}")
-merged=$(submit merge-revise "$revise" "$merge" "${on_cpu[@]}")
-trained=$(submit sft "$merged" "$sft" "${on_gpu[@]}")
-label=$(submit label "$trained" "$shard" --array="1-$shards" "${on_gpu[@]}")
-merged=$(submit merge-label "$label" "$merge" "${on_cpu[@]}")
-trained=$(submit dpo "$merged" "$dpo" "${on_gpu[@]}")
-evaluate=$(submit evaluate "$trained" "$shard" --array="1-$shards" "${on_gpu[@]}")
-merged=$(submit merge "$evaluate" "$merge" "${on_cpu[@]}")
+last=""
+while read -r who stages; do
+    name=${stages%% *} # a job is called by the first of its stages
+    if [[ $who == shards ]]; then
+        last=$(submit "$name" "$last" "$shard" --array="1-$shards" "${on_gpu[@]}")
+        last=$(submit "merge-$name" "$last" "$merge" "${on_cpu[@]}")
+    else
+        last=$(submit "$name" "$last" "$alone" "${on_gpu[@]}")
+    fi
+done <<<"$phases"
 
-echo "handed in: the last job is $merged; 'charter status $run' says how far the run is"
+echo "handed in: the last job is $last; 'charter status $run' says how far the run is"

@@ -120,6 +120,7 @@ def test_our_file_of_machines_is_written_to_be_edited(charter: Command, place: P
         (("demo.yaml", "--hardware", "h200", "--training", "qlara"), "did you mean 'qlora'?"),
         (("demo.yaml", "--training", "qlora", "--sharding", "zero3"), "weights in 4 bits cannot be spread"),
         (("--hardware", "h200"), "there is no recipe to plan; name one"),
+        (("demo.yaml", "--phases", "--hardware", "h200"), "--phases goes by the recipe alone"),
         (("demo.yaml", "--hardware-file", "none.yaml"), "none.yaml"),
         (("demo.yaml", "prompts.n_train=1000000"), "lower it, or bring more"),
     ],
@@ -130,3 +131,25 @@ def test_what_is_wrong_is_said(charter: Command, options: tuple[str, ...], messa
     assert done.code == 2
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+def test_the_phases_of_a_divided_run(charter: Command) -> None:
+    """What one process and what shards do in turn follows the stages of the recipe."""
+    plain = charter("plan", "demo.yaml", "--phases")
+    assert (plain.code, plain.out) == (
+        0,
+        "alone prompts\nshards revise\nalone sft\nshards pairs label\nalone dpo\nshards evaluate\n",
+    )
+    twice = charter("plan", "demo.yaml", "preference_model={}", "iterations=2", "--phases").out.splitlines()
+    assert twice[3:-1] == [
+        "shards pairs label",
+        "alone preference_model dpo",
+        "shards pairs-2 label-2",
+        "alone preference_model-2 dpo-2",
+    ]
+    told = charter("plan", "demo.yaml", "dpo=null", "--phases", "--json").value
+    assert told["recipe"] == "demo"
+    assert told["phases"][-2:] == [
+        {"by": "alone", "stages": ["sft"]},
+        {"by": "shards", "stages": ["pairs", "label", "evaluate"]},
+    ]

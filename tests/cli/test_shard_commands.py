@@ -47,6 +47,46 @@ def test_a_run_in_two_shards(charter: Command, place: Path, finished: Path) -> N
     assert charter("merge", "runs/demo").out.startswith("nothing to merge")
 
 
+def test_one_command_does_what_shards_do_not(charter: Command, place: Path) -> None:
+    """Whatever a recipe trains: each time up to the stages that shards do, and again it does no more."""
+    recipe = ("demo.yaml", "preference_model={}", "rl={}", "dpo=null")
+    done: list[str] = []
+    for alone, by_shards in (
+        (["prompts"], ["revise"]),
+        (["sft"], ["pairs", "label"]),
+        (["preference_model", "rl"], ["evaluate", "report"]),
+    ):
+        done += alone
+        for _ in range(2):
+            one = charter("run", *recipe, "--until", "shards")
+            assert (one.code, one.out.splitlines()[-1]) == (0, "runs/demo"), one.err
+            assert {path.stem for path in (place / "runs/demo/stages").iterdir()} == set(done)
+        assert charter("status", "runs/demo").out.splitlines()[-1].startswith("next: run the shards, ")
+        for number in (1, 2):
+            assert charter("run", *recipe, "--shard", f"{number}/2").code == 0
+        merged = charter("merge", "runs/demo", "--json").value
+        assert merged["merged"]["stages"] == by_shards
+        done += by_shards
+        if "label" in by_shards:
+            command = (
+                "charter run runs/demo/recipe.resolved.yaml --out runs/demo --until shards; then the shards again, "
+            )
+            assert merged["next"].startswith(
+                f"do 'preference_model', 'rl', which need all rows at once: {command}1/2 to 2/2: "
+            )
+    assert charter("run", *recipe, "--until", "shards").code == 0
+    assert charter("status", "runs/demo").out.splitlines()[-1] == "next: read runs/demo/report.html"
+
+
+def test_shards_that_wait_for_a_merge_are_left_theirs(charter: Command) -> None:
+    """With rows of shards unmerged, what one process has to do before them is nothing."""
+    assert charter("run", "demo.yaml", "--shard", "1/2").code == 0
+    assert charter("run", "demo.yaml", "--until", "shards").code == 0
+    told = charter("status", "runs/demo", "--json").value
+    assert [one["stage"] for one in told["stages"] if one["state"] == "done"] == ["prompts"]
+    assert [(one["shard"], one["state"]) for one in told["shards"]] == [("1/2", "done"), ("2/2", "waiting")]
+
+
 def test_shards_as_json(charter: Command, place: Path) -> None:
     """Shard, merge and status print one object each."""
     shard = charter("run", "demo.yaml", "--shard", "2/2", "--json").value

@@ -93,6 +93,13 @@ Shared = Annotated[
         show_default="as by --shard",
     ),
 ]
+Phases = Annotated[
+    bool,
+    typer.Option(
+        "--phases",
+        help="Only list what one process ('alone') and what shards do in turn, where the run is divided.",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -106,6 +113,7 @@ def add_to(app: typer.Typer) -> None:
             "charter plan recipes/smollm2-135m.yaml --hardware h200x8 --size 7b --on ray",
             "charter plan recipes/smoke.yaml --hardware a100-80x4 --size 8b --training full --sharding zero3 --json",
             "charter plan recipes/smoke.yaml --hardware l4 --model-config smollm2-135m --price-per-hour 0.6",
+            "charter plan recipes/paper.yaml --phases",
             "charter plan --hardware list",
         ),
     )(plan)
@@ -124,6 +132,7 @@ def plan(  # noqa: PLR0917 - the command line names them
     price_per_hour: Price = None,
     hardware_file: OwnFile = None,
     write_hardware: CopyTo = None,
+    phases: Phases = False,
     as_json: AsJson = False,
 ) -> None:
     """Plan a run on a machine: hours, money and memory.
@@ -144,6 +153,11 @@ def plan(  # noqa: PLR0917 - the command line names them
         return
     if recipe is None:
         raise UserError("there is no recipe to plan; name one, or list the devices with --hardware list")
+    if phases:
+        if any((hardware, size, model_config, prompts, training, sharding, on, price_per_hour is not None)):
+            raise UserError("--phases goes by the recipe alone, and plans no machine; leave the other options out")
+        _write_phases(recipe, overrides or (), as_json=as_json)
+        return
     if training is Training.qlora and sharding not in {None, Sharding.none}:
         raise UserError("weights in 4 bits cannot be spread over devices; leave --sharding or --training qlora out")
     place: Place | None = None
@@ -182,6 +196,20 @@ def _estimate(
         write_estimate(made[0])
     if any(one.cost is not None and not one.cost.fits for one in made):
         raise typer.Exit(UserError.exit_code)
+
+
+def _write_phases(recipe: Path, overrides: list[str] | tuple[str, ...], *, as_json: bool) -> None:
+    """Print a phase a line: by whom it is done, and its stages."""
+    from charter.recipe import find_recipe, load_recipe
+    from charter.sharding.phases import phases_of
+
+    found = load_recipe(find_recipe(recipe), overrides)
+    told = [("shards" if one.by_shards else "alone", one.stages) for one in phases_of(found)]
+    if as_json:
+        console.write_json({"recipe": found.name, "phases": [{"by": by, "stages": stages} for by, stages in told]})
+        return
+    for by, stages in told:
+        console.write(" ".join((by, *stages)))
 
 
 def _shape(size: str | None, model: str | None) -> Shape | None:

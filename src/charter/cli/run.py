@@ -10,7 +10,7 @@ import typer
 
 from charter.cli import console, results
 from charter.cli.options import AsJson, Out, Overrides, Recipe, examples
-from charter.cli.running import do_stages
+from charter.cli.running import UNTIL_SHARDS, do_stages
 from charter.cli.sharded import run_shard
 from charter.errors import UserError
 
@@ -30,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
             "charter run recipes/smoke.yaml revise.rounds=4 seed=1 --out runs/four-rounds",
             "charter run recipes/smoke.yaml --until label",
             "charter run recipes/smoke.yaml --shard 3/16",
+            "charter run recipes/smoke.yaml --until shards",
             "charter run recipes/smoke.yaml --on ray ray.address=auto ray.n_actors=8",
             "charter run recipes/smoke.yaml constitution=mine.yaml --out runs/mine --from runs/smoke",
             'RUN="$(charter run recipes/smoke.yaml | tail -n 1)"',
@@ -47,7 +48,7 @@ def run(  # noqa: PLR0917 - the command line names them
             "--until",
             metavar="STAGE",
             help="The last stage to do: prompts, revise, sft, pairs, label, preference_model, dpo, rl, evaluate or "
-            "report; of a later iteration such as dpo-2.",
+            "report; of a later iteration such as dpo-2. Or 'shards': all that one process does before shards go on.",
             show_default=False,
         ),
     ] = "report",
@@ -91,15 +92,23 @@ def run(  # noqa: PLR0917 - the command line names them
     With --json one object is printed instead: run, stages, measurements.
 
     With --shard only that part of the rows is done, of the stages that can be done row by row from what the run has; it
-    says last what comes next. With --on ray every stage's rows are done by actors, and training by this process.
+    says last what comes next. With --until shards only that is done which needs all rows at once, up to the next stage
+    that shards do; rows that failed before are not tried again.
+
+    With --on ray every stage's rows are done by actors, and training by this process.
     """
     if shard is not None:
         if on is not None:
             raise UserError("--shard and --on are two ways to divide a run; give one of them")
-        answers = answers_of or ()
-        run_shard(recipe, overrides or (), out, shard, until=until, answers_of=answers, as_json=as_json)
+        run_shard(recipe, overrides or (), out, shard, until=until, answers_of=answers_of or (), as_json=as_json)
         return
-    done = do_stages(recipe, overrides or (), out, until, answers_of=answers_of or (), quiet=as_json, on=on)
+    retry = until != UNTIL_SHARDS
+    answers = answers_of or ()
+    done = do_stages(recipe, overrides or (), out, until, retry=retry, answers_of=answers, quiet=as_json, on=on)
+    if until == UNTIL_SHARDS:
+        from charter.runs.place import SHARDS
+
+        (done.folder / SHARDS).mkdir(exist_ok=True)  # 'charter status' tells from it that shards come next
     if as_json:
         console.write_json(results.run_json(done.folder))
     else:

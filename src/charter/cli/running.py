@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from charter.recipe import Recipe
     from charter.runs.folder import Run
 
+#: The end of what one process does before shards can go on, in the place of a stage.
+UNTIL_SHARDS = "shards"
 _WITHOUT_A_MODEL = frozenset({"prompts", "report"})
 _SECONDS_BETWEEN_RETRIES = 5.0
 _HOW_TO_RETRY = "which 'charter run' tries again, and --again with the whole stage; either undoes the later stages"
@@ -54,7 +56,7 @@ def do_stages(
         recipe_file: the recipe.
         overrides: ``key=value`` settings.
         out: the run's folder; None takes the recipe's name.
-        last: the last stage to do.
+        last: the last stage to do, or ``UNTIL_SHARDS``.
         alone: whether it is the only one, but for the prompts, where they are not chosen yet.
         again: whether it is forgotten first (see ``pipeline.run_stages``).
         retry: see ``pipeline.run_stages``.
@@ -68,7 +70,6 @@ def do_stages(
     from charter.planning.preflight import check_inputs
     from charter.planning.served import check_served
     from charter.recipe import find_recipe, load_recipe
-    from charter.recipe.stages import stages_to_do, stages_until
 
     if on is not None:
         from charter.scale.cluster import require_ray
@@ -76,9 +77,9 @@ def do_stages(
         require_ray()
     recipe_file = find_recipe(recipe_file)
     recipe = load_recipe(recipe_file, overrides)
-    names = stages_to_do(recipe, ("prompts", last)) if alone else stages_until(recipe, last)
-    forgotten = last if again else None
     folder = run_folder(recipe.name, out)
+    names = _named(recipe, folder, last, alone=alone)
+    forgotten = last if again else None
     check_inputs(recipe, names)
     say_retry = saying_retries()
     known = check_served(recipe, folder, _left(folder, names, forgotten), say_retry, None if quiet else console.note)
@@ -103,6 +104,17 @@ def do_stages(
             if answers_of and on is None:
                 console.note(f"answers taken over from other runs: {run.memory.n_borrowed}")
     return Done(folder, tuple(names))
+
+
+def _named(recipe: Recipe, folder: Path, last: str, *, alone: bool) -> list[str]:
+    """Name the stages that a command asks for, those that are done among them."""
+    from charter.recipe.stages import stages_to_do, stages_until
+
+    if last == UNTIL_SHARDS:
+        from charter.sharding.phases import stages_until_shards
+
+        return stages_until_shards(recipe, folder)
+    return stages_to_do(recipe, ("prompts", last)) if alone else stages_until(recipe, last)
 
 
 @contextlib.contextmanager

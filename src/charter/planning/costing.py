@@ -29,7 +29,7 @@ from charter.recipe import Recipe
 from charter.recipe.settings import LoraSettings
 from charter.recipe.stages import parted, training_settings
 from charter.runs.roles import role_key
-from charter.sharding.bringing import is_done_by_rows
+from charter.sharding.phases import is_done_by_rows
 
 _LAUNCHES = {"none": "several-gpus", "fsdp2": "fsdp2", "zero3": "zero3"}  # by how weights are spread
 _GIB = 2**30

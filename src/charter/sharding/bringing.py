@@ -14,15 +14,14 @@ from charter.files.removal import remove
 from charter.files.writing import replace_whole
 from charter.pipeline import forget
 from charter.recipe import load_recipe
-from charter.recipe.stages import parted, stages_of
+from charter.recipe.stages import stages_of
 from charter.runs.folder import Run
 from charter.runs.inputs import source_digest
 from charter.runs.place import RESOLVED
 from charter.sharding.papers import Papers, write_papers
+from charter.sharding.phases import is_done_by_rows
 from charter.stages import STAGES, written_by
 
-#: The stages that are done row by row, and so by shards. The others need all rows at once.
-ROW_STAGES = ("revise", "pairs", "label", "evaluate")
 _LAST = frozenset({"evaluate", "report"})  # which make nothing that a shard's stages read
 _BESIDE: Mapping[str, tuple[str, ...]] = {"prompts": ("data/written.jsonl",)}  # where the run wrote them itself
 
@@ -37,11 +36,6 @@ def stages_for_shards(run: Path) -> list[str]:
             break
         names.append(name)
     return names
-
-
-def is_done_by_rows(name: str) -> bool:
-    """Tell whether a stage, of whatever iteration, is done row by row."""
-    return parted(name).stage in ROW_STAGES
 
 
 def _stages(run: Path) -> tuple[str, ...]:

@@ -21,8 +21,9 @@ from charter.runs.folder import Run, check_files, opened_again
 from charter.runs.inputs import INPUTS, read_inputs
 from charter.runs.place import RESOLVED, SHARDS, held, holder_of, require_no_shards
 from charter.runs.recorded_recipe import changed_settings
-from charter.sharding.bringing import fingerprints, is_done_by_rows, stages_for_shards
+from charter.sharding.bringing import fingerprints, stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
+from charter.sharding.phases import is_done_by_rows
 from charter.sharding.recall import RecallMapper, from_records, shard_command
 from charter.sharding.shard import Shard
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from charter.recipe.stages import stages_of, verb_of
 from charter.runs.place import RESOLVED, SHARDS, holder_of
 from charter.sharding.bringing import stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
+from charter.sharding.phases import is_done_by_rows
 from charter.sharding.recall import merge_command, shard_command
 from charter.sharding.shard import Shard
 
@@ -136,5 +138,14 @@ def _begin_shards(run: Path) -> str:
         return ""
     if stages_for_shards(run):
         return f"run the shards, {by_shards}"
-    alone = shlex.join(["charter", *verb_of(waiting[0]), str(run / RESOLVED), "--out", str(run)])
-    return f"do {waiting[0]!r}, which needs all rows at once: {alone}; then the shards again, {by_shards}"
+    return f"do {_do_alone(run, waiting)}; then the shards again, {by_shards}"
+
+
+def _do_alone(run: Path, waiting: Sequence[str]) -> str:
+    """Say which of the waiting stages come before those that shards do, and the command that does them."""
+    names = list(itertools.takewhile(lambda name: not is_done_by_rows(name), waiting))
+    target = str(run / RESOLVED), "--out", str(run)
+    if len(names) == 1:
+        return f"{names[0]!r}, which needs all rows at once: {shlex.join(['charter', *verb_of(names[0]), *target])}"
+    command = shlex.join(["charter", "run", *target, "--until", "shards"])
+    return f"{', '.join(map(repr, names))}, which need all rows at once: {command}"
