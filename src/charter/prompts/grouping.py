@@ -11,7 +11,22 @@ from collections.abc import Iterable
 from charter.records import Prompt
 
 _SAYS_ENOUGH = 13  # characters: "good morning" and "what are you" open many conversations that share nothing else
-_APOSTROPHES = dict.fromkeys(map(ord, "'`\u2018\u2019\u02bc"))  # "don't" and "dont" are one word
+_APOSTROPHES = "'`\u2018\u2019\u02bc"  # "don't" and "dont" are one word
+
+
+class _Spoken(dict[int, str | None]):
+    """What ``str.translate`` makes of each character: found out once, because millions are asked about."""
+
+    def __missing__(self, number: int) -> str | None:
+        character = chr(number)
+        category = unicodedata.category(character)
+        # A soft hyphen or a zero-width joint (Cf) stands inside a word.
+        is_silent = character in _APOSTROPHES or category == "Cf"
+        self[number] = None if is_silent else " " if category[0] in "PZC" else character
+        return self[number]
+
+
+_SPOKEN = _Spoken()
 
 
 def group_of(prompt: Prompt) -> str:
@@ -29,16 +44,8 @@ def normalise_text(text: str) -> str:
     characters go, other punctuation and white space become single spaces. Accents, digits and symbols such as ``+``
     stay: they change what is said. A text of punctuation alone stays as it is.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).translate(_APOSTROPHES)
-    words = "".join(map(_spoken, folded)).split()
-    return " ".join(words) or text
-
-
-def _spoken(character: str) -> str:
-    category = unicodedata.category(character)
-    if category == "Cf":  # a soft hyphen or a zero-width joint stands inside a word
-        return ""
-    return " " if category[0] in "PZC" else character
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.translate(_SPOKEN).split()) or text
 
 
 def opening_of(prompt: Prompt) -> str:
@@ -51,14 +58,15 @@ def opening_of(prompt: Prompt) -> str:
     for turn in prompt.turns:
         if turn.role == "user":
             said.append(normalise_text(turn.content))
-            if _length(" ".join(said)) >= _SAYS_ENOUGH:
+            if _says_enough(" ".join(said)):
                 return "\n".join(said)
     return normalise_text(prompt.text)
 
 
-def _length(text: str) -> int:
+def _says_enough(text: str) -> bool:
     """Count characters; one of Chinese, Japanese or Korean says as much as three."""
-    return sum(3 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+    n_wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text[:_SAYS_ENOUGH])
+    return len(text) + 2 * n_wide >= _SAYS_ENOUGH
 
 
 def join_groups(prompts: Iterable[Prompt], links: Iterable[tuple[Prompt, Prompt]] = ()) -> dict[str, str]:
