@@ -120,7 +120,9 @@ def test_the_slurm_script_does_a_whole_run(place: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "later"),
     [
-        (("preference_model={}",), ["pairs", "merge-pairs", "preference_model"]),
+        pytest.param(
+            ("preference_model={}",), ["pairs", "merge-pairs", "preference_model"], marks=pytest.mark.thorough
+        ),
         (("preference_model={}", "rl={}", "dpo=null"), ["pairs", "merge-pairs", "preference_model"]),
         (("iterations=2",), ["pairs", "merge-pairs", "dpo", "pairs-2", "merge-pairs-2", "dpo-2"]),
         (("dpo=null",), None),
@@ -187,7 +189,14 @@ def launch(place: Path) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("overrides", [(), ("preference_model={}", "rl={}", "dpo=null"), ("dpo=null",)])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("preference_model={}", "rl={}", "dpo=null"),
+        pytest.param(("dpo=null",), marks=pytest.mark.thorough),
+    ],
+)
 def test_the_skypilot_pipeline_does_a_whole_run(place: Path, tmp_path: Path, overrides: tuple[str, ...]) -> None:
     """Its commands, done on two nodes where there are many, come to the plain run, whatever the recipe trains."""
     set_in_recipe(place, overrides)
