@@ -12,6 +12,7 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,6 +44,7 @@ class _TensorBoard:
         folder = Path(logs.folder) / "tensorboard" / logs.name
         if not done:  # of a training that was begun before
             shutil.rmtree(folder, ignore_errors=True)
+        _wait_for_a_later_name(folder)
         # Steps behind the checkpoint that is gone on from come again: what was told of them is not shown.
         self._writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
 
@@ -53,6 +55,16 @@ class _TensorBoard:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Wait until a file that is begun now comes after those that lie there.
+
+    TensorBoard reads them in the order of their names, which begin with the second; what follows it is in no order.
+    """
+    seconds = [int(path.name.split(".")[3]) for path in folder.glob("events.out.tfevents.[0-9]*.*")]
+    if seconds and 0 <= max(seconds) - int(time.time()) <= 1:  # not where the clock was set back since
+        time.sleep(max(seconds) + 1 - time.time())
 
 
 class _Wandb:
