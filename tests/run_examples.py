@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from charter.engines.base import Engine
-from charter.engines.pool import ModelSpec, Pool
+from charter.engines.pool import Pool
+from charter.engines.specs import ModelSpec
 from charter.pipeline import run_stages
 from charter.recipe import Recipe, load_recipe
 from charter.runs.folder import open_run

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from charter.engines.base import CompletionRequest, Engine
-from charter.engines.pool import ModelSpec
 from charter.engines.scripted import ScriptedEngine
+from charter.engines.specs import ModelSpec
 from charter.errors import EngineError
 from charter.files.tables import read_table
 from charter.records import Comparison, Prompt, Reading, Response

@@ -10,7 +10,8 @@ import pytest
 from charter.engines.base import ChoiceRequest, Completion, CompletionRequest, Engine
 from charter.engines.cache import DictMemory
 from charter.engines.http import failures
-from charter.engines.pool import ModelSpec, Pool
+from charter.engines.pool import Pool
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Spending
 from charter.engines.weights import ModelFolder
 from charter.errors import EngineError, ModelError

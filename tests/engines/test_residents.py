@@ -9,9 +9,10 @@ import pytest
 
 from charter.engines.base import Completion, CompletionRequest, Engine
 from charter.engines.cache import DictMemory
-from charter.engines.pool import ModelSpec, Pool
+from charter.engines.pool import Pool
 from charter.engines.residents import Resident, Residents
 from charter.engines.scripted import ScriptedEngine
+from charter.engines.specs import ModelSpec
 from charter.errors import EngineError, ModelError
 from charter.records import Message
 from run_examples import small_run, table_bytes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Price
 from charter.errors import UserError
 from charter.planning.costing import cost_plan

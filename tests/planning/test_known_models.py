@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from charter.engines.hub import HubModel
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.errors import ModelError
 from charter.planning import models
 from charter.planning.findings import Finding, Preflight
@@ -107,7 +107,7 @@ def test_an_ordinary_machine_is_not_asked(tmp_path: Path) -> None:
     make_model(tmp_path / "model")
     script = """
 import sys
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.planning.findings import Preflight
 from charter.planning.models import look_at
 

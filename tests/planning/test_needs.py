@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from charter.engines.base import Capability
-from charter.engines.pool import ModelSpec
 from charter.engines.scripted import ScriptedEngine
+from charter.engines.specs import ModelSpec
 from charter.planning.findings import Preflight
 from charter.planning.models import ALWAYS, look_at
 from charter.planning.needs import Need, list_needs, missing

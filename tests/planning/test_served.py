@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.planning.findings import Finding, Preflight
 from charter.planning.models import look_at
 from charter.planning.preflight import check_recipe

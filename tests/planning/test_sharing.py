@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.planning.costing import cost_plan
 from charter.planning.costs import Conditions, Cost, Played, Remark, StageCost, Way
 from charter.planning.hardware import Machine, Range, find_machine, read_devices

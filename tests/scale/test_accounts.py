@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Budget, Price, Spending
 from charter.engines.usage import KindUsage, Usage
 from charter.journal.store import Journal

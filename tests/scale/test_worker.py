@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Budget, Price
 from charter.engines.usage import Usage
 from charter.errors import BudgetSpent, Busy, ClusterError, EngineError, JournalError, ModelError

@@ -13,7 +13,8 @@ from pathlib import Path
 import filelock
 import pytest
 
-from charter.engines.pool import ModelSpec, Pool
+from charter.engines.pool import Pool
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import KindUsage, Usage
 from charter.errors import BudgetSpent, Busy, Interrupted, RunError

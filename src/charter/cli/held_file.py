@@ -28,7 +28,8 @@ if TYPE_CHECKING:
         Score,
         ScoreRequest,
     )
-    from charter.engines.pool import Counted, ModelSpec
+    from charter.engines.pool import Counted
+    from charter.engines.specs import ModelSpec
     from charter.engines.usage import Usage
     from charter.journal.store import Journal
     from charter.rows import RowMapper

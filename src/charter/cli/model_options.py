@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from charter.engines.pool import ModelSpec
+    from charter.engines.specs import ModelSpec
 
 IN_PROCESS, SCRIPTED = "transformers", "scripted"
 _OF_VLLM = "vllm", "vllm-server"
@@ -30,7 +30,7 @@ def model_spec(model: str, engine: str) -> ModelSpec:
     Raises:
         ModelError: where ``engine`` is no engine, no server and no address.
     """
-    from charter.engines.pool import ModelSpec
+    from charter.engines.specs import ModelSpec
     from charter.errors import ModelError
     from charter.spelling import hint
 

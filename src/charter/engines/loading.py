@@ -14,7 +14,7 @@ from charter.engines.residents import Resident
 from charter.engines.weights import ModelFolder, resolve_model
 
 if TYPE_CHECKING:
-    from charter.engines.pool import ModelSpec
+    from charter.engines.specs import ModelSpec
     from charter.engines.vllm import Host, Hosts
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.planning.costs import ALL_ANSWERS, Conditions, Cost, Played, Remark, StageCost, Trouble
 from charter.planning.hardware import NOTHING, Machine, Range
 from charter.planning.memory import Memory, Sequence, Setup, generating, rows_that_fit, training, usable

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Price
 from charter.planning.hardware import NOTHING, Machine, Range
 from charter.planning.memory import Memory, Mode, Sharding

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
+from charter.engines.specs import ModelSpec
 from charter.errors import UserError
 from charter.planning.costing import cost_plan
 from charter.planning.costs import Conditions, Cost, Played, Way

@@ -20,8 +20,8 @@ from charter.engines.inspection import (
     has_tokenizer,
     is_whole,
 )
-from charter.engines.pool import EngineName, ModelSpec
 from charter.engines.scripted import ScriptedEngine
+from charter.engines.specs import EngineName, ModelSpec
 from charter.engines.weights import nearest_embedded, resolve_model
 from charter.errors import ModelError
 from charter.files.hub_ids import is_model_id

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Price
 from charter.planning.findings import Preflight
 from charter.planning.hardware import NOTHING, Range

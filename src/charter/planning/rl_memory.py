@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.planning.costs import Conditions, Played
 from charter.planning.hardware import Machine
 from charter.planning.memory import Memory, Setup, generating

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.planning.findings import Preflight
 from charter.planning.models import KnownModel, Look
 from charter.planning.needs import list_needs, missing

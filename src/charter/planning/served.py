@@ -14,7 +14,7 @@ from charter.engines.http.catalogue import list_models
 from charter.engines.http.keys import find_key
 from charter.engines.http.probing import Known
 from charter.engines.http.servers import Server, find_server, is_local
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Spending
 from charter.engines.usage import KindUsage
 from charter.errors import EngineError, ModelError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.recipe import Recipe
 from charter.recipe.settings import ModelSettings
 

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from charter.engines.pool import ModelSpec
 from charter.engines.prices import read_prices
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import Usage
 from charter.errors import JournalError

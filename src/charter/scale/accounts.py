@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Budget, Spending
 from charter.engines.usage import Usage
 from charter.journal.store import Journal

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from charter.engines.pool import ModelSpec, Pool, Reply
+from charter.engines.pool import Pool, Reply
+from charter.engines.specs import ModelSpec
 from charter.engines.usage import KindUsage, Usage
 from charter.errors import ClusterError
 from charter.journal.records import Outcome

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from charter.engines.base import Capability, Engine
 from charter.engines.embedded import EMBEDDED
-from charter.engines.pool import ModelSpec, Reply
+from charter.engines.pool import Reply
+from charter.engines.specs import ModelSpec
 from charter.engines.unasked import Unasked
 from charter.engines.usage import Usage
 from charter.errors import ClusterError

@@ -14,7 +14,8 @@ from typing import TypeVar
 from charter.engines.base import Capability
 from charter.engines.downloads import Progress as DownloadProgress
 from charter.engines.http.probing import Known
-from charter.engines.pool import ModelSpec, Pool
+from charter.engines.pool import Pool
+from charter.engines.specs import ModelSpec
 from charter.engines.spending import Budget, Spending
 from charter.errors import Busy, Interrupted, RunError
 from charter.journal.reading import RecordedAnswers

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, ValidationError, model_validator
 
 from charter.engines.base import Capability
-from charter.engines.pool import ModelSpec
+from charter.engines.specs import ModelSpec
 from charter.errors import RunError
 from charter.files.tables import read_json, write_json
 from charter.recipe.stages import STAGE_NAMES, parted

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import get_args
 
 from charter.engines.base import Capability
-from charter.engines.pool import ModelSpec, Pool
+from charter.engines.pool import Pool
+from charter.engines.specs import ModelSpec
 from charter.engines.unasked import UNASKED, Unasked
 from charter.errors import RunError, TooManyFailures
 from charter.journal.records import FORGOTTEN, Outcome
