@@ -146,19 +146,37 @@ def test_errors_are_not_remembered() -> None:
 
 
 def test_cancelled_first_caller_leaves_the_call_to_the_second() -> None:
-    """The caller that started a call may be cancelled; the one that joined it still gets the answer."""
+    """The caller that makes a call may be cancelled: one of those that joined it makes it anew, for all of them."""
     inner = ScriptedEngine(latency_s=0.02)
     engine = CachedEngine(inner, DictMemory())
 
-    async def scene() -> str:
-        first, second = (asyncio.create_task(engine.complete(draw(engine, seed=1))) for _ in range(2))
+    async def scene() -> set[str]:
+        first, *others = (asyncio.create_task(engine.complete(draw(engine, seed=1))) for _ in range(4))
         await asyncio.sleep(0)
         first.cancel()
-        text = (await second).text
+        texts = {(await one).text for one in others}
         assert first.cancelled()
-        return text
+        return texts
 
-    assert asyncio.run(scene()) == ask(engine, [draw(engine, seed=1)])[0].text
+    assert asyncio.run(scene()) == {ask(engine, [draw(engine, seed=1)])[0].text}
+    assert inner.n_calls["complete"] == 2
+    assert engine.usage.complete.n_hits == 3
+
+
+def test_cancelled_caller_that_joined_leaves_the_call_alone() -> None:
+    """Who waits for another's call may be cancelled; the call goes on for the others."""
+    inner = ScriptedEngine(latency_s=0.02)
+    engine = CachedEngine(inner, DictMemory())
+
+    async def scene() -> set[str]:
+        first, second, third = (asyncio.create_task(engine.complete(draw(engine, seed=1))) for _ in range(3))
+        await asyncio.sleep(0)
+        second.cancel()
+        texts = {(await one).text for one in (first, third)}
+        assert second.cancelled()
+        return texts
+
+    assert len(asyncio.run(scene())) == 1
     assert inner.n_calls["complete"] == 1
 
 

@@ -6,13 +6,13 @@ before a run (``capabilities``), not found missing inside it.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
 
+from charter.engines.request_hash import hash_messages
 from charter.records import Message, Record
-from charter.seeds import canonical_json, canonical_text, digest_text
+from charter.seeds import canonical_json, digest_text
 
 Capability = Literal["complete", "choose", "score", "chat", "text", "schema"]
 Finish = Literal["stop", "length"]
@@ -54,17 +54,11 @@ class Request(Record):
         if fields.get("json_schema", "") is None:  # what is not asked for has no part in it
             del fields["json_schema"]
         written = canonical_json([type(self).__name__, engine, fields])
-        if self.messages is not None:
-            messages = ",".join([_message_json(turn.role, turn.content) for turn in self.messages])
-            # Inside of a string the quotation marks would be escaped: there is one such place.
-            written = written.replace('"messages":null', f'"messages":[{messages}]')
-        return digest_text(written)
-
-
-@lru_cache(maxsize=512)
-def _message_json(role: str, content: str) -> str:
-    # A run's worked examples are in every request, and most of what there is to write.
-    return f'{{"content":{canonical_text(content)},"role":{canonical_text(role)}}}'
+        if self.messages is None:
+            return digest_text(written)
+        # Inside of a string the quotation marks would be escaped: there is one such place.
+        before, _, after = written.partition('"messages":null')
+        return hash_messages(f'{before}"messages":', self.messages, after, n_shared=self.n_shared)
 
 
 class CompletionRequest(Request):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from charter.engines.base import (
@@ -112,20 +111,35 @@ class _CountsItself(Protocol):
     def taken(self) -> Usage: ...
 
 
-@dataclass(slots=True)
 class _Flight:
-    """A call on its way, and how many callers wait for it."""
+    """A call on its way, which its caller makes, and those that wait for it beside the caller."""
 
-    task: asyncio.Task[Completion | Choice | Score]
-    n_waiting: int = 0
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[Completion | Choice | Score | None]] = []
+
+    async def wait(self) -> Completion | Choice | Score | None:
+        """Wait for the answer; None where the call was given up, because its caller was."""
+        waiting: asyncio.Future[Completion | Choice | Score | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        return await waiting
+
+    def end(self, end: Completion | Choice | Score | BaseException) -> None:
+        """Tell all that wait how the call ended."""
+        for waiting in self._waiting:
+            if waiting.done():  # it was cancelled meanwhile
+                continue
+            if isinstance(end, Exception):
+                waiting.set_exception(end)
+            else:
+                waiting.set_result(None if isinstance(end, BaseException) else end)
 
 
 class CachedEngine:
     """Put each request to an engine once, and answer it from memory ever after.
 
-    Identical requests that are made at the same time share one call; it is given up when none of their callers waits
-    any more. Errors are not remembered: the next identical request is put to the engine again. A greedy request is
-    the same whatever its seed.
+    Identical requests that are made at the same time share one call. Where the caller that makes it is cancelled, so
+    is the call, and one of those that wait makes it anew. Errors are not remembered: the next identical request is put
+    to the engine again. A greedy request is the same whatever its seed.
 
     Args:
         engine: what is asked; closed with this one, and let go of then, so that its memory is free.
@@ -204,46 +218,32 @@ class CachedEngine:
         key = _without_idle_seed(request).key(self.identity)
         # A loop can wait for its own calls only, and each stage runs in a loop of its own.
         place = (id(asyncio.get_running_loop()), key)
-        flight = self._flights.get(place)
-        if flight is None:
-            payload = self._memory.get(key)
-            if payload is not None:
+        while (flight := self._flights.get(place)) is not None:
+            if (result := await flight.wait()) is not None:
                 self._usage[kind].n_hits += 1
-                return _recalled(answer, payload, key)
-            flight = _Flight(asyncio.create_task(self._put_through(kind, key, request, ask)))
-            self._flights[place] = flight
-            return await self._wait(place, flight, answer)
-        result = await self._wait(place, flight, answer)
-        self._usage[kind].n_hits += 1
-        return result
-
-    async def _wait(self, place: tuple[int, str], flight: _Flight, answer: type[AnswerT]) -> AnswerT:
+                return self._checked(answer, result)
+        payload = self._memory.get(key)
+        if payload is not None:
+            self._usage[kind].n_hits += 1
+            return _recalled(answer, payload, key)
+        flight = self._flights[place] = _Flight()
         try:
-            with self._waiting(place, flight):
-                # Shielded: a caller that is cancelled leaves the call to the others that wait for it.
-                result = await asyncio.shield(flight.task)
-        except asyncio.CancelledError:
-            if flight.n_waiting == 0:
-                # Nobody is gone before the call is: where its answer came meanwhile, that is remembered first.
-                await asyncio.wait([flight.task])
+            result = await self._put_through(kind, key, request, ask)
+        except BaseException as error:
+            flight.end(error)
             raise
+        finally:
+            # Whoever asks from now on must not join a call that is done or given up.
+            del self._flights[place]
+        flight.end(result)
+        return self._checked(answer, result)
+
+    def _checked(self, answer: type[AnswerT], result: Completion | Choice | Score) -> AnswerT:
         if not isinstance(result, answer):
             raise EngineError(
                 f"the engine {self.identity!r} answered with {type(result).__name__}, not {answer.__name__}"
             )
         return result
-
-    @contextlib.contextmanager
-    def _waiting(self, place: tuple[int, str], flight: _Flight) -> Iterator[None]:
-        flight.n_waiting += 1
-        try:
-            yield
-        finally:
-            flight.n_waiting -= 1
-            if flight.n_waiting == 0:
-                # Whoever asks from now on must not join a call that is done or given up.
-                self._flights.pop(place)
-                flight.task.cancel()
 
     async def _put_through(
         self, kind: Kind, key: str, request: AskedT, ask: Callable[[AskedT], Awaitable[AnswerT]]
