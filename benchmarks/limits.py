@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from charter.engines.devices import choose_dtype
+
 _GEMM_SIZE = {"cpu": 1024, "cuda": 8192}
 _STREAM_BYTES = {"cpu": 2**28, "cuda": 2**32}  # many times a processor's cache
 _PROBE_SECONDS = 0.5
@@ -25,13 +27,16 @@ _FORWARD, _ADAPTER_STEP = 2, 4
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was measured: ``gemm`` operations per second in bfloat16, ``bandwidth`` bytes per second read."""
+    """What was measured: ``gemm`` operations per second in a number format, ``bandwidth`` bytes per second read."""
 
     gemm: float
     bandwidth: float
+    number_format: str = "bfloat16"
 
     def __str__(self) -> str:
-        return f"limits: bfloat16 GEMM {self.gemm / 1e9:.0f} GFLOP/s, memory {self.bandwidth / 1e9:.1f} GB/s"
+        return (
+            f"limits: {self.number_format} GEMM {self.gemm / 1e9:.0f} GFLOP/s, memory {self.bandwidth / 1e9:.1f} GB/s"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,14 @@ class ModelSize:
 
 
 def measure_machine(device: str | None = None) -> Machine:
-    """Measure products and bandwidth; on the GPU where there is one."""
+    """Measure products, in the number format that models are computed in there, and bandwidth.
+
+    Args:
+        device: ``cpu`` or ``cuda``; None for the GPU where there is one.
+    """
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return Machine(_gemm_rate(place), _read_rate(place))
+    dtype = choose_dtype("auto", place)
+    return Machine(_gemm_rate(place, dtype), _read_rate(place), str(dtype).removeprefix("torch."))
 
 
 def size_of(model: Any) -> ModelSize:
@@ -85,9 +95,9 @@ def least_seconds(  # noqa: PLR0917 - the machine, the model, and the work in th
     return n_prompt / prefill_limit(machine, size) + n_drawn / decode_limit(machine, size, batch, n_context)
 
 
-def _gemm_rate(place: torch.device) -> float:
+def _gemm_rate(place: torch.device, dtype: torch.dtype) -> float:
     n = _GEMM_SIZE[place.type]
-    left, right = (torch.randn(n, n, device=place).to(torch.bfloat16) for _ in range(2))
+    left, right = (torch.randn(n, n, device=place).to(dtype) for _ in range(2))
     return 2 * n**3 / _fastest(lambda: left @ right, place)
 
 

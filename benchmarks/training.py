@@ -25,6 +25,7 @@ from benchmarks.limits import Machine, ModelSize, measure_machine, training_limi
 from benchmarks.machine_models import release, size_in
 from benchmarks.measuring import Clock, Sample, finish, flags, interleave, median, result, speed_up
 from benchmarks.training_rows import MAX_LENGTH, chosen_row, loss_on, make_rows
+from charter.engines.devices import choose_device, computes_in_bfloat16
 from charter.engines.quiet import quiet_libraries
 from charter.engines.weights import resolve_model
 from charter.records import Preference, SftRow
@@ -88,7 +89,7 @@ def our_sft(bench: Bench) -> Callable[[int], Sample]:
 
 
 def trl_sft(bench: Bench) -> Callable[[int], Sample]:
-    """Measure TRL's SFTTrainer with its defaults."""
+    """Measure TRL's SFTTrainer with its defaults, but for products in bfloat16 where they are emulated."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
@@ -207,6 +208,7 @@ def _arguments(batch: int) -> dict[str, Any]:
         "save_strategy": "no",
         "disable_tqdm": True,
         "seed": 0,
+        "bf16": computes_in_bfloat16(choose_device("auto")),
         "use_cpu": not torch.cuda.is_available(),
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from charter.engines.devices import computes_in_bfloat16
 from charter.records import Preference, SftRow, make_prompt
 from charter.training.data import IGNORED, SftExample, sft_examples
 from charter.training.logprobs import answer_logprobs
@@ -54,7 +55,10 @@ def loss_on(rows: Sequence[SftRow], model: Any, tokenizer: Any) -> float:
     model.eval()
     for start in range(0, len(examples), _BATCH):
         ids, mask, labels = _padded(examples[start : start + _BATCH], model.device)
-        with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16):
+        with (
+            torch.no_grad(),
+            torch.autocast(model.device.type, torch.bfloat16, enabled=computes_in_bfloat16(model.device)),
+        ):
             values = answer_logprobs(model, ids, mask, labels, plain_head=True)
         total -= values.sum().item()
         count += len(values)
