@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -111,8 +112,35 @@ def test_writes_are_gathered(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         journal.record("revise", "row-9", DONE)
         assert n_on_disk() == 10
         monkeypatch.setattr(store, "_MAX_PENDING_SECONDS", 0.0)
+        monkeypatch.setattr(store, "_WAIT_PER_COMMIT", 0)
         journal.record("revise", "row-10", DONE)
         assert n_on_disk() == 11
+
+
+def test_slow_commits_are_made_less_often(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records wait for many times what the last commit took, and no longer than a second."""
+    now, commits = [0.0], []
+
+    def passing(self: Journal) -> None:
+        now[0] += commit_seconds
+        commits.append(now[0])
+        self._completions.clear()
+
+    monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Journal, "_commit", passing)
+    waits = {}
+    with Journal(path) as journal:
+        for commit_seconds in (0.001, 0.02, 3.0):
+            commits.clear()
+            while len(commits) < 2:  # the first is still waited for as the one before it told
+                now[0] += 0.01
+                journal.put("key", "payload")
+            waits[commit_seconds] = commits[1] - commits[0] - commit_seconds
+    assert waits == {
+        0.001: pytest.approx(0.1, abs=0.011),
+        0.02: pytest.approx(0.4, abs=0.011),
+        3.0: pytest.approx(1.0, abs=0.011),
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 Each payload carries a checksum that is verified on reading; a damaged record counts as missing, so that only what it
 held is done again. Writes are gathered and committed together (a commit costs about a millisecond); ``flush`` makes
-all of them durable. One process writes a journal at a time: the run folder's lock sees to that (``runs.folder``).
-Who only looks at a run reads it through ``reading``.
+all of them durable. Where a commit takes longer, as on a slow disk, they wait longer, so that a run does not spend its
+time on writing. One process writes a journal at a time: the run folder's lock sees to that (``runs.folder``). Who only
+looks at a run reads it through ``reading``.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ _ENDS = "row, status, payload, checksum FROM rows"
 _ROWS_AT_ONCE = 500  # read
 _MAX_PENDING = 2048
 _MAX_PENDING_SECONDS = 0.1
+_WAIT_PER_COMMIT = 20  # times as long as the last commit took, so that commits take a twentieth of the time ...
+_MAX_WAIT_SECONDS = 1.0  # ... unless records would wait longer than this
 _TRIES_TO_EMPTY = 3  # of 5 s each, SQLite's own patience
-_PAGES_IN_LOG = 1000  # SQLite's own
+# Keys fall anywhere in their index: the more pages wait in the log, the more records share one that goes to the file.
+_PAGES_IN_LOG = 8000
 _MAX_REMEMBERED = 1_000_000  # keys, at about 100 bytes each
 
 
@@ -46,6 +50,7 @@ class Journal:
         self._completions: dict[str, str] = {}
         self._rows: dict[tuple[str, str], Outcome] = {}
         self._last_flush = time.monotonic()
+        self._commit_seconds = 0.0
         self.n_damaged = 0
         self._is_closed = False
         # Of a journal that was empty it is known without a look what it does not hold: most of what a run asks for.
@@ -53,6 +58,7 @@ class Journal:
         self._db = open_to_write(path)
         self._place = path.absolute()
         self._mark = mark_of(self._db)
+        self.move_on()
         if not self._all("SELECT key FROM completions LIMIT 1", ()):
             self._since_new = set()
 
@@ -206,7 +212,9 @@ class Journal:
         """Make everything that was put and recorded durable."""
         with self._lock:
             if self._completions or self._rows:
+                began = time.monotonic()
                 self._commit()
+                self._commit_seconds = time.monotonic() - began
             self._last_flush = time.monotonic()
 
     def close(self) -> None:
@@ -219,7 +227,8 @@ class Journal:
     def flush_if_due(self) -> None:
         """Flush where records have waited long enough, or are many."""
         n_pending = len(self._completions) + len(self._rows)
-        if n_pending >= _MAX_PENDING or time.monotonic() - self._last_flush > _MAX_PENDING_SECONDS:
+        wait = max(_MAX_PENDING_SECONDS, min(_WAIT_PER_COMMIT * self._commit_seconds, _MAX_WAIT_SECONDS))
+        if n_pending >= _MAX_PENDING or time.monotonic() - self._last_flush > wait:
             self.flush()
 
     def _commit(self) -> None:
