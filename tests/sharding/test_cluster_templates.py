@@ -125,7 +125,7 @@ def test_the_slurm_script_does_a_whole_run(place: Path, tmp_path: Path) -> None:
         ),
         (("preference_model={}", "rl={}", "dpo=null"), ["pairs", "merge-pairs", "preference_model"]),
         (("iterations=2",), ["pairs", "merge-pairs", "dpo", "pairs-2", "merge-pairs-2", "dpo-2"]),
-        (("dpo=null",), None),
+        pytest.param(("dpo=null",), None, marks=pytest.mark.thorough),
     ],
 )
 def test_the_slurm_script_does_every_recipe(
@@ -193,7 +193,7 @@ def launch(place: Path) -> list[int]:
     "overrides",
     [
         (),
-        ("preference_model={}", "rl={}", "dpo=null"),
+        pytest.param(("preference_model={}", "rl={}", "dpo=null"), marks=pytest.mark.thorough),
         pytest.param(("dpo=null",), marks=pytest.mark.thorough),
     ],
 )
