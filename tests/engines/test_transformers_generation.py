@@ -263,7 +263,7 @@ def test_choice_is_that_of_a_plain_forward_pass(embedded: TransformersEngine, sm
     letters = [expected[tokenizer.convert_tokens_to_ids(letter)].item() for letter in "AB"]
     choice = ask(embedded, [request])[0]
     assert choice.logprobs == pytest.approx(letters, abs=1e-4)
-    assert choice.mass == pytest.approx(sum(map(math.exp, letters)), abs=1e-5)
+    assert choice.mass == pytest.approx(sum(map(math.exp, letters)), abs=1e-4)
     assert choice.n_prompt_tokens == len(chat_ids(tokenizer, request))
 
 

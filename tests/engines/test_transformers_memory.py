@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from charter.engines.devices import computes_in_bfloat16
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
@@ -32,10 +35,14 @@ engine.close()
 
 
 def test_memory_of_64_rows_behind_a_long_prefix(smollm2: Path) -> None:
-    """The whole process stays under 2.5 GB with the embedded model, 64 rows, and a prefix of 1,200 tokens."""
+    """The whole process stays under 2.5 GB with the embedded model, 64 rows, and a prefix of 1,200 tokens.
+
+    In float32, which a processor without products in bfloat16 computes in, under 3.
+    """
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(smollm2)], check=True, capture_output=True, text=True, timeout=500
     )
     n_kilobytes = int(done.stdout.split()[-1])
-    assert 300_000 < n_kilobytes < 2_500_000
+    most = 2_500_000 if computes_in_bfloat16(torch.device("cpu")) else 3_000_000
+    assert 300_000 < n_kilobytes < most
     assert "terminate called" not in done.stderr

@@ -68,7 +68,7 @@ class Linear:
             torch.cat([layer.weight.detach() for layer in layers]) if len(layers) > 1 else layers[0].weight.detach()
         )
         self.bias = None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
-        self._packed = weight.device.type == "cpu" and _can_pack()
+        self._packed = weight.device.type == "cpu" and _can_pack(weight.dtype)
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, None) if self._packed else weight  # noqa: SLF001 - no public name
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -185,10 +185,13 @@ def _eps(norm: Any) -> float:
     return float(norm.variance_epsilon)
 
 
-def _can_pack() -> bool:
-    """Whether torch was built with oneDNN's packed linear layers (it is on x86)."""
-    names = ("_reorder_linear_weight", "_linear_pointwise")
-    return bool(torch.backends.mkldnn.enabled) and all(hasattr(torch.ops.mkldnn, name) for name in names)
+def _can_pack(dtype: torch.dtype) -> bool:
+    """Whether torch was built with oneDNN's packed linear layers (it is on x86), and they take this number format."""
+    names = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
+    if not torch.backends.mkldnn.enabled or not all(hasattr(torch.ops.mkldnn, name) for name in names):
+        return False
+    # Half precision wants instructions that processors without AVX-512 lack.
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))  # noqa: SLF001 - as above
 
 
 def _attend(
