@@ -283,22 +283,22 @@ def test_score_is_that_of_a_plain_forward_pass(embedded: TransformersEngine, smo
 
 
 def test_texts_do_not_depend_on_the_batch(smollm2: Path) -> None:
-    """64 sampled rows get the same tokens by eight and by 32, and the first of them one at a time."""
+    """48 sampled rows get the same tokens by eight and by 32, and the first of them one at a time."""
     requests = [
         CompletionRequest(
             messages=conversation(f"{SUBJECTS[number % 7]} ({number})"),
             n_shared=1,
-            sampling=Sampling(seed=1000 + number, max_tokens=32, top_p=1.0 if number % 2 else 0.9),
+            sampling=Sampling(seed=1000 + number, max_tokens=24, top_p=1.0 if number % 2 else 0.9),
         )
-        for number in range(64)
+        for number in range(48)
     ]
     answers = {}
-    for max_rows, n in ((1, 16), (8, 64), (32, 64)):
+    for max_rows, n in ((1, 12), (8, 48), (32, 48)):
         engine = TransformersEngine(smollm2, dtype="float32", device="cpu", max_rows=max_rows)
         answers[max_rows] = ask(engine, requests[:n])
         engine.close()
     assert answers[8] == answers[32]
-    assert answers[1] == answers[32][:16]
+    assert answers[1] == answers[32][:12]
     assert len({answer.text for answer in answers[32]}) > 32
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from charter.engines import devices
 from charter.engines.hub import HubModel
 from charter.engines.specs import ModelSpec
 from charter.errors import ModelError
@@ -100,6 +101,18 @@ def test_a_number_format_that_the_machine_cannot_do(tmp_path: Path, device: str)
     found = error(ModelSpec(str(make_model(tmp_path / "model")), device=device, dtype="float16"))
     assert found.about == "models.policy.dtype"
     assert "use auto, bfloat16 or float32" in found.message
+
+
+@pytest.mark.parametrize(
+    ("able", "dtype", "n_warnings"), [(False, "bfloat16", 1), (True, "bfloat16", 0), (False, "auto", 0)]
+)
+def test_an_emulated_number_format_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, able: bool, dtype: str, n_warnings: int
+) -> None:
+    """Where the hardware does not multiply bfloat16 a run in it may never end, and nothing else would say why."""
+    monkeypatch.setattr(devices, "computes_in_bfloat16", lambda _: able)
+    _, findings = looked(ModelSpec(str(make_model(tmp_path / "model")), device="cpu", dtype=dtype))
+    assert [(one.severity, one.about) for one in findings] == n_warnings * [("warning", "models.policy.dtype")]
 
 
 def test_an_ordinary_machine_is_not_asked(tmp_path: Path) -> None:

@@ -118,9 +118,9 @@ def look_without_asking(report: Preflight, about: str, spec: ModelSpec) -> Known
 
 def _check_machine(report: Preflight, about: str, spec: ModelSpec) -> None:
     """Ask torch for the device and the number format, unless they are such as every machine has."""
-    if spec.device in {"auto", "cpu"} and spec.dtype != "float16":
+    if spec.device in {"auto", "cpu"} and spec.dtype not in {"float16", "bfloat16"}:
         return
-    from charter.engines.devices import choose_device, choose_dtype
+    from charter.engines.devices import choose_device, choose_dtype, computes_in_bfloat16
 
     device = report.tried(f"{about}.device", choose_device, spec.device)
     if device is None:
@@ -128,6 +128,10 @@ def _check_machine(report: Preflight, about: str, spec: ModelSpec) -> None:
     if device.type == "meta":
         report.add("error", f"{about}.device", "'meta' keeps no weights, only their shapes; use auto, cpu or cuda")
     report.tried(f"{about}.dtype", choose_dtype, spec.dtype, device)
+    if spec.dtype == "bfloat16" and not computes_in_bfloat16(device):
+        place = "GPU" if device.type == "cuda" else "processor"
+        slow = f"this machine's {place} does not multiply bfloat16, and emulates it many times more slowly than float32"
+        report.add("warning", f"{about}.dtype", f"{slow}; use auto or float32")
 
 
 def _check_vllm(report: Preflight, about: str, spec: ModelSpec) -> None:
