@@ -184,10 +184,11 @@ def test_constitution_page_tells_what_is_built_in() -> None:
 
 def test_engine_page_tells_what_estimates_start_from() -> None:
     """The figures on the page are those that a plan is made with."""
-    own = rates.estimate_rates(135e6, "cpu")
     text = sections("engines.md")["transformers"]
-    for figure in (own.prefill, own.training, own.decode_alone, own.decode):
-        assert re.search(rf"\b{figure:,.0f}\b", text)
+    for device in ("cpu", "cpu in float32"):
+        own = rates.estimate_rates(135e6, device)
+        for figure in (own.prefill, own.training, own.decode_alone, own.decode):
+            assert re.search(rf"\b{figure:,.0f}\b", text)
 
 
 def test_prompts_page_counts_the_built_in_prompts() -> None:

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from charter.constitution import load_constitution
 from charter.engines.base import ChoiceRequest, CompletionRequest, Sampling
+from charter.engines.devices import computes_in_bfloat16
 from charter.feedback.pairs import guidance_messages
 from charter.pipeline import run_stages
 from charter.planning.plan import Plan, make_plan
-from charter.planning.rates import estimate_rates, find_device, parameters_in_name
+from charter.planning.rates import Device, estimate_rates, find_device, parameters_in_name
 from charter.planning.sizing import Load, Size, Sizer, estimate_tokens
 from charter.planning.stage_plan import answer_tokens
 from charter.prompts import load_prompts
@@ -39,12 +41,12 @@ def read(folder: Path, *overrides: str) -> Recipe:
     return load_recipe(path, overrides)
 
 
-def plan(recipe: Recipe, **arguments: Any) -> Plan:
+def plan(recipe: Recipe, *, device: Device = "cpu", **arguments: Any) -> Plan:
     """Plan a recipe as a model of 135M parameters on a CPU would do it."""
     harmless, helpful = load_constitution("harmless"), load_constitution("helpful")
     loaded = {kind: load_prompts("built-in", kind).prompts for kind in KINDS}
     prompts = select_prompts(loaded, (harmless, helpful), **recipe.prompts.numbers()).prompts
-    rates = dict.fromkeys(("policy", "critic", "reviser", "judge"), estimate_rates(135e6, "cpu"))
+    rates = dict.fromkeys(("policy", "critic", "reviser", "judge"), estimate_rates(135e6, device))
     return make_plan(recipe, prompts, harmless, helpful, rates, **arguments)
 
 
@@ -325,14 +327,21 @@ def test_short_limits_are_used_up(limit: int, share: float) -> None:
     assert answer_tokens(limit) / limit == pytest.approx(share, abs=0.015)
 
 
-def test_the_small_recipe_takes_as_long_as_it_was_seen_to() -> None:
-    """A run of ``smoke`` took 85 seconds on two quiet cores, of which the stages took 80."""
-    recipe = load_recipe(built_in_recipes()["smoke"])
-    found = plan(recipe)
-    measured = {"revise": 19, "sft": 15, "pairs": 7, "evaluate": 26}
+@pytest.mark.parametrize(
+    ("device", "measured", "total"),
+    [
+        ("cpu", {"revise": 19, "sft": 15, "pairs": 7, "evaluate": 26}, 85),
+        ("cpu in float32", {"revise": 78, "sft": 121, "pairs": 28, "evaluate": 111}, 458),
+    ],
+)
+def test_the_small_recipe_takes_as_long_as_it_was_seen_to(
+    device: Device, measured: dict[str, float], total: float
+) -> None:
+    """A run of ``smoke`` on two quiet cores, with products of bfloat16 and without."""
+    found = plan(load_recipe(built_in_recipes()["smoke"]), device=device)
     for stage, seconds in measured.items():
         assert 0.7 * seconds < found.stage(stage).seconds < 1.6 * seconds, stage
-    assert 65 < found.total.seconds < 110
+    assert 0.75 * total < found.total.seconds < 1.3 * total
 
 
 def test_rates_are_the_measured_ones_and_scale() -> None:
@@ -368,8 +377,32 @@ def test_sizes_are_read_out_of_names(name: str, n: float | None) -> None:
     assert parameters_in_name(name) == n
 
 
-def test_device_is_found_without_loading() -> None:
-    """What the recipe names is taken; 'auto' looks for a driver."""
-    assert find_device("cpu") == "cpu"
+def test_device_is_found_without_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the recipe names is taken; 'auto' looks for a driver, and a processor is what torch says that it is."""
+    monkeypatch.setattr("charter.planning.rates._ABOUT_PROCESSOR", Path("/proc/cpuinfo"))
+    on_cpu = "cpu" if computes_in_bfloat16(torch.device("cpu")) else "cpu in float32"
+    assert find_device("cpu") == on_cpu
     assert find_device("cuda:1") == "cuda"
-    assert find_device("auto") in {"cpu", "cuda"}
+    assert find_device("auto") in {on_cpu, "cuda"}
+
+
+@pytest.mark.parametrize(
+    ("about", "device"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 amx_tile\n", "cpu"),
+        ("Features\t: fp asimd bf16 i8mm\n", "cpu"),
+        ("flags\t\t: fpu avx avx2\nmodel name: bf16-less\n", "cpu in float32"),
+        (None, "cpu"),
+    ],
+)
+def test_processors_without_bfloat16_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, about: str | None, device: str
+) -> None:
+    """The kernel's words for what a processor multiplies are read; a system that says nothing is thought able."""
+    if about is not None:
+        (tmp_path / "cpuinfo").write_text(about)
+    monkeypatch.setattr("charter.planning.rates._ABOUT_PROCESSOR", tmp_path / "cpuinfo")
+    assert find_device("cpu") == device
+    slow, fast = estimate_rates(135e6, "cpu in float32"), estimate_rates(135e6, "cpu")
+    assert slow.seconds(1000, 1000, n_rows=8, attended=1e6) > 2 * fast.seconds(1000, 1000, n_rows=8, attended=1e6)
+    assert "without bfloat16" in slow.basis

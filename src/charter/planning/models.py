@@ -28,6 +28,7 @@ from charter.files.hub_ids import is_model_id
 from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
 from charter.planning.rates import (
+    Device,
     Rates,
     estimate_rates,
     find_device,
@@ -81,6 +82,10 @@ class _Found:
 
 def look_at(report: Preflight, about: str, spec: ModelSpec) -> KnownModel:
     """Find a model without loading or fetching it; what is wrong with it goes into the report, under ``about``."""
+    return _look(report, about, spec, find_device(spec.device))
+
+
+def _look(report: Preflight, about: str, spec: ModelSpec, device: Device) -> KnownModel:
     if spec.engine == "scripted":
         return KnownModel(estimate_rates(0.0, "none"), ScriptedEngine().capabilities)
     if spec.engine == "http":
@@ -95,7 +100,7 @@ def look_at(report: Preflight, about: str, spec: ModelSpec) -> KnownModel:
         report.add("warning", about, message)
     found = _find(report, about, spec)
     n_parameters = found.n_parameters or _UNKNOWN_PARAMETERS
-    rates = estimate_rates(n_parameters, find_device(spec.device), max_rows=spec.rows_at_once)
+    rates = estimate_rates(n_parameters, device, max_rows=spec.rows_at_once)
     if found.n_parameters is None:
         rates = replace(rates, basis=f"{rates.basis}, which is a guess: nothing here tells the size of {spec.name}")
     if found.chats is None:
@@ -110,7 +115,7 @@ def look_without_asking(report: Preflight, about: str, spec: ModelSpec) -> Known
         return KnownModel(served_rates(spec.max_at_once), None)
     if spec.engine == "scripted" or spec.name in EMBEDDED or _is_here(spec):
         plain: EngineName = "transformers" if spec.has_weights else spec.engine  # vLLM need not be installed
-        known = look_at(report, about, replace(spec, engine=plain, device="cpu", dtype="auto"))
+        known = _look(report, about, replace(spec, engine=plain, device="cpu", dtype="auto"), "cpu")
         return replace(known, capabilities=None) if spec.is_vllm else known
     n = parameters_in_name(spec.name) or _UNKNOWN_PARAMETERS
     return KnownModel(estimate_rates(n, find_device(spec.device), max_rows=spec.rows_at_once), None)

@@ -7,15 +7,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Device = Literal["cpu", "cuda", "none"]
+#: A CPU is one that multiplies bfloat16 or one that computes in float32; ``none`` is a scripted model's.
+Device = Literal["cpu", "cpu in float32", "cuda", "none"]
 
-# Measured with SmolLM2-135M in bfloat16 on 2 idle cores with AVX512-BF16: 42 tokens a second for a row alone, 550 for
-# 32. Attention, loading and the cost of an optimiser's step beside its tokens are fitted to the stages of four whole
-# runs there (contexts of 60 to 1,400 tokens, steps of 360 to 960 tokens).
+_ABOUT_PROCESSOR = Path("/proc/cpuinfo")
+_CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # as the kernel writes them: of x86 twice, and of ARM
+
+
+@dataclass(frozen=True)
+class _Processor:
+    """Tokens a second of SmolLM2-135M on two idle cores, seconds per token and token before it, and per step."""
+
+    prefill: float
+    decode: float
+    decode_alone: float
+    training: float
+    attention: float
+    step: float
+    basis: str
+
+
+# With AVX512-BF16, 42 tokens a second for a row alone and 550 for 32. Attention, loading and the cost of an optimiser's
+# step beside its tokens are fitted to the stages of four whole runs there (contexts of 60 to 1,400 tokens, steps of 360
+# to 960 tokens). In float32 with AVX2 (174 GFLOP/s, 21 GB/s), 8 for a row alone and 120 to 150 for 64; the rest is
+# fitted to the stages of a run of ``smoke``.
 _CPU_PARAMETERS = 135e6
-_CPU_PREFILL, _CPU_DECODE, _CPU_DECODE_ALONE, _CPU_TRAINING = 2_800.0, 700.0, 42.0, 920.0
-_CPU_ATTENTION = 6.8e-7  # seconds per token and token before it
-_CPU_STEP_SECONDS = 0.16
+_PROCESSORS = {
+    "cpu": _Processor(2_800.0, 700.0, 42.0, 920.0, 6.8e-7, 0.16, "2 idle CPU cores"),
+    "cpu in float32": _Processor(500.0, 160.0, 9.0, 65.0, 2.4e-6, 1.0, "2 idle CPU cores without bfloat16 products"),
+}
 _ATTENTION_GROWTH = 2 / 3  # attention grows with layers x width, parameters with layers x width squared
 
 _START_SECONDS = 4.0  # importing the libraries, once a run
@@ -64,7 +84,7 @@ def estimate_rates(n_parameters: float, device: Device, *, max_rows: int = 64) -
 
     Args:
         n_parameters: of the model.
-        device: ``none`` is a scripted model, which takes no time.
+        device: a scripted model, on ``none``, takes no time.
         max_rows: rows that one forward pass serves.
     """
     if device == "none":
@@ -72,19 +92,18 @@ def estimate_rates(n_parameters: float, device: Device, *, max_rows: int = 64) -
         return Rates(never, never, never, never, max_rows, "scripted: no model runs")
     loading = _LOAD_SECONDS + 2 * n_parameters / _LOADED_BYTES_PER_SECOND
     size = f"{n_parameters / 1e9:.2g}B" if n_parameters >= 1e9 else f"{n_parameters / 1e6:.0f}M"
-    if device == "cpu":
+    if device != "cuda":
         scale = _CPU_PARAMETERS / n_parameters
-        decode, alone = _CPU_DECODE * scale, _CPU_DECODE_ALONE * scale
-        basis = f"measured with 135M parameters on 2 idle CPU cores, scaled to {size}"
+        processor = _PROCESSORS[device]
         return Rates(
-            _CPU_PREFILL * scale,
-            decode,
-            alone,
-            _CPU_TRAINING * scale,
+            processor.prefill * scale,
+            processor.decode * scale,
+            processor.decode_alone * scale,
+            processor.training * scale,
             max_rows,
-            basis,
-            attention=_CPU_ATTENTION / scale**_ATTENTION_GROWTH,
-            step=_CPU_STEP_SECONDS / scale,
+            f"measured with 135M parameters on {processor.basis}, scaled to {size}",
+            attention=processor.attention / scale**_ATTENTION_GROWTH,
+            step=processor.step / scale,
             loading=loading,
             start=_START_SECONDS,
         )
@@ -114,6 +133,17 @@ def parameters_in_name(name: str) -> float | None:
 
 
 def find_device(wanted: str) -> Device:
-    """Say what a model would run on, without loading anything: an NVIDIA card's driver leaves files."""
+    """Say what a model would run on, without loading anything: drivers and processors leave files that tell."""
     has_gpu = Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidia0").exists()
-    return "cuda" if wanted.startswith("cuda") or (wanted == "auto" and has_gpu) else "cpu"
+    if wanted.startswith("cuda") or (wanted == "auto" and has_gpu):
+        return "cuda"
+    return "cpu" if _multiplies_bfloat16() else "cpu in float32"
+
+
+def _multiplies_bfloat16() -> bool:
+    """Read off the kernel's description of the processor; where there is none, nothing speaks against it."""
+    try:
+        words = _ABOUT_PROCESSOR.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return True
+    return not _CPU_FLAGS.isdisjoint(words)
