@@ -460,7 +460,7 @@ def test_generation_runs_small(tiny_model: Path) -> None:
     assert all(figures["drawn_tokens_per_row"][name] > 0 for name in sides)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.model
 def test_a_large_model_runs_small() -> None:
     """All that is measured on an accelerator is measured here too, on a small shape."""

@@ -13,7 +13,8 @@ CharterError                      anything of ours; the command prints its messa
 │   └── JournalError              a run's records: damaged, or not to be read or written
 ├── EngineError                   a call to a model failed; retried or counted, never turned into a value
 │   ├── CapabilityError           the engine cannot do what the stage asks of it
-│   └── Unreachable               nothing ever answered where a server should be; exit code 2
+│   └── Unanswered                a server that is slow or busy gave no answer within all tries
+│       └── Unreachable           nothing ever answered where a server should be; exit code 2
 ├── BudgetSpent                   calls to servers came to what the recipe allows; it can be raised: exit code 2
 ├── TooManyFailures               a stage passed its limit of failed rows
 ├── Collapsed                     a training whose answers degenerated, so its guard, or whose loss did; exit code 2
@@ -79,7 +80,11 @@ class CapabilityError(EngineError):
     """The engine cannot do what was asked of it."""
 
 
-class Unreachable(EngineError):  # noqa: N818 - reads as what the server is
+class Unanswered(EngineError):  # noqa: N818 - reads as what the call is
+    """A server that is slow, busy or gone gave no answer within all tries of a call."""
+
+
+class Unreachable(Unanswered):
     """Nothing ever answered where a server should be."""
 
     exit_code = 2

@@ -28,7 +28,7 @@ def test_a_run_in_two_shards(charter: Command, place: Path, finished: Path) -> N
         assert "merged 2 shards: " in merged.out
         assert merged.out.splitlines()[-1] == "runs/demo"
         if following:
-            command = f"charter {following} runs/demo/recipe.resolved.yaml --out runs/demo"
+            command = "charter run runs/demo/recipe.resolved.yaml --out runs/demo --until shards"
             again = "charter run runs/demo/recipe.resolved.yaml --out runs/demo --shard 1/2"
             told = (
                 f"next: do '{following}', which needs all rows at once: {command}; then the shards again, 1/2 to 2/2: "
@@ -60,6 +60,7 @@ def test_one_command_does_what_shards_do_not(charter: Command, place: Path) -> N
         for _ in range(2):
             one = charter("run", *recipe, "--until", "shards")
             assert (one.code, one.out.splitlines()[-1]) == (0, "runs/demo"), one.err
+            assert one.out.splitlines()[-2].startswith("next: run the shards, ")
             assert {path.stem for path in (place / "runs/demo/stages").iterdir()} == set(done)
         assert charter("status", "runs/demo").out.splitlines()[-1].startswith("next: run the shards, ")
         for number in (1, 2):
@@ -74,7 +75,8 @@ def test_one_command_does_what_shards_do_not(charter: Command, place: Path) -> N
             assert merged["next"].startswith(
                 f"do 'preference_model', 'rl', which need all rows at once: {command}1/2 to 2/2: "
             )
-    assert charter("run", *recipe, "--until", "shards").code == 0
+    last = charter("run", *recipe, "--until", "shards", "--json")
+    assert (last.code, last.value["next"]) == (0, "read runs/demo/report.html")
     assert charter("status", "runs/demo").out.splitlines()[-1] == "next: read runs/demo/report.html"
 
 
@@ -102,7 +104,7 @@ def test_shards_as_json(charter: Command, place: Path) -> None:
     merged = charter("merge", "runs/demo", "fetched", "--json").value
     assert merged["merged"] == {"stages": ["revise"], "n_shards": 2, "n_completions": 30, "n_rows": 6, "n_damaged": 0}
     assert merged["stages"]["revise"]["n_done"] == 6
-    assert merged["next"].startswith("do 'sft', which needs all rows at once: charter sft ")
+    assert merged["next"].startswith("do 'sft', which needs all rows at once: charter run ")
 
 
 def test_status_shows_the_shards(charter: Command) -> None:

@@ -14,7 +14,7 @@ from charter.engines.cache import CachedEngine, DictMemory
 from charter.engines.http import HttpEngine, Limits, failures
 from charter.engines.http.bodies import Abilities
 from charter.engines.spending import Budget, Price, Spending
-from charter.errors import BudgetSpent, CapabilityError, EngineError, ModelError, Unreachable
+from charter.errors import BudgetSpent, CapabilityError, EngineError, ModelError, Unanswered, Unreachable
 from charter.records import Message
 from engines.fault_server import FaultServer, Manners
 
@@ -112,6 +112,16 @@ def test_what_was_found_is_said_on_a_line(manners: Manners, found: str) -> None:
     with FaultServer(manners) as server, closing(HttpEngine("stub", server.url)) as engine:
         assert found in engine.found
         assert "\n" not in engine.found
+
+
+@pytest.mark.parametrize("refuses_from", [2, 3, 6, 7, 8, 9])
+def test_a_busy_server_is_not_taken_for_one_that_cannot(refuses_from: int) -> None:
+    """Who says of nothing whether it does it is asked another time: what it was found to do stays in recorded keys."""
+    found = "what the server can do could not be found out: gave up after 8 tries; the last: status 503.*call_seconds"
+    with FaultServer(Manners(refusal=503, refuses_from=refuses_from)) as server, pytest.raises(Unanswered, match=found):
+        HttpEngine("stub", server.url)
+    with FaultServer(Manners(refusal=500, refuses_from=refuses_from)) as server:  # many say so of what they never do
+        HttpEngine("stub", server.url).close()
 
 
 def test_faults_change_nothing_that_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,9 +74,17 @@ def test_a_scripted_model_is_told(data: RunData, models: dict[str, Any], roles: 
     assert said in line
 
 
-@pytest.mark.parametrize("recipe", [{}, {"models": None}, {"models": {"policy": "smollm2-135m"}}])
-def test_a_recipe_that_names_no_engine_is_not_scripted(data: RunData, recipe: dict[str, Any]) -> None:
-    """Only what says so is a script."""
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {},
+        {"models": None},
+        {"models": {"policy": "smollm2-135m"}},
+        {"models": {"second_judge": {"engine": "scripted"}}, "rl": None},
+    ],
+)
+def test_a_recipe_without_a_script_is_not_scripted(data: RunData, recipe: dict[str, Any]) -> None:
+    """Only what says so is a script, and a second judge that nobody asks plays none."""
     assert scripted_roles(dataclasses.replace(data, recipe=recipe)) == ()
 
 

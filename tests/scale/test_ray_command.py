@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from charter.errors import ClusterError
+from charter.recipe.settings import RaySettings
 from charter.recipe.stages import stages_of
+from charter.scale.cluster import cluster
 from engines.fault_server import FaultServer
 from run_examples import RECIPE, journal_rows, small_recipe, small_run, summaries, table_bytes
 from scale.clustered import wait_for
@@ -41,6 +44,25 @@ async def hang(row):
 with stoppable() as (stop, progress):
     with open_run(small_recipe(folder), folder / "run", recipe_text=RECIPE, stop=stop) as run, on_ray(run):
         run.mapper(hang, [Asked(number, folder / "pid") for number in range(4)], "revise", result=Said)
+"""
+# A run of which an actor dies at a row, once.
+DYING = """
+import os, signal, sys, threading
+from pathlib import Path
+from charter.runs.folder import open_run
+from charter.scale.mapper import on_ray
+from run_examples import RECIPE, small_recipe
+from scale.clustered import Asked, Said
+folder = Path(sys.argv[1])
+async def die(row):
+    if row.number == 3 and not row.log.exists():
+        row.log.write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Said(id=row.id, texts=())
+with open_run(small_recipe(folder), folder / "run", recipe_text=RECIPE, stop=threading.Event()) as run:
+    with on_ray(run, note=lambda text: print(text, file=sys.stderr)):
+        rows = run.mapper(die, [Asked(number, folder / "died") for number in range(40)], "revise", result=Said)
+        print(len(rows.done))
 """
 
 
@@ -72,6 +94,18 @@ def test_a_run_by_actors_is_the_plain_run(tmp_path: Path) -> None:
     assert "ray" not in done.stderr.lower()  # nothing of Ray's own is told
     again = charter(tmp_path / "ray", twice)
     assert (again.returncode, "done before: prompts, revise" in again.stderr) == (0, True)
+
+
+def test_a_lost_actor_is_told_in_a_line(tmp_path: Path) -> None:
+    """What Ray says of it at length is in its logs; standard output is for results."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])}
+    command = [sys.executable, "-c", DYING, str(tmp_path)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "40\n"), ended.stderr
+    assert "raylet" not in ended.stderr
+    (line,) = (line for line in ended.stderr.splitlines() if "an actor was lost" in line)
+    assert "died unexpectedly" in line
+    assert "actor_id" not in line
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
@@ -170,6 +204,23 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path: Path, address: str, why: 
     assert f"no Ray cluster at {address!r} (ray.address): " in refused.stderr
     assert why in refused.stderr
     assert "ray start --head" in refused.stderr
+
+
+def test_a_machine_too_slow_for_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray raises a bare exception where its node takes too long to start; who has other work there is told so."""
+    import ray
+
+    def time_out(**_: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen because of much.")  # noqa: TRY002
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", time_out)
+    with (
+        pytest.raises(ClusterError, match=r"timed out during startup.*when there is less") as refused,
+        cluster(RaySettings()),
+    ):
+        pass
+    assert "ray.address=auto" in str(refused.value)
 
 
 def test_a_divided_run_is_divided_in_one_way(tmp_path: Path) -> None:

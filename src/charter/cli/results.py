@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from charter.reporting.reward_section import Bound
 
 
-def write_run(folder: Path, stages: Sequence[str]) -> None:
-    """Print a run's stages, its figures if it has any, and as the last line its folder."""
+def write_run(folder: Path, stages: Sequence[str], following: str = "") -> None:
+    """Print a run's stages, its figures if it has any, what comes next if told, and as the last line its folder."""
     write_stages(folder, stages)
     if "preference_model" in stages and (line := rewards_line(folder)):
         console.write("\n".join(_wrapped(line, console.width(), "  ")))
     if "evaluate" in stages:
         write_measurements(folder)
+    if following:
+        console.write(f"next: {following}")
     console.write(str(folder))
 
 

@@ -105,11 +105,17 @@ def run(  # noqa: PLR0917 - the command line names them
     retry = until != UNTIL_SHARDS
     answers = answers_of or ()
     done = do_stages(recipe, overrides or (), out, until, retry=retry, answers_of=answers, quiet=as_json, on=on)
-    if until == UNTIL_SHARDS:
-        from charter.runs.place import SHARDS
-
-        (done.folder / SHARDS).mkdir(exist_ok=True)  # 'charter status' tells from it that shards come next
+    following = _following(done.folder) if until == UNTIL_SHARDS else ""
     if as_json:
-        console.write_json(results.run_json(done.folder))
+        console.write_json(results.run_json(done.folder) | ({"next": following} if following else {}))
     else:
-        results.write_run(done.folder, done.stages)
+        results.write_run(done.folder, done.stages, following)
+
+
+def _following(folder: Path) -> str:
+    """Say what comes after what one process does of a run that is done in shards."""
+    from charter.runs.place import SHARDS
+    from charter.status import read_status
+
+    (folder / SHARDS).mkdir(exist_ok=True)  # from it is told that shards come next
+    return read_status(folder).next_step

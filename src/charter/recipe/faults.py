@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_origin
@@ -21,13 +22,19 @@ _SECRETS = {
 }
 _MAX_SHOWN = 200  # characters of a value
 _EXPECTED = {
-    "int_type": "a whole number, without quotes",
-    "float_type": "a number, without quotes",
-    "bool_type": "true or false, without quotes",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
     "string_type": "a text; put it in quotes",
     "tuple_type": "a list",
     "dict_type": "keys inside it",
     "string_pattern_mismatch": "a letter or digit, then letters, digits, '.', '_' and '-' alone: it names a folder",
+}
+# What quotes alone keep from being what is expected.
+_IN_QUOTES = {
+    "int_type": re.compile(r"[-+]?\d+"),
+    "float_type": re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE),
+    "bool_type": re.compile(r"true|false", re.IGNORECASE),
 }
 
 
@@ -137,10 +144,15 @@ def _expectation(finding: Any, where: Path, model: type[BaseModel], given: Given
         return f"expected a text; {_quoted(override, where)}"
     known_type = _SECRETS.get(str(where[-1])) or _EXPECTED.get(finding["type"])
     if known_type is not None:
-        return f"expected {known_type}"
+        return f"expected {known_type}{_without_quotes(finding)}"
     message: str = finding["msg"]
     expected = message.removeprefix("Input should be ")
     return f"expected {expected}" if expected != message else message[0].lower() + message[1:]
+
+
+def _without_quotes(finding: Any) -> str:
+    written, given = _IN_QUOTES.get(finding["type"]), finding["input"]
+    return ", without quotes" if written and isinstance(given, str) and written.fullmatch(given.strip()) else ""
 
 
 def _quoted(override: str, where: Path) -> str:

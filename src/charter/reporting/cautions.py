@@ -44,10 +44,13 @@ def cautions(data: RunData) -> tuple[str, ...]:
 
 def scripted_roles(data: RunData) -> tuple[str, ...]:
     """Name the roles that a script played; one that is not named in the recipe is the policy's."""
-    models = data.recipe.get("models")
-    played = models if isinstance(models, dict) else {}
+    models = _part(data.recipe, "models")
     return tuple(
-        role for role, model in played.items() if isinstance(model, dict) and model.get("engine") == "scripted"
+        role
+        for role, model in models.items()
+        if isinstance(model, dict)
+        and model.get("engine") == "scripted"
+        and (role != "second_judge" or data.recipe.get("rl") is not None)  # nobody else asks it
     )
 
 

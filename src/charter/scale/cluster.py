@@ -42,13 +42,8 @@ def cluster(settings: RaySettings) -> Iterator[None]:
             _require_answer(settings.address)
         with _own_signals():
             ray.init(**options, log_to_driver=False, configure_logging=False)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        where = f"at {settings.address!r} (ray.address)" if settings.address else "on this machine"
-        raise ClusterError(
-            f"no Ray cluster {where}: {_first_line(error)}. Start its head with 'ray start --head', the other nodes "
-            "with 'ray start --address=HEAD:6379', all with one RAY_AUTH_TOKEN; or leave ray.address out to use this "
-            "machine alone"
-        ) from error
+    except Exception as error:  # Ray's own are bare ones where a node takes too long to start
+        raise ClusterError(_not_joined(settings, error)) from error
     try:
         yield
     finally:
@@ -64,6 +59,8 @@ def require_ray() -> None:
     oldest = ".".join(str(part) for part in _OLDEST)
     if importlib.util.find_spec("ray") is None:
         raise ClusterError(f"--on ray needs Ray, which is not installed: pip install 'ray>={oldest}', on every node")
+    # Read once, on importing: what a node says of a worker's end goes to standard output, where results are.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
     import ray
 
     version = tuple(int(part) for part in ray.__version__.split(".")[:2])
@@ -109,6 +106,20 @@ def _alone(settings: RaySettings) -> dict[str, object]:
         "include_dashboard": False,
         "_node_ip_address": _HERE,
     }
+
+
+def _not_joined(settings: RaySettings, error: Exception) -> str:
+    if settings.address:
+        return (
+            f"no Ray cluster at {settings.address!r} (ray.address): {_first_line(error)}. Start its head with "
+            "'ray start --head', the other nodes with 'ray start --address=HEAD:6379', all with one RAY_AUTH_TOKEN; or "
+            "leave ray.address out to use this machine alone"
+        )
+    return (
+        f"no Ray cluster on this machine: {_first_line(error)}. Ray gives its processes half a minute to start: where "
+        "other work keeps them from it, run the same command when there is less; or begin with 'ray start --head' and "
+        "add ray.address=auto"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from charter.scale.worker import Answer, Orders, Refused, Told, Worker
 _SECONDS_TO_ANSWER = 3.0  # all actors together: a run that is stopped ends within ten
 _SPARE_CALLS = 16  # beside rows: opening, counting, closing
 _TOLD = 200  # characters: Ray says the cause first, and then all that it knows
+_INSIDE_RAY = ("class_name:", "actor_id:", "name:", "namespace:")
 
 
 @dataclass(frozen=True)
@@ -191,8 +192,9 @@ def ask_all(members: Sequence[Member], method: str, *arguments: object) -> dict[
 
 
 def _told(error: BaseException) -> str:
-    """Say in one line what Ray tells in many."""
-    text = " ".join(str(error).split())
+    """Say in one line what Ray tells in many, of which some name what nobody can look up."""
+    lines = (line.strip() for line in str(error).splitlines())
+    text = " ".join(" ".join(line for line in lines if not line.startswith(_INSIDE_RAY)).split())
     if len(text) > _TOLD:
         text = f"{text[:_TOLD].rsplit(maxsplit=1)[0]} ..."
     return text or type(error).__name__

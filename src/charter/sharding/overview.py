@@ -12,7 +12,7 @@ from typing import Any, Literal
 from charter.journal.counting import count_rows
 from charter.journal.reading import reading_at_once
 from charter.recipe import load_recipe
-from charter.recipe.stages import stages_of, verb_of
+from charter.recipe.stages import stages_of
 from charter.runs.place import RESOLVED, SHARDS, holder_of
 from charter.sharding.bringing import stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
@@ -144,8 +144,6 @@ def _begin_shards(run: Path) -> str:
 def _do_alone(run: Path, waiting: Sequence[str]) -> str:
     """Say which of the waiting stages come before those that shards do, and the command that does them."""
     names = list(itertools.takewhile(lambda name: not is_done_by_rows(name), waiting))
-    target = str(run / RESOLVED), "--out", str(run)
-    if len(names) == 1:
-        return f"{names[0]!r}, which needs all rows at once: {shlex.join(['charter', *verb_of(names[0]), *target])}"
-    command = shlex.join(["charter", "run", *target, "--until", "shards"])
-    return f"{', '.join(map(repr, names))}, which need all rows at once: {command}"
+    which = "which needs" if len(names) == 1 else "which need"
+    command = shlex.join(["charter", "run", str(run / RESOLVED), "--out", str(run), "--until", "shards"])
+    return f"{', '.join(map(repr, names))}, {which} all rows at once: {command}"

@@ -13,7 +13,7 @@ from charter.engines.http.bodies import Body
 from charter.engines.http.client import make_async_client
 from charter.engines.http.failures import Passing, costs_nothing, judge_failure, pause, told
 from charter.engines.http.pressure import Pressure
-from charter.errors import EngineError, Unreachable
+from charter.errors import EngineError, Unanswered, Unreachable
 from charter.seeds import derive_unit
 
 AnswerT = TypeVar("AnswerT")
@@ -128,8 +128,8 @@ class Caller:
 
         Raises:
             BudgetSpent: where ``hold`` allows no try.
-            EngineError: where this call failed for good, by its own fault or at the end of its tries.
-            Unreachable: where there is no connection to servers that never answered.
+            EngineError: where this call failed for good, by its own fault or at the end of its tries; ``Unanswered``
+                where it was a server's that is slow or busy, ``Unreachable`` where nobody ever answered.
             ModelError: where every call would.
         """
         places = [self._places[row]] if isinstance(row, int) else self._ranked(row)
@@ -158,7 +158,7 @@ class Caller:
             await asyncio.sleep(wait)
         tries = "1 try" if n_tried == 1 else f"{n_tried} tries"
         said = f"gave up after {tries}; the last: {failure.reason}"
-        raise Unreachable(said) if is_nobody else EngineError(said)
+        raise Unreachable(said) if is_nobody else Unanswered(said) if failure.is_silence else EngineError(said)
 
     def told(self, text: str) -> str:
         """Give a server's words as a message may hold them: without the key, and not all of a page."""

@@ -51,6 +51,11 @@ class Passing:
     wait: float | None = None
     is_unreached: bool = False
 
+    @property
+    def is_silence(self) -> bool:
+        """Whether the server said nothing of the call itself, which it may do at another time."""
+        return self.pushes_back or self.is_unreached
+
 
 def judge_failure(error: Exception, *, url: str, key_name: str, secrets: tuple[str, ...]) -> Passing | CharterError:
     """Say what a failed try means.

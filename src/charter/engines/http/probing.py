@@ -22,7 +22,7 @@ from charter.engines.http.calls import Caller
 from charter.engines.http.metering import Meter
 from charter.engines.http.servers import Server, recognise
 from charter.engines.usage import KindUsage
-from charter.errors import EngineError, ModelError, Unreachable
+from charter.errors import EngineError, ModelError, Unanswered, Unreachable
 from charter.records import Message
 
 _FoundT = TypeVar("_FoundT")
@@ -38,7 +38,6 @@ _QUESTION = (Message(role="user", content="Which letter comes first, A or B?"),)
 _BEGINNING = "Of the two letters the first is ("
 _MOST_EXTRA = 1  # tokens between prompt and answer: two texts may split otherwise where they meet
 _MOST_NAMES = 4
-_REFUSED = (EngineError, ModelError)  # of what a server need not do
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,16 @@ class _Probe:
     place: int
     meter: Meter
 
-    async def ask(self, able: Abilities, prefill: str = "") -> _Answered:
-        """Draw a token behind a beginning."""
-        drawn = Sampling(max_tokens=1, temperature=0.0)
-        return await self.put(CompletionRequest(messages=_QUESTION, prefill=prefill, sampling=drawn), able, _answered)
+    async def attempt(
+        self, request: CompletionRequest | ChoiceRequest, able: Abilities, read: Callable[[dict[str, Any]], _FoundT]
+    ) -> _FoundT | None:
+        """Put what a server need not do; None where it refuses that. From one that is silent nothing is concluded."""
+        try:
+            return await self.put(request, able, read)
+        except Unanswered:
+            raise
+        except (EngineError, ModelError):
+            return None
 
     async def put(
         self, request: CompletionRequest | ChoiceRequest, able: Abilities, read: Callable[[dict[str, Any]], _FoundT]
@@ -105,7 +110,7 @@ async def probe(caller: Caller, model: str, server: Server, meter: Meter) -> Met
 
     Raises:
         BudgetSpent: where the budget does not hold it.
-        EngineError: where none answers a chat.
+        EngineError: where none answers a chat; ``Unanswered`` where one is too slow or busy to be found out about.
         ModelError: where one wants another key, or has no such model.
     """
     server = recognise(server, await _find_owner(caller, model))
@@ -117,10 +122,20 @@ async def probe(caller: Caller, model: str, server: Server, meter: Meter) -> Met
     named = frozenset(answer.model for _, answer in met if answer.model)
     asked = probes[met[0][0]]
     known = Abilities(served=named | {model} if named else named, n_template=max(answer.n_prompt for _, answer in met))
-    able = await _probe_prefill(asked, known, met[0][1].n_prompt)
+    try:
+        return Met(server, await _find_abilities(asked, known, met[0][1].n_prompt))
+    except Unanswered as error:
+        raise Unanswered(
+            f"what the server can do could not be found out: {error}. Run the same command when it has less to do, or "
+            "raise call_seconds of the model"
+        ) from error
+
+
+async def _find_abilities(asked: _Probe, known: Abilities, n_plain: int) -> Abilities:
+    able = await _probe_prefill(asked, known, n_plain)
     able = replace(able, n_top=await _count_top(asked, ChoiceRequest(messages=_QUESTION, prefill="("), able))
     able = replace(able, holds_schema=await _holds_schema(asked, able))
-    return Met(server, await _probe_text(asked, able))
+    return await _probe_text(asked, able)
 
 
 async def _find_owner(caller: Caller, model: str) -> str:
@@ -131,7 +146,7 @@ async def _find_owner(caller: Caller, model: str) -> str:
         except Unreachable:
             if caller.n_places == 1:
                 raise
-        except _REFUSED:
+        except (EngineError, ModelError):
             continue
     return ""
 
@@ -139,12 +154,12 @@ async def _find_owner(caller: Caller, model: str) -> str:
 async def _meet(asked: _Probe) -> _Answered | EngineError:
     """Draw a token, and learn what the server calls the model: what it was asked for, or any other name twice."""
     try:
-        answer = await asked.ask(Abilities())
+        answer = await asked.put(_one_token(), Abilities(), _answered)
         for _ in range(_MOST_NAMES):
             before = answer.model
             if before in {"", asked.model}:
                 return answer
-            answer = await asked.ask(Abilities())
+            answer = await asked.put(_one_token(), Abilities(), _answered)
             if answer.model == before:
                 return answer
     except EngineError as error:
@@ -169,10 +184,9 @@ async def _probe_prefill(asked: _Probe, able: Abilities, n_plain: int) -> Abilit
 
 async def _count_beginning(asked: _Probe, able: Abilities, n_plain: int) -> tuple[_Answered | None, bool]:
     """Ask with a beginning, and say whether by the number of tokens it can have been gone on with."""
-    try:
-        once = await asked.ask(able, _BEGINNING)
-        twice = await asked.ask(able, f"{_BEGINNING}{_BEGINNING}")
-    except _REFUSED:  # it knows no such message, or no such words
+    once = await asked.attempt(_one_token(_BEGINNING), able, _answered)
+    twice = once and await asked.attempt(_one_token(f"{_BEGINNING}{_BEGINNING}"), able, _answered)
+    if once is None or twice is None:  # it knows no such message, or no such words
         return None, False
     n_more = twice.n_prompt - once.n_prompt
     return once, n_more > 0 and abs(once.n_prompt - n_plain - n_more) <= _MOST_EXTRA
@@ -181,9 +195,7 @@ async def _count_beginning(asked: _Probe, able: Abilities, n_plain: int) -> tupl
 async def _probe_text(asked: _Probe, able: Abilities) -> Abilities:
     reads = replace(able, reads_text=True)
     plain = CompletionRequest(text="A, B, C,", sampling=Sampling(max_tokens=1, temperature=0.0))
-    try:
-        await asked.put(plain, reads, _answered)
-    except _REFUSED:
+    if await asked.attempt(plain, reads, _answered) is None:
         return able
     request = ChoiceRequest(text="A, B, C,", options=(" D", " E"))
     return replace(reads, n_top_of_text=await _count_top(asked, request, reads))
@@ -193,10 +205,10 @@ async def _holds_schema(asked: _Probe, able: Abilities) -> bool:
     """Ask for JSON, of which the question says nothing, and see whether it comes."""
     drawn = Sampling(max_tokens=_SCHEMA_TOKENS, temperature=0.0)
     request = CompletionRequest(messages=_QUESTION, sampling=drawn, json_schema=json.dumps(_SCHEMA))
+    answer = await asked.attempt(request, replace(able, holds_schema=True), _answered)
     try:
-        answer = await asked.put(request, replace(able, holds_schema=True), _answered)
-        found = json.loads(answer.text)
-    except (*_REFUSED, ValueError):
+        found = None if answer is None else json.loads(answer.text)
+    except ValueError:
         return False
     return isinstance(found, dict) and found.get("first") in {"A", "B"}
 
@@ -205,12 +217,15 @@ async def _count_top(asked: _Probe, request: ChoiceRequest, able: Abilities) -> 
     """Find the most of the likeliest tokens that the server tells: what it should, or what others do; 0 for none."""
     server = asked.server
     for n_top in sorted({server.n_top, min(server.n_top, 20), min(server.n_top, 5)}, reverse=True):
-        try:
-            tells = await asked.put(request, replace(able, n_top=n_top, n_top_of_text=n_top), tells_likeliest)
-        except _REFUSED:
-            continue
-        return n_top if tells else 0
+        tells = await asked.attempt(request, replace(able, n_top=n_top, n_top_of_text=n_top), tells_likeliest)
+        if tells is not None:
+            return n_top if tells else 0
     return 0
+
+
+def _one_token(prefill: str = "") -> CompletionRequest:
+    drawn = Sampling(max_tokens=1, temperature=0.0)
+    return CompletionRequest(messages=_QUESTION, prefill=prefill, sampling=drawn)
 
 
 def _answered(answer: dict[str, Any]) -> _Answered:
