@@ -37,11 +37,12 @@ def hash_messages(before: str, messages: tuple[Message, ...], after: str, *, n_s
 def _begin(before: str, shared: tuple[Message, ...]) -> hashlib._Hash:
     place = before, len(shared)
     begun = _BEGUN.get(place)
-    if begun is None or begun[0] != shared:  # the same objects, as a rule: they are not read to be compared
+    if begun is None or begun[0] != shared:
         begun = shared, hashlib.sha256(f"{before}[{_write(shared)}".encode())
         if len(_BEGUN) >= _MAX_BEGUN:
             _BEGUN.clear()
-        _BEGUN[place] = begun
+    # Those of the last request: the next one's are the same objects, as a rule, and need not be read to be compared.
+    _BEGUN[place] = shared, begun[1]
     return begun[1].copy()
 
 
