@@ -65,6 +65,7 @@ class Manners:
         n_top: the most likeliest tokens that it tells; 0 passes over the wish, and -1 refuses it.
         reads_text: whether it has the older completions.
         holds_schema: whether it writes what a schema asks for, or passes over it.
+        n_written: characters of that before white space fills the limit; None fills nothing.
         lists_models: whether it has a list of models.
         n_cached: tokens of each prompt that it says it had.
         finish: how it says that each text ended; None says it as it is.
@@ -91,6 +92,7 @@ class Manners:
     n_top: int = 20
     reads_text: bool = True
     holds_schema: bool = False
+    n_written: int | None = None
     lists_models: bool = True
     n_cached: int = 0
     finish: str | None = None
@@ -313,6 +315,8 @@ class FaultServer:
         if self.manners.holds_schema and "response_format" in body:
             schema = body["response_format"]["json_schema"]["schema"]
             text, choice["finish_reason"] = json.dumps(_of_schema(schema, words)), "stop"
+            if self.manners.n_written is not None:
+                text, choice["finish_reason"] = text[: self.manners.n_written].ljust(n_most, "\n"), "length"
         choice |= {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
         if n_top and self.manners.n_top:
             choice["logprobs"] = _logprobs(asked.name, n_top, is_chat=is_chat)

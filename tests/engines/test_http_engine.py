@@ -314,6 +314,14 @@ def test_whether_a_server_holds_to_a_schema_is_found_out(*, holds: bool) -> None
                 asyncio.run(engine.complete(request))
 
 
+@pytest.mark.parametrize(("n_written", "holds"), [(0, False), (1, False), (2, True), (9, True), (11, True)])
+def test_an_object_that_white_space_fills_is_one(n_written: int, *, holds: bool) -> None:
+    """A schema leaves white space free: a small model may come to the end of its tokens in it."""
+    manners = Manners(holds_schema=True, n_written=n_written)
+    with FaultServer(manners) as server, closing(HttpEngine("stub", server.url)) as engine:
+        assert ("schema" in engine.capabilities) == holds
+
+
 def test_what_it_is_asked_at_first_is_counted() -> None:
     """Finding out what a server can do takes tokens too, and they are paid like any other."""
     spending = Spending(prices={"stub": Price(prompt=1.0, completion=1.0)}, budget=Budget(money=1.0))

@@ -34,6 +34,8 @@ _SCHEMA = {
     "additionalProperties": False,
 }
 _SCHEMA_TOKENS = 48  # what the object takes, with room for white space
+_OBJECTS = ('{"first":"A"}', '{"first":"B"}')
+_LEAST_OF_OBJECT = len('{"')
 _QUESTION = (Message(role="user", content="Which letter comes first, A or B?"),)
 _BEGINNING = "Of the two letters the first is ("
 _MOST_EXTRA = 1  # tokens between prompt and answer: two texts may split otherwise where they meet
@@ -206,11 +208,9 @@ async def _holds_schema(asked: _Probe, able: Abilities) -> bool:
     drawn = Sampling(max_tokens=_SCHEMA_TOKENS, temperature=0.0)
     request = CompletionRequest(messages=_QUESTION, sampling=drawn, json_schema=json.dumps(_SCHEMA))
     answer = await asked.attempt(request, replace(able, holds_schema=True), _answered)
-    try:
-        found = None if answer is None else json.loads(answer.text)
-    except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("first") in {"A", "B"}
+    # The schema leaves white space free, and small models fill the limit with it: what begins as the object does.
+    begun = "" if answer is None else "".join(answer.text.split())
+    return len(begun) >= _LEAST_OF_OBJECT and any(whole.startswith(begun) for whole in _OBJECTS)
 
 
 async def _count_top(asked: _Probe, request: ChoiceRequest, able: Abilities) -> int:
