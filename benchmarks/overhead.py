@@ -2,18 +2,17 @@
 
     python -m benchmarks.overhead [--rows 2000] [--revision-rounds 2] [--rounds 5]
 
-What is timed is what a run does with each row: requests are made and hashed, completions and rows recorded in the
-journal (on disk, flushed), texts flagged, and results read back from the journal. By turns with it: *bare calls*, such
-requests put to the same scripted engine in a plain loop (they are gathered beforehand, outside of the clock), and *text
-flags*, the reading of such texts for repetition, refusal and leaks alone. The former is no part of the framework, and
-the latter the part of it that grows with the texts. Both are of ``--bare-rows`` rows.
+What is timed is what a run does with each row: its function is run beside others, the answers and the row's end are
+recorded in the journal (on disk, flushed), and results are read back from it. By turns with it: the *bare rows*, the
+same row functions awaited one after the other, with the same scripted engine and without journal, cache and mapping:
+requests made, answers drawn, texts flagged. They are of the first ``--bare-rows`` rows.
 
-``ratio`` is the aim of 1 ms divided by ``ms_per_row_own``, what the journal and the orchestration take: the wall time
-per row without the scripted engine's and without the flags; above 1 the aim is met. ``ms_per_row`` is the whole wall
-time and ``ratio_whole`` the same of it, ``ms_of_rounds`` are the rounds' own. ``cpu_ms_per_row`` is the whole in
-processor time, which neighbours on the machine inflate less.
-``growth_bytes_per_row`` is what the process keeps per row after the first round, ``peak_mb`` the most that it held at
-any time, with what this benchmark itself holds: all prompts, and the calls and texts of ``--bare-rows`` rows.
+``ratio`` is the aim of 1 ms divided by ``ms_per_row_own``, what journal and orchestration add to a row: the wall time
+per row less that of a bare row; above 1 the aim is met. ``ms_per_row`` is the whole wall time and ``ratio_whole`` the
+same of it, ``ms_of_rounds`` are the rounds' own. ``cpu_ms_per_row`` is the whole in processor time, which neighbours
+on the machine inflate less. ``growth_bytes_per_row`` is what the process keeps per row after the first round,
+``peak_mb`` the most that it held at any time, with what this benchmark itself holds: all prompts, and the results of
+``--bare-rows`` rows.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ import psutil  # comes with accelerate
 
 from benchmarks.measuring import Clock, Sample, SpeedUp, Workload, finish, flags, interleave, median, result
 from charter.constitution import load_constitution
-from charter.engines.base import Completion, CompletionRequest, Engine
+from charter.engines.base import CompletionRequest, Engine
 from charter.engines.cache import CachedEngine
 from charter.engines.scripted import ScriptedEngine, draw_prose
 from charter.journal.store import Journal
@@ -42,25 +41,11 @@ from charter.prompts import load_prompts
 from charter.records import Prompt, Trace, make_prompt
 from charter.revision import revise
 from charter.rows import Mapped, RowMapper, map_rows
-from charter.text_quality.flags import response_flags, revision_flags
 
 AIM_MS = 1.0
-_BARE_ROWS = 2000  # whose calls are put in the plain loop: those of 100,000 rows would fill the memory that is measured
+_BARE_ROWS = 2000  # the results of 100,000 rows would fill the memory that is measured
 _KIBIBYTE = 1024
 _TEXTS = tuple(draw_prose(f"overhead {number}") for number in range(256))
-
-
-class Recording(ScriptedEngine):
-    """A scripted engine that keeps what it is asked; its texts are written beforehand."""
-
-    def __init__(self) -> None:
-        super().__init__(_reply, script="overhead")
-        self.asked: list[CompletionRequest] = []
-
-    async def complete(self, request: CompletionRequest) -> Completion:
-        """Answer, and keep the request."""
-        self.asked.append(request)
-        return await super().complete(request)
 
 
 def make_prompts(n_rows: int) -> tuple[Prompt, ...]:
@@ -75,7 +60,7 @@ class Framework:
 
     Attributes:
         constitution: what the rows are revised by.
-        traces: the first of what the last turn made, which the flags are read off.
+        traces: the first of what the last turn made.
     """
 
     def __init__(self, prompts: Sequence[Prompt], revision_rounds: int, n_bare: int = _BARE_ROWS) -> None:
@@ -92,7 +77,7 @@ class Framework:
         with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
             mapper = functools.partial(map_rows, journal=journal)
             with Clock() as clock:
-                mapped = self._revise(CachedEngine(engine, journal), number, mapper)
+                mapped = self.revise(len(self._prompts), CachedEngine(engine, journal), number, mapper)
                 n_done = sum(1 for _ in mapped.done)
             cpu = time.process_time() - cpu
             if n_done != len(self._prompts):
@@ -102,49 +87,51 @@ class Framework:
         notes = {"resident_mb": _resident() / 2**20, "cpu_ms_per_row": 1e3 * cpu / len(self._prompts)}
         return Sample(clock.seconds, len(self._prompts), n_words, notes=notes)
 
-    def requests(self) -> tuple[CompletionRequest, ...]:
-        """Gather what the first rows ask for in the first turn."""
-        engine, some = Recording(), self._prompts[: self._n_bare]
-        revise(some, self.constitution, engine, rounds=self._rounds, seed=0, mapper=map_rows)
-        return tuple(engine.asked)
-
-    def _revise(self, engine: Engine, number: int, mapper: RowMapper) -> Mapped[Trace]:
-        return revise(self._prompts, self.constitution, engine, rounds=self._rounds, seed=number, mapper=mapper)
+    def revise(self, n_rows: int, engine: Engine, number: int, mapper: RowMapper) -> Mapped[Trace]:
+        """Revise the first rows with a turn's seed."""
+        prompts = self._prompts[:n_rows]
+        return revise(prompts, self.constitution, engine, rounds=self._rounds, seed=number, mapper=mapper)
 
 
-def bare_calls(requests: Sequence[CompletionRequest], n_rows: int) -> Workload:
-    """Put the requests of a turn to the engine, and nothing else."""
+class BareRows:
+    """The row functions of the framework's first rows, and nothing else.
 
-    def turn(_number: int) -> Sample:
-        engine = ScriptedEngine(_reply, script="overhead")
+    Attributes:
+        traces: what the last turn made.
+    """
 
-        async def ask() -> int:
-            answers = [await engine.complete(request) for request in requests]
-            return sum(answer.n_completion_tokens for answer in answers)
+    def __init__(self, framework: Framework, n_rows: int) -> None:
+        self._framework = framework
+        self._n_rows = n_rows
+        self.traces: tuple[Trace, ...] = ()
 
+    def __call__(self, number: int) -> Sample:
+        """Await them one after the other."""
+        engine, rows = ScriptedEngine(_reply, script="overhead"), Aside()
+        self._framework.revise(self._n_rows, engine, number, rows.take)
         with Clock() as clock:
-            n_words = asyncio.run(ask())
-        return Sample(clock.seconds, n_rows, n_words)
+            self.traces = asyncio.run(rows.do())
+        n_words = sum(len(text.split()) for trace in self.traces for text in _texts(trace))
+        return Sample(clock.seconds, len(self.traces), n_words)
 
-    return turn
 
+class Aside:
+    """A mapper that puts rows aside with what is to be done to them."""
 
-def text_flags(framework: Framework) -> Workload:
-    """Flag the texts of the framework's last turn, and nothing else."""
+    def __init__(self) -> None:
+        self._do: Callable[[Any], Awaitable[Any]] | None = None
+        self._rows: Sequence[Any] = ()
 
-    def turn(_number: int) -> Sample:
-        traces = framework.traces
-        shown = [example.revision for example in framework.constitution.few_shots.choose("all")]
-        with Clock() as clock:
-            for trace in traces:
-                response_flags(trace.prompt.text, trace.initial, "whole")
-                before = trace.initial
-                for one in trace.rounds:
-                    revision_flags(trace.prompt.text, before, one.critique, one.revision, "whole", examples=shown)
-                    before = one.revision
-        return Sample(clock.seconds, len(traces), sum(len(text.split()) for trace in traces for text in _texts(trace)))
+    def take(self, fn: Callable[[Any], Awaitable[Any]], rows: Sequence[Any], stage: str, **_: object) -> Mapped[Any]:
+        """Put them aside."""
+        del stage
+        self._do, self._rows = fn, rows
+        return Mapped((), {}, {})
 
-    return turn
+    async def do(self) -> tuple[Any, ...]:
+        """Do what was put aside, row by row."""
+        assert self._do is not None
+        return tuple([await self._do(row) for row in self._rows])
 
 
 def growth_per_row(samples: Sequence[Sample]) -> float:
@@ -154,13 +141,10 @@ def growth_per_row(samples: Sequence[Sample]) -> float:
 
 
 def summarise(samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
-    """Make the figures out of the rounds: each round's ratio is the aim divided by our own share of its time a row."""
-    ours, bare, flagged = (samples[name] for name in ("framework", "bare calls", "text flags"))
+    """Make the figures out of the rounds: each round's ratio is the aim divided by what a row takes beside its own."""
+    ours, bare = samples["framework"], samples["bare rows"]
     per_row = _per_row(ours)
-    own = [
-        whole - engine - flags_read
-        for whole, engine, flags_read in zip(per_row, _per_row(bare), _per_row(flagged), strict=True)
-    ]
+    own = [whole - alone for whole, alone in zip(per_row, _per_row(bare), strict=True)]
     aims = [AIM_MS / figure for figure in own]
     found = SpeedUp(statistics.median(aims), min(aims), max(aims), len(aims))
     more = {
@@ -170,8 +154,7 @@ def summarise(samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
         "ms_per_row": statistics.median(per_row),
         "ratio_whole": AIM_MS / statistics.median(per_row),
         "ms_of_rounds": per_row,
-        "ms_per_row_bare_calls": statistics.median(_per_row(bare)),
-        "ms_per_row_text_flags": statistics.median(_per_row(flagged)),
+        "ms_per_row_bare": statistics.median(_per_row(bare)),
         "cpu_ms_per_row": median(ours, "cpu_ms_per_row"),
         "growth_bytes_per_row": growth_per_row(ours),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIBIBYTE / 2**20,
@@ -185,16 +168,10 @@ def main() -> None:
     parser = flags(__doc__, model=False)
     parser.add_argument("--rows", "--n", type=int, default=2000, help="scripted rows")
     parser.add_argument("--revision-rounds", type=int, default=2, help="critiques and revisions per row")
-    parser.add_argument("--bare-rows", type=int, default=_BARE_ROWS, help="rows of bare calls and text flags")
+    parser.add_argument("--bare-rows", type=int, default=_BARE_ROWS, help="rows that are done bare")
     given = parser.parse_args()
-    n_bare = min(given.bare_rows, given.rows)
-    framework = Framework(make_prompts(given.rows), given.revision_rounds, n_bare)
-    requests = framework.requests()
-    sides: dict[str, Workload] = {
-        "framework": framework,
-        "bare calls": bare_calls(requests, n_bare),
-        "text flags": text_flags(framework),
-    }
+    framework = Framework(make_prompts(given.rows), given.revision_rounds, given.bare_rows)
+    sides: dict[str, Workload] = {"framework": framework, "bare rows": BareRows(framework, given.bare_rows)}
     samples = interleave(sides, given.rounds)
     finish(summarise(samples), samples)
 

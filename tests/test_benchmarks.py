@@ -49,8 +49,9 @@ from benchmarks.measuring import Clock, Sample, SpeedUp, finish, flags, interlea
 
 from charter.constitution import load_constitution
 from charter.constitution.model import FewShots
-from charter.engines.base import CompletionRequest, Sampling
+from charter.engines.base import Completion, CompletionRequest, Sampling
 from charter.engines.http.bodies import Abilities, completion_body
+from charter.engines.scripted import ScriptedEngine
 from charter.engines.transformers import TransformersEngine
 from charter.feedback.questions import Question, letter_request, make_asking
 
@@ -192,12 +193,25 @@ def test_letters_are_parsed(text: str, letter: str | None) -> None:
     assert labels.parse_letter(text) == letter
 
 
+class Recording(ScriptedEngine):
+    """A scripted engine that keeps what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[CompletionRequest] = []
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Keep and answer."""
+        self.asked.append(request)
+        return await super().complete(request)
+
+
 TASK = chains.Task(overhead.make_prompts(3), load_constitution("harmless"), 2, 1, 48, 32)
 
 
 def test_chains_make_the_calls_of_revise() -> None:
     """A plain script's requests are those of ``charter.revise``: the same messages, limits and seeds, row by row."""
-    ours, theirs = overhead.Recording(), overhead.Recording()
+    ours, theirs = Recording(), Recording()
     TASK.revise(ours, 7)
 
     def answer(requests: Sequence[CompletionRequest]) -> list[str]:
@@ -384,15 +398,16 @@ def test_training_rows_are_the_same_every_time() -> None:
     assert all(pair.chosen != pair.rejected for pair in pairs)
 
 
-def test_overhead_sides_go_over_the_same_rows() -> None:
-    """The bare calls are those that the framework makes: per row one, and two more a round."""
-    framework = overhead.Framework(overhead.make_prompts(3), 2)
-    requests = framework.requests()
-    assert len(requests) == 3 * (1 + 2 * 2)
-    own = framework(0)
-    bare, flagged = overhead.bare_calls(requests, 3)(0), overhead.text_flags(framework)(0)
-    assert own.n_tokens == bare.n_tokens == flagged.n_tokens
-    assert own.n_rows == bare.n_rows == flagged.n_rows == 3
+def test_overhead_sides_do_the_same_to_rows() -> None:
+    """Bare rows come to what the framework's come to, with the same draws."""
+    framework = overhead.Framework(overhead.make_prompts(5), 2, 3)
+    bare = overhead.BareRows(framework, 3)
+    own, alone = framework(4), bare(4)
+    assert framework.traces == bare.traces
+    assert [len(trace.rounds) for trace in bare.traces] == [2, 2, 2]
+    assert (own.n_rows, alone.n_rows) == (5, 3)
+    assert bare(5).n_rows == 3
+    assert framework.traces != bare.traces
 
 
 def test_growth_is_per_row_after_the_first_round() -> None:
@@ -403,14 +418,13 @@ def test_growth_is_per_row_after_the_first_round() -> None:
 
 
 def test_overhead_follows_from_its_rounds() -> None:
-    """A round's ratio is the aim over its time per row less the engine's and the flags'; the whole is told too."""
+    """A round's ratio is the aim over its time per row less a bare row's; the whole is told too."""
     notes = {"resident_mb": 50.0, "cpu_ms_per_row": 0.5}
     ours = tuple(Sample(seconds, 1000, 1, notes=notes) for seconds in (1.0, 5.0, 1.3))  # ms a row, for 1000 rows
-    bare, flagged = taking(0.25, 0.5, 0.25, rows=1000), taking(0.125, 0.25, 0.125, rows=500)
-    figures = overhead.summarise({"framework": ours, "bare calls": bare, "text flags": flagged})
+    figures = overhead.summarise({"framework": ours, "bare rows": taking(0.25, 0.5, 0.25, rows=500)})
     assert (figures["ratio"], figures["min"], figures["max"], figures["n"]) == (1.25, 0.25, 2.0, 3)
     assert (figures["ms_per_row_own"], figures["ms_per_row"], figures["ms_of_rounds"]) == (0.8, 1.3, [1.0, 5.0, 1.3])
-    assert (figures["ms_per_row_bare_calls"], figures["ms_per_row_text_flags"]) == (0.25, 0.25)
+    assert figures["ms_per_row_bare"] == 0.5
     assert figures["ratio_whole"] == 0.7692
 
 
