@@ -106,32 +106,22 @@ class BareRows:
         self.traces: tuple[Trace, ...] = ()
 
     def __call__(self, number: int) -> Sample:
-        """Await them one after the other."""
-        engine, rows = ScriptedEngine(_reply, script="overhead"), Aside()
-        self._framework.revise(self._n_rows, engine, number, rows.take)
+        """Do them."""
+        engine = ScriptedEngine(_reply, script="overhead")
         with Clock() as clock:
-            self.traces = asyncio.run(rows.do())
+            self.traces = tuple(self._framework.revise(self._n_rows, engine, number, one_by_one).done)
         n_words = sum(len(text.split()) for trace in self.traces for text in _texts(trace))
         return Sample(clock.seconds, len(self.traces), n_words)
 
 
-class Aside:
-    """A mapper that puts rows aside with what is to be done to them."""
+def one_by_one(fn: Callable[[Any], Awaitable[Any]], rows: Sequence[Any], stage: str, **_: object) -> Mapped[Any]:
+    """Await a row function for one row after the other; no more than that."""
+    del stage
 
-    def __init__(self) -> None:
-        self._do: Callable[[Any], Awaitable[Any]] | None = None
-        self._rows: Sequence[Any] = ()
+    async def do() -> tuple[Any, ...]:
+        return tuple([await fn(row) for row in rows])
 
-    def take(self, fn: Callable[[Any], Awaitable[Any]], rows: Sequence[Any], stage: str, **_: object) -> Mapped[Any]:
-        """Put them aside."""
-        del stage
-        self._do, self._rows = fn, rows
-        return Mapped((), {}, {})
-
-    async def do(self) -> tuple[Any, ...]:
-        """Do what was put aside, row by row."""
-        assert self._do is not None
-        return tuple([await self._do(row) for row in self._rows])
+    return Mapped(asyncio.run(do()), {}, {})
 
 
 def growth_per_row(samples: Sequence[Sample]) -> float:

@@ -24,7 +24,7 @@ rules = Message(role="system", content="Say what you think is right, and why, in
 async def draw():
     return await asyncio.gather(*(engine.complete(CompletionRequest(
         messages=(rules, Message(role="user", content=f"Question {number}: " + "why is that so? " * (number % 16))),
-        n_shared=1, sampling=Sampling(seed=number, max_tokens=48))) for number in range(80)))
+        n_shared=1, sampling=Sampling(seed=number, max_tokens=96))) for number in range(96)))
 
 answers = asyncio.run(draw())
 assert max(answer.n_prompt_tokens for answer in answers) > 1200

@@ -33,8 +33,24 @@ class _Processor:
 # fitted to the stages of a run of ``smoke``.
 _CPU_PARAMETERS = 135e6
 _PROCESSORS = {
-    "cpu": _Processor(2_800.0, 700.0, 42.0, 920.0, 6.8e-7, 0.16, "2 idle CPU cores"),
-    "cpu in float32": _Processor(500.0, 160.0, 9.0, 65.0, 2.4e-6, 1.0, "2 idle CPU cores without bfloat16 products"),
+    "cpu": _Processor(
+        prefill=2_800.0,
+        decode=700.0,
+        decode_alone=42.0,
+        training=920.0,
+        attention=6.8e-7,
+        step=0.16,
+        basis="2 idle CPU cores",
+    ),
+    "cpu in float32": _Processor(
+        prefill=500.0,
+        decode=160.0,
+        decode_alone=9.0,
+        training=65.0,
+        attention=2.4e-6,
+        step=1.0,
+        basis="2 idle CPU cores without bfloat16 products",
+    ),
 }
 _ATTENTION_GROWTH = 2 / 3  # attention grows with layers x width, parameters with layers x width squared
 

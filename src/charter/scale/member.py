@@ -194,7 +194,7 @@ def ask_all(members: Sequence[Member], method: str, *arguments: object) -> dict[
 def _told(error: BaseException) -> str:
     """Say in one line what Ray tells in many, of which some name what nobody can look up."""
     lines = (line.strip() for line in str(error).splitlines())
-    text = " ".join(" ".join(line for line in lines if not line.startswith(_INSIDE_RAY)).split())
+    text = " ".join(line for line in lines if line and not line.startswith(_INSIDE_RAY))
     if len(text) > _TOLD:
         text = f"{text[:_TOLD].rsplit(maxsplit=1)[0]} ..."
     return text or type(error).__name__
