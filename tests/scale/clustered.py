@@ -66,7 +66,7 @@ async def ask(row: Asked, engine: Engine, strike: str) -> Said:
         request = CompletionRequest(text=f"{row.log}\n{row.id}:{call}", sampling=Sampling(temperature=0.0))
         texts.append((await engine.complete(request)).text)
         if strike and row.number == _STRIKER and call == N_CALLS - 2:
-            await strike_here(row.log.parent, strike)
+            await strike_here(row.log.parent, strike, set(texts))
     return Said(id=row.id, texts=tuple(texts))
 
 
@@ -80,17 +80,18 @@ async def leave_rows(row: Asked) -> None:
         await asyncio.sleep(0.01)
 
 
-async def strike_here(folder: Path, strike: str) -> None:
+async def strike_here(folder: Path, strike: str, own: set[str]) -> None:
     """Wait until all calls so far are recorded, write down which those are, and end the process or wait for its end.
 
-    Where its journal is to be held then, wait too until somebody waits for that (see ``holding``).
+    Those of rows beside it may be on their way then; the row's ``own`` may not. Where its journal is to be held
+    then, wait too until somebody waits for that (see ``holding``).
     """
     marker = folder / "struck"
     if marker.exists():
         return
     n_logged = len((folder / "log").read_text("utf-8").split())
     # Less the calls that rows beside it are in.
-    while len(texts := recorded(folder / "run")) < n_logged - 2 * N_CALLS:  # noqa: ASYNC110 - no event tells of files
+    while len(texts := recorded(folder / "run")) < n_logged - 2 * N_CALLS or not own <= texts:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     (folder / "recorded").write_text("\n".join(sorted(texts)), "utf-8")
     if strike in {"actor", "held"}:
