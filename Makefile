@@ -24,7 +24,7 @@ test: lint types  ## everything that continuous integration holds
 # Its imports warn of much, and it leaves sockets open at its end: neither is ours to mend.
 vllm: install $(VLLM_INSTALLED)  ## tests of vLLM itself
 	$(VLLM_VENV)/bin/python -m pytest -p no:unraisableexception -W ignore tests/engines/test_vllm_contract.py
-	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest tests/cli/test_vllm_runs.py
+	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest -m "not thorough" tests/cli/test_vllm_runs.py
 
 thorough: install $(VLLM_INSTALLED)  ## what takes too long for every change
 	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest -m thorough

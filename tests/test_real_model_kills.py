@@ -17,7 +17,7 @@ from charter.engines.quiet import quiet_libraries
 from charter.stages import STAGES
 from run_examples import SMALL_STAGES, journal_rows, summaries
 
-pytestmark = [pytest.mark.model, pytest.mark.slow]
+pytestmark = [pytest.mark.model, pytest.mark.thorough]
 
 RECIPE = """\
 name: tiny

@@ -70,6 +70,7 @@ def _wait(holds: Callable[[], object], seconds: float, what: str) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.thorough
 def test_a_whole_run_on_a_server_of_its_own(charter: Command, place: Path) -> None:
     """Every stage is done, both trained models are adapters on one base, and no server is left."""
     (place / "r.yaml").write_text(RECIPE)
@@ -89,6 +90,7 @@ def test_a_whole_run_on_a_server_of_its_own(charter: Command, place: Path) -> No
     assert used["n_prompt_tokens_from_prefix"] > 0
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_killed_leaves_no_server(charter: Command, place: Path) -> None:
     """Even a kill that nobody hears of ends the server; the same command goes on."""
     (place / "r.yaml").write_text(RECIPE)

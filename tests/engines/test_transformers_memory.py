@@ -9,7 +9,7 @@ import torch
 
 from charter.engines.devices import computes_in_bfloat16
 
-pytestmark = [pytest.mark.model, pytest.mark.slow]
+pytestmark = [pytest.mark.model, pytest.mark.thorough]
 
 PROGRAM = """
 import asyncio, re, sys

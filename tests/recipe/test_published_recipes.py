@@ -14,7 +14,8 @@ from charter.recipe import Recipe, built_in_recipes, load_recipe
 from charter.recipe.stages import TRAINING_STAGES, stages_of
 from charter.runs.folder import open_run
 
-PUBLISHED = ("mistral-7b", "mistral-7b-full", "paper", "smollm2-1.7b")
+LORA = ("mistral-7b", "paper", "smollm2-1.7b")
+PUBLISHED = (*LORA, "mistral-7b-full")
 #: What keeps a run on a CPU to seconds, and changes nothing of what is trained how.
 SMALL = (
     "prompts.n_evaluation=2",
@@ -137,7 +138,7 @@ def _told(folder: Path, stage: str) -> Any:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", [*LORA, pytest.param("mistral-7b-full", marks=pytest.mark.thorough)])
 def test_tiny_weights_of_the_same_architecture_train(
     name: str, hub: Path, tiny_model: Path, tiny_mistral: Path, tmp_path: Path
 ) -> None:

@@ -123,7 +123,11 @@ def test_the_slurm_script_does_a_whole_run(place: Path, tmp_path: Path) -> None:
         pytest.param(
             ("preference_model={}",), ["pairs", "merge-pairs", "preference_model"], marks=pytest.mark.thorough
         ),
-        (("preference_model={}", "rl={}", "dpo=null"), ["pairs", "merge-pairs", "preference_model"]),
+        pytest.param(
+            ("preference_model={}", "rl={}", "dpo=null"),
+            ["pairs", "merge-pairs", "preference_model"],
+            marks=pytest.mark.thorough,
+        ),
         (("iterations=2",), ["pairs", "merge-pairs", "dpo", "pairs-2", "merge-pairs-2", "dpo-2"]),
         pytest.param(("dpo=null",), None, marks=pytest.mark.thorough),
     ],
@@ -204,7 +208,7 @@ def test_the_skypilot_pipeline_does_a_whole_run(place: Path, tmp_path: Path, ove
     require_plain(place / "run", tmp_path / "plain", *overrides)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_pipeline_that_is_too_short_fails_and_goes_on(place: Path, tmp_path: Path) -> None:
     """Of a recipe with more iterations than it has tasks for the last task fails; launched again, the run ends."""
     set_in_recipe(place, ("iterations=2",))

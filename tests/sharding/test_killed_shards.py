@@ -110,7 +110,7 @@ def test_a_shard_that_is_killed_asks_nothing_again(tmp_path: Path, monkeypatch: 
     assert 0 < n_before < n_answers(tmp_path / "counted")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_shards_and_merges_killed_again_and_again(tmp_path: Path, plain: Path) -> None:
     """Every process of a sharded run is killed at every start, ever a little later: the run is the plain one."""
     assert _kill_all_the_way(tmp_path, 40) >= 6

@@ -13,7 +13,7 @@ from run_examples import table_bytes
 from sharding.sharded_run import do_shards, do_whole
 from test_real_model_kills import RECIPE
 
-pytestmark = [pytest.mark.model, pytest.mark.slow]
+pytestmark = [pytest.mark.model, pytest.mark.thorough]
 
 
 def _recipe(folder: Path) -> Recipe:

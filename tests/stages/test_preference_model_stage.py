@@ -176,6 +176,7 @@ def test_a_finished_training_is_not_repeated(done: Path, tiny_model: Path, monke
     assert rewarded(done) == rows
 
 
+@pytest.mark.thorough
 def test_a_launch_trains_as_the_run_would(done: Path, tiny_model: Path, tmp_path: Path) -> None:
     """Processes of its own take the training, and come to the same losses."""
     (tmp_path / "own.yaml").write_text("{distributed_type: 'NO', num_processes: 1, use_cpu: true}")

@@ -262,7 +262,7 @@ def test_other_questions_begin_a_new_comparison(tiny_model: Path, tmp_path: Path
     assert "the guard compares with step 1, where it was begun" in result.notes
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+@pytest.mark.parametrize("stage", ["dpo", pytest.param("sft", marks=pytest.mark.thorough)])
 def test_several_processes_see_the_same(tiny_model: Path, tmp_path: Path, stage: Any) -> None:
     """Of two processes one answers and both know: looks, steps and end are those of a training in one."""
     rows: list[SftRow] | list[Preference] = sft_rows(11) if stage == "sft" else preferences(11)
@@ -276,7 +276,7 @@ def test_several_processes_see_the_same(tiny_model: Path, tmp_path: Path, stage:
     assert two.losses == pytest.approx(one.losses, abs=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_several_processes_end_together(tiny_model: Path, tmp_path: Path) -> None:
     """A collapse ends both processes with its reason, and the last good checkpoint becomes the model of both."""
     settings = {**SETTINGS, "pace": PACE, "launch": find_launch("cpu-2"), "out": tmp_path / "sft"}

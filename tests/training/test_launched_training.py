@@ -30,6 +30,8 @@ from charter.training.results import TrainingResult
 
 pytestmark = pytest.mark.model
 
+OTHER_STAGES = [pytest.param(stage, marks=pytest.mark.thorough) for stage in ("sft", "preference_model")]
+
 # 11 rows in steps of 6: the last of an epoch has 5, which one process takes in 3 passes, and two in 2: 3 rows and 2.
 PACE = Pace(batch_size=2, accumulation=3, learning_rate=5e-3, epochs=2)
 SETTINGS: dict[str, Any] = {
@@ -104,7 +106,7 @@ def processes_of(folder: Path) -> dict[int, int]:
     return found
 
 
-@pytest.mark.parametrize("stage", ["sft", "preference_model", "dpo"])
+@pytest.mark.parametrize("stage", ["dpo", *OTHER_STAGES])
 def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path, stage: str) -> None:
     """Every step has the loss of one process within 1e-4, with short steps and all; nothing else is left."""
     told: list[tuple[int, int]] = []
@@ -116,7 +118,7 @@ def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path, stage
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["preference_model", "dpo"])
+@pytest.mark.parametrize("stage", ["dpo", OTHER_STAGES[1]])
 def test_sharded_weights_train_as_whole_ones_do(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -135,7 +137,9 @@ def test_sharded_weights_train_as_whole_ones_do(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at_once", [True, False], ids=["said before", "said afterwards"])
+@pytest.mark.parametrize(
+    "at_once", [True, pytest.param(False, marks=pytest.mark.thorough)], ids=["said before", "said afterwards"]
+)
 def test_sharded_weights_go_back_to_their_last_good(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:

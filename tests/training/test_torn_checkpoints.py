@@ -163,7 +163,7 @@ _KILLED = textwrap.dedent("""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+@pytest.mark.parametrize("stage", ["dpo", pytest.param("sft", marks=pytest.mark.thorough)])
 def test_killed_at_five_steps_the_end_is_the_same(tiny_model: Path, tmp_path: Path, stage: str) -> None:
     """SIGKILL at five random steps of one training, one after another: it ends where an uninterrupted one does."""
     steps = sorted(random.Random(stage).sample(range(1, N_STEPS + 1), 5))  # noqa: S311 - moments, not secrets
