@@ -7,19 +7,24 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from training_rows import preferences, sft_rows
 
+from charter.records import make_prompt
 from charter.training.adapters import LoraSettings
 from charter.training.checkpoints import SEAL, newest_whole
 from charter.training.dpo import dpo
 from charter.training.pace import Pace
+from charter.training.preference_model import preference_model
 from charter.training.results import TrainingResult
+from charter.training.rl import rl
+from charter.training.rl_trainer import Method, Rolling
+from charter.training.rollouts import Reward, Rollout
 from charter.training.sft import sft
 
 pytestmark = pytest.mark.model
@@ -35,10 +40,25 @@ N_STEPS = 10
 
 
 def train(stage: str, model: Path, out: Path, **changed: Any) -> TrainingResult:
-    """Train the tiny model on ten rows or pairs, twice each: ten steps."""
+    """Train the tiny model on ten rows or pairs, twice each, or by RL on ten prompts' answers: ten steps."""
+    settings = SETTINGS | changed
     if stage == "sft":
-        return sft(sft_rows(10), model, out=out, **SETTINGS | changed)
-    return dpo(preferences(10), model, out=out, **SETTINGS | changed)
+        return sft(sft_rows(10), model, out=out, **settings)
+    if stage == "preference_model":
+        return preference_model(preferences(10), model, out=out, **settings)
+    if stage == "dpo":
+        return dpo(preferences(10), model, out=out, **settings)
+    # Of each draw two steps are made, so that a checkpoint falls on every second.
+    rolling = Rolling(method=cast("Method", stage), n_samples=4, n_updates=2, max_tokens=6, beta=0.05)
+    pace = Pace(batch_size=8, learning_rate=2e-2, save_steps=2)
+    prompts = [make_prompt(f"Question {number}: what now?", "helpful") for number in range(10)]
+    return rl(
+        prompts, model, [Reward("vowels", _vowels, 1.0, {})], out=out, rolling=rolling, **settings | {"pace": pace}
+    )
+
+
+def _vowels(rollouts: Sequence[Rollout]) -> list[float]:
+    return [sum(sign in "aeiou" for sign in one.text) / max(len(one.text), 1) for one in rollouts]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -163,7 +183,10 @@ _KILLED = textwrap.dedent("""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["dpo", pytest.param("sft", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize(
+    "stage",
+    ["dpo", "grpo", *(pytest.param(one, marks=pytest.mark.thorough) for one in ("sft", "preference_model", "rloo"))],
+)
 def test_killed_at_five_steps_the_end_is_the_same(tiny_model: Path, tmp_path: Path, stage: str) -> None:
     """SIGKILL at five random steps of one training, one after another: it ends where an uninterrupted one does."""
     steps = sorted(random.Random(stage).sample(range(1, N_STEPS + 1), 5))  # noqa: S311 - moments, not secrets
