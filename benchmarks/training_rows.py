@@ -11,7 +11,7 @@ import torch
 from charter.engines.devices import computes_in_bfloat16
 from charter.records import Preference, SftRow, make_prompt
 from charter.training.data import IGNORED, SftExample, sft_examples
-from charter.training.logprobs import answer_logprobs
+from charter.training.logprobs import answer_logprobs, labelled
 
 MAX_LENGTH = 1024  # TRL's default, and longer than any row here
 _BATCH = 8  # rows that are read at once
@@ -59,7 +59,8 @@ def loss_on(rows: Sequence[SftRow], model: Any, tokenizer: Any) -> float:
             torch.no_grad(),
             torch.autocast(model.device.type, torch.bfloat16, enabled=computes_in_bfloat16(model.device)),
         ):
-            values = answer_logprobs(model, ids, mask, labels, plain_head=True)
+            read = {"input_ids": ids, "attention_mask": mask}
+            values = answer_logprobs(model, read, labelled(labels), plain_head=True)
         total -= values.sum().item()
         count += len(values)
     return total / count

@@ -57,7 +57,10 @@ from charter.feedback.questions import Question, letter_request, make_asking
 
 MACHINE = Machine(gemm=1e12, bandwidth=1e10)
 SIZE = ModelSize(n_params=10**9, weight_bytes=2 * 10**9, cache_bytes_per_token=10**4)
-NAMES = ("generation", "vllm_waves", "http_client", "labels", "scoring", "training", "overhead", "ray_workers")
+NAMES = (
+    *("generation", "vllm_waves", "http_client", "labels", "scoring", "training", "pair_layouts", "overhead"),
+    "ray_workers",
+)
 SMALL = ("--n", "2", "--revision-rounds", "1", "--few-shots", "0", "--max-tokens", "8", "--max-critique-tokens", "8")
 
 
@@ -518,6 +521,16 @@ def assert_same_calls(figures: dict[str, Any], other: str) -> None:
     assert read["ours"] == pytest.approx(read[other], rel=0.1)
     assert 0 < drawn["ours"] <= 24
     assert 0 < drawn[other] <= 24
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_pair_layouts_runs_small(tiny_model: Path) -> None:
+    """Prompts are read once or twice, and nothing else is another."""
+    figures = measured("benchmarks.pair_layouts", "--pairs", "4", "--model", str(tiny_model))
+    assert figures["would_share"]
+    assert figures["ratio_of_tokens"] > 1.4
+    assert set(figures["seconds"]) == {"shared", "apart"}
 
 
 @pytest.mark.slow

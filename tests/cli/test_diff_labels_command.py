@@ -27,7 +27,9 @@ def test_flips_are_shown_with_their_reasons(charter: Command, runs: tuple[str, s
     """All pairs are common; the counts are those of the JSON, row by row."""
     done, told = charter("diff-labels", *runs), charter("diff-labels", *runs, "--json").value
     assert done.code == 0
-    assert f"{told['n_common']} pairs have a label in both, 0 in the first alone, 0 in the second" in done.out
+    n = told["n_common"]
+    none = "0 only in the first run, 0 only in the second"
+    assert f"{n} pairs have a label both in the first run and in the second, {none}" in done.out
     assert f"flipped: {told['n_flipped']}," in done.out
     assert told["n_flipped"] == sum(one["flipped"] for one in told["changed"]) > 0
     assert all("principles" in one["reasons"] for one in told["changed"])
@@ -147,7 +149,7 @@ def test_pairs_that_a_run_dropped_are_settled_again(charter: Command, runs: tupl
     assert dropped
     between = charter("diff-labels", runs[0], "runs/dropped", "--json").value
     assert {one["pair"]: one["why"] for one in between["only_before"]} == {one.id: LOW_MARGIN for one in dropped}
-    assert f"{len(dropped)} in the first alone: {LOW_MARGIN}" in charter("diff-labels", runs[0], "runs/dropped").out
+    assert f"{len(dropped)} only in the first run: {LOW_MARGIN}" in charter("diff-labels", runs[0], "runs/dropped").out
     assert charter("diff-labels", "runs/dropped", runs[0], "--json").value["only_after"] == between["only_before"]
     names = {verdict.principle for one in dropped for verdict in one.verdicts}
     asked = ("label", "demo.yaml", *more, "--out", "runs/dropped", "--json")

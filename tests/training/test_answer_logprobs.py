@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from charter.training.logprobs import IGNORED, answer_logprobs, has_plain_head, sum_by_row
+from charter.training.logprobs import IGNORED, answer_logprobs, has_plain_head, labelled, sum_by_answer
 
 pytestmark = pytest.mark.model
 
@@ -44,6 +44,13 @@ def from_full_logits(model: Any, ids: torch.Tensor, mask: torch.Tensor, labels: 
     return everywhere[labels[:, 1:] != IGNORED]
 
 
+def logprobs(model: Any, *, plain_head: bool) -> torch.Tensor:
+    """Compute those of the batch's answers."""
+    ids, mask, labels = batch()
+    read = {"input_ids": ids, "attention_mask": mask}
+    return answer_logprobs(model, read, labelled(labels), plain_head=plain_head)
+
+
 def gradients(model: Any, values: torch.Tensor) -> torch.Tensor:
     """Differentiate an uneven sum of the values by every trainable weight."""
     model.zero_grad()
@@ -57,7 +64,7 @@ def test_values_and_gradients_are_those_of_the_full_logits(tiny_model: Path, pla
     model = tiny(tiny_model)
     expected = from_full_logits(model, *batch())
     expected_gradients = gradients(model, expected)
-    found = answer_logprobs(model, *batch(), plain_head=plain_head)
+    found = logprobs(model, plain_head=plain_head)
     assert found.shape == (int((batch()[2] != IGNORED).sum()),)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
     torch.testing.assert_close(gradients(model, found), expected_gradients, rtol=0, atol=1e-12)
@@ -69,7 +76,7 @@ def test_a_trainable_head_gets_its_gradient(tiny_model: Path) -> None:
     model.get_input_embeddings().weight.requires_grad_()
     assert not has_plain_head(model)
     expected = gradients(model, from_full_logits(model, *batch()))
-    found = gradients(model, answer_logprobs(model, *batch(), plain_head=False))
+    found = gradients(model, logprobs(model, plain_head=False))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
@@ -101,21 +108,20 @@ def test_squashed_or_scaled_logits_are_noticed(squash: str) -> None:
         model = GraniteForCausalLM(GraniteConfig(**size, logits_scaling=3.0)).double()
     model.get_output_embeddings().weight.requires_grad_(requires_grad=False)
     assert not has_plain_head(model)
-    found = answer_logprobs(model, *batch(), plain_head=False)
+    found = logprobs(model, plain_head=False)
     torch.testing.assert_close(found, from_full_logits(model, *batch()), rtol=0, atol=1e-10)
 
 
 def test_many_answer_tokens_are_cut_into_pieces(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However few logits are held at once, the result is the same."""
     model = tiny(tiny_model)
-    whole = answer_logprobs(model, *batch(), plain_head=True)
+    whole = logprobs(model, plain_head=True)
     monkeypatch.setattr("charter.training.logprobs._LOGITS_AT_ONCE", {"cpu": 1})
-    pieces = answer_logprobs(model, *batch(), plain_head=True)
+    pieces = logprobs(model, plain_head=True)
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-12)
     torch.testing.assert_close(gradients(model, pieces), gradients(model, whole), rtol=0, atol=1e-12)
 
 
-def test_sums_go_to_their_rows() -> None:
-    """Each value is added to the row whose token it belongs to; a row without answer sums to 0."""
-    labels = torch.tensor([[IGNORED, 4, 5], [IGNORED, IGNORED, IGNORED], [IGNORED, IGNORED, 6]])
-    assert sum_by_row(torch.tensor([1.0, 2.0, 4.0]), labels).tolist() == [3.0, 0.0, 4.0]
+def test_sums_go_to_their_answers() -> None:
+    """Each value is added to the answer whose token it belongs to; one without tokens sums to 0."""
+    assert sum_by_answer(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2, 0, 1])).tolist() == [3.0, 0.0, 4.0]

@@ -68,10 +68,20 @@ def move(model: Any) -> None:
                 weight.add_(torch.randn(weight.shape, generator=generator, dtype=weight.dtype), alpha=0.02)
 
 
+def batches(trainer: Any, *, shares: bool | None = None) -> list[dict[str, Any]]:
+    """Give a trainer's batches, with the two sides of each pair behind one prompt or apart where that is said."""
+    collator = trainer.data_collator
+    own = collator.shares
+    collator.shares = own if shares is None else shares
+    found = [dict(batch) for batch in trainer.get_train_dataloader()]
+    collator.shares = own
+    return found
+
+
 def loss_and_gradient(trainer: Any, batch: Mapping[str, Any] | None = None) -> tuple[float, torch.Tensor]:
     """Compute a trainer's loss on a batch (its own first one), and its gradient by the adapter."""
     if batch is None:
-        batch = next(iter(trainer.get_train_dataloader()))
+        batch = batches(trainer)[0]
     trainer.model.zero_grad()
     with quiet_libraries():  # TRL's own deprecated call
         loss = trainer.compute_loss(trainer.model, dict(batch))
@@ -95,7 +105,6 @@ def test_sure_labels_are_plain_trl(sft_adapter: Path, tmp_path: Path) -> None:
 
     rows = [preference(number, 1.0) for number in range(4)]
     ours = make_trainer(sft_adapter, rows, tmp_path / "ours")
-    batch = next(iter(ours.get_train_dataloader()))
     trainee = load_trainee(sft_adapter, lora=LORA, seed=0, dtype="float64")
     with quiet_libraries():
         settings = DPOConfig(
@@ -111,11 +120,12 @@ def test_sure_labels_are_plain_trl(sft_adapter: Path, tmp_path: Path) -> None:
         theirs = DPOTrainer(
             trainee.model, args=settings, train_dataset=Dataset.from_dict(words), processing_class=trainee.tokenizer
         )
-    found, expected = loss_and_gradient(ours, batch), loss_and_gradient(theirs, batch)
+    apart = batches(ours, shares=False)[0]
+    found, expected = loss_and_gradient(ours), loss_and_gradient(theirs, apart)
     assert found[0] == pytest.approx(expected[0], abs=1e-6)
     for trainer in (ours, theirs):
         move(trainer.model)
-    found, expected = loss_and_gradient(ours, batch), loss_and_gradient(theirs, batch)
+    found, expected = loss_and_gradient(ours), loss_and_gradient(theirs, apart)
     assert abs(found[0] - math.log(2)) > 0.01
     assert found[0] == pytest.approx(expected[0], abs=1e-6)
     torch.testing.assert_close(found[1], expected[1], rtol=1e-5, atol=1e-6)
@@ -221,7 +231,7 @@ def test_nll_term_adds_the_chosen_response_per_token(sft_adapter: Path, tmp_path
     """At margin 0 the loss is log 2 plus the weight times the chosen response's mean NLL."""
     rows = [preference(number, 0.5) for number in range(4)]
     trainer = make_trainer(sft_adapter, rows, tmp_path / "x", objective=Objective(nll_weight=0.1))
-    batch = next(iter(trainer.get_train_dataloader()))
+    batch = batches(trainer)[0]
     chosen, _, n_tokens, _ = trainer.response_logprobs(trainer.model, batch)
     loss, _ = loss_and_gradient(trainer, batch)
     expected = math.log(2) - 0.1 * (chosen / n_tokens).mean().item()
@@ -238,7 +248,7 @@ def test_length_normalised_margins_are_per_token(sft_adapter: Path, tmp_path: Pa
     objective = Objective(loss=loss, beta=2.0, length_normalised=True)
     trainer = make_trainer(sft_adapter, rows, tmp_path / "x", objective=objective)
     move(trainer.model)
-    batch = next(iter(trainer.get_train_dataloader()))
+    batch = batches(trainer)[0]
     found, _ = loss_and_gradient(trainer, batch)
     policy = [column.tolist() for column in trainer.response_logprobs(trainer.model, batch)]
     reference = [batch[name].tolist() for name in ("ref_chosen_logps", "ref_rejected_logps")]
@@ -287,12 +297,12 @@ def test_saved_adapter_on_the_base_alone_is_what_was_trained(
     with quiet_libraries():
         loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), str(out))
         sft_model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), str(sft_adapter))
-    for batch in trainer.get_train_dataloader():
+    for batch, apart in zip(batches(trainer), batches(trainer, shares=False), strict=True):
         with torch.no_grad():
             expected = torch.stack(trainer.response_logprobs(trainer.model, batch)[:2])
-        found = torch.stack(sum_logprobs(loaded, batch))
+        found = torch.stack(sum_logprobs(loaded, apart))
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
-        assert (found - torch.stack(sum_logprobs(sft_model, batch))).abs().max() > 1e-2
+        assert (found - torch.stack(sum_logprobs(sft_model, apart))).abs().max() > 1e-2
 
 
 def sum_logprobs(model: Any, batch: Mapping[str, Any]) -> tuple[torch.Tensor, ...]:
@@ -312,9 +322,9 @@ def test_reference_is_the_model_that_was_given(sft_adapter: Path, tmp_path: Path
     base = json.loads((sft_adapter / "adapter_config.json").read_text())["base_model_name_or_path"]
     with quiet_libraries():
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float64)
-        on_base = sum_logprobs(model, next(iter(trainer.get_train_dataloader())))
+        on_base = sum_logprobs(model, batches(trainer, shares=False)[0])
         sft_model = PeftModel.from_pretrained(model, str(sft_adapter), autocast_adapter_dtype=False).double()
-    batch = next(iter(trainer.get_train_dataloader()))
+    batch = batches(trainer, shares=False)[0]
     expected = sum_logprobs(sft_model, batch)
     torch.testing.assert_close(batch["ref_chosen_logps"], expected[0], rtol=0, atol=1e-9)
     torch.testing.assert_close(batch["ref_rejected_logps"], expected[1], rtol=0, atol=1e-9)

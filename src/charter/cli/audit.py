@@ -11,7 +11,7 @@ import typer
 from charter.cli import console
 from charter.cli.audit_asking import how_asked, read_clamp, sided
 from charter.cli.held_file import hold, journal_of
-from charter.cli.model_options import IN_PROCESS, Engine
+from charter.cli.model_options import IN_PROCESS, SCRIPTED, Engine
 from charter.cli.options import AsJson, examples
 from charter.errors import RunError
 
@@ -77,11 +77,22 @@ _Helpful = Annotated[
     ),
 ]
 _Number = Annotated[
-    int | None, typer.Option("--n", min=1, help="Pairs, drawn by the seed; all if not given.", show_default=False)
+    int | None,
+    typer.Option(
+        "--n",
+        min=1,
+        help="Pairs, drawn by the seed; more of them in the same folder go on from fewer. All if not given.",
+        show_default=False,
+    ),
 ]
 _Principles = Annotated[
     int | None,
-    typer.Option("--k-principles", min=1, help="Principles drawn for each pair; 2 if not given.", show_default=False),
+    typer.Option(
+        "--k-principles",
+        min=1,
+        help="Principles drawn for each pair, all where there are fewer; 2 if not given.",
+        show_default=False,
+    ),
 ]
 _FewShots = Annotated[
     int | None,
@@ -191,9 +202,10 @@ def audit(  # noqa: PLR0917 - the command line names them
     }
     asking = how_asked(recipe, constitution, helpful, seed, given)
     loaded = load_pairs(labels)
-    pairs = draw_pairs(sided(loaded, labels), n, asking.seed)
+    every = sided(loaded, labels)
+    pairs = draw_pairs(every, n, asking.seed)
     _make_folder(out)
-    with hold(out / _FIGURES, judge, engine, asking.setup([pair.id for pair in pairs]), same_model=True) as asked:
+    with hold(out / _FIGURES, judge, engine, asking.setup([pair.id for pair in every]), same_model=True) as asked:
         mapped = judge_pairs(
             pairs,
             asking.constitution,
@@ -208,6 +220,7 @@ def audit(  # noqa: PLR0917 - the command line names them
         sitting = Sitting(asked.seconds(), mapped.n_in - mapped.n_resumed, asked.usage(), price)
         subject = {
             "judge": judge,
+            "scripted": engine == SCRIPTED,
             "identity": asked.engine.identity,
             "constitution": asking.constitution.name,
             "helpful_constitution": asking.helpful.name,

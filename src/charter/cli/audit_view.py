@@ -14,6 +14,7 @@ from charter.feedback.auditing import cost_of_labels
 if TYPE_CHECKING:
     from charter.feedback.audit import Audit, Part
     from charter.feedback.auditing import Sitting
+    from charter.feedback.calibration import LabelQuality
     from charter.statistics import Interval
 
 _WIDTH = 110  # columns of a sentence
@@ -63,6 +64,8 @@ def write_audit(found: Audit, told: Mapping[str, Any]) -> None:
 
 def _write_head(found: Audit, told: Mapping[str, Any]) -> None:
     """Print what was audited, what is not in the figures, and what to do."""
+    if told["scripted"]:
+        console.write("A script answered in the judge's place: no figure here is of a model.")
     console.write(f"{told['judge']} on {found.n_pairs:,} pairs of {found.n_contexts:,} contexts ({told['labels']})")
     for reason, n in told["rejected_rows"].items():
         console.write(f"left out of the file, {n:,}: {reason}")
@@ -95,12 +98,12 @@ def _lines(found: Audit) -> Iterator[tuple[str, str, str]]:
             f"{100 * BEST_AGREEMENT:.0f} % at best",
         )
         yield "Brier score", _number(quality.brier), ""
-        yield "calibration error", f"{quality.ece:.3f}", ""
+        yield "calibration error", _error(quality), ""
     if calibration is not None:
         after, scaling = calibration.after, calibration.scaling
         yield "once calibrated", "", ""
         yield "  Brier score", _number(after.brier), ""
-        yield "  calibration error", f"{after.ece:.3f}", ""
+        yield "  calibration error", _error(after), ""
         yield "  agreement with people", _percent(after.accuracy), ""
         yield "  temperature", f"{scaling.temperature:.2f}", ""
         yield "  bias to the first option", f"{scaling.bias:+.2f} in log-odds", ""
@@ -143,6 +146,12 @@ def _percent(found: Interval | None) -> str:
 
 def _number(found: Interval | None) -> str:
     return _written(found, lambda value: f"{value:.3f}", "")
+
+
+def _error(quality: LabelQuality) -> str:
+    """Write a calibration error with its n, and what it is to be held against: it has no interval around it."""
+    mean, most = quality.ece_by_chance
+    return f"{quality.ece:.3f} (n {quality.n:,}; true probabilities: {mean:.3f}, at most {most:.3f} in 95 %)"
 
 
 def _written(found: Interval | None, write: Any, unit: str) -> str:

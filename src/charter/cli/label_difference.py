@@ -74,16 +74,22 @@ def plain_difference(found: LabelDifference) -> dict[str, Any]:
     }
 
 
-def write_difference(found: LabelDifference, n_rows: int) -> None:
-    """Print a difference, and its furthest flips."""
-    alone = f"{len(found.only_before):,} in the first alone, {len(found.only_after):,} in the second"
-    console.write(f"{len(found.changed):,} pairs have a label in both, {alone}")
-    for which, reasons in (("first", found.only_before), ("second", found.only_after)):
+def write_difference(
+    found: LabelDifference, n_rows: int, sides: tuple[str, str] = ("in the first run", "in the second")
+) -> None:
+    """Print a difference, and its furthest flips; ``sides`` says where the labels are that are compared."""
+    from charter.feedback.differences import NOT_THERE
+
+    alone = f"{len(found.only_before):,} only {sides[0]}, {len(found.only_after):,} only {sides[1]}"
+    console.write(f"{len(found.changed):,} pairs have a label both {sides[0]} and {sides[1]}, {alone}")
+    for side, reasons in zip(sides, (found.only_before, found.only_after), strict=True):
         for reason, n in sorted(Counter(reasons.values()).items()):
-            console.write(f"  {n:,} in the {which} alone: {reason}")
+            console.write(f"  {n:,} only {side}: {reason}")
     rate, shift = found.flip_rate, found.shift
     if rate is None or shift is None:
-        console.write("their labels cannot be compared: of one recipe and seed, pairs have the same ids and texts")
+        strange = NOT_THERE in {*found.only_before.values(), *found.only_after.values()}
+        why = ": of one recipe and seed, pairs have the same ids and texts" if strange else ""
+        console.write(f"no label can be compared{why}")
         return
     bounds = "" if rate.low is None or rate.high is None else f" ({100 * rate.low:.1f} to {100 * rate.high:.1f} %)"
     console.write(

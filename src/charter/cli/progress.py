@@ -27,6 +27,7 @@ from charter.cli import console
 
 _SECONDS_BETWEEN_LINES = 10.0
 _MEGABYTE = 1e6
+_SLOW = 0.1  # rows a second, below which how long each takes says more
 
 
 @dataclass
@@ -101,7 +102,7 @@ class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Show the rate, or nothing before there is one."""
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s")
+        return Text("" if speed is None else written_rate(speed))
 
 
 class Lines:
@@ -167,7 +168,12 @@ def _under_way(stage: str, count: _Count, now: float, more: str) -> str:
     left = clock_time((count.total - count.done) / rate)
     share = 100 * count.done // max(count.total, 1)
     tail = f", {more}" if more else ""
-    return f"{stage}: {count.done}/{count.total} ({share} %), {rate:.1f}/s, {left} left{tail}"
+    return f"{stage}: {count.done}/{count.total} ({share} %), {written_rate(rate)}, {left} left{tail}"
+
+
+def written_rate(per_second: float) -> str:
+    """Write how fast rows are done: ``2.5/s``, and of slow ones ``40 s each``."""
+    return f"{per_second:.1f}/s" if per_second >= _SLOW or not per_second else f"{1 / per_second:.0f} s each"
 
 
 def clock_time(seconds: float) -> str:

@@ -70,7 +70,7 @@ def show_without(
         told = {"influence": [asdict(one) for one in carried], "influence_of_judges": plain}
         console.write_json({"without": [*names, *judges], **plain_difference(found), **told})
         return
-    write_difference(found, _FLIPS_SHOWN)
+    write_difference(found, _FLIPS_SHOWN, ("with all votes", "without these"))
     if len(labels) < len(every):
         console.write()
         console.write(f"over {len(labels):,} of {len(every):,} labels, drawn by their ids:")

@@ -85,7 +85,10 @@ def _on_the_rest(found: Audit) -> Iterator[str]:
     position, length, calibration = found.position, found.length, found.calibration
     if position is not None and position.same_position.value > SAME_POSITION["small"]:
         place = "" if position.first is None else f", {_mostly(position.first)}"
-        yield f"Position decides often{place}: ask in both orders, as the stage label does."
+        yield (
+            f"Position decides often{place}: of such pairs its labels say little, even asked in both orders, as they "
+            "are here and in the stage label."
+        )
     longer, shorter = length.where_longer, length.where_shorter
     if longer and shorter and (shorter.high or 1.0) < (longer.low or 0.0):
         yield (
@@ -105,7 +108,12 @@ def _on_the_rest(found: Audit) -> Iterator[str]:
             f"{found.n_chains_lost:,} of {found.n_chains:,} chains of thought are in no verdict: they have no text, or "
             "the letters behind them could not be read."
         )
-    if (
+    if calibration is not None and calibration.scaling.is_silent:
+        yield (
+            "To calibrate it is to silence it: the fit takes its verdicts for noise, and labels read through "
+            "calibrator.json are all near 0.5. Name it in no recipe."
+        )
+    elif (
         calibration is not None
         and calibration.after.ece < calibration.before.ece > _CALIBRATED
         and grade(found) != "unusable"  # of noise nothing is worth being calibrated
@@ -127,7 +135,7 @@ def _on_self_preference(found: SelfPreference | None) -> Iterator[str]:
 
 
 def _mostly(first: Interval) -> str:
-    """Say which position is picked, where the interval tells."""
+    """Say which position is picked, as far as the interval tells."""
     if (first.low or 0.0) > _EVEN:
         return "mostly for the first"
-    return "mostly for the second" if (first.high or 1.0) < _EVEN else "for either"
+    return "mostly for the second" if (first.high or 1.0) < _EVEN else "now for the first, now for the second"

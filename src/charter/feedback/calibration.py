@@ -14,7 +14,7 @@ from charter.feedback.votes import LetterReading, combine_verdicts, p_first_of, 
 from charter.records import Verdict
 from charter.seeds import derive_seed
 from charter.statistics import Interval, expected_calibration_error, mean_interval, rate_interval, reliability_bins
-from charter.statistics.agreement import ReliabilityBin
+from charter.statistics.agreement import ReliabilityBin, error_of_true_probabilities
 from charter.statistics.scaling import AS_READ, Scaling, fit_scaling
 
 _EVEN = 0.5
@@ -62,6 +62,8 @@ class LabelQuality:
         accuracy: the share of pairs whose likelier side is people's; a tie counts a half.
         brier: the mean of (p - truth)².
         ece: the expected calibration error of the likelier side's probability.
+        ece_by_chance: what it would be on as many pairs if the probabilities were true: on average, and in 95 % of
+            cases at most.
         bins: what that is the mean of.
     """
 
@@ -69,6 +71,7 @@ class LabelQuality:
     accuracy: Interval
     brier: Interval
     ece: float
+    ece_by_chance: tuple[float, float]
     bins: tuple[ReliabilityBin, ...]
 
 
@@ -146,6 +149,7 @@ def measure(labelled: Sequence[tuple[JudgedPair, float]]) -> LabelQuality:
         accuracy=rate_interval(right, groups=contexts),
         brier=mean_interval([(p - pair.truth) ** 2 for pair, p in labelled], groups=contexts, limits=(0.0, 1.0)),
         ece=expected_calibration_error(sure, right, n_bins=_BINS),
+        ece_by_chance=error_of_true_probabilities(sure, n_bins=_BINS),
         bins=reliability_bins(sure, right, n_bins=_BINS),
     )
 

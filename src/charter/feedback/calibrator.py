@@ -33,16 +33,22 @@ class Bounded(Record):
 
 
 class Worth(Record):
-    """How good labels were, on pairs that nothing was fitted on."""
+    """How good labels were, on pairs that nothing was fitted on.
+
+    ``ece_by_chance`` is what the calibration error would be if the probabilities were true: on average, and in 95 % of
+    cases at most.
+    """
 
     accuracy: Bounded
     brier: Bounded
     ece: float
+    ece_by_chance: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, found: LabelQuality) -> Self:
         """Take it from what was measured."""
-        return cls(accuracy=Bounded.of(found.accuracy), brier=Bounded.of(found.brier), ece=found.ece)
+        bounded = {"accuracy": Bounded.of(found.accuracy), "brier": Bounded.of(found.brier)}
+        return cls(**bounded, ece=found.ece, ece_by_chance=found.ece_by_chance)
 
 
 class Calibrator(Record):
@@ -115,6 +121,11 @@ def misfits(
         yield (
             f"was fitted on another {judge} than this one (weights, number format or who serves it have changed "
             "since); audit the judge again"
+        )
+    if found.scaling.is_silent:
+        yield (
+            "takes all that the judge says for noise (its temperature is the highest that is fitted): every label read "
+            "through it is near 0.5; take another judge, or leave it out"
         )
     if found.chains != chains:
         yield (

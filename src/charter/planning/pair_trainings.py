@@ -14,21 +14,24 @@ _EVEN = 0.5
 
 
 def plan_preference_model(given: Given, pairs: Sequence[PairPlan | Pair]) -> Iterator[StagePlan]:
-    """Both sides of every pair that is not held out, people's with them; then rewards of the others and as many."""
+    """Every pair that is not held out, people's with them; then rewards of both sides of the others and as many."""
     settings, held_out = given.recipe.preference_model, given.recipe.label.held_out
     if settings is None:
         return
-    of_ai = _sides_of(given, pairs, settings)
+    of_ai = _tokens_of(given, pairs, settings)
     n_people = min(round(settings.helpfulness_ratio * len(pairs)), len(given.brought.people))
-    of_people = [
-        given.sizer.prompt(one.prompt) + opening(given.sizer.count(side), settings)
-        for one in given.brought.people[:MAX_RENDERED]
-        for side in (one.chosen, one.rejected)
+    people = given.brought.people[:MAX_RENDERED]
+    responses = [
+        sum(opening(given.sizer.count(side), settings) for side in (one.chosen, one.rejected)) for one in people
     ]
-    tokens = of_ai + 2 * n_people * mean(of_people)
+    prompts = [given.sizer.prompt(one.prompt) for one in people]
+    tokens = of_ai + n_people * (mean(prompts) + mean(responses))
     rows = round((1.0 - held_out) * (len(pairs) + n_people))
-    read = 2 * held_out * tokens if held_out < _EVEN else tokens
-    training = given.training(rows, (1.0 - held_out) * tokens, 0.0, settings, sides=2, read=read)
+    # Each side is given its reward behind a prompt of its own.
+    sides = tokens + n_people * mean(prompts) + _prompts_of(given, pairs)
+    read = 2 * held_out * sides if held_out < _EVEN else sides
+    kept = 1.0 - held_out
+    training = given.training(rows, kept * tokens, 0.0, settings, sides=kept * sides, read=read)
     yield given.stage("preference_model", rows, {}, training=training, n_loads=2 if rows else 0)
 
 
@@ -39,16 +42,21 @@ def plan_dpo(given: Given, pairs: Sequence[PairPlan | Pair]) -> Iterator[StagePl
         return
     pairs = pairs if settings.kinds is None else in_shares(pairs, settings.kinds, given.recipe.seed)
     scored = kept * len(pairs) * 2 * opening(answer_tokens(given.recipe.pairs.max_tokens), settings)
-    tokens = kept * _sides_of(given, pairs, settings)
+    tokens = kept * _tokens_of(given, pairs, settings)
     rows = round(kept * len(pairs))
-    training = given.training(rows, tokens, scored, settings, sides=2, read=tokens)
+    sides = tokens + kept * _prompts_of(given, pairs)
+    training = given.training(rows, tokens, scored, settings, sides=sides, read=tokens)
     yield given.stage("dpo", rows, {}, training=training, n_loads=1 if rows else 0)
 
 
-def _sides_of(given: Given, pairs: Sequence[PairPlan | Pair], settings: TextTrainingSettings) -> float:
-    """Count the tokens of both sides of pairs, each with its prompt, as far as a training reads them."""
+def _tokens_of(given: Given, pairs: Sequence[PairPlan | Pair], settings: TextTrainingSettings) -> float:
+    """Count the tokens of pairs, as far as a training reads them: both sides behind one prompt."""
     response = opening(answer_tokens(given.recipe.pairs.max_tokens), settings)
-    return sum(2 * (given.sizer.prompt(pair.prompt) + response) for pair in pairs)
+    return _prompts_of(given, pairs) + 2 * response * len(pairs)
+
+
+def _prompts_of(given: Given, pairs: Sequence[PairPlan | Pair]) -> float:
+    return sum(given.sizer.prompt(pair.prompt) for pair in pairs)
 
 
 def opening(response: float, settings: TextTrainingSettings) -> float:

@@ -148,7 +148,7 @@ class Given:
         scored: float,
         settings: TrainingSettings,
         *,
-        sides: int = 1,
+        sides: float = 0.0,
         read: float = 0.0,
     ) -> Training:
         """Sum up a training on so many rows and their tokens, some of which bear loss.
@@ -158,7 +158,7 @@ class Given:
             tokens: of all rows, once.
             scored: of those, the ones that bear loss.
             settings: epochs, batches, and the longest row that is taken.
-            sides: sequences of a row: two, of a pair.
+            sides: of pairs, the tokens of both sides, each behind a prompt of its own: the rows that memory is to hold.
             read: tokens that are read besides, without being trained on.
         """
         steps = math.ceil(rows * self.scale / (settings.batch_size * settings.accumulation)) * settings.epochs
@@ -168,7 +168,7 @@ class Given:
             steps,
             read * self.scale,
             scored * passes,
-            min(settings.max_length, _LONGEST * tokens / (rows * sides)) if rows else 0.0,
+            min(settings.max_length, _LONGEST * (sides / 2 or tokens) / rows) if rows else 0.0,
         )
 
     def stage(

@@ -47,8 +47,8 @@ def _rows(source: str, split: str | None) -> Iterator[SourceRow]:
     if is_dataset_id(source):
         return _hub_dataset(source, split)
     raise PromptError(
-        f"{source}: no such file. Expected a CSV, TSV, JSON-lines, JSON or Parquet file, a saved dataset's folder, a "
-        "Hugging Face dataset id (owner/name), or 'built-in'."
+        f"{source}: no such file. Expected a CSV, TSV, JSON-lines, JSON or Parquet file, a saved dataset's folder, or "
+        "a Hugging Face dataset id (owner/name)."
     )
 
 

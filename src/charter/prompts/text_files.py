@@ -56,7 +56,8 @@ def _bytes(path: Path) -> bytes:
             return _at_most(file, MAX_BYTES, f"{path}: is larger than {MAX_BYTES // 1_000_000_000} GB")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise PromptError(
-            f"{path}: cannot be unpacked ({error}); pack it anew with gzip, or name it .gz no more"
+            f"{path}: cannot be unpacked ({error}); fetch it or pack it anew, or, where it is not packed at all, name "
+            "it .gz no more"
         ) from error
     except OSError as error:
         raise PromptError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error

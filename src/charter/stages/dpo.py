@@ -24,14 +24,14 @@ def do_dpo(run: Run) -> Summary:
     wanting = [kind for kind, share in (settings.kinds or {}).items() if share and kind not in _kinds(found)]
     if found and wanting:
         raise RunError(f"{run.data('preferences')}: {_without(wanting[0], found)}")
-    if run.recipe.models.policy.engine == "scripted":
-        return _summary(n_in, len(kept), left_out, n_trained=0) | {"training": SKIPPED}
     if not kept:
         raise RunError(
             f"{run.data('preferences')}: holds {n_in} preferences and none to train on; stages/pairs.json and "
-            "stages/label.json say why. Raise pairs.n or pairs.max_tokens, or set pairs.on_cut=trim, in a new folder "
-            "(--out)"
+            "stages/label.json say why. Where pairs got no label, lower label.min_margin or take another judge; where "
+            "there are few pairs, raise pairs.n or pairs.max_tokens, or set pairs.on_cut=trim; in a new folder (--out)"
         )
+    if run.recipe.models.policy.engine == "scripted":
+        return _summary(n_in, len(kept), left_out, n_trained=0) | {"training": SKIPPED}
     run.pool.close()
     result = train(
         run,

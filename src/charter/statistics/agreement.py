@@ -92,6 +92,27 @@ def expected_calibration_error(probabilities: ArrayLike, outcomes: ArrayLike, *,
     return sum(one.n * abs(one.frequency - one.confidence) for one in bins) / total
 
 
+def error_of_true_probabilities(
+    probabilities: ArrayLike, *, n_bins: int = 10, seed: int = 0, n_draws: int = 1000
+) -> tuple[float, float]:
+    """Say what calibration error rows would show whose probabilities are all true: few rows never match theirs.
+
+    Outcomes are drawn from the probabilities, each by itself, again and again.
+
+    Returns:
+        The mean error, and the one that 95 % of the draws stay below.
+    """
+    sure = finite(probabilities, "probabilities")
+    places = np.minimum((sure * n_bins).astype(np.int64), n_bins - 1)
+    chance = np.random.default_rng(seed)
+    expected = np.bincount(places, sure, n_bins)
+    errors = []
+    for _ in range(n_draws):
+        came_true = np.bincount(places, chance.random(len(sure)) < sure, n_bins)
+        errors.append(float(np.abs(came_true - expected).sum()) / len(sure))
+    return float(np.mean(errors)), float(np.quantile(errors, 0.95))
+
+
 def confusion_matrix(
     true: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str] | None = None
 ) -> ConfusionMatrix:

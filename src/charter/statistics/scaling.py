@@ -30,6 +30,11 @@ class Scaling:
     temperature: float = 1.0
     bias: float = 0.0
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it takes every probability to be near even, for what was fitted on was noise."""
+        return self.temperature >= TEMPERATURES[1]
+
     def __call__(self, p: float) -> float:
         """Scale one probability; 0 and 1 are taken for what is nearly so."""
         if self.temperature == 1.0 and self.bias == 0.0:

@@ -76,8 +76,8 @@ class PreferenceExample:
 
     @property
     def n_tokens(self) -> int:
-        """Count the tokens that are read: the prompt once with each response."""
-        return 2 * len(self.prompt_ids) + self.n_loss_tokens
+        """Count the tokens of prompt and responses; where the sides are read apart, the prompt is read twice."""
+        return len(self.prompt_ids) + self.n_loss_tokens
 
     @property
     def n_loss_tokens(self) -> int:

@@ -7,9 +7,9 @@ are never kept: the gradient of log p(t|h) by h is w_t - sum_v p_v w_v, whatever
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -19,39 +19,53 @@ _LOGITS_AT_ONCE = {"cpu": 2**23}  # how many logits are held at a time: 32 MB in
 _LOGITS_AT_ONCE_ELSEWHERE = 2**28
 
 
-def answer_logprobs(
-    model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, *, plain_head: bool
-) -> torch.Tensor:
-    """Compute the log-probability of each labelled token given the tokens before it.
+class Asked(NamedTuple):
+    """Tokens whose log-probability is asked for; (n_asked,) each.
+
+    Attributes:
+        rows: of the batch.
+        positions: in the row; what is hidden there predicts the token.
+        tokens: themselves.
+    """
+
+    rows: torch.Tensor
+    positions: torch.Tensor
+    tokens: torch.Tensor
+
+
+def labelled(labels: torch.Tensor) -> Asked:
+    """Ask for the tokens that bear loss, row by row; labels (n_rows, n_tokens), else ``IGNORED``."""
+    rows, positions = (labels[:, 1:] != IGNORED).nonzero(as_tuple=True)
+    return Asked(rows, positions, labels[rows, positions + 1])
+
+
+def answer_logprobs(model: Any, inputs: Mapping[str, torch.Tensor], asked: Asked, *, plain_head: bool) -> torch.Tensor:
+    """Compute the log-probability of each token that is asked for, given the tokens that its row shows before it.
 
     Args:
         model: a causal language model of transformers, or one wrapped by PEFT or accelerate.
-        input_ids: (n_rows, n_tokens), padded on the right.
-        attention_mask: (n_rows, n_tokens), 0 on padding.
-        labels: (n_rows, n_tokens), ``input_ids`` where a token bears loss, else ``IGNORED``.
+        inputs: what it reads: ``input_ids`` (n_rows, n_tokens), padded on the right, and how these see each other.
+        asked: the tokens.
         plain_head: whether the logits are hidden states times the head's weight and that weight is frozen
             (``has_plain_head``); any other model is right too, but slower.
 
     Returns:
-        Natural log-probabilities, in float32 or better; (n_labelled,), row by row.
+        Natural log-probabilities, in float32 or better; (n_asked,).
     """
-    asked = labels[:, 1:] != IGNORED
-    targets = labels[:, 1:][asked]
-    asked = torch.nn.functional.pad(asked, (0, 1))
     with _head_input(model, asked, through=not plain_head) as caught:
-        outputs = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+        outputs = model(**inputs, use_cache=False)
     if not plain_head:
         logits = outputs.logits[0]
-        return -cross_entropy(logits.to(_precise(logits.dtype)), targets, reduction="none")
+        return -cross_entropy(logits.to(_precise(logits.dtype)), asked.tokens, reduction="none")
     weight = _head(model).weight
-    hidden = caught[0][asked].to(weight.dtype)
-    return _FrozenHead.apply(hidden, weight, targets)  # type: ignore[no-any-return, no-untyped-call]
+    hidden = caught[0][asked.rows, asked.positions].to(weight.dtype)
+    return _FrozenHead.apply(hidden, weight, asked.tokens)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def sum_by_row(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Sum what ``answer_logprobs`` returned over each row; (n_rows,)."""
-    asked = labels[:, 1:] != IGNORED
-    return values.new_zeros(asked.shape).masked_scatter(asked, values).sum(1)
+def sum_by_answer(values: torch.Tensor, n_tokens: torch.Tensor) -> torch.Tensor:
+    """Sum what ``answer_logprobs`` returned over answers that follow one another; n_tokens and result (n_answers,)."""
+    there = torch.arange(int(n_tokens.max()), device=values.device) < n_tokens.unsqueeze(1)
+    return values.new_zeros(there.shape).masked_scatter(there, values).sum(1)
 
 
 def has_plain_head(model: Any) -> bool:
@@ -63,7 +77,7 @@ def has_plain_head(model: Any) -> bool:
     if not isinstance(weight, torch.Tensor) or weight.requires_grad or not weight.is_floating_point():
         return False
     tokens = torch.arange(1, 5, device=weight.device).unsqueeze(0)
-    everywhere = torch.ones_like(tokens, dtype=torch.bool)
+    everywhere = labelled(torch.nn.functional.pad(tokens, (1, 0)))
     with torch.no_grad(), _head_input(model, everywhere, through=True) as caught:
         logits = model(input_ids=tokens, use_cache=False).logits[0]
     hidden = caught[0][0]
@@ -74,13 +88,13 @@ def has_plain_head(model: Any) -> bool:
 
 
 @contextmanager
-def _head_input(model: Any, asked: torch.Tensor, *, through: bool) -> Iterator[list[torch.Tensor]]:
+def _head_input(model: Any, asked: Asked, *, through: bool) -> Iterator[list[torch.Tensor]]:
     """Catch the hidden states before the head, and let only the positions asked for go through it, or none."""
     caught: list[torch.Tensor] = []
 
     def narrow(_head: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         caught.append(inputs[0])
-        return (inputs[0][asked].unsqueeze(0),) if through else (inputs[0][:, :0],)
+        return (inputs[0][asked.rows, asked.positions].unsqueeze(0),) if through else (inputs[0][:, :0],)
 
     handle = _head(model).register_forward_pre_hook(narrow)
     try:

@@ -9,27 +9,54 @@ from typing import Any
 import torch
 from datasets import Dataset
 
+from charter.training import ranks
 from charter.training.data import PreferenceExample
+from charter.training.pace import Pace
+from charter.training.pair_batches import (
+    LABEL,
+    WEIGHT,
+    PairCollator,
+    model_inputs,
+    side_length,
+    worth_sharing,
+)
 from charter.training.sharding import mean_of
+from charter.training.shared_prompts import mask_dtype, may_share_prompts
 from charter.training.trainer import Habits
-
-LABEL = "p_chosen"
-WEIGHT = "pair_weight"  # as ``relative_weights`` has it
 
 
 class PairHabits(Habits):
     """Changes to a TRL trainer of pairs, beside those of every trainer. Mixed in before the TRL class."""
 
     # Of the trainer that this is mixed into.
+    data_collator: PairCollator
     _metrics: Any
     _signature_columns: Any
+
+    def settle_pairs(self, examples: Sequence[PreferenceExample], pace: Pace, seed: int) -> None:
+        """Settle (see ``Habits``), and find out whether the two sides of a pair may share its prompt.
+
+        The order of the pairs is the same either way. Where processes share the weights, the sides stay apart: the
+        model could not be tried before they are trained.
+        """
+        lengths = [side_length(one) for one in examples]
+        longest = max(one.n_tokens for one in examples) if worth_sharing(examples) else max(lengths)
+        self.settle(lengths, pace, seed, longest=longest)
+        if not ranks.shards_weights():
+            with self.accelerator.autocast():
+                self.data_collator.shares = may_share_prompts(base_of(self.model), examples)
+
+    def model_inputs(self, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Give what the model reads of a batch."""
+        return model_inputs(batch, mask_dtype(self.model))
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset  # tokenised already, and what does not fit is counted
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()  # type: ignore[misc]  # of the trainer that this is mixed into
-        self._signature_columns += [name for name in (LABEL, WEIGHT) if name not in self._signature_columns]
+        needed = ("prompt_ids", LABEL, WEIGHT)
+        self._signature_columns += [name for name in needed if name not in self._signature_columns]
 
     def note(self, inputs: Mapping[str, Any], **figures: torch.Tensor) -> None:
         """Add the rows' means of some figures to those of the step."""
@@ -38,15 +65,14 @@ class PairHabits(Habits):
             self._metrics[mode][name].append(self.accelerator.gather(mean_of(values.detach(), inputs)).mean().item())
 
 
+def base_of(model: Any) -> Any:
+    """Give the model that an adapter is on, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def right_side(margin: torch.Tensor) -> torch.Tensor:
     """Say of each pair whether the chosen side is preferred; a margin of exactly 0 is neither right nor wrong."""
     return (margin > 0).to(margin.dtype) + 0.5 * (margin == 0).to(margin.dtype)
-
-
-def label_columns(examples: Sequence[dict[str, Any]], *names: str) -> dict[str, torch.Tensor]:
-    """Collate the columns of numbers, as far as the rows have them, which TRL's collators leave out."""
-    found = [name for name in (LABEL, WEIGHT, *names) if name in examples[0]]
-    return {name: torch.tensor([example[name] for example in examples], dtype=torch.float64) for name in found}
 
 
 def relative_weights(examples: Sequence[PreferenceExample]) -> list[float]:
@@ -59,6 +85,12 @@ def relative_weights(examples: Sequence[PreferenceExample]) -> list[float]:
     return [row.weight / mean for row in examples]
 
 
-def pair_lengths(examples: Sequence[PreferenceExample]) -> list[int]:
-    """Give the tokens of each pair's longer side, which the other is padded to."""
-    return [len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids)) for row in examples]
+def pair_columns(examples: Sequence[PreferenceExample]) -> dict[str, list[Any]]:
+    """Write pairs as the columns that ``PairCollator`` reads."""
+    return {
+        "prompt_ids": [list(row.prompt_ids) for row in examples],
+        "chosen_ids": [list(row.chosen_ids) for row in examples],
+        "rejected_ids": [list(row.rejected_ids) for row in examples],
+        LABEL: [row.p_chosen for row in examples],
+        WEIGHT: relative_weights(examples),
+    }

@@ -12,28 +12,18 @@ import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer
-from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from charter.errors import Interrupted
 from charter.training import ranks
 from charter.training.adapters import Trainee
 from charter.training.builder import build_trainer
 from charter.training.data import PreferenceExample
-from charter.training.logprobs import IGNORED, sum_by_row
+from charter.training.logprobs import sum_by_answer
 from charter.training.losses import PREFERENCE_LOSSES, LossName, preference_margin
 from charter.training.pace import Pace, Watch
-from charter.training.pair_trainer import (
-    LABEL,
-    WEIGHT,
-    PairHabits,
-    label_columns,
-    pair_lengths,
-    relative_weights,
-    right_side,
-)
+from charter.training.pair_batches import LABEL, REFERENCE, WEIGHT, PairCollator, answers_of
+from charter.training.pair_trainer import PairHabits, pair_columns, right_side
 from charter.training.sharding import Share, mean_of
-
-_REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")  # TRL's names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +37,6 @@ class Objective:
     beta: float = 0.1
     nll_weight: float = 0.0
     length_normalised: bool = False
-
-
-@dataclass
-class _SoftPreferenceCollator(DataCollatorForPreference):  # type: ignore[misc]  # TRL is untyped
-    """TRL's collator, which knows no probability per row."""
-
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        batch: dict[str, Any] = super().torch_call(examples)
-        return {**batch, **label_columns(examples, *_REFERENCE_COLUMNS)}
 
 
 class AtStart(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
@@ -91,13 +72,14 @@ class SoftDpoTrainer(PairHabits, DPOTrainer):  # type: ignore[misc]  # TRL is un
         Returns:
             Of the chosen and of the rejected ones, in nats, and both their numbers of tokens; each (n_rows,).
         """
-        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
-        chosen, rejected = sum_by_row(self.answer_logprobs(model, inputs, labels), labels).chunk(2)
-        return chosen, rejected, *(labels != IGNORED).sum(1).chunk(2)
+        asked, n_tokens = answers_of(inputs)
+        logprobs = self.answer_logprobs(model, self.model_inputs(inputs), asked)
+        chosen, rejected = sum_by_answer(logprobs, n_tokens).chunk(2)
+        return chosen, rejected, *n_tokens.chunk(2)
 
     def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
         chosen, rejected, *n_tokens = self.response_logprobs(model, inputs)
-        given = [inputs[name].to(chosen.dtype) for name in (*_REFERENCE_COLUMNS, LABEL, WEIGHT)]
+        given = [inputs[name].to(chosen.dtype) for name in (*REFERENCE, LABEL, WEIGHT)]
         lengths = (n_tokens[0], n_tokens[1]) if self.objective.length_normalised else None
         margin = preference_margin(chosen, rejected, given[0], given[1], lengths)
         losses = PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta)
@@ -150,7 +132,7 @@ class SoftDpoTrainer(PairHabits, DPOTrainer):  # type: ignore[misc]  # TRL is un
     def take_reference(self, logprobs: Sequence[Sequence[float]]) -> None:
         """Train against these log-probabilities of (chosen, rejected), in the rows' order."""
         columns = self.train_dataset.to_dict()
-        for column, values in zip(_REFERENCE_COLUMNS, zip(*logprobs, strict=True), strict=True):
+        for column, values in zip(REFERENCE, zip(*logprobs, strict=True), strict=True):
             columns[column] = list(values)
         self.train_dataset = Dataset.from_dict(columns)
 
@@ -165,13 +147,6 @@ def dpo_trainer(
     objective: Objective,
 ) -> SoftDpoTrainer:
     """Build the trainer; ``folder`` receives its checkpoints."""
-    columns = {
-        "prompt_ids": [list(row.prompt_ids) for row in examples],
-        "chosen_ids": [list(row.chosen_ids) for row in examples],
-        "rejected_ids": [list(row.rejected_ids) for row in examples],
-        LABEL: [row.p_chosen for row in examples],
-        WEIGHT: relative_weights(examples),
-    }
     arguments = {
         "beta": objective.beta,
         "max_length": None,
@@ -181,12 +156,12 @@ def dpo_trainer(
     trainer = build_trainer(
         (partial(SoftDpoTrainer, objective), DPOConfig),
         arguments,
-        columns,
+        pair_columns(examples),
         trainee,
         folder,
         pace=pace,
         seed=seed,
-        data_collator=_SoftPreferenceCollator(pad_token_id=trainee.tokenizer.pad_token_id),
+        data_collator=PairCollator(trainee.tokenizer.pad_token_id),
     )
-    trainer.settle(pair_lengths(examples), pace, seed)
+    trainer.settle_pairs(examples, pace, seed)
     return trainer

@@ -25,7 +25,7 @@ class TrainingResult:
         folder: the trained adapter or model.
         n_rows: rows trained on.
         n_steps: optimiser steps.
-        n_tokens: tokens read over all epochs, padding left out.
+        n_tokens: tokens of all rows over all epochs, padding left out; of a pair those of prompt and responses.
         n_loss_tokens: those of them that bear loss.
         seconds: time spent on steps and, in DPO, on the reference; in this and in earlier sittings.
         steps: each step's figures: ``step``, ``loss``, ``learning_rate``, ``grad_norm``, and the trainer's own.

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from trl import RewardConfig, RewardTrainer
-from trl.trainer.reward_trainer import DataCollatorForPreference
 
 from charter.training.adapters import Trainee
 from charter.training.builder import build_trainer
 from charter.training.data import PreferenceExample
 from charter.training.losses import soft_dpo_loss
 from charter.training.pace import Pace
-from charter.training.pair_trainer import (
-    LABEL,
-    WEIGHT,
-    PairHabits,
-    label_columns,
-    pair_lengths,
-    relative_weights,
-    right_side,
-)
+from charter.training.pair_batches import LABEL, WEIGHT, PairCollator, last_tokens
+from charter.training.pair_trainer import PairHabits, base_of, pair_columns, right_side
+from charter.training.reward_head import HEAD
 from charter.training.sharding import mean_of
-
-
-@dataclass
-class _SoftPairCollator(DataCollatorForPreference):  # type: ignore[misc]  # TRL is untyped
-    """TRL's collator, which knows no probability per row."""
-
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        batch: dict[str, Any] = super().torch_call(examples)
-        return {**batch, **label_columns(examples)}
 
 
 class SoftRewardTrainer(PairHabits, RewardTrainer):  # type: ignore[misc]  # TRL is untyped
@@ -42,9 +25,23 @@ class SoftRewardTrainer(PairHabits, RewardTrainer):  # type: ignore[misc]  # TRL
 
     def pair_rewards(self, model: Any, inputs: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute the rewards of the chosen and of the rejected responses, in float32 at least; each (n_rows,)."""
-        outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
-        chosen, rejected = outputs.logits.squeeze(-1).chunk(2)
+        if "parts" in inputs:
+            rewards = self._rewards_everywhere(model, inputs)[last_tokens(inputs, self.processing_class.pad_token_id)]
+        else:
+            rewards = model(**self.model_inputs(inputs), use_cache=False).logits.squeeze(-1)
+        chosen, rejected = rewards.chunk(2)
         return chosen, rejected
+
+    def _rewards_everywhere(self, model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
+        """Catch what the head makes of every token, of which the model itself gives the row's last alone."""
+        caught: list[torch.Tensor] = []
+        head = getattr(base_of(self.model), HEAD)
+        handle = head.register_forward_hook(lambda _head, _hidden, rewards: caught.append(rewards.squeeze(-1)))
+        try:
+            model(**self.model_inputs(inputs), use_cache=False)
+        finally:
+            handle.remove()
+        return caught[0]
 
     def compute_loss(
         self,
@@ -67,21 +64,15 @@ def reward_trainer(
     examples: Sequence[PreferenceExample], trainee: Trainee, folder: Path, *, seed: int, pace: Pace
 ) -> SoftRewardTrainer:
     """Build the trainer; ``folder`` receives its checkpoints."""
-    columns = {
-        "chosen_ids": [[*row.prompt_ids, *row.chosen_ids] for row in examples],
-        "rejected_ids": [[*row.prompt_ids, *row.rejected_ids] for row in examples],
-        LABEL: [row.p_chosen for row in examples],
-        WEIGHT: relative_weights(examples),
-    }
     trainer = build_trainer(
         (SoftRewardTrainer, RewardConfig),
         {"max_length": None, "disable_dropout": False},  # an adapter's dropout is what the recipe says
-        columns,
+        pair_columns(examples),
         trainee,
         folder,
         pace=pace,
         seed=seed,
-        data_collator=_SoftPairCollator(pad_token_id=trainee.tokenizer.pad_token_id),
+        data_collator=PairCollator(trainee.tokenizer.pad_token_id),
     )
-    trainer.settle(pair_lengths(examples), pace, seed)
+    trainer.settle_pairs(examples, pace, seed)
     return trainer

@@ -17,6 +17,7 @@ from charter.training.data import Examples, SftExample, sft_examples
 from charter.training.destinations import Logs
 from charter.training.frame import Begun, Frame, Ready, do_training
 from charter.training.guard import watch_answers
+from charter.training.logprobs import labelled
 from charter.training.pace import OnStep, Pace, Stop
 from charter.training.results import TrainingResult
 from charter.training.trainer import Habits
@@ -29,7 +30,8 @@ class SftTrainer(Habits, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Compute the mean negative log-likelihood of the labelled tokens, over the whole accumulated batch."""
-        logprobs = self.answer_logprobs(model, inputs, inputs["labels"])
+        read = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        logprobs = self.answer_logprobs(model, read, labelled(inputs["labels"]))
         n_tokens = len(logprobs) if num_items_in_batch is None else num_items_in_batch
         loss = -logprobs.sum() / n_tokens
         if num_items_in_batch is not None:

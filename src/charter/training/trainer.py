@@ -20,7 +20,7 @@ from charter.training.checkpoints import Workplace, checkpoint_at, finish, fitti
 from charter.training.data import Examples
 from charter.training.destinations import Logs
 from charter.training.guard import AtLastGood, GuardWatch
-from charter.training.logprobs import answer_logprobs, has_plain_head
+from charter.training.logprobs import Asked, answer_logprobs, has_plain_head
 from charter.training.logs import followed
 from charter.training.order import LengthBuckets
 from charter.training.pace import Pace, Watch
@@ -57,14 +57,17 @@ class Habits:
     steps_between_checkpoints = 1
 
     @quiet_libraries()
-    def settle(self, lengths: Sequence[int], pace: Pace, seed: int) -> None:
-        """Say how long the rows are and how to go about them, and find out how the head may be computed."""
+    def settle(self, lengths: Sequence[int], pace: Pace, seed: int, longest: int | None = None) -> None:
+        """Say how long the rows are and how to go about them, and find out how the head may be computed.
+
+        ``longest`` is the most tokens that a row of a batch has, where that is not the rows' own length.
+        """
         self.buckets = LengthBuckets(lengths, pace.batch_size, seed)
         self.pace = pace
         self.started = time.perf_counter()
         keep_precise(self.model)
         base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        short = max(lengths) <= _EAGER_ATTENTION_UP_TO
+        short = (longest or max(lengths)) <= _EAGER_ATTENTION_UP_TO
         if self.args.device.type == "cpu" and short and base.dtype != torch.float64:
             for model in filter(None, (base, getattr(self, "ref_model", None))):  # read alike, to the last digit
                 model.set_attn_implementation("eager")
@@ -76,9 +79,9 @@ class Habits:
         with self.accelerator.autocast():
             self.plain_head = has_plain_head(base)
 
-    def answer_logprobs(self, model: Any, inputs: Mapping[str, Any], labels: Any) -> Any:
-        """Compute the labelled tokens' log-probabilities (see ``logprobs.answer_logprobs``)."""
-        return answer_logprobs(model, inputs["input_ids"], inputs["attention_mask"], labels, plain_head=self.plain_head)
+    def answer_logprobs(self, model: Any, inputs: Mapping[str, Any], asked: Asked) -> Any:
+        """Compute the log-probabilities of some tokens (see ``logprobs.answer_logprobs``)."""
+        return answer_logprobs(model, inputs, asked, plain_head=self.plain_head)
 
     def sharded_batches(self) -> ShardedBatches:
         """Give the passes of this process, of several."""
