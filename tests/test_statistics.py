@@ -26,6 +26,7 @@ from charter.statistics import (
     statistic_interval,
     wilson_interval,
 )
+from charter.statistics.agreement import error_of_true_probabilities
 from charter.statistics.resampling import n_effective, t_quantile
 
 OUTCOMES = st.lists(st.booleans(), min_size=1, max_size=40)
@@ -500,6 +501,22 @@ def test_calibration_error_by_hand() -> None:
     sure, true = [0.15, 0.15, 0.15, 0.75], [0, 0, 0, 1]
     assert expected_calibration_error(sure, true) == pytest.approx((3 * 0.15 + 0.25) / 4)
     assert [(one.lower, one.upper, one.n) for one in reliability_bins(sure, true)] == [(0.1, 0.2, 3), (0.7, 0.8, 1)]
+
+
+@pytest.mark.parametrize("n", [20, 400])
+def test_true_probabilities_have_the_error_that_is_told(n: int) -> None:
+    """Outcomes drawn by scipy from the probabilities themselves: the mean error, and the share above the bound."""
+    chance = np.random.default_rng(3)
+    sure = chance.uniform(0.5, 1.0, n)
+    mean, most = error_of_true_probabilities(sure, n_bins=20, seed=1)
+    drawn = [
+        expected_calibration_error(sure, stats.bernoulli.rvs(sure, random_state=number), n_bins=20)
+        for number in range(500)
+    ]
+    assert mean == pytest.approx(np.mean(drawn), rel=0.1)
+    assert np.mean(np.array(drawn) > most) == pytest.approx(0.05, abs=0.03)
+    assert mean > expected_calibration_error([1.0] * n, [1.0] * n) == 0.0
+    assert error_of_true_probabilities([1.0] * n) == (0.0, 0.0)
 
 
 def test_calibration_counts_the_ends() -> None:

@@ -84,13 +84,42 @@ def test_more_pairs_begin_with_the_same(charter: Command, labels: Path, place: P
     assert few < more
 
 
+def test_an_audit_is_enlarged_where_it_lies(charter: Command, labels: Path) -> None:
+    """With a larger n the further pairs alone are asked about, and the figures are those of an audit of so many."""
+    arguments = ("audit", "demo", "--engine", "scripted", "--labels", labels, "--json", "--n")
+    assert charter(*arguments, "6", "--out", "audits/grown").code == 0
+    grown = charter(*arguments, "12", "--out", "audits/grown")
+    assert grown.code == 0, grown.err
+    assert "12 of 12, 6 of them before" in grown.err.replace("/", " of ")
+    whole = charter(*arguments, "12", "--out", "audits/whole")
+    first, second = (json.loads(done.out) for done in (grown, whole))
+    assert first.pop("cost_of_1000_labels")["calls"] == second.pop("cost_of_1000_labels")["calls"]
+    assert first == second
+
+
+def test_answers_of_a_script_are_told(charter: Command, labels: Path) -> None:
+    """Nobody takes its figures for a model's."""
+    done = charter("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "audits/demo")
+    assert done.out.startswith("A script answered in the judge's place")
+
+
+def test_a_calibration_error_is_told_with_what_chance_would_show(charter: Command, labels: Path) -> None:
+    """Its n, and what true probabilities would come to."""
+    arguments = ("audit", "demo", "--engine", "scripted", "--labels", labels, "--out", "audits/demo")
+    done, told = charter(*arguments), charter(*arguments, "--json").value
+    mean, most = told["quality"]["ece_by_chance"]
+    assert 0 < mean < most
+    assert (
+        f"{told['quality']['ece']:.3f} (n {N}; true probabilities: {mean:.3f}, at most {most:.3f} in 95 %)" in done.out
+    )
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (("--chains", "1"), "another --chains"),
         (("--constitution", "honest"), "another constitution"),
         (("--helpful", "honest"), "another helpful constitution"),
-        (("--n", "5"), "another --labels"),
     ],
 )
 def test_a_folder_of_another_audit_is_left_alone(

@@ -141,6 +141,15 @@ def test_again_and_without_are_not_both_given(charter: Command, runs: tuple[str,
     assert table.stat().st_mtime_ns == written
 
 
+def test_where_no_pair_has_a_label_in_both_it_is_told_why(charter: Command, runs: tuple[str, str]) -> None:
+    """The pairs are the same, and none has a label in the second: nothing is said of wrong runs."""
+    more = ("label.min_margin=0.49", "label.on_low_margin=drop")
+    assert charter("run", "demo.yaml", *more, "--out", "runs/none", "--until", "label").code == 0
+    told = charter("diff-labels", runs[0], "runs/none").out
+    assert told.splitlines()[-1] == "no label can be compared"
+    assert LOW_MARGIN in told
+
+
 def test_pairs_that_a_run_dropped_are_settled_again(charter: Command, runs: tuple[str, str], place: Path) -> None:
     """Their votes are there: without a principle that pulls the other way one may have a label; and why is told."""
     more = ("label.min_margin=0.1", "label.on_low_margin=drop")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from charter.cli.progress import Bars, Lines, clock_time, make_progress
+from charter.cli.progress import Bars, Lines, clock_time, make_progress, written_rate
 
 
 class Clock:
@@ -106,6 +106,12 @@ def test_bars_leave_a_line_per_stage(monkeypatch: pytest.MonkeyPatch) -> None:
             progress.advance("evaluate/[red]x[/red]")
             progress.end("evaluate/[red]x[/red]")
     assert terminal.getvalue().count("evaluate/[red]x[/red]: 3/3, 1 of them before, in 0:00") == 2
+
+
+@pytest.mark.parametrize(("rate", "text"), [(0.0, "0.0/s"), (0.025, "40 s each"), (0.1, "0.1/s"), (12.34, "12.3/s")])
+def test_slow_rows_are_told_by_how_long_each_takes(rate: float, text: str) -> None:
+    """Below one in ten seconds."""
+    assert written_rate(rate) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")])

@@ -66,6 +66,14 @@ def test_until_stops_after_a_stage(charter: Command, place: Path) -> None:
     assert again.code == 0
 
 
+def test_a_run_whose_labels_are_all_left_out_says_so(charter: Command) -> None:
+    """Nothing is left to train on: that is no training of nothing, and the least margin is named."""
+    done = charter("run", "demo.yaml", "label.min_margin=0.49", "label.on_low_margin=drop")
+    assert done.code == 2
+    assert "none to train on" in done.err
+    assert "lower label.min_margin" in done.err
+
+
 def test_second_run_asks_nothing(charter: Command, place: Path) -> None:
     """A finished run is passed over: no stage is done again, and the same figures are printed."""
     first = charter("run", "demo.yaml")

@@ -295,3 +295,11 @@ def test_calibration_is_advised_where_there_is_something_to_calibrate() -> None:
     assert any("label.calibrator" in sentence for sentence in advise(sure))
     assert not any("label.calibrator" in sentence for sentence in advise(coin))
     assert "may be chance" in advise(coin)[0]
+
+
+def test_a_judge_that_calibration_would_silence_is_told_of() -> None:
+    """One that points the wrong way: its calibrator leaves every label near a half, and is to be named nowhere."""
+    found = audit_judge([audited(f"p{number}", {"p": (0.9, 0.1)}, float(number % 5 == 0)) for number in range(100)])
+    assert found.calibration is not None
+    assert found.calibration.scaling.is_silent
+    assert any("Name it in no recipe" in sentence for sentence in advise(found))

@@ -14,7 +14,7 @@ from charter.feedback.calibration import calibrate
 from charter.feedback.calibrator import make_calibrator, misfits, read_calibrator, scaling_of, write_calibrator
 from charter.planning.preflight import check_recipe
 from charter.records import Pair, make_prompt
-from charter.statistics.scaling import AS_READ, Scaling
+from charter.statistics.scaling import AS_READ, TEMPERATURES, Scaling
 from feedback.test_calibration import biased_judge
 from method_examples import PLAIN
 from run_examples import small_recipe, small_run
@@ -134,4 +134,7 @@ def test_misfits_are_told_one_by_one(file: Path) -> None:
     assert list(misfits(found, **fitting)) == []  # type: ignore[arg-type]
     assert list(misfits(found, **fitting, constitution="harmless", identity="1a2b")) == []  # type: ignore[arg-type]
     (changed,) = misfits(found, **fitting, identity="3c4d")  # type: ignore[arg-type]
+    silent = found.model_copy(update={"temperature": TEMPERATURES[1]})
+    (noise,) = misfits(silent, **fitting)  # type: ignore[arg-type]
+    assert "takes all that the judge says for noise" in noise
     assert "audit the judge again" in changed

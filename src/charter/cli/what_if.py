@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from charter.cli import console
 from charter.cli.label_difference import plain_difference, read_labels, write_difference
 from charter.cli.running import run_folder
-from charter.errors import UserError
+from charter.errors import RunError, UserError
 
 if TYPE_CHECKING:
     from charter.feedback.influence import Influence
@@ -35,7 +35,7 @@ def show_without(
 
     Raises:
         UserError: for a principle or a judge that voted on no pair.
-        RunError: where the recipe is to make labels otherwise than the run did.
+        RunError: where there is no such run, or the recipe is to make labels otherwise than it did.
     """
     from charter.feedback.differences import compare_labels
     from charter.feedback.influence import influences_on, some_labels
@@ -47,6 +47,8 @@ def show_without(
 
     given = load_recipe(find_recipe(recipe_file), overrides)
     folder = run_folder(given.name, out)
+    if out is None and not folder.exists():
+        raise RunError(f"{folder}: there is no run of this recipe; name the folder of the run with --out")
     before, recipe = read_labels(folder, iteration), read_run_recipe(folder)
     _require_same_labelling(given, folder)
     principles = {verdict.principle for one in before for verdict in one.verdicts}
@@ -97,7 +99,6 @@ def _require_same_labelling(recipe: Recipe, folder: Path) -> None:
     Raises:
         RunError: naming the keys.
     """
-    from charter.errors import RunError
     from charter.runs.recorded_recipe import changed_settings
 
     changed = [line for line in changed_settings(recipe, folder).splitlines() if line.startswith("  label.")]
