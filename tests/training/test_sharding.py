@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charter.training.data import PreferenceExample
 from charter.training.pace import Pace
-from charter.training.preference_trainer import relative_weights
+from charter.training.pair_trainer import relative_weights
 from charter.training.sharding import Division
 
 DIVISIONS = st.builds(Division, batch_size=st.integers(1, 5), accumulation=st.integers(1, 4), n_ranks=st.integers(1, 6))
