@@ -100,14 +100,14 @@ def _p_a(one: Preference, order: str | None) -> float | None:
     return sum(read) / len(read) if read else None
 
 
-def implicit_rewards(model: Path, base: str, rows: Sequence[Preference]) -> list[Sides]:
+def implicit_rewards(model: Path, of_base: Sequence[float], rows: Sequence[Preference]) -> list[Sides]:
     """Compute the log-probabilities of both sides under a trained model, less those under its base."""
-    own, other = (_logprobs(one, rows) for one in (str(model), base))
-    gains = [mine - theirs for mine, theirs in zip(own, other, strict=True)]
+    gains = [mine - theirs for mine, theirs in zip(side_logprobs(str(model), rows), of_base, strict=True)]
     return [Sides(row.pair, *both) for row, both in zip(rows, zip(gains[::2], gains[1::2], strict=True), strict=True)]
 
 
-def _logprobs(model: str, rows: Sequence[Preference]) -> list[float]:
+def side_logprobs(model: str, rows: Sequence[Preference]) -> list[float]:
+    """Compute the log-probabilities of each row's chosen and rejected side, one after the other."""
     engine = TransformersEngine(resolve_model(model))
     sides = [(row, text, whole) for row in rows for text, whole in (
         (row.chosen, row.whole_chosen), (row.rejected, row.whole_rejected)
@@ -126,7 +126,13 @@ def _logprobs(model: str, rows: Sequence[Preference]) -> list[float]:
         engine.close()
 
 
-def trained_sides(given: argparse.Namespace, train: Sequence[Preference], test: Sequence[Preference], seed: int) -> Any:
+def trained_sides(
+    given: argparse.Namespace,
+    train: Sequence[Preference],
+    test: Sequence[Preference],
+    of_base: Sequence[float],
+    seed: int,
+) -> Any:
     """Train with a seed, and give what was trained with the rewards of the test pairs' sides."""
     pace = Pace(epochs=given.epochs, learning_rate=given.learning_rate, batch_size=given.batch_size)
     how: dict[str, Any] = {
@@ -139,7 +145,7 @@ def trained_sides(given: argparse.Namespace, train: Sequence[Preference], test: 
         out = Path(place) / "model"
         if given.method == "dpo":
             result = dpo(train, given.model, out=out, beta=0.1, **how)
-            return result, implicit_rewards(out, given.model, test)
+            return result, implicit_rewards(out, of_base, test)
         result = preference_model(train, given.model, out=out, **how)
         scored = score_rewards(out, test, max_length=given.max_length)
         pair_of = {row.id: row.pair for row in test}
@@ -156,17 +162,19 @@ def main() -> None:
     group_of = {row.pair: groups[row.prompt.id] for row in fitting}
     right: dict[str, list[float]] = {}
     seeds = []
+    train, test = split(fitting, given.train, given.test, given.split_seed)
+    if given.labels:
+        train = with_labels(train, given.labels, hard=given.hard, order=given.order)
+    of_base = side_logprobs(given.model, test) if given.method == "dpo" else ()
     for seed in given.seeds:
-        train, test = split(fitting, given.train, given.test, given.split_seed)
-        if given.labels:
-            train = with_labels(train, given.labels, hard=given.hard, order=given.order)
         begun = time.perf_counter()
-        result, sides = trained_sides(given, train, test, seed)
+        result, sides = trained_sides(given, train, test, of_base, seed)
         seconds = time.perf_counter() - begun
         for one in sides:
             right.setdefault(one.pair, []).append(one.right)
         told = _figures([one.right for one in sides], [group_of[one.pair] for one in sides])
-        told |= {"seed": seed, "n_train": result.n_rows, "seconds": round(seconds, 1), "loss": result.losses[-1]}
+        told |= {"seed": seed, "n_train": result.n_rows, "loss": result.losses[-1]}
+        told |= {"seconds": round(seconds, 1), "seconds_of_training": round(result.seconds, 1)}
         seeds.append(told)
         print(json.dumps(told), flush=True)
         if given.out:
