@@ -53,7 +53,13 @@ def train(stage: str, model: Path, out: Path, **changed: Any) -> TrainingResult:
     pace = Pace(batch_size=8, learning_rate=2e-2, save_steps=2)
     prompts = [make_prompt(f"Question {number}: what now?", "helpful") for number in range(10)]
     return rl(
-        prompts, model, [Reward("vowels", _vowels, 1.0, {})], out=out, rolling=rolling, **settings | {"pace": pace}
+        prompts,
+        model,
+        [Reward("vowels", _vowels, 1.0, {})],
+        out=out,
+        rolling=rolling,
+        guard=None,
+        **settings | {"pace": pace},
     )
 
 
