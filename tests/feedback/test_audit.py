@@ -298,8 +298,8 @@ def test_calibration_is_advised_where_there_is_something_to_calibrate() -> None:
 
 
 def test_a_judge_that_calibration_would_silence_is_told_of() -> None:
-    """One that points the wrong way: its calibrator leaves every label near a half, and is to be named nowhere."""
+    """One that points the wrong way: its calibrator leaves every label near a half, and is to be looked at first."""
     found = audit_judge([audited(f"p{number}", {"p": (0.9, 0.1)}, float(number % 5 == 0)) for number in range(100)])
     assert found.calibration is not None
-    assert found.calibration.scaling.is_silent
-    assert any("Name it in no recipe" in sentence for sentence in advise(found))
+    assert found.calibration.scaling.is_at_its_bound
+    assert any("at reliability.svg before" in sentence for sentence in advise(found))

@@ -136,5 +136,5 @@ def test_misfits_are_told_one_by_one(file: Path) -> None:
     (changed,) = misfits(found, **fitting, identity="3c4d")  # type: ignore[arg-type]
     silent = found.model_copy(update={"temperature": TEMPERATURES[1]})
     (noise,) = misfits(silent, **fitting)  # type: ignore[arg-type]
-    assert "takes all that the judge says for noise" in noise
+    assert "has the highest temperature" in noise
     assert "audit the judge again" in changed

@@ -125,6 +125,17 @@ def mamba() -> Any:
     return MambaForCausalLM(MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2, initializer_range=0.3))
 
 
+def gpt_neo() -> Any:
+    """Make a random GPT-Neo, one of whose layers sees the last 32 tokens of a row, whatever its mask says."""
+    from transformers import GPTNeoConfig, GPTNeoForCausalLM
+
+    size = {"vocab_size": 300, "hidden_size": 32, "num_layers": 2, "num_heads": 2, "initializer_range": 0.3}
+    config = GPTNeoConfig(**size, attention_types=[[["global", "local"], 1]], window_size=32)
+    model = GPTNeoForCausalLM(config)
+    del config.window_size  # so that it is found by trying
+    return model
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
     ("make", "may"),
@@ -132,10 +143,11 @@ def mamba() -> Any:
         (llama, True),
         (lambda: mistral(62), True),
         (lambda: mistral(61), False),
+        (gpt_neo, False),
         (bloom, False),
         (mamba, False),
     ],
-    ids=["llama", "mistral", "mistral of a window", "bloom", "mamba"],
+    ids=["llama", "mistral", "mistral of a window", "gpt-neo", "bloom", "mamba"],
 )
 def test_only_models_that_read_them_alike_share(make: Callable[[], Any], may: bool, dtype: torch.dtype) -> None:
     """It is found by trying; a model is left as it was."""

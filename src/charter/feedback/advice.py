@@ -108,10 +108,10 @@ def _on_the_rest(found: Audit) -> Iterator[str]:
             f"{found.n_chains_lost:,} of {found.n_chains:,} chains of thought are in no verdict: they have no text, or "
             "the letters behind them could not be read."
         )
-    if calibration is not None and calibration.scaling.is_silent:
+    if calibration is not None and calibration.scaling.is_at_its_bound:
         yield (
-            "To calibrate it is to silence it: the fit takes its verdicts for noise, and labels read through "
-            "calibrator.json are all near 0.5. Name it in no recipe."
+            "The fit ends at its highest temperature: its verdicts are noise, or far surer than they are right. Look "
+            "at reliability.svg before a recipe names calibrator.json."
         )
     elif (
         calibration is not None

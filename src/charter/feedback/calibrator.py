@@ -122,10 +122,10 @@ def misfits(
             f"was fitted on another {judge} than this one (weights, number format or who serves it have changed "
             "since); audit the judge again"
         )
-    if found.scaling.is_silent:
+    if found.scaling.is_at_its_bound:
         yield (
-            "takes all that the judge says for noise (its temperature is the highest that is fitted): every label read "
-            "through it is near 0.5; take another judge, or leave it out"
+            "has the highest temperature that is fitted: what the judge says is noise, or far surer than it is right; "
+            "look at the audit's reliability.svg, or leave it out"
         )
     if found.chains != chains:
         yield (

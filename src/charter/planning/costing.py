@@ -253,7 +253,8 @@ class _Stage:
     def _sequence(self) -> Sequence:
         demand = self.plan.demand.training
         sides = 1 if self._section in {"sft", "rl"} else 2
-        return Sequence(demand.longest, demand.longest * demand.scored / demand.tokens, sides)
+        scored = demand.scored / sides  # of one side, which the prompt stands before
+        return Sequence(demand.longest, demand.longest * scored / (demand.tokens - demand.scored + scored), sides)
 
     def _troubles(self) -> Iterator[Trouble]:
         """Say what does not fit: a model, or the training."""

@@ -31,8 +31,8 @@ class Scaling:
     bias: float = 0.0
 
     @property
-    def is_silent(self) -> bool:
-        """Whether it takes every probability to be near even, for what was fitted on was noise."""
+    def is_at_its_bound(self) -> bool:
+        """Whether no higher temperature is fitted: probabilities were noise, or far surer than they were right."""
         return self.temperature >= TEMPERATURES[1]
 
     def __call__(self, p: float) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 
+from charter.engines.quiet import quiet_libraries
 from charter.training import ranks
 from charter.training.data import PreferenceExample
 from charter.training.pace import Pace
@@ -18,7 +19,6 @@ from charter.training.pair_batches import (
     PairCollator,
     model_inputs,
     side_length,
-    worth_sharing,
 )
 from charter.training.sharding import mean_of
 from charter.training.shared_prompts import mask_dtype, may_share_prompts
@@ -33,6 +33,7 @@ class PairHabits(Habits):
     _metrics: Any
     _signature_columns: Any
 
+    @quiet_libraries()
     def settle_pairs(self, examples: Sequence[PreferenceExample], pace: Pace, seed: int) -> None:
         """Settle (see ``Habits``), and find out whether the two sides of a pair may share its prompt.
 
@@ -40,11 +41,9 @@ class PairHabits(Habits):
         model could not be tried before they are trained.
         """
         lengths = [side_length(one) for one in examples]
-        longest = max(one.n_tokens for one in examples) if worth_sharing(examples) else max(lengths)
-        self.settle(lengths, pace, seed, longest=longest)
-        if not ranks.shards_weights():
-            with self.accelerator.autocast():
-                self.data_collator.shares = may_share_prompts(base_of(self.model), examples)
+        may = not ranks.shards_weights() and may_share_prompts(base_of(self.model), examples)
+        self.data_collator.shares = not ranks.any_of(not may)[0]  # all processes alike
+        self.settle(lengths, pace, seed, max(one.n_tokens for one in examples) if may else max(lengths))
 
     def model_inputs(self, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """Give what the model reads of a batch."""

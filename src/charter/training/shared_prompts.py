@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +12,13 @@ import torch
 from charter.training.data import PreferenceExample
 from charter.training.pair_batches import PairCollator, answers_of, model_inputs, worth_sharing
 
-#: How far what is hidden in either layout may be apart, as a share of its size. Rounding in bfloat16 makes a hundredth;
-#: a layer that looks past the mask, or counts tokens by itself, most of it.
-_ALIKE = 0.1
-_PROMPT_TOKENS, _TOKENS = 6, (4, 7)  # of the pairs that are tried: with padding in both layouts
+#: How far what is hidden in either layout may be apart, as a share of its size, by how weights are kept: rounding in
+#: bfloat16 makes a hundredth, in float32 a millionth.
+_ALIKE, _ALIKE_IN_HALF = 1e-3, 0.05
+_PARTS = (1 / 4, 1 / 2, 1 / 4)  # of the longest row that is tried: prompt, chosen and rejected
+_SHORTER = 0.6  # the other pair: with padding in both layouts
+_SEEN = re.compile("window|chunk")  # what a configuration calls it that a layer sees the last tokens alone
+_FAILURES = (TypeError, ValueError, RuntimeError, AttributeError, LookupError, AssertionError)
 
 
 def may_share_prompts(model: Any, examples: Sequence[PreferenceExample]) -> bool:
@@ -23,41 +28,43 @@ def may_share_prompts(model: Any, examples: Sequence[PreferenceExample]) -> bool
         model: of transformers, without what shares it among processes; an adapter may be on it.
         examples: that it is to be trained on.
     """
-    return (
-        worth_sharing(examples)
-        and not _looks_through_a_window(model, max(one.n_tokens for one in examples))
-        and _reads_alike(model)
-    )
+    longest = max(one.n_tokens for one in examples)
+    return worth_sharing(examples) and not _looks_through_a_window(model, longest) and _reads_alike(model, longest)
 
 
 def _looks_through_a_window(model: Any, longest: int) -> bool:
     """Tell whether layers see the last tokens alone, which those of another response would be among."""
-    text = model.config.get_text_config()
-    windows = [getattr(text, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    return any(isinstance(window, int) and window < longest for window in windows)
+    told = model.config.get_text_config().to_dict()
+    return any(_SEEN.search(name) and type(value) is int and 0 < value < longest for name, value in told.items())
 
 
-def _reads_alike(model: Any) -> bool:
-    """Compare what is hidden at the tokens that predict answers, of two small pairs in both layouts."""
-    device = model.get_input_embeddings().weight.device
+def _reads_alike(model: Any, longest: int) -> bool:
+    """Compare what is hidden at the tokens that predict answers, of two pairs in both layouts.
+
+    One is as long as rows will be: what a layer does not see of a long row shows in no short one.
+    """
     hidden = []
     was_training = model.training
     model.eval()
     try:
+        weight = model.get_input_embeddings().weight
         for shares in (False, True):
             collator = PairCollator(padding=0)
             collator.shares = shares
-            batch = {name: values.to(device) for name, values in collator(_small_pairs()).items()}
+            batch = {name: values.to(weight.device) for name, values in collator(_pairs(longest)).items()}
             asked, _ = answers_of(batch)
             with torch.no_grad():
                 outputs = model.base_model(**model_inputs(batch, mask_dtype(model)), use_cache=False)
             hidden.append(outputs.last_hidden_state[asked.rows, asked.positions].float())
-    except (TypeError, ValueError, RuntimeError, AttributeError):  # a model that takes no mask or no positions says so
+    except torch.OutOfMemoryError:
+        raise
+    except _FAILURES:  # a model that takes no mask or no positions says so, each in its own way
         return False
     finally:
         model.train(was_training)
     apart, shared = hidden
-    return bool(((shared - apart).norm(dim=1) <= _ALIKE * apart.norm(dim=1)).all())
+    alike = _ALIKE if weight.dtype.itemsize >= torch.float32.itemsize else _ALIKE_IN_HALF
+    return bool(((shared - apart).norm(dim=1) <= alike * apart.norm(dim=1)).all())
 
 
 def mask_dtype(model: Any) -> torch.dtype:
@@ -66,13 +73,13 @@ def mask_dtype(model: Any) -> torch.dtype:
     return dtype
 
 
-def _small_pairs() -> list[dict[str, list[int]]]:
-    ids = iter(range(3, 99))
-
-    def draw(n: int) -> list[int]:
-        return [next(ids) for _ in range(n)]
-
+def _pairs(longest: int) -> list[dict[str, list[int]]]:
+    ids = itertools.cycle(range(3, 99))
+    names = ("prompt_ids", "chosen_ids", "rejected_ids")
     return [
-        {"prompt_ids": draw(_PROMPT_TOKENS + n), "chosen_ids": draw(_TOKENS[n]), "rejected_ids": draw(_TOKENS[1 - n])}
-        for n in range(2)
+        {
+            name: [next(ids) for _ in range(max(2, int(longest * of_all * part)))]
+            for name, part in zip(names, _PARTS, strict=True)
+        }
+        for of_all in (1.0, _SHORTER)
     ]

@@ -130,7 +130,7 @@ class Habits:
         super().log(logs, start_time)  # type: ignore[misc]  # as above
 
     def count_tokens(self, examples: Sequence[Any]) -> tuple[int, int]:
-        """Count the tokens that were read so far, in all sittings, and of them those that bore loss."""
+        """Count the tokens of the rows so far, in all sittings, and of them those that bore loss."""
         epochs = self.state.epoch
         n_read, n_loss = sum(one.n_tokens for one in examples), sum(one.n_loss_tokens for one in examples)
         return round(n_read * epochs), round(n_loss * epochs)
