@@ -22,7 +22,7 @@ from charter.training.pair_batches import (
 )
 from charter.training.sharding import mean_of
 from charter.training.shared_prompts import mask_dtype, may_share_prompts
-from charter.training.trainer import Habits
+from charter.training.trainer import Habits, base_of
 
 
 class PairHabits(Habits):
@@ -62,11 +62,6 @@ class PairHabits(Habits):
         mode = "train" if self.model.training else "eval"
         for name, values in figures.items():
             self._metrics[mode][name].append(self.accelerator.gather(mean_of(values.detach(), inputs)).mean().item())
-
-
-def base_of(model: Any) -> Any:
-    """Give the model that an adapter is on, or the model itself."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def right_side(margin: torch.Tensor) -> torch.Tensor:

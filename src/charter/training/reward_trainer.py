@@ -15,9 +15,10 @@ from charter.training.data import PreferenceExample
 from charter.training.losses import soft_dpo_loss
 from charter.training.pace import Pace
 from charter.training.pair_batches import LABEL, WEIGHT, PairCollator, last_tokens
-from charter.training.pair_trainer import PairHabits, base_of, pair_columns, right_side
+from charter.training.pair_trainer import PairHabits, pair_columns, right_side
 from charter.training.reward_head import HEAD
 from charter.training.sharding import mean_of
+from charter.training.trainer import base_of
 
 
 class SoftRewardTrainer(PairHabits, RewardTrainer):  # type: ignore[misc]  # TRL is untyped

@@ -66,7 +66,7 @@ class Habits:
         self.pace = pace
         self.started = time.perf_counter()
         keep_precise(self.model)
-        base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        base = base_of(self.model)
         short = (longest or max(lengths)) <= _EAGER_ATTENTION_UP_TO
         if self.args.device.type == "cpu" and short and base.dtype != torch.float64:
             for model in filter(None, (base, getattr(self, "ref_model", None))):  # read alike, to the last digit
@@ -146,6 +146,11 @@ class Habits:
 
     def _send_telemetry(self) -> None:
         """Tell nobody what is trained."""
+
+
+def base_of(model: Any) -> Any:
+    """Give the model that an adapter is on, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def keep_precise(model: Any) -> None:
