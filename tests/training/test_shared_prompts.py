@@ -10,14 +10,13 @@ import pytest
 import torch
 from training_rows import preference, preferences
 
-from charter.training.adapters import LoraSettings, load_trainee
+from charter.training.adapters import LoraSettings, base_of, load_trainee
 from charter.training.data import PreferenceExample, preference_examples
 from charter.training.dpo import dpo
 from charter.training.pace import Pace, Watch
 from charter.training.preference_trainer import Objective, dpo_trainer
 from charter.training.reward_trainer import reward_trainer
 from charter.training.shared_prompts import may_share_prompts
-from charter.training.trainer import base_of
 
 pytestmark = pytest.mark.model
 

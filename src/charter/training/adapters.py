@@ -220,6 +220,11 @@ def _load_tokenizer(folder: ModelFolder) -> Any:
     return tokenizer
 
 
+def base_of(model: Any) -> Any:
+    """Give the model that an adapter is on, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def put_adapter(base: Any, adapter: Path, task: Task, *, is_trainable: bool) -> Any:
     """Put an adapter on its base; one that was trained for texts gets the base's head for rewards, to be trained too.
 

@@ -15,6 +15,7 @@ import torch
 from charter.engines.rendering import Renderer
 from charter.engines.tokenizers import find_end_ids
 from charter.training import ranks
+from charter.training.adapters import base_of
 
 _AT_ONCE = 16  # prompts: more would take memory from the training
 
@@ -133,7 +134,7 @@ def _arguments_of(model: Any) -> Collection[str]:
     """Name what the model itself takes, under what was put around it."""
     while hasattr(model, "module"):
         model = model.module
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = base_of(model)
     return inspect.signature(type(base).forward).parameters
 
 

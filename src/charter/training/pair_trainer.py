@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from charter.engines.quiet import quiet_libraries
 from charter.training import ranks
+from charter.training.adapters import base_of
 from charter.training.data import PreferenceExample
 from charter.training.pace import Pace
 from charter.training.pair_batches import (
@@ -22,7 +23,7 @@ from charter.training.pair_batches import (
 )
 from charter.training.sharding import mean_of
 from charter.training.shared_prompts import mask_dtype, may_share_prompts
-from charter.training.trainer import Habits, base_of
+from charter.training.trainer import Habits
 
 
 class PairHabits(Habits):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from trl import RewardConfig, RewardTrainer
 
-from charter.training.adapters import Trainee
+from charter.training.adapters import Trainee, base_of
 from charter.training.builder import build_trainer
 from charter.training.data import PreferenceExample
 from charter.training.losses import soft_dpo_loss
@@ -18,7 +18,6 @@ from charter.training.pair_batches import LABEL, WEIGHT, PairCollator, last_toke
 from charter.training.pair_trainer import PairHabits, pair_columns, right_side
 from charter.training.reward_head import HEAD
 from charter.training.sharding import mean_of
-from charter.training.trainer import base_of
 
 
 class SoftRewardTrainer(PairHabits, RewardTrainer):  # type: ignore[misc]  # TRL is untyped

@@ -15,7 +15,7 @@ from charter.engines.quiet import quiet_libraries
 from charter.errors import Interrupted
 from charter.seeds import derive_seed
 from charter.training import ranks
-from charter.training.adapters import Trainee, save_trained
+from charter.training.adapters import Trainee, base_of, save_trained
 from charter.training.checkpoints import Workplace, checkpoint_at, finish, fitting, prune, seal
 from charter.training.data import Examples
 from charter.training.destinations import Logs
@@ -146,11 +146,6 @@ class Habits:
 
     def _send_telemetry(self) -> None:
         """Tell nobody what is trained."""
-
-
-def base_of(model: Any) -> Any:
-    """Give the model that an adapter is on, or the model itself."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def keep_precise(model: Any) -> None:
