@@ -112,7 +112,7 @@ def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path, stage
     told: list[tuple[int, int]] = []
     two = launched(stage, tiny_model, tmp_path / "two", on_step=lambda step, n, _logs: told.append((step, n)))
     require_same(two, one_process(stage, tiny_model, tmp_path / "one"))
-    n_reference = 4 if stage == "dpo" else 0
+    n_reference = 2 if stage == "dpo" else 0  # an epoch of two
     assert told == [(step + 1, 4 + n_reference) for step in range(4 + n_reference)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 
+import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charter.training.data import PreferenceExample
 from charter.training.pace import Pace
 from charter.training.pair_trainer import relative_weights
-from charter.training.sharding import Division
+from charter.training.sharding import Division, division_of, rows_at_once
 
-DIVISIONS = st.builds(Division, batch_size=st.integers(1, 5), accumulation=st.integers(1, 4), n_ranks=st.integers(1, 6))
+DIVISIONS = st.builds(
+    division_of,
+    st.builds(Pace, batch_size=st.integers(1, 5), accumulation=st.integers(1, 4)),
+    n_ranks=st.integers(1, 6),
+    at_once=st.none() | st.integers(1, 7),
+)
 
 
 @given(DIVISIONS, st.integers(1, 70))
-@example(Division(1, 1, 4), 3)  # more processes than rows
-@example(Division(1, 3, 2), 5)
+@example(Division(1, 1, 4, 1), 3)  # more processes than rows
+@example(Division(1, 3, 2, 1), 5)
+@example(Division(4, 2, 1, 3), 11)  # a process alone, whose passes hold parts of two batches
 def test_a_divided_step_is_the_step_of_one_process(division: Division, n_rows: int) -> None:
     """Each step has the rows of one process, each with the weight that it has there, and all make as many passes."""
     order = [(7 * row + 3) % 71 for row in range(n_rows)]
@@ -46,18 +53,38 @@ def test_a_pass_is_no_larger_than_a_batch(division: Division, n_rows: int) -> No
     """No process holds more rows at once than one process would, and none is without a row."""
     for rank in range(division.n_ranks):
         for shares in division.divide(range(n_rows), rank):
-            assert 1 <= len(shares) <= division.rows <= division.batch_size
+            assert 1 <= len(shares) <= division.rows <= division.at_once <= division.batch_size
 
 
 def test_one_process_keeps_its_batches() -> None:
     """Undivided, passes are the batches, the short one too."""
-    passes = Division(4, 2, 1).divide(range(10), 0)
+    division = Division(4, 2, 1, 4)
+    assert division.is_whole
+    passes = division.divide(range(10), 0)
     assert [[share.row for share in shares] for shares in passes] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_a_batch_is_cut_where_less_is_to_be_read_at_once() -> None:
+    """Neighbours, which are of similar length, stay together, in passes of as equal a size as can be."""
+    division = Division(8, 1, 1, 3)
+    assert not division.is_whole
+    passes = division.divide(range(12), 0)
+    assert [[share.row for share in shares] for shares in passes] == [[0, 1], [2, 3, 4], [5, 6, 7], [8, 9], [10, 11]]
+
+
+def test_a_cpu_in_float32_reads_few_rows_at_once() -> None:
+    """About 256 tokens; elsewhere the recipe's batches are what is read."""
+    cpu = torch.device("cpu")
+    assert rows_at_once([200, 300], cpu, torch.float32) == 1
+    assert rows_at_once([60, 60, 72], cpu, torch.float32) == 4
+    assert rows_at_once([5000], cpu, torch.float32) == 1
+    assert rows_at_once([60], cpu, torch.bfloat16) is None
+    assert rows_at_once([60], torch.device("cuda"), torch.float32) is None
 
 
 def test_whole_batches_stay_together() -> None:
     """Where the batches of a step can be dealt out whole, each process has rows that are of similar length."""
-    passes = [Division(2, 4, 2).divide(range(8), rank) for rank in range(2)]
+    passes = [Division(2, 4, 2, 2).divide(range(8), rank) for rank in range(2)]
     assert [[[share.row for share in shares] for shares in part] for part in passes] == [
         [[0, 1], [2, 3]],
         [[4, 5], [6, 7]],

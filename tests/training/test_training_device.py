@@ -16,6 +16,7 @@ from charter.training.builder import trainer_arguments, use_one_device
 from charter.training.dpo import dpo
 from charter.training.pace import Pace
 from charter.training.sft import sft
+from charter.training.sharding import division_of
 
 SETTINGS: dict[str, Any] = {
     "seed": 5,
@@ -34,9 +35,9 @@ def test_the_cpu_is_kept_to_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Non
     """A model on the CPU is trained there, whatever else the machine has, and one on a GPU is not."""
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    on_cpu = trainer_arguments(Pace(), trainee_on("cpu"), Path("x"), 0)
+    on_cpu = trainer_arguments(Pace(), division_of(Pace(), 1), trainee_on("cpu"), Path("x"), 0)
     assert (on_cpu["use_cpu"], on_cpu["dataloader_pin_memory"]) == (True, False)
-    on_gpu = trainer_arguments(Pace(), trainee_on("cuda:1"), Path("x"), 0)
+    on_gpu = trainer_arguments(Pace(), division_of(Pace(), 1), trainee_on("cuda:1"), Path("x"), 0)
     assert (on_gpu["use_cpu"], on_gpu["dataloader_pin_memory"]) == (False, True)
 
 

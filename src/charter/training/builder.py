@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,21 +11,20 @@ from datasets import Dataset
 
 from charter.engines.quiet import quiet_libraries
 from charter.training import ranks
-from charter.training.adapters import Trainee
+from charter.training.adapters import Trainee, base_of
 from charter.training.pace import Pace
-from charter.training.sharding import division_of
+from charter.training.sharding import Division, division_of, rows_at_once
 
 Trainer = TypeVar("Trainer")
 
 _LIBRARY_SEED = 2**32  # numpy's seeds are smaller than this
 
 
-def trainer_arguments(pace: Pace, trainee: Trainee, folder: Path, seed: int) -> dict[str, Any]:
+def trainer_arguments(pace: Pace, division: Division, trainee: Trainee, folder: Path, seed: int) -> dict[str, Any]:
     """Write a ``Pace`` as TRL's configuration wants it, with everything switched off that writes or reports.
 
-    Of several processes each makes its part of a step: what one of them is told is in ``sharding``.
+    Of several processes each makes its part of a step, in the passes of ``division``.
     """
-    division = division_of(pace, ranks.n_ranks())
     return {
         "output_dir": str(folder),
         "num_train_epochs": pace.epochs,
@@ -57,6 +56,7 @@ def build_trainer(
     *,
     pace: Pace,
     seed: int,
+    lengths: Sequence[int] | None = None,
     **parts: Any,
 ) -> Trainer:
     """Build one of TRL's trainers, not settled yet.
@@ -69,18 +69,29 @@ def build_trainer(
         folder: receives its checkpoints.
         pace: how it goes about the rows.
         seed: the training's own.
+        lengths: each row's number of tokens, if its passes may have fewer rows than its batches (see ``sharding``).
         parts: what it is given besides.
     """
-    trainer, configuration = kind
+    build, configuration = kind
+    division = division_of(pace, ranks.n_ranks(), _at_once(lengths, trainee))
     with quiet_libraries():
-        settings = configuration(**trainer_arguments(pace, trainee, folder, seed), **arguments)
-        return trainer(
+        settings = configuration(**trainer_arguments(pace, division, trainee, folder, seed), **arguments)
+        trainer: Any = build(
             model=trainee.model,
             args=use_one_device(settings, trainee.device),
             train_dataset=Dataset.from_dict(columns),
             processing_class=trainee.tokenizer,
             **parts,
         )
+    trainer.division = division
+    return trainer  # type: ignore[no-any-return]  # whatever was asked for
+
+
+def _at_once(lengths: Sequence[int] | None, trainee: Trainee) -> int | None:
+    if lengths is None or ranks.shards_weights():  # these are gathered for every pass: the fewer the better
+        return None
+    dtype = getattr(torch, trainee.autocast) if trainee.autocast else base_of(trainee.model).dtype
+    return rows_at_once(lengths, trainee.device, dtype)
 
 
 def use_one_device(arguments: Any, device: torch.device) -> Any:

@@ -77,8 +77,8 @@ def dpo(
         logs: where the figures go as they come, beside the result (see ``logs.Logs``); None hands them to nobody.
         resume: whether to go on from the newest whole checkpoint of the same training, where there is one.
         on_step: called after every step with its number, the number of steps, and its figures (``loss``, ``margin``,
-            ``accuracy``, ``logprob_chosen``, ``logprob_rejected``, ``nll``). The batches in which the reference is
-            computed come first and count as steps; they have no figures.
+            ``accuracy``, ``logprob_chosen``, ``logprob_rejected``, ``nll``). The steps in which the reference is
+            computed come first and count too; they have no figures.
         stop: asked after every step; if it says True, a checkpoint is written and ``Interrupted`` raised.
 
     Returns:
@@ -124,7 +124,7 @@ def dpo(
 
 
 def _give_reference(trainer: SoftDpoTrainer, remembered: Path, watch: Watch) -> int:
-    """Give the trainer its reference, computed now or before; returns how many batches that takes.
+    """Give the trainer its reference, computed now or before; returns how many steps that takes.
 
     Of several processes each computes its part, once the weights are where they are trained: right before the first
     step.
@@ -144,4 +144,4 @@ def _give_reference(trainer: SoftDpoTrainer, remembered: Path, watch: Watch) -> 
         give()
     else:
         trainer.add_callback(AtStart(give))
-    return trainer.n_reference_batches()
+    return trainer.n_reference_steps()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -104,7 +105,7 @@ class SoftDpoTrainer(PairHabits, DPOTrainer):  # type: ignore[misc]  # TRL is un
         Raises:
             Interrupted: if ``watch`` said so.
         """
-        batches = self._first_batches()
+        batches, n_steps = self._first_batches(), self.n_reference_steps()
         found: dict[int, list[float]] = {}
         self.model.eval()
         for number, shares in enumerate(batches, 1):
@@ -114,16 +115,16 @@ class SoftDpoTrainer(PairHabits, DPOTrainer):  # type: ignore[misc]  # TRL is un
                 chosen, rejected, *_ = self.response_logprobs(self.model_wrapped, inputs)
             both = zip(shares, torch.stack((chosen, rejected), 1).tolist(), strict=True)
             found |= {share.row: logprobs for share, logprobs in both if share.weight}
-            if ranks.is_first():
-                watch.on_step(number, len(batches) + n_after, {})
+            if ranks.is_first() and (number % self.division.passes == 0 or number == len(batches)):
+                watch.on_step(math.ceil(number / self.division.passes), n_steps + n_after, {})
             if ranks.any_of(watch.stop())[0]:
-                raise Interrupted(f"stopped while the reference was computed, at batch {number} of {len(batches)}")
+                raise Interrupted(f"stopped while the reference was computed, at pass {number} of {len(batches)}")
         every = {row: logprobs for part in ranks.gathered(found) for row, logprobs in part.items()}
         return [every[row] for row in range(len(every))]
 
-    def n_reference_batches(self) -> int:
-        """Count the batches in which this process computes the reference."""
-        return len(self._first_batches())
+    def n_reference_steps(self) -> int:
+        """Count the steps in which the reference is computed: with the rows of one training step each."""
+        return math.ceil(len(self._first_batches()) / self.division.passes)
 
     def _first_batches(self) -> list[list[Share]]:
         self.buckets.epoch = 0
@@ -161,6 +162,7 @@ def dpo_trainer(
         folder,
         pace=pace,
         seed=seed,
+        lengths=[one.n_tokens for one in examples],
         data_collator=PairCollator(trainee.tokenizer.pad_token_id),
     )
     trainer.settle_pairs(examples, pace, seed)

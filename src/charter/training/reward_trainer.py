@@ -72,6 +72,7 @@ def reward_trainer(
         folder,
         pace=pace,
         seed=seed,
+        lengths=[one.n_tokens for one in examples],
         data_collator=PairCollator(trainee.tokenizer.pad_token_id),
     )
     trainer.settle_pairs(examples, pace, seed)

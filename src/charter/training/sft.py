@@ -127,6 +127,8 @@ def sft_trainer(examples: Sequence[SftExample], trainee: Trainee, folder: Path, 
         "labels": [list(row.labels) for row in examples],
     }
     arguments = {"dataset_kwargs": {"skip_prepare_dataset": True}}
-    trainer = build_trainer((SftTrainer, SFTConfig), arguments, columns, trainee, folder, pace=pace, seed=seed)
-    trainer.settle([len(row.input_ids) for row in examples], pace, seed)
+    lengths = [len(row.input_ids) for row in examples]
+    kind = (SftTrainer, SFTConfig)
+    trainer = build_trainer(kind, arguments, columns, trainee, folder, pace=pace, seed=seed, lengths=lengths)
+    trainer.settle(lengths, pace, seed)
     return trainer

@@ -26,7 +26,7 @@ from charter.training.order import LengthBuckets
 from charter.training.pace import Pace, Watch
 from charter.training.results import TrainingResult, as_numbers
 from charter.training.schedule import learning_rate_share
-from charter.training.sharding import ShardedBatches, division_of, sharded_loader
+from charter.training.sharding import Division, ShardedBatches, sharded_loader
 from charter.training.steps import StepWatch
 from charter.training.trained_weights import gather_trained, go_back
 
@@ -38,9 +38,11 @@ _EAGER_ATTENTION_UP_TO = 512
 class Habits:
     """Changes to a TRL trainer: length buckets, answer-only logits, sealed checkpoints, no reports to anyone.
 
-    Mixed in before the TRL class. ``settle`` is called once on the new trainer.
+    Mixed in before the TRL class. ``settle`` is called once on the new trainer, which ``build_trainer`` has told its
+    ``division``.
     """
 
+    division: Division
     kept_steps: tuple[int, ...] = ()  # whose checkpoints are kept beside the newest two
 
     # Of the trainer that this is mixed into.
@@ -85,11 +87,11 @@ class Habits:
 
     def sharded_batches(self) -> ShardedBatches:
         """Give the passes of this process, of several."""
-        return ShardedBatches(self.buckets, division_of(self.pace, ranks.n_ranks()), ranks.rank())
+        return ShardedBatches(self.buckets, self.division, ranks.rank())
 
     def get_train_dataloader(self) -> Any:
-        """Load the rows of this process: all, or its part of every step (see ``sharding``)."""
-        if ranks.n_ranks() == 1:
+        """Load the rows of this process: batch by batch, or its part of every step (see ``sharding``)."""
+        if self.division.is_whole:
             return super().get_train_dataloader()  # type: ignore[misc]  # of the trainer that this is mixed into
         return sharded_loader(self, self.sharded_batches(), pin_memory=self.args.dataloader_pin_memory)
 
