@@ -43,8 +43,9 @@ class Pace:
     Attributes:
         epochs: passes over the rows; 0.5 is half of one.
         learning_rate: its peak.
-        batch_size: rows per forward pass.
-        accumulation: forward passes per optimiser step.
+        batch_size: rows per forward pass; where fewer at once are faster, they are read so, in the same steps (see
+            ``sharding.rows_at_once``).
+        accumulation: such batches per optimiser step.
         warmup: the share of the steps in which the learning rate rises to its peak.
         schedule: how it falls afterwards.
         max_grad_norm: the length to which longer gradients are cut.
