@@ -1,16 +1,18 @@
 """What a training on preferences learns of held-out ones, over seeds: DPO or a preference model, from people's pairs.
 
     python -m benchmarks.human_pairs --pairs hh_harmless.jsonl.gz [--method dpo|preference_model] [--seeds 0 1 2]
-        [--train 700] [--test 350] [--epochs 2] [--labels RUN/data/preferences.parquet [--hard]]
+        [--train 700] [--test 350] [--epochs 2] [--labels audits/judge/verdicts.parquet [--hard] [--order ab]]
 
 The pairs are split by their prompts: what is tested shares none with what is trained on. The test is people's labels
-always. With ``--labels`` the training's are an AI judge's, of the same pairs, as a run's ``label`` stage wrote them;
-``--hard`` rounds these to 0 and 1, and ``--order ab`` reads the first order of each question alone.
+always. With ``--labels`` the training's are an AI judge's, of the same pairs: the verdicts of ``charter audit``, or the
+preferences of a run. ``--hard`` rounds these to 0 and 1, and ``--order ab`` reads the first order of each question
+alone.
 
 Accuracy is the share of test pairs whose chosen side has the higher reward, ties a half: of DPO the implicit reward
 (the log-probability under the trained model less that under the base), of a preference model its own. Intervals
 resample prompts whole; over seeds, the mean of each pair's accuracy. Each line of the output is a seed's figures as
-JSON, the last line those of all. ``--out`` keeps each test pair's rewards.
+JSON, the last line those of all. ``--out`` keeps each test pair's rewards, and what the base says of them for the next
+time. ``--points 4`` tests the model at each quarter of its training too: a curve of what is learnt.
 """
 
 from __future__ import annotations
@@ -18,14 +20,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
+import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from charter.engines.base import ScoreRequest
 from charter.engines.transformers import TransformersEngine
@@ -35,10 +41,11 @@ from charter.files.tables import read_table
 from charter.given import load_pairs
 from charter.given.preferences import preferences_of
 from charter.prompts.grouping import prompt_groups
-from charter.records import Preference
-from charter.seeds import derive_seed
+from charter.records import Judged, Preference, Verdict
+from charter.seeds import derive_seed, digest
 from charter.statistics import mean_interval
 from charter.training.adapters import LoraSettings
+from charter.training.checkpoints import SEAL
 from charter.training.dpo import dpo
 from charter.training.pace import Pace
 from charter.training.preference_model import preference_model
@@ -78,11 +85,10 @@ def split(
 
 def with_labels(rows: Sequence[Preference], labels: Path, *, hard: bool, order: str | None) -> list[Preference]:
     """Give rows an AI judge's labels in place of people's; a row that it did not label is left out."""
-    judged = {one.pair: one for one in read_table(labels, Preference)}
+    judged = verdicts_of(labels)
     found = []
     for row in rows:
-        one = judged.get(row.pair)
-        p_a = None if one is None else _p_a(one, order)
+        p_a = _p_a(judged.get(row.pair, ()), order)
         if p_a is None:
             continue
         a, b = (row.chosen, row.rejected) if row.chosen_side == "a" else (row.rejected, row.chosen)
@@ -93,17 +99,62 @@ def with_labels(rows: Sequence[Preference], labels: Path, *, hard: bool, order: 
     return found
 
 
-def _p_a(one: Preference, order: str | None) -> float | None:
+def verdicts_of(labels: Path) -> dict[str, tuple[Verdict, ...]]:
+    """Read what a judge said of each pair, from an audit's rows or a run's preferences."""
+    if "p_chosen" in pq.read_schema(labels).names:
+        return {one.pair: one.verdicts for one in read_table(labels, Preference)}
+    return {one.id: one.verdicts for one in read_table(labels, Judged)}
+
+
+def _p_a(verdicts: Sequence[Verdict], order: str | None) -> float | None:
     if order is None:
-        return combine_verdicts(one.verdicts).p_a
-    read = [verdict.p_a for verdict in one.verdicts if verdict.order == order and verdict.p_a is not None]
+        return combine_verdicts(verdicts).p_a
+    read = [verdict.p_a for verdict in verdicts if verdict.order == order and verdict.p_a is not None]
     return sum(read) / len(read) if read else None
+
+
+@dataclass
+class Snapshots:
+    """Models as they are on the way, copied from a training's checkpoints as these come.
+
+    Attributes:
+        work: where the training has its checkpoints.
+        folder: where the copies go, each named by its step.
+    """
+
+    work: Path
+    folder: Path
+
+    def take(self, *_: Any) -> None:
+        """Copy what of the checkpoints is a model, where that has not been done."""
+        for seal in self.work.glob(f"checkpoint-*/{SEAL}"):
+            copy = self.folder / seal.parent.name.rpartition("-")[2]
+            if not copy.exists():
+                shutil.copytree(seal.parent, copy, ignore=shutil.ignore_patterns("optimizer.*", "*.pth", "*.bin"))
+
+    def taken(self) -> list[tuple[int, Path]]:
+        """Name the steps and their models, in order."""
+        return sorted((int(copy.name), copy) for copy in self.folder.iterdir())
 
 
 def implicit_rewards(model: Path, of_base: Sequence[float], rows: Sequence[Preference]) -> list[Sides]:
     """Compute the log-probabilities of both sides under a trained model, less those under its base."""
     gains = [mine - theirs for mine, theirs in zip(side_logprobs(str(model), rows), of_base, strict=True)]
     return [Sides(row.pair, *both) for row, both in zip(rows, zip(gains[::2], gains[1::2], strict=True), strict=True)]
+
+
+def base_logprobs(given: argparse.Namespace, test: Sequence[Preference]) -> list[float]:
+    """Compute the base's log-probabilities of the test pairs' sides, or read those of an earlier run from ``--out``."""
+    kept = given.out and given.out / "base.json"
+    rows = digest([given.model, [[row.prompt.id, row.chosen, row.rejected] for row in test]])
+    found = json.loads(kept.read_text("utf-8")) if kept and kept.exists() else {}
+    if found.get("rows") == rows:
+        return list(found["logprobs"])
+    logprobs = side_logprobs(given.model, test)
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps({"rows": rows, "logprobs": logprobs}), "utf-8")
+    return logprobs
 
 
 def side_logprobs(model: str, rows: Sequence[Preference]) -> list[float]:
@@ -126,30 +177,40 @@ def side_logprobs(model: str, rows: Sequence[Preference]) -> list[float]:
         engine.close()
 
 
-def trained_sides(
-    given: argparse.Namespace,
-    train: Sequence[Preference],
-    test: Sequence[Preference],
-    of_base: Sequence[float],
-    seed: int,
-) -> Any:
-    """Train with a seed, and give what was trained with the rewards of the test pairs' sides."""
+def rewards_of(
+    given: argparse.Namespace, model: Path, test: Sequence[Preference], of_base: Sequence[float]
+) -> list[Sides]:
+    """Give the rewards of the test pairs' sides under a trained model."""
+    if given.method == "dpo":
+        return implicit_rewards(model, of_base, test)
+    scored = score_rewards(model, test, max_length=given.max_length)
+    pair_of = {row.id: row.pair for row in test}
+    return [Sides(pair_of[one.example.id], one.chosen, one.rejected) for one in scored.pairs]
+
+
+def train(given: argparse.Namespace, rows: Sequence[Preference], seed: int, place: Path) -> tuple[Any, Snapshots]:
+    """Train with a seed, into ``model`` in a folder, and keep what there was on the way."""
     pace = Pace(epochs=given.epochs, learning_rate=given.learning_rate, batch_size=given.batch_size)
+    if given.points > 1:
+        pace = replace(pace, save_steps=max(1, pace.n_steps(len(rows)) // given.points), save_seconds=math.inf)
+    out = place / "model"
+    on_the_way = Snapshots(out.with_name("model.training"), place / "on-the-way")
+    on_the_way.folder.mkdir()
+
+    def on_step(step: int, n_steps: int, figures: Mapping[str, float]) -> None:
+        print(f"seed {seed}, step {step} of {n_steps}: {dict(figures)}", file=sys.stderr, flush=True)
+        on_the_way.take()
+
     how: dict[str, Any] = {
         "seed": seed,
         "pace": pace,
         "lora": LoraSettings(r=32, alpha=64),
         "max_length": given.max_length,
+        "on_step": on_step,
     }
-    with tempfile.TemporaryDirectory() as place:
-        out = Path(place) / "model"
-        if given.method == "dpo":
-            result = dpo(train, given.model, out=out, beta=0.1, **how)
-            return result, implicit_rewards(out, of_base, test)
-        result = preference_model(train, given.model, out=out, **how)
-        scored = score_rewards(out, test, max_length=given.max_length)
-        pair_of = {row.id: row.pair for row in test}
-        return result, [Sides(pair_of[one.example.id], one.chosen, one.rejected) for one in scored.pairs]
+    if given.method == "dpo":
+        return dpo(rows, given.model, out=out, beta=0.1, **how), on_the_way
+    return preference_model(rows, given.model, out=out, **how), on_the_way
 
 
 def main() -> None:
@@ -162,19 +223,25 @@ def main() -> None:
     group_of = {row.pair: groups[row.prompt.id] for row in fitting}
     right: dict[str, list[float]] = {}
     seeds = []
-    train, test = split(fitting, given.train, given.test, given.split_seed)
+    to_train, test = split(fitting, given.train, given.test, given.split_seed)
     if given.labels:
-        train = with_labels(train, given.labels, hard=given.hard, order=given.order)
-    of_base = side_logprobs(given.model, test) if given.method == "dpo" else ()
+        to_train = with_labels(to_train, given.labels, hard=given.hard, order=given.order)
+    of_base = base_logprobs(given, test) if given.method == "dpo" else ()
     for seed in given.seeds:
-        begun = time.perf_counter()
-        result, sides = trained_sides(given, train, test, of_base, seed)
-        seconds = time.perf_counter() - begun
+        with tempfile.TemporaryDirectory() as place:
+            begun = time.perf_counter()
+            result, on_the_way = train(given, to_train, seed, Path(place))
+            trained = time.perf_counter()
+            sides = rewards_of(given, Path(place) / "model", test, of_base)
+            seconds = {"training": round(trained - begun, 1), "test": round(time.perf_counter() - trained, 1)}
+            told = {"seed": seed, "n_train": result.n_rows, "loss": result.losses[-1], "seconds": seconds}
+            told |= figures_of(sides, group_of)
+            told["curve"] = {
+                step: figures_of(rewards_of(given, model, test, of_base), group_of)
+                for step, model in on_the_way.taken()
+            }
         for one in sides:
             right.setdefault(one.pair, []).append(one.right)
-        told = _figures([one.right for one in sides], [group_of[one.pair] for one in sides])
-        told |= {"seed": seed, "n_train": result.n_rows, "loss": result.losses[-1]}
-        told |= {"seconds": round(seconds, 1), "seconds_of_training": round(result.seconds, 1)}
         seeds.append(told)
         print(json.dumps(told), flush=True)
         if given.out:
@@ -183,6 +250,11 @@ def main() -> None:
     every = {"method": given.method, "labels": str(given.labels or "people"), "hard": given.hard, "order": given.order}
     overall = _figures(means, [group_of[pair] for pair in right])
     print(json.dumps(every | overall | {"seeds": [one["accuracy"] for one in seeds], "n_read": len(rows)}))
+
+
+def figures_of(sides: Sequence[Sides], group_of: Mapping[str, str]) -> dict[str, Any]:
+    """Give the share of pairs that rewards tell aright, with its interval."""
+    return _figures([one.right for one in sides], [group_of[one.pair] for one in sides])
 
 
 def _figures(right: Sequence[float], groups: Sequence[str]) -> dict[str, Any]:
@@ -210,7 +282,8 @@ def _flags() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--max-length", type=int, default=512)
     parser.add_argument("--characters", type=int, default=1600, help="of the longest pair that is taken")
-    parser.add_argument("--labels", type=Path, help="an AI judge's preferences on these pairs, to train on")
+    parser.add_argument("--points", type=int, default=1, help="at how many points of its training a model is tested")
+    parser.add_argument("--labels", type=Path, help="an AI judge's verdicts or preferences, to train on")
     parser.add_argument("--hard", action="store_true", help="round the AI's labels to 0 and 1")
     parser.add_argument("--order", choices=("ab", "ba"), help="read one order of the AI's questions alone")
     parser.add_argument("--out", type=Path, help="a folder for each test pair's rewards")
