@@ -11,8 +11,8 @@ alone.
 Accuracy is the share of test pairs whose chosen side has the higher reward, ties a half: of DPO the implicit reward
 (the log-probability under the trained model less that under the base), of a preference model its own. Intervals
 resample prompts whole; over seeds, the mean of each pair's accuracy. Each line of the output is a seed's figures as
-JSON, the last line those of all. ``--out`` keeps each test pair's rewards, and what the base says of them for the next
-time. ``--points 4`` tests the model at each quarter of its training too: a curve of what is learnt.
+JSON, the last line those of all. ``--out`` keeps each test pair's rewards, the model, and what the base says for the
+next time. ``--points 4`` tests the model at each quarter of its training too: a curve of what is learnt.
 """
 
 from __future__ import annotations
@@ -236,6 +236,8 @@ def main() -> None:
             seconds = {"training": round(trained - begun, 1), "test": round(time.perf_counter() - trained, 1)}
             told = {"seed": seed, "n_train": result.n_rows, "loss": result.losses[-1], "seconds": seconds}
             told |= figures_of(sides, group_of)
+            if given.out:
+                _keep(given.out, seed, sides, Path(place) / "model")
             told["curve"] = {
                 step: figures_of(rewards_of(given, model, test, of_base), group_of)
                 for step, model in on_the_way.taken()
@@ -244,8 +246,6 @@ def main() -> None:
             right.setdefault(one.pair, []).append(one.right)
         seeds.append(told)
         print(json.dumps(told), flush=True)
-        if given.out:
-            _keep(given.out, seed, sides)
     means = [float(np.mean(shares)) for shares in right.values()]
     every = {"method": given.method, "labels": str(given.labels or "people"), "hard": given.hard, "order": given.order}
     overall = _figures(means, [group_of[pair] for pair in right])
@@ -262,8 +262,9 @@ def _figures(right: Sequence[float], groups: Sequence[str]) -> dict[str, Any]:
     return {"accuracy": found.value, "low": found.low, "high": found.high, "n": len(right)}
 
 
-def _keep(folder: Path, seed: int, sides: Sequence[Sides]) -> None:
+def _keep(folder: Path, seed: int, sides: Sequence[Sides], model: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(model, folder / f"model-{seed}", dirs_exist_ok=True)
     lines = (json.dumps({"pair": one.pair, "chosen": one.chosen, "rejected": one.rejected}) for one in sides)
     (folder / f"seed-{seed}.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
