@@ -51,6 +51,7 @@ from charter.training.pace import Pace
 from charter.training.preference_model import preference_model
 from charter.training.rewards import score_rewards
 
+LONGEST = 1600  # characters of a side with its prompt: about the 512 tokens that are read
 _TIE = 0.5
 
 
@@ -66,6 +67,11 @@ class Sides:
     def right(self) -> float:
         """Whether the chosen side's is higher; a half where they are equal."""
         return _TIE if self.chosen == self.rejected else float(self.chosen > self.rejected)
+
+
+def fitting(rows: Sequence[Preference], characters: int) -> list[Preference]:
+    """Leave out pairs of which a side with its prompt is longer than so many characters."""
+    return [row for row in rows if len(row.prompt.text) + max(len(row.chosen), len(row.rejected)) <= characters]
 
 
 def split(
@@ -199,7 +205,8 @@ def train(given: argparse.Namespace, rows: Sequence[Preference], seed: int, plac
 
     def on_step(step: int, n_steps: int, figures: Mapping[str, float]) -> None:
         print(f"seed {seed}, step {step} of {n_steps}: {dict(figures)}", file=sys.stderr, flush=True)
-        on_the_way.take()
+        if given.points > 1:
+            on_the_way.take()
 
     how: dict[str, Any] = {
         "seed": seed,
@@ -216,14 +223,12 @@ def train(given: argparse.Namespace, rows: Sequence[Preference], seed: int, plac
 def main() -> None:
     given = _flags().parse_args()
     rows = preferences_of(load_pairs(given.pairs)).rows
-    fitting = [
-        row for row in rows if len(row.prompt.text) + max(len(row.chosen), len(row.rejected)) <= given.characters
-    ]
-    groups = prompt_groups(row.prompt for row in fitting)
-    group_of = {row.pair: groups[row.prompt.id] for row in fitting}
+    taken = fitting(rows, given.characters)
+    groups = prompt_groups(row.prompt for row in taken)
+    group_of = {row.pair: groups[row.prompt.id] for row in taken}
     right: dict[str, list[float]] = {}
     seeds = []
-    to_train, test = split(fitting, given.train, given.test, given.split_seed)
+    to_train, test = split(taken, given.train, given.test, given.split_seed)
     if given.labels:
         to_train = with_labels(to_train, given.labels, hard=given.hard, order=given.order)
     of_base = base_logprobs(given, test) if given.method == "dpo" else ()
@@ -282,7 +287,7 @@ def _flags() -> argparse.ArgumentParser:
     parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--max-length", type=int, default=512)
-    parser.add_argument("--characters", type=int, default=1600, help="of the longest pair that is taken")
+    parser.add_argument("--characters", type=int, default=LONGEST, help="of the longest pair that is taken")
     parser.add_argument("--points", type=int, default=1, help="at how many points of its training a model is tested")
     parser.add_argument("--labels", type=Path, help="an AI judge's verdicts or preferences, to train on")
     parser.add_argument("--hard", action="store_true", help="round the AI's labels to 0 and 1")

@@ -15,7 +15,8 @@ PROGRAM = [sys.executable, "-c", "from charter.cli import main; main()"]
 VERBS = [
     [], ["run"], ["merge"], ["check"], ["plan"], ["status"], ["show"], ["report"], ["audit"], ["diff-labels"], ["chat"],
     ["serve"],
-    ["revise"], ["sft"], ["pairs"], ["label"], ["preference-model"], ["dpo"], ["rl"], ["evaluate"], ["constitution"],
+    ["revise"], ["sft"], ["pairs"], ["label"], ["preference-model"], ["dpo"], ["rl"], ["evaluate"],
+    ["evaluate", "multiple-choice"], ["constitution"],
     ["constitution", "list"], ["constitution", "show"],
     ["constitution", "check"], ["constitution", "convert"], ["constitution", "diff"], ["constitution", "draft"],
     ["prompts"], ["prompts", "list"], ["prompts", "show"], ["prompts", "read"], ["prompts", "red-team"],

@@ -10,10 +10,9 @@ import typer
 
 from charter.cli import console
 from charter.cli.audit_asking import how_asked, read_clamp, sided
-from charter.cli.held_file import hold, journal_of
+from charter.cli.held_file import hold, make_folder
 from charter.cli.model_options import IN_PROCESS, SCRIPTED, Engine
 from charter.cli.options import AsJson, examples
-from charter.errors import RunError
 
 if TYPE_CHECKING:
     from charter.engines.spending import Price
@@ -204,7 +203,7 @@ def audit(  # noqa: PLR0917 - the command line names them
     loaded = load_pairs(labels)
     every = sided(loaded, labels)
     pairs = draw_pairs(every, n, asking.seed)
-    _make_folder(out)
+    make_folder(out, (_FIGURES, _ROWS, _CALIBRATOR, _PLOT), _FIGURES)
     with hold(out / _FIGURES, judge, engine, asking.setup([pair.id for pair in every]), same_model=True) as asked:
         mapped = judge_pairs(
             pairs,
@@ -287,22 +286,3 @@ def _conclude(  # noqa: PLR0917 - in the order in which they come about
     else:
         write_audit(found, told)
         console.write(str(out))
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder of an audit, or see that what is there was written by one.
-
-    Raises:
-        RunError: where it cannot be made, or holds files of the same names that no audit wrote.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"--out {folder}: cannot be made ({error.strerror}); name another folder") from error
-    journal = journal_of(folder / _FIGURES)
-    there = [name for name in (_FIGURES, _ROWS, _CALIBRATOR, _PLOT) if (folder / name).exists()]
-    if there and not journal.exists():
-        raise RunError(
-            f"--out {folder}: holds {', '.join(there)}, and no journal ({journal.name}) says that an audit wrote that; "
-            "name another folder, or remove it"
-        )

@@ -19,6 +19,7 @@ from charter.cli import (
     console,
     constitutions,
     diff_labels,
+    evaluating,
     export,
     merge,
     plan,
@@ -51,6 +52,7 @@ for verb in (run, merge, check, plan, status, show, report, export, audit, diff_
     verb.add_to(app)
 app.add_typer(constitutions.app, name="constitution")
 app.add_typer(prompting.app, name="prompts")
+app.add_typer(evaluating.make_app(*stages.evaluate_verb()), name="evaluate")
 
 
 def _show_version(wanted: bool) -> None:

@@ -99,6 +99,30 @@ def journal_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.journal")
 
 
+def make_folder(folder: Path, names: Sequence[str], held: str) -> None:
+    """Make the folder that a command writes files into, or see that what is there was written by such a command.
+
+    Args:
+        folder: as the option ``--out`` names it.
+        names: of the files.
+        held: of the file that is held, whose journal says who wrote them.
+
+    Raises:
+        RunError: where it cannot be made, or holds files of the same names without that journal.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"--out {folder}: cannot be made ({error.strerror}); name another folder") from error
+    journal = journal_of(folder / held)
+    there = [name for name in names if (folder / name).exists()]
+    if there and not journal.exists():
+        raise RunError(
+            f"--out {folder}: holds {', '.join(there)}, and no journal ({journal.name}) says that this command wrote "
+            "that; name another folder, or remove it"
+        )
+
+
 def check_target(target: Path, suffixes: Sequence[str] = (".jsonl",)) -> None:
     """Refuse a file that cannot be written, or that was not written by such a command.
 

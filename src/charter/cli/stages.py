@@ -24,6 +24,10 @@ _WHAT = {
 }
 
 
+_ALONE = (
+    "Only this stage is done, in the run's folder; the stages before it must be done. Where the prompts are not chosen "
+    "yet, they are. A stage that is done is left alone, failed rows too, unless --again is given."
+)
 _ITERATED = frozenset({"pairs", "label", "preference_model", "dpo", "rl"})
 _ASKED_FOR = {
     "preference-model": " preference_model={} --out runs/rewards",
@@ -63,15 +67,20 @@ _WithoutJudge = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Add a verb for each stage."""
     for name, what in _WHAT.items():
+        if name == "evaluate":  # which measures more than a run
+            continue
         more = ("charter label recipes/smoke.yaml --without explain-and-offer",) if name == "label" else ()
         verb = name.replace("_", "-")
         app.command(
             verb,
-            help=f"{what}\n\nOnly this stage is done, in the run's folder; the stages before it must be done. "
-            "Where the prompts are not chosen yet, they are. A stage that is done is left alone, failed rows too, "
-            "unless --again is given.",
+            help=f"{what}\n\n{_ALONE}",
             epilog=examples(*_shown(verb), *more),
         )(_label if name == "label" else _iterated_verb(name) if name in _ITERATED else _verb(name))
+
+
+def evaluate_verb() -> tuple[Callable[..., None], str]:
+    """Give what does the stage ``evaluate``, and what its help says."""
+    return _verb("evaluate"), f"{_WHAT['evaluate']}\n\n{_ALONE}"
 
 
 def _shown(verb: str) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def make_plan(
         rates: of the models of the roles ``policy``, ``critic``, ``reviser`` and ``judge``, and of ``red_team`` where
             prompts are written.
         brought: revisions and pairs of the training prompts, probes, and what is asked to write prompts.
-        n_choices: multiple-choice questions that are asked.
+        n_choices: multiple-choice questions that are asked, each counted once for every order of its options.
         count: tokens of a text.
         scale: plan for so many times what is trained on, all of it like what is there.
     """

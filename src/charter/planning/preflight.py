@@ -11,7 +11,7 @@ from charter.constitution import Constitution, check_constitution, load_constitu
 from charter.constitution.model import Use
 from charter.engines.spending import Price
 from charter.errors import UserError
-from charter.evaluation.multiple_choice import leave_out_seen, load_choices, seen_texts
+from charter.evaluation.multiple_choice import leave_out_seen, load_choices, orders_of, seen_texts
 from charter.planning.brought import look_at_brought
 from charter.planning.calibrated import look_at_calibrators
 from charter.planning.findings import Preflight
@@ -254,7 +254,7 @@ def _count_choices(
     constitutions: tuple[Constitution | None, Constitution | None],
     selection: Selection | None,
 ) -> int:
-    """Count the multiple-choice questions that a run would ask: those that it has not shown before."""
+    """Count the readings of multiple-choice questions, each in its orders, of those that a run has not shown before."""
     train = [prompt for prompt in selection.prompts if prompt.split == "train"] if selection else []
     seen = seen_texts([one for one in constitutions if one is not None], train)
     n_choices = 0
@@ -263,5 +263,5 @@ def _count_choices(
         kept, left_out = leave_out_seen(choices or (), seen, recipe.prompts.near_duplicates)
         for reason, n in left_out.items():
             report.add("note", "evaluate.multiple_choice", f"{file}: {n} rows are left out: {reason}")
-        n_choices += len(kept)
+        n_choices += sum(len(orders_of(row)) for row in kept)
     return n_choices

@@ -66,6 +66,20 @@ def read_json(path: Path) -> Iterator[SourceRow]:
         raise PromptError(f"{path}: not JSON ({error}); {_A_LIST}") from error
 
 
+def read_json_task(path: Path, name: str) -> tuple[dict[str, Any], list[SourceRow]] | None:
+    """Read an object that has its rows in a list under a name, beside other values; None where it is no such object.
+
+    Returns:
+        The other values, and the rows.
+    """
+    text = read_text(path)
+    document = _Document(path, text)
+    try:
+        return document.task(name)
+    except (json.JSONDecodeError, RecursionError, _TwiceError):
+        return None  # who reads it as rows says what is wrong
+
+
 class _Document:
     """A JSON text that is read value by value, from its beginning on."""
 
@@ -88,6 +102,24 @@ class _Document:
             raise PromptError(f"{self._path}: expected a list of objects, found {_kind_of(value)}")
         if self._peek():
             raise json.JSONDecodeError("Extra data", self._text, self._at)
+
+    def task(self, name: str) -> tuple[dict[str, Any], list[SourceRow]] | None:
+        """Give the values of the object that the text is, and the rows of the list that it has under a name."""
+        if self._peek() != "{":
+            return None
+        self._take("{")
+        others: dict[str, Any] = {}
+        rows: list[SourceRow] | None = None
+        more = self._peek() != "}"
+        while more:
+            key = self._value()
+            self._take(":")
+            if key == name and self._peek() == "[":
+                rows = list(self._list(""))
+            else:
+                others[key] = self._value()
+            more = self._goes_on()
+        return None if rows is None else (others, rows)
 
     def _keyed(self) -> Iterator[SourceRow]:
         """Read the lists of an object, which is refused where it is not one of numbered lists."""
