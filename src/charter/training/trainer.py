@@ -44,6 +44,7 @@ class Habits:
 
     division: Division
     kept_steps: tuple[int, ...] = ()  # whose checkpoints are kept beside the newest two
+    notes: tuple[str, ...] = ()  # what the result is to say of how rows were read
 
     # Of the trainer that this is mixed into.
     args: Any
@@ -232,6 +233,6 @@ def _result(
         seconds=steps[-1]["seconds"],
         steps=steps,
         rejected=examples.rejected,
-        notes=trainee.notes + workplace.notes + notes,
+        notes=trainee.notes + trainer.notes + workplace.notes + notes,
         looks=tuple(guard.looks) if guard else (),
     )
