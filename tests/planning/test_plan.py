@@ -132,7 +132,7 @@ def test_training_on_openings_costs_less(tmp_path: Path, stage: str) -> None:
 def test_sides_that_are_read_apart_are_counted_with_a_prompt_each(tmp_path: Path, stage: str) -> None:
     """Where processes share the weights, and where prompts are so short that sharing them does not pay."""
     short, long = (f"pairs.max_tokens={n}" for n in (16, 1000))
-    more = ("preference_model={}",)
+    more = ("preference_model={}", "label.held_out=0")
     prompts = []
     for limit, may_share in ((short, True), (long, False)):
         found = read(tmp_path, *more, limit)

@@ -201,6 +201,18 @@ def test_a_stopped_training_is_gone_on_from(tiny_model: Path, tmp_path: Path) ->
     require_same(resumed, one_process("sft", tiny_model, tmp_path / "one"))
 
 
+@pytest.mark.slow
+def test_a_reference_that_was_stopped_is_gone_on_from(tiny_model: Path, tmp_path: Path) -> None:
+    """Of two processes the first keeps what both computed of it; one goes on from there, to the same end."""
+    told: list[int] = []
+    with pytest.raises(Interrupted, match="reference"):
+        launched("dpo", tiny_model, tmp_path / "dpo", stop=lambda: True)
+    assert len((tmp_path / "dpo.training" / "reference.lines").read_text().splitlines()) == 1
+    resumed = one_process("dpo", tiny_model, tmp_path / "dpo", on_step=lambda step, *_: told.append(step))
+    assert told == [2, 3, 4, 5, 6]
+    require_same(resumed, one_process("dpo", tiny_model, tmp_path / "one"))
+
+
 _KILLED_SITTING = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
