@@ -16,7 +16,7 @@ import torch
 from charter.training.logprobs import Asked
 
 LABEL = "p_chosen"
-WEIGHT = "pair_weight"  # as ``pair_trainer.relative_weights`` has it
+PAIR_WEIGHT = "pair_weight"  # as ``pair_trainer.relative_weights`` has it
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # TRL's names
 
 PADDING, PROMPT, CHOSEN, REJECTED = -1, 0, 1, 2  # what a token of a shared row is part of
@@ -44,7 +44,7 @@ class PairCollator:
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Make a batch of rows with ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``."""
         batch = self._shared(examples) if self.shares else self._apart(examples)
-        names = [name for name in (LABEL, WEIGHT, *REFERENCE) if name in examples[0]]
+        names = [name for name in (LABEL, PAIR_WEIGHT, *REFERENCE) if name in examples[0]]
         numbers = {name: torch.tensor([one[name] for one in examples], dtype=torch.float64) for name in names}
         return batch | numbers
 

@@ -14,9 +14,9 @@ from charter.training import ranks
 from charter.training.adapters import base_of
 from charter.training.data import PreferenceExample
 from charter.training.pace import Pace
-from charter.training.pair_batches import LABEL, WEIGHT, PairCollator, model_inputs
+from charter.training.pair_batches import LABEL, PAIR_WEIGHT, PairCollator, model_inputs
 from charter.training.pair_lengths import side_length, worth_sharing
-from charter.training.sharding import mean_of
+from charter.training.passes import mean_of
 from charter.training.shared_prompts import mask_dtype, why_apart
 from charter.training.trainer import Habits
 
@@ -59,7 +59,7 @@ class PairHabits(Habits):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()  # type: ignore[misc]  # of the trainer that this is mixed into
-        needed = ("prompt_ids", LABEL, WEIGHT)
+        needed = ("prompt_ids", LABEL, PAIR_WEIGHT)
         self._signature_columns += [name for name in needed if name not in self._signature_columns]
 
     def note(self, inputs: Mapping[str, Any], **figures: torch.Tensor) -> None:
@@ -91,5 +91,5 @@ def pair_columns(examples: Sequence[PreferenceExample]) -> dict[str, list[Any]]:
         "chosen_ids": [list(row.chosen_ids) for row in examples],
         "rejected_ids": [list(row.rejected_ids) for row in examples],
         LABEL: [row.p_chosen for row in examples],
-        WEIGHT: relative_weights(examples),
+        PAIR_WEIGHT: relative_weights(examples),
     }

@@ -22,10 +22,10 @@ from charter.training.data import PreferenceExample
 from charter.training.logprobs import sum_by_answer
 from charter.training.losses import PREFERENCE_LOSSES, LossName, preference_margin
 from charter.training.pace import Pace, Watch
-from charter.training.pair_batches import LABEL, REFERENCE, WEIGHT, PairCollator, answers_of
+from charter.training.pair_batches import LABEL, PAIR_WEIGHT, REFERENCE, PairCollator, answers_of
 from charter.training.pair_trainer import PairHabits, pair_columns, right_side
+from charter.training.passes import Share, mean_of
 from charter.training.reference import KeptReference
-from charter.training.sharding import Share, mean_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class SoftDpoTrainer(PairHabits, DPOTrainer):  # type: ignore[misc]  # TRL is un
 
     def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
         chosen, rejected, *n_tokens = self.response_logprobs(model, inputs)
-        given = [inputs[name].to(chosen.dtype) for name in (*REFERENCE, LABEL, WEIGHT)]
+        given = [inputs[name].to(chosen.dtype) for name in (*REFERENCE, LABEL, PAIR_WEIGHT)]
         lengths = (n_tokens[0], n_tokens[1]) if self.objective.length_normalised else None
         margin = preference_margin(chosen, rejected, given[0], given[1], lengths)
         losses = PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta)
@@ -139,7 +139,7 @@ class SoftDpoTrainer(PairHabits, DPOTrainer):  # type: ignore[misc]  # TRL is un
 
     def _first_passes(self) -> list[list[Share]]:
         self.buckets.epoch = 0
-        return list(self.sharded_batches())
+        return list(self.own_passes())
 
     def _first_rows(self) -> list[int]:
         self.buckets.epoch = 0
