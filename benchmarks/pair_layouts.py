@@ -2,9 +2,10 @@
 
     python -m benchmarks.pair_layouts [--prompt 127] [--chosen 36] [--rejected 44] [--pairs 16] [--rounds 5]
 
-What is timed is what a step computes: the loss of each batch of 8 pairs and its gradient, and the reference's pass
-before it. The lengths are in tokens, those of 700 pairs of hh_harmless by default; each pair's are drawn evenly between
-a half of them and three halves. ``ratio`` compares the times, ``ratio_of_tokens`` how many are read, without padding.
+What is timed is what a step computes: the loss of each pass and its gradient, and the reference's pass before it. A
+pass has a batch of 8 pairs, and on a CPU in float32 so few of them as training takes at once there. The lengths are in
+tokens, those of 700 pairs of hh_harmless by default; each pair's are drawn evenly between a half of them and three
+halves. ``ratio`` compares the times, ``ratio_of_tokens`` how many are read, without padding.
 """
 
 from __future__ import annotations

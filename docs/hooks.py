@@ -144,7 +144,8 @@ def _inner(hint: Any) -> type[BaseModel] | None:
 
 def _meaning(model: type[BaseModel], name: str, field: FieldInfo) -> str:
     home = _home(model, name).__name__
-    said = [text for text in (field.description, _meanings().get(home, {}).get(name)) if text]
+    written = (_meanings().get(one.__name__, {}).get(name) for one in model.__mro__)  # what is nearest holds
+    said = [text for text in (field.description, next(filter(None, written), None)) if text]
     if len(said) != 1:
         told = "neither there nor by the model" if not said else "there and by the model"
         raise ValueError(f"{MEANINGS.name}: the meaning of {home}.{name} is said {told}; say it in one place")

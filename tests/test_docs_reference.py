@@ -77,6 +77,8 @@ def test_recipe_page_tells_every_key() -> None:
     assert told["revise.rounds"] == ["integer, 1 to 8", "`2`", "Critiques and revisions per chain"]
     assert told["label.clamp"][:2] == ["list of 2: number, 0 to 1", "`[0.4, 0.6]`"]
     assert told["sft.lora.r"][:2] == ["integer, at least 1", "`16`"]
+    assert told["sft.batch_size"][2].startswith("Rows per forward pass")
+    assert told["rl.batch_size"][2].startswith("Answers per forward pass"), "what is nearest to the key holds"
     assert told["models.judge"][0] == "a model, or `null`"
 
 

@@ -11,7 +11,7 @@ import torch
 from charter.planning.estimate import Place
 from charter.planning.findings import Preflight
 from charter.planning.hardware import find_machine, read_devices
-from charter.planning.launching import look_at_launch
+from charter.planning.launching import look_at_launch, spreads_weights
 from charter.recipe import Recipe, load_recipe
 
 RECIPE = """\
@@ -96,6 +96,13 @@ def test_a_plan_takes_what_the_recipe_says(tmp_path: Path) -> None:
     ]
     said = Place(machine, "full", "fsdp2")
     assert (said.mode_for(quantised), said.sharding_for(sharded)) == ("full", "fsdp2")
+
+
+@pytest.mark.parametrize("launch", [None, "several-gpus", "fsdp2", "zero3", "nowhere.yaml"])
+def test_weights_are_spread_by_the_launch(tmp_path: Path, launch: str | None) -> None:
+    """By what the file starts; one that is not there is told elsewhere."""
+    found = recipe(tmp_path, *([f"training.launch={launch}"] if launch else []))
+    assert spreads_weights(found) == (launch in {"fsdp2", "zero3"})
 
 
 def test_logs_that_cannot_be_written_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,24 @@ def test_training_on_openings_costs_less(tmp_path: Path, stage: str) -> None:
     assert plan(read(tmp_path, f"{stage}.opening_tokens=100000")).stage(stage) == whole
 
 
+@pytest.mark.parametrize("stage", ["preference_model", "dpo"])
+def test_sides_that_are_read_apart_are_counted_with_a_prompt_each(tmp_path: Path, stage: str) -> None:
+    """Where processes share the weights, and where prompts are so short that sharing them does not pay."""
+    short, long = (f"pairs.max_tokens={n}" for n in (16, 1000))
+    more = ("preference_model={}", "label.held_out=0")
+    prompts = []
+    for limit, may_share in ((short, True), (long, False)):
+        found = read(tmp_path, *more, limit)
+        together, apart = (plan(found, spreads=spreads).stage(stage) for spreads in (False, True))
+        assert (together.trained_tokens < apart.trained_tokens) == may_share
+        assert together.demand.training.longest == apart.demand.training.longest
+        assert together.seconds <= apart.seconds
+        answers = 2 * apart.rows * answer_tokens(found.pairs.max_tokens)
+        prompts.append((apart.trained_tokens - answers, together.trained_tokens - answers))
+    assert prompts[0][0] == pytest.approx(2 * prompts[0][1], rel=0.1)
+    assert prompts[1][0] == prompts[1][1] == pytest.approx(prompts[0][0], rel=0.1)
+
+
 def test_only_the_shares_that_are_trained_on_are_planned(tmp_path: Path) -> None:
     """Of 8 red-team pairs and 4 of twins, as many as there are twins are trained on; asking costs the same."""
     whole = plan(read(tmp_path, "label.held_out=0"))

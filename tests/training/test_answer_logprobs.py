@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from charter.training.logprobs import IGNORED, answer_logprobs, has_plain_head, labelled, sum_by_answer
+from charter.training.data import IGNORED
+from charter.training.logprobs import answer_logprobs, has_plain_head, labelled, sum_by_answer
 
 pytestmark = pytest.mark.model
 

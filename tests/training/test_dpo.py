@@ -381,6 +381,28 @@ def test_stop_while_the_reference_is_computed(sft_adapter: Path, tmp_path: Path)
     assert train(sft_adapter, tmp_path / "dpo").n_steps == 4
 
 
+@pytest.mark.parametrize("damage", ["none", "torn", "altered"])
+def test_what_was_computed_of_the_reference_is_kept(sft_adapter: Path, tmp_path: Path, damage: str) -> None:
+    """Stopped after two of its four steps, the second sitting computes the others alone, to the same numbers."""
+    told: list[tuple[int, int]] = []
+
+    def look(step: int, n_steps: int, _logs: Mapping[str, float]) -> None:
+        told.append((step, n_steps))
+
+    with pytest.raises(Interrupted, match="reference was computed, at step 2 of 4"):
+        train(sft_adapter, tmp_path / "dpo", on_step=look, stop=lambda: len(told) == 2)
+    assert told == [(1, 8), (2, 8)]
+    file = tmp_path / "dpo.training" / "reference.lines"
+    first, second = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes({"none": first + second, "torn": first + second[:-5], "altered": b"0" + first + second}[damage])
+    told.clear()
+    result = train(sft_adapter, tmp_path / "dpo", on_step=look)
+    assert told[0][0] == {"none": 3, "torn": 2, "altered": 1}[damage]
+    assert told == [(step, 8) for step in range(told[0][0], 9)]
+    whole = train(sft_adapter, tmp_path / "whole")
+    assert [{**step, "seconds": 0.0} for step in result.steps] == [{**step, "seconds": 0.0} for step in whole.steps]
+
+
 @pytest.mark.parametrize("lora", [LORA, None])
 def test_a_plain_model_can_be_trained(tiny_model: Path, tmp_path: Path, lora: LoraSettings | None) -> None:
     """Without an SFT adapter a new one is trained, or all weights; the reference is the model itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -199,6 +200,22 @@ def test_a_stopped_training_is_gone_on_from(tiny_model: Path, tmp_path: Path) ->
     resumed = one_process("sft", tiny_model, out)
     assert resumed.notes == ("went on from checkpoint-1",)
     require_same(resumed, one_process("sft", tiny_model, tmp_path / "one"))
+
+
+@pytest.mark.slow
+def test_a_reference_that_was_stopped_is_gone_on_from(tiny_model: Path, tmp_path: Path) -> None:
+    """Of two processes the first keeps what both computed of it; one goes on from there, to the same end."""
+    pace = replace(PACE, accumulation=1)  # a step is one pass, behind which they stop
+    told: list[tuple[int, int]] = []
+    with pytest.raises(Interrupted, match="reference was computed, at step 1 of"):
+        launched("dpo", tiny_model, tmp_path / "dpo", pace=pace, stop=lambda: True)
+    (line,) = (tmp_path / "dpo.training" / "reference.lines").read_text().splitlines()
+    assert len(json.loads(line.partition(" ")[2])) == pace.batch_size
+    resumed = one_process(
+        "dpo", tiny_model, tmp_path / "dpo", pace=pace, on_step=lambda step, n, _logs: told.append((step, n))
+    )
+    assert [step for step, _ in told] == list(range(2, told[-1][1] + 1))
+    require_same(resumed, one_process("dpo", tiny_model, tmp_path / "one", pace=pace))
 
 
 _KILLED_SITTING = """

@@ -20,8 +20,8 @@ from charter.training.pair_batches import (
     answers_of,
     attention_of,
     last_tokens,
-    worth_sharing,
 )
+from charter.training.pair_lengths import worth_sharing
 
 PAD = 2
 IDS = st.lists(st.integers(3, 99), min_size=1, max_size=6)

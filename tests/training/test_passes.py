@@ -10,7 +10,7 @@ import torch
 from training_rows import preferences, sft_rows
 
 from charter.errors import Interrupted
-from charter.training import builder, sharding, trainer
+from charter.training import builder, passes, trainer
 from charter.training.adapters import LoraSettings
 from charter.training.methods import method_of
 from charter.training.pace import Pace
@@ -49,12 +49,12 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have passes read three rows at most; receives how many each read."""
     sizes: list[int] = []
 
-    def load(own: Any, batches: sharding.ShardedBatches, **options: Any) -> Any:
+    def load(own: Any, batches: passes.Passes, **options: Any) -> Any:
         sizes.extend(map(len, batches))
-        return sharding.sharded_loader(own, batches, **options)
+        return passes.load_passes(own, batches, **options)
 
     monkeypatch.setattr(builder, "rows_at_once", lambda *_: 3)
-    monkeypatch.setattr(trainer, "sharded_loader", load)
+    monkeypatch.setattr(trainer, "load_passes", load)
     return sizes
 
 

@@ -16,7 +16,7 @@ from charter.training.dpo import dpo
 from charter.training.pace import Pace, Watch
 from charter.training.preference_trainer import Objective, dpo_trainer
 from charter.training.reward_trainer import reward_trainer
-from charter.training.shared_prompts import may_share_prompts
+from charter.training.shared_prompts import why_apart
 
 pytestmark = pytest.mark.model
 
@@ -89,8 +89,10 @@ def test_a_whole_model_is_trained_alike(tiny_model: Path, tmp_path: Path, monkey
     settings: dict[str, Any] = {"seed": 5, "lora": None, "dtype": "float32", "device": "cpu"}
     settings["pace"] = Pace(batch_size=4, learning_rate=1e-3, epochs=2)
     shared = dpo(preferences(8), tiny_model, out=tmp_path / "shared", **settings)
-    monkeypatch.setattr("charter.training.pair_trainer.may_share_prompts", lambda *_: False)
+    monkeypatch.setattr("charter.training.pair_trainer.why_apart", lambda *_: "it is tested")
     apart = dpo(preferences(8), tiny_model, out=tmp_path / "apart", **settings)
+    assert shared.notes == ()
+    assert apart.notes == ("the sides of each pair were read apart, each behind the prompt: it is tested",)
     assert shared.losses == pytest.approx(apart.losses, abs=1e-5)
     assert shared.n_tokens == apart.n_tokens
     assert abs(shared.losses[-1] - shared.losses[0]) > 0.01
@@ -108,6 +110,50 @@ def mistral(window: int) -> Any:
     from transformers import MistralConfig, MistralForCausalLM
 
     return MistralForCausalLM(MistralConfig(**SIZE, sliding_window=window))
+
+
+def qwen2(max_window_layers: int, **settings: Any) -> Any:
+    """Make a random Qwen2, whose configuration has numbers of windows that are no sizes of one."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    return Qwen2ForCausalLM(Qwen2Config(**SIZE, max_window_layers=max_window_layers, **settings))
+
+
+def unused_window() -> Any:
+    """Make a random Llama whose configuration names a window that it says is not used."""
+    model = llama()
+    model.config.sliding_window, model.config.use_sliding_window = 8, False
+    return model
+
+
+def gemma3(window: int) -> Any:
+    """Make a random Gemma 3, every second of whose layers sees the last tokens."""
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    kinds = ["sliding_attention", "full_attention"]
+    config = Gemma3TextConfig(**SIZE, head_dim=16, sliding_window=window, layer_types=kinds)
+    assert config.to_dict()["_sliding_window_pattern"] < 8
+    return Gemma3ForCausalLM(config)
+
+
+def gpt2(n_positions: int) -> Any:
+    """Make a random GPT-2, which learns a vector for each position."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    size = {"vocab_size": 300, "n_embd": 32, "n_layer": 2, "n_head": 2, "initializer_range": 0.3}
+    return GPT2LMHeadModel(GPT2Config(**size, n_positions=n_positions))
+
+
+def by_place() -> Any:
+    """Make a random GPT-2 that counts positions by places in a row, whatever it is told of them."""
+    model = gpt2(64)
+    read = model.transformer.forward
+
+    def forward(**inputs: Any) -> Any:
+        return read(**{name: value for name, value in inputs.items() if name != "position_ids"})
+
+    model.transformer.forward = forward
+    return model
 
 
 def bloom() -> Any:
@@ -137,20 +183,59 @@ def gpt_neo() -> Any:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
-    ("make", "may"),
+    ("make", "apart"),
     [
-        (llama, True),
-        (lambda: mistral(62), True),
-        (lambda: mistral(61), False),
-        (gpt_neo, False),
-        (bloom, False),
-        (mamba, False),
+        (llama, None),
+        (lambda: mistral(62), None),
+        (lambda: mistral(61), "see the last tokens"),
+        (lambda: qwen2(1), None),
+        (lambda: qwen2(28), None),
+        (lambda: qwen2(0, use_sliding_window=True, sliding_window=61), "see the last tokens"),
+        (unused_window, None),
+        (lambda: gemma3(62), None),
+        (lambda: gemma3(61), "see the last tokens"),
+        (lambda: gpt2(52), None),
+        (gpt_neo, "does not read two responses"),
+        (bloom, "does not read two responses"),
+        (mamba, "does not read two responses"),
     ],
-    ids=["llama", "mistral", "mistral of a window", "gpt-neo", "bloom", "mamba"],
+    ids=[
+        "llama",
+        "mistral",
+        "mistral of a window",
+        "qwen2",
+        "qwen2 of its default",
+        "qwen2 of a window",
+        "unused window",
+        "gemma3",
+        "gemma3 of a window",
+        "gpt2",
+        "gpt-neo",
+        "bloom",
+        "mamba",
+    ],
 )
-def test_only_models_that_read_them_alike_share(make: Callable[[], Any], may: bool, dtype: torch.dtype) -> None:
+def test_only_models_that_read_them_alike_share(make: Callable[[], Any], apart: str | None, dtype: torch.dtype) -> None:
     """It is found by trying; a model is left as it was."""
     torch.manual_seed(0)
     model = make().to(dtype).train()
-    assert may_share_prompts(model, LONG) == may
+    why = why_apart(model, LONG)
+    assert why is None if apart is None else apart in str(why)
     assert model.training
+
+
+@pytest.mark.parametrize(
+    ("make", "may"), [(lambda: gpt2(50), True), (by_place, False)], ids=["by position", "by place"]
+)
+def test_nothing_is_tried_where_no_row_has_a_token(make: Callable[[], Any], may: bool) -> None:
+    """On a GPU a position without a vector ends all that is computed there: the longest side of 50 has the last."""
+    torch.manual_seed(0)
+    model = make()
+    seen: list[int] = []
+    model.transformer.wpe.register_forward_pre_hook(lambda _self, inputs: seen.append(int(inputs[0].max())))
+    pairs = [PreferenceExample("p", (5,) * 12, (6,) * 38, (7,) * 38, 1.0), LONG[0]]
+    assert (why_apart(model, pairs[:1]) is None) == may
+    assert max(seen) == 49
+    seen.clear()
+    why_apart(gpt2(40), pairs)  # sides that the model has no positions for are training's to stumble on
+    assert max(seen, default=0) < 40

@@ -15,8 +15,8 @@ from charter.training.adapters import LoraSettings, Trainee, load_trainee
 from charter.training.builder import trainer_arguments, use_one_device
 from charter.training.dpo import dpo
 from charter.training.pace import Pace
+from charter.training.passes import division_of
 from charter.training.sft import sft
-from charter.training.sharding import division_of
 
 SETTINGS: dict[str, Any] = {
     "seed": 5,

@@ -9,11 +9,11 @@ from charter.constitution.drawing import draw_principles
 from charter.constitution.model import Constitution, Principle
 from charter.evaluation.measuring import measure
 from charter.feedback.judge import Judge, judge_one
+from charter.feedback.votes import TIE_WIDTH
 from charter.records import Comparison, Measurement, Prompt, PromptKind, Response, Verdict
 from charter.rows import Mapped, RowMapper
 from charter.seeds import derive_seed, row_id
 
-_TIE_WIDTH = 1e-9
 ROWS = "data/comparisons.parquet"
 
 
@@ -44,7 +44,7 @@ async def compare_one(match: Match, judge: Judge, principles: Sequence[Principle
 def _comparison(match: Match, p_model: float | None, verdicts: tuple[Verdict, ...], bias: float) -> Comparison:
     win = None
     if p_model is not None:
-        win = 0.5 if abs(p_model - 0.5) < _TIE_WIDTH else float(p_model > 0.5)
+        win = 0.5 if abs(p_model - 0.5) < TIE_WIDTH else float(p_model > 0.5)
     return Comparison(
         id=match.id,
         prompt=match.prompt,

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 from pydantic import BaseModel
 
 from charter.errors import RunError
-from charter.files.writing import replace_whole
+from charter.files.writing import cannot_be_written, replace_whole
 from charter.records import Message, PromptRow
 
 
@@ -123,10 +123,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_whole(path, write)
     except OSError as error:
-        raise RunError(
-            f"{path}: cannot be written ({error.strerror or error}). Check free space and permissions, then run the "
-            "same command again: what was recorded is kept."
-        ) from error
+        raise cannot_be_written(path, error) from error
 
 
 def _schema(kind: type[Row]) -> Any:

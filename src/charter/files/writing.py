@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from charter.errors import RunError
+
 
 def replace_whole(path: Path, write: Callable[[Path], object], *, shared: bool = False) -> None:
     """Write a file in its folder under a temporary name, sync, rename: whatever fails, what was there stays whole.
@@ -31,6 +33,14 @@ def replace_whole(path: Path, write: Callable[[Path], object], *, shared: bool =
     finally:
         with contextlib.suppress(OSError):  # the first failure is the one to tell
             temporary.unlink(missing_ok=True)
+
+
+def cannot_be_written(path: Path, error: OSError) -> RunError:
+    """Say that a file of a run cannot be written, and what to do."""
+    return RunError(
+        f"{path}: cannot be written ({error.strerror or error}). Check free space and permissions, then run the same "
+        "command again: what was recorded is kept."
+    )
 
 
 def sync(path: Path) -> None:

@@ -96,15 +96,19 @@ class Estimator:
     def estimate(self, n_prompts: float | None = None) -> Estimate:
         """Estimate a run with so many red-team prompts to train on; None takes those that there are."""
         n = float(n_prompts or self._planner.n_prompts)
-        plan = self._planner.plan(n)
+        plan = self._plan(n)
         volume, cost = measure_volume(plan), self._cost(plan)
         if cost is None:
             return Estimate(n, plan, volume, {})
-        more = self._planner.plan(_TIMES * n)
+        more = self._plan(_TIMES * n)
         here, there = Grown(n, plan, cost), Grown(_TIMES * n, more, self._cost(more) or cost)
         asked = {"policy"} | {role for stage in plan.stages for role in stage.demand.asked}
         names = {role: _name(played) for role, played in self._models.items() if role in asked}
         return Estimate(n, plan, volume, names, cost, tuple(find_limits(here, there)))
+
+    def _plan(self, n_prompts: float) -> Plan:
+        spreads = None if self._place is None else self._place.sharding_for(self._recipe) != "none"
+        return self._planner.plan(n_prompts, spreads=spreads)
 
     def _cost(self, plan: Plan) -> Cost | None:
         if self._place is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from charter.engines.quantising import quantising_lacks
+from charter.errors import RecipeError
 from charter.planning.findings import Preflight
 from charter.recipe import Recipe
 from charter.recipe.stages import TRAINING_STAGES, training_settings
@@ -37,6 +38,16 @@ def look_at_launch(report: Preflight, recipe: Recipe, stages: Sequence[str]) -> 
         problem = "weights in 4 bits cannot be sharded; take it out, or take training.launch several-gpus"
         report.add("error", "sft.lora.quantise", problem)
     _look_for_idle(report, recipe, trained, launch)
+
+
+def spreads_weights(recipe: Recipe) -> bool:
+    """Tell whether the recipe's launch has each process hold a part of the weights."""
+    if recipe.training.launch is None:
+        return False
+    try:
+        return find_launch(recipe.training.launch, recipe.training.n_processes).shards_weights
+    except RecipeError:  # which ``look_at_launch`` tells, where anything is launched
+        return False
 
 
 def _look_for_idle(report: Preflight, recipe: Recipe, trained: Sequence[str], launch: Launch) -> None:

@@ -9,6 +9,7 @@ from charter.planning.stage_plan import MAX_RENDERED, Given, StagePlan, answer_t
 from charter.recipe.settings import TextTrainingSettings
 from charter.records import Pair
 from charter.training.mixture import in_shares
+from charter.training.pair_lengths import pays_to_share
 
 _EVEN = 0.5
 
@@ -25,10 +26,12 @@ def plan_preference_model(given: Given, pairs: Sequence[PairPlan | Pair]) -> Ite
         sum(opening(given.sizer.count(side), settings) for side in (one.chosen, one.rejected)) for one in people
     ]
     prompts = [given.sizer.prompt(one.prompt) for one in people]
-    tokens = of_ai + n_people * (mean(prompts) + mean(responses))
+    of_prompts = _prompts_of(given, pairs) + n_people * mean(prompts)
+    of_pairs = of_ai + n_people * (mean(prompts) + mean(responses))
     rows = round((1.0 - held_out) * (len(pairs) + n_people))
     # Each side is given its reward behind a prompt of its own.
-    sides = tokens + n_people * mean(prompts) + _prompts_of(given, pairs)
+    sides = of_pairs + of_prompts
+    tokens = _read(given, of_pairs, of_prompts)
     read = 2 * held_out * sides if held_out < _EVEN else sides
     kept = 1.0 - held_out
     training = given.training(rows, kept * tokens, 0.0, settings, sides=kept * sides, read=read)
@@ -42,17 +45,22 @@ def plan_dpo(given: Given, pairs: Sequence[PairPlan | Pair]) -> Iterator[StagePl
         return
     pairs = pairs if settings.kinds is None else in_shares(pairs, settings.kinds, given.recipe.seed)
     scored = kept * len(pairs) * 2 * opening(answer_tokens(given.recipe.pairs.max_tokens), settings)
-    tokens = kept * _tokens_of(given, pairs, settings)
+    of_prompts, of_pairs = kept * _prompts_of(given, pairs), kept * _tokens_of(given, pairs, settings)
     rows = round(kept * len(pairs))
-    sides = tokens + kept * _prompts_of(given, pairs)
+    sides, tokens = of_pairs + of_prompts, _read(given, of_pairs, of_prompts)
     training = given.training(rows, tokens, scored, settings, sides=sides, read=tokens)
     yield given.stage("dpo", rows, {}, training=training, n_loads=1 if rows else 0)
 
 
 def _tokens_of(given: Given, pairs: Sequence[PairPlan | Pair], settings: TextTrainingSettings) -> float:
-    """Count the tokens of pairs, as far as a training reads them: both sides behind one prompt."""
+    """Count the tokens of pairs as far as a training looks at them, each prompt once."""
     response = opening(answer_tokens(given.recipe.pairs.max_tokens), settings)
     return _prompts_of(given, pairs) + 2 * response * len(pairs)
+
+
+def _read(given: Given, of_pairs: float, of_prompts: float) -> float:
+    """Count the tokens that a training reads: of each pair's prompt once, where both sides are read behind it."""
+    return of_pairs if pays_to_share(of_pairs, of_prompts) and not given.spreads else of_pairs + of_prompts
 
 
 def _prompts_of(given: Given, pairs: Sequence[PairPlan | Pair]) -> float:

@@ -104,6 +104,7 @@ def make_plan(
     n_choices: int = 0,
     count: CountTokens = estimate_tokens,
     scale: float = 1.0,
+    spreads: bool = False,
 ) -> Plan:
     """Plan a run.
 
@@ -118,6 +119,7 @@ def make_plan(
         n_choices: multiple-choice questions that are asked, each counted once for every order of its options.
         count: tokens of a text.
         scale: plan for so many times what is trained on, all of it like what is there.
+        spreads: whether processes share the weights that they train, each holding a part.
     """
     kinds: tuple[PromptKind, ...] = ("red_team", "benign_twin", "helpful")
     given = Given(
@@ -130,6 +132,7 @@ def make_plan(
         held_out={kind: [one for one in prompts if one.split == "evaluation" and one.kind == kind] for kind in kinds},
         brought=brought,
         scale=scale,
+        spreads=spreads,
     )
     feedback = [one for number in range(1, recipe.iterations + 1) for one in _plan_feedback(given, number)]
     n_pairs = len(_pair_plans(given)) + len(brought.pairs)

@@ -16,7 +16,7 @@ from charter.planning.brought import look_at_brought
 from charter.planning.calibrated import look_at_calibrators
 from charter.planning.findings import Preflight
 from charter.planning.hardware import NOTHING
-from charter.planning.launching import look_at_launch
+from charter.planning.launching import look_at_launch, spreads_weights
 from charter.planning.likeness import find_likeness
 from charter.planning.models import ALWAYS, KnownModel, Look, look_at, look_without_asking
 from charter.planning.paying import look_at_budget, look_at_prices, money_of
@@ -97,18 +97,25 @@ class Planner:
         prompts = self._given.selection.prompts if self._given.selection else ()
         self.n_prompts = sum((prompt.split, prompt.kind) == ("train", "red_team") for prompt in prompts)
 
-    def plan(self, n_prompts: float) -> Plan:
+    def plan(self, n_prompts: float, *, spreads: bool | None = None) -> Plan:
         """Plan for so many red-team prompts to train on, and as many times more of all else that is trained on.
 
-        What is held out stays as it is: it measures, and measures no better by growing along.
+        What is held out stays as it is: it measures, and measures no better by growing along. ``spreads`` says whether
+        processes share the weights that they train; None does as the recipe's launch.
         """
-        plan = _plan(self._recipe, self._given, n_prompts / self.n_prompts, self._count)
+        plan = _plan(self._recipe, self._given, n_prompts / self.n_prompts, self._count, spreads)
         if plan is None:
             raise UserError(f"{self._recipe.name} cannot be planned; 'charter check' says why")
         return plan
 
 
-def _plan(recipe: Recipe, given: _Inputs, scale: float = 1.0, count: CountTokens | None = None) -> Plan | None:
+def _plan(
+    recipe: Recipe,
+    given: _Inputs,
+    scale: float = 1.0,
+    count: CountTokens | None = None,
+    spreads: bool | None = None,
+) -> Plan | None:
     """Plan a run from its inputs; None where some could not be read."""
     if given.constitution is None or given.helpful is None or given.selection is None:
         return None
@@ -122,6 +129,7 @@ def _plan(recipe: Recipe, given: _Inputs, scale: float = 1.0, count: CountTokens
         n_choices=given.n_choices,
         count=count or given.models["policy"].count_tokens,
         scale=scale,
+        spreads=spreads_weights(recipe) if spreads is None else spreads,
     )
     specs = role_specs(recipe)
     if not any(spec.name in given.prices for spec in specs.values() if spec.engine == "http"):

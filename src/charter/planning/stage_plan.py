@@ -109,7 +109,7 @@ NOTHING_BROUGHT = Brought()
 
 @dataclass(frozen=True)
 class Given:
-    """What a plan is made from."""
+    """What a plan is made from; ``spreads`` says whether processes share the weights that they train."""
 
     recipe: Recipe
     constitution: Constitution
@@ -120,6 +120,7 @@ class Given:
     held_out: Kinds
     brought: Brought = NOTHING_BROUGHT
     scale: float = 1.0  # of everything that is trained on
+    spreads: bool = False
 
     @property
     def to_revise(self) -> list[Prompt]:

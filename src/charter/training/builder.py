@@ -13,7 +13,7 @@ from charter.engines.quiet import quiet_libraries
 from charter.training import ranks
 from charter.training.adapters import Trainee, base_of
 from charter.training.pace import Pace
-from charter.training.sharding import Division, division_of, rows_at_once
+from charter.training.passes import Division, division_of, rows_at_once
 
 Trainer = TypeVar("Trainer")
 
@@ -69,7 +69,7 @@ def build_trainer(
         folder: receives its checkpoints.
         pace: how it goes about the rows.
         seed: the training's own.
-        lengths: each row's number of tokens, if its passes may have fewer rows than its batches (see ``sharding``).
+        lengths: each row's number of tokens, if its passes may have fewer rows than its batches (see ``passes``).
         parts: what it is given besides.
     """
     build, configuration = kind

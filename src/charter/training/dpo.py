@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from charter.files.tables import write_text
 from charter.records import Preference
 from charter.training import ranks
 from charter.training.adapters import LoraSettings, Precision
@@ -20,9 +18,10 @@ from charter.training.guard import watch_answers
 from charter.training.losses import LossName
 from charter.training.pace import OnStep, Pace, Stop, Watch
 from charter.training.preference_trainer import AtStart, Objective, SoftDpoTrainer, dpo_trainer
+from charter.training.reference import KeptReference
 from charter.training.results import TrainingResult, preferences_digest
 
-_REFERENCE = "reference.json"  # the reference's log-probabilities, in the order of the rows
+_REFERENCE = "reference.lines"  # the reference's log-probabilities, a step to a line
 
 
 def dpo(
@@ -123,22 +122,19 @@ def dpo(
     return do_training(frame, rows, tokenise, build, **settings)
 
 
-def _give_reference(trainer: SoftDpoTrainer, remembered: Path, watch: Watch) -> int:
+def _give_reference(trainer: SoftDpoTrainer, file: Path, watch: Watch) -> int:
     """Give the trainer its reference, computed now or before; returns how many steps that takes.
 
-    Of several processes each computes its part, once the weights are where they are trained: right before the first
-    step.
+    What an earlier sitting has left in the file is not computed again. Of several processes each computes its part,
+    once the weights are where they are trained: right before the first step.
     """
-    if remembered.exists():
-        trainer.take_reference(json.loads(remembered.read_text("utf-8")))
+    kept, n_rows = KeptReference(file), len(trainer.train_dataset)
+    if kept.knows(range(n_rows)):
+        trainer.take_reference([kept.logprobs[row] for row in range(n_rows)])
         return 0
-    ranks.barrier()  # all have looked
-    n_steps = trainer.pace.n_steps(len(trainer.train_dataset))
 
     def give() -> None:
-        logprobs = trainer.reference_logprobs(watch, n_steps)
-        ranks.by_first(lambda: write_text(remembered, json.dumps(logprobs)))
-        trainer.take_reference(logprobs)
+        trainer.take_reference(trainer.reference_logprobs(watch, trainer.pace.n_steps(n_rows), kept))
 
     if ranks.n_ranks() == 1:
         give()

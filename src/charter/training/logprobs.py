@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import cross_entropy
 
-IGNORED = -100  # the label that bears no loss, as in all of transformers
+from charter.training.data import IGNORED
+
 _LOGITS_AT_ONCE = {"cpu": 2**23}  # how many logits are held at a time: 32 MB in float32 stay near the caches
 _LOGITS_AT_ONCE_ELSEWHERE = 2**28
 

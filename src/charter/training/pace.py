@@ -44,7 +44,7 @@ class Pace:
         epochs: passes over the rows; 0.5 is half of one.
         learning_rate: its peak.
         batch_size: rows per forward pass; where fewer at once are faster, they are read so, in the same steps (see
-            ``sharding.rows_at_once``).
+            ``passes.rows_at_once``).
         accumulation: such batches per optimiser step.
         warmup: the share of the steps in which the learning rate rises to its peak.
         schedule: how it falls afterwards.

@@ -13,16 +13,13 @@ from typing import Any
 
 import torch
 
-from charter.training.data import PreferenceExample
 from charter.training.logprobs import Asked
 
 LABEL = "p_chosen"
-WEIGHT = "pair_weight"  # as ``pair_trainer.relative_weights`` has it
+PAIR_WEIGHT = "pair_weight"  # as ``pair_trainer.relative_weights`` has it
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")  # TRL's names
 
 PADDING, PROMPT, CHOSEN, REJECTED = -1, 0, 1, 2  # what a token of a shared row is part of
-
-_WORTH_SHARING = 0.9  # the tokens that are left of those of rows apart, at most: a mask of its own costs a little too
 
 
 class PairCollator:
@@ -47,7 +44,7 @@ class PairCollator:
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Make a batch of rows with ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``."""
         batch = self._shared(examples) if self.shares else self._apart(examples)
-        names = [name for name in (LABEL, WEIGHT, *REFERENCE) if name in examples[0]]
+        names = [name for name in (LABEL, PAIR_WEIGHT, *REFERENCE) if name in examples[0]]
         numbers = {name: torch.tensor([one[name] for one in examples], dtype=torch.float64) for name in names}
         return batch | numbers
 
@@ -76,17 +73,6 @@ class PairCollator:
 def _filled(rows: Sequence[Sequence[int]], padding: int) -> torch.Tensor:
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows])
-
-
-def worth_sharing(examples: Sequence[PreferenceExample]) -> bool:
-    """Tell whether rows that share their prompts have so many tokens less that it pays."""
-    shared = sum(one.n_tokens for one in examples)
-    return shared <= _WORTH_SHARING * (shared + sum(len(one.prompt_ids) for one in examples))
-
-
-def side_length(example: PreferenceExample) -> int:
-    """Count the tokens of a pair's longer side, which the other is padded to."""
-    return len(example.prompt_ids) + max(len(example.chosen_ids), len(example.rejected_ids))
 
 
 def model_inputs(batch: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:

@@ -14,16 +14,13 @@ from charter.training import ranks
 from charter.training.adapters import base_of
 from charter.training.data import PreferenceExample
 from charter.training.pace import Pace
-from charter.training.pair_batches import (
-    LABEL,
-    WEIGHT,
-    PairCollator,
-    model_inputs,
-    side_length,
-)
-from charter.training.sharding import mean_of
-from charter.training.shared_prompts import mask_dtype, may_share_prompts
+from charter.training.pair_batches import LABEL, PAIR_WEIGHT, PairCollator, model_inputs
+from charter.training.pair_lengths import side_length, worth_sharing
+from charter.training.passes import mean_of
+from charter.training.shared_prompts import mask_dtype, why_apart
 from charter.training.trainer import Habits
+
+_DIVIDED = "processes share the weights, and the model could not be tried before they are trained"
 
 
 class PairHabits(Habits):
@@ -38,13 +35,20 @@ class PairHabits(Habits):
     def settle_pairs(self, examples: Sequence[PreferenceExample], pace: Pace, seed: int) -> None:
         """Settle (see ``Habits``), and find out whether the two sides of a pair may share its prompt.
 
-        The order of the pairs is the same either way. Where processes share the weights, the sides stay apart: the
-        model could not be tried before they are trained.
+        The order of the pairs is the same either way. Where processes share the weights, the sides stay apart.
         """
         lengths = [side_length(one) for one in examples]
-        may = not ranks.shards_weights() and may_share_prompts(base_of(self.model), examples)
-        self.data_collator.shares = not ranks.any_of(not may)[0]  # all processes alike
-        self.settle(lengths, pace, seed, max(one.n_tokens for one in examples) if may else max(lengths))
+        may = worth_sharing(examples) and self._may_share(examples)
+        shares = not ranks.any_of(not may)[0]  # all processes alike
+        self.data_collator.shares = shares
+        self.settle(lengths, pace, seed, max(one.n_tokens for one in examples) if shares else max(lengths))
+
+    def _may_share(self, examples: Sequence[PreferenceExample]) -> bool:
+        """Tell whether pairs may share their prompts; where they may not, the result says why."""
+        why = _DIVIDED if ranks.shards_weights() else why_apart(base_of(self.model), examples)
+        if why is not None:
+            self.notes = (f"the sides of each pair were read apart, each behind the prompt: {why}",)
+        return why is None
 
     def model_inputs(self, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """Give what the model reads of a batch."""
@@ -55,7 +59,7 @@ class PairHabits(Habits):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()  # type: ignore[misc]  # of the trainer that this is mixed into
-        needed = ("prompt_ids", LABEL, WEIGHT)
+        needed = ("prompt_ids", LABEL, PAIR_WEIGHT)
         self._signature_columns += [name for name in needed if name not in self._signature_columns]
 
     def note(self, inputs: Mapping[str, Any], **figures: torch.Tensor) -> None:
@@ -87,5 +91,5 @@ def pair_columns(examples: Sequence[PreferenceExample]) -> dict[str, list[Any]]:
         "chosen_ids": [list(row.chosen_ids) for row in examples],
         "rejected_ids": [list(row.rejected_ids) for row in examples],
         LABEL: [row.p_chosen for row in examples],
-        WEIGHT: relative_weights(examples),
+        PAIR_WEIGHT: relative_weights(examples),
     }

@@ -22,9 +22,10 @@ from charter.training.data import PreferenceExample
 from charter.training.logprobs import sum_by_answer
 from charter.training.losses import PREFERENCE_LOSSES, LossName, preference_margin
 from charter.training.pace import Pace, Watch
-from charter.training.pair_batches import LABEL, REFERENCE, WEIGHT, PairCollator, answers_of
+from charter.training.pair_batches import LABEL, PAIR_WEIGHT, REFERENCE, PairCollator, answers_of
 from charter.training.pair_trainer import PairHabits, pair_columns, right_side
-from charter.training.sharding import Share, mean_of
+from charter.training.passes import Share, mean_of
+from charter.training.reference import KeptReference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ class SoftDpoTrainer(PairHabits, DPOTrainer):  # type: ignore[misc]  # TRL is un
 
     def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
         chosen, rejected, *n_tokens = self.response_logprobs(model, inputs)
-        given = [inputs[name].to(chosen.dtype) for name in (*REFERENCE, LABEL, WEIGHT)]
+        given = [inputs[name].to(chosen.dtype) for name in (*REFERENCE, LABEL, PAIR_WEIGHT)]
         lengths = (n_tokens[0], n_tokens[1]) if self.objective.length_normalised else None
         margin = preference_margin(chosen, rejected, given[0], given[1], lengths)
         losses = PREFERENCE_LOSSES[self.objective.loss](margin, given[2], self.objective.beta)
@@ -92,43 +93,57 @@ class SoftDpoTrainer(PairHabits, DPOTrainer):  # type: ignore[misc]  # TRL is un
         self.note(inputs, **figures, logprob_chosen=chosen, logprob_rejected=rejected)
         return (loss, None) if return_outputs else loss
 
-    def reference_logprobs(self, watch: Watch, n_after: int) -> list[list[float]]:
+    def reference_logprobs(self, watch: Watch, n_after: int, kept: KeptReference | None = None) -> list[list[float]]:
         """Compute the log-probabilities of chosen and rejected under the model as it is now, in the rows' order.
 
         The batches are those of the first epoch: rounding errors that depend on a batch's shape are then the same for
         policy and reference, and the margin before the first step is exactly 0.
 
         Args:
-            watch: told of each batch as of a step.
+            watch: told of each step's rows as of a step.
             n_after: how many steps will follow.
+            kept: what is known already, which is not computed again; it takes what comes, step by step.
 
         Raises:
             Interrupted: if ``watch`` said so.
         """
-        batches, n_steps = self._first_batches(), self.n_reference_steps()
-        found: dict[int, list[float]] = {}
+        kept = kept or KeptReference()
+        passes, rows, n_steps = self._first_passes(), self._first_rows(), self.n_reference_steps()
+        n_passes, n_rows = self.division.passes, self.division.batch_size * self.division.accumulation
         self.model.eval()
-        for number, shares in enumerate(batches, 1):
-            rows = [share.row for share in shares]
-            inputs = self._prepare_inputs(self.data_collator([self.train_dataset[row] for row in rows]))
-            with torch.no_grad(), self.accelerator.autocast():
-                chosen, rejected, *_ = self.response_logprobs(self.model_wrapped, inputs)
-            both = zip(shares, torch.stack((chosen, rejected), 1).tolist(), strict=True)
-            found |= {share.row: logprobs for share, logprobs in both if share.weight}
-            if ranks.is_first() and (number % self.division.passes == 0 or number == len(batches)):
-                watch.on_step(math.ceil(number / self.division.passes), n_steps + n_after, {})
-            if ranks.any_of(watch.stop())[0]:
-                raise Interrupted(f"stopped while the reference was computed, at pass {number} of {len(batches)}")
-        every = {row: logprobs for part in ranks.gathered(found) for row, logprobs in part.items()}
-        return [every[row] for row in range(len(every))]
+        for step in range(n_steps):
+            if kept.knows(rows[step * n_rows : (step + 1) * n_rows]):
+                continue
+            found: dict[int, list[float]] = {}
+            of_step = passes[step * n_passes : (step + 1) * n_passes]
+            for number, shares in enumerate(of_step, 1):
+                found |= self._reference_of(shares)
+                if number == len(of_step):
+                    kept.add({row: both for part in ranks.gathered(found) for row, both in part.items()})
+                    if ranks.is_first():
+                        watch.on_step(step + 1, n_steps + n_after, {})
+                if ranks.any_of(watch.stop())[0]:
+                    raise Interrupted(f"stopped while the reference was computed, at step {step + 1} of {n_steps}")
+        return [kept.logprobs[row] for row in range(len(rows))]
+
+    def _reference_of(self, shares: Sequence[Share]) -> dict[int, list[float]]:
+        inputs = self._prepare_inputs(self.data_collator([self.train_dataset[share.row] for share in shares]))
+        with torch.no_grad(), self.accelerator.autocast():
+            chosen, rejected, *_ = self.response_logprobs(self.model_wrapped, inputs)
+        both = zip(shares, torch.stack((chosen, rejected), 1).tolist(), strict=True)
+        return {share.row: logprobs for share, logprobs in both if share.weight}
 
     def n_reference_steps(self) -> int:
         """Count the steps in which the reference is computed: with the rows of one training step each."""
-        return math.ceil(len(self._first_batches()) / self.division.passes)
+        return math.ceil(len(self._first_passes()) / self.division.passes)
 
-    def _first_batches(self) -> list[list[Share]]:
+    def _first_passes(self) -> list[list[Share]]:
         self.buckets.epoch = 0
-        return list(self.sharded_batches())
+        return list(self.own_passes())
+
+    def _first_rows(self) -> list[int]:
+        self.buckets.epoch = 0
+        return list(self.buckets)
 
     def take_reference(self, logprobs: Sequence[Sequence[float]]) -> None:
         """Train against these log-probabilities of (chosen, rejected), in the rows' order."""

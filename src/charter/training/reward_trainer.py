@@ -14,10 +14,10 @@ from charter.training.builder import build_trainer
 from charter.training.data import PreferenceExample
 from charter.training.losses import soft_dpo_loss
 from charter.training.pace import Pace
-from charter.training.pair_batches import LABEL, WEIGHT, PairCollator, last_tokens
+from charter.training.pair_batches import LABEL, PAIR_WEIGHT, PairCollator, last_tokens
 from charter.training.pair_trainer import PairHabits, pair_columns, right_side
+from charter.training.passes import mean_of
 from charter.training.reward_head import HEAD
-from charter.training.sharding import mean_of
 
 
 class SoftRewardTrainer(PairHabits, RewardTrainer):  # type: ignore[misc]  # TRL is untyped
@@ -53,7 +53,7 @@ class SoftRewardTrainer(PairHabits, RewardTrainer):  # type: ignore[misc]  # TRL
         """Compute -p·log sigmoid(r_c - r_r) - (1-p)·log sigmoid(r_r - r_c), the mean over the pass's pairs."""
         chosen, rejected = self.pair_rewards(model, inputs)
         margin = chosen - rejected
-        p_chosen, weight = (inputs[name].to(margin.dtype) for name in (LABEL, WEIGHT))
+        p_chosen, weight = (inputs[name].to(margin.dtype) for name in (LABEL, PAIR_WEIGHT))
         loss = mean_of(weight * soft_dpo_loss(margin, p_chosen, beta=1.0), inputs)
         figures = {"margin": margin, "accuracy": right_side(margin)}
         self.note(inputs, **figures, reward_chosen=chosen, reward_rejected=rejected)

@@ -3,46 +3,71 @@
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from charter.training.data import PreferenceExample
-from charter.training.pair_batches import PairCollator, answers_of, model_inputs, worth_sharing
+from charter.training.pair_batches import PairCollator, answers_of, model_inputs
+from charter.training.pair_lengths import side_length
 
 #: How far what is hidden in either layout may be apart, as a share of its size, by how weights are kept: rounding in
 #: bfloat16 makes a hundredth, in float32 a millionth.
 _ALIKE, _ALIKE_IN_HALF = 1e-3, 0.05
-_PARTS = (1 / 4, 1 / 2, 1 / 4)  # of the longest row that is tried: prompt, chosen and rejected
+_OF_A_SIDE = 3 / 4  # of a row of both sides, in the first pairs that are tried: half of it are prompt
 _SHORTER = 0.6  # the other pair: with padding in both layouts
-_SEEN = re.compile("window|chunk")  # what a configuration calls it that a layer sees the last tokens alone
+#: What configurations call it how many tokens a layer sees.
+_WINDOWS = (
+    "sliding_window",
+    "sliding_window_size",
+    "window_size",
+    "attention_window_size",
+    "attention_chunk_size",
+    "keep_window_size",
+    "local_attention_window_len",
+)
 _FAILURES = (TypeError, ValueError, RuntimeError, AttributeError, LookupError, AssertionError)
 
+_SEES_THE_LAST = "layers of the model see the last tokens alone"
+_READS_OTHERWISE = "the model does not read two responses behind one prompt as it reads each behind its own"
 
-def may_share_prompts(model: Any, examples: Sequence[PreferenceExample]) -> bool:
-    """Tell whether it pays that pairs share their prompts, and the model reads them so.
+
+def why_apart(model: Any, examples: Sequence[PreferenceExample]) -> str | None:
+    """Say why the two sides of a pair may not share its prompt; None where they may.
 
     Args:
         model: of transformers, without what shares it among processes; an adapter may be on it.
         examples: that it is to be trained on.
     """
-    longest = max(one.n_tokens for one in examples)
-    return worth_sharing(examples) and not _looks_through_a_window(model, longest) and _reads_alike(model, longest)
+    if _looks_through_a_window(model, max(one.n_tokens for one in examples)):
+        return _SEES_THE_LAST
+    return None if all(_reads_alike(model, pairs) for pairs in _trials(model, examples)) else _READS_OTHERWISE
 
 
 def _looks_through_a_window(model: Any, longest: int) -> bool:
     """Tell whether layers see the last tokens alone, which those of another response would be among."""
     told = model.config.get_text_config().to_dict()
-    return any(_SEEN.search(name) and type(value) is int and 0 < value < longest for name, value in told.items())
+    slides = told.get("use_sliding_window") is not False  # what Qwen's configurations have beside the size
+    sizes = [told.get(name) for name in _WINDOWS if slides or not name.startswith("sliding")]
+    return any(type(size) is int and 0 < size < longest for size in sizes)
 
 
-def _reads_alike(model: Any, longest: int) -> bool:
-    """Compare what is hidden at the tokens that predict answers, of two pairs in both layouts.
+def _trials(model: Any, examples: Sequence[PreferenceExample]) -> Iterator[list[dict[str, list[int]]]]:
+    """Give the pairs of each trial; none has a token at a position where no row of the training has one.
 
-    One is as long as rows will be: what a layer does not see of a long row shows in no short one.
+    The first have both sides within the length of the longest one, so that a model that counts positions by places in
+    the row finds them all: on a GPU it would else leave a device on which nothing can be computed any more. The others
+    are as long as rows will be: what a layer does not see of a long row shows in no short one.
     """
+    side = max(map(side_length, examples))
+    side = min(side, getattr(model.config.get_text_config(), "max_position_embeddings", None) or side)
+    yield _pairs(max(2, int(side * _OF_A_SIDE)), side)
+    yield _pairs(side, max(one.n_tokens for one in examples))
+
+
+def _reads_alike(model: Any, pairs: list[dict[str, list[int]]]) -> bool:
+    """Compare what is hidden at the tokens that predict answers, in both layouts."""
     hidden = []
     was_training = model.training
     model.eval()
@@ -51,7 +76,7 @@ def _reads_alike(model: Any, longest: int) -> bool:
         for shares in (False, True):
             collator = PairCollator(padding=0)
             collator.shares = shares
-            batch = {name: values.to(weight.device) for name, values in collator(_pairs(longest)).items()}
+            batch = {name: values.to(weight.device) for name, values in collator(pairs).items()}
             asked, _ = answers_of(batch)
             with torch.no_grad():
                 outputs = model.base_model(**model_inputs(batch, mask_dtype(model)), use_cache=False)
@@ -73,13 +98,12 @@ def mask_dtype(model: Any) -> torch.dtype:
     return dtype
 
 
-def _pairs(longest: int) -> list[dict[str, list[int]]]:
+def _pairs(side: int, row: int) -> list[dict[str, list[int]]]:
+    """Make a pair whose sides have ``side`` tokens each, and a row of both ``row``, and a shorter one."""
     ids = itertools.cycle(range(3, 99))
-    names = ("prompt_ids", "chosen_ids", "rejected_ids")
+    answer = min(max(1, row - side), side - 1)
+    lengths = {"prompt_ids": side - answer, "chosen_ids": answer, "rejected_ids": answer}
     return [
-        {
-            name: [next(ids) for _ in range(max(2, int(longest * of_all * part)))]
-            for name, part in zip(names, _PARTS, strict=True)
-        }
+        {name: [next(ids) for _ in range(max(1, int(length * of_all)))] for name, length in lengths.items()}
         for of_all in (1.0, _SHORTER)
     ]

@@ -24,9 +24,9 @@ from charter.training.logprobs import Asked, answer_logprobs, has_plain_head
 from charter.training.logs import followed
 from charter.training.order import LengthBuckets
 from charter.training.pace import Pace, Watch
+from charter.training.passes import Division, Passes, load_passes
 from charter.training.results import TrainingResult, as_numbers
 from charter.training.schedule import learning_rate_share
-from charter.training.sharding import Division, ShardedBatches, sharded_loader
 from charter.training.steps import StepWatch
 from charter.training.trained_weights import gather_trained, go_back
 
@@ -44,6 +44,7 @@ class Habits:
 
     division: Division
     kept_steps: tuple[int, ...] = ()  # whose checkpoints are kept beside the newest two
+    notes: tuple[str, ...] = ()  # what the result is to say of how rows were read
 
     # Of the trainer that this is mixed into.
     args: Any
@@ -85,15 +86,15 @@ class Habits:
         """Compute the log-probabilities of some tokens (see ``logprobs.answer_logprobs``)."""
         return answer_logprobs(model, inputs, asked, plain_head=self.plain_head)
 
-    def sharded_batches(self) -> ShardedBatches:
-        """Give the passes of this process, of several."""
-        return ShardedBatches(self.buckets, self.division, ranks.rank())
+    def own_passes(self) -> Passes:
+        """Give the passes of this process over the rows of an epoch."""
+        return Passes(self.buckets, self.division, ranks.rank())
 
     def get_train_dataloader(self) -> Any:
-        """Load the rows of this process: batch by batch, or its part of every step (see ``sharding``)."""
+        """Load the rows of this process: batch by batch, or its part of every step (see ``passes``)."""
         if self.division.is_whole:
             return super().get_train_dataloader()  # type: ignore[misc]  # of the trainer that this is mixed into
-        return sharded_loader(self, self.sharded_batches(), pin_memory=self.args.dataloader_pin_memory)
+        return load_passes(self, self.own_passes(), pin_memory=self.args.dataloader_pin_memory)
 
     def _prepare_input(self, data: Any) -> Any:
         if isinstance(data, torch.Tensor) and data.dtype == torch.float64:
@@ -232,6 +233,6 @@ def _result(
         seconds=steps[-1]["seconds"],
         steps=steps,
         rejected=examples.rejected,
-        notes=trainee.notes + workplace.notes + notes,
+        notes=trainee.notes + trainer.notes + workplace.notes + notes,
         looks=tuple(guard.looks) if guard else (),
     )

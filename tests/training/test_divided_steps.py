@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from charter.training.data import PreferenceExample
 from charter.training.pace import Pace
 from charter.training.pair_trainer import relative_weights
-from charter.training.sharding import Division, division_of, rows_at_once
+from charter.training.passes import Division, division_of, rows_at_once
 
 DIVISIONS = st.builds(
     division_of,

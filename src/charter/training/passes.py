@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from charter.training.data import IGNORED
 from charter.training.order import LengthBuckets
 from charter.training.pace import Pace
 
-WEIGHT = "row_weight"
-_IGNORED = -100  # the label that bears no loss, as in all of transformers
+ROW_WEIGHT = "row_weight"
 
 # Of a pass on a CPU in float32, about. What a layer makes of so many stays in the processor's caches and in memory that
 # it has; what it makes of a whole batch is fetched from the system anew for every product (measured with 32 MB of
@@ -103,7 +103,7 @@ def _part(shares: list[Share], number: int, n: int) -> list[Share]:
     return shares[number * len(shares) // n : (number + 1) * len(shares) // n]
 
 
-class ShardedBatches(Sampler[list[Share]]):
+class Passes(Sampler[list[Share]]):
     """The passes of one process over an epoch's rows, in the order of ``buckets`` (see ``LengthBuckets``)."""
 
     def __init__(self, buckets: LengthBuckets, division: Division, rank: int) -> None:
@@ -132,18 +132,18 @@ class SharedRows:
 
     def __getitem__(self, share: Share) -> Mapping[str, Any]:
         """Give a row with its weight."""
-        return {**self._trainer.train_dataset[share.row], WEIGHT: share.weight}
+        return {**self._trainer.train_dataset[share.row], ROW_WEIGHT: share.weight}
 
 
-def sharded_loader(trainer: Any, batches: ShardedBatches, *, pin_memory: bool) -> DataLoader[Any]:
+def load_passes(trainer: Any, batches: Passes, *, pin_memory: bool) -> DataLoader[Any]:
     """Load the passes of one process, as the trainer's own collator puts them together."""
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-        weights = torch.tensor([row.pop(WEIGHT) for row in rows], dtype=torch.float64)
+        weights = torch.tensor([row.pop(ROW_WEIGHT) for row in rows], dtype=torch.float64)
         batch: dict[str, Any] = trainer.data_collator(rows)
         if "labels" in batch:  # of SFT, where a token counts as much as any other
-            batch["labels"] = batch["labels"].masked_fill((weights == 0).unsqueeze(1), _IGNORED)
-        return {**batch, WEIGHT: weights}
+            batch["labels"] = batch["labels"].masked_fill((weights == 0).unsqueeze(1), IGNORED)
+        return {**batch, ROW_WEIGHT: weights}
 
     rows: Any = SharedRows(trainer)
     return DataLoader(rows, batch_sampler=batches, collate_fn=collate, pin_memory=pin_memory)
@@ -172,5 +172,5 @@ def rows_at_once(lengths: Sequence[int], device: torch.device, dtype: torch.dtyp
 
 def mean_of(values: torch.Tensor, inputs: Mapping[str, Any]) -> torch.Tensor:
     """Take the mean of a pass's rows, weighted where the rows of a step are divided; values (n_rows,)."""
-    weights = inputs.get(WEIGHT)
+    weights = inputs.get(ROW_WEIGHT)
     return values.mean() if weights is None else (values * weights.to(values.dtype)).sum()

@@ -1,0 +1,51 @@
+"""Files that grow by lines: what was written is read, and what was torn is cut off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from charter.errors import RunError
+from charter.files.lines import append_line, take_up_lines
+
+VALUES = [[[3, -1.25, 0.1]], [], {"a": "ö\u2028"}]
+
+
+def test_lines_are_read_as_they_were_written(tmp_path: Path) -> None:
+    """In their order, and more of them later; a file that is not there has none."""
+    file = tmp_path / "lines"
+    assert take_up_lines(file) == []
+    for n, value in enumerate(VALUES):
+        append_line(file, value)
+        assert take_up_lines(file) == VALUES[: n + 1]
+
+
+def test_what_is_torn_is_cut_off_wherever_it_breaks(tmp_path: Path) -> None:
+    """At every byte of the last line; what is written behind it is read again."""
+    file = tmp_path / "lines"
+    for value in VALUES:
+        append_line(file, value)
+    content = file.read_bytes()
+    n_before = len(content) - len(content.splitlines(keepends=True)[-1])
+    for end in range(n_before, len(content)):
+        file.write_bytes(content[:end])
+        assert take_up_lines(file) == VALUES[:-1]
+        append_line(file, VALUES[-1])
+        assert file.read_bytes() == content
+
+
+def test_nothing_is_believed_behind_an_altered_line(tmp_path: Path) -> None:
+    """One digit of the first is another."""
+    file = tmp_path / "lines"
+    for value in VALUES:
+        append_line(file, value)
+    file.write_bytes(file.read_bytes().replace(b"1.25", b"1.35"))
+    assert take_up_lines(file) == []
+    assert file.read_bytes() == b""
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """With the file's name and what to do."""
+    with pytest.raises(RunError, match=r"lines: cannot be written.*Check free space"):
+        append_line(tmp_path / "nowhere" / "lines", 1)
