@@ -108,7 +108,7 @@ def test_command_page_tells_every_command() -> None:
         inner = getattr(command, "commands", {})
         options = {option for one in inner.values() or [command] for option in long_options(one)}
         assert {option for option in options if option not in text} == set(), name
-        for words in [f"{name} {verb}" for verb in inner] or [name]:
+        for words in [f"{name} {verb}" for verb, one in inner.items() if not one.hidden] or [name]:
             assert re.search(rf"^\$ (?:.*\| )?charter {words}\b", text, re.MULTILINE), words
 
 

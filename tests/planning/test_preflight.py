@@ -162,8 +162,8 @@ def test_questions_that_training_shows_are_not_planned(tmp_path: Path) -> None:
     without = check_recipe(recipe, tmp_path / "run").plan
     assert report.plan is not None
     assert without is not None
-    n_models = 3
-    assert report.plan.total.calls == without.total.calls + 2 * n_models
+    n_models, n_orders = 3, 2
+    assert report.plan.total.calls == without.total.calls + 2 * n_models * n_orders
     assert {one.message for one in report.findings if one.about == "evaluate.multiple_choice"} == {
         f"{path}: 1 rows are left out: shares its context with a training prompt",
         f"{path}: 1 rows are left out: shares its context with a few-shot example",
