@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -10,11 +11,19 @@ from typing import Any
 import pytest
 
 from charter.errors import Interrupted, RecipeError, RunError
+from charter.feedback.calibration import calibrate
+from charter.feedback.calibrator import make_calibrator, write_calibrator
 from charter.files.tables import read_table, write_table
 from charter.pipeline import run_stages
 from charter.recipe import load_recipe
+from charter.recipe.stages import settings_of
 from charter.records import Prompt, Response, make_prompt
 from charter.reporting import report
+from charter.stages.rl import _rewards, _second_judge
+from charter.statistics.scaling import TEMPERATURES
+from charter.training.oversight import RlGuard
+from feedback.test_calibration import biased_judge
+from feedback.test_calibrator import SUBJECT
 from run_examples import page_words
 from stages.rl_example import RECIPE, opened
 
@@ -162,6 +171,27 @@ def test_verdicts_that_are_missing_are_told(tiny_model: Path, tmp_path: Path) ->
     assert any("the second judge gave fewer than 4 valid verdicts" in note for note in told["training"]["notes"]) == (
         told["training"]["looks"][-1]["n_asked"] >= 4
     )
+
+
+def test_a_second_judge_is_read_as_it_is(tiny_model: Path, tmp_path: Path) -> None:
+    """It makes no labels and the calibrator is another's: neither a clamp nor that keeps it from saying no."""
+    file = tmp_path / "calibrator.json"
+    found = calibrate(biased_judge(200, temperature=2.0, bias=0.5))
+    silent = make_calibrator(found, SUBJECT).model_copy(update={"temperature": TEMPERATURES[1]})
+    write_calibrator(file, silent)
+    more = ("label.chains=2", f"label.calibrator={file}", "rl.rewards={preference_model: 0, judge: 1}")
+    scripted = ("models.judge={name: one, engine: scripted}", "models.second_judge={name: other, engine: scripted}")
+    asked = [(make_prompt(f"How is {number} done?", "red_team"), "One way.", "Another.") for number in range(12)]
+    with opened(tmp_path, tiny_model, *more, *scripted) as run, contextlib.ExitStack() as models:
+        settings = settings_of(run.recipe.rl, "rl")
+        (rewarded,) = _rewards(run, settings, models)
+        second = _second_judge(run, settings, models)
+        assert second is not None
+        said = [p for p in second.compare_all(asked) if p is not None]
+        assert min(said) < 0.5 - RlGuard().second_judge
+        assert max(said) > 0.5 + RlGuard().second_judge
+        held = [p for p in rewarded.score.comparison.compare_all(asked) if p is not None]  # type: ignore[attr-defined]
+        assert max(abs(p - 0.5) for p in held) < 0.1
 
 
 def test_nothing_to_train_on_is_told(tiny_model: Path, tmp_path: Path) -> None:
