@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,7 @@ def _rewards(run: Run, settings: RlSettings, models: contextlib.ExitStack) -> li
     from charter.training.rollouts import Reward
 
     asked = settings.rewards
+    why: dict[str, Callable[[], str]] = {}
     scores: dict[str, tuple[Any, dict[str, object]]] = {
         "length": (partial(length_reward, most_tokens=asked.most_tokens), {"most_tokens": asked.most_tokens}),
         "repetition": (repetition_reward, {}),
@@ -104,10 +105,14 @@ def _rewards(run: Run, settings: RlSettings, models: contextlib.ExitStack) -> li
     if asked.judge:
         engine = models.enter_context(run.pool.lend("judge"))
         about = {"engine": engine.identity, "n_meetings": settings.n_meetings, "k": settings.k_principles}
-        comparison = _comparison(run, settings, engine, "judge", judging_of(run.recipe))
-        scores["judge"] = (JudgeReward(comparison, settings.n_meetings), about)
+        judge = JudgeReward(_comparison(run, settings, engine, "judge", judging_of(run.recipe)), settings.n_meetings)
+        scores["judge"], why["judge"] = (judge, about), judge.why
     weights = {name: getattr(asked, name) for name in ("preference_model", "judge", *scores)}
-    return [Reward(name, scores[name][0], weight, scores[name][1]) for name, weight in weights.items() if weight]
+    return [
+        Reward(name, scores[name][0], weight, scores[name][1], why.get(name))
+        for name, weight in weights.items()
+        if weight
+    ]
 
 
 def _preference_model(run: Run) -> tuple[Any, dict[str, object]]:
