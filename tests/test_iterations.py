@@ -193,6 +193,14 @@ def test_seeds_differ_between_iterations_and_not_between_runs(twice: Path, tmp_p
         assert len({run.at(number).seed for number in range(1, 6)}) == 5
 
 
+def test_no_pair_is_judged_twice(twice: Path) -> None:
+    """Chains are made once: their revisions are compared in the first iteration, and it makes as many pairs."""
+    first, second = (read_table(twice / f"data/{name}.parquet", Pair) for name in ("pairs", "pairs-2"))
+    assert "revision_vs_initial" in {pair.source for pair in first}
+    assert "revision_vs_initial" not in {pair.source for pair in second}
+    assert not {(pair.prompt.id, pair.a, pair.b) for pair in first} & {(p.prompt.id, p.a, p.b) for p in second}
+
+
 def test_the_first_iteration_is_what_a_run_without_others_does(twice: Path, tmp_path: Path) -> None:
     """To ask for more changes nothing of it."""
     once = table_bytes(small_run(tmp_path, list(FIRST)))
@@ -257,6 +265,14 @@ def test_a_stage_asks_for_what_comes_before_it(
         (("iterations=100",), "iterations"),
         (("iterations=2", "dpo=null"), "no iteration would begin from another policy"),
         (("iterations=2", "pairs.n=0", "pairs.given=x.jsonl"), "judged and trained on once"),
+        (
+            (
+                "iterations=2",
+                "pairs.kinds={red_team: 1}",
+                "pairs.sources={red_team: {revision_vs_initial: 1, on_policy: 0}}",
+            ),
+            r"'pairs\.sources\.red_team' has revision_vs_initial alone.*no red_team pair; give another source",
+        ),
     ],
 )
 def test_iterations_that_would_do_nothing_are_refused(tmp_path: Path, overrides: tuple[str, ...], said: str) -> None:
@@ -266,15 +282,19 @@ def test_iterations_that_would_do_nothing_are_refused(tmp_path: Path, overrides:
 
 
 def test_the_plan_has_each(tmp_path: Path) -> None:
-    """Later iterations cost what the first does, but for pairs that were given; every model is measured."""
+    """Later iterations cost what the first does, but that revisions are not compared again; every model is measured."""
     plans = [check_recipe(small_recipe(tmp_path, *more), tmp_path / "run").plan for more in ((), TWICE)]
     once, plan = plans
     assert once is not None
     assert plan is not None
     assert tuple(stage.stage for stage in plan.stages) == ALL
     for name in ("pairs", "label", "dpo"):
-        assert plan.stage(in_iteration(name, 2)).calls == plan.stage(name).calls == once.stage(name).calls
-        assert plan.stage(in_iteration(name, 2)).trained_tokens == plan.stage(name).trained_tokens
+        assert plan.stage(name).calls == once.stage(name).calls
+        assert plan.stage(in_iteration(name, 2)).rows == plan.stage(name).rows
+    n_of_revisions = 2  # of 16 pairs a quarter of a half: both sides of others are sampled, or one is
+    assert 0 < plan.stage("pairs-2").calls - plan.stage("pairs").calls <= 2 * n_of_revisions
+    assert plan.stage("label-2").calls == plan.stage("label").calls
+    assert plan.stage("dpo-2").trained_tokens == pytest.approx(plan.stage("dpo").trained_tokens, rel=0.02)
     assert plan.stage("evaluate").calls > once.stage("evaluate").calls
 
 

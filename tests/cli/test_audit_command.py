@@ -12,7 +12,7 @@ import pytest
 from charter.authoring.dry_run import dry_answer
 from charter.constitution import load_constitution
 from charter.engines.scripted import ScriptedEngine
-from charter.feedback.calibrator import read_calibrator
+from charter.feedback.calibrator import Asked, read_calibrator
 from charter.feedback.labels import judge_pairs
 from charter.files.tables import read_table, write_table
 from charter.given.pairs import load_pairs
@@ -53,6 +53,9 @@ def test_an_audit_tells_what_a_judge_is_worth(charter: Command, labels: Path, pl
     assert told["quality"]["accuracy"]["n"] == N
     calibrator = read_calibrator(place / "audits/demo/calibrator.json")
     assert calibrator.temperature == pytest.approx(told["calibration"]["scaling"]["temperature"])
+    assert calibrator.asked == Asked(
+        helpful_constitution="helpful", kinds=("red_team",), n_few_shots=None, min_option_mass=0.5
+    )
     rows = pq.read_table(place / "audits/demo/verdicts.parquet").to_pylist()
     assert len(rows) == N
     assert all(len(row["verdicts"]) == 4 for row in rows)

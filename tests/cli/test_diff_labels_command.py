@@ -37,6 +37,25 @@ def test_flips_are_shown_with_their_reasons(charter: Command, runs: tuple[str, s
     assert charter("diff-labels", *runs, "--rows", "0").out.count("demo") == 0
 
 
+def test_the_labels_of_a_later_iteration_are_compared(charter: Command) -> None:
+    """With --iteration; which one is said where there are several, and one that neither run has is refused."""
+    for name, more in (("a", ()), ("b", ("label.k_principles=1",))):
+        assert (
+            charter("run", "demo.yaml", "iterations=2", *more, "--out", f"runs/{name}", "--until", "label-2").code == 0
+        )
+    runs = ("runs/a", "runs/b")
+    first, second = (charter("diff-labels", *runs, *more, "--json").value for more in ((), ("--iteration", "2")))
+    assert (first["iteration"], second["iteration"]) == (1, 2)
+    changed = [{one["pair"] for one in told["changed"]} for told in (first, second)]
+    assert changed[1]
+    assert not changed[0] & changed[1]
+    assert charter("diff-labels", *runs).out.startswith("iteration 1 of 2:\n")
+    assert charter("diff-labels", *runs, "--iteration", "2").out.startswith("iteration 2 of 2:\n")
+    refused = charter("diff-labels", *runs, "--iteration", "3")
+    assert refused.code == 2
+    assert "has no iteration 3; expected --iteration 1 to 2" in refused.err
+
+
 def test_a_run_differs_in_nothing_from_itself(charter: Command, runs: tuple[str, str]) -> None:
     """No flip, no shift, no reason."""
     told = charter("diff-labels", runs[0], runs[0], "--json").value

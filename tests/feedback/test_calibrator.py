@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from charter.engines.scripted import ScriptedEngine
 from charter.errors import RecipeError
 from charter.feedback import label
 from charter.feedback.calibration import calibrate
-from charter.feedback.calibrator import make_calibrator, misfits, read_calibrator, scaling_of, write_calibrator
+from charter.feedback.calibrator import Asked, make_calibrator, misfits, read_calibrator, scaling_of, write_calibrator
 from charter.planning.preflight import check_recipe
 from charter.records import Pair, make_prompt
 from charter.statistics.scaling import AS_READ, TEMPERATURES, Scaling
@@ -19,8 +20,10 @@ from feedback.test_calibration import biased_judge
 from method_examples import PLAIN
 from run_examples import small_recipe, small_run
 
-SUBJECT = {
+SUBJECT: dict[str, Any] = {
     "judge": "tiny judge", "identity": "1a2b", "constitution": "harmless", "chains": 0, "labels": "labels.jsonl",
+    "helpful_constitution": "helpful", "kinds": ["benign_twin", "helpful", "red_team"], "n_few_shots": None,
+    "min_option_mass": 0.5,
 }  # fmt: skip
 
 
@@ -105,6 +108,10 @@ def test_a_calibrator_of_another_judge_is_pointed_out(file: Path, tmp_path: Path
     assert "was fitted on tiny judge, and the recipe's judge is" in message
     assert any("with 0 chains of thought, and 'label.chains' is 2" in message for _, message in said("label.chains=2"))
     assert any("under the constitution harmless, and" in message for _, message in said("constitution=honest"))
+    helpful = said("constitution={source: harmless, helpful: honest}")
+    assert any("constitution helpful for helpful prompts, and this judge goes by honest" in text for _, text in helpful)
+    assert any("all worked examples shown" in message for _, message in said("label.n_few_shots=1"))
+    assert any("option mass of 0.5 at least" in message for _, message in said("label.min_option_mass=0.2"))
     file.write_text("{", "utf-8")
     assert [severity for severity, _ in said()] == ["error"]
 
@@ -114,7 +121,7 @@ def test_what_a_run_finds_of_a_calibrator_is_in_its_summary(tmp_path: Path) -> N
     found = calibrate(biased_judge(200, temperature=2.0, bias=0.5))
     stages = ["prompts", "revise", "sft", "pairs", "label"]
 
-    def notes(name: str, **whose: str) -> list[str]:
+    def notes(name: str, **whose: Any) -> list[str]:
         file = tmp_path / f"{name}.json"
         write_calibrator(file, make_calibrator(found, SUBJECT | whose))
         folder = small_run(tmp_path / name, stages, f"label.calibrator={file}")
@@ -124,7 +131,11 @@ def test_what_a_run_finds_of_a_calibrator_is_in_its_summary(tmp_path: Path) -> N
     assert "was fitted on tiny judge" in other
     (changed,) = notes("changed", judge="small")
     assert "was fitted on another small than this one" in changed
-    assert notes("same", judge="small", identity=ScriptedEngine(script="small").identity) == []
+    same = {"judge": "small", "identity": ScriptedEngine(script="small").identity}
+    assert notes("same", **same) == []
+    (unseen,) = notes("unseen", **same, kinds=["red_team"])
+    assert "on answers to red_team prompts, and those to benign_twin, helpful prompts are read through it" in unseen
+    assert notes("shown", **same, n_few_shots=1) != []
 
 
 def test_misfits_are_told_one_by_one(file: Path) -> None:
@@ -138,3 +149,37 @@ def test_misfits_are_told_one_by_one(file: Path) -> None:
     (noise,) = misfits(silent, **fitting)  # type: ignore[arg-type]
     assert "has the highest temperature" in noise
     assert "audit the judge again" in changed
+
+
+ASKED = Asked(helpful_constitution="helpful", kinds=("helpful", "red_team"), n_few_shots=2, min_option_mass=0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kinds": ("red_team",)}, []),
+        ({"kinds": ("red_team",), "helpful_constitution": "honest"}, []),  # by which nothing is judged then
+        ({"helpful_constitution": None}, []),
+        ({"helpful_constitution": "honest"}, ["under the constitution helpful for helpful prompts"]),
+        ({"kinds": ("benign_twin", "red_team")}, ["those to benign_twin prompts are read through it too"]),
+        ({"n_few_shots": None}, ["with 2 worked examples shown, and 'label.n_few_shots' shows all"]),
+        ({"min_option_mass": 0.1, "n_few_shots": 0}, ["shows 0", "mass of 0.5 at least, and 'label.min_option_mass'"]),
+    ],
+)
+def test_a_judge_that_is_asked_otherwise_is_pointed_out(file: Path, change: dict[str, Any], said: list[str]) -> None:
+    """Each difference by itself; what is asked less than was audited is no difference."""
+    found = read_calibrator(file).model_copy(update={"asked": ASKED})
+    asked = ASKED.model_copy(update=change)
+    told = list(misfits(found, judge="tiny judge", chains=0, asked=asked))
+    assert len(told) == len(said)
+    assert all(part in whole for part, whole in zip(said, told, strict=True))
+
+
+def test_files_of_earlier_versions_are_read(file: Path) -> None:
+    """They do not say how the judge was asked, and nothing is said of it."""
+    told = json.loads(file.read_text("utf-8"))
+    assert told["asked"]["kinds"] == SUBJECT["kinds"]
+    file.write_text(json.dumps({key: value for key, value in told.items() if key != "asked"}), "utf-8")
+    found = read_calibrator(file)
+    assert found.asked is None
+    assert list(misfits(found, judge="tiny judge", chains=0, asked=ASKED)) == []

@@ -15,7 +15,7 @@ from charter.errors import EngineError
 from charter.feedback.judge import Judge, Judging, judge_one, make_judge
 from charter.feedback.questions import Asking, make_asking
 from charter.feedback.votes import Judgement, combine_verdicts
-from charter.records import Order, Verdict
+from charter.records import Message, Order, Prompt, Verdict, make_prompt
 from method_examples import CONSTITUTION, PROMPT, WithoutTemplate, run
 
 ASKING = make_asking(CONSTITUTION, n_few_shots=0)
@@ -318,6 +318,40 @@ def test_an_answer_with_letters_of_its_own_is_judged(text: str) -> None:
     """Only what the layout itself tells options apart by is refused."""
     engine = ScriptedEngine(preference=_favouring("one", 0.9), script="asked")
     assert _judged(text, "one", engine, CONSTITUTION.principles[:1]).p_a == pytest.approx(0.1)
+
+
+LISTED = "Which is heavier?\n\nOptions:\n(A) lead\n\n(B) feathers"
+
+
+@pytest.mark.parametrize("of", ["a lone prompt", "an earlier turn"])
+def test_a_prompt_with_a_list_of_options_is_not_judged(of: str) -> None:
+    """The judge would read two lists, and not know of which its letter is; the reason is one of its own."""
+    turns = [Message(role="user", content=LISTED)]
+    if of == "an earlier turn":
+        turns += [Message(role="assistant", content="Lead."), Message(role="user", content="Why?")]
+    prompt = Prompt(id="listed", turns=tuple(turns), kind="helpful")
+    judge = make_judge(ScriptedEngine(), CONSTITUTION, Judging())
+    found = run(judge_one(judge, "row", prompt, "one", "two", CONSTITUTION.principles[:1]))
+    assert {verdict.invalid for verdict in found.verdicts} == {"the conversation holds marks of the judge's layout"}
+    assert found.p_a is None
+
+
+@pytest.mark.parametrize("text", ["(A) lead or (B) feathers?", "Which?\n\n(A) lead\n\n(B) feathers", "Options: two"])
+def test_a_prompt_with_letters_of_its_own_is_judged(text: str) -> None:
+    """Only a whole list as the layout has it is one."""
+    judge = make_judge(ScriptedEngine(), CONSTITUTION, Judging())
+    found = run(judge_one(judge, "row", make_prompt(text, "helpful"), "one", "two", CONSTITUTION.principles[:1]))
+    assert found.p_a is not None
+
+
+def test_plain_text_has_more_marks_in_prompts_too() -> None:
+    """What ends an example there would end the question."""
+    prompt = make_prompt("Read this:\n\n####\n\nWhat is it?", "helpful")
+    asked = {"row": "row", "prompt": prompt, "a": "one", "b": "two", "principles": CONSTITUTION.principles[:1]}
+    raw, turns = (make_judge(engine, CONSTITUTION, Judging()) for engine in (WithoutTemplate(), ScriptedEngine()))
+    found = run(judge_one(raw, **asked))  # type: ignore[arg-type]
+    assert {verdict.invalid for verdict in found.verdicts} == {"the conversation holds marks of the judge's layout"}
+    assert run(judge_one(turns, **asked)).p_a is not None  # type: ignore[arg-type]
 
 
 def test_plain_text_has_more_marks() -> None:

@@ -60,6 +60,17 @@ def test_the_judge_chooses(p: float, side: Side) -> None:
     assert len(preference.verdicts) == 2
 
 
+def test_labels_are_made_in_any_order_asked_for() -> None:
+    """Read by number or one after the other, some of them or backwards, they are the same."""
+    pairs = [_pair(id=f"pair-{number}", b=f"{TWO} {number}") for number in range(5)]
+    labels = label(pairs, PLAIN, _favouring(0.9), k_principles=1).done
+    every = [f"pair-{number}" for number in range(5)]
+    for part in (slice(None), slice(None, None, -1), slice(1, 4), slice(4, None, -2), slice(3, 3)):
+        assert [one.pair for one in labels[part]] == every[part]
+        assert labels[part] == list(labels)[part]
+    assert [one.pair for one in labels[::-1][1:3]] == ["pair-3", "pair-2"]
+
+
 @given(texts=st.tuples(st.text(max_size=9), st.text(max_size=9)), spread=st.floats(0, 40), k=st.integers(1, 5))
 def test_swapping_the_sides_chooses_the_same_text(texts: tuple[str, str], spread: float, k: int) -> None:
     """Which response is called a changes neither the choice nor its probability, save that a tie keeps a."""

@@ -270,6 +270,24 @@ def test_shares_are_met() -> None:
     }
 
 
+def test_later_iterations_make_no_pair_of_revisions_again() -> None:
+    """Its share goes to the others in their proportions; what has no other source is left out."""
+    prompts = [prompt for kind in KINDS for prompt in _prompts(20, kind)]
+    traces = [_trace(prompt, "one", "two") for prompt in prompts if prompt.kind == "red_team"]
+    first, second = (
+        plan_pairs(prompts, traces, n=80, kinds=KINDS, sources=SOURCES, iteration=iteration) for iteration in (1, 2)
+    )
+    assert Counter(plan.source for plan in first if plan.prompt.kind == "red_team") == {
+        "guided_vs_plain": 20, "revision_vs_initial": 10, "on_policy": 10
+    }  # fmt: skip
+    by_source = Counter(plan.source for plan in second if plan.prompt.kind == "red_team")
+    assert by_source.keys() == {"guided_vs_plain", "on_policy"}
+    assert 26 <= by_source["guided_vs_plain"] <= 27
+    assert len(first) == len(second) == 80
+    alone: dict[PromptKind, dict[PairSource, float]] = {"red_team": {"revision_vs_initial": 1.0}}
+    assert not plan_pairs(prompts, traces, n=8, kinds={"red_team": 1.0}, sources=alone, iteration=2)
+
+
 @given(n=st.integers(1, 300), n_prompts=st.integers(1, 12), n_samples=st.integers(1, 3))
 def test_plans_are_distinct_and_as_many_as_can_be(n: int, n_prompts: int, n_samples: int) -> None:
     """Prompts are taken in turn, traces once; every planned pair has an id of its own."""

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from charter.errors import Interrupted, RecipeError, RunError
+from charter.errors import Interrupted, RecipeError, RunError, TooManyFailures
+from charter.feedback.calibration import calibrate
+from charter.feedback.calibrator import make_calibrator, write_calibrator
 from charter.files.tables import read_table, write_table
 from charter.pipeline import run_stages
 from charter.recipe import load_recipe
+from charter.recipe.stages import settings_of
 from charter.records import Prompt, Response, make_prompt
 from charter.reporting import report
+from charter.stages.rl import _rewards, _second_judge
+from charter.statistics.scaling import TEMPERATURES
+from charter.training.oversight import RlGuard
+from charter.training.reward_judge import JudgeReward
+from charter.training.rollouts import Rollout
+from feedback.test_calibration import biased_judge
+from feedback.test_calibrator import SUBJECT
 from run_examples import page_words
 from stages.rl_example import RECIPE, opened
 
@@ -149,19 +161,58 @@ def test_a_policy_that_brings_code_is_rewarded(tiny_model: Path, tmp_path: Path)
     assert summary(tmp_path / "run")["n_done"] == 5
 
 
-def test_verdicts_that_are_missing_are_told(tiny_model: Path, tmp_path: Path) -> None:
-    """By a judge none of whose verdicts is valid: in the summary, and in the report by the name of the reward."""
+def test_a_judge_that_never_answers_ends_the_run(tiny_model: Path, tmp_path: Path) -> None:
+    """Nothing is learnt from answers without a score: with the reason and the remedy, and without a model."""
+    more = ("label.min_option_mass=1", "rl.rewards.preference_model=0", "rl.n=2", "rl.guard.every=1")
+    with opened(tmp_path, tiny_model, *more) as run:
+        run_stages(run, ["sft"])
+        said = (
+            r"'judge' said nothing of 4 of the 4 answers .*option mass below the minimum \(4\).*label\.min_option_mass"
+        )
+        with pytest.raises(TooManyFailures, match=said):
+            run_stages(run, ["rl"])
+        assert not run.model("rl").exists()
+
+
+def test_verdicts_that_are_missing_are_told(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a judge that says nothing of one group: in the summary, and in the report by the name of the reward."""
+
+    def of_others(_reward: JudgeReward, rollouts: Sequence[Rollout]) -> list[float | None]:
+        return [None, None, *([0.3, 0.7] * len(rollouts))][: len(rollouts)]
+
+    monkeypatch.setattr(JudgeReward, "__call__", of_others)
     more = ("label.min_option_mass=1", "rl.rewards.preference_model=0", "rl.n=2", "rl.guard.every=1")
     with opened(tmp_path, tiny_model, *more) as run:
         run_stages(run, ["sft", "rl"])
     told = summary(tmp_path / "run")
-    assert told["counts"]["unscored"] == {"judge": 4}
-    assert all(step["rewards/judge/mean"] is None for step in told["training"]["steps"])
+    assert told["counts"]["unscored"] == {"judge": 2}
+    assert [step["rewards/judge/mean"] for step in told["training"]["steps"]] == [pytest.approx(0.5)]
     page = page_words(report(tmp_path / "run", tmp_path / "page.html"))
-    assert "Not scored, and taken for as good as their groups: 4 answers by judge." in page
+    assert "Not scored, and taken for as good as their groups: 2 answers by judge." in page
     assert any("the second judge gave fewer than 4 valid verdicts" in note for note in told["training"]["notes"]) == (
         told["training"]["looks"][-1]["n_asked"] >= 4
     )
+
+
+def test_a_second_judge_is_read_as_it_is(tiny_model: Path, tmp_path: Path) -> None:
+    """It makes no labels and the calibrator is another's: neither a clamp nor that keeps it from saying no."""
+    file = tmp_path / "calibrator.json"
+    found = calibrate(biased_judge(200, temperature=2.0, bias=0.5))
+    silent = make_calibrator(found, SUBJECT).model_copy(update={"temperature": TEMPERATURES[1]})
+    write_calibrator(file, silent)
+    more = ("label.chains=2", f"label.calibrator={file}", "rl.rewards={preference_model: 0, judge: 1}")
+    scripted = ("models.judge={name: one, engine: scripted}", "models.second_judge={name: other, engine: scripted}")
+    asked = [(make_prompt(f"How is {number} done?", "red_team"), "One way.", "Another.") for number in range(12)]
+    with opened(tmp_path, tiny_model, *more, *scripted) as run, contextlib.ExitStack() as models:
+        settings = settings_of(run.recipe.rl, "rl")
+        (rewarded,) = _rewards(run, settings, models)
+        second = _second_judge(run, settings, models)
+        assert second is not None
+        said = [p for p in second.compare_all(asked) if p is not None]
+        assert min(said) < 0.5 - RlGuard().second_judge
+        assert max(said) > 0.5 + RlGuard().second_judge
+        held = [p for p in rewarded.score.comparison.compare_all(asked) if p is not None]  # type: ignore[attr-defined]
+        assert max(abs(p - 0.5) for p in held) < 0.1
 
 
 def test_nothing_to_train_on_is_told(tiny_model: Path, tmp_path: Path) -> None:

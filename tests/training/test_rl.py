@@ -15,7 +15,7 @@ from training_rows import sft_rows
 
 from charter.engines.quiet import quiet_libraries
 from charter.engines.rendering import Renderer
-from charter.errors import Collapsed, Interrupted, RecipeError
+from charter.errors import Collapsed, Interrupted, RecipeError, TooManyFailures
 from charter.records import Prompt, make_prompt
 from charter.training.adapters import LoraSettings, load_trainee
 from charter.training.answering import ends_of
@@ -214,8 +214,9 @@ def test_a_training_without_verdicts_comes_to_its_end(tiny_model: Path, tmp_path
 
     def judge(rollouts: Sequence[Rollout]) -> list[float | None]:
         draws.append(len(rollouts))
-        said: list[float | None] = [None] * len(rollouts)
-        return said if len(draws) == 1 else [0.25, 0.75, *said[2:]]
+        if len(draws) == 1:
+            return [None] * len(rollouts)
+        return [0.25, 0.75] * (len(rollouts) // 2 - 1) + [None, None]
 
     def length(rollouts: Sequence[Rollout]) -> list[float]:
         return [0.5] * len(rollouts)
@@ -226,13 +227,45 @@ def test_a_training_without_verdicts_comes_to_its_end(tiny_model: Path, tmp_path
     assert math.isnan(first["rewards/judge/mean"])
     assert (first["rewards/judge/unscored"], first["rewards/length/unscored"]) == (8.0, 0.0)
     assert first["reward"] == pytest.approx(0.5)
-    assert (second["rewards/judge/unscored"], second["rewards/judge/mean"]) == (6.0, pytest.approx(0.5))
+    assert (second["rewards/judge/unscored"], second["rewards/judge/mean"]) == (2.0, pytest.approx(0.5))
     assert second["reward"] == pytest.approx(2.0 * 0.5 + 0.5)
     told = json.loads((tmp_path / "rl/training.json").read_text("utf-8"))["told"]
     assert told["steps"][0]["rewards/judge/mean"] is None
-    assert count_unscored(result.steps) == {"judge": 8 + 6 * (len(draws) - 1)}
-    alone = train(tiny_model, tmp_path / "alone", reward(lambda rollouts: [None] * len(rollouts)), n=2, method=method)
-    assert math.isnan(alone.steps[0]["reward"])
+    assert count_unscored(result.steps) == {"judge": 8 + 2 * (len(draws) - 1)}
+    drawn: list[int] = []
+
+    def alone(rollouts: Sequence[Rollout]) -> list[float | None]:
+        drawn.append(len(rollouts))
+        return [None] * len(rollouts) if len(drawn) == 1 else [*vowels(rollouts)]
+
+    only = train(tiny_model, tmp_path / "alone", reward(alone), n=4, method=method)
+    assert math.isnan(only.steps[0]["reward"])
+
+
+@pytest.mark.parametrize(("n", "said"), [(6, "24 of the 24 answers of the last 3"), (60, "80 of the 80 answers")])
+def test_a_reward_that_says_nothing_ends_the_training(tiny_model: Path, tmp_path: Path, n: int, said: str) -> None:
+    """Nothing would be learnt for it: after ten draws, or at the end of fewer; with its reasons, and no model."""
+    mute = Reward("judge", lambda rollouts: [None] * len(rollouts), 1.0, {}, lambda: "It never answers.")
+    length = reward(lambda rollouts: [float(one.n_tokens) for one in rollouts], "length")
+    with pytest.raises(TooManyFailures, match=rf"rl: the reward 'judge' said nothing of {said} .*It never answers\."):
+        train(tiny_model, tmp_path / "rl", mute, length, n=n)
+    assert not (tmp_path / "rl").exists()
+
+
+def test_what_was_missing_before_a_stop_counts(tiny_model: Path, tmp_path: Path) -> None:
+    """Draws of an earlier sitting are among the ten."""
+
+    def mute(rollouts: Sequence[Rollout]) -> list[None]:
+        asked.append(len(rollouts))
+        return [None] * len(rollouts)
+
+    asked: list[int] = []
+    part = reward(mute, "judge")  # type: ignore[arg-type]  # says nothing ever
+    with pytest.raises(Interrupted):
+        train(tiny_model, tmp_path / "rl", part, n=60, stop=lambda: len(asked) >= 4)
+    with pytest.raises(TooManyFailures, match="give it no weight"):
+        train(tiny_model, tmp_path / "rl", part, n=60)
+    assert len(asked) == 10
 
 
 def test_drawing_stops_at_the_end_of_a_turn(tiny_model: Path, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.training.unscored import count_unscored, filled, said, unscored_figure
+from charter.errors import TooManyFailures
+from charter.training.rollouts import Reward
+from charter.training.unscored import count_unscored, filled, require_scores, said, unscored_figure
 
 MAYBE = st.none() | st.floats(-5, 5) | st.just(math.nan)
 
@@ -42,3 +44,28 @@ def test_what_was_missing_is_counted_over_all_steps() -> None:
         {"loss": 1.0, unscored_figure("judge"): 1.0, "rewards/judge/mean": 4.0},
     ]
     assert count_unscored(steps) == {"judge": 3}
+
+
+@pytest.mark.parametrize(
+    ("missing", "is_last", "is_refused"),
+    [
+        ([8.0] * 9, False, False),  # too few draws to say
+        ([8.0] * 9, True, True),
+        ([8.0] * 10, False, True),
+        ([4.0] * 10, True, False),  # a half
+        ([4.0] * 9 + [5.0], False, True),
+        ([8.0] * 6 + [0.0] * 6, False, False),  # long ago
+        ([], True, False),
+    ],
+)
+def test_more_than_half_of_ten_draws_end_a_training(missing: list[float], is_last: bool, is_refused: bool) -> None:
+    """Or of all draws where they are fewer; other rewards' and steps without a draw do not count."""
+    told = [{unscored_figure("judge"): n, unscored_figure("length"): 0.0} for n in missing]
+    steps = [one for step in told for one in (step, {"loss": 1.0})]
+    length, judge = (Reward(name, said, 1.0, {}) for name in ("length", "judge"))  # type: ignore[arg-type]
+    require_scores(steps, length, 8, is_last=is_last)
+    if not is_refused:
+        require_scores(steps, judge, 8, is_last=is_last)
+        return
+    with pytest.raises(TooManyFailures, match="the reward 'judge' said nothing of"):
+        require_scores(steps, judge, 8, is_last=is_last)

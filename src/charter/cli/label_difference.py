@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charter.cli import console
+from charter.errors import RunError
 
 if TYPE_CHECKING:
     from charter.feedback.differences import Changed, LabelDifference
@@ -31,14 +32,16 @@ def read_labels(folder: Path, iteration: int = 1) -> list[Preference | Unlabelle
     """Read what the judged pairs of a run's iteration came to, with a label or without.
 
     Raises:
-        RunError: where the folder is no run, or has no labels yet.
+        RunError: where the folder is no run, has no such iteration, or has no labels yet.
     """
     from charter.files.tables import read_table
     from charter.recipe.stages import in_iteration
     from charter.records import Preference, Unlabelled
     from charter.status import read_run_recipe
 
-    read_run_recipe(folder)  # which says so where the folder is no run
+    n = read_run_recipe(folder).iterations  # which says so where the folder is no run
+    if iteration > n:
+        raise RunError(f"{folder}: has no iteration {iteration}; expected --iteration {'1' if n == 1 else f'1 to {n}'}")
     labels, without = (
         folder / "data" / f"{in_iteration(name, iteration)}.parquet" for name in ("preferences", "unlabelled")
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from charter.errors import RecipeError
 from charter.feedback.calibration import Calibration, LabelQuality
 from charter.files.tables import write_json
-from charter.records import Record
+from charter.records import PromptKind, Record
 from charter.statistics import Interval
 from charter.statistics.scaling import AS_READ, TEMPERATURES, Scaling
 
@@ -51,12 +51,26 @@ class Worth(Record):
         return cls(**bounded, ece=found.ece, ece_by_chance=found.ece_by_chance)
 
 
+class Asked(Record):
+    """How a judge was asked in an audit, or is asked for labels, as far as its probabilities depend on it.
+
+    ``kinds`` are those of the prompts; ``helpful_constitution`` is by whose principles answers to all but red-team
+    ones are judged, None where that is not known; ``n_few_shots`` is None where all worked examples are shown.
+    """
+
+    helpful_constitution: str | None
+    kinds: tuple[PromptKind, ...]
+    n_few_shots: int | None = Field(ge=0)
+    min_option_mass: float = Field(ge=0.0, le=1.0)
+
+
 class Calibrator(Record):
     """A judge's temperature and bias.
 
     ``judge`` is its name and ``identity`` that of its weights or of what serves them; ``chains`` how many chains of
     thought it drew. ``option_bias`` is in log-odds, towards the option shown first. Fitted on ``n_pairs`` of
-    ``n_contexts`` of the file ``labels``; ``before`` and ``after`` are by cross-validation.
+    ``n_contexts`` of the file ``labels``; ``before`` and ``after`` are by cross-validation. ``asked`` is how it was
+    asked else, None in files of earlier versions.
     """
 
     format: Literal["charter-calibrator/1"] = "charter-calibrator/1"
@@ -64,6 +78,7 @@ class Calibrator(Record):
     identity: str
     constitution: str
     chains: int = Field(ge=0)
+    asked: Asked | None = None
     temperature: float = Field(ge=TEMPERATURES[0], le=TEMPERATURES[1])
     option_bias: float = Field(ge=-20.0, le=20.0)
     labels: str
@@ -83,11 +98,13 @@ def make_calibrator(found: Calibration, subject: Mapping[str, Any]) -> Calibrato
 
     Args:
         found: what was fitted.
-        subject: ``judge``, ``identity``, ``constitution``, ``chains`` and ``labels`` of the audit.
+        subject: ``judge``, ``identity``, ``constitution``, ``chains`` and ``labels`` of the audit, and what ``Asked``
+            has.
     """
     whose = {name: subject[name] for name in ("judge", "identity", "constitution", "chains", "labels")}
     return Calibrator(
         **whose,
+        asked=Asked(**{name: subject[name] for name in Asked.model_fields}),
         temperature=found.scaling.temperature,
         option_bias=found.scaling.bias,
         n_pairs=found.n_pairs,
@@ -103,7 +120,13 @@ def write_calibrator(path: Path, calibrator: Calibrator) -> None:
 
 
 def misfits(
-    found: Calibrator, *, judge: str, chains: int, constitution: str | None = None, identity: str | None = None
+    found: Calibrator,
+    *,
+    judge: str,
+    chains: int,
+    constitution: str | None = None,
+    identity: str | None = None,
+    asked: Asked | None = None,
 ) -> Iterator[str]:
     """Say in which ways a calibrator is not of the judge that is read through it; the remedy is another one.
 
@@ -113,6 +136,7 @@ def misfits(
         chains: how many chains of thought it draws.
         constitution: the name of the one that it judges by; None where that is not known.
         identity: of its weights or of what serves them; None where that is not known yet.
+        asked: how it is asked else, and about which kinds of prompts; None where that is not known.
     """
     if found.judge != judge:
         problem = f"was fitted on {found.judge}, and the recipe's judge is {judge}"
@@ -137,6 +161,40 @@ def misfits(
             f"was fitted under the constitution {found.constitution}, and this judge goes by {constitution}; audit the "
             "judge under that one"
         )
+    if found.asked is not None and asked is not None:
+        yield from _asked_otherwise(found.asked, asked)
+
+
+def _asked_otherwise(audited: Asked, asked: Asked) -> Iterator[str]:
+    unseen = [kind for kind in asked.kinds if kind not in audited.kinds]
+    if unseen:
+        yield (
+            f"was fitted on answers to {_listed(audited.kinds)} prompts, and those to {_listed(unseen)} prompts are "
+            "read through it too; audit the judge on pairs of these as well"
+        )
+    is_helpful = any(kind != "red_team" for kind in asked.kinds)
+    helpful = audited.helpful_constitution, asked.helpful_constitution
+    if is_helpful and None not in helpful and helpful[0] != helpful[1]:
+        yield (
+            f"was fitted under the constitution {helpful[0]} for helpful prompts, and this judge goes by {helpful[1]} "
+            "there; audit the judge with --helpful"
+        )
+    if audited.n_few_shots != asked.n_few_shots:
+        shown = ["all" if one.n_few_shots is None else str(one.n_few_shots) for one in (audited, asked)]
+        yield (
+            f"was fitted with {shown[0]} worked examples shown, and 'label.n_few_shots' shows {shown[1]}; fit one with "
+            "as many (--n-few-shots)"
+        )
+    if audited.min_option_mass != asked.min_option_mass:
+        yield (
+            f"was fitted on verdicts with an option mass of {audited.min_option_mass:g} at least, and "
+            f"'label.min_option_mass' is {asked.min_option_mass:g}: other verdicts count; fit one with "
+            "--min-option-mass"
+        )
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    return ", ".join(sorted(kinds))
 
 
 def scaling_of(file: str | None) -> Scaling:

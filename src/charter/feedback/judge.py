@@ -154,8 +154,8 @@ def _question(prompt: Prompt, a: str, b: str, principle: Standard, order: Order)
 
 
 async def _verdict(judge: Judge, row: str, question: Question, principle: Standard, order: Order) -> Verdict:
-    if marks_in(judge.asking, question):
-        return _invalid(judge, principle, order, "an answer holds marks of the judge's layout")
+    if holder := marks_in(judge.asking, question):
+        return _invalid(judge, principle, order, f"{holder} holds marks of the judge's layout")
     # Both orders draw their chains from the same seeds: which response is called a must not change them.
     chains, readings = await _readings(judge, row, question, principle.id)
     read = tuple(reading.mass >= judge.min_option_mass for reading in readings)

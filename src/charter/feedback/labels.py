@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import cast, overload
 
 from charter.constitution.drawing import draw_principles
@@ -205,9 +206,11 @@ class Labels(Sequence[Preference]):
         return self._label(self._judged[self._places[index]])
 
     def __iter__(self) -> Iterator[Preference]:
-        """Make one after the other."""
-        wanted = set(self._places)
-        return (self._label(one) for place, one in enumerate(self._judged) if place in wanted)
+        """Make one after the other; in the order of the pairs these are read one after the other too."""
+        if all(first < second for first, second in pairwise(self._places)):
+            wanted = set(self._places)
+            return (self._label(one) for place, one in enumerate(self._judged) if place in wanted)
+        return (self._label(self._judged[place]) for place in self._places)
 
     def __eq__(self, other: object) -> bool:
         """Compare label by label."""

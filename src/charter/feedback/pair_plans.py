@@ -48,9 +48,10 @@ def plan_pairs(
     file sorted by category, taken from its head, would leave whole categories out. ``revision_vs_initial`` takes each
     trace once at most, those first of which a revision stands: of the others no pair can be made. A kind without
     prompts, or a share that more traces would be needed for, leaves pairs unmade: the caller sees it from the length.
+    Of later iterations the shares are those of ``sources_of``.
     """
     plans: list[PairPlan] = []
-    for (kind, source), wanted in allot_pairs(n, kinds, sources).items():
+    for (kind, source), wanted in allot_pairs(n, kinds, sources_of(iteration, sources)).items():
         of_kind = [prompt for prompt in prompts if prompt.kind == kind]
         if source == "revision_vs_initial":
             usable = _drawn([trace for trace in traces if trace.prompt.kind == kind], source, seed)
@@ -63,6 +64,23 @@ def plan_pairs(
                 for index in range(wanted)
             ]
     return plans
+
+
+def sources_of(
+    iteration: int, sources: Mapping[PromptKind, Mapping[PairSource, float]]
+) -> dict[PromptKind, dict[PairSource, float]]:
+    """Give the shares of an iteration: behind the first, that of ``revision_vs_initial`` goes to the kind's others.
+
+    Traces are made once, so that its pairs would be those that were judged and trained on before. A kind that has no
+    other source then has none.
+    """
+    return {kind: dict(shares) if iteration == 1 else _without_revisions(shares) for kind, shares in sources.items()}
+
+
+def _without_revisions(shares: Mapping[PairSource, float]) -> dict[PairSource, float]:
+    others = {source: share for source, share in shares.items() if share and source != "revision_vs_initial"}
+    total = sum(others.values())
+    return {source: share * sum(shares.values()) / total for source, share in others.items()}
 
 
 def allot_pairs(

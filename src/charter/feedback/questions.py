@@ -8,7 +8,7 @@ text, the worked examples one after another.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from charter.constitution.drawing import draw_principle
 from charter.constitution.model import Constitution, JudgeExample
@@ -21,7 +21,10 @@ REASONING_OPENING = "Let's think step by step:"
 _QUESTION_OPENING = "Consider this conversation:"
 _EXAMPLE_END = "\n\n####\n\n"  # between examples in plain text
 _MARKS = ("\n\n(A) ", "\n\n(B) ", "\n\nOptions:\n(A) ")
-_MARKS_IN_PLAIN_TEXT = (*_MARKS, _EXAMPLE_END, f"\n\n{_QUESTION_OPENING}", f"\n\n{ANSWER_OPENING}")
+_WHOLE_MARKS = ("\n\nOptions:\n(A) ",)
+_OF_PLAIN_TEXT = (_EXAMPLE_END, f"\n\n{_QUESTION_OPENING}", f"\n\n{ANSWER_OPENING}")
+_MARKS_IN_PLAIN_TEXT = (*_MARKS, *_OF_PLAIN_TEXT)
+_WHOLE_MARKS_IN_PLAIN_TEXT = (*_WHOLE_MARKS, *_OF_PLAIN_TEXT)
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,18 @@ def letter_request(asking: Asking, question: Question, *, reasoning: str | None 
     return ChoiceRequest(**_asked(asking, question), prefill=prefill)
 
 
-def marks_in(asking: Asking, question: Question) -> bool:
-    """Say whether an answer holds what the layout tells answers apart by: the judge may then take it for two.
+def marks_in(asking: Asking, question: Question) -> Literal["an answer", "the conversation"] | None:
+    """Say what holds marks of the layout: the judge may then take an answer for two, or read two lists of options.
 
-    Texts are shown as they are all the same; who asks has to know.
+    Of a conversation whole marks alone count: one may have letters of its own, and the list of options behind it is
+    still the only one. Texts are shown as they are all the same; who asks has to know.
     """
     marks = _MARKS_IN_PLAIN_TEXT if asking.raw else _MARKS
-    return any(mark in f"{text}\n\n" for text in (question.first, question.second) for mark in marks)
+    if any(mark in f"{text}\n\n" for text in (question.first, question.second) for mark in marks):
+        return "an answer"
+    whole = _WHOLE_MARKS_IN_PLAIN_TEXT if asking.raw else _WHOLE_MARKS
+    talk = f"{_talk(question.prompt.turns)}\n\n"
+    return "the conversation" if any(mark in talk for mark in whole) else None
 
 
 def reasoning_request(asking: Asking, question: Question, sampling: Sampling) -> CompletionRequest:
@@ -109,9 +117,12 @@ def _asked(asking: Asking, question: Question) -> dict[str, Any]:
 
 
 def _question_text(turns: tuple[Message, ...], question: str, first: str, second: str) -> str:
+    return f"{_QUESTION_OPENING}{_talk(turns)}\n\n{question}\n\nOptions:\n(A) {first}\n\n(B) {second}"
+
+
+def _talk(turns: tuple[Message, ...]) -> str:
     is_lone = len(turns) == 1 and turns[0].role == "user"  # then its transcript is the bare text
-    talk = f"\n\nHuman: {turns[0].content}" if is_lone else transcript(turns)
-    return f"{_QUESTION_OPENING}{talk}\n\n{question}\n\nOptions:\n(A) {first}\n\n(B) {second}"
+    return f"\n\nHuman: {turns[0].content}" if is_lone else transcript(turns)
 
 
 def _example_turns(example: JudgeExample, question: str, *, reasoned: bool) -> list[Message]:

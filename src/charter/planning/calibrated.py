@@ -11,6 +11,7 @@ from charter.planning.findings import Preflight
 from charter.planning.places import path_hint
 from charter.recipe import Recipe
 from charter.runs.roles import role_specs
+from charter.stages.label import asked_of
 
 
 def look_at_calibrators(report: Preflight, recipe: Recipe) -> None:
@@ -26,13 +27,21 @@ def _look(report: Preflight, recipe: Recipe, about: str, file: str | None, judge
     found = report.tried(about, read_calibrator, Path(file), hint=path_hint(file))
     if found is None:
         return
-    for problem in misfits(found, judge=judge, chains=recipe.label.chains, constitution=_constitution(recipe)):
+    kinds = [kind for kind, share in recipe.pairs.kinds.items() if share and recipe.pairs.n]
+    problems = misfits(
+        found,
+        judge=judge,
+        chains=recipe.label.chains,
+        constitution=_name(recipe.constitution.source),
+        asked=asked_of(recipe, _name(recipe.constitution.helpful), kinds),
+    )
+    for problem in problems:
         report.add("warning", about, f"{file}: {problem}")
 
 
-def _constitution(recipe: Recipe) -> str | None:
-    """Name the constitution that is trained for; what is wrong with it is told elsewhere."""
+def _name(constitution: str) -> str | None:
+    """Give a constitution's own name; what is wrong with it is told elsewhere."""
     try:
-        return load_constitution(recipe.constitution.source).name
+        return load_constitution(constitution).name
     except CharterError:
         return None

@@ -151,7 +151,7 @@ def _plan_feedback(given: Given, iteration: int) -> Iterator[StagePlan]:
     """Pairs, labels and the trainings on them; pairs that were given are the first iteration's."""
     if iteration > 1:
         given = replace(given, brought=replace(given.brought, pairs=()))
-    made = _pair_plans(given)
+    made = _pair_plans(given, iteration)
     pairs: list[PairPlan | Pair] = [*made, *given.brought.pairs]
     trainings = (plan_preference_model(given, pairs), plan_dpo(given, pairs), plan_rl(given))
     for one in (_plan_pairs(given, made), plan_label(given, pairs), *itertools.chain(*trainings)):
@@ -220,8 +220,8 @@ def _plan_sft(given: Given) -> StagePlan:
     return given.stage("sft", rows, {"policy": load}, training=training, n_loads=1 if rows else 0)
 
 
-def _pair_plans(given: Given) -> list[PairPlan]:
-    """Which pairs would be made, by the stage's own rule; traces are stood in for by empty ones."""
+def _pair_plans(given: Given, iteration: int = 1) -> list[PairPlan]:
+    """Which pairs an iteration would make, by the stage's own rule; traces are stood in for by empty ones."""
     settings = given.recipe.pairs
     traces = [*given.brought.traces] + [
         Trace(id=row_id("trace", prompt.id, sample), prompt=prompt, sample=sample, initial="", rounds=())
@@ -230,7 +230,13 @@ def _pair_plans(given: Given) -> list[PairPlan]:
     ]
     prompts = [prompt for kind in given.train.values() for prompt in kind]
     return plan_pairs(
-        prompts, traces, n=settings.n, kinds=settings.kinds, sources=settings.sources, seed=given.recipe.seed
+        prompts,
+        traces,
+        n=settings.n,
+        kinds=settings.kinds,
+        sources=settings.sources,
+        seed=given.recipe.seed,
+        iteration=iteration,
     )
 
 

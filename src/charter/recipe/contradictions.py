@@ -133,6 +133,12 @@ def _iterated(recipe: Recipe) -> Iterator[tuple[Where, str]]:
     if not recipe.pairs.n:
         problem = f"{problem}, and 'pairs.n' is 0: pairs that are given are judged and trained on once"
         yield ("iterations",), f"{problem}; take it out, or set pairs.n"
+    for kind, share in recipe.pairs.kinds.items() if recipe.pairs.n else ():
+        shares = recipe.pairs.sources.get(kind, {})
+        if share and [source for source in shares if shares[source]] == ["revision_vs_initial"]:
+            told = f"'pairs.sources.{kind}' has revision_vs_initial alone, whose pairs are the first iteration's"
+            remedy = "give another source a share, such as on_policy, or take 'iterations' out"
+            yield ("pairs", "sources", kind), f"{told}: later ones would have no {kind} pair; {remedy}"
 
 
 def _written(recipe: Recipe) -> Iterator[tuple[Where, str]]:

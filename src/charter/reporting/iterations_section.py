@@ -14,7 +14,8 @@ from charter.reporting.told import StageResult
 from charter.statistics import wilson_interval
 
 _LEAD = (
-    "Each iteration makes pairs of answers of the policy that the one before ended with, and trains that policy on. "
+    "Each iteration makes pairs of answers of the policy that the one before ended with, and trains that policy on; "
+    "pairs of revisions, and pairs that were given, are the first one's alone. "
     "What its models are worth stands with the other figures, by their names. Intervals of shares are Wilson's, 95 %, "
     "and take each verdict or label for itself."
 )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from charter.engines.unasked import UNASKED
-from charter.feedback.calibrator import misfits, read_calibrator, scaling_of
+from charter.feedback.calibrator import Asked, misfits, read_calibrator, scaling_of
 from charter.feedback.ensemble import FurtherJudge
 from charter.feedback.judge import Judging
 from charter.feedback.labels import judge_pairs
 from charter.feedback.settling import EXACT_TIE, LOW_MARGIN, Settling, is_tie, settle_all
 from charter.files.tables import read_table, write_table
 from charter.recipe import Recipe
-from charter.records import OWN_JUDGE, Pair, Preference, Unlabelled
+from charter.records import OWN_JUDGE, Pair, Preference, PromptKind, Unlabelled
 from charter.runs.folder import Run
 from charter.runs.roles import judge_role, role_specs
 from charter.stages.prompts import held_out_prompts
@@ -55,17 +55,37 @@ def calibrator_notes(run: Run) -> list[str]:
     """Say of each calibrator in which ways it is not of the judge that was read through it."""
     label, specs = run.recipe.label, role_specs(run.recipe)
     files = {"judge": label.calibrator} | {judge_role(name): one.calibrator for name, one in label.judges.items()}
-    notes = []
+    notes: list[str] = []
+    if not any(files.values()):
+        return notes
+    kinds = {pair.prompt.kind for pair in read_table(run.data("pairs"), Pair)}
     for role, file in files.items():
         if file is None:
             continue
         engine = run.pool.engine(role)
         identity = None if engine.identity.startswith(UNASKED) else engine.identity
         found = read_calibrator(Path(file))
-        name, constitution = specs[role].name, run.constitution.name
-        problems = misfits(found, judge=name, chains=label.chains, constitution=constitution, identity=identity)
+        problems = misfits(
+            found,
+            judge=specs[role].name,
+            chains=label.chains,
+            constitution=run.constitution.name,
+            identity=identity,
+            asked=asked_of(run.recipe, run.helpful.name, kinds),
+        )
         notes += [f"{file}: {problem}" for problem in problems]
     return notes
+
+
+def asked_of(recipe: Recipe, helpful: str | None, kinds: Collection[PromptKind]) -> Asked:
+    """Say how a recipe's judges are asked about pairs of these kinds of prompts."""
+    label = recipe.label
+    return Asked(
+        helpful_constitution=helpful,
+        kinds=tuple(sorted(kinds)),
+        n_few_shots=label.n_few_shots,
+        min_option_mass=label.min_option_mass,
+    )
 
 
 def _further(run: Run) -> list[FurtherJudge]:

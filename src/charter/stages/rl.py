@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from charter.engines.base import Engine
 from charter.errors import RunError
-from charter.feedback.judge import make_judge
+from charter.feedback.judge import Judging, make_judge
 from charter.feedback.labels import standards
 from charter.recipe.settings import RlSettings
 from charter.recipe.stages import settings_of
@@ -21,6 +21,7 @@ from charter.stages.label import judging_of
 from charter.stages.prompts import held_out_prompts, read_prompts
 from charter.stages.summary import Summary, summarise, tally
 from charter.stages.trained import SKIPPED, training_arguments, untrained
+from charter.statistics.scaling import AS_READ
 
 if TYPE_CHECKING:
     from charter.training.oversight import RlGuard
@@ -93,6 +94,7 @@ def _rewards(run: Run, settings: RlSettings, models: contextlib.ExitStack) -> li
     from charter.training.rollouts import Reward
 
     asked = settings.rewards
+    why: dict[str, Callable[[], str]] = {}
     scores: dict[str, tuple[Any, dict[str, object]]] = {
         "length": (partial(length_reward, most_tokens=asked.most_tokens), {"most_tokens": asked.most_tokens}),
         "repetition": (repetition_reward, {}),
@@ -103,9 +105,14 @@ def _rewards(run: Run, settings: RlSettings, models: contextlib.ExitStack) -> li
     if asked.judge:
         engine = models.enter_context(run.pool.lend("judge"))
         about = {"engine": engine.identity, "n_meetings": settings.n_meetings, "k": settings.k_principles}
-        scores["judge"] = (JudgeReward(_comparison(run, settings, engine, "judge"), settings.n_meetings), about)
+        judge = JudgeReward(_comparison(run, settings, engine, "judge", judging_of(run.recipe)), settings.n_meetings)
+        scores["judge"], why["judge"] = (judge, about), judge.why
     weights = {name: getattr(asked, name) for name in ("preference_model", "judge", *scores)}
-    return [Reward(name, scores[name][0], weight, scores[name][1]) for name, weight in weights.items() if weight]
+    return [
+        Reward(name, scores[name][0], weight, scores[name][1], why.get(name))
+        for name, weight in weights.items()
+        if weight
+    ]
 
 
 def _preference_model(run: Run) -> tuple[Any, dict[str, object]]:
@@ -122,7 +129,9 @@ def _second_judge(run: Run, settings: RlSettings, models: contextlib.ExitStack) 
     """Give who compares answers and is not trained against; None where the recipe names nobody."""
     if run.recipe.models.second_judge is None or settings.guard is None:
         return None
-    return _comparison(run, settings, models.enter_context(run.pool.lend("second_judge")), "second_judge")
+    # The calibrator is the judge's own, and the clamp is for labels: held to it, no mean would fall below the limit.
+    judging = replace(judging_of(run.recipe), scaling=AS_READ, clamp=(0.0, 1.0))
+    return _comparison(run, settings, models.enter_context(run.pool.lend("second_judge")), "second_judge", judging)
 
 
 def _failures(rewards: Sequence[Reward], second_judge: JudgeComparison | None) -> dict[str, dict[str, int]]:
@@ -134,11 +143,10 @@ def _failures(rewards: Sequence[Reward], second_judge: JudgeComparison | None) -
     return {one.role: dict(one.reasons) for one in failures if one.reasons}
 
 
-def _comparison(run: Run, settings: RlSettings, engine: Engine, role: str) -> JudgeComparison:
+def _comparison(run: Run, settings: RlSettings, engine: Engine, role: str, judging: Judging) -> JudgeComparison:
     """Have a model compare answers by the principles of their prompts' kinds, as the label stage asks its judge."""
     from charter.training.reward_judge import Failures, JudgeComparison
 
-    judging = judging_of(run.recipe)
     by_kind = standards(run.constitution, run.helpful)
     return JudgeComparison(
         judges={kind: make_judge(engine, one, judging, seed=run.seed) for kind, one in by_kind.items()},

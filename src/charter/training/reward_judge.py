@@ -77,6 +77,7 @@ class JudgeComparison:
         k_principles: drawn for each comparison, by weight.
         seed: of the run.
         failures: those of its engine.
+        invalid: how often verdicts were invalid in this sitting, by reason.
     """
 
     judges: Mapping[PromptKind, Judge]
@@ -84,6 +85,7 @@ class JudgeComparison:
     k_principles: int
     seed: int
     failures: Failures = field(default_factory=Failures, compare=False)
+    invalid: Counter[str] = field(default_factory=Counter, compare=False)
 
     def compare_all(self, asked: Sequence[tuple[Prompt, str, str]]) -> list[float | None]:
         """Give ``p_better`` of each prompt and pair of answers, all asked at once; None where the judge failed.
@@ -124,6 +126,7 @@ class JudgeComparison:
         meeting = row_id("meeting", prompt.id, one, other)
         drawn = principles_of_pair(self.principles[prompt.kind], meeting, k=self.k_principles, seed=self.seed)
         judgement = await judge_one(self.judges[prompt.kind], meeting, prompt, one, other, drawn)
+        self.invalid.update(verdict.invalid for verdict in judgement.verdicts if verdict.invalid)
         return judgement.p_a
 
 
@@ -160,6 +163,15 @@ class JudgeReward:
             for group, pairs in zip(groups, met, strict=True)
             for score in _shares(len(group), [(pair, next(ends)) for pair in pairs])
         ]
+
+    def why(self) -> str:
+        """Say why rollouts had no score in this sitting, and what to do."""
+        reasons = self.comparison.invalid + self.comparison.failures.reasons
+        counted = ", ".join(f"{reason} ({n:,})" for reason, n in reasons.most_common())
+        return (
+            f"Verdicts that were invalid in this sitting: {counted}. Look at the judge ('charter audit'), name one in "
+            "models.judge that can answer, or lower label.min_option_mass, in a new folder (--out)."
+        )
 
 
 def _shares(n: int, ends: Sequence[tuple[tuple[int, int], float | None]]) -> list[float | None]:

@@ -83,6 +83,8 @@ def rl(
         RunError: if ``out`` exists.
         Interrupted: if ``stop`` said so.
         Collapsed: if the guard ended the training; its last good checkpoint is kept.
+        TooManyFailures: if a reward said nothing of more than half of the answers of ten draws, or of all where those
+            are fewer.
         CharterError: what a reward raises.
     """
     _require_groups(pace, rolling)

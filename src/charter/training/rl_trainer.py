@@ -21,7 +21,7 @@ from charter.training.data import PromptExample
 from charter.training.pace import Pace
 from charter.training.rollouts import Reward, Rollout, RolloutOrder
 from charter.training.trainer import Habits
-from charter.training.unscored import filled, is_said, said, unscored_figure
+from charter.training.unscored import filled, is_said, require_scores, said, unscored_figure
 
 Method = Literal["grpo", "rloo"]
 _CLIPPED_AT = 0.2  # how far the probability of an answer may move from the policy that drew it
@@ -114,7 +114,11 @@ class _Rolls(Habits):
             return super()._generate_single_turn(prompt_ids, *more)  # type: ignore[misc]  # as above
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Tell the means of what rewards said alone, without what stood in for what they did not, and how much did."""
+        """Tell the means of what rewards said alone, without what stood in for what they did not, and how much did.
+
+        Raises:
+            TooManyFailures: where a reward said nothing of most answers lately.
+        """
         metrics, means = self._metrics["train"], list[float]()
         taken = [(one.reward, one.take()) for one in self.scored]
         for reward, scores in taken:
@@ -127,6 +131,9 @@ class _Rolls(Habits):
         if any(not is_said(score) for _, scores in taken for score in scores):
             metrics["reward"] = [sum(means) if means else math.nan]
         super().log(logs, start_time)
+        is_last = self.state.global_step >= self.state.max_steps
+        for one in self.scored:
+            require_scores(self.state.log_history, one.reward, self.args.generation_batch_size, is_last=is_last)
 
     def count_tokens(self, _examples: Sequence[Any]) -> tuple[int, int]:
         """Count what was read and drawn, and of that what was drawn, in all sittings."""

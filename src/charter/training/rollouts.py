@@ -42,12 +42,14 @@ class Reward:
         score: of rollouts, in the policy's order.
         weight: in the sum.
         identity: what determines its scores, as JSON values: a training goes on from its own checkpoints alone.
+        why: says why it told nothing of rollouts, and what to do; None where nobody knows.
     """
 
     name: str
     score: Score
     weight: float
     identity: Mapping[str, object]
+    why: Callable[[], str] | None = None
 
 
 def rollout_order(n_prompts: int, n_at_once: int, seed: int, epoch: int) -> list[list[int]]:

@@ -9,9 +9,16 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
+
+from charter.errors import TooManyFailures
+
+if TYPE_CHECKING:
+    from charter.training.rollouts import Reward
 
 _BEGINNING, _END = "rewards/", "/unscored"  # of a figure's name
+_DRAWS = 10  # looked at together: dozens of answers, so that no odd draw ends a training, and little is lost by then
+_MOST = 0.5  # of their answers may be unscored: beyond that a training is led by what is missing
 
 
 def filled(scores: Sequence[float | None], n_samples: int) -> list[float]:
@@ -55,3 +62,27 @@ def count_unscored(steps: Sequence[Mapping[str, float]]) -> dict[str, int]:
             if name.startswith(_BEGINNING) and name.endswith(_END) and value > 0:
                 found[name.removeprefix(_BEGINNING).removesuffix(_END)] += round(value)
     return dict(found)
+
+
+def require_scores(steps: Sequence[Mapping[str, float]], reward: Reward, n_drawn: int, *, is_last: bool) -> None:
+    """Refuse to go on where a part of the reward said nothing of most answers lately: it would seem to be trained for.
+
+    Args:
+        steps: the figures of all steps so far, in all sittings.
+        reward: the part.
+        n_drawn: answers of one draw.
+        is_last: whether no more are drawn; a training of few draws is looked at there.
+
+    Raises:
+        TooManyFailures: with the reasons and the remedy, as far as the reward knows them.
+    """
+    figure = unscored_figure(reward.name)
+    missing = [step[figure] for step in steps if figure in step][-_DRAWS:]
+    n_missing, n_answers = round(sum(missing)), n_drawn * len(missing)
+    if n_missing <= _MOST * n_answers or (len(missing) < _DRAWS and not is_last):
+        return
+    why = reward.why() if reward.why else "Mend what it cannot score, or give it no weight."
+    raise TooManyFailures(
+        f"rl: the reward '{reward.name}' said nothing of {n_missing} of the {n_answers} answers of the last "
+        f"{len(missing)} draws; at most half may be without a score, which teaches nothing. {why}"
+    )
