@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from charter.training.adapters import LoraSettings
 from charter.training.pace import Pace
@@ -140,6 +141,7 @@ def test_a_preference_model_answers_by_rewards(charter: Command, choices: Path, 
     )
     found = ask(charter, choices, "-m", place / "pm", "--mode", "rewards")[0]
     assert (found["n"], found["mode"], found["failed"]) == (N, "rewards", {})
+    assert torch.empty(0).device.type == "cpu"  # models that are loaded side by side leave another one behind
     done = charter("evaluate", "multiple-choice", choices, "-m", "smollm2-135m", "--mode", "rewards")
     assert done.code == 2
     assert "is no preference model" in done.err

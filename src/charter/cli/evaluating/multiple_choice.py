@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -196,6 +197,10 @@ def _answering(asked: Writing, model: str, asking: Asking) -> Callable[[str, Cho
 
 
 def _rewards(model: str) -> Rewards:
+    """Give what asks a preference model, which is loaded when it is first asked."""
+    # Rows ask in threads of their own: transformers may load one model at a time, and passes gain nothing side by side.
+    alone = threading.Lock()
+
     @cache
     def load() -> RewardModel:
         from charter.training.rewards import RewardModel
@@ -206,7 +211,8 @@ def _rewards(model: str) -> Rewards:
     def rewards(asked: Sequence[tuple[tuple[Message, ...], str]]) -> list[float]:
         from charter.training.rewards import Conversation
 
-        return load().rewards([Conversation(turns, response) for turns, response in asked])
+        with alone:
+            return load().rewards([Conversation(turns, response) for turns, response in asked])
 
     return rewards
 
