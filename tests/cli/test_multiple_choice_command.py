@@ -99,6 +99,7 @@ def test_answers_are_kept_and_gone_on_from(charter: Command, choices: Path, plac
         (("bad.jsonl", "-m", "demo"), "bad.jsonl:1: 'corrects' is missing"),
         (("choices.jsonl", "-m", "demo", "--mode", "rewards"), "demo"),
         (("choices.jsonl", "-m", "demo", "--few-shots", 9), "9 worked examples of different contexts are wanted"),
+        (("choices.jsonl", "-m", "demo", "--few-shots", 2, "--mode", "text"), "--mode text shows no worked examples"),
         (("choices.jsonl", "-m", "demo", "--engine", "nonsense"), "--engine is 'nonsense'"),
     ],
 )

@@ -242,15 +242,19 @@ def test_a_permanent_fault_in_the_middle_stops_the_rows(
 def test_rows_that_are_refused_for_one_reason_stop_the_run(
     tmp_path: Path, no_key_anywhere: Callable[..., None]
 ) -> None:
-    """A request that the server never takes fails row after row: twenty are enough, and their reasons hold no key."""
+    """A request that the server never takes fails row after row: twenty are enough, and their reasons hold no key.
+
+    Rows in flight may fail in the same moment as the twentieth, so that more than twenty are told of; never more than
+    that and what was in flight.
+    """
     with FaultServer(Manners(key=KEY)) as server, Journal(tmp_path / "journal.sqlite") as journal:
         refusing = Manners(refusal=400)
         with pytest.raises(
-            TooManyFailures, match=r"2\d rows in a row failed with the same error.*status 400"
+            TooManyFailures, match=r"\d+ rows in a row failed with the same error.*status 400"
         ) as raised:
             _run(server, 1000, journal, Limits(), refusing)
         reasons = [end.payload for end in journal.outcomes("asked").values()]
-        assert len(reasons) >= 20
+        assert 20 <= len(reasons) <= 20 + 256
         assert all("refuses the request (status 400): no, not with ***" in reason for reason in reasons)
         journal.flush()
         no_key_anywhere(str(raised.value), *reasons)

@@ -561,6 +561,10 @@ def test_a_mode_that_cannot_be_asked_is_refused(load: Load) -> None:
     with pytest.raises(PromptError, match=r"x\.jsonl: the options of 'Say A or B' cannot be found in its text"):
         require_readable("x.jsonl", rows, Asking(mode="text"))
     require_readable("x.jsonl", rows, Asking())
+    talks = load({**ROW, "text_correct": "four", "text_incorrect": "five"})
+    require_readable("x.jsonl", talks, Asking(mode="text"))
+    with pytest.raises(PromptError, match="are no transcripts of a question and an answer"):
+        require_readable("x.jsonl", talks, Asking(mode="rewards"))
 
 
 class Mute(ScriptedEngine):

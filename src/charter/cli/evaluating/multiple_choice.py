@@ -128,8 +128,11 @@ def multiple_choice(  # noqa: PLR0917 - the command line names them
     Options are shown in both orders, so that no letter wins by itself. Beside accuracy and calibration error stands
     what would be right without reading: a place, the longest option, chance. Questions of one context count as one.
     """
+    from charter.errors import UserError
     from charter.evaluation.multiple_choice import Asking, choose_questions, load_choices, require_readable
 
+    if few_shots and mode in {"text", "rewards"}:
+        raise UserError(f"--few-shots {few_shots}: --mode {mode} shows no worked examples; leave it out")
     n_shown = few_shots if few_shots is not None else _FEW * (mode == "few-shot")
     asking = Asking("letters" if mode == "few-shot" else mode, layout, (), chains, max_chain_tokens, seed)
     others = load_choices(few_shots_from) if few_shots_from else ()

@@ -17,6 +17,7 @@ from typing import Literal
 from charter.engines.base import Capability, ChoiceRequest, CompletionRequest, Engine, Sampling, ScoreRequest
 from charter.errors import CapabilityError, PromptError
 from charter.evaluation.multiple_choice.questions import OPENING, ChoiceRow
+from charter.feedback.votes import TIE_WIDTH
 from charter.prompts.layouts.conversations import is_transcript, read_transcript
 from charter.records import Message, Record
 from charter.rows import Mapped, RowMapper
@@ -38,7 +39,6 @@ _WANTED: Mapping[Mode, tuple[Capability, ...]] = {
     "rewards": (),
 }
 _SHOWN = 60  # characters of a question in an error
-_ALIKE = 1e-9  # probabilities nearer than this are a tie
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,18 @@ def require_readable(file: str, rows: Sequence[ChoiceRow], asking: Asking) -> No
     """See that every question has what a mode reads.
 
     Raises:
-        PromptError: naming the question whose options' texts are wanted and not to be found.
+        PromptError: naming the question whose options' texts are wanted and not to be found, or whose conversations
+            are none.
     """
     if asking.mode not in _OF_TEXTS:
         return
+    in_turns = asking.mode == "rewards" or asking.layout == "chat"
     for row in rows:
+        if in_turns and not all(is_transcript(text) and len(read_transcript(text)) > 1 for text in row.conversations):
+            raise PromptError(
+                f"{file}: text_correct and text_incorrect of {row.asked[:_SHOWN]!r} are no transcripts of a question "
+                "and an answer, such as '\\n\\nHuman: ...\\n\\nAssistant: ...'; write them so, or take --mode text"
+            )
         if not (row.slots or row.conversations):
             raise PromptError(
                 f"{file}: the options of {row.asked[:_SHOWN]!r} cannot be found in its text, and --mode {asking.mode} "
@@ -168,7 +175,7 @@ def answer(
     async def one(row: ChoiceRow) -> ChoiceAnswer:
         return await answer_one(row, engine, asking)
 
-    return mapper(one, rows, f"evaluate/choice {Path(file).name}/{model}", result=ChoiceAnswer)
+    return mapper(one, rows, _stage(file, model), result=ChoiceAnswer)
 
 
 def answer_with_rewards(
@@ -180,7 +187,12 @@ def answer_with_rewards(
         found = await asyncio.to_thread(rewards, [_conversation(row, n) for n in range(len(row.letters))])
         return answered(row, [OptionReading(place=tuple(range(len(found))), logits=tuple(found))])
 
-    return mapper(one, rows, f"evaluate/choice {Path(file).name}/{model}", result=ChoiceAnswer)
+    return mapper(one, rows, _stage(file, model), result=ChoiceAnswer)
+
+
+def _stage(file: str, model: str) -> str:
+    """Name the rows' place in a journal; another than that of answers in one order, which earlier versions kept."""
+    return f"evaluate/choices {Path(file).name}/{model}"
 
 
 def answered(row: ChoiceRow, readings: Sequence[OptionReading]) -> ChoiceAnswer:
@@ -199,7 +211,7 @@ def orders_of(row: ChoiceRow) -> list[tuple[int, ...]]:
 def _correct(row: ChoiceRow, p: Sequence[float]) -> float:
     if not p:
         return 0.0
-    likeliest = [letter for letter, one in zip(row.letters, p, strict=True) if max(p) - one <= _ALIKE]
+    likeliest = [letter for letter, one in zip(row.letters, p, strict=True) if max(p) - one < TIE_WIDTH]
     right = sum(letter in row.corrects for letter in likeliest) / len(likeliest)
     return right if right in {0.0, 1.0} else 0.5 * (right >= 0.5)
 
