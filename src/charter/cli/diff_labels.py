@@ -9,20 +9,10 @@ import typer
 
 from charter.cli import console
 from charter.cli.label_difference import plain_difference, read_labels, write_difference
-from charter.cli.options import AsJson, examples
+from charter.cli.options import AsJson, Iteration, examples
 
 _Before = Annotated[Path, typer.Argument(metavar="RUN_A", help="The folder of a run.", show_default=False)]
 _After = Annotated[Path, typer.Argument(metavar="RUN_B", help="The folder of another.", show_default=False)]
-_Iteration = Annotated[
-    int,
-    typer.Option(
-        "--iteration",
-        metavar="N",
-        min=1,
-        help="Which iteration's, of runs that have several; the first's if not given.",
-        show_default=False,
-    ),
-]
 _Rows = Annotated[int, typer.Option("--rows", min=0, help="How many flips are shown, the furthest first.")]
 
 
@@ -40,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def diff_labels(
-    before: _Before, after: _After, iteration: _Iteration = 1, rows: _Rows = 10, as_json: AsJson = False
+    before: _Before, after: _After, iteration: Iteration = 1, rows: _Rows = 10, as_json: AsJson = False
 ) -> None:
     """Show which preferences of two runs flipped, and why.
 

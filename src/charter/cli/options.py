@@ -37,6 +37,16 @@ Again = Annotated[
         "so that only what changed is asked.",
     ),
 ]
+Iteration = Annotated[
+    int,
+    typer.Option(
+        "--iteration",
+        metavar="N",
+        min=1,
+        help="Which iteration's, where a recipe sets 'iterations'; the first's if not given.",
+        show_default=False,
+    ),
+]
 
 
 def examples(*lines: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from charter.cli import console, results
-from charter.cli.options import Again, AsJson, Out, Overrides, Recipe, examples
+from charter.cli.options import Again, AsJson, Iteration, Out, Overrides, Recipe, examples
 from charter.cli.running import do_stages
 
 _WHAT = {
@@ -40,16 +40,6 @@ _Without = Annotated[
         metavar="PRINCIPLE",
         help="Only say which labels would be others if this principle had not voted; may be given several times. "
         "Nothing is asked, and nothing is written.",
-        show_default=False,
-    ),
-]
-_Iteration = Annotated[
-    int,
-    typer.Option(
-        "--iteration",
-        metavar="N",
-        min=1,
-        help="Which iteration's, of a recipe that sets 'iterations'.",
         show_default=False,
     ),
 ]
@@ -107,7 +97,7 @@ def _iterated_verb(name: str) -> Callable[..., None]:
         recipe: Recipe,
         overrides: Overrides = None,
         out: Out = None,
-        iteration: _Iteration = 1,
+        iteration: Iteration = 1,
         again: Again = False,
         as_json: AsJson = False,
     ) -> None:
@@ -141,7 +131,7 @@ def _label(  # noqa: PLR0917 - the command line names them
     recipe: Recipe,
     overrides: Overrides = None,
     out: Out = None,
-    iteration: _Iteration = 1,
+    iteration: Iteration = 1,
     again: Again = False,
     without: _Without = None,
     without_judge: _WithoutJudge = None,
