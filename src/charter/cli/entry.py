@@ -16,6 +16,7 @@ from charter.cli import (
     audit,
     chat,
     check,
+    compare,
     console,
     constitutions,
     diff_labels,
@@ -48,7 +49,7 @@ A first run, with a model of 135 million parameters:
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, merge, check, plan, status, show, report, export, audit, diff_labels, chat, serve, stages):
+for verb in (run, merge, check, plan, status, show, report, export, audit, diff_labels, compare, chat, serve, stages):
     verb.add_to(app)
 app.add_typer(constitutions.app, name="constitution")
 app.add_typer(prompting.app, name="prompts")

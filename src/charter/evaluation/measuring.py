@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from charter.records import Measurement
+from charter.records import MeasuredRow, Measurement
 from charter.statistics import (
     ANY_NUMBER,
     TIE,
@@ -60,6 +60,7 @@ def measure(
                 unit=unit,
                 better=better,
                 rows=rows,
+                measured=tuple(_measured_rows(name, subset, model, own, groups)),
                 **_interval(own, unit, groups),
                 **(_against_even(own, groups) if against_even else {}),
             ),
@@ -71,6 +72,12 @@ def measure(
         for model, own in values.items()
         if own
     ]
+
+
+def _measured_rows(name: str, subset: str, model: str, values: RowValues, groups: Groups) -> Iterator[MeasuredRow]:
+    for row, value in values.items():
+        group = None if groups is None else groups[row]
+        yield MeasuredRow(name=name, subset=subset, model=model, row=row, group=group, value=value)
 
 
 def _interval(values: RowValues, unit: Unit, groups: Groups) -> dict[str, Any]:

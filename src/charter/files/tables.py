@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from charter.errors import RunError
 from charter.files.writing import cannot_be_written, replace_whole
-from charter.records import Message, PromptRow
+from charter.records import Message, Prompt, PromptRow
 
 
 class Row(Protocol):
@@ -135,8 +135,10 @@ def _schema(kind: type[Row]) -> Any:
     own = {name: field.annotation for name, field in kind.model_fields.items() if name != "prompt"}
     if issubclass(kind, PromptRow):
         columns = {"id": str, **_PROMPT_TYPES, **{name: hint for name, hint in own.items() if name != "id"}}
-    else:
+    elif issubclass(kind, Prompt):
         columns = {"id": str, **_PROMPT_TYPES}
+    else:
+        columns = own
     return pa.schema([pa.field(name, _arrow(hint)) for name, hint in columns.items()])
 
 

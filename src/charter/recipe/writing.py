@@ -29,6 +29,15 @@ def recipe_values(recipe: Recipe, folder: Path = Path()) -> dict[str, Any]:
     return data
 
 
+def flat_settings(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Give a recipe's plain values by their dotted keys: ``revise.rounds`` and so on."""
+    if isinstance(value, dict) and value:
+        return {
+            name: inner for key, one in value.items() for name, inner in flat_settings(one, f"{prefix}{key}.").items()
+        }
+    return {prefix.removesuffix("."): value}
+
+
 class _Dumper(yaml.SafeDumper):
     """Quotes text that our reader would not give back plain: PyYAML writes by the rules of YAML 1.1."""
 

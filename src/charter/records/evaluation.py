@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from charter.records.base import Record
 from charter.records.prompts import PromptRow
@@ -118,13 +118,34 @@ class Scored(Record):
         return -self.logprob / max(self.n_tokens, 1)
 
 
+class MeasuredRow(Record):
+    """What one model was measured at on one row, such as a prompt; rows of one ``group`` hang together."""
+
+    name: str
+    subset: str
+    model: str
+    row: str
+    group: str | None
+    value: float
+
+    def to_row(self) -> dict[str, Any]:
+        """Give a table row."""
+        return self.model_dump()
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Read a row that ``to_row`` wrote."""
+        return cls.model_validate(row)
+
+
 class Measurement(Record):
     """One figure: a value with its n and 95 % interval, and where a base exists, the paired difference from it.
 
     ``better`` says which direction is good. ``subset`` names the rows it is over. ``rows`` points at the file that
     holds them. ``n_groups`` counts what is independent among the ``n`` rows, None where each stands for itself. An
     interval is None at both ends where the rows cannot bound the figure. Differences are ``value - base``; ``p_value``
-    belongs to the test named in ``method``: paired with the base, or of a win rate against one half.
+    belongs to the test named in ``method``: paired with the base, or of a win rate against one half. ``measured`` has
+    what the figure summarises, where that is a value for each row; it is kept in a table of its own.
     """
 
     name: str
@@ -144,6 +165,7 @@ class Measurement(Record):
     p_value: float | None = None
     method: str = ""
     rows: str = ""
+    measured: tuple[MeasuredRow, ...] = Field(default=(), exclude=True, repr=False)
 
 
 def _known_keys(measurements: Any) -> Any:

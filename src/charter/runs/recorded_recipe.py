@@ -12,7 +12,7 @@ from charter.recipe import Recipe, dump_recipe
 from charter.recipe.faults import shown
 from charter.recipe.paths import hide_paths
 from charter.recipe.secrets import HIDDEN, is_secret
-from charter.recipe.writing import recipe_values
+from charter.recipe.writing import flat_settings, recipe_values
 from charter.runs.place import RESOLVED
 
 # Sections that change nothing of what a run makes; a guard, but whether a training goes on and what it ends with.
@@ -45,8 +45,8 @@ def changed_settings(recipe: Recipe, folder: Path) -> str:
     if not isinstance(recorded, dict):
         raise RunError(f"{resolved}: is damaged: it holds no recipe; restore it, or name a new folder with --out")
     given = recipe_values(recipe, folder)
-    before, now = _flat(recorded), _flat(given)
-    seen_before, seen_now = _flat(hide_paths(recorded)), _flat(hide_paths(given))
+    before, now = flat_settings(recorded), flat_settings(given)
+    seen_before, seen_now = flat_settings(hide_paths(recorded)), flat_settings(hide_paths(given))
     same = {key for key in seen_now if seen_before.get(key) == seen_now[key]}
     same |= {key for key in {**before, **now} if key.startswith(_WITHOUT_EFFECT)}
     same |= {key for key in now if key.endswith(".engine") and before.get(key) in _ALIKE and now[key] in _ALIKE}
@@ -59,7 +59,7 @@ def keep_what_may_change(recipe: Recipe, folder: Path) -> None:
     """Write the recipe anew where keys without effect changed: whoever goes on with it goes on under these."""
     both = (read_yaml(folder / RESOLVED, error=RunError).data, recipe_values(recipe, folder))
     recorded, given = (
-        {key: value for key, value in _flat(one).items() if key.startswith(_WITHOUT_EFFECT)} for one in both
+        {key: value for key, value in flat_settings(one).items() if key.startswith(_WITHOUT_EFFECT)} for one in both
     )
     if recorded != given:
         write_text(folder / RESOLVED, dump_recipe(recipe, folder))
@@ -69,9 +69,3 @@ def _value(values: dict[str, Any], key: str) -> str:
     if values.get(key) is not None and is_secret(key):
         return HIDDEN
     return shown(values[key]) if key in values else "not set"
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        return {name: inner for key, one in value.items() for name, inner in _flat(one, f"{prefix}{key}.").items()}
-    return {prefix.removesuffix("."): value}

@@ -62,6 +62,7 @@ STAGES: Mapping[str, Stage] = {
             "data/readings.parquet",
             "data/probes.parquet",
             "data/adherence.parquet",
+            "data/measured.parquet",
             "evaluation.json",
         ),
         do_evaluate,

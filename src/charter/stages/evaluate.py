@@ -12,7 +12,7 @@ from charter.evaluation.probe_loading import load_probes
 from charter.evaluation.suite import EngineSource
 from charter.files.tables import write_json, write_table
 from charter.recipe.stages import policies_of
-from charter.records import Adherence, Comparison, Figures, Probed, Prompt, Reading, Response
+from charter.records import Adherence, Comparison, Figures, MeasuredRow, Probed, Prompt, Reading, Response
 from charter.runs.folder import Run
 from charter.runs.roles import other_specs
 from charter.stages.label import judging_of, read_preferences
@@ -51,6 +51,8 @@ def do_evaluate(run: Run) -> Summary:
     write_table(run.data("readings"), found.readings, Reading)
     write_table(run.data("probes"), found.probed, Probed)
     write_table(run.data("adherence"), found.adherence, Adherence)
+    measured = (row for one in found.measurements for row in one.measured)
+    write_table(run.data("measured"), measured, MeasuredRow)
     figures = Figures(models=tuple(models), measurements=found.measurements)
     write_json(run.folder / "evaluation.json", figures.model_dump(mode="json"))
     return summarise(

@@ -9,6 +9,7 @@ from charter.statistics.agreement import (
     rank_correlation,
     reliability_bins,
 )
+from charter.statistics.families import holm
 from charter.statistics.intervals import (
     Interval,
     mean_interval,
@@ -39,6 +40,7 @@ __all__ = [
     "confusion_matrix",
     "even_test",
     "expected_calibration_error",
+    "holm",
     "mean_interval",
     "paired_mean_difference",
     "paired_rate_difference",

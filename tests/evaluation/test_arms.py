@@ -1,0 +1,131 @@
+"""Runs side by side: arms, paired rows, adjusted p-values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charter.errors import RunError
+from charter.evaluation.arms import MeasuredRun, arms_of, compare_arms, differing_settings
+from charter.evaluation.measuring import measure
+from charter.files.tables import read_table, write_table
+from charter.records import Figures, MeasuredRow
+from charter.statistics import holm, paired_mean_difference, paired_rate_difference
+
+ROUNDS = {"revise.rounds": 2}
+
+
+def run_of(
+    name: str,
+    values: Mapping[str, Mapping[str, float]],
+    *,
+    seed: int = 0,
+    settings: Mapping[str, Any] = ROUNDS,
+    groups: Mapping[str, str] | None = None,
+    unit: Any = "rate",
+) -> MeasuredRun:
+    """Make a run of which one figure, objection, was measured for some models."""
+    found = measure("objection", values, subset="red_team", base="base", better="higher", groups=groups, unit=unit)
+    figures = Figures(models=tuple(values), measurements=tuple(found))
+    rows = tuple(row for one in found for row in one.measured)
+    return MeasuredRun(Path(name), seed, {"name": name, "seed": seed, **settings}, figures, rows)
+
+
+def rows(*values: float) -> dict[str, float]:
+    """Number rows."""
+    return {str(number): value for number, value in enumerate(values)}
+
+
+FEW, MANY = rows(0, 0, 0, 1, 0, 1, 0, 0), rows(1, 1, 0, 1, 1, 1, 0, 1)
+
+
+def test_two_recipes_are_paired_row_by_row() -> None:
+    """Difference, interval and test are those of the paired rows of both final models."""
+    one = run_of("one", {"base": FEW, "dpo": FEW})
+    two = run_of("two", {"base": FEW, "dpo": MANY}, settings={"revise.rounds": 4})
+    found = compare_arms(arms_of([one, two]))
+    (contrast,) = found.contrasts["two"]
+    expected = paired_rate_difference([*FEW.values()], [*MANY.values()])
+    assert contrast.after.difference == pytest.approx(expected.difference) == 0.5
+    assert (contrast.after.difference_low, contrast.after.difference_high) == (expected.low, expected.high)
+    assert contrast.after.p_value == pytest.approx(expected.p_value)
+    assert (contrast.before.value, contrast.after.value, contrast.after.n) == (0.25, 0.75, 8)
+    assert differing_settings(found.arms) == {"revise.rounds": ["2", "4"]}
+    assert {row for row, change in contrast.rows.items() if change} == {"0", "1", "4", "7"}
+
+
+def test_rows_of_one_arm_alone_are_left_out() -> None:
+    """Values are over the rows that both arms have."""
+    one = run_of("one", {"base": rows(0, 1, 0, 1)})
+    two = run_of("two", {"base": rows(1, 1)}, settings={"revise.rounds": 4})
+    (contrast,) = compare_arms(arms_of([one, two])).contrasts["two"]
+    assert (contrast.before.n, contrast.before.value, contrast.after.value) == (2, 0.5, 1.0)
+
+
+def test_without_a_common_row_nothing_is_compared() -> None:
+    """The figure is named instead."""
+    one = run_of("one", {"base": {"x": 1.0}})
+    two = run_of("two", {"base": {"y": 1.0}}, settings={"revise.rounds": 4})
+    found = compare_arms(arms_of([one, two]))
+    assert found.contrasts["two"] == ()
+    assert found.uncompared["two"] == (("objection", "red_team"),)
+
+
+def test_seeds_are_one_arm_held_against_its_base() -> None:
+    """Each prompt's values are averaged over the seeds, and each seed's own difference is told."""
+    seeds = [
+        run_of("zero", {"base": FEW, "dpo": MANY}, seed=0),
+        run_of("one", {"base": FEW, "dpo": FEW}, seed=1),
+    ]
+    arms = arms_of(seeds)
+    assert [(arm.name, arm.model, len(arm.runs)) for arm in arms] == [("base", "base", 2), ("dpo", "dpo", 2)]
+    (contrast,) = compare_arms(arms).contrasts["dpo"]
+    averaged = [(FEW[row] + MANY[row]) / 2 for row in FEW]
+    expected = paired_mean_difference([*FEW.values()], averaged)
+    assert contrast.after.difference == pytest.approx(expected.difference) == 0.25
+    assert (contrast.after.difference_low, contrast.after.difference_high) == (expected.low, expected.high)
+    assert contrast.after.unit == "rate"
+    assert contrast.per_seed == (0.5, 0.0)
+
+
+def test_rows_keep_their_groups() -> None:
+    """A prompt and its twin count together, as they did in the evaluation."""
+    together = {row: str(int(row) // 2) for row in FEW}
+    one = run_of("one", {"base": FEW}, groups=together)
+    two = run_of("two", {"base": MANY}, groups=together, settings={"revise.rounds": 4})
+    (contrast,) = compare_arms(arms_of([one, two])).contrasts["two"]
+    assert contrast.after.n_groups == 4
+
+
+def test_p_values_are_adjusted_for_all_arms_together() -> None:
+    """Two arms against the first are two tests."""
+    one = run_of("one", {"base": FEW})
+    others = [run_of(name, {"base": MANY}, settings={"revise.rounds": n}) for name, n in (("two", 3), ("three", 4))]
+    found = compare_arms(arms_of([one, *others]))
+    alone = paired_rate_difference([*FEW.values()], [*MANY.values()]).p_value
+    adjusted = [several[0].after.p_value for several in found.contrasts.values()]
+    assert adjusted == holm([alone, alone]) == [pytest.approx(2 * alone)] * 2
+    assert found.n_tests == 2
+
+
+def test_a_model_that_was_not_measured_is_refused() -> None:
+    """The run is named, and what it has; and so is one that is named twice."""
+    one = run_of("one", {"base": FEW, "sft": MANY})
+    two = run_of("two", {"base": FEW}, seed=1)
+    with pytest.raises(RunError, match=r"two: measured no model 'sft'; it has base"):
+        arms_of([one, two], "sft")
+    with pytest.raises(RunError, match="named twice"):
+        arms_of([one, one])
+
+
+def test_what_a_figure_summarises_is_kept(tmp_path: Path) -> None:
+    """The rows behind it go through a table of their own, and not into the figures' file."""
+    (found,) = measure("objection", {"base": {"x": 0.5, "y": 1.0}}, subset="red_team", groups={"x": "g", "y": "g"})
+    write_table(tmp_path / "measured.parquet", found.measured, MeasuredRow)
+    back = read_table(tmp_path / "measured.parquet", MeasuredRow)
+    assert tuple(back) == found.measured
+    assert [(one.row, one.group, one.value) for one in back] == [("x", "g", 0.5), ("y", "g", 1.0)]
+    assert "measured" not in found.to_json()
