@@ -18,6 +18,7 @@ from charter.statistics.intervals import (
     statistic_interval,
     wilson_interval,
 )
+from charter.statistics.label_agreement import LabelAgreement, kappa_interval, label_agreement
 from charter.statistics.paired import (
     PairedDifference,
     even_test,
@@ -33,12 +34,15 @@ __all__ = [
     "TIE",
     "ConfusionMatrix",
     "Interval",
+    "LabelAgreement",
     "PairedDifference",
     "ReliabilityBin",
     "cohen_kappa",
     "confusion_matrix",
     "even_test",
     "expected_calibration_error",
+    "kappa_interval",
+    "label_agreement",
     "mean_interval",
     "paired_mean_difference",
     "paired_rate_difference",
