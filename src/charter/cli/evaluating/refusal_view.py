@@ -69,7 +69,7 @@ def labelled(
                 "class": None if reading is None else reading.label.value,
                 "degree": None if reading is None else reading.degree.value,
                 "rule": None if reading is None else reading.rule,
-                **({"label": answer.label} if answers.scheme is not None else {}),
+                "label": answer.label,
                 **(_of_judge(kind) if with_judge else {}),
                 "left_out": answer.left_out or None,
             }

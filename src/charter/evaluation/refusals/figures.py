@@ -127,9 +127,8 @@ def assess_judge(
 
 
 def _shares(said: Sequence[str], names: Sequence[str], groups: Sequence[str]) -> dict[str, Share]:
-    return {
-        name: Share(said.count(name), rate_interval([one == name for one in said], groups=groups)) for name in names
-    }
+    found = {name: [one == name for one in said] for name in names}
+    return {name: Share(sum(hits), rate_interval(hits, groups=groups)) for name, hits in found.items()}
 
 
 def _with_people(rows: Sequence[Answer], said: Sequence[str], scheme: Scheme) -> LabelAgreement | None:
