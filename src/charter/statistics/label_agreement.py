@@ -82,8 +82,9 @@ def kappa_interval(
     place = {label: number for number, label in enumerate(matrix.labels)}
     codes = group_codes(len(first), groups)
     n_groups = int(codes.max()) + 1
+    rows, columns = (np.asarray([place[one] for one in labels]) for labels in (first, second))
     tables = np.zeros((n_groups, len(place), len(place)))
-    np.add.at(tables, (codes, [place[one] for one in first], [place[other] for other in second]), 1.0)
+    np.add.at(tables, (codes, rows, columns), 1.0)
     rng = np.random.default_rng(seed)
     draws = (rng.integers(n_groups, size=n_groups) for _ in range(n_resamples))
     resampled = [kappa_of(np.tensordot(np.bincount(drawn, minlength=n_groups), tables, 1)) for drawn in draws]
