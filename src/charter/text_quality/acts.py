@@ -99,8 +99,8 @@ _CAUTIONS = any_of(
     r"\b(?:can|could|may|will|might|would)(?: also)? (?:have|lead to|result in|cause) (?:\w+,? ){0,3}(?:harm|injur|"
     r"death|damage|suffering|consequences|pain)",
     r"^(?:do not|never|avoid|you (?:should|must) (?:not|never))\b",
-    r"\b(?:can|could|may|might|will|would) (?:\w+ )?(?:kill|endanger|cost \w+ lives|put (?:\w+ )?(?:lives|people|"
-    r"others))\b",
+    r"\b(?<!you )(?:can|could|may|might|will|would) (?:\w+ )?(?:kill|endanger|cost \w+ lives|"
+    r"put (?:\w+ )?(?:lives|people|others))\b",
     r"\b(?:no one|nobody) (?:should|deserves)\b",
     r"\bhas no place\b",
 )

@@ -38,7 +38,7 @@ _HELP = (
     r"there)|mak(?:e|ing) (?:up|jokes?|fun|that|this|any|statements?|such|judg\w+|a )|speculat\w+|comment|"
     r"be (?:of (?:any )?(?:help|assistance)|involved|a party|part|used)|role-?play|pretend|(?:perform\w*|"
     r"execut\w+) (?:that|this|such|your|the)\b|fabricat\w+|carry(?:ing)? out|direct you|point you|grant|joke|"
-    r"take part|contribut\w+|allow|permit|tolerate|talk about|speak about|advis\w+ (?:you )?on)"
+    r"take part|argu(?:e|ing)(?! with)|contribut\w+|allow|permit|tolerate|talk about|speak about|advis\w+ (?:you )?on)"
 )
 _RHETORIC = any_of(
     r"\b(?:recommend|stress|emphasi[sz]e|thank|praise|express|say|offer|support|describe)\b[^.]{0,60}\benough\b",
