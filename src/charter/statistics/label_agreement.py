@@ -85,8 +85,11 @@ def kappa_interval(
     rows, columns = (np.asarray([place[one] for one in labels]) for labels in (first, second))
     tables = np.zeros((n_groups, len(place), len(place)))
     np.add.at(tables, (codes, rows, columns), 1.0)
+    # Most groups have one of few tables: which of them a draw holds is all that counts.
+    kinds, kind_of = np.unique(tables.reshape(n_groups, -1), axis=0, return_inverse=True)
     rng = np.random.default_rng(seed)
-    draws = (rng.integers(n_groups, size=n_groups) for _ in range(n_resamples))
-    resampled = [kappa_of(np.tensordot(np.bincount(drawn, minlength=n_groups), tables, 1)) for drawn in draws]
+    draws = (kind_of.ravel()[rng.integers(n_groups, size=n_groups)] for _ in range(n_resamples))
+    sums = [np.bincount(drawn, minlength=len(kinds)) @ kinds for drawn in draws]
+    resampled = [kappa_of(cells.reshape(len(place), len(place))) for cells in sums]
     low, high = bootstrap_bounds(matrix.kappa, np.asarray(resampled), n_groups, confidence, _KAPPA_LIMITS)
     return Interval(matrix.kappa, low, high, len(first), n_groups_of(len(first), n_groups))
