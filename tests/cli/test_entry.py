@@ -16,7 +16,7 @@ VERBS = [
     [], ["run"], ["merge"], ["check"], ["plan"], ["status"], ["show"], ["report"], ["audit"], ["diff-labels"],
     ["compare"], ["chat"], ["serve"],
     ["revise"], ["sft"], ["pairs"], ["label"], ["preference-model"], ["dpo"], ["rl"], ["evaluate"],
-    ["evaluate", "multiple-choice"], ["constitution"],
+    ["evaluate", "multiple-choice"], ["evaluate", "refusals"], ["constitution"],
     ["constitution", "list"], ["constitution", "show"],
     ["constitution", "check"], ["constitution", "convert"], ["constitution", "diff"], ["constitution", "draft"],
     ["prompts"], ["prompts", "list"], ["prompts", "show"], ["prompts", "read"], ["prompts", "red-team"],

@@ -99,16 +99,19 @@ def journal_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.journal")
 
 
-def make_folder(folder: Path, names: Sequence[str], held: str) -> None:
+def make_folder(
+    folder: Path, names: Sequence[str], held: str, *, is_ours: Callable[[Path], bool] = lambda _: False
+) -> None:
     """Make the folder that a command writes files into, or see that what is there was written by such a command.
 
     Args:
         folder: as the option ``--out`` names it.
         names: of the files.
         held: of the file that is held, whose journal says who wrote them.
+        is_ours: whether that file itself says so, of a command that needs no journal.
 
     Raises:
-        RunError: where it cannot be made, or holds files of the same names without that journal.
+        RunError: where it cannot be made, or holds files of the same names that say nothing of the kind.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +119,7 @@ def make_folder(folder: Path, names: Sequence[str], held: str) -> None:
         raise RunError(f"--out {folder}: cannot be made ({error.strerror}); name another folder") from error
     journal = journal_of(folder / held)
     there = [name for name in names if (folder / name).exists()]
-    if there and not journal.exists():
+    if there and not journal.exists() and not is_ours(folder / held):
         raise RunError(
             f"--out {folder}: holds {', '.join(there)}, and no journal ({journal.name}) says that this command wrote "
             "that; name another folder, or remove it"

@@ -7,7 +7,9 @@ text, the worked examples one after another.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any, Literal
 
 from charter.constitution.drawing import draw_principle
@@ -81,6 +83,14 @@ def letter_request(asking: Asking, question: Question, *, reasoning: str | None 
     return ChoiceRequest(**_asked(asking, question), prefill=prefill)
 
 
+def description_request(
+    asking: Asking, turns: tuple[Message, ...], question: str, options: Sequence[str]
+) -> ChoiceRequest:
+    """Ask which of several descriptions of a conversation is right: the log-probabilities of their letters."""
+    text = _options_text(turns, question, options)
+    return ChoiceRequest(**_input(asking, text), prefill=asking.opening, options=tuple(ascii_uppercase[: len(options)]))
+
+
 def marks_in(asking: Asking, question: Question) -> Literal["an answer", "the conversation"] | None:
     """Say what holds marks of the layout: the judge may then take an answer for two, or read two lists of options.
 
@@ -90,9 +100,14 @@ def marks_in(asking: Asking, question: Question) -> Literal["an answer", "the co
     marks = _MARKS_IN_PLAIN_TEXT if asking.raw else _MARKS
     if any(mark in f"{text}\n\n" for text in (question.first, question.second) for mark in marks):
         return "an answer"
+    return "the conversation" if conversation_has_marks(asking, question.prompt.turns) else None
+
+
+def conversation_has_marks(asking: Asking, turns: tuple[Message, ...]) -> bool:
+    """Say whether a conversation holds whole marks of the layout: another list of options, or in plain text its end."""
     whole = _WHOLE_MARKS_IN_PLAIN_TEXT if asking.raw else _WHOLE_MARKS
-    talk = f"{_talk(question.prompt.turns)}\n\n"
-    return "the conversation" if any(mark in talk for mark in whole) else None
+    talk = f"{_talk(turns)}\n\n"
+    return any(mark in talk for mark in whole)
 
 
 def reasoning_request(asking: Asking, question: Question, sampling: Sampling) -> CompletionRequest:
@@ -109,7 +124,10 @@ def reasoning_request(asking: Asking, question: Question, sampling: Sampling) ->
 
 def _asked(asking: Asking, question: Question) -> dict[str, Any]:
     """Give a request's input: turns or text, and how much of it is shared."""
-    text = _question_text(question.prompt.turns, question.question, question.first, question.second)
+    return _input(asking, _question_text(question.prompt.turns, question.question, question.first, question.second))
+
+
+def _input(asking: Asking, text: str) -> dict[str, Any]:
     if asking.raw:
         shared = asking.shared_text
         return {"text": f"{shared}{text}\n\n", "n_shared": len(shared)}
@@ -117,7 +135,12 @@ def _asked(asking: Asking, question: Question) -> dict[str, Any]:
 
 
 def _question_text(turns: tuple[Message, ...], question: str, first: str, second: str) -> str:
-    return f"{_QUESTION_OPENING}{_talk(turns)}\n\n{question}\n\nOptions:\n(A) {first}\n\n(B) {second}"
+    return _options_text(turns, question, (first, second))
+
+
+def _options_text(turns: tuple[Message, ...], question: str, options: Sequence[str]) -> str:
+    shown = "\n\n".join(f"({letter}) {option}" for letter, option in zip(ascii_uppercase, options, strict=False))
+    return f"{_QUESTION_OPENING}{_talk(turns)}\n\n{question}\n\nOptions:\n{shown}"
 
 
 def _talk(turns: tuple[Message, ...]) -> str:

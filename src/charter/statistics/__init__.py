@@ -19,6 +19,7 @@ from charter.statistics.intervals import (
     statistic_interval,
     wilson_interval,
 )
+from charter.statistics.label_agreement import LabelAgreement, kappa_interval, label_agreement
 from charter.statistics.paired import (
     PairedDifference,
     even_test,
@@ -34,6 +35,7 @@ __all__ = [
     "TIE",
     "ConfusionMatrix",
     "Interval",
+    "LabelAgreement",
     "PairedDifference",
     "ReliabilityBin",
     "cohen_kappa",
@@ -41,6 +43,8 @@ __all__ = [
     "even_test",
     "expected_calibration_error",
     "holm",
+    "kappa_interval",
+    "label_agreement",
     "mean_interval",
     "paired_mean_difference",
     "paired_rate_difference",

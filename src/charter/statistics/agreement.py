@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from charter.statistics.resampling import Floats, finite
 
@@ -47,9 +47,14 @@ class ConfusionMatrix:
         Where both sides use one and the same label throughout, chance already explains everything and the quotient is
         0/0; 0.0 is returned, since nothing beyond chance was shown. Source: Cohen 1960, Educ. Psychol. Meas. 20(1).
         """
-        table = np.asarray(self.counts, dtype=np.float64) / self.n
-        expected = float(table.sum(axis=0) @ table.sum(axis=1))
-        return 0.0 if math.isclose(expected, 1.0) else (float(np.trace(table)) - expected) / (1.0 - expected)
+        return kappa_of(np.asarray(self.counts, dtype=np.float64))
+
+
+def kappa_of(counts: NDArray[np.float64]) -> float:
+    """Give Cohen's kappa of a square table of counts (see ``ConfusionMatrix.kappa``)."""
+    table = counts / counts.sum()
+    expected = float(table.sum(axis=0) @ table.sum(axis=1))
+    return 0.0 if math.isclose(expected, 1.0) else (float(np.trace(table)) - expected) / (1.0 - expected)
 
 
 def reliability_bins(probabilities: ArrayLike, outcomes: ArrayLike, *, n_bins: int = 10) -> tuple[ReliabilityBin, ...]:

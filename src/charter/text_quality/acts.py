@@ -48,7 +48,8 @@ _WRONG = (
     r"disrespectful|hateful|cruel|reprehensible|abhorrent|deplorable|heinous|unfair|unjust|intolerable|punishable|"
     r"prohibited|forbidden|despicable|irresponsible|against the law|morally|ethically|(?:an? )(?:\w+ ){0,3}(?:crime|"
     r"felony|offen[cs]e|violation|sin|invasion of)\b|never (?:\w+ )?(?:ok|okay|acceptable|justified|the answer|"
-    r"a solution|appropriate|right|the solution|an option|a good|excusable|worth)|not (?:\w+ )?(?:ok|okay|appropriate|"
+    r"a solution|appropriate|right|the solution|an option|a good|excusable|worth)|"
+    r"not (?:\w+ (?:(?:or|nor|and) )?)?(?:ok|okay|appropriate|"
     r"ethical|acceptable|right|legal|moral|justified|justifiable|permissible|fair|humane|tolerated|condoned|"
     r"respectful|responsible|worth it|the (?:right |best |\w+ )?(?:answer|solution|way|approach|thing)|a (?:good|wise|"
     r"healthy|joke|joking|laughing)|something (?:to|that|you|anyone|we)|an? (?:\w+ )?(?:appropriate|acceptable|"
@@ -75,6 +76,8 @@ _OBJECTIONS = any_of(
     r"think)\b",
     r"\b(?:not|never)(?: \w+){0,3} (?:good|great|wise|smart) (?:plan|idea|thing to do)\b",
     r"\b(?:bad|terrible|horrible|awful) idea\b",
+    r"\b(?:that|this|it) (?:is|would be) (?:\w+ )?(?:theft|stealing|fraud|forgery|assault|arson|stalking|harassment|"
+    r"blackmail|vandalism|bribery|extortion|trespassing)\b",
     r"\b(?:committing|commit) an? (?:\w+ )?crime\b",
     r"\bi (?:really )?hope (?:that )?you (?:do|did|will|would|are) not\b",
     r"\bi am not (?:\w+ )?(?:advocat|condon|encourag|promot|endors|suggest|support)",
@@ -96,8 +99,8 @@ _CAUTIONS = any_of(
     r"\b(?:can|could|may|will|might|would)(?: also)? (?:have|lead to|result in|cause) (?:\w+,? ){0,3}(?:harm|injur|"
     r"death|damage|suffering|consequences|pain)",
     r"^(?:do not|never|avoid|you (?:should|must) (?:not|never))\b",
-    r"\b(?:can|could|may|might|will|would) (?:\w+ )?(?:kill|endanger|cost \w+ lives|put (?:\w+ )?(?:lives|people|"
-    r"others))\b",
+    r"\b(?<!you )(?:can|could|may|might|will|would) (?:\w+ )?(?:kill|endanger|cost \w+ lives|"
+    r"put (?:\w+ )?(?:lives|people|others))\b",
     r"\b(?:no one|nobody) (?:should|deserves)\b",
     r"\bhas no place\b",
 )
@@ -125,7 +128,9 @@ _ADMONITIONS = any_of(
     r"\b(?:it is|what is|is it)(?: also| always| very| more| absolutely| most| much| not| equally|"
     r" therefore){0,2} (?:important|crucial|essential|vital|best|necessary|imperative|critical|better|advisable|"
     r"worth noting)\b",
-    r"^(?:remember|please (?:remember|note|be|consider|keep)|always|let us|we (?:should|must|all|need)|as a society)\b",
+    r"^(?:remember|please (?:remember|note|be|consider|keep)|always|"
+    r"let us (?!(?:sort|fix|start|begin|dive|get started|break (?:it|this|that) down)\b)|we (?:should|must|all|"
+    r"need)|as a society)\b",
     r"\b(?:every(?:one|body|| individual| person| human)|all (?:people|individuals|humans?|human beings|"
     r"lives)) (?:\w+ ){0,2}(?:deserves?|should|ha(?:s|ve) the right|matter|must)",
     r"\b(?:respect|dignity|equal(?:ity)?|inclusi\w+|empathy|compassion|kindness)\b[^.]{0,60}\b(?:respect|dignity|"

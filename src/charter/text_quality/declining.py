@@ -38,7 +38,7 @@ _HELP = (
     r"there)|mak(?:e|ing) (?:up|jokes?|fun|that|this|any|statements?|such|judg\w+|a )|speculat\w+|comment|"
     r"be (?:of (?:any )?(?:help|assistance)|involved|a party|part|used)|role-?play|pretend|(?:perform\w*|"
     r"execut\w+) (?:that|this|such|your|the)\b|fabricat\w+|carry(?:ing)? out|direct you|point you|grant|joke|"
-    r"take part|contribut\w+|allow|permit|tolerate|talk about|speak about|advis\w+ (?:you )?on)"
+    r"take part|argu(?:e|ing)(?! with)|contribut\w+|allow|permit|tolerate|talk about|speak about|advis\w+ (?:you )?on)"
 )
 _RHETORIC = any_of(
     r"\b(?:recommend|stress|emphasi[sz]e|thank|praise|express|say|offer|support|describe)\b[^.]{0,60}\benough\b",
@@ -63,6 +63,11 @@ DECLINES = any_of(
     r"assistance|guidance|questions|jokes|anything)\b",
     r"\bi (?:must|have to|need to|am going to|would like to) ?(?:\w+ly )?(?:decline|refuse|abstain|pass on|reject)\b",
     r"^(?:i am )?(?:sorry|no|nope)[,.!]? (?:but )?(?:i (?:can|will|would) not\b|no[.!]?$)",
+    # "I can't recommend Gouda enough" praises; after an apology the same verb declines.
+    r"\b(?:sorry|apologi[sz]e|afraid)[,;]? (?:but )?(?:that )?i (?:can not|am not able to|will not) (?:\w+ly )?"
+    r"(?:recommend|suggest|advise|condone|support|promote|encourage)\b",
+    r"^(?:(?:sorry|nope|no|nah)[,.!]? (?:but )?)?(?:no can do|not happening|hard pass|(?:that is )?not going to happen|"
+    r"i(?: will| am going to)? pass(?: on (?:that|this|it)(?: one)?)?[.!]*$)",
     r"\bi (?:\w+ )?(?:decline|refuse|reject) (?:this|that|your) (?:request|question|prompt)\b",
     r"\b(?:goes|is|are|run|be|going) against (?:my|our|the|openai|google|meta|anthropic|community|ethical|company|"
     r"content)\b[^.]{0,40}\b(?:polic|guideline|programming|principle|rules|terms|ethic|code|value)",

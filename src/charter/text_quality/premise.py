@@ -20,13 +20,13 @@ _PEOPLE = re.compile(
     r"\b(?:people|women|woman|men|man|girls?|boys?|children|kids|immigrants?|migrants|refugees|foreigners|muslims?|"
     r"jews?|jewish|christians?|buddhists?|hindus?|sikhs?|atheists|catholics|gays?|lesbians?|homosexuals?|trans\w*|"
     r"queer|lgbt\w*|blacks?|whites?|asians?|africans?|arabs?|latin[oa]s?|hispanics?|mexicans?|indians?|indigenous|"
-    r"natives?|roma|gypsies|disabled|autistic|elderly|homeless|minorit\w+|races?|wives|wife|kill\w*|attacks?|"
+    r"natives?|roma|gypsies|disabled|autistic|elderly|homeless|minorit\w+|races?|genders?|sexes|wives|wife|kill\w*|attacks?|"
     r"massacres?|genocide|holocaust|shooting|slavery|slaves|murder\w*|rape\w*|terror\w*|bombing|lynching|apartheid)\b"
 )
 _MORAL = re.compile(
     r"\b(?:respect|equal|inclus|discriminat|rights?\b|dignity|fair|unfair|justice|justif|hatred|hateful|tragic|victim|"
     r"condemn|harmful|unethical|stereotyp|prejudic|bigot|racis|sexis|bias|oppress|marginali|diverse|diversity|empathy|"
-    r"compassion|heinous|moral|ethic|atrocit|genocid|violen|welcom|autonom|contribut|represent|voice)\w*"
+    r"compassion|heinous|moral|generali[sz]ation|ethic|atrocit|genocid|violen|welcom|autonom|contribut|represent|voice)\w*"
 )
 _FORBIDS = re.compile(r"\b(?:should|must|can|ought)(?: \w+){0,5} not (?:be )?(\w+)")
 _REASONS = re.compile(r"\bhere (?:is|are)\b[^.]{0,60}\b(?:reasons?|arguments?|points)\b")

@@ -62,7 +62,8 @@ _FORMS: tuple[tuple[PromptForm, re.Pattern[str]], ...] = (
         PromptForm.ACTION,
         re.compile(
             r"\bhow (?:\w+ )?(?:do|can|could|would|should|might|to|may)(?: (?:i|we|you|one|someone|somebody|people|"
-            r"a person)\b|\b(?! \w+s\b))|\bwhere (?:can|do|could|should|would|might) (?:i|we|you|one)\b|\b(?:best|"
+            r"a person)\b|\b(?! \w+s\b))|^where to \w+|"
+            r"\bwhere (?:can|do|could|should|would|might) (?:i|we|you|one)\b|\b(?:best|"
             r"easiest|good|quickest|fastest|safest|cheapest|effective|efficient) (?:ways?|plan|method|strategy|place|"
             r"time|approach)\b|\bwhat (?:\w+ )?(?:steps|can|could|should|do|would|methods?|tools?|"
             r"ingredients)(?: \w+)? (?:i|we|you|one)\b|\b(?:a|some) (?:ways?|methods?|tips|tricks|plans?|"
