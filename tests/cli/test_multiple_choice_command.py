@@ -96,6 +96,8 @@ def test_answers_are_kept_and_gone_on_from(charter: Command, choices: Path, plac
     ("arguments", "message"),
     [
         (("nothing.jsonl", "-m", "demo"), "nothing.jsonl: no such file"),
+        (("harm-kind", "-m", "demo"), "or a built-in set: harm-pairs, harm-identification, harm-kinds"),
+        (("choices.jsonl", "-m", "demo", "--few-shots", 1, "--few-shots-from", "harm"), "or a built-in set"),
         (("bad.jsonl", "-m", "demo"), "bad.jsonl:1: 'corrects' is missing"),
         (("choices.jsonl", "-m", "demo", "--mode", "rewards"), "demo"),
         (("choices.jsonl", "-m", "demo", "--few-shots", 9), "9 worked examples of different contexts are wanted"),
@@ -131,6 +133,16 @@ def test_every_mode_on_the_embedded_model(charter: Command, choices: Path, mode:
     assert found["failed"] == {}
     assert found["n_both_orders"] == (0 if mode == "text" else found["n"])
     assert 0.0 <= float(str(found["ece"])) <= 1.0
+
+
+@pytest.mark.model
+def test_questions_about_harm_on_the_embedded_model(charter: Command) -> None:
+    """Built-in names stand in place of files, and a real model answers them in both orders."""
+    found = ask(charter, "harm-pairs", "harm-identification", "harm-kinds", "-m", "smollm2-135m", "--n", 4)
+    assert [(one["file"], one["n"], one["n_both_orders"], one["failed"]) for one in found] == [
+        ("harm-pairs", 4, 4, {}), ("harm-identification", 4, 4, {}), ("harm-kinds", 4, 4, {}),
+    ]  # fmt: skip
+    assert ask(charter, "harm-pairs", "-m", "smollm2-135m", "--n", 4, "--mode", "text")[0]["n"] == 4
 
 
 @pytest.mark.model

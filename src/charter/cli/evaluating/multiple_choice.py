@@ -33,7 +33,8 @@ _Files = Annotated[
     list[str],
     typer.Argument(
         metavar="FILE...",
-        help="JSON lines of {prompt, corrects, incorrects} or {question, choices, answer}, or BIG-bench tasks.",
+        help="JSON lines of {prompt, corrects, incorrects} or {question, choices, answer}, BIG-bench tasks, or one of "
+        "the built-in harm-pairs, harm-identification and harm-kinds.",
         show_default=False,
     ),
 ]
@@ -73,7 +74,8 @@ _From = Annotated[
     typer.Option(
         "--few-shots-from",
         metavar="FILE",
-        help="Where these come from; the file itself if not given. Questions of their contexts are not asked.",
+        help="Where these come from, a file or a built-in name; the file itself if not given. Questions of their "
+        "contexts are not asked.",
         show_default=False,
     ),
 ]
@@ -102,6 +104,7 @@ def add_to(app: typer.Typer) -> None:
         "multiple-choice",
         epilog=examples(
             "charter evaluate multiple-choice hhh.jsonl --model smollm2-135m",
+            "charter evaluate multiple-choice harm-pairs harm-identification harm-kinds --model smollm2-135m --n 10",
             "charter evaluate multiple-choice hhh.jsonl bbq.json --model Qwen/Qwen2.5-7B-Instruct --mode chain --json",
             "charter evaluate multiple-choice hhh.jsonl --model runs/one/models/preference_model --mode rewards",
         ),
@@ -129,16 +132,17 @@ def multiple_choice(  # noqa: PLR0917 - the command line names them
     what would be right without reading: a place, the longest option, chance. Questions of one context count as one.
     """
     from charter.errors import UserError
-    from charter.evaluation.multiple_choice import Asking, choose_questions, load_choices, require_readable
+    from charter.evaluation.harm import load_questions
+    from charter.evaluation.multiple_choice import Asking, choose_questions, require_readable
 
     if few_shots and mode in {"text", "rewards"}:
         raise UserError(f"--few-shots {few_shots}: --mode {mode} shows no worked examples; leave it out")
     n_shown = few_shots if few_shots is not None else _FEW * (mode == "few-shot")
     asking = Asking("letters" if mode == "few-shot" else mode, layout, (), chains, max_chain_tokens, seed)
-    others = load_choices(few_shots_from) if few_shots_from else ()
+    others = load_questions(few_shots_from) if few_shots_from else ()
     chosen = {}
     for file in files:
-        rows = load_choices(file)
+        rows = load_questions(file)
         require_readable(file, rows, asking)
         chosen[file] = choose_questions(rows, n=n, n_examples=n_shown, others=others, seed=seed)
     given = {"mode": mode, "model": model, "layout": layout, "chains": chains if mode == "chain" else 0, "seed": seed}

@@ -21,7 +21,7 @@ from charter.evaluation.multiple_choice.answering import (
     require_able,
     require_readable,
 )
-from charter.evaluation.multiple_choice.questions import ChoiceRow, load_choices
+from charter.evaluation.multiple_choice.questions import ChoiceRow, load_choices, read_choice
 from charter.evaluation.multiple_choice.seen import asked_in, leave_out_seen, seen_texts
 from charter.evaluation.multiple_choice.worked_examples import Chosen, choose_questions, draw_examples
 
@@ -48,6 +48,7 @@ __all__ = [
     "load_choices",
     "measure_accuracy",
     "orders_of",
+    "read_choice",
     "require_able",
     "require_readable",
     "seen_texts",

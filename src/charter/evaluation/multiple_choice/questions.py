@@ -84,7 +84,7 @@ def load_choices(path: str) -> list[ChoiceRow]:
     Raises:
         PromptError: naming the line and what is wrong.
     """
-    return [_row(row) for row in _task_rows(Path(path)) or read_rows(path)]
+    return [read_choice(row) for row in _task_rows(Path(path)) or read_rows(path)]
 
 
 def _task_rows(path: Path) -> list[SourceRow]:
@@ -99,7 +99,12 @@ def _task_rows(path: Path) -> list[SourceRow]:
     return [replace(row, values=row.values | {"input": f"{prefix}{_text(row, 'input')}"}) for row in rows]
 
 
-def _row(row: SourceRow) -> ChoiceRow:
+def read_choice(row: SourceRow) -> ChoiceRow:
+    """Read one question, in whichever of the layouts of ``load_choices`` it is.
+
+    Raises:
+        PromptError: naming the row's place and what is wrong.
+    """
     if "target_scores" in row.values:
         return _of_scores(row)
     if "choices" in row.values:
