@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from charter.cli import console
 from charter.cli.late_engine import Known, LateEngine
-from charter.cli.model_options import model_spec
+from charter.cli.model_options import SCRIPTED, model_spec
 from charter.cli.progress import make_progress
 from charter.cli.stopping import Stopping
 from charter.errors import CharterError, Interrupted, RunError
 
 if TYPE_CHECKING:
     from charter.engines.base import Engine
-    from charter.engines.pool import Counted, Pool
+    from charter.engines.pool import Pool, Reply
     from charter.engines.specs import ModelSpec
     from charter.engines.usage import Usage
     from charter.journal.store import Journal
@@ -82,15 +82,16 @@ class Held:
         return {"model's files": model_fingerprint(resolve_model(spec.name, progress=self.on_download))}
 
     @contextlib.contextmanager
-    def lend(self, spec: ModelSpec, *, known_as: str | None = None) -> Iterator[LateEngine]:
+    def lend(self, spec: ModelSpec, *, known_as: str | None = None, reply: Reply | None = None) -> Iterator[LateEngine]:
         """Lend a model, which is loaded when it is first asked, and closed when the context ends.
 
         Args:
             spec: the model.
             known_as: under which name the journal remembers what it is and can do; None has it remember nothing.
+            reply: writes what a scripted model answers, in place of made-up prose.
         """
         known = None if known_as is None else Known(self.journal, known_as, self.target)
-        late = LateEngine(lambda: self._open(spec), self._shut, known)
+        late = LateEngine(lambda: self._pool.open(spec, reply if spec.engine == SCRIPTED else None), self._shut, known)
         try:
             yield late
         finally:
@@ -100,13 +101,6 @@ class Held:
         """Give back the memory of every model."""
         if "_pool" in self.__dict__:
             self._pool.close()
-
-    def _open(self, spec: ModelSpec) -> Counted:
-        if spec.engine != "scripted":
-            return self._pool.open(spec)
-        from charter.authoring.dry_run import dry_answer
-
-        return self._pool.open(spec, dry_answer)
 
     def _shut(self, engine: Engine) -> None:
         self._pool.shut(engine)
@@ -168,11 +162,13 @@ def hold(
     Raises:
         RunError: where the journal is of another setup or model, or is held by another process.
     """
+    from charter.authoring.dry_run import dry_answer
+
     spec = model_spec(model, engine)  # what is wrong with it is not to be written down
     with hold_file(target) as held:
         whose = {"model": model, "engine": engine, **(held.weights(spec) if same_model else {})}
         held.require_setup({**whose, **setup})
-        with held.lend(spec, known_as=_ENGINE if same_model else None) as late:
+        with held.lend(spec, known_as=_ENGINE if same_model else None, reply=dry_answer) as late:
             yield Writing(late, held.mapper, late.usage, late.seconds)
 
 
