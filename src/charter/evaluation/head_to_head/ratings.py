@@ -103,7 +103,8 @@ def bradley_terry(points: Floats, met: NDArray[np.bool_], *, prior_ties: float =
         limit=_MOST_STEPS,
     )
     logs: Floats = POINTS * np.log10(found.scores.reindex(range(len(points))).to_numpy())
-    return logs - logs.mean()
+    centred: Floats = logs - logs.mean()
+    return centred
 
 
 def elo(table: Table, order: NDArray[np.int64]) -> Floats:
