@@ -1,34 +1,26 @@
-"""A file that a model writes: held while it is written, with the journal beside it, and the model that is asked."""
+"""A file that models write: held while it is written, with the journal beside it, and the models that are asked."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import time
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from charter.cli import console
+from charter.cli.late_engine import Known, LateEngine
 from charter.cli.model_options import SCRIPTED, model_spec
 from charter.cli.progress import make_progress
 from charter.cli.stopping import Stopping
-from charter.errors import CharterError, EngineError, Interrupted, ModelError, RunError
+from charter.errors import CharterError, Interrupted, RunError
 
 if TYPE_CHECKING:
-    from charter.engines.base import (
-        Capability,
-        Choice,
-        ChoiceRequest,
-        Completion,
-        CompletionRequest,
-        Engine,
-        Score,
-        ScoreRequest,
-    )
-    from charter.engines.pool import Counted
+    from charter.engines.base import Engine
+    from charter.engines.pool import Pool, Reply
     from charter.engines.specs import ModelSpec
     from charter.engines.usage import Usage
     from charter.journal.store import Journal
@@ -50,11 +42,111 @@ class Writing:
     seconds: Callable[[], float]
 
 
+@dataclass(frozen=True)
+class Held:
+    """A file that is held, with its journal: what maps rows there, and what lends models, one in memory at a time."""
+
+    target: Path
+    journal: Journal
+    mapper: RowMapper
+    on_download: Any
+
+    def require_setup(self, setup: Mapping[str, Any], *, kept_as: str = _SETUP) -> None:
+        """Refuse to go on with rows that other settings gave.
+
+        Args:
+            setup: what determines the answers, by names that a person knows.
+            kept_as: under which name the journal keeps it.
+
+        Raises:
+            RunError: naming what is another one.
+        """
+        kept = self.journal.tally(kept_as)
+        if kept is None:
+            self.journal.keep_tally(kept_as, json.dumps(setup, sort_keys=True))
+            return
+        before = json.loads(kept)
+        changed = sorted(name for name in {*before, *setup} if before.get(name) != setup.get(name))
+        if changed:
+            raise RunError(
+                f"{self.target}: was begun with another {' and another '.join(changed)}; name another file, give the "
+                f"same again, or remove {self.journal.path.name} to begin anew"
+            )
+
+    def weights(self, spec: ModelSpec) -> dict[str, str]:
+        """Fingerprint a model's files, which are fetched where they are not here; of one without, nothing."""
+        if not spec.has_weights:
+            return {}
+        from charter.engines.weights import model_fingerprint, resolve_model
+
+        return {"model's files": model_fingerprint(resolve_model(spec.name, progress=self.on_download))}
+
+    @contextlib.contextmanager
+    def lend(self, spec: ModelSpec, *, known_as: str | None = None, reply: Reply | None = None) -> Iterator[LateEngine]:
+        """Lend a model, which is loaded when it is first asked, and closed when the context ends.
+
+        Args:
+            spec: the model.
+            known_as: under which name the journal remembers what it is and can do; None has it remember nothing.
+            reply: writes what a scripted model answers, in place of made-up prose.
+        """
+        known = None if known_as is None else Known(self.journal, known_as, self.target)
+        late = LateEngine(lambda: self._pool.open(spec, reply if spec.engine == SCRIPTED else None), self._shut, known)
+        try:
+            yield late
+        finally:
+            late.close()
+
+    def close(self) -> None:
+        """Give back the memory of every model."""
+        if "_pool" in self.__dict__:
+            self._pool.close()
+
+    def _shut(self, engine: Engine) -> None:
+        self._pool.shut(engine)
+
+    @cached_property
+    def _pool(self) -> Pool:
+        from charter.engines.pool import Pool
+
+        pool = Pool({}, self.journal, self.on_download, most=1)
+        pool.on_load = lambda name: console.note(f"loading {name}")
+        pool.on_meet = pool.on_retry = console.note
+        return pool
+
+
+@contextlib.contextmanager
+def hold_file(target: Path) -> Iterator[Held]:
+    """Hold a file that models are to write, with the journal beside it.
+
+    Args:
+        target: the file; its journal has the same name with ``.journal`` behind.
+
+    Raises:
+        RunError: where the journal is held by another process.
+    """
+    from charter.journal.store import Journal
+
+    with _locked(target), Stopping() as stopping:
+        try:
+            with Journal(journal_of(target)) as journal, make_progress() as progress:
+                held = Held(target, journal, _mapper(journal, progress, stopping), progress.download)
+                try:
+                    yield held
+                finally:
+                    held.close()
+        except CharterError as error:
+            if stopping.received is None:
+                raise
+            console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
+            stopping.end()
+
+
 @contextlib.contextmanager
 def hold(
     target: Path, model: str, engine: str, setup: Mapping[str, Any], *, same_model: bool = False
 ) -> Iterator[Writing]:
-    """Hold a file that is to be written, with the journal beside it.
+    """Hold a file that one model is to write, with the journal beside it.
 
     The model is loaded when it is first asked, so that a file which is done is made anew without it.
 
@@ -70,28 +162,25 @@ def hold(
     Raises:
         RunError: where the journal is of another setup or model, or is held by another process.
     """
-    from charter.journal.store import Journal
+    from charter.authoring.dry_run import dry_answer
 
     spec = model_spec(model, engine)  # what is wrong with it is not to be written down
-    beside = journal_of(target)
-    with _held(target), Stopping() as stopping:
-        try:
-            with Journal(beside) as journal, make_progress() as progress:
-                whose = {"model": model, "engine": engine}
-                if same_model:
-                    whose |= _weights(spec, progress.download)
-                _check_setup(journal, target, {**whose, **setup})
-                known = _Known(journal, target) if same_model else None
-                late = _LateEngine(lambda: _load(model, engine, journal, progress.download), known)
-                try:
-                    yield Writing(late, _mapper(journal, progress, stopping), late.usage, late.seconds)
-                finally:
-                    late.close()
-        except CharterError as error:
-            if stopping.received is None:
-                raise
-            console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
-            stopping.end()
+    with hold_file(target) as held:
+        whose = {"model": model, "engine": engine, **(held.weights(spec) if same_model else {})}
+        held.require_setup({**whose, **setup})
+        with held.lend(spec, known_as=_ENGINE if same_model else None, reply=dry_answer) as late:
+            yield Writing(late, held.mapper, late.usage, late.seconds)
+
+
+@contextlib.contextmanager
+def keeping_folder(out: Path | None, names: Sequence[str], held: str) -> Iterator[Path]:
+    """Give the folder that files are kept in (see ``make_folder``); one that is gone afterwards where none is named."""
+    if out is not None:
+        make_folder(out, names, held)
+        yield out
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def journal_of(target: Path) -> Path:
@@ -149,112 +238,8 @@ def _mapper(journal: Any, progress: Any, stopping: Stopping) -> RowMapper:
     return cast("RowMapper", partial(map_rows, journal=journal, progress=progress, stop=stopping.event))
 
 
-def _load(model: str, engine: str, journal: Any, on_download: Any) -> Counted:
-    if engine == SCRIPTED:
-        from charter.authoring.dry_run import dry_answer
-        from charter.engines.cache import CachedEngine
-        from charter.engines.scripted import ScriptedEngine
-
-        return CachedEngine(ScriptedEngine(dry_answer, script=model), journal)
-    from charter.engines.pool import Pool
-
-    pool = Pool({"writer": model_spec(model, engine)}, journal, on_download)
-    pool.on_load = lambda name: console.note(f"loading {name}")
-    pool.on_meet = pool.on_retry = console.note
-    return pool.open(model_spec(model, engine))
-
-
-def _weights(spec: ModelSpec, on_download: Any) -> dict[str, str]:
-    """Fingerprint a model's files, which are fetched where they are not here; of one without, nothing."""
-    if not spec.has_weights:
-        return {}
-    from charter.engines.weights import model_fingerprint, resolve_model
-
-    return {"model's files": model_fingerprint(resolve_model(spec.name, progress=on_download))}
-
-
-class _Known:
-    """What a journal knows of the model that was asked: its identity, and what it can do."""
-
-    def __init__(self, journal: Journal, target: Path) -> None:
-        self._journal = journal
-        self._target = target
-        kept = journal.tally(_ENGINE)
-        self.told: dict[str, Any] | None = None if kept is None else json.loads(kept)
-
-    def meet(self, engine: Engine) -> None:
-        """Remember a model, or hold it against what is remembered.
-
-        Raises:
-            RunError: where it is another one.
-        """
-        if self.told is None:
-            self.told = {"identity": engine.identity, "capabilities": sorted(engine.capabilities)}
-            self._journal.keep_tally(_ENGINE, json.dumps(self.told))
-        elif self.told["identity"] != engine.identity:
-            raise RunError(
-                f"{self._target}: was begun with another model of this name ({self.told['identity']}, and it is "
-                f"{engine.identity} now); name another folder, or remove {journal_of(self._target).name} to begin anew"
-            )
-
-
-class _LateEngine:
-    """An engine that is made when it is first asked something; what is known of it needs no asking."""
-
-    def __init__(self, make: Callable[[], Counted], known: _Known | None = None) -> None:
-        self._make = make
-        self._made: Counted | None = None
-        self._known = known
-        self._since = 0.0
-
-    @property
-    def _engine(self) -> Engine:
-        if self._made is None:
-            try:
-                self._made = self._make()
-            except EngineError as error:  # of a row it would be one failure of many, and the next row would try again
-                raise ModelError(str(error)) from error
-            self._since = time.monotonic()
-            if self._known is not None:
-                self._known.meet(self._made)
-        return self._made
-
-    @property
-    def identity(self) -> str:
-        told = self._known.told if self._known and self._made is None else None
-        return self._engine.identity if told is None else str(told["identity"])
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        told = self._known.told if self._known and self._made is None else None
-        return self._engine.capabilities if told is None else frozenset(told["capabilities"])
-
-    async def complete(self, request: CompletionRequest) -> Completion:
-        return await self._engine.complete(request)
-
-    async def choose(self, request: ChoiceRequest) -> Choice:
-        return await self._engine.choose(request)
-
-    async def score(self, request: ScoreRequest) -> Score:
-        return await self._engine.score(request)
-
-    def usage(self) -> Usage:
-        """Tell what was asked so far."""
-        from charter.engines.usage import Usage
-
-        return Usage() if self._made is None else self._made.usage
-
-    def seconds(self) -> float:
-        """Tell how long the model is there."""
-        return 0.0 if self._made is None else time.monotonic() - self._since
-
-    def close(self) -> None:
-        if self._made is not None:
-            self._made.close()
-
-
 @contextlib.contextmanager
-def _held(target: Path) -> Iterator[None]:
+def _locked(target: Path) -> Iterator[None]:
     import filelock
 
     path = target.with_name(f".{target.name}.lock")
@@ -270,18 +255,3 @@ def _held(target: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         lock.release()
-
-
-def _check_setup(journal: Any, target: Path, setup: Mapping[str, Any]) -> None:
-    """Refuse to go on with rows that other settings gave."""
-    kept = journal.tally(_SETUP)
-    if kept is None:
-        journal.keep_tally(_SETUP, json.dumps(setup, sort_keys=True))
-        return
-    before = json.loads(kept)
-    changed = sorted(name for name in {*before, *setup} if before.get(name) != setup.get(name))
-    if changed:
-        raise RunError(
-            f"{target}: was begun with another {' and another '.join(changed)}; name another file, give the same "
-            f"again, or remove {journal_of(target).name} to begin anew"
-        )

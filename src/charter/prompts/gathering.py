@@ -56,7 +56,7 @@ def gather_prompts(
     rejected: dict[str, Counter[str]] = {}
     mended: dict[str, Counter[str]] = {}
     for source in sources:
-        kinds, unfit = _look_at(source, layout, column)
+        kinds, unfit = told_kinds(source, layout, column)
 
         def load(one: PromptKind, source: str = source) -> LoadedPrompts:
             return load_prompts(source, one, layout=layout, column=column, **options)
@@ -79,7 +79,9 @@ def gather_prompts(
     return Gathered(_linked(by_id, given_ids), rejected, {source: why for source, why in mended.items() if why})
 
 
-def _look_at(source: str, layout: PromptLayout | None, column: str | None) -> tuple[list[PromptKind], Counter[str]]:
+def told_kinds(
+    source: str, layout: PromptLayout | None = None, column: str | None = None
+) -> tuple[list[PromptKind], Counter[str]]:
     """Say which kinds of prompts a file says it holds, and why its layout finds no prompt in some rows."""
     if source == BUILT_IN:
         return list(_KINDS), Counter()

@@ -180,12 +180,17 @@ class _Draw:
         if self.limit is None or len(prompts) <= self.limit:
             return prompts
         rejected["over the limit"] += len(prompts) - self.limit
-        if self.seed is None:
-            return prompts[: self.limit]
-        # By the content, so that neither the rows' order nor their numbers count.
-        order = sorted(prompts, key=lambda one: digest([self.seed, "limit", content_id(one.kind, one.turns)]))
-        drawn = {one.id for one in order[: self.limit]}
-        return tuple(one for one in prompts if one.id in drawn)
+        return prompts[: self.limit] if self.seed is None else draw_prompts(prompts, self.limit, self.seed)
+
+
+def draw_prompts(prompts: Sequence[Prompt], n: int, seed: int) -> tuple[Prompt, ...]:
+    """Draw prompts, and give them in their order: of more, those of fewer are a part.
+
+    They are drawn by their content, so that neither their order nor their numbers count.
+    """
+    order = sorted(prompts, key=lambda one: digest([seed, "limit", content_id(one.kind, one.turns)]))
+    drawn = {one.id for one in order[:n]}
+    return tuple(one for one in prompts if one.id in drawn)
 
 
 @dataclass

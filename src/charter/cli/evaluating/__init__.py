@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from charter.cli.evaluating import multiple_choice, refusals
+from charter.cli.evaluating import head_to_head, multiple_choice, refusals
 from charter.cli.options import examples
 
 _STAGE = "stage"
@@ -40,6 +40,7 @@ def make_app(stage: Callable[..., None], about_stage: str) -> typer.Typer:
             "charter evaluate recipes/smoke.yaml --again",
             "charter evaluate multiple-choice hhh.jsonl --model smollm2-135m",
             "charter evaluate refusals answers.csv --prompt-column prompt --response-column completion",
+            "charter evaluate head-to-head base=smollm2-135m dpo=runs/one/models/dpo --judge Qwen/Qwen2.5-7B-Instruct",
         ),
         rich_markup_mode=None,
         no_args_is_help=True,
@@ -48,4 +49,5 @@ def make_app(stage: Callable[..., None], about_stage: str) -> typer.Typer:
     app.command(_STAGE, hidden=True, help=about_stage, epilog=examples("charter evaluate recipes/smoke.yaml"))(stage)
     multiple_choice.add_to(app)
     refusals.add_to(app)
+    head_to_head.add_to(app)
     return app

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charter.cli import console
-from charter.cli.held_file import hold, make_folder
+from charter.cli.held_file import hold, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import examples
 
@@ -147,7 +145,7 @@ def multiple_choice(  # noqa: PLR0917 - the command line names them
         chosen[file] = choose_questions(rows, n=n, n_examples=n_shown, others=others, seed=seed)
     given = {"mode": mode, "model": model, "layout": layout, "chains": chains if mode == "chain" else 0, "seed": seed}
     with (
-        _place(out) as folder,
+        keeping_folder(out, (_FIGURES, _ANSWERS), _FIGURES) as folder,
         hold(folder / _FIGURES, model, engine, _setup(asking, chosen), same_model=True) as asked,
     ):
         answer = _answering(asked, model, asking)
@@ -174,17 +172,6 @@ def _setup(asking: Asking, chosen: Mapping[str, Chosen]) -> dict[str, Any]:
         "worked examples": digest(shown),
         **(behind_chains if asking.mode == "chain" else {}),
     }
-
-
-@contextlib.contextmanager
-def _place(out: Path | None) -> Iterator[Path]:
-    """Give the folder that answers are kept in; one that is gone afterwards where nobody names one."""
-    if out is not None:
-        make_folder(out, (_FIGURES, _ANSWERS), _FIGURES)
-        yield out
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
 
 
 def _answering(asked: Writing, model: str, asking: Asking) -> Callable[[str, Chosen], Mapped[ChoiceAnswer]]:

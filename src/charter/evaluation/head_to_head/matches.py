@@ -1,9 +1,10 @@
-"""Head to head: two models answer the same prompts, a judge prefers, in both orders (CAI §1.2)."""
+"""Matches: two models' answers to one prompt, of which a judge prefers one, asked in both orders (CAI §1.2)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from charter.constitution.drawing import draw_principles
 from charter.constitution.model import Constitution, Principle
@@ -67,17 +68,56 @@ def matches(base: Sequence[Response], own: Sequence[Response], kind: PromptKind)
     ]
 
 
+def round_robin(
+    prompts: Sequence[Prompt], answers: Mapping[str, Mapping[str, str]], *, against: str | None = None
+) -> list[Match]:
+    """Let every pair of models meet on every prompt that both answered, or all models meet one alone.
+
+    A pair is the same match whichever model is named first: the one whose name comes later in the alphabet is the
+    match's ``model``.
+
+    Args:
+        prompts: in the order of the matches.
+        answers: by model and prompt id.
+        against: the model that all others meet; None lets all meet all.
+    """
+    met = [sorted(pair) for pair in combinations(answers, 2) if against is None or against in pair]
+    return [
+        Match(prompt, model, base, answers[model][prompt.id], answers[base][prompt.id])
+        for prompt in prompts
+        for base, model in met
+        if prompt.id in answers[model] and prompt.id in answers[base]
+    ]
+
+
 def compare(
-    rows: Sequence[Match], judge: Judge, constitution: Constitution, *, k_principles: int, seed: int, mapper: RowMapper
+    rows: Sequence[Match],
+    judge: Judge,
+    constitution: Constitution,
+    *,
+    k_principles: int,
+    seed: int,
+    mapper: RowMapper,
+    stage: str | None = None,
 ) -> Mapped[Comparison]:
-    """Judge every match under ``k_principles`` drawn principles."""
+    """Judge every match under ``k_principles`` drawn principles.
+
+    Args:
+        rows: the matches.
+        judge: how verdicts are asked for.
+        constitution: whose principles are drawn.
+        k_principles: for each match, all where there are fewer.
+        seed: of the draws.
+        mapper: what maps the row function.
+        stage: under which the rows are recorded; None names it by the first match, whose model is that of all.
+    """
 
     async def one(match: Match) -> Comparison:
         drawn = draw_principles(constitution.used_for("judge"), k_principles, derive_seed(seed, match.id, "principles"))
         return await compare_one(match, judge, drawn)
 
-    stage = f"evaluate/head to head/{rows[0].model if rows else 'none'}/{rows[0].prompt.kind if rows else 'none'}"
-    return mapper(one, rows, stage, result=Comparison)
+    of_one = f"evaluate/head to head/{rows[0].model if rows else 'none'}/{rows[0].prompt.kind if rows else 'none'}"
+    return mapper(one, rows, stage or of_one, result=Comparison)
 
 
 def measure_win_rate(

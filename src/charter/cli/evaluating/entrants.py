@@ -1,0 +1,92 @@
+"""Who meets in a head to head: models to ask, and files of answers, as the command line names them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charter.cli.model_options import model_spec
+
+if TYPE_CHECKING:
+    from charter.engines.specs import ModelSpec
+
+_ANSWERS = {".csv", ".tsv", ".json", ".jsonl", ".parquet"}
+_BEFORE_ADDRESS = re.compile(r"@(?=\w+://)")
+_IN_NO_NAME = re.compile(r"[/\\@:]")
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One of those who meet.
+
+    Attributes:
+        name: in every figure.
+        source: the model, or the file of its answers.
+        engine: how the model is reached; empty of a file.
+        spec: the model; None of a file.
+    """
+
+    name: str
+    source: str
+    engine: str = ""
+    spec: ModelSpec | None = None
+
+
+def read_entrants(texts: Sequence[str], engine: str) -> list[Entrant]:
+    """Read ``[NAME=]M[@ENGINE]`` and ``NAME=answers.csv`` of each.
+
+    Args:
+        texts: two at least.
+        engine: of models that name none.
+
+    Raises:
+        UserError: for fewer than two, and where two have one name.
+        ModelError: for an engine that is none.
+    """
+    from charter.errors import UserError
+
+    if len(texts) < 2:
+        raise UserError(f"MODEL is {' '.join(texts)!r} alone; give two or more, which then meet")
+    found = [read_entrant(text, engine) for text in texts]
+    for place, one in enumerate(found):
+        if one.name in {other.name for other in found[:place]}:
+            raise UserError(f"two models are called {one.name!r}; name one otherwise, such as other={texts[place]}")
+    return found
+
+
+def read_entrant(text: str, engine: str) -> Entrant:
+    """Read one; what is a path here is no name and no engine."""
+    from charter.errors import ModelError, UserError
+
+    name, source = _split_name(text)
+    if not source:
+        raise UserError(f"MODEL is {text!r}; expected a model or a file behind the name")
+    suffixes = [suffix.lower() for suffix in Path(source).suffixes if suffix.lower() != ".gz"]
+    if suffixes and suffixes[-1] in _ANSWERS and not Path(source).is_dir():
+        return Entrant(name or source, source)
+    model, given = _split_engine(source)
+    try:
+        spec = model_spec(model, given or engine)
+    except ModelError as error:
+        raise ModelError(f"MODEL {text!r}: {error}") from error
+    return Entrant(name or model, model, given or engine, spec)
+
+
+def _split_name(text: str) -> tuple[str, str]:
+    name, is_there, rest = text.partition("=")
+    if not is_there or not name or _IN_NO_NAME.search(name) or Path(text).exists():
+        return "", text
+    return name, rest
+
+
+def _split_engine(source: str) -> tuple[str, str]:
+    """Split off the engine: what stands behind an @ before an address, else behind the last @."""
+    if Path(source).exists():
+        return source, ""
+    if at := _BEFORE_ADDRESS.search(source):
+        return source[: at.start()], source[at.end() :]
+    model, is_there, engine = source.rpartition("@")
+    return (model, engine) if is_there else (source, "")
