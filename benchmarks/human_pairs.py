@@ -11,14 +11,16 @@ alone.
 Accuracy is the share of test pairs whose chosen side has the higher reward, ties a half: of DPO the implicit reward
 (the log-probability under the trained model less that under the base), of a preference model its own. Intervals
 resample prompts whole; over seeds, the mean of each pair's accuracy. Each line of the output is a seed's figures as
-JSON, the last line those of all. ``--out`` keeps each test pair's rewards, the model, and what the base says for the
-next time. ``--points 4`` tests the model at each quarter of its training too: a curve of what is learnt.
+JSON, the last line those of all. ``--out`` keeps each test pair's rewards, the model, and what the base says: the same
+command goes on there with the seeds that it has not trained yet. ``--points 4`` tests the model at each quarter of its
+training too: a curve of what is learnt.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import math
 import shutil
@@ -226,35 +228,45 @@ def main() -> None:
     taken = fitting(rows, given.characters)
     groups = prompt_groups(row.prompt for row in taken)
     group_of = {row.pair: groups[row.prompt.id] for row in taken}
-    right: dict[str, list[float]] = {}
-    seeds = []
     to_train, test = split(taken, given.train, given.test, given.split_seed)
     if given.labels:
         to_train = with_labels(to_train, given.labels, hard=given.hard, order=given.order)
-    of_base = base_logprobs(given, test) if given.method == "dpo" else ()
+    right: dict[str, list[float]] = {}
     for seed in given.seeds:
-        with tempfile.TemporaryDirectory() as place:
-            begun = time.perf_counter()
-            result, on_the_way = train(given, to_train, seed, Path(place))
-            trained = time.perf_counter()
-            sides = rewards_of(given, Path(place) / "model", test, of_base)
-            seconds = {"training": round(trained - begun, 1), "test": round(time.perf_counter() - trained, 1)}
-            told = {"seed": seed, "n_train": result.n_rows, "loss": result.losses[-1], "seconds": seconds}
-            told |= figures_of(sides, group_of)
-            if given.out:
-                _keep(given.out, seed, sides, Path(place) / "model")
-            told["curve"] = {
-                step: figures_of(rewards_of(given, model, test, of_base), group_of)
-                for step, model in on_the_way.taken()
-            }
+        sides = _kept(given, seed) or do_seed(given, to_train, test, seed, group_of)
         for one in sides:
             right.setdefault(one.pair, []).append(one.right)
-        seeds.append(told)
-        print(json.dumps(told), flush=True)
     means = [float(np.mean(shares)) for shares in right.values()]
     every = {"method": given.method, "labels": str(given.labels or "people"), "hard": given.hard, "order": given.order}
     overall = _figures(means, [group_of[pair] for pair in right])
-    print(json.dumps(every | overall | {"seeds": [one["accuracy"] for one in seeds], "n_read": len(rows)}))
+    by_seed = [float(np.mean(shares)) for shares in zip(*right.values(), strict=True)]
+    print(json.dumps(every | overall | {"seeds": by_seed, "n_read": len(rows)}))
+
+
+def do_seed(
+    given: argparse.Namespace,
+    to_train: Sequence[Preference],
+    test: Sequence[Preference],
+    seed: int,
+    group_of: Mapping[str, str],
+) -> list[Sides]:
+    """Train with a seed, test, print its figures, and give the rewards of the test pairs' sides."""
+    of_base = base_logprobs(given, test) if given.method == "dpo" else ()
+    with tempfile.TemporaryDirectory() as place:
+        begun = time.perf_counter()
+        result, on_the_way = train(given, to_train, seed, Path(place))
+        trained = time.perf_counter()
+        sides = rewards_of(given, Path(place) / "model", test, of_base)
+        seconds = {"training": round(trained - begun, 1), "test": round(time.perf_counter() - trained, 1)}
+        told = {"seed": seed, "n_train": result.n_rows, "loss": result.losses[-1], "seconds": seconds}
+        told |= figures_of(sides, group_of)
+        if given.out:
+            _keep(given, seed, sides, Path(place) / "model")
+        told["curve"] = {
+            step: figures_of(rewards_of(given, model, test, of_base), group_of) for step, model in on_the_way.taken()
+        }
+    print(json.dumps(told), flush=True)
+    return sides
 
 
 def figures_of(sides: Sequence[Sides], group_of: Mapping[str, str]) -> dict[str, Any]:
@@ -267,11 +279,27 @@ def _figures(right: Sequence[float], groups: Sequence[str]) -> dict[str, Any]:
     return {"accuracy": found.value, "low": found.low, "high": found.high, "n": len(right)}
 
 
-def _keep(folder: Path, seed: int, sides: Sequence[Sides], model: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(model, folder / f"model-{seed}", dirs_exist_ok=True)
-    lines = (json.dumps({"pair": one.pair, "chosen": one.chosen, "rejected": one.rejected}) for one in sides)
-    (folder / f"seed-{seed}.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+def _keep(given: argparse.Namespace, seed: int, sides: Sequence[Sides], model: Path) -> None:
+    shutil.copytree(model, given.out / f"model-{seed}", dirs_exist_ok=True)
+    lines = [json.dumps(_setting(given)), *(json.dumps(dataclasses.asdict(one)) for one in sides)]
+    (given.out / f"seed-{seed}.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def _kept(given: argparse.Namespace, seed: int) -> list[Sides]:
+    """Read what a seed gave before; SystemExit where it was trained otherwise."""
+    file = given.out and given.out / f"seed-{seed}.jsonl"
+    if not (file and file.exists()):
+        return []
+    setting, *sides = map(json.loads, file.read_text("utf-8").splitlines())
+    if setting != _setting(given):
+        raise SystemExit(f"{file}: was trained with {setting}; name another folder with --out")
+    return [Sides(**one) for one in sides]
+
+
+def _setting(given: argparse.Namespace) -> dict[str, str]:
+    """Give what determines a seed's figures."""
+    beside = {"pairs", "seeds", "points", "out"}
+    return {name: str(value) for name, value in sorted(vars(given).items()) if name not in beside}
 
 
 def _flags() -> argparse.ArgumentParser:
