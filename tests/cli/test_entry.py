@@ -17,6 +17,7 @@ VERBS = [
     ["compare"], ["chat"], ["serve"],
     ["revise"], ["sft"], ["pairs"], ["label"], ["preference-model"], ["dpo"], ["rl"], ["evaluate"],
     ["evaluate", "multiple-choice"], ["evaluate", "refusals"], ["evaluate", "head-to-head"],
+    ["evaluate", "adherence"],
     ["constitution"],
     ["constitution", "list"], ["constitution", "show"],
     ["constitution", "check"], ["constitution", "convert"], ["constitution", "diff"], ["constitution", "draft"],

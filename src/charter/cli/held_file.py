@@ -173,10 +173,12 @@ def hold(
 
 
 @contextlib.contextmanager
-def keeping_folder(out: Path | None, names: Sequence[str], held: str) -> Iterator[Path]:
+def keeping_folder(
+    out: Path | None, names: Sequence[str], held: str, *, is_ours: Callable[[Path], bool] = lambda _: False
+) -> Iterator[Path]:
     """Give the folder that files are kept in (see ``make_folder``); one that is gone afterwards where none is named."""
     if out is not None:
-        make_folder(out, names, held)
+        make_folder(out, names, held, is_ours=is_ours)
         yield out
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import RunError
-from charter.evaluation.measuring import RowValues, measure
+from charter.evaluation.measuring import RowValues, adjusted, measure
 from charter.files.tables import read_table
 from charter.recipe import load_recipe
 from charter.recipe.faults import shown
 from charter.recipe.secrets import HIDDEN, is_secret
 from charter.recipe.writing import flat_settings, recipe_values
 from charter.records import Figures, MeasuredRow, Measurement
-from charter.statistics import holm
 
 #: A figure's name and the rows that it is over.
 Figure = tuple[str, str]
@@ -199,15 +198,8 @@ def compare_arms(arms: Sequence[Arm]) -> SideBySide:
 
 def _adjusted(contrasts: Mapping[str, Sequence[Contrast]]) -> dict[str, tuple[Contrast, ...]]:
     """Adjust the p-values of all arms together."""
-    every = [one.after.p_value for several in contrasts.values() for one in several]
-    adjusted = iter(holm([p for p in every if p is not None]))
-
-    def with_p(one: Contrast) -> Contrast:
-        if one.after.p_value is None:
-            return one
-        return replace(one, after=one.after.model_copy(update={"p_value": next(adjusted)}))
-
-    return {arm: tuple(map(with_p, several)) for arm, several in contrasts.items()}
+    after = iter(adjusted([one.after for several in contrasts.values() for one in several]))
+    return {arm: tuple(replace(one, after=next(after)) for one in several) for arm, several in contrasts.items()}
 
 
 def _own(arm: Arm) -> Iterator[Measurement]:

@@ -11,6 +11,7 @@ from charter.statistics import (
     ANY_NUMBER,
     TIE,
     even_test,
+    holm,
     mean_interval,
     paired_mean_difference,
     paired_rate_difference,
@@ -72,6 +73,12 @@ def measure(
         for model, own in values.items()
         if own
     ]
+
+
+def adjusted(measurements: Sequence[Measurement]) -> list[Measurement]:
+    """Adjust the p-values of figures that are told beside one another for their number (see ``statistics.holm``)."""
+    p_values = iter(holm([one.p_value for one in measurements if one.p_value is not None]))
+    return [one if one.p_value is None else one.model_copy(update={"p_value": next(p_values)}) for one in measurements]
 
 
 def _measured_rows(name: str, subset: str, model: str, values: RowValues, groups: Groups) -> Iterator[MeasuredRow]:

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from charter.cli.evaluating import head_to_head, multiple_choice, refusals
+from charter.cli.evaluating import adherence, head_to_head, multiple_choice, refusals
 from charter.cli.options import examples
 
 _STAGE = "stage"
@@ -50,4 +50,5 @@ def make_app(stage: Callable[..., None], about_stage: str) -> typer.Typer:
     multiple_choice.add_to(app)
     refusals.add_to(app)
     head_to_head.add_to(app)
+    adherence.add_to(app)
     return app

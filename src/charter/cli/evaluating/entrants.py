@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from charter.cli.model_options import model_spec
 
 if TYPE_CHECKING:
+    from charter.cli.held_file import Held
     from charter.engines.specs import ModelSpec
 
 _ANSWERS = {".csv", ".tsv", ".json", ".jsonl", ".parquet"}
@@ -34,6 +35,20 @@ class Entrant:
     engine: str = ""
     spec: ModelSpec | None = None
 
+    @property
+    def asked(self) -> ModelSpec:
+        """The model of one who is asked."""
+        assert self.spec is not None  # noqa: S101 - files of answers are not asked
+        return self.spec
+
+    def told(self) -> dict[str, str]:
+        """Give who it is as plain values."""
+        return {"name": self.name, "source": self.source, "engine": self.engine}
+
+    def identified(self, held: Held) -> list[str]:
+        """Give what tells one who is asked from another of the same name."""
+        return [self.source, self.engine, *held.weights(self.asked).values()]
+
 
 def read_entrants(texts: Sequence[str], engine: str) -> list[Entrant]:
     """Read ``[NAME=]M[@ENGINE]`` and ``NAME=answers.csv`` of each.
@@ -50,7 +65,28 @@ def read_entrants(texts: Sequence[str], engine: str) -> list[Entrant]:
 
     if len(texts) < 2:
         raise UserError(f"MODEL is {' '.join(texts)!r} alone; give two or more, which then meet")
+    return _distinct(texts, [read_entrant(text, engine) for text in texts])
+
+
+def read_models(texts: Sequence[str], engine: str) -> list[Entrant]:
+    """Read ``[NAME=]M[@ENGINE]`` of each, models all.
+
+    Raises:
+        UserError: for a file of answers, and where two have one name.
+        ModelError: for an engine that is none.
+    """
+    from charter.errors import UserError
+
     found = [read_entrant(text, engine) for text in texts]
+    for one in found:
+        if one.spec is None:
+            raise UserError(f"--model {one.source}: is a file of answers; expected a model, which is asked")
+    return _distinct(texts, found)
+
+
+def _distinct(texts: Sequence[str], found: list[Entrant]) -> list[Entrant]:
+    from charter.errors import UserError
+
     for place, one in enumerate(found):
         if one.name in {other.name for other in found[:place]}:
             raise UserError(f"two models are called {one.name!r}; name one otherwise, such as other={texts[place]}")

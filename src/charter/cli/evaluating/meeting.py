@@ -78,7 +78,7 @@ def hold_to(held: Held, contest: Contest) -> None:
 
     held.require_setup(
         {
-            "--judge": _identified(held, contest.judge),
+            "--judge": contest.judge.identified(held),
             "--prompts": contest.prompts.digest,
             **{f"standard of {side.name}": digest(side.standard.model_dump(mode="json")) for side in contest.sides},
             "--k-principles": contest.k_principles,
@@ -89,13 +89,8 @@ def hold_to(held: Held, contest: Contest) -> None:
     )
     for one in contest.entrants:
         answers = contest.given.get(one.name)
-        is_whom = _identified(held, one) if answers is None else [_content(one.source)]
+        is_whom = one.identified(held) if answers is None else [_content(one.source)]
         held.require_setup({f"model called {one.name}": is_whom}, kept_as=f"setup of {one.name}")
-
-
-def _identified(held: Held, one: Entrant) -> list[str]:
-    assert one.spec is not None  # noqa: S101 - who is asked is a model
-    return [one.source, one.engine, *held.weights(one.spec).values()]
 
 
 def _content(file: str) -> str:
@@ -140,8 +135,7 @@ def prefer(held: Held, contest: Contest, answers: Mapping[str, Answered]) -> Pre
     found: dict[str, Standings] = {}
     failed: dict[str, Mapping[str, int]] = {}
     comparisons: list[Comparison] = []
-    assert contest.judge.spec is not None  # noqa: S101 - a judge is a model
-    with held.lend(contest.judge.spec, known_as="engine of the judge") as engine:
+    with held.lend(contest.judge.asked, known_as="engine of the judge") as engine:
         if "choose" not in engine.capabilities:
             raise ModelError(
                 f"--judge {contest.judge.source}: tells no probabilities of letters ({contest.judge.engine}); take "

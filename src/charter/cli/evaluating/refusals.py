@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +10,7 @@ import typer
 
 from charter.cli import console
 from charter.cli.evaluating import refusal_view
-from charter.cli.held_file import hold, make_folder
+from charter.cli.held_file import hold, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import examples
 
@@ -116,7 +114,7 @@ def refusals(  # noqa: PLR0917 - the command line names them
     if judge is None and engine != IN_PROCESS:
         raise UserError(f"--engine {engine}: only --judge asks a model; name one, or leave it out")
     answers = load_answers(file, Columns(prompt_column, response_column, label_column, group_column))
-    with _place(out) as folder:
+    with keeping_folder(out, (_FIGURES, _ROWS), _FIGURES, is_ours=_is_ours) as folder:
         with make_progress() as progress:
             readings = read_answers(answers.kept, progress)
         told = {
@@ -141,17 +139,6 @@ def refusals(  # noqa: PLR0917 - the command line names them
     refusal_view.tell(told)
     if out is not None:
         console.write(str(out))
-
-
-@contextlib.contextmanager
-def _place(out: Path | None) -> Iterator[Path]:
-    """Give the folder that labels are kept in; one that is gone afterwards where nobody names one."""
-    if out is not None:
-        make_folder(out, (_FIGURES, _ROWS), _FIGURES, is_ours=_is_ours)
-        yield out
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
 
 
 def _is_ours(figures: Path) -> bool:
