@@ -11,6 +11,7 @@ import typer
 from charter.cli import console
 from charter.cli.evaluating.adherence_view import describe, write_adherence
 from charter.cli.evaluating.entrants import Entrant, read_models
+from charter.cli.evaluating.options import JudgeEngine, KeptIn
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine, model_spec
 from charter.cli.options import AsJson, examples
@@ -61,19 +62,9 @@ _JudgeOption = Annotated[
         "--judge", "-j", metavar="J", help="A model that reads the models' own answers too.", show_default=False
     ),
 ]
-_JudgeEngine = Annotated[str, typer.Option("--judge-engine", metavar="E", help="The judge's engine, as --engine.")]
 _Temperature = Annotated[float, typer.Option("--temperature", min=0.0, help="Of the answers that the judge reads.")]
 _Tokens = Annotated[int, typer.Option("--max-tokens", min=1, help="At most, of each answer.")]
 _Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the answers drawn.")]
-_Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        metavar="FOLDER",
-        help="Where figures and every row are kept; the same command goes on there.",
-        show_default=False,
-    ),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -95,12 +86,12 @@ def adherence(  # noqa: PLR0917 - the command line names them
     probes: _ProbesFile = None,
     n: _Number = None,
     judge: _JudgeOption = None,
-    judge_engine: _JudgeEngine = IN_PROCESS,
+    judge_engine: JudgeEngine = IN_PROCESS,
     engine: Engine = IN_PROCESS,
     temperature: _Temperature = 0.7,
     max_tokens: _Tokens = 128,
     seed: _Seed = 0,
-    out: _Out = None,
+    out: KeptIn = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how far models hold to the principles of a constitution.

@@ -13,6 +13,7 @@ from charter.cli.evaluating.entrants import Entrant, read_entrants
 from charter.cli.evaluating.head_to_head_view import write_standings
 from charter.cli.evaluating.meeting import Contest, Side, answer, hold_to, prefer
 from charter.cli.evaluating.meeting_results import FIGURES, FILES, describe, keep
+from charter.cli.evaluating.options import JudgeEngine, KeptIn
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, model_spec
 from charter.cli.options import AsJson, examples
@@ -29,7 +30,6 @@ _Models = Annotated[
 _JudgeOption = Annotated[
     str, typer.Option("--judge", "-j", metavar="J", help="The model that prefers.", show_default=False)
 ]
-_JudgeEngine = Annotated[str, typer.Option("--judge-engine", metavar="E", help="The judge's engine, as --engine.")]
 _Engine = Annotated[
     str,
     typer.Option(
@@ -97,15 +97,6 @@ _Audit = Annotated[
         show_default=False,
     ),
 ]
-_Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        metavar="FOLDER",
-        help="Where figures, answers, comparisons and plot are kept; the same command goes on there.",
-        show_default=False,
-    ),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -125,7 +116,7 @@ def add_to(app: typer.Typer) -> None:
 def head_to_head(  # noqa: PLR0917 - the command line names them
     models: _Models,
     judge: _JudgeOption,
-    judge_engine: _JudgeEngine = IN_PROCESS,
+    judge_engine: JudgeEngine = IN_PROCESS,
     engine: _Engine = IN_PROCESS,
     prompts: _Prompts = None,
     kind: _Kind = None,
@@ -140,7 +131,7 @@ def head_to_head(  # noqa: PLR0917 - the command line names them
     prompt_column: _PromptColumn = "prompt",
     response_column: _ResponseColumn = "response",
     audit: _Audit = None,
-    out: _Out = None,
+    out: KeptIn = None,
     as_json: AsJson = False,
 ) -> None:
     """Let models meet on the same prompts, and rate them by what a judge prefers.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charter.cli import console
+from charter.cli.evaluating.options import KeptIn
 from charter.cli.held_file import hold, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import examples
@@ -84,15 +85,6 @@ _Number = Annotated[
     typer.Option("--n", min=1, help="Questions of each file, drawn by the seed; all if not given.", show_default=False),
 ]
 _Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the questions, examples and chains drawn.")]
-_Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        metavar="FOLDER",
-        help="Where figures and every answer are kept; the same command goes on there.",
-        show_default=False,
-    ),
-]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line for each file, instead of text.")]
 
 
@@ -121,7 +113,7 @@ def multiple_choice(  # noqa: PLR0917 - the command line names them
     max_chain_tokens: _ChainTokens = 200,
     n: _Number = None,
     seed: _Seed = 0,
-    out: _Out = None,
+    out: KeptIn = None,
     as_json: _AsJson = False,
 ) -> None:
     """Measure which of a question's options a model finds likeliest.
