@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from charter.damage import read_figures
 from charter.files.tables import read_table
-from charter.records import Comparison, Pair, Preference, Prompt, Response, SftRow, Trace
+from charter.records import Comparison, MeasuredRow, Pair, Preference, Prompt, Response, SftRow, Trace
 from charter.stages import STAGES
 from run_examples import small_run, table_bytes
 
@@ -65,7 +66,19 @@ def test_tables_have_the_promised_columns(finished: Path, name: str) -> None:
 def test_no_other_table_is_written(finished: Path) -> None:
     """A run's data are these tables, those that it did not ask for, and no more."""
     unasked = {"readings", "probes", "adherence", "rewards", "unlabelled"}
-    assert {path.stem for path in (finished / "data").iterdir()} == {*OWN_COLUMNS, *unasked}
+    assert {path.stem for path in (finished / "data").iterdir()} == {*OWN_COLUMNS, *unasked, "measured"}
+
+
+def test_every_figure_of_rows_has_its_values(finished: Path) -> None:
+    """The values behind a figure average to it, for every model."""
+    figures = read_figures(finished / "evaluation.json").measurements
+    rows = read_table(finished / "data" / "measured.parquet", MeasuredRow)
+    of_rows = [one for one in figures if not one.name.endswith(("_kappa", "_ece"))]
+    assert {(one.name, one.subset, one.model) for one in of_rows} == {(row.name, row.subset, row.model) for row in rows}
+    for one in of_rows:
+        own = [row.value for row in rows if (row.name, row.subset, row.model) == (one.name, one.subset, one.model)]
+        assert len(own) == one.n
+        assert sum(own) / len(own) == pytest.approx(one.value)
 
 
 @pytest.mark.parametrize("stage", STAGE_NAMES)

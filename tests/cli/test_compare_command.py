@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,8 @@ def test_what_cannot_be_compared_is_explained(charter: Command, runs: list[Path]
     assert "named twice" in charter("compare", runs[0], runs[0]).err
     young = small_run(tmp_path / "young", ["prompts"])
     assert "nothing is measured there yet" in charter("compare", runs[0], young).err
-    (runs[1] / "data" / "measured.parquet").unlink()
-    refused = charter("compare", *runs[:2]).err
+    torn = shutil.copytree(runs[1], tmp_path / "torn")
+    (torn / "data" / "measured.parquet").unlink()
+    refused = charter("compare", runs[0], torn).err
     assert "measured.parquet: is missing" in refused
     assert "charter evaluate" in refused
