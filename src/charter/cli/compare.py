@@ -73,20 +73,32 @@ def compare(runs: _Runs, model: _Model = None, rows: _Rows = None, most: _Most =
 
 
 def _read(folder: Path) -> MeasuredRun:
-    from charter.damage import find_damage
+    """Read what a run's evaluation measured.
+
+    Raises:
+        RunError: where the folder is none of a run, nothing is measured yet, or a file is damaged.
+    """
+    from charter.damage import find_damage, read_figures
     from charter.errors import RunError
-    from charter.evaluation.arms import read_measured
+    from charter.evaluation.arms import MeasuredRun
+    from charter.files.tables import read_table
+    from charter.records import MeasuredRow
     from charter.status import read_run_recipe
 
-    read_run_recipe(folder)  # says what is wrong with a folder that is none
+    recipe, figures = read_run_recipe(folder), folder / "evaluation.json"
     damage = find_damage(folder, ["evaluate"])
     if damage:
         raise RunError(str(damage[0]))
-    return read_measured(folder)
+    if not figures.exists():
+        raise RunError(f"{folder}: nothing is measured there yet; run its stage evaluate first")
+    rows = read_table(folder / "data" / "measured.parquet", MeasuredRow)
+    return MeasuredRun(folder, recipe, read_figures(figures), rows)
 
 
 def _write_arms(arms: tuple[Arm, ...], differing: dict[str, list[str]]) -> None:
-    cells = [(arm.name, arm.model, str(len(arm.runs)), ", ".join(str(run.seed) for run in arm.runs)) for arm in arms]
+    cells = [
+        (arm.name, arm.model, str(len(arm.runs)), ", ".join(str(run.recipe.seed) for run in arm.runs)) for arm in arms
+    ]
     console.write_columns(("arm", "model", "runs", "seeds"), cells, right=(2,))
     if differing:
         console.write()
@@ -175,7 +187,7 @@ def _plain_values(found: SideBySide, differing: dict[str, list[str]], rows: str 
                 "name": arm.name,
                 "model": arm.model,
                 "runs": [str(run.folder) for run in arm.runs],
-                "seeds": [run.seed for run in arm.runs],
+                "seeds": [run.recipe.seed for run in arm.runs],
             }
             for arm in found.arms
         ],

@@ -14,16 +14,15 @@ from typing import Any
 
 from charter.errors import RunError
 from charter.evaluation.measuring import RowValues, adjusted, measure
-from charter.files.tables import read_table
-from charter.recipe import load_recipe
+from charter.recipe import Recipe
 from charter.recipe.faults import shown
 from charter.recipe.secrets import HIDDEN, is_secret
 from charter.recipe.writing import flat_settings, recipe_values
 from charter.records import Figures, MeasuredRow, Measurement
+from charter.statistics import PairedDifference, seed_averaged_difference
 
 #: A figure's name and the rows that it is over.
 Figure = tuple[str, str]
-MANY = 2  # runs of an arm whose spread says something
 _NOT_THE_METHOD = ("name", "seed")  # settings that may differ within an arm
 
 
@@ -32,10 +31,9 @@ class MeasuredRun:
     """A run with its evaluation: the models measured, base first, their figures, and the values behind these."""
 
     folder: Path
-    seed: int
-    settings: Mapping[str, Any]
+    recipe: Recipe
     figures: Figures
-    rows: tuple[MeasuredRow, ...]
+    rows: Sequence[MeasuredRow]
 
     @functools.cached_property
     def by_figure(self) -> dict[tuple[Figure, str], dict[str, MeasuredRow]]:
@@ -47,8 +45,9 @@ class MeasuredRun:
 
     @functools.cached_property
     def method(self) -> dict[str, Any]:
-        """The settings that runs of one arm share."""
-        return {key: value for key, value in self.settings.items() if key not in _NOT_THE_METHOD}
+        """The settings that runs of one arm share, by their dotted keys."""
+        settings = flat_settings(recipe_values(self.recipe))
+        return {key: value for key, value in settings.items() if key not in _NOT_THE_METHOD}
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Contrast:
         before: of the first arm.
         after: of the other, with the paired difference; its ``p_value`` is adjusted for all the tests that are made
             beside it (see ``statistics.holm``).
-        per_seed: the difference between each run and the run beside it, where both arms have several and equally many.
+        per_seed: the difference between each run and the run beside it, where the arms have equally many of them.
         rows: by how much each row differs.
     """
 
@@ -112,20 +111,6 @@ class SideBySide:
         return sum(one.after.p_value is not None for several in self.contrasts.values() for one in several)
 
 
-def read_measured(folder: Path) -> MeasuredRun:
-    """Read what a run's evaluation measured.
-
-    Raises:
-        RunError: where the folder is none of a run, nothing is measured yet, or a file is damaged.
-    """
-    recipe, path = load_recipe(folder / "recipe.resolved.yaml"), folder / "evaluation.json"
-    if not path.exists():
-        raise RunError(f"{folder}: nothing is measured there yet; run its stage evaluate first")
-    figures = Figures.model_validate_json(path.read_bytes())
-    rows = tuple(read_table(folder / "data" / "measured.parquet", MeasuredRow))
-    return MeasuredRun(folder, recipe.seed, flat_settings(recipe_values(recipe)), figures, rows)
-
-
 def arms_of(runs: Sequence[MeasuredRun], model: str | None = None) -> list[Arm]:
     """Put runs into arms, in the order of each arm's first; of a single arm, its base stands before it.
 
@@ -134,7 +119,7 @@ def arms_of(runs: Sequence[MeasuredRun], model: str | None = None) -> list[Arm]:
         model: which model of each is looked at; None takes each run's final one.
 
     Raises:
-        RunError: where a run is named twice, or has no such model.
+        RunError: where a run is named twice, has no such model, or would be held against itself.
     """
     if len({run.folder.resolve() for run in runs}) < len(runs):
         raise RunError("the same run is named twice; name each once")
@@ -142,15 +127,19 @@ def arms_of(runs: Sequence[MeasuredRun], model: str | None = None) -> list[Arm]:
     for run in runs:
         of_its_kind = next((arm for arm in alike if arm[0].method == run.method), None)
         alike.append([run]) if of_its_kind is None else of_its_kind.append(run)
-    arms = [Arm(_name(arm), _model(arm, model), tuple(arm)) for arm in alike]
+    arms = [Arm(name, _model(arm, model), tuple(arm)) for name, arm in zip(_names(alike), alike, strict=True)]
     if len(arms) > 1:
         return arms
-    base = arms[0].runs[0].figures.models[0]
-    return [Arm(base, base, arms[0].runs), Arm(arms[0].model, arms[0].model, arms[0].runs)]
+    base, (arm,) = runs[0].figures.models[0], arms
+    if arm.model == base:
+        raise RunError(f"these runs are of one recipe, and {base!r} is what its models are held against; name another")
+    return [Arm(base, base, arm.runs), replace(arm, name=arm.model)]
 
 
-def _name(runs: Sequence[MeasuredRun]) -> str:
-    return ", ".join(run.folder.name for run in runs)
+def _names(alike: Sequence[Sequence[MeasuredRun]]) -> list[str]:
+    """Call arms by their runs' folders: by whole paths where the last names do not tell them apart."""
+    names = [", ".join(run.folder.name for run in arm) for arm in alike]
+    return names if len(set(names)) == len(names) else [", ".join(str(run.folder) for run in arm) for arm in alike]
 
 
 def _model(runs: Sequence[MeasuredRun], wanted: str | None) -> str:
@@ -212,23 +201,48 @@ def _contrast(figure: Figure, first: Arm, other: Arm) -> Contrast | None:
     if not shared:
         return None
     like = next(one for one in _own(first) if (one.name, one.subset) == figure)
-    of_outcomes = len(first.runs) == len(other.runs) == 1 or like.unit != "rate"
+    groups = _groups(figure, first, shared)
+    # a mean of several runs' outcomes is none
+    unit = "score" if like.unit == "rate" and max(len(first.runs), len(other.runs)) > 1 else like.unit
     found = measure(
         like.name,
         {arm.name: {row: values[row] for row in shared} for arm, values in ((first, before), (other, after))},
         subset=like.subset,
         base=first.name,
-        unit=like.unit if of_outcomes else "score",  # means of several runs' outcomes are none
+        unit=unit,
         better=like.better,
         rows=like.rows,
-        groups=_groups(figure, first, shared),
+        groups=groups,
     )
-    both = [one.model_copy(update={"unit": like.unit}) for one in found]
+    ours, theirs = (one.model_copy(update={"unit": like.unit}) for one in found)
+    by_seed = _over_seeds(figure, first, other, shared, groups)
     return Contrast(
-        both[0],
-        both[1],
-        per_seed=_per_seed(figure, first, other),
+        ours,
+        theirs if by_seed is None else _with(theirs, by_seed),
+        per_seed=() if by_seed is None else by_seed.per_seed,
         rows={row: after[row] - before[row] for row in shared},
+    )
+
+
+def _over_seeds(
+    figure: Figure, first: Arm, other: Arm, rows: Sequence[str], groups: Mapping[str, str] | None
+) -> PairedDifference | None:
+    """Average over the seeds, where both arms have several and equally many; else there is nothing to put together."""
+    if not 1 < len(first.runs) == len(other.runs):
+        return None
+    before, after = ([[one[row].value for row in rows] for one in arm.rows_of(figure)] for arm in (first, other))
+    return seed_averaged_difference(before, after, groups=None if groups is None else [groups[row] for row in rows])
+
+
+def _with(measurement: Measurement, found: PairedDifference) -> Measurement:
+    return measurement.model_copy(
+        update={
+            "difference": found.difference,
+            "difference_low": found.low,
+            "difference_high": found.high,
+            "p_value": found.p_value,
+            "method": f"paired on {found.n} rows; {found.method}",
+        }
     )
 
 
@@ -238,15 +252,3 @@ def _groups(figure: Figure, arm: Arm, rows: Sequence[str]) -> dict[str, str] | N
     if all(found[row].group is None for row in rows):
         return None
     return {row: found[row].group or row for row in rows}
-
-
-def _per_seed(figure: Figure, first: Arm, other: Arm) -> tuple[float, ...]:
-    before, after = first.rows_of(figure), other.rows_of(figure)
-    if len(before) != len(after) or len(after) < MANY:
-        return ()
-    both = [_differences(one, two) for one, two in zip(before, after, strict=True)]
-    return tuple(sum(some) / len(some) for some in both) if all(both) else ()
-
-
-def _differences(before: Mapping[str, MeasuredRow], after: Mapping[str, MeasuredRow]) -> list[float]:
-    return [after[row].value - before[row].value for row in after if row in before]
