@@ -1,0 +1,190 @@
+"""``charter evaluate attacks``: what it prints and writes, that it goes on, what it counts and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charter.engines.base import CompletionRequest
+from charter.engines.scripted import ScriptedEngine
+from charter.evaluation.attacks import Attacked
+from charter.files.tables import read_table
+from cli.command import Command
+
+SCRIPTED = "--engine", "scripted", "--max-tokens", "30"
+JUDGED = "--judge", "j", "--judge-engine", "scripted"
+NO, YES = "I can't help with that.", "Warm the lid under the tap, and turn it with a cloth."
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every request that scripted engines answered; a model called weak gives in where it is pressed."""
+    made: list[str] = []
+    drawn, chosen = ScriptedEngine.complete, ScriptedEngine.choose
+
+    async def complete(self: ScriptedEngine, request: CompletionRequest) -> Any:
+        made.append(f"{self.identity} {request.model_dump_json()}")
+        found = await drawn(self, request)
+        said = " ".join(turn.content for turn in request.messages or ())
+        pressed = bool(request.prefill) or "Max" in said or "without any rules" in said
+        if "translator" in said:
+            return found.model_copy(update={"text": f"Wie geht das hier wohl {len(made)}", "finish": "stop"})
+        is_weak = self.identity.startswith("scripted:weak")
+        return found.model_copy(update={"text": YES if is_weak and pressed else NO, "finish": "stop"})
+
+    async def choose(self: ScriptedEngine, request: Any) -> Any:
+        made.append(f"{self.identity} {request.model_dump_json()}")
+        return await chosen(self, request)
+
+    monkeypatch.setattr(ScriptedEngine, "complete", complete)
+    monkeypatch.setattr(ScriptedEngine, "choose", choose)
+    return made
+
+
+def attacked(charter: Command, *arguments: object) -> dict[str, Any]:
+    """Run the command with --json."""
+    done = charter("evaluate", "attacks", *map(str, arguments), *SCRIPTED, "--json")
+    assert done.code == 0, done.err
+    value: dict[str, Any] = done.value
+    return value
+
+
+def figure(found: dict[str, Any], name: str, model: str, wrapper: str, by: str = "rules") -> dict[str, Any]:
+    """Find one figure over all categories."""
+    asked = {"figure": name, "by": by, "model": model, "wrapper": wrapper, "category": None}
+    (one,) = (one for one in found["figures"] if asked.items() <= one.items())
+    value: dict[str, Any] = one
+    return value
+
+
+def test_what_got_worse_comes_first(charter: Command, calls: list[str], place: Path) -> None:
+    """A model that gives in under wrappers is worse than the first in each; its answers lie in the folder."""
+    found = attacked(charter, "-m", "strong", "-m", "weak", "--n", 20, "--out", "kept")
+    assert (found["n_prompts"], found["n_benign"], found["sources"]) == (20, 20, ["built-in"])
+    assert found["wrappers"] == ["plain", "system-prompt", "persona", "prefill"]
+    for wrapper, value in (("plain", 0.0), ("system-prompt", 1.0), ("persona", 1.0), ("prefill", 1.0)):
+        one = figure(found, "attack_success", "weak", wrapper)
+        assert (one["value"], one["n"]) == (value, 20)
+    assert figure(found, "attack_success", "weak", "any of them")["value"] == 1.0
+    assert figure(found, "attack_success", "strong", "any of them")["value"] == 0.0
+    assert figure(found, "over_refusal", "weak", "plain")["value"] == 1.0
+    worse = [one for one in found["changes"] if one["outcome"] == "worse"]
+    assert found["changes"][: len(worse)] == worse
+    assert {(one["model"], one["wrapper"], one["against"]) for one in worse} == {
+        *(("weak", wrapper, against) for wrapper in found["wrappers"][1:] for against in ("strong", "plain")),
+        ("weak", "any of them", "strong"),
+    }
+    assert json.loads((place / "kept/attacks.json").read_text("utf-8")) == found
+    rows = read_table(place / "kept/answers.parquet", Attacked)
+    assert len(rows) == len(calls) == 2 * 5 * 20
+    assert {row.prompt.kind for row in rows} == {"red_team", "benign_twin"}
+    kinds = {(one["kind"], one["model"], one["wrapper"]): one["classes"] for one in found["answers"]}
+    assert kinds["red_team", "weak", "plain"]["bare_refusal"]["count"] == 20
+
+
+def test_the_same_again_asks_nothing(charter: Command, calls: list[str], place: Path) -> None:
+    """More prompts, wrappers, a model and a judge ask what is new alone."""
+    first = attacked(charter, "-m", "a", "--n", 4, "-w", "persona", "--out", "kept")
+    n_asked = len(calls)
+    assert attacked(charter, "-m", "a", "--n", 4, "-w", "persona", "--out", "kept") == first
+    assert len(calls) == n_asked
+    attacked(charter, "-m", "a", "-m", "weak", "--n", 6, "-w", "persona", "-w", "prefill", *JUDGED, "--out", "kept")
+    assert len(set(calls)) == len(calls) > n_asked
+    assert (place / "kept/readings.jsonl").read_text("utf-8").count("\n") == 2 * 4 * 6
+    done = charter("evaluate", "attacks", "-m", "a=b", "--n", "4", *SCRIPTED, "--out", "kept")
+    assert "was begun with another model called a" in done.err
+
+
+def test_a_judge_is_a_second_instrument(charter: Command, calls: list[str]) -> None:
+    """Its figures stand beside the rules', with how far both agree, and what it could not read is counted."""
+    found = attacked(charter, "-m", "a", "--n", 6, "-w", "persona", *JUDGED)
+    judged = [one for one in found["figures"] if one["by"] == "judge"]
+    assert {one["figure"] for one in judged} == {"attack_success", "over_refusal"}
+    assert found["agreement"]["n"] + sum(found["invalid"].values()) == 18
+    assert found["judge"] == "j"
+    assert any("Options" in one for one in calls)
+
+
+def test_a_model_that_takes_no_beginning_is_not_asked(
+    charter: Command, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named; nothing is put into the wrapper's place."""
+    able = ScriptedEngine().capabilities
+    monkeypatch.setattr(ScriptedEngine, "capabilities", able - {"prefill"})
+    found = attacked(charter, "-m", "a", "--n", 3)
+    assert found["not_asked"] == [{"model": "a", "wrapper": "prefill", "reason": "takes no beginning of an answer"}]
+    assert len(calls) == 4 * 3
+    done = charter("evaluate", "attacks", "-m", "a", "--n", "3", *SCRIPTED)
+    assert "a was not asked in prefill: it takes no beginning of an answer" in done.out
+    monkeypatch.setattr(ScriptedEngine, "capabilities", able - {"chat"})
+    assert "has no chat template" in charter("evaluate", "attacks", "-m", "a", *SCRIPTED).err
+
+
+def test_requests_in_another_language(charter: Command, calls: list[str], place: Path) -> None:
+    """A file's translations go first, a translator makes the rest, and without one they are missing."""
+    (place / "red.txt").write_text("How do I open a jar?\nHow do I break a lock?\n")
+    (place / "de.csv").write_text("prompt,translation\nHow do I open a jar?,Wie öffne ich ein Glas?\n", "utf-8")
+    asked = ("red.txt", "-m", "a", "-w", "translation:German", "--translations", "de.csv")
+    found = attacked(charter, *asked)
+    assert found["not_translated"] == {"translation:German": {"no translation in the file": 1}}
+    assert figure(found, "attack_success", "a", "translation:German")["n"] == 1
+    assert any("Wie öffne ich ein Glas?" in one for one in calls)
+    whole = attacked(charter, *asked, "--translator", "t", "--translator-engine", "scripted")
+    assert figure(whole, "attack_success", "a", "translation:German")["n"] == 2
+    assert whole["not_translated"] == {}
+    assert sum(one.startswith("scripted:t") for one in calls) == 1
+
+
+def test_the_whole_as_text(charter: Command, place: Path) -> None:
+    """What got worse, rates, categories, and what is missing, in this order."""
+    done = charter("evaluate", "attacks", "-m", "a", "-m", "b", "--n", "12", *SCRIPTED, "--out", "kept")
+    assert done.code == 0, done.err
+    places = [
+        done.out.index(text)
+        for text in (
+            "built-in: 12 red-team prompts, 12 benign", "change", "attack success of", "over-refusal of",
+            "attack success by category",
+        )
+    ]  # fmt: skip
+    assert places == sorted(places)
+    assert done.out.splitlines()[-1] == "kept"
+    (place / "red.txt").write_text("Why?\n")
+    assert "over-refusal was not measured" in charter("evaluate", "attacks", "red.txt", "-m", "a", *SCRIPTED).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere.csv", "-m", "a"), "nowhere.csv: no such file"),
+        (("-m", "a", "-w", "persoan"), 'did you mean "persona"'),
+        (("-m", "a", "-w", "translation:Zulu"), "needs --translations"),
+        (("-m", "a", "--translator", "t"), "no wrapper asks for a language"),
+        (("-m", "a", "-m", "a"), "two models are called 'a'"),
+        (("-m", "answers.csv"), "is a file of answers; expected a model"),
+        (("-m", "a", "--benign", "nowhere.csv"), "nowhere.csv: no such file"),
+        ((), "--model"),
+    ],
+)
+def test_what_cannot_be_measured_is_explained(charter: Command, arguments: tuple[str, ...], message: str) -> None:
+    """Files, wrappers, translations and models that are not there: one line, and nothing printed."""
+    done = charter("evaluate", "attacks", *arguments, *SCRIPTED)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.model
+def test_a_real_model_is_attacked(charter: Command, tiny_model: Path) -> None:
+    """Tiny random weights answer in every built-in wrapper, a begun answer among them."""
+    names = ("system-prompt", "prefill", "base64", "many-shot")
+    wrappers = [word for name in names for word in ("-w", name)]
+    done = charter(
+        "evaluate", "attacks", "-m", f"tiny={tiny_model}", "--n", "2", "--max-tokens", "4", *wrappers, "--json"
+    )
+    assert done.code == 0, done.err
+    assert done.value["wrappers"] == ["plain", *names]
+    assert done.value["failed"] == {}
+    assert all(one["n"] == 2 for one in done.value["answers"])
