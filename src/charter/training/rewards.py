@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from charter.engines.devices import choose_device
+from charter.engines.padding import by_length, padded
 from charter.engines.quiet import quiet_libraries
 from charter.engines.tokenizers import load_tokenizer
 from charter.engines.weights import ModelFolder, resolve_model
@@ -117,7 +120,8 @@ class RewardModel:
             ModelError: where a reward is no number.
         """
         found = [0.0] * len(rows)
-        for batch in self._batches([len(row) for row in rows]):
+        most = _TOKENS_AT_ONCE.get(self._device.type, _TOKENS_AT_ONCE_ELSEWHERE)
+        for batch in by_length([len(row) for row in rows], most):
             if on_batch is not None:
                 on_batch()
             for place, reward in zip(batch, self._forward([rows[place] for place in batch]), strict=True):
@@ -159,26 +163,8 @@ class RewardModel:
         answer = self._tokens.answer(one.turns, prompt, one.response, whole=one.whole)
         return (*prompt, *answer[: self.opening_tokens])
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Put row numbers together whose rows, padded to the longest of them, are as many tokens as fit; longest first.
-
-        So that what does not fit into memory shows at once.
-        """
-        most = _TOKENS_AT_ONCE.get(self._device.type, _TOKENS_AT_ONCE_ELSEWHERE)
-        order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
-        start = 0
-        while start < len(order):
-            n_rows = max(1, most // max(1, lengths[order[start]]))
-            yield order[start : start + n_rows]
-            start += n_rows
-
     def _forward(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        longest = max(map(len, rows))
-        ids = torch.full((len(rows), longest), self.tokenizer.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for place, row in enumerate(rows):
-            ids[place, : len(row)] = torch.tensor(row)
-            mask[place, : len(row)] = 1
+        ids, mask = padded(rows, self.tokenizer.pad_token_id)
         with torch.inference_mode():
             inputs = {"input_ids": ids.to(self._device), "attention_mask": mask.to(self._device)}
             logits = self.model(**inputs, use_cache=False).logits
@@ -189,6 +175,30 @@ class RewardModel:
 def rollout_rewards(rollouts: Sequence[Rollout], *, model: RewardModel) -> list[float]:
     """Give what a policy drew its rewards; an answer that was cut is read without an end."""
     return model.rewards([Conversation(one.prompt.turns, one.text, whole=not one.is_cut) for one in rollouts])
+
+
+def late_rewards(
+    model: str | Path, on_load: Callable[[], None] = lambda: None
+) -> Callable[[Sequence[tuple[tuple[Message, ...], str]]], list[float]]:
+    """Give what gives turns and their last response rewards, from any thread: a model that is loaded when first asked.
+
+    Args:
+        model: a preference model.
+        on_load: called before it is loaded.
+    """
+    # Rows ask in threads of their own: transformers may load one model at a time, and passes gain nothing side by side.
+    alone = threading.Lock()
+
+    @cache
+    def loaded() -> RewardModel:
+        on_load()
+        return RewardModel(model)
+
+    def rewards(asked: Sequence[tuple[tuple[Message, ...], str]]) -> list[float]:
+        with alone:
+            return loaded().rewards([Conversation(turns, response) for turns, response in asked])
+
+    return rewards
 
 
 def score_rewards(
