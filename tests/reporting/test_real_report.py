@@ -86,6 +86,6 @@ def test_the_judges_readings_are_shown(run: Path) -> None:
     readings = read_table(run / "data/readings.parquet", Reading)
     assert readings
     assert f"and {len(readings)} readings" in Page((run / "report.html").read_text("utf-8")).text
-    lives = gather(read_run(run), classify=lambda _prompt, _response: "compliance").payload["lives"]
+    lives = gather(read_run(run), classify=lambda _prompt, _response: "compliance").chunks[0]["lives"]
     assert {one["id"] for life in lives for one in life["readings"]} == {one.id for one in readings}
     assert all(one.prompt.id == life["id"] for life in lives for one in readings if one.id in str(life["readings"]))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
+import dataclasses
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +10,10 @@ import pytest
 from run_folder import HOSTILE, build
 
 from charter.files.tables import write_table
-from charter.records import Pair, Preference, SftRow, Trace
+from charter.records import Figures, Pair, Preference, SftRow, Trace, make_prompt
 from charter.reporting import RunData, read_run, report
+from charter.reporting.page import render
+from rating.payloads import PAYLOADS
 
 pytestmark = pytest.mark.slow
 
@@ -24,28 +24,6 @@ OVERFLOW = """
   .filter((e) => e.checkVisibility() && !e.classList.contains("skip"))
   .map((e) => e.tagName + "." + e.className)
 """
-
-
-def _chromium() -> str | None:
-    usual = Path("/usr/bin/chromium")
-    return shutil.which("chromium") or (str(usual) if usual.exists() else None)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A running browser; without one the tests are skipped, but fail where CI is set."""
-    path = _chromium()
-    if path is None:
-        message = "chromium is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +52,7 @@ class Reader:
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto((run.path / "report.html").as_uri() + row)
+        self.settle()
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +63,7 @@ class Reader:
     def tab(self, name: str) -> None:
         """Open a tab of the row browser."""
         self.page.locator(f"#tab-{name}").click()
+        self.settle()
 
     def open_first(self) -> None:
         """Open the first row that is listed."""
@@ -98,8 +78,13 @@ class Reader:
     @property
     def found(self) -> str:
         """What the browser says it found."""
+        self.settle()
         text: str = self.page.locator(".found").inner_text()
         return text
+
+    def settle(self) -> None:
+        """Wait until the list is what was asked for."""
+        self.page.locator("#rows-panel[aria-busy=false]").wait_for()
 
     @property
     def dialog(self) -> Any:
@@ -143,7 +128,7 @@ def test_search_filters_and_order_narrow_the_list(chromium: Any, run: RunData) -
         assert reader.found.startswith(f"{n} of {n} rows, page 1 of ")
         reader.page.get_by_label("Model").select_option("sft")
         assert reader.found.startswith(f"{n // 3} of {n} rows")
-        reader.page.get_by_label("Category").select_option("privacy")
+        reader.page.locator("#rows").get_by_label("Category").select_option("privacy")
         own = [r for r in run.responses if r.model == "sft" and r.prompt.category == "privacy"]
         assert reader.found.startswith(f"{len(own)} of {n} rows")
         reader.page.get_by_label("Search").fill(own[0].prompt.text[:24].upper())
@@ -392,3 +377,171 @@ def test_differences_rebuild_both_texts(chromium: Any, run: RunData) -> None:
         assert same == [["same", "no change at all"]]
         words = reader.page.evaluate("wordDifferences('we saw the cat sit down', 'we saw the dog sit down')")
         assert words == [["same", "we saw the "], ["del", "cat"], ["ins", "dog"], ["same", " sit down"]]
+
+
+def test_a_view_is_a_deep_link(chromium: Any, run: RunData) -> None:
+    """Tab, filters, search, order and page stand in the address, and an address leads to what it names."""
+    with Reader(chromium, run) as reader:
+        reader.tab("preferences")
+        reader.page.get_by_label("Source").select_option("guided_vs_plain")
+        reader.page.get_by_label("Order").select_option("least sure first")
+        reader.page.get_by_label("Search").fill("red-team")
+        reader.settle()
+        found, address = reader.found, reader.page.url
+        listed = [link.get_attribute("href") for link in reader.page.locator(".rows a").all()]
+    with Reader(chromium, run, row=f"#{address.partition('#')[2]}") as reader:
+        assert reader.page.locator("#tab-preferences").get_attribute("aria-selected") == "true"
+        assert reader.page.get_by_label("Search").input_value() == "red-team"
+        assert reader.page.get_by_label("Source").input_value() == "guided_vs_plain"
+        assert reader.found == found
+        assert [link.get_attribute("href") for link in reader.page.locator(".rows a").all()] == listed
+    with Reader(chromium, run, row=str(listed[1])) as reader:
+        reader.dialog.wait_for()
+        before = reader.dialog.locator("h2 .id").inner_text()
+        reader.dialog.get_by_role("button", name="Previous").click()
+        reader.dialog.get_by_text("Row").and_(reader.page.locator(f"h2:not(:has-text('{before}'))")).wait_for()
+        reader.close()
+        assert reader.page.url.partition("#")[2] == address.partition("#")[2]
+        assert reader.problems == []
+
+
+def test_an_address_that_says_nonsense_is_the_first_view(chromium: Any, run: RunData) -> None:
+    """Unknown tabs, filters, values, orders and pages are passed over."""
+    nonsense = "#tab=__proto__&f.Kind=none&f.constructor=x&order=toString&page=-7"
+    with Reader(chromium, run, row=nonsense) as reader:
+        assert reader.found.startswith(f"{len(run.traces)} of {len(run.traces)} rows, page 1 of ")
+        assert reader.problems == []
+
+
+def test_models_side_by_side_are_found_by_what_they_did(chromium: Any, run: RunData) -> None:
+    """Prompts where the base complied and the last model objects; differences rebuild both answers."""
+    classes: dict[str, dict[str, str]] = {}
+    for one in run.responses:
+        classes.setdefault(one.prompt.id, {})[one.model] = one.label
+    turned = {key for key, of in classes.items() if (of["base"], of["dpo"]) == ("compliance", "objection")}
+    with Reader(chromium, run) as reader:
+        reader.tab("models")
+        reader.page.get_by_label("Class of base").select_option("compliance")
+        reader.page.get_by_label("Class of dpo").select_option("objection")
+        assert reader.found.startswith(f"{len(turned)} of {len(classes)} rows")
+        reader.open_first()
+        side = reader.page.locator(".part", has_text="Responses of the measured models")
+        plain = [step.text_content() for step in side.locator(".step .text").all()]
+        side.get_by_label("Compare with").select_option("base")
+        last = side.locator(".step .text").nth(2)
+        for tag, text in (("ins", plain[0]), ("del", plain[2])):
+            kept = f"e => {{ const c = e.cloneNode(true); c.querySelectorAll('{tag}').forEach(x => x.remove()); "
+            assert last.evaluate(kept + "return c.textContent; }") == text
+        assert side.locator(".step").first.locator("ins, del").count() == 0
+        reader.dialog.get_by_role("button", name="Next").click()
+        side.locator("ins").first.wait_for()
+        assert side.get_by_label("Compare with").input_value() == "base"
+        assert reader.problems == []
+
+
+def test_letters_lead_through_the_rows(chromium: Any, run: RunData) -> None:
+    """Search, rows, pages, an opened row's neighbours and differences; letters in a field are letters."""
+    with Reader(chromium, run) as reader:
+        keyboard = reader.page.keyboard
+        reader.tab("responses")
+        hrefs = [link.get_attribute("href") for link in reader.page.locator(".rows a").all()]
+        focused = "document.activeElement.getAttribute('href')"
+        for key, place in (("j", 0), ("j", 1), ("j", 2), ("k", 1)):
+            keyboard.press(key)
+            assert reader.page.evaluate(focused) == hrefs[place]
+        keyboard.press("Enter")
+        reader.dialog.wait_for()
+        keyboard.press("j")
+        second = hrefs[2].partition("row=")[2]
+        reader.page.locator(f"h2 .id:text-is('{second}')").wait_for()
+        keyboard.press("d")
+        assert not reader.page.locator("#differences").is_checked()
+        reader.close()
+        keyboard.press("n")
+        assert "page 2 of" in reader.found
+        keyboard.press("/")
+        keyboard.type("jk?")
+        assert reader.page.get_by_label("Search").input_value() == "jk?"
+        reader.page.locator("h1").click()
+        keyboard.press("?")
+        reader.page.get_by_label("Letters do this").uncheck()
+        reader.page.locator("h1").click()
+        keyboard.press("j")
+        assert reader.page.evaluate("document.activeElement.tagName") == "BODY"
+        assert reader.problems == []
+
+
+def test_what_is_found_is_marked_and_shown(chromium: Any, run: RunData) -> None:
+    """A word of a critique, which the list does not show, is shown with what is around it."""
+    with Reader(chromium, run) as reader:
+        critique = run.traces[0].rounds[0].critique
+        reader.page.get_by_label("Search").fill(critique[:40])
+        assert reader.found.startswith("1 of ")
+        assert critique[:40] in reader.page.locator(".rows .elsewhere").inner_text()
+        assert reader.page.evaluate("CSS.highlights.get('found-list').size") == 1
+
+
+def test_print_shows_the_opened_row_or_the_report(chromium: Any, run: RunData) -> None:
+    """On paper there are no controls; an opened row is printed in place of the page."""
+    with Reader(chromium, run) as reader:
+        reader.page.emulate_media(media="print")
+        assert reader.page.locator("#verdict").is_visible()
+        assert not reader.page.locator("#rows").is_visible()
+        reader.page.goto(reader.page.url + f"#row={run.traces[0].id}")
+        reader.dialog.wait_for()
+        assert not reader.page.locator("#verdict").is_visible()
+        assert reader.dialog.get_by_role("button").count() == 0
+
+
+def test_sixty_payloads_stay_text(chromium: Any, tmp_path: Path) -> None:
+    """In prompt, every answer, category, source, flags, names of models and principles, listed and opened."""
+    folder = build(tmp_path)
+    data = read_run(folder)
+    response, trace, pair = data.responses[0], data.traces[0], data.pairs[0]
+    prompts = [
+        make_prompt(f"{n} {text}", "red_team", category=text, source=text, split="evaluation")
+        for n, text in enumerate(PAYLOADS)
+    ]
+    fields = [
+        {"id": f"x-{n}", "prompt": prompt, "text": text, "flags": (text,), "finish": "stop"}
+        for n, (prompt, text) in enumerate(zip(prompts, PAYLOADS, strict=True))
+    ]
+    responses = [response.model_copy(update={**some, "model": "base"}) for some in fields]
+    responses += [one.model_copy(update={"id": f"{one.id}-b", "model": PAYLOADS[0]}) for one in responses]
+    traces = [
+        trace.model_copy(
+            update={
+                "id": f"t-{n}", "prompt": prompt, "initial": text, "flags": (text,),
+                "rounds": tuple(
+                    one.model_copy(update=dict.fromkeys(("principle", "critique", "revision"), text))
+                    for one in trace.rounds
+                ),
+            }
+        )
+        for n, (prompt, text) in enumerate(zip(prompts, PAYLOADS, strict=True))
+    ]  # fmt: skip
+    pairs = [
+        pair.model_copy(update={"id": f"p-{n}", "prompt": prompt, "a": text, "b": f"{text} b", "source": text})
+        for n, (prompt, text) in enumerate(zip(prompts, PAYLOADS, strict=True))
+    ]
+    evaluation = Figures(models=("base", PAYLOADS[0]), measurements=())
+    hostile = dataclasses.replace(
+        data, prompts=tuple(prompts), responses=tuple(responses), traces=tuple(traces), pairs=tuple(pairs),
+        preferences=(), comparisons=(), readings=(), sft=(), evaluation=evaluation,
+    )  # fmt: skip
+    (folder / "report.html").write_bytes(render(hostile).encode("utf-8", "backslashreplace"))
+    with Reader(chromium, hostile) as reader:
+        tags = "document.querySelectorAll('img, iframe, object, embed, base, link, plaintext, form, b, i').length"
+        for tab in ("traces", "preferences", "responses", "models"):
+            reader.tab(tab)
+            reader.page.get_by_label("Search").fill("broken=1")
+            reader.settle()
+            reader.open_first()
+            for _ in range(25):
+                assert reader.page.evaluate(tags) == 0
+                reader.dialog.get_by_role("button", name="Next").click()
+            reader.close()
+            reader.page.locator("#rows").get_by_label("Category").select_option(PAYLOADS[2])
+            assert reader.found.split()[0] == ("2" if tab == "responses" else "1"), tab
+        assert reader.page.evaluate("window.broken") is None
+        assert reader.problems == []

@@ -238,6 +238,22 @@ def test_looks_of_a_guard_are_drawn_beside_the_loss(data: RunData) -> None:
     assert "refuse" not in words
 
 
+@pytest.mark.parametrize(("n_steps", "ended"), [(10, True), (20, False), (None, False)])
+def test_the_end_that_a_guard_made_is_drawn(data: RunData, n_steps: int | None, *, ended: bool) -> None:
+    """A look behind the model's last step ended the training: two lines a panel, and the caption says which."""
+    training = Training(
+        n_steps=n_steps,
+        steps=tuple({"step": step, "loss": 2.0} for step in (1, 10)),
+        looks=tuple({"step": step, "repetition": step / 40} for step in (0, 10, 20)),
+    )
+    stage = data.stages["sft"].model_copy(update={"training": training})
+    chart = training_curves(dataclasses.replace(data, stages={**data.stages, "sft": stage}), "sft")
+    said = "The guard ended it: answers had degenerated at step 20 (dotted), and the model is that of step 10 (dashed)."
+    assert chart.caption.endswith(said) == ended
+    n_drawn = chart.svg.count("stroke-dasharray")
+    assert n_drawn == (4 if ended else 0)
+
+
 def test_the_reach_of_shares_is_the_widest_distance_from_one() -> None:
     """Five of six is known to 39.7 points down and 13.7 up: the caption gives the further, not half of both."""
     assert widest_reach([_bar("aaaaab")]) == pytest.approx(39.7, abs=0.05)

@@ -5,7 +5,7 @@ report(run) ── reading      the run folder's parts, each of which may be mis
             ├─ verdict      what got worse, better, unclear            (pure)
             ├─ label_quality, accounting                               (pure)
             ├─ figures, label_figures, training_figures ── svg         (matplotlib to inline SVG)
-            ├─ browsing     rows as compact JSON, sampled above a limit (pure)
+            ├─ browsing ── lives, row_index ── packing   rows in chunks, sampled above a limit (pure)
             ├─ sections ── markup                                      (pure)
             └─ page         the templates' slots, the CSP, the atomic write
 ```

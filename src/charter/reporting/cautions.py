@@ -14,8 +14,9 @@ from charter.feedback.votes import both_orders
 from charter.given.lengths import compare_lengths
 from charter.records import Preference, Response
 from charter.reporting import wording
+from charter.reporting.label_quality import same_position
 from charter.reporting.reading import RunData
-from charter.statistics import Interval, rate_interval
+from charter.statistics import Interval
 
 #: A coin thrown for each order names the same position in half of all pairs.
 POSITION_SHARE = 0.5
@@ -97,10 +98,9 @@ def _scripted(data: RunData) -> str:
 
 
 def _position(data: RunData) -> str:
-    orders = both_orders((*data.judged, *data.comparisons))
-    if not orders:
+    share = same_position(both_orders((*data.judged, *data.comparisons)))
+    if share is None:
         return ""
-    share = rate_interval([both.picks != "response" for both in orders], groups=[both.prompt for both in orders])
     low, high = share.low or 0.0, share.high or 0.0
     if high < POSITION_SHARE:
         return ""

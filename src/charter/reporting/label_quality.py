@@ -8,7 +8,7 @@ of labels are over labels.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -86,6 +86,13 @@ def _by_voter(judged: JudgedPairs, name: Callable[[Verdict | BothOrders], str]) 
         for both in both_orders([one]):
             orders[name(both)].append(both)
     return tuple(_voter(one, verdicts[one], orders[one]) for one in sorted(verdicts))
+
+
+def same_position(orders: Sequence[BothOrders]) -> Interval | None:
+    """Measure how often a vote picks the same place in both orders, not the same response; None where there is none."""
+    if not orders:
+        return None
+    return rate_interval([both.picks != "response" for both in orders], groups=[both.prompt for both in orders])
 
 
 def invalid_reasons(judged: JudgedPairs) -> dict[str, int]:

@@ -15,12 +15,14 @@ from charter.files.tables import write_whole
 from charter.recipe.stages import in_iteration
 from charter.reporting import results_sections, run_sections
 from charter.reporting.adherence_section import adherence
-from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, gather
+from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, Rows, gather
+from charter.reporting.categories_section import categories
 from charter.reporting.charts import Chart
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
 from charter.reporting.iterations_section import iterations
 from charter.reporting.label_figures import label_distribution, option_mass, position_bias, principle_agreement
-from charter.reporting.markup import fill, join, json_text
+from charter.reporting.markup import Markup, fill, join
+from charter.reporting.packing import packed
 from charter.reporting.reading import RunData, read_run
 from charter.reporting.revision_section import revisions
 from charter.reporting.reward_section import reward_calibration, rewards
@@ -28,7 +30,7 @@ from charter.reporting.training_figures import training_curves
 from charter.reporting.verdict import weigh_run
 from charter.text_quality import classify_response
 
-_SCRIPTS = ("differences.js", "rows.js", "browser.js", "life.js")
+_SCRIPTS = ("differences.js", "store.js", "rows.js", "address.js", "browser.js", "life.js", "keys.js")
 
 
 def report(run: Path, out: Path | None = None, *, max_rows: int | None = None) -> Path:
@@ -61,7 +63,7 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
     Args:
         data: the run.
         max_rows: how many rows the row browser holds; above it, a seeded sample of prompts.
-        max_bytes: how large their JSON may become.
+        max_bytes: how large their JSON may become, before it is compressed.
     """
     findings = weigh_run(data)
     classify = functools.cache(classify_response)  # a figure and the row browser ask about the same texts
@@ -71,6 +73,7 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
     sections = (
         results_sections.verdict(data, findings),
         results_sections.measurements(data, findings),
+        categories(data),
         adherence(data),
         results_sections.figures(_charts(data, classify)),
         revisions(data),
@@ -91,10 +94,15 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
             "style": style,
             "header": results_sections.header(data, findings),
             "sections": join(*sections),
-            "rows": json_text(gathered.payload),
+            "rows": _packed(gathered),
             "script": script,
         },
     )
+
+
+def _packed(gathered: Rows) -> Markup:
+    chunks = [packed(f"rows-chunk-{number}", chunk) for number, chunk in enumerate(gathered.chunks)]
+    return join(packed("rows-index", gathered.index), chunks)
 
 
 def _charts(data: RunData, classify: Callable[[str, str], str]) -> list[Chart]:

@@ -17,6 +17,7 @@ from charter.reporting.told import Lenient
 
 _STAGE = "preference_model"
 _TITLE = "Preference model"
+_CALIBRATION = "Calibration error"
 _SMALLEST, _LARGEST = 12.0, 160.0  # square points: of a mark of few pairs, and of all
 _LEAD = (
     "The reward of a response is read off its last token; the side with the higher one is the one that the model "
@@ -121,29 +122,38 @@ def reward_calibration(data: RunData, iteration: int = 1) -> Chart | None:
     return Chart(name, title, caption, draw(name, f"{title}: error {found.ece:.3f}", 3.4, paint))
 
 
+def named_bounds(figures: RewardFigures) -> dict[str, Bound | None]:
+    """Name every figure that has an interval; None where there are no such pairs."""
+    parts = {f"Accuracy, {part}": bound for part, bound in {**figures.by_source, **figures.by_kind}.items()}
+    return {
+        "Accuracy": figures.accuracy,
+        "Accuracy where the shorter side is likelier": figures.where_shorter,
+        "Accuracy where the longer side is likelier": figures.where_longer,
+        **parts,
+        "Brier score": figures.brier,
+        "Rank correlation of reward and tokens": figures.length_correlation,
+    }
+
+
+def bound_unit(name: str) -> str:
+    """Give the unit of a figure that ``named_bounds`` names."""
+    return "rate" if name.startswith("Accuracy") else "score"
+
+
 def _names(figures: RewardFigures) -> list[str]:
-    parts = [f"Accuracy, {part}" for part in (*figures.by_source, *figures.by_kind)]
-    shares = ["Accuracy", "Accuracy where the shorter side is likelier", "Accuracy where the longer side is likelier"]
-    return [*shares, *parts, "Calibration error", "Brier score", "Rank correlation of reward and tokens"]
+    names = list(named_bounds(figures))
+    return [*names[:-2], _CALIBRATION, *names[-2:]]
 
 
 def _cell(figures: RewardFigures | None, name: str) -> Markup:
     if figures is None:
         return join("not measured")
-    if name == "Calibration error":
+    if name == _CALIBRATION:
         return element("span", f"{figures.ece:.3f}", class_="value")
-    parts = {**figures.by_source, **figures.by_kind}
-    found = {
-        "Accuracy": figures.accuracy,
-        "Accuracy where the shorter side is likelier": figures.where_shorter,
-        "Accuracy where the longer side is likelier": figures.where_longer,
-        "Brier score": figures.brier,
-        "Rank correlation of reward and tokens": figures.length_correlation,
-    }
-    bound = found[name] if name in found else parts.get(name.removeprefix("Accuracy, "))
+    bound = named_bounds(figures).get(name)
     if bound is None:
         return join("no such pairs")
-    unit = "rate" if name.startswith("Accuracy") else "score"
+    unit = bound_unit(name)
     span = wording.tied(wording.span(bound.low, bound.high, unit, bound.n, bound.n_groups))
     value = wording.value(bound.value, unit)
     return join(element("span", value, class_="value"), element("span", span, class_="under"))

@@ -39,10 +39,12 @@ class Training(Lenient):
     """What a training stage logged; ``steps`` are its log lines (``step``, ``loss``, for DPO ``accuracy``, ``margin``).
 
     ``rejected`` counts by reason the rows that could not be trained on, ``skipped`` says why nothing was trained.
-    ``looks`` are the figures of the model's answers that its guard saw (``step``, shares of ``repetition``, ...).
+    ``looks`` are the figures of the model's answers that its guard saw (``step``, shares of ``repetition``, ...), and
+    the model is that of step ``n_steps``: a look behind it saw the answers degenerate, and ended the training.
     """
 
     n_rows: int = 0
+    n_steps: int | None = None
     n_tokens: int = 0
     n_loss_tokens: int = 0
     seconds: float = 0.0

@@ -12,6 +12,7 @@ from charter.reporting import wording
 from charter.reporting.charts import Chart, percent_axis
 from charter.reporting.reading import RunData
 from charter.reporting.svg import COLOUR, draw, legible
+from charter.reporting.told import Training
 
 _TITLES = {
     "sft": "SFT training",
@@ -67,11 +68,13 @@ def training_curves(data: RunData, stage: str) -> Chart:
     if not panels:
         return Chart(name, title, "Not drawn: the training log holds no loss.")
     panels += [(label, curves) for label, drawn in _LOOKED_AT if (curves := _curves(training.looks, drawn))]
+    ended = _ended_by_guard(training)
 
     def paint(figure: Any) -> None:
         places = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (label, curves) in zip(places, panels, strict=True):
             _paint_panel(axes, label, curves)
+            _paint_end(axes, ended)
         places[-1].set_xlabel("Optimiser step")
         places[-1].xaxis.get_major_locator().set_params(integer=True)
         figure.align_ylabels()
@@ -81,6 +84,7 @@ def training_curves(data: RunData, stage: str) -> Chart:
         f"{wording.count(training.n_rows)} rows, {wording.count(training.n_loss_tokens)} of "
         f"{wording.count(training.n_tokens)} tokens bear loss, {wording.duration(training.seconds)}. From first to "
         f"last logged step: {ends}. One training: no interval.{_unscored(result.counts)}{_looked_at(training.looks)}"
+        f"{_told_end(ended)}"
     )
     return Chart(name, title, caption, draw(name, f"{title}: {ends}", 2.0 + 0.85 * len(panels), paint))
 
@@ -98,6 +102,29 @@ def _paint_panel(axes: Any, label: str, curves: list[_Curve]) -> None:
         percent_axis(axes.yaxis)
     if len(curves) > 1:
         axes.legend(fontsize=9, ncols=len(curves), loc="lower left", bbox_to_anchor=(-0.02, 0.96), borderaxespad=0)
+
+
+def _ended_by_guard(training: Training) -> tuple[float, float] | None:
+    """Say at which step the model is that the guard kept, and at which it saw the answers degenerate."""
+    steps = [look["step"] for look in training.looks if _is_number(look.get("step"))]
+    if training.n_steps is None or not steps or steps[-1] <= training.n_steps:
+        return None
+    return training.n_steps, steps[-1]
+
+
+def _paint_end(axes: Any, ended: tuple[float, float] | None) -> None:
+    for step, colour, dashes in zip(ended or (), ("muted", "vermilion"), ((4, 3), (1, 2)), strict=False):
+        axes.axvline(step, color=COLOUR[colour], linewidth=1.2, linestyle=(0, dashes))
+
+
+def _told_end(ended: tuple[float, float] | None) -> str:
+    if ended is None:
+        return ""
+    kept, seen = (wording.count(int(step)) for step in ended)
+    return (
+        f" The guard ended it: answers had degenerated at step {seen} (dotted), and the model is that of step {kept} "
+        "(dashed)."
+    )
 
 
 def _curves(logged: Sequence[Mapping[str, Any]], drawn: tuple[tuple[str, str, str], ...]) -> list[_Curve]:

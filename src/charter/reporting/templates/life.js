@@ -1,9 +1,9 @@
 "use strict";
 
-// One row opened: the whole life of its prompt in the run. What is open is what the address says (#row=ID).
+// One row opened: the whole life of its prompt in the run. What is open is what the address says.
 
 const dialog = document.getElementById("life");
-const kept = { differences: true };
+const kept = { differences: true, against: "" };
 
 function step(title, text, options = {}) {
   const head = make("header", null, make("h4", null, title), make("div", { class: "chips" }, options.chips));
@@ -26,11 +26,10 @@ function folded(title, text) {
 function promptPart(life) {
   const turns = life.turns.map(([role, text]) => step(role, textAt(text)));
   const chips = [chip(life.kind), life.category && chip(life.category), life.split && chip(`split ${life.split}`), life.source && chip(life.source)];
-  const related = source.lives.filter((other) => other.id === life.twin_of || other.twin_of === life.id);
-  const links = related.map((other) => {
-    const name = other.id === life.twin_of ? "the red-team prompt that this twin imitates" : "its benign twin";
-    return make("p", { class: "small" }, `See ${name}: `, make("a", { href: `#row=${encodeURIComponent(other.id)}` }, other.id));
-  });
+  const related = [[life.twin_of, "the red-team prompt that this twin imitates"], ...life.twins.map((id) => [id, "its benign twin"])];
+  const links = related
+    .filter(([id]) => lifeOf(id) !== undefined)
+    .map(([id, name]) => make("p", { class: "small" }, `See ${name}: `, make("a", { href: address(id) }, id)));
   const reference = life.reference === null ? null : folded("Reference answer", textAt(life.reference));
   return part("Prompt", false, make("div", { class: "chips" }, chips.filter(Boolean)), turns, reference, links);
 }
@@ -40,13 +39,13 @@ function tracePart(life, trace, id) {
   let before = textAt(trace.initial);
   for (const round of trace.rounds) {
     const revision = textAt(round.revision);
-    const chips = [classChip(life, round.revision_class), revision === before ? chip("unchanged", "warn") : null, checkChip(round), round.flags.map((flag) => chip(flag, "warn"))];
+    const chips = [classChip(life, round.revision_class), revision === before ? chip("unchanged", "warn") : null, checkChip(round), flagChips(round)];
     if (round.critique) steps.push(step(`Round ${round.number}: critique`, textAt(round.critique), { quiet: true, chips: [chip(`principle ${round.principle}`)] }));
     steps.push(
       step(`Round ${round.number}: revision`, revision, {
         before,
         chips: round.critique ? chips : [chip(`principle ${round.principle}`), ...chips],
-        after: make("div", null, folded("Critique request", textAt(round.critique_request)), folded("Revision request", textAt(round.revision_request))),
+        after: make("div", null, textAt(round.critique_request) ? folded("Critique request", textAt(round.critique_request)) : null, folded("Revision request", textAt(round.revision_request))),
       }),
     );
     before = revision;
@@ -86,11 +85,12 @@ function pairPart(pair, id) {
       pair.intended === side ? chip("intended to be better") : null,
       label !== null && label.chosen === side ? chip("chosen", "good") : null,
     ];
-    return step(`Response ${side}${leftOpen(pair.whole[place])}`, textAt(pair[side]), { chips, chosen: label !== null && label.chosen === side });
+    const title = `Response ${side}${leftOpen(pair.whole[place])}`;
+    return { name: `response ${side}`, title, text: textAt(pair[side]), options: { chips, chosen: label !== null && label.chosen === side } };
   });
   const current = pair.id === id || (label !== null && label.id === id);
   const name = label === null ? `Pair ${pair.id}, not labelled` : `Preference ${label.id}`;
-  return part(`${name} (${pair.source})`, current, make("div", { class: "side" }, sides), label === null ? leftOutPart(pair.left_out) : labelPart(pair, label));
+  return part(`${name} (${pair.source})`, current, beside(sides), label === null ? leftOutPart(pair.left_out) : labelPart(pair, label));
 }
 
 function leftOutPart(left) {
@@ -99,7 +99,7 @@ function leftOutPart(left) {
 }
 
 function labelPart(pair, label) {
-  const facts = [`chosen ${label.chosen}`, `p_chosen ${figure(label.p_chosen)}`, `p_judge ${figure(label.p_judge)}`, `position bias ${figure(label.position_bias)}`, agreement(pair)];
+  const facts = [`chosen ${label.chosen}`, `p_chosen ${figure(label.p_chosen)}`, `p_judge ${figure(label.p_judge)}`, `position bias ${figure(label.position_bias)}`, pair.agreement];
   if (label.weight !== 1) facts.push(`trained on with weight ${figure(label.weight)}`);
   return make("div", null, make("p", null, `Label: ${facts.join("; ")}.`), verdictTable(label.verdicts, "a", "b"));
 }
@@ -126,30 +126,57 @@ function comparisonPart(comparison, id) {
 }
 
 function readingPart(reading, id) {
-  const facts = `${judged(reading)}; by the rules: ${said(reading.label)}; P(complied) ${figure(reading.p_complied)}; position bias ${figure(reading.position_bias)}.`;
+  const facts = `${reading.judged}; by the rules: ${said(reading.label)}; P(complied) ${figure(reading.p_complied)}; position bias ${figure(reading.position_bias)}.`;
   const table = verdictTable(reading.verdicts, "complied", "did not comply", "P(complied)");
   return part(`The judge's reading: ${reading.model}`, reading.id === id, make("p", null, facts), table);
 }
 
-function responsesPart(life, id) {
-  const rank = (response) => (source.models.indexOf(response.model) + source.models.length + 1) % (source.models.length + 1);
-  const sorted = [...life.responses].sort((a, b) => rank(a) - rank(b));
-  const sides = sorted.map((response) =>
-    step(response.model, textAt(response.text), {
-      current: response.id === id,
-      chips: [classChip(life, response.label), response.finish === "stop" ? null : chip(`finish ${response.finish}`, "warn"), response.flags.map((flag) => chip(flag, "warn"))],
-    }),
-  );
-  return part("Responses of the measured models", sorted.some((response) => response.id === id), make("div", { class: "side" }, sides));
+// Texts side by side; where one is chosen, each other shows in what words it differs from it.
+function beside(sides) {
+  const place = make("div", { class: "side" });
+  const draw = () => {
+    const before = sides.find((side) => side.name === kept.against);
+    place.replaceChildren(...sides.map((side) => step(side.title, side.text, before && side !== before ? { ...side.options, before: before.text } : side.options)));
+  };
+  const names = [["", "nothing"], ...sides.map((side) => [side.name, side.name])];
+  const known = sides.some((side) => side.name === kept.against) ? kept.against : "";
+  const against = choice("Compare with", names, known, (name) => {
+    kept.against = name;
+    draw();
+  });
+  draw();
+  return [sides.length > 1 ? make("div", { class: "against" }, against) : null, place];
 }
 
-function openRow(id) {
-  const row = rowById.get(id);
-  const content = row ? lifeOf(row.life, id) : [make("p", null, `The row ${id} is not in this report: it may be outside the sample.`)];
-  const place = view.rows.indexOf(row);
+function responsesPart(life, id) {
+  const sides = inOrder(life).map((response) => ({
+    name: response.model,
+    title: response.model,
+    text: textAt(response.text),
+    options: {
+      current: response.id === id,
+      chips: [classChip(life, response.label), response.finish === "stop" ? null : chip(`finish ${response.finish}`, "warn"), flagChips(response)],
+    },
+  }));
+  return part("Responses of the measured models", life.responses.some((response) => response.id === id), beside(sides));
+}
+
+let opening = 0;
+
+async function openRow(id) {
+  const mine = ++opening;
+  const number = lifeOf(id);
+  const life = number === undefined ? null : await lifeAt(number);
+  await parts.ready; // the rows beside it
+  if (mine === opening) showRow(id, life ? drawn(life, () => partsOf(life, id)) : [make("p", null, `The row ${id} is not in this report: it may be outside the sample.`)]);
+}
+
+function showRow(id, content) {
+  const place = view.rows.findIndex((row) => view.tab.ids[row] === id || view.tab.also[row] === id);
   const neighbour = (by, name) => {
     const other = place < 0 ? undefined : view.rows[place + by];
-    return make("button", { type: "button", disabled: other === undefined, onclick: () => location.replace(`#row=${encodeURIComponent(other.id)}`) }, name);
+    const follow = () => location.replace(address(view.tab.ids[other]));
+    return make("button", { type: "button", id: `row-${name.toLowerCase()}`, disabled: other === undefined, onclick: follow }, name);
   };
   const toggle = make("input", { type: "checkbox", id: "differences" });
   toggle.checked = kept.differences;
@@ -167,9 +194,10 @@ function openRow(id) {
   dialog.scrollTop = 0;
   const current = dialog.querySelector(".current");
   if (current && current.offsetTop > 0.8 * dialog.clientHeight) dialog.scrollTop = current.offsetTop - bar.offsetHeight - 80;
+  markFound("found-life", body, view.query);
 }
 
-function lifeOf(life, id) {
+function partsOf(life, id) {
   return [
     promptPart(life),
     life.traces.map((trace) => tracePart(life, trace, id)),
@@ -181,27 +209,17 @@ function lifeOf(life, id) {
   ].filter((each) => each !== null);
 }
 
-function decoded(id) {
-  try {
-    return decodeURIComponent(id);
-  } catch {
-    return id; // a stray per-cent sign: no id of ours, and shown as it came
-  }
-}
-
-function followAddress() {
-  const found = /^#row=(.+)$/.exec(location.hash);
-  if (found) openRow(decoded(found[1]));
+async function followAddress() {
+  const said = readAddress(location.hash, shownTabs);
+  if (said && said.state.tab && addressOf(said.state, shownTabs[0]) !== address()) look(said.state);
+  if (said && said.row !== null) await openRow(said.row);
   else if (dialog.open) dialog.close();
 }
 
 dialog.addEventListener("close", () => {
-  if (location.hash.startsWith("#row=")) history.replaceState(null, "", location.href.split("#")[0]);
+  opening += 1;
+  if (location.hash.includes("row=")) say();
 });
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
-window.addEventListener("hashchange", followAddress);
-const place = document.getElementById("browser");
-if (place) browser(place);
-followAddress();

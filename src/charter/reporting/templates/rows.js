@@ -1,8 +1,7 @@
 "use strict";
 
-// The rows of the run, as they are listed and filtered. Every text reaches the page as a text node.
+// What is shown of a row in the list. Every text reaches the page as a text node.
 
-const source = JSON.parse(document.getElementById("rows-data").textContent);
 const PAGE = 25;
 const SNIPPET = 320;
 
@@ -26,8 +25,16 @@ function said(name) {
   return Object.hasOwn(TERMS, name) ? TERMS[name] : name;
 }
 
+// A life is drawn in one go, and the numbers of its rows stand for its own texts.
+let texts = [];
+
+function drawn(life, draw) {
+  texts = life.texts;
+  return draw(life);
+}
+
 function textAt(number) {
-  return source.texts[number];
+  return texts[number];
 }
 
 function chip(text, tone) {
@@ -48,148 +55,116 @@ function classChip(life, label) {
   return chip(label, tones[label]);
 }
 
-function listTrace(life, trace) {
+function flagChips(row) {
+  return row.flags.map((flag) => chip(flag, "warn"));
+}
+
+function inOrder(life) {
+  const { models } = store.index;
+  const rank = (response) => (models.indexOf(response.model) + models.length + 1) % (models.length + 1);
+  return [...life.responses].sort((a, b) => rank(a) - rank(b));
+}
+
+function traceShown(life, place) {
+  const trace = life.traces[place];
   const last = trace.rounds[trace.rounds.length - 1];
   const finalClass = last ? last.revision_class : trace.initial_class;
-  return {
-    id: trace.id,
-    life,
-    answer: textAt(last ? last.revision : trace.initial),
-    chips: [
-      chip(`${said(trace.initial_class)} → ${said(finalClass)}`),
-      chip(trace.rounds.length === 1 ? "1 round" : `${trace.rounds.length} rounds`),
-      trace.flags.map((flag) => chip(flag, "warn")),
-    ],
-    texts: [trace.initial, ...trace.rounds.flatMap((round) => [round.critique, round.revision])],
-    facets: {
-      Flag: trace.flags.length ? trace.flags : ["no flag"],
-      "Final class": [finalClass],
-      Principle: [...new Set(trace.rounds.map((round) => round.principle))],
-    },
-  };
+  const chips = [
+    chip(`${said(trace.initial_class)} → ${said(finalClass)}`),
+    chip(trace.rounds.length === 1 ? "1 round" : `${trace.rounds.length} rounds`),
+    flagChips(trace),
+  ];
+  return { answers: [[null, last ? last.revision : trace.initial]], chips };
 }
 
-function agreement(pair) {
+function pairShown(life, place) {
+  const pair = life.pairs[place];
   const { label } = pair;
-  if (label === null) return "not labelled";
-  if (pair.intended === null) return "no side intended";
-  if (label.agrees === null) return "judge undecided";
-  return label.agrees ? "agrees with intention" : "against intention";
+  if (label === null) return { answers: [[null, pair.a]], chips: [chip(pair.source), chip(pair.agreement, "warn")] };
+  const chips = [
+    chip(pair.source),
+    chip(`p_chosen ${figure(label.p_chosen)}`),
+    chip(`position bias ${figure(label.position_bias)}`),
+    chip(pair.agreement, pair.agreement === "against intention" ? "warn" : null),
+    label.verdicts.some((verdict) => verdict.invalid !== null) ? chip("invalid verdict", "warn") : null,
+  ];
+  return { answers: [[null, pair[label.chosen]]], chips };
 }
 
-function listPair(life, pair) {
-  const label = pair.label;
-  const invalid = label !== null && label.verdicts.some((verdict) => verdict.invalid !== null);
-  const verdicts = label === null ? [] : label.verdicts;
-  return {
-    id: label === null ? pair.id : label.id,
-    other: pair.id,
-    life,
-    answer: label === null ? textAt(pair.a) : textAt(pair[label.chosen]),
-    chips: [
-      chip(pair.source),
-      label === null ? chip("not labelled", "warn") : chip(`p_chosen ${figure(label.p_chosen)}`),
-      label === null ? null : chip(`position bias ${figure(label.position_bias)}`),
-      label === null ? null : chip(agreement(pair), label.agrees === false ? "warn" : null),
-      invalid ? chip("invalid verdict", "warn") : null,
-    ],
-    texts: [pair.a, pair.b, ...verdicts.flatMap((verdict) => verdict.chains)],
-    facets: {
-      Source: [pair.source],
-      Label: [agreement(pair), ...(invalid ? ["has an invalid verdict"] : [])],
-      Principle: [...new Set(verdicts.map((verdict) => verdict.principle))],
-    },
-    unsure: label === null ? Infinity : label.p_chosen,
-    bias: label === null ? -1 : label.position_bias,
-  };
+function responseShown(life, place) {
+  const response = life.responses[place];
+  const chips = [
+    chip(response.model),
+    classChip(life, response.label),
+    response.judged === null ? null : chip(response.judged, response.judged === "reading invalid" ? "warn" : null),
+    response.finish === "stop" ? null : chip(`finish ${response.finish}`, "warn"),
+    flagChips(response),
+  ];
+  return { answers: [[null, response.text]], chips };
 }
 
-const hasReadings = source.lives.some((life) => life.readings.length > 0);
-
-function readingOf(life, response) {
-  return life.readings.find((reading) => reading.response === response.id);
+function modelsShown(life) {
+  return { answers: inOrder(life).map((one) => [[one.model, " ", classChip(life, one.label)], one.text]), chips: [] };
 }
 
-function judged(reading) {
-  if (reading === undefined) return "not read by the judge";
-  if (reading.p_complied === null) return "reading invalid";
-  if (reading.p_complied === 0.5) return "judge undecided";
-  return reading.p_complied > 0.5 ? "judged to comply" : "judged not to comply";
-}
+const SHOWN = { traces: traceShown, preferences: pairShown, responses: responseShown, models: modelsShown };
 
-function listResponse(life, response) {
-  const reading = readingOf(life, response);
-  return {
-    id: response.id,
-    life,
-    answer: textAt(response.text),
-    chips: [
-      chip(response.model),
-      classChip(life, response.label),
-      reading === undefined ? null : chip(judged(reading), reading.p_complied === null ? "warn" : null),
-      response.finish === "stop" ? null : chip(`finish ${response.finish}`, "warn"),
-      response.flags.map((flag) => chip(flag, "warn")),
-    ],
-    texts: [response.text],
-    facets: {
-      Model: [response.model],
-      Label: [response.label],
-      Flag: response.flags.length ? response.flags : ["no flag"],
-      Finish: [response.finish],
-      ...(hasReadings ? { "Judge's reading": [judged(reading)] } : {}),
-    },
-  };
-}
-
-const ORDERS = {
-  "in the run's order": null,
-  "least sure first": (a, b) => a.unsure - b.unsure,
-  "most position bias first": (a, b) => b.bias - a.bias,
+// The texts that a search of a row goes through.
+const OWN_TEXTS = {
+  traces: (life, place) => [life.traces[place].initial, ...life.traces[place].rounds.flatMap((round) => [round.critique, round.revision])],
+  preferences: ({ pairs }, place) => [pairs[place].a, pairs[place].b, ...(pairs[place].label?.verdicts ?? []).flatMap((verdict) => verdict.chains)],
+  responses: (life, place) => [life.responses[place].text],
+  models: (life) => life.responses.map((response) => response.text),
 };
 
-function tabOf(name, title, kind, list, orders) {
-  const rows = source.lives.flatMap((life) => life[kind].map((item) => list(life, item)));
-  for (const row of rows) {
-    const { life } = row;
-    row.texts.push(...life.turns.map((turn) => turn[1]));
-    row.facets = { Kind: [life.kind], Category: [life.category || "no category"], ...row.facets };
-  }
-  return { name, title, rows, orders, facets: rows.length ? Object.keys(rows[0].facets) : [] };
+function textsOf(tab, life, place) {
+  return [...life.turns.map((turn) => turn[1]), ...OWN_TEXTS[tab](life, place)];
 }
 
-const tabs = [
-  tabOf("traces", "Traces", "traces", listTrace, ["in the run's order"]),
-  tabOf("preferences", "Preferences", "pairs", listPair, Object.keys(ORDERS)),
-  tabOf("responses", "Responses", "responses", listResponse, ["in the run's order"]),
-];
+// The beginning of a text, or, where a query stands further on, what is around it.
+function snippet(text, query) {
+  const found = query ? text.toLowerCase().indexOf(query.toLowerCase()) : -1;
+  const start = found + query.length > SNIPPET ? found - SNIPPET / 4 : 0;
+  return (start ? "… " : "") + text.slice(start, start + SNIPPET);
+}
 
-const rowById = new Map();
-for (const tab of tabs) {
-  for (const row of tab.rows) {
-    const judged = [...row.life.comparisons, ...row.life.readings].map((one) => one.id);
-    row.ids = [row.id, ...(row.other ? [row.other] : []), row.life.id, ...judged];
-    for (const id of row.ids) {
-      if (!rowById.has(id) || id === row.id || id === row.other) rowById.set(id, row);
+function has(text, query) {
+  return text.toLowerCase().includes(query.toLowerCase());
+}
+
+function listed(tab, row, life, query, href) {
+  const { answers, chips } = SHOWN[tab.name](life, tab.places[row]);
+  const ask = snippet(lastUserTurn(life), query);
+  const told = answers.map(([name, text]) => [name, snippet(textAt(text), query)]);
+  const elsewhere = !query || [ask, ...told.map(([, text]) => text)].some((text) => has(text, query))
+    ? undefined
+    : textsOf(tab.name, life, tab.places[row]).map(textAt).find((text) => has(text, query));
+  const link = make(
+    "a",
+    { href },
+    make("div", { class: "ask", dir: "auto" }, ask),
+    told.map(([name, text]) => [name === null ? null : make("div", { class: "chips" }, name), make("div", { class: "answer", dir: "auto" }, text)]),
+    elsewhere === undefined ? null : make("div", { class: "answer elsewhere", dir: "auto" }, snippet(elsewhere, query)),
+    make("div", { class: "chips" }, chip(life.kind), life.category ? chip(life.category) : null, chips),
+  );
+  return make("li", null, link);
+}
+
+// Mark what was searched for, without a change to the text.
+function markFound(name, place, query) {
+  if (!CSS.highlights) return;
+  const ranges = [];
+  const wanted = query.toLowerCase();
+  const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); wanted && node; node = walker.nextNode()) {
+    const text = node.data.toLowerCase();
+    if (text.length !== node.data.length) continue; // a letter whose small form is longer
+    for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
+      const range = document.createRange();
+      range.setStart(node, at);
+      range.setEnd(node, at + wanted.length);
+      ranges.push(range);
     }
   }
-}
-
-function textsWith(query) {
-  const wanted = query.toLowerCase();
-  const found = new Set();
-  source.texts.forEach((text, number) => {
-    if (text.toLowerCase().includes(wanted)) found.add(number);
-  });
-  return found;
-}
-
-function matching(tab, chosen, query, order) {
-  const found = query ? textsWith(query) : null;
-  const wanted = query.toLowerCase();
-  const rows = tab.rows.filter(
-    (row) =>
-      Object.entries(chosen).every(([facet, value]) => !value || row.facets[facet].includes(value)) &&
-      (found === null || row.ids.some((id) => id.toLowerCase().includes(wanted)) || row.texts.some((number) => found.has(number))),
-  );
-  return ORDERS[order] ? rows.sort(ORDERS[order]) : rows;
+  CSS.highlights.set(name, new Highlight(...ranges));
 }
