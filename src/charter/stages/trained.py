@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charter.progress import step_bar
 from charter.recipe.paths import is_path
 from charter.recipe.settings import GuardedSettings, TextTrainingSettings, TrainingSettings
 from charter.records import Preference, SftRow
@@ -34,18 +35,7 @@ def training_arguments(run: Run, stage: str, settings: TrainingSettings) -> dict
     from charter.training.adapters import LoraSettings
     from charter.training.pace import Pace
 
-    begun, name = False, run.model(stage).name
-
-    def on_step(step: int, n_steps: int, logs: Mapping[str, float]) -> None:
-        nonlocal begun
-        if not begun:
-            run.progress.begin(f"{name} training", n_steps, step - 1)
-            begun = True
-        loss = logs.get("loss")
-        run.progress.advance(f"{name} training", "" if loss is None else f"loss {loss:.3f}")
-        if step == n_steps:
-            run.progress.end(f"{name} training")
-
+    name = run.model(stage).name
     policy, lora = run.recipe.models.policy, run.recipe.sft.lora  # later trainings go on with what SFT trained
     more: dict[str, Any] = {}
     if isinstance(settings, TextTrainingSettings):
@@ -60,7 +50,7 @@ def training_arguments(run: Run, stage: str, settings: TrainingSettings) -> dict
         "device": policy.device,
         "trust_remote_code": policy.trust_remote_code,
         "logs": _logs(run, name),
-        "on_step": on_step,
+        "on_step": step_bar(run.progress, f"{name} training"),
         "stop": run.stop.is_set,
     }
 

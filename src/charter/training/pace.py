@@ -52,6 +52,7 @@ class Pace:
         gradient_checkpointing: whether to save memory by computing activations twice; about a fifth slower.
         save_seconds: the time after which a checkpoint is written.
         save_steps: the number of steps after which one is written; None leaves it to the time alone.
+        snapshots: models that are kept on the way to the end (see ``snapshots``).
     """
 
     epochs: float = 1.0
@@ -64,11 +65,13 @@ class Pace:
     gradient_checkpointing: bool = False
     save_seconds: float = 600.0
     save_steps: int | None = None
+    snapshots: int = 0
 
     @property
     def identity(self) -> dict[str, Any]:
         """What of it determines the result."""
-        return {name: value for name, value in asdict(self).items() if not name.startswith("save_")}
+        given = asdict(self).items()
+        return {name: value for name, value in given if not name.startswith("save_") and (name != "snapshots" or value)}
 
     def n_steps(self, n_rows: int) -> int:
         """Count the optimiser steps, as the trainer will."""

@@ -27,6 +27,7 @@ from charter.training.pace import Pace, Watch
 from charter.training.passes import Division, Passes, load_passes
 from charter.training.results import TrainingResult, as_numbers
 from charter.training.schedule import learning_rate_share
+from charter.training.snapshots import Snapshots
 from charter.training.steps import StepWatch
 from charter.training.trained_weights import gather_trained, go_back
 
@@ -193,6 +194,8 @@ def run_training(
     steps = StepWatch(trainer, watch, n_before, str(workplace.identity["stage"]))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(steps)
+    if trainer.pace.snapshots:
+        trainer.add_callback(Snapshots(trainer, trainee, workplace, trainer.pace.snapshots))
     if guard is not None:
         guard.attach(trainer, workplace)
         trainer.add_callback(guard)

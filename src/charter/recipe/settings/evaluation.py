@@ -54,4 +54,4 @@ class EvaluateSettings(Settings):
 class ReportSettings(Settings):
     """The report."""
 
-    max_rows: int = Field(default=5000, ge=1, description="rows that the page's browser holds")
+    max_rows: int = Field(default=50_000, ge=1, description="rows that the page's browser holds")

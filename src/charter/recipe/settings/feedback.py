@@ -25,6 +25,10 @@ class ReviseSettings(Settings):
         default="all", description="all worked examples, or those whose revision changed the response"
     )
     n_few_shots: int | None = Field(default=None, ge=0, description="worked examples shown; None shows all")
+    critique: bool = Field(
+        default=True,
+        description="write a critique before each revision; without, the response is revised at once (CAI §3.5)",
+    )
     temperature: float = Field(default=1.0, ge=0.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     max_tokens: int = Field(default=256, ge=1)

@@ -35,6 +35,12 @@ class TrainingSettings(Settings):
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     max_length: int = Field(default=1024, ge=16)
     gradient_checkpointing: bool = False
+    snapshots: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="models kept on the way, evenly spaced, in the trained model's folder `snapshots/STEP`",
+    )
 
 
 class TextTrainingSettings(TrainingSettings):
