@@ -1,0 +1,103 @@
+"""Figures about revisions: scores over the rounds, over the number of principles, and with and without critiques."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from charter.prompts.grouping import prompt_groups
+from charter.records import Trace
+from charter.reproduction.claims import at, claim_change, claim_slope
+from charter.reproduction.desk import Desk
+from charter.reproduction.figure import Claim, Made, Trial, Value, points_of
+from charter.reproduction.scoring import Placed, Score, harmlessness_scores, scoring_notes
+
+N_ROUNDS = 4  # CAI §3.4
+_NUMBERS = (1, 4, 16)  # of principles, of those that CAI Figure 6 has
+_WITH, _WITHOUT = "critique, then revision", "revision at once"
+
+_SETTINGS = (f"revise.rounds={N_ROUNDS}", "revise.check=false")
+CRITICISED = Trial("revisions", "revise", _SETTINGS)
+DIRECT = Trial("direct", "revise", (*_SETTINGS, "revise.critique=false"))
+BY_PRINCIPLES = {
+    n: Trial(f"principles-{n}", "revise", ("revise.rounds=2", "revise.check=false"), n_principles=n) for n in _NUMBERS
+}
+
+
+def scores_over_revisions(desk: Desk) -> Made:
+    """Make Figure 5: how the scores of responses change over the revisions."""
+    traces = desk.rows(CRITICISED.name, "traces", Trace)
+    return _over_rounds(desk, {_WITH: traces}, _claims_of_rounds)
+
+
+def critique_or_not(desk: Desk) -> Made:
+    """Make Figure 7: the same scores of revisions behind critiques, and of those without."""
+    runs = {_WITH: CRITICISED, _WITHOUT: DIRECT}
+    traces = {series: desk.rows(trial.name, "traces", Trace) for series, trial in runs.items()}
+    return _over_rounds(desk, traces, _claims_of_critiques)
+
+
+def scores_by_principles(desk: Desk) -> Made:
+    """Make Figure 6: the scores of last revisions, over how many principles were drawn from."""
+    traces = {n: desk.rows(trial.name, "traces", Trace) for n, trial in BY_PRINCIPLES.items()}
+    groups = prompt_groups(one.prompt for several in traces.values() for one in several)
+    placed = [
+        Placed("last revision", n, one.id, one.prompt, one.final) for n, several in traces.items() for one in several
+    ]
+    scores = harmlessness_scores(desk)
+    values = [value for score in scores for value in score.values(placed, groups)]
+    fewest, most = min(_NUMBERS), max(_NUMBERS)
+    claims = [
+        claim_change(
+            f"The number of principles does not change the score ({score.name}, {fewest} to {most}).",
+            at(values, score.name, "last revision", fewest),
+            at(values, score.name, "last revision", most),
+            "alike",
+            margin=score.alike,
+            seed=desk.seed,
+        )
+        for score in scores
+    ]
+    panels = [score.panel("principles") for score in scores]
+    return Made(panels, points_of(values), values, claims, scoring_notes(desk))
+
+
+def _over_rounds(
+    desk: Desk,
+    traces: Mapping[str, Sequence[Trace]],
+    claims_of: Callable[[Score, Sequence[Value], int], list[Claim]],
+) -> Made:
+    scores = harmlessness_scores(desk)
+    groups = prompt_groups(one.prompt for several in traces.values() for one in several)
+    placed = [one for series, several in traces.items() for trace in several for one in _placed(series, trace)]
+    values = [value for score in scores for value in score.values(placed, groups)]
+    claims = [claim for score in scores for claim in claims_of(score, values, desk.seed)]
+    panels = [score.panel("revision") for score in scores]
+    return Made(panels, points_of(values), values, claims, scoring_notes(desk))
+
+
+def _placed(series: str, trace: Trace) -> list[Placed]:
+    """Place the initial response at 0, and each revision at its number."""
+    texts = [trace.initial, *(one.revision for one in trace.rounds)]
+    return [Placed(series, number, trace.id, trace.prompt, text) for number, text in enumerate(texts)]
+
+
+def _claims_of_rounds(score: Score, values: Sequence[Value], seed: int) -> list[Claim]:
+    before, first, last = (at(values, score.name, _WITH, x) for x in (0, 1, N_ROUNDS))
+    line = [one for one in values if one.panel == score.name]
+    return [
+        claim_change(
+            f"The first revision makes responses more harmless ({score.name}).", before, first, score.better, seed=seed
+        ),
+        claim_change(
+            f"Later revisions go on to do so ({score.name}, 1 to {N_ROUNDS}).", first, last, score.better, seed=seed
+        ),
+        claim_slope(
+            f"Harmlessness rises over the revisions ({score.name}).", line, score.better, per="revision", seed=seed
+        ),
+    ]
+
+
+def _claims_of_critiques(score: Score, values: Sequence[Value], seed: int) -> list[Claim]:
+    without, behind = (at(values, score.name, series, N_ROUNDS) for series in (_WITHOUT, _WITH))
+    statement = f"Small models revise better behind a critique ({score.name}, revision {N_ROUNDS})."
+    return [claim_change(statement, without, behind, score.better, seed=seed)]
