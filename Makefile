@@ -6,8 +6,11 @@ INSTALLED := $(VENV)/.installed
 # vLLM wants other versions than training: tests of it have an environment of their own.
 VLLM_VENV ?= .venv-vllm
 VLLM_INSTALLED := $(VLLM_VENV)/.installed
+# lm-eval and Inspect want other versions than the rest: an environment over the first one, with what differs.
+HARNESS_VENV ?= .venv-harnesses
+HARNESS_INSTALLED := $(HARNESS_VENV)/.installed
 
-.PHONY: demo smoke test vllm thorough lint types docs fast install clean
+.PHONY: demo smoke test vllm harnesses thorough lint types docs fast install clean
 
 demo: install  ## the whole method on a 135M model (a quarter of an hour on 2 cores)
 	$(BIN)/charter run recipes/smollm2-135m.yaml
@@ -20,11 +23,17 @@ test: lint types  ## everything that continuous integration holds
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile -m "not thorough"
 	$(MAKE) docs
 	$(MAKE) vllm
+	$(MAKE) harnesses
 
 # Its imports warn of much, and it leaves sockets open at its end: neither is ours to mend.
 vllm: install $(VLLM_INSTALLED)  ## tests of vLLM itself
 	$(VLLM_VENV)/bin/python -m pytest -p no:unraisableexception -W ignore tests/engines/test_vllm_contract.py
 	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest -m "not thorough" tests/cli/test_vllm_runs.py
+
+# Their imports warn of much, which is not ours to mend.
+harnesses: install $(HARNESS_INSTALLED)  ## tests of lm-eval and Inspect themselves
+	$(HARNESS_VENV)/bin/python -m pytest -p no:unraisableexception -W ignore tests/inspecting \
+		tests/evaluation/test_lm_eval_tasks.py tests/cli/test_lm_eval_command.py
 
 thorough: install $(VLLM_INSTALLED)  ## what takes too long for every change
 	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest -m thorough
@@ -52,5 +61,9 @@ $(VLLM_INSTALLED): constraints-vllm.txt scripts/install-vllm.sh
 	sh scripts/install-vllm.sh $(PYTHON) $(VLLM_VENV)
 	touch $@
 
+$(HARNESS_INSTALLED): $(INSTALLED) constraints-harnesses.txt scripts/install-harnesses.sh
+	sh scripts/install-harnesses.sh $(VENV) $(HARNESS_VENV)
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(HARNESS_VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

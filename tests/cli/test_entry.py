@@ -14,15 +14,17 @@ from cli.command import Command
 PROGRAM = [sys.executable, "-c", "from charter.cli import main; main()"]
 VERBS = [
     [], ["run"], ["merge"], ["check"], ["plan"], ["status"], ["show"], ["report"], ["audit"], ["diff-labels"],
-    ["compare"], ["chat"], ["serve"],
+    ["compare"], ["reproduce"], ["rate"], ["chat"], ["serve"],
     ["revise"], ["sft"], ["pairs"], ["label"], ["preference-model"], ["dpo"], ["rl"], ["evaluate"],
     ["evaluate", "multiple-choice"], ["evaluate", "refusals"], ["evaluate", "head-to-head"],
-    ["evaluate", "adherence"],
+    ["evaluate", "adherence"], ["evaluate", "attacks"], ["evaluate", "harm"],
+    ["evaluate", "instructions"], ["evaluate", "retention"], ["evaluate", "preferences"],
+    ["evaluate", "behaviour"], ["evaluate", "lm-eval"],
     ["constitution"],
     ["constitution", "list"], ["constitution", "show"],
     ["constitution", "check"], ["constitution", "convert"], ["constitution", "diff"], ["constitution", "draft"],
     ["prompts"], ["prompts", "list"], ["prompts", "show"], ["prompts", "read"], ["prompts", "red-team"],
-    ["prompts", "helpful"], ["prompts", "split"], ["export"],
+    ["prompts", "helpful"], ["prompts", "split"], ["export"], ["card"],
 ]  # fmt: skip
 
 

@@ -80,8 +80,8 @@ def test_what_a_server_tells_and_reads_is_found(
 def test_capabilities_follow_from_what_was_found() -> None:
     """Scores are never among them."""
     for manners, expected in (
-        (Manners(), {"complete", "chat", "choose", "text"}),
-        (Manners(n_top=0, reads_text=False), {"complete", "chat"}),
+        (Manners(), {"complete", "chat", "choose", "text", "prefill"}),
+        (Manners(n_top=0, reads_text=False, prefill="refuses"), {"complete", "chat"}),
     ):
         with FaultServer(manners) as server:
             engine = HttpEngine("stub", server.url)

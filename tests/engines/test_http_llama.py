@@ -48,7 +48,7 @@ def test_what_it_does_is_found_out(engine: HttpEngine) -> None:
     found = engine.met.able
     assert (found.prefill, found.repeats_prefill) == ("last message", True)
     assert (found.n_top, found.reads_text, found.n_top_of_text) == (100, True, 100)
-    assert engine.capabilities == {"complete", "chat", "choose", "text", "schema"}
+    assert engine.capabilities == {"complete", "chat", "choose", "text", "schema", "prefill"}
 
 
 def test_answers_are_held_to_a_schema(engine: HttpEngine) -> None:

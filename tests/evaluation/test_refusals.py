@@ -16,6 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 from charter.engines.base import ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import CapabilityError, EngineError, PromptError
+from charter.evaluation.descriptions import cyclic_orders
 from charter.evaluation.refusals import (
     DESCRIPTIONS,
     KINDS,
@@ -24,7 +25,6 @@ from charter.evaluation.refusals import (
     KindReading,
     assess_judge,
     assess_rules,
-    cyclic_orders,
     load_answers,
     make_reader,
     of_kind,
@@ -233,7 +233,7 @@ def test_what_the_judge_is_shown(snapshot: SnapshotAssertion) -> None:
 
 def test_each_kind_stands_at_each_letter_once() -> None:
     """The orders are a Latin square."""
-    orders = cyclic_orders()
+    orders = cyclic_orders(KINDS)
     assert all(set(order) == set(KINDS) for order in orders)
     assert all({order[place] for order in orders} == set(KINDS) for place in range(len(KINDS)))
 

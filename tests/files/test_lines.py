@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from charter.errors import RunError
-from charter.files.lines import append_line, take_up_lines
+from charter.files.lines import append_line, read_lines, take_up_lines
 
 VALUES = [[[3, -1.25, 0.1]], [], {"a": "ö\u2028"}]
 
@@ -49,3 +49,23 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     """With the file's name and what to do."""
     with pytest.raises(RunError, match=r"lines: cannot be written.*Check free space"):
         append_line(tmp_path / "nowhere" / "lines", 1)
+
+
+def test_reading_alone_changes_nothing(tmp_path: Path) -> None:
+    """Whole lines are read wherever others are damaged, and what is written behind a torn one begins a line."""
+    file = tmp_path / "lines"
+    assert read_lines(file) == ([], 0)
+    for value in VALUES:
+        append_line(file, value)
+    content = file.read_bytes().replace(b"1.25", b"1.35")
+    file.write_bytes(content + b"0123456789")
+    assert read_lines(file) == (VALUES[1:], 2)
+    assert file.read_bytes() == content + b"0123456789"
+    append_line(file, "more")
+    assert read_lines(file) == ([*VALUES[1:], "more"], 2)
+
+
+def test_what_is_no_file_is_said(tmp_path: Path) -> None:
+    """A folder in a file's place."""
+    with pytest.raises(RunError, match="cannot be read"):
+        read_lines(tmp_path)

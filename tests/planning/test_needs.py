@@ -21,7 +21,7 @@ from run_examples import small_recipe, small_run
 OWN = {"p": "policy", "c": "critic", "r": "reviser", "j": "judge"}
 ROLES = OWN | {"l": "judge large"}
 OWN_MODELS = tuple(f"models.{role}={{name: {name}, engine: scripted}}" for name, role in OWN.items())
-FULL: frozenset[Capability] = frozenset({"complete", "choose", "score", "chat", "text"})
+FULL: frozenset[Capability] = frozenset({"complete", "choose", "score", "chat", "text", "prefill"})
 
 CHOICES = '{"prompt": "Which?\\n(A) one\\n(B) two\\nAnswer:", "corrects": [" (A)"], "incorrects": [" (B)"]}\n'
 

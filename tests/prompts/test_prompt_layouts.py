@@ -164,6 +164,54 @@ def test_the_shared_context_of_a_pair_is_the_prompt(write: Write) -> None:
     assert load_prompts(write("z.jsonl", both), "red_team").layout == "rows"
 
 
+BEHAVIOUR_COLUMNS = ("Behavior", "FunctionalCategory", "SemanticCategory", "Tags", "ContextString", "BehaviorID")
+
+
+def test_behaviours_with_their_contexts(write: Write) -> None:
+    """Of HarmBench a context goes before the behaviour, a rule between them, and that is counted."""
+    rows = [
+        BEHAVIOUR_COLUMNS,
+        ("Pick the lock {now}", "standard", "illegal", "", "", "pick_lock"),
+        ("Answer the letter", "contextual", "harassment_bullying", "context", "Dear Sir,\nno.", "letter"),
+    ]
+    loaded = load_prompts(write("x.csv", rows), "red_team")
+    assert loaded.layout == "behaviours"
+    assert [(one.id, one.category, one.text) for one in loaded.prompts] == [
+        ("pick_lock", "illegal", "Pick the lock {now}"),
+        ("letter", "harassment_bullying", "Dear Sir,\nno.\n\n---\n\nAnswer the letter"),
+    ]
+    assert loaded.mended == {"context put before the behaviour": 1}
+    chosen = load_prompts(write("x.csv", rows), "red_team", where={"FunctionalCategory": "standard"})
+    assert [one.id for one in chosen.prompts] == ["pick_lock"]
+    assert load_prompts(write("x.csv", rows), "red_team", column="Behavior").layout == "rows"
+
+
+def test_goals_are_the_prompts(write: Write) -> None:
+    """Of JailbreakBench and AdvBench the goal is asked, and the target is not taken from."""
+    named = [("Index", "Goal", "Target", "Behavior", "Category"), ("0", "Forge a stamp", "Sure", "Forgery", "Fraud")]
+    loaded = load_prompts(write("j.csv", named), "benign_twin")
+    assert [(one.id, one.category, one.text) for one in loaded.prompts] == [("0", "Fraud", "Forge a stamp")]
+    bare = load_prompts(write("a.csv", [("goal", "target"), ("Forge a stamp", "Sure")]), "red_team")
+    assert [(one.text, one.category, one.reference) for one in bare.prompts] == [("Forge a stamp", "", None)]
+    with pytest.raises(PromptError, match=r"x.jsonl:1: 'goal' is int; expected a text"):
+        load_prompts(write("x.jsonl", [{"goal": 1, "target": "Sure"}]), "red_team")
+
+
+def test_lines_of_text_are_prompts(tmp_path: Path) -> None:
+    """A line is a prompt as it stands; blank lines are none, and every one has its place."""
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"Why {a}?\r\n\r\n  100 %\n")
+    loaded = load_prompts(str(path), "red_team")
+    assert [one.text for one in loaded.prompts] == ["Why {a}?", "  100 %"]
+    assert [*loaded.places.values()] == [f"{path}:1", f"{path}:3"]
+
+
+def test_likely_columns_are_found_in_any_case(write: Write) -> None:
+    """A column is the prompt's by its name, however that is written, in the order of the names."""
+    assert _asked(load_prompts(write("a.csv", [("Text", "PROMPT"), ("x", "y")]), "red_team")) == ["y"]
+    assert _asked(load_prompts(write("b.csv", [("Id", "Query"), ("1", "y")]), "red_team")) == ["y"]
+
+
 def test_safe_and_unsafe_rows_are_read_once_each(write: Write) -> None:
     """Of XSTest the unsafe are red-team prompts and the safe ones benign twins; the others are counted."""
     path = _xstest(write, [*CONTRASTS, ("15", "Hm?", "odd", "unclear", "", "")])
@@ -421,6 +469,7 @@ def _sources(write: Write) -> dict[str, tuple[str, int]]:
         "self_instruct": (write("i.jsonl", [{"instruction": "a", "instances": [{"input": "b"}, {}, {}]}]), 3),
         "xstest": (_xstest(write, name="xstest.csv"), 14),
         "ailuminate": (write("a.csv", [("prompt_text", "hazard"), ("a", "b"), ("a", "c"), ("", "")]), 3),
+        "behaviours": (write("b.csv", [("goal", "target"), ("a", "Sure"), ("a", "Sure"), ("b", "Sure")]), 3),
         "pairs": (write("pairs.jsonl.gz", sides), 2),
         "messages": (write("m.jsonl", [{"messages": hidden}, {"messages": []}, {"messages": hidden}]), 3),
         "transcripts": (write("t.csv", [("text",), (TALK,), ("\n\nHuman: ",), (TALK,), (" ",)]), 4),

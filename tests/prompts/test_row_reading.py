@@ -237,8 +237,8 @@ def test_a_wrong_parquet_file_is_named(write: Write) -> None:
 def test_files_of_other_kinds_are_refused(write: Write) -> None:
     """A file whose kind is unknown names the kinds that are not; a missing one names what could have been."""
     assert _refusal(write("x.tab", "a\tb\n")) == (
-        ": unknown kind of file '.tab'; known: .csv, .json, .jsonl, .ndjson, .parquet, .tsv, and those of text packed "
-        "as .gz"
+        ": unknown kind of file '.tab'; known: .csv, .json, .jsonl, .ndjson, .parquet, .tsv, .txt, and those of text "
+        "packed as .gz"
     )
 
 

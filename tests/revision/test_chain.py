@@ -15,6 +15,7 @@ from charter.errors import CapabilityError, EngineError
 from charter.journal.store import Journal
 from charter.records import Prompt, make_prompt
 from charter.revision import revise
+from charter.revision.layouts import LayoutName
 from charter.rows import Mapped, map_rows
 from method_examples import CONSTITUTION, CONVERSATION, PLAIN, PROMPT, WithoutTemplate, run
 
@@ -350,3 +351,20 @@ def test_a_chain_runs_on_a_model(tiny_model: Path, layout: str) -> None:
     assert [len(trace.rounds) for trace in first] == [2, 2]
     assert all("cut" in one.flags or one.revision or "empty" in one.flags for trace in first for one in trace.rounds)
     assert len({trace.initial for trace in first}) == 2
+
+
+@pytest.mark.parametrize("layout", ["chat", "transcript"])
+def test_a_response_is_revised_at_once(layout: LayoutName) -> None:
+    """Without critiques a chain asks for an initial response and a revision a round; rounds hold no critique."""
+    engine = Recording(_numbered)
+    [trace] = revise(_prompts(1), CONSTITUTION, engine, rounds=3, layout=layout, critique=False).done
+    assert len(engine.requests) == 1 + 3
+    assert [(one.critique_request, one.critique) for one in trace.rounds] == [("", "")] * 3
+    assert all(one.revision_request in REVISIONS and one.revision for one in trace.rounds)
+
+
+def test_both_ways_of_revising_begin_alike() -> None:
+    """Initial responses and principles do not depend on whether critiques are written, so that rows can be paired."""
+    ways = [revise(_prompts(5), CONSTITUTION, Recording(), rounds=2, critique=one).done for one in (True, False)]
+    assert len({tuple((trace.id, trace.initial) for trace in traces) for traces in ways}) == 1
+    assert len({tuple(one.principle for trace in traces for one in trace.rounds) for traces in ways}) == 1

@@ -152,3 +152,16 @@ def test_no_slot_is_filled_in_text_from_outside(name: LayoutName) -> None:
     text = shown(_requests(name, CONSTITUTION, PROMPT)["revision"])
     for part in (PROMPT.text, RESPONSE, CRITIQUE, CONSTITUTION.principles[0].critique_request):
         assert part in text
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_model_is_shown_that_revises_at_once(name: LayoutName, case: str, snapshot: SnapshotAssertion) -> None:
+    """Without critiques neither the request nor a worked example has one (CAI Figure 7's control)."""
+    constitution, prompt, n_few_shots = CASES[case]
+    layout = make_layout(name, constitution, n_few_shots=n_few_shots, critiques=False)
+    principle = constitution.principles[0]
+    said = shown(layout.revision(prompt, RESPONSE, principle, "", SAMPLING))
+    assert principle.critique_request not in said
+    assert all(example.critique not in said for example in layout.examples)
+    assert said == snapshot

@@ -124,7 +124,7 @@ def test_what_models_can_do_is_noted(tmp_path: Path) -> None:
     do_shards(recipe, run, 2)
     papers = read_papers(run / "shards/1-of-2")
     assert papers.capabilities[model_key(ModelSpec("small", "scripted"))] == tuple(
-        sorted(("complete", "choose", "score", "chat", "text"))
+        sorted(("complete", "choose", "score", "chat", "text", "prefill"))
     )
     assert papers.brought.keys() == {"prompts"}
 

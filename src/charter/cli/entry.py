@@ -14,6 +14,7 @@ import typer
 
 from charter.cli import (
     audit,
+    card,
     chat,
     check,
     compare,
@@ -25,7 +26,9 @@ from charter.cli import (
     merge,
     plan,
     prompting,
+    rate,
     report,
+    reproduce,
     run,
     serve,
     show,
@@ -49,7 +52,25 @@ A first run, with a model of 135 million parameters:
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, merge, check, plan, status, show, report, export, audit, diff_labels, compare, chat, serve, stages):
+for verb in (
+    run,
+    merge,
+    check,
+    plan,
+    status,
+    show,
+    report,
+    export,
+    card,
+    audit,
+    diff_labels,
+    compare,
+    reproduce,
+    rate,
+    chat,
+    serve,
+    stages,
+):
     verb.add_to(app)
 app.add_typer(constitutions.app, name="constitution")
 app.add_typer(prompting.app, name="prompts")

@@ -49,7 +49,13 @@ class Held:
     target: Path
     journal: Journal
     mapper: RowMapper
-    on_download: Any
+    progress: Any
+    stop: Callable[[], bool]
+
+    @property
+    def on_download(self) -> Any:
+        """What shows how far a download is."""
+        return self.progress.download
 
     def require_setup(self, setup: Mapping[str, Any], *, kept_as: str = _SETUP) -> None:
         """Refuse to go on with rows that other settings gave.
@@ -127,10 +133,10 @@ def hold_file(target: Path) -> Iterator[Held]:
     """
     from charter.journal.store import Journal
 
-    with _locked(target), Stopping() as stopping:
+    with locked(target), Stopping() as stopping:
         try:
             with Journal(journal_of(target)) as journal, make_progress() as progress:
-                held = Held(target, journal, _mapper(journal, progress, stopping), progress.download)
+                held = Held(target, journal, _mapper(journal, progress, stopping), progress, stopping.event.is_set)
                 try:
                     yield held
                 finally:
@@ -241,7 +247,12 @@ def _mapper(journal: Any, progress: Any, stopping: Stopping) -> RowMapper:
 
 
 @contextlib.contextmanager
-def _locked(target: Path) -> Iterator[None]:
+def locked(target: Path) -> Iterator[None]:
+    """Hold a file that this process alone may write.
+
+    Raises:
+        RunError: where another process does, or it cannot be written.
+    """
     import filelock
 
     path = target.with_name(f".{target.name}.lock")

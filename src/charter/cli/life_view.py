@@ -73,9 +73,12 @@ def _view_trace(page: Page, trace: Trace) -> None:
 
 
 def _view_round(page: Page, one: Round, before: str) -> None:
-    page.passage(f"round {one.number}, principle {one.principle}: critique request", one.critique_request)
-    page.passage(f"round {one.number}: critique", one.critique)
-    page.passage(f"round {one.number}: revision request", one.revision_request)
+    said = f"round {one.number}, principle {one.principle}"
+    if one.critique_request or one.critique:
+        page.passage(f"{said}: critique request", one.critique_request)
+        page.passage(f"round {one.number}: critique", one.critique)
+        said = f"round {one.number}"
+    page.passage(f"{said}: revision request", one.revision_request)
     page.changed(f"round {one.number}: revision{_flags(one.flags)}{_checked(one)}", before, one.revision)
 
 

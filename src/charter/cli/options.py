@@ -12,8 +12,8 @@ Recipe = Annotated[
     typer.Argument(
         metavar="RECIPE",
         help="The recipe: a YAML file, or the name of one in the folder recipes/ here, or of one that comes with "
-        "Charter: educational, mistral-7b, mistral-7b-full, paper, romania, smoke, smollm2-1.7b, smollm2-135m, "
-        "south-africa.",
+        "Charter: educational, mistral-7b, mistral-7b-full, paper, reproduction, romania, smoke, smollm2-1.7b, "
+        "smollm2-135m, south-africa.",
         show_default=False,
     ),
 ]

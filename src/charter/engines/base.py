@@ -14,7 +14,7 @@ from charter.engines.request_hash import hash_messages
 from charter.records import Message, Record
 from charter.seeds import canonical_json, digest_text
 
-Capability = Literal["complete", "choose", "score", "chat", "text", "schema"]
+Capability = Literal["complete", "choose", "score", "chat", "text", "schema", "prefill"]
 Finish = Literal["stop", "length"]
 
 
@@ -32,9 +32,9 @@ class Request(Record):
     """What a model is shown: chat messages (through its template) or raw text, never both.
 
     ``prefill`` is text that the answer is made to begin with; it is rendered verbatim after the template's own
-    assistant header (or after ``text``). ``n_shared`` is a hint, not part of the request's identity: how many of the
-    first messages (or of the first characters of ``text``) are the same in many rows, so that an engine can compute
-    them once.
+    assistant header (or after ``text``). An engine without the capability ``prefill`` asks for it in words.
+    ``n_shared`` is a hint, not part of the request's identity: how many of the first messages (or of the first
+    characters of ``text``) are the same in many rows, so that an engine can compute them once.
     """
 
     messages: tuple[Message, ...] | None = None

@@ -60,6 +60,8 @@ class Renderer:
     def render(self, request: Request, n_more: int = 0) -> Rendered:
         """Render a request, and find the tokens that its hint says are shared.
 
+        What is scored behind an empty text stands behind the token that texts begin with.
+
         Args:
             request: what the model is shown.
             n_more: tokens that there must be room for behind it.
@@ -71,6 +73,8 @@ class Renderer:
         text, marker = self._text(request)
         raw = request.messages is None
         ids = self._encode(text, marker, raw=raw)
+        if not ids and raw and isinstance(request, ScoreRequest):
+            ids = [self._beginning]
         if not ids:
             raise EngineError("the request renders to no tokens at all; give it text, or a system or user message")
         self.require_room(len(ids), n_more)
@@ -134,6 +138,13 @@ class Renderer:
         if match is None or after[: match.start()].strip():
             return end
         found: int = self._tokenizer.convert_tokens_to_ids(match.group())
+        return found
+
+    @property
+    def _beginning(self) -> int:
+        """The token that stands before the first one of a text, where the tokenizer itself puts none there."""
+        first, last = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
+        found: int = last if first is None else first
         return found
 
     def _text(self, request: Request, after: str = "") -> tuple[str, str]:

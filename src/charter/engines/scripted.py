@@ -110,7 +110,7 @@ class ScriptedEngine:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Everything."""
-        return frozenset(("complete", "choose", "score", "chat", "text"))
+        return frozenset(("complete", "choose", "score", "chat", "text", "prefill"))
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Write the scripted text, cut at ``max_tokens`` words and before the first stop string."""

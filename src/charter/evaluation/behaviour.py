@@ -55,15 +55,21 @@ def measure_behaviour(
             neither is counted, nor evasion.
     """
     asked = [quantity for quantity in QUANTITIES if harm or not quantity.of_harm]
-    return [found for quantity in asked for found in _measure(quantity, responses, base, groups)]
+    return [found for quantity in asked for found in measure_quantity(quantity, responses, base, groups)]
 
 
-def _measure(
-    quantity: Quantity, responses: Mapping[str, Sequence[Response]], base: str, groups: Mapping[str, str]
+def measure_quantity(
+    quantity: Quantity,
+    responses: Mapping[str, Sequence[Response]],
+    base: str,
+    groups: Mapping[str, str],
+    *,
+    rows: str = ROWS,
 ) -> list[Measurement]:
+    """Measure one quantity of every model; arguments are as in ``measure_behaviour``, ``rows`` names the answers."""
     values = {
-        model: {one.prompt.id: float(quantity.value(one)) for one in rows if quantity.kind in (None, one.prompt.kind)}
-        for model, rows in responses.items()
+        model: {one.prompt.id: float(quantity.value(one)) for one in those if quantity.kind in (None, one.prompt.kind)}
+        for model, those in responses.items()
     }
     return measure(
         quantity.name,
@@ -72,6 +78,6 @@ def _measure(
         base=base,
         unit=quantity.unit,
         better=quantity.better,
-        rows=ROWS,
+        rows=rows,
         groups=groups,
     )

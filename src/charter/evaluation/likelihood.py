@@ -73,8 +73,9 @@ def measure_loss(
     rows: str,
     lower_is_better: bool,
     groups: Mapping[str, str],
+    n_bytes: Mapping[str, int] | None = None,
 ) -> list[Measurement]:
-    """Measure the mean over prompts of the loss in nats per token.
+    """Measure the mean over prompts of the loss in nats per token, or per byte.
 
     Args:
         name: of the figure.
@@ -83,8 +84,12 @@ def measure_loss(
         rows: the file that holds the rows behind it.
         lower_is_better: whether a lower loss is good, or neither good nor bad.
         groups: of the prompts, by id (see ``prompts.grouping.prompt_groups``).
+        n_bytes: how long each text is, to give the loss per byte, which does not depend on how a model cuts tokens.
     """
-    values = {model: {one.id: one.loss for one in scored} for model, scored in scores.items()}
+    values = {
+        model: {one.id: one.loss if n_bytes is None else -one.logprob / n_bytes[one.id] for one in scored}
+        for model, scored in scores.items()
+    }
     better: Better = "lower" if lower_is_better else "neither"
     return measure(name, values, subset="helpful", base=base, unit="nats", better=better, rows=rows, groups=groups)
 

@@ -16,15 +16,22 @@ async def respond_one(prompt: Prompt, model: str, engine: Engine, sampling: Samp
     """Answer one prompt and classify the answer. Every model draws from the same seed for the same prompt."""
     drawn = sampling.model_copy(update={"seed": derive_seed(seed, prompt.id, "evaluation")})
     completion = await engine.complete(CompletionRequest(messages=prompt.turns, sampling=drawn))
-    text = completion.text.strip()
-    flags = response_flags(prompt.text, text, "cut" if completion.finish == "length" else "whole")
+    return read_response(
+        prompt, model, completion.text, finish=completion.finish, n_tokens=completion.n_completion_tokens
+    )
+
+
+def read_response(prompt: Prompt, model: str, answer: str, *, finish: str, n_tokens: int) -> Response:
+    """Classify and flag an answer, whoever drew it."""
+    text = answer.strip()
+    flags = response_flags(prompt.text, text, "cut" if finish == "length" else "whole")
     return Response(
         id=row_id("response", prompt.id, model),
         prompt=prompt,
         model=model,
         text=text,
-        finish=completion.finish,
-        n_tokens=completion.n_completion_tokens,
+        finish=finish,
+        n_tokens=n_tokens,
         label=classify_response(prompt.text, text).value,
         flags=(*flags, "boilerplate") if is_boilerplate(text) else flags,
     )

@@ -10,6 +10,8 @@ from typing import Literal
 from charter.records import Pair, Trace
 
 UNDECIDED = "no side is said to be better"
+DUPLICATE = "exact duplicate"
+EQUAL_SIDES = "the two answers are equal"
 LabelsBy = Literal["people", "a judge", "the pairs' sources"]
 _LABELS_BY: Mapping[str, LabelsBy] = {
     "native preferences": "a judge",

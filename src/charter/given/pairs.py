@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from charter.constitution.model import Constitution
-from charter.given.loaded import LoadedPairs, RejectedRowError
+from charter.given.loaded import DUPLICATE, EQUAL_SIDES, LoadedPairs, RejectedRowError
 from charter.given.own_pairs import GIVEN, given_again, pair_of_preference
 from charter.given.principles import principle_of
 from charter.given.reading import GivenFile, GivenRow, read_file
@@ -126,9 +126,9 @@ def _keep(reading: _Reading, row: GivenRow) -> None:
     found = _LAYOUTS[reading.layout].read(row)
     pair, reasoning = (found, "") if isinstance(found, Pair) else (_make(reading, row, found), found.reasoning)
     if pair.a == pair.b:
-        raise RejectedRowError("the two answers are equal")
+        raise RejectedRowError(EQUAL_SIDES)
     if pair.id in reading.kept:
-        raise RejectedRowError("exact duplicate")
+        raise RejectedRowError(DUPLICATE)
     p = row.values.get("p_chosen")  # of the answer that it calls chosen, which is the intended side
     if p is not None and pair.intended is not None:
         reading.p_intended[pair.id] = probability(p)

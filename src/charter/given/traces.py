@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.constitution.model import Constitution
-from charter.given.loaded import LoadedTraces, Noted, RejectedRowError
+from charter.given.loaded import DUPLICATE, LoadedTraces, Noted, RejectedRowError
 from charter.given.mending import DIFFERS, Companion, mend_prompt, read_companion
 from charter.given.principles import principle_of
 from charter.given.reading import GivenFile, GivenRow, read_file
@@ -149,7 +149,7 @@ def _keep(reading: _Reading, row: GivenRow) -> None:
     else:
         trace, note = _make(reading, row)
     if trace.id in reading.kept:
-        raise RejectedRowError("exact duplicate")
+        raise RejectedRowError(DUPLICATE)
     reading.kept[trace.id] = trace
     reading.places[trace.id] = row.place
     reading.n_of_prompt[trace.prompt.id] += 1

@@ -39,7 +39,7 @@ from charter.planning.served import look_at_server
 from charter.planning.sizing import CountTokens, estimate_tokens
 
 #: What every model can be asked in this process; messages need a chat template besides.
-ALWAYS: frozenset[Capability] = frozenset({"complete", "choose", "score", "text"})
+ALWAYS: frozenset[Capability] = frozenset({"complete", "choose", "score", "text", "prefill"})
 
 _UNKNOWN_PARAMETERS = 7e9  # a guess, of a model that is not here and whose name tells no size
 _BYTES_PER_PARAMETER = 2

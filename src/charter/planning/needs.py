@@ -72,9 +72,10 @@ def _judges(recipe: Recipe) -> bool:
 def _of_revise(recipe: Recipe) -> Iterator[tuple[str, Capability]]:
     settings = recipe.revise
     yield "policy", _READS[settings.initial_layout or settings.layout]
-    for role in ("critic", "reviser"):
+    revising = ("critic", "reviser") if settings.critique else ("reviser",)
+    for role in revising:
         yield role, _READS[settings.layout]
-    for role in ("policy", "critic", "reviser"):
+    for role in ("policy", *revising):
         yield role, "complete"
     if settings.check:
         yield "judge", "choose"

@@ -168,10 +168,14 @@ def _plan_prompts(given: Given) -> StagePlan:
 
 
 def _plan_revise(given: Given) -> StagePlan:
-    """An initial response, then a critique and a revision a round (CAI §3.1), which the judge may be asked about."""
+    """An initial response, then a critique, if any, and a revision a round, which the judge may be asked about."""
     settings, sampling = given.recipe.revise, Sampling()
     layout = make_layout(
-        settings.layout, given.constitution, few_shots=settings.few_shots, n_few_shots=settings.n_few_shots
+        settings.layout,
+        given.constitution,
+        few_shots=settings.few_shots,
+        n_few_shots=settings.n_few_shots,
+        critiques=settings.critique,
     )
     principles = given.constitution.used_for("revise")
     drawn = [
@@ -180,15 +184,17 @@ def _plan_revise(given: Given) -> StagePlan:
     size = given.sizer.mean_request
     answering = make_layout(settings.initial_layout or settings.layout, given.constitution)
     first = size(answering.initial(prompt, sampling) for prompt, _ in drawn)
-    asked = size(layout.critique(prompt, "", principle, sampling) for prompt, principle in drawn)
     revised = size(layout.revision(prompt, "", principle, "", sampling) for prompt, principle in drawn)
-    response, critique = answer_tokens(settings.max_tokens), answer_tokens(settings.max_critique_tokens)
+    response = answer_tokens(settings.max_tokens)
+    critique = answer_tokens(settings.max_critique_tokens) if settings.critique else 0.0
     policy, critic, reviser = Load(), Load(), Load()
     n_rounds = given.n_traces * settings.rounds
     policy.add(given.n_traces, first.own, response)
-    critic.add(n_rounds, asked.own + response, critique, shared=asked.shared)
+    if settings.critique:
+        asked = size(layout.critique(prompt, "", principle, sampling) for prompt, principle in drawn)
+        critic.add(n_rounds, asked.own + response, critique, shared=asked.shared)
     reviser.add(n_rounds, revised.own + response + critique, response, shared=revised.shared)
-    loads = {"policy": policy, "critic": critic, "reviser": reviser}
+    loads = {"policy": policy, **({"critic": critic} if settings.critique else {}), "reviser": reviser}
     if settings.check:
         loads["judge"] = checking_load(given, n_rounds, response)
     planned = given.stage("revise", given.n_traces + len(given.brought.traces), loads)

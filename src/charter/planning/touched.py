@@ -158,13 +158,19 @@ def _touched_traces(change: _Change, traces: Sequence[Trace]) -> TouchedTable:
         return TouchedTable(len(traces), ())
     settings = change.recipe.revise
     layouts = [
-        make_layout(settings.layout, one, few_shots=settings.few_shots, n_few_shots=settings.n_few_shots)
+        make_layout(
+            settings.layout,
+            one,
+            few_shots=settings.few_shots,
+            n_few_shots=settings.n_few_shots,
+            critiques=settings.critique,
+        )
         for one in (change.old, change.new)
     ]
     rows: list[TouchedRow] = []
     recorded: dict[str, list[str]] = {}
     for trace in traces:
-        was, now = (_round_draws(trace, one, change.recipe.seed) for one in (change.old, change.new))
+        was, now = (_round_draws(trace, one, change.recipe) for one in (change.old, change.new))
         if was != [(one.principle, one.critique_request, one.revision_request) for one in trace.rounds]:
             continue
         before, after = ([name for name, _, _ in draws] for draws in (was, now))
@@ -180,12 +186,13 @@ def _touched_traces(change: _Change, traces: Sequence[Trace]) -> TouchedTable:
     return TouchedTable(len(traces), tuple(rows), len(traces) - len(recorded), _count(recorded, rows))
 
 
-def _round_draws(trace: Trace, constitution: Constitution, seed: int) -> list[tuple[str, str, str]]:
+def _round_draws(trace: Trace, constitution: Constitution, recipe: Recipe) -> list[tuple[str, str, str]]:
     """Draw for every round; nothing where there is nothing to draw."""
     if not constitution.used_for("revise"):
         return []
-    drawn = [principle_of_round(constitution, trace.id, one.number, seed) for one in trace.rounds]
-    return [(one.id, one.critique_request, one.revision_request) for one in drawn]
+    drawn = [principle_of_round(constitution, trace.id, one.number, recipe.seed) for one in trace.rounds]
+    asks = recipe.revise.critique
+    return [(one.id, one.critique_request if asks else "", one.revision_request) for one in drawn]
 
 
 def _pairs_of(traces: Sequence[Trace], table: TouchedTable) -> set[str]:

@@ -1,4 +1,7 @@
-"""Readers of rows: CSV, TSV, JSON lines, JSON, Parquet, Hugging Face datasets; each row with the place it came from."""
+"""Readers of rows: CSV, TSV, JSON lines, JSON, Parquet, plain lines, Hugging Face datasets.
+
+Each row comes with its place.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from charter.prompts.json_rows import read_json, read_json_lines
 from charter.prompts.separated import read_csv, read_tsv
 from charter.prompts.source_rows import SourceRow
 from charter.prompts.table_folders import choose_files, split_files, splits_named
-from charter.prompts.text_files import file_kind, is_packed
+from charter.prompts.text_files import file_kind, is_packed, read_text
 
 __all__ = ["SourceRow", "read_rows"]
 
@@ -47,9 +50,16 @@ def _rows(source: str, split: str | None) -> Iterator[SourceRow]:
     if is_dataset_id(source):
         return _hub_dataset(source, split)
     raise PromptError(
-        f"{source}: no such file. Expected a CSV, TSV, JSON-lines, JSON or Parquet file, a saved dataset's folder, or "
-        "a Hugging Face dataset id (owner/name)."
+        f"{source}: no such file. Expected a CSV, TSV, JSON-lines, JSON, Parquet or text file, a saved dataset's "
+        "folder, or a Hugging Face dataset id (owner/name)."
     )
+
+
+def _lines(path: Path) -> Iterator[SourceRow]:
+    """Read a prompt a line; blank lines are none."""
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield SourceRow({"prompt": line.removesuffix("\r")}, f"{path}:{number}")
 
 
 def _parquet(path: Path) -> Iterator[SourceRow]:
@@ -112,6 +122,7 @@ def _dataset(loaded: Any, name: str, split: str | None) -> Iterator[SourceRow]:
 
 
 _TEXT_READERS = {
+    ".txt": _lines,
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".jsonl": read_json_lines,

@@ -4,7 +4,7 @@ A record goes to JSON and back with ``to_json`` and ``from_json`` (the journal),
 ``to_row`` and back with ``from_row`` (Parquet, JSON lines). Text is kept verbatim.
 """
 
-from charter.records.base import Record
+from charter.records.base import FlatRow, Record
 from charter.records.evaluation import (
     Adherence,
     Comparison,
@@ -62,6 +62,7 @@ __all__ = [
     "Comparison",
     "Contested",
     "Figures",
+    "FlatRow",
     "Judged",
     "MeasuredRow",
     "Measurement",

@@ -49,6 +49,19 @@ class Record(BaseModel):
         return cls.model_validate(json.loads(text))
 
 
+class FlatRow(Record):
+    """A record whose fields are the columns of its table row."""
+
+    def to_row(self) -> dict[str, Any]:
+        """Give a table row."""
+        return self.model_dump()
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Read a row that ``to_row`` wrote."""
+        return cls.model_validate(row)
+
+
 def _refuse_halves(text: str) -> None:
     if not text.isascii() and (half := _HALF_SURROGATE.search(text)):
         raise ValueError(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from charter.records.base import Record
+from charter.records.base import FlatRow, Record
 from charter.records.prompts import PromptRow
 from charter.records.training import Verdict
 
@@ -118,7 +118,7 @@ class Scored(Record):
         return -self.logprob / max(self.n_tokens, 1)
 
 
-class MeasuredRow(Record):
+class MeasuredRow(FlatRow):
     """What one model was measured at on one row, such as a prompt; rows of one ``group`` hang together."""
 
     name: str
@@ -127,15 +127,6 @@ class MeasuredRow(Record):
     row: str
     group: str | None
     value: float
-
-    def to_row(self) -> dict[str, Any]:
-        """Give a table row."""
-        return self.model_dump()
-
-    @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Self:
-        """Read a row that ``to_row`` wrote."""
-        return cls.model_validate(row)
 
 
 class Measurement(Record):

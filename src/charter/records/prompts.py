@@ -23,6 +23,7 @@ PromptLayout = Literal[
     "self_instruct",
     "xstest",
     "ailuminate",
+    "behaviours",
     "pairs",
     "messages",
     "transcripts",

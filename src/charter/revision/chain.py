@@ -89,10 +89,10 @@ async def revise_one(start: ChainStart, constitution: Constitution, chain: Chain
 
 async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain, response: str, number: int) -> Round:
     principle = principle_of_round(constitution, start.id, number, chain.seed)
-    sampling = _sampling(chain, start, f"round {number} critique", chain.max_critique_tokens)
-    request = chain.layout.critique(start.prompt, response, principle, sampling)
-    critique = chain.layout.read(await chain.critic.complete(request))
-    criticism = critique.text.strip()
+    criticism = ""
+    critique_flags: tuple[str, ...] = ()
+    if chain.layout.critiques:
+        criticism, critique_flags = await _criticise(start, principle, chain, response, number)
     sampling = _sampling(chain, start, f"round {number} revision")
     request = chain.layout.revision(start.prompt, response, principle, criticism, sampling)
     revision = chain.layout.read(await chain.reviser.complete(request))
@@ -102,12 +102,22 @@ async def _one_round(start: ChainStart, constitution: Constitution, chain: Chain
     return Round(
         number=number,
         principle=principle.id,
-        critique_request=principle.critique_request,
+        critique_request=principle.critique_request if chain.layout.critiques else "",
         critique=criticism,
         revision_request=principle.revision_request,
         revision=text,
-        flags=(*flags, "critique_cut") if critique.finish == "length" else flags,
+        flags=(*flags, *critique_flags),
     )
+
+
+async def _criticise(
+    start: ChainStart, principle: Principle, chain: Chain, response: str, number: int
+) -> tuple[str, tuple[str, ...]]:
+    """Ask for a critique, and flag one that was cut."""
+    sampling = _sampling(chain, start, f"round {number} critique", chain.max_critique_tokens)
+    request = chain.layout.critique(start.prompt, response, principle, sampling)
+    critique = chain.layout.read(await chain.critic.complete(request))
+    return critique.text.strip(), ("critique_cut",) if critique.finish == "length" else ()
 
 
 def principle_of_round(constitution: Constitution, trace: str, number: int, seed: int) -> Principle:
@@ -132,6 +142,7 @@ def revise(
     initial_layout: LayoutName | None = None,
     few_shots: FewShotChoice = "all",
     n_few_shots: int | None = None,
+    critique: bool = True,
     n_samples: int = 1,
     temperature: float = 1.0,
     top_p: float = 1.0,
@@ -158,6 +169,7 @@ def revise(
             through ``chat``, while a small one revises better in a ``transcript``.
         few_shots: ``all`` worked examples, or those whose revision ``changed`` the response.
         n_few_shots: worked examples shown, None for all.
+        critique: whether a critique comes before each revision; without, the response is revised at once (CAI §3.5).
         n_samples: chains per prompt.
         temperature: of every completion (the paper: 1).
         top_p: nucleus kept at each token.
@@ -182,7 +194,7 @@ def revise(
         policy=policy,
         critic=critic or policy,
         reviser=reviser or critic or policy,
-        layout=make_layout(layout, constitution, few_shots=few_shots, n_few_shots=n_few_shots),
+        layout=make_layout(layout, constitution, few_shots=few_shots, n_few_shots=n_few_shots, critiques=critique),
         initial_layout=make_layout(initial_layout or layout, constitution),
         rounds=rounds,
         seed=seed,
@@ -201,7 +213,8 @@ def _check_capabilities(chain: Chain) -> None:
     """Refuse, before any row, a model that cannot read its layout."""
     asked = [("policy", chain.policy, chain.initial_layout)]
     if chain.rounds:
-        asked += [("critic", chain.critic, chain.layout), ("reviser", chain.reviser, chain.layout)]
+        asked += [("critic", chain.critic, chain.layout)] if chain.layout.critiques else []
+        asked.append(("reviser", chain.reviser, chain.layout))
     for role, engine, layout in asked:
         if layout.needs not in engine.capabilities:
             raise CapabilityError(f"the {role}'s model {_LACKS[layout.needs]}")

@@ -1,7 +1,8 @@
 """How critique and revision are put to a model: one function a request, one class a layout.
 
 Within a round the revision request begins with the very messages of the critique request, and over all rows the
-requests share system text and few-shots: engines compute those once (``Request.n_shared``).
+requests share system text and few-shots: engines compute those once (``Request.n_shared``). Without ``critiques`` a
+response is revised at once: neither requests nor worked examples have a critique (the control of CAI Figure 7).
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ class Layout(Protocol):
         """The worked examples that are shown."""
         ...
 
+    @property
+    def critiques(self) -> bool:
+        """Whether a revision is asked for behind a critique."""
+        ...
+
     def initial(self, prompt: Prompt, sampling: Sampling) -> CompletionRequest:
         """Ask for the initial response."""
         ...
@@ -50,7 +56,7 @@ class Layout(Protocol):
     def revision(
         self, prompt: Prompt, response: str, principle: Principle, critique: str, sampling: Sampling
     ) -> CompletionRequest:
-        """Ask for a revision after the critique."""
+        """Ask for a revision, after the critique where there is one."""
         ...
 
     def read(self, completion: Completion) -> Completion:
@@ -59,18 +65,25 @@ class Layout(Protocol):
 
 
 def make_layout(
-    name: LayoutName, constitution: Constitution, *, few_shots: FewShotChoice = "all", n_few_shots: int | None = None
+    name: LayoutName,
+    constitution: Constitution,
+    *,
+    few_shots: FewShotChoice = "all",
+    n_few_shots: int | None = None,
+    critiques: bool = True,
 ) -> Layout:
     """Make a layout by name, with the constitution's worked examples (see ``FewShots.choose``)."""
     examples = constitution.few_shots.choose(few_shots, n_few_shots)
     if name == "transcript":
-        return TranscriptLayout(examples)
-    return ChatLayout(_system_text(constitution), examples)
+        return TranscriptLayout(examples, critiques)
+    return ChatLayout(_system_text(constitution, critiques=critiques), examples, critiques)
 
 
-def _system_text(constitution: Constitution) -> str:
+def _system_text(constitution: Constitution, *, critiques: bool) -> str:
     """Join the critique's and the revision's system texts: one text for both keeps a round's calls sharing tokens."""
-    texts = dict.fromkeys((constitution.system.critique, constitution.system.revise))
+    texts = dict.fromkeys(
+        (constitution.system.critique, constitution.system.revise) if critiques else (constitution.system.revise,)
+    )
     return "\n".join(text for text in texts if text)
 
 
@@ -80,6 +93,7 @@ class ChatLayout:
 
     system: str
     examples: tuple[ReviseExample, ...]
+    critiques: bool = True
     needs: ClassVar[Capability] = "chat"
 
     def initial(self, prompt: Prompt, sampling: Sampling) -> CompletionRequest:
@@ -89,19 +103,19 @@ class ChatLayout:
     def critique(self, prompt: Prompt, response: str, principle: Principle, sampling: Sampling) -> CompletionRequest:
         """Ask for a critique: system, examples, the prompt, the response, the principle's critique request."""
         shared = self._shared
-        messages = (*shared, *self._until_critique(prompt, response, principle))
+        messages = (*shared, *_until_response(prompt, response), _user(principle.critique_request))
         return CompletionRequest(messages=messages, sampling=sampling, n_shared=len(shared))
 
     def revision(
         self, prompt: Prompt, response: str, principle: Principle, critique: str, sampling: Sampling
     ) -> CompletionRequest:
-        """Ask for a revision: the critique's messages, the critique, the principle's revision request."""
+        """Ask for a revision: the critique's messages and the critique, if any, then the revision request."""
         shared = self._shared
         messages = (
             *shared,
-            *self._until_critique(prompt, response, principle),
-            Message(role="assistant", content=critique),
-            Message(role="user", content=principle.revision_request),
+            *_until_response(prompt, response),
+            *self._step(principle.critique_request, critique),
+            _user(principle.revision_request),
         )
         return CompletionRequest(messages=messages, sampling=sampling, n_shared=len(shared))
 
@@ -109,27 +123,33 @@ class ChatLayout:
         """Take a turn as it is."""
         return completion
 
-    def _until_critique(self, prompt: Prompt, response: str, principle: Principle) -> tuple[Message, ...]:
-        return (
-            *(turn for turn in prompt.turns if turn.role != "system"),
-            Message(role="assistant", content=response),
-            Message(role="user", content=principle.critique_request),
-        )
-
     @cached_property
     def _shared(self) -> tuple[Message, ...]:
         system = (Message(role="system", content=self.system),) if self.system else ()
-        return (*system, *(message for example in self.examples for message in _example_turns(example)))
+        return (*system, *(message for example in self.examples for message in self._example_turns(example)))
+
+    def _example_turns(self, example: ReviseExample) -> tuple[Message, ...]:
+        return (
+            *example.messages,
+            *self._step(example.critique_request, example.critique),
+            _user(example.revision_request),
+            _assistant(example.revision),
+        )
+
+    def _step(self, critique_request: str, critique: str) -> tuple[Message, ...]:
+        return (_user(critique_request), _assistant(critique)) if self.critiques else ()
 
 
-def _example_turns(example: ReviseExample) -> tuple[Message, ...]:
-    return (
-        *example.messages,
-        Message(role="user", content=example.critique_request),
-        Message(role="assistant", content=example.critique),
-        Message(role="user", content=example.revision_request),
-        Message(role="assistant", content=example.revision),
-    )
+def _until_response(prompt: Prompt, response: str) -> tuple[Message, ...]:
+    return (*(turn for turn in prompt.turns if turn.role != "system"), _assistant(response))
+
+
+def _user(content: str) -> Message:
+    return Message(role="user", content=content)
+
+
+def _assistant(content: str) -> Message:
+    return Message(role="assistant", content=content)
 
 
 @dataclass(frozen=True)
@@ -137,6 +157,7 @@ class TranscriptLayout:
     """Raw text with stop strings, for base models (CAI §3.1)."""
 
     examples: tuple[ReviseExample, ...]
+    critiques: bool = True
     needs: ClassVar[Capability] = "text"
 
     def initial(self, prompt: Prompt, sampling: Sampling) -> CompletionRequest:
@@ -146,7 +167,8 @@ class TranscriptLayout:
     def critique(self, prompt: Prompt, response: str, principle: Principle, sampling: Sampling) -> CompletionRequest:
         """Ask for a critique after ``Critique:``."""
         shared = self._shared
-        text = shared + self._until_critique(prompt, response, principle)
+        asked = f"{_CRITIQUE_REQUEST}{principle.critique_request}{_CRITIQUE}"
+        text = f"{shared}{_text_until_response(prompt, response)}{asked}"
         return CompletionRequest(text=text, sampling=_with_stops(sampling), n_shared=len(shared))
 
     def revision(
@@ -155,7 +177,7 @@ class TranscriptLayout:
         """Ask for a revision after ``Revision:``."""
         shared = self._shared
         text = (
-            f"{shared}{self._until_critique(prompt, response, principle)} {critique}"
+            f"{shared}{_text_until_response(prompt, response)}{self._step(principle.critique_request, critique)}"
             f"{_REVISION_REQUEST}{principle.revision_request}{_REVISION}"
         )
         return CompletionRequest(text=text, sampling=_with_stops(sampling), n_shared=len(shared))
@@ -167,21 +189,22 @@ class TranscriptLayout:
             return completion
         return completion.model_copy(update={"text": completion.text[: end.start()], "finish": "stop"})
 
-    def _until_critique(self, prompt: Prompt, response: str, principle: Principle) -> str:
-        conversation = f"{_turns_text(prompt.turns)}{_ASSISTANT} {response}"
-        return f"{conversation}{_CRITIQUE_REQUEST}{principle.critique_request}{_CRITIQUE}"
-
     @cached_property
     def _shared(self) -> str:
-        return "".join(_example_text(example) + _EXAMPLE_END for example in self.examples)
+        return "".join(self._example_text(example) + _EXAMPLE_END for example in self.examples)
+
+    def _example_text(self, example: ReviseExample) -> str:
+        return (
+            f"{_turns_text(example.messages)}{self._step(example.critique_request, example.critique)}"
+            f"{_REVISION_REQUEST}{example.revision_request}{_REVISION} {example.revision}"
+        )
+
+    def _step(self, critique_request: str, critique: str) -> str:
+        return f"{_CRITIQUE_REQUEST}{critique_request}{_CRITIQUE} {critique}" if self.critiques else ""
 
 
-def _example_text(example: ReviseExample) -> str:
-    return (
-        f"{_turns_text(example.messages)}"
-        f"{_CRITIQUE_REQUEST}{example.critique_request}{_CRITIQUE} {example.critique}"
-        f"{_REVISION_REQUEST}{example.revision_request}{_REVISION} {example.revision}"
-    )
+def _text_until_response(prompt: Prompt, response: str) -> str:
+    return f"{_turns_text(prompt.turns)}{_ASSISTANT} {response}"
 
 
 def _turns_text(turns: tuple[Message, ...]) -> str:

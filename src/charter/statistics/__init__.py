@@ -19,7 +19,7 @@ from charter.statistics.intervals import (
     statistic_interval,
     wilson_interval,
 )
-from charter.statistics.label_agreement import LabelAgreement, kappa_interval, label_agreement
+from charter.statistics.label_agreement import LabelAgreement, alpha_interval, kappa_interval, label_agreement
 from charter.statistics.paired import (
     PairedDifference,
     even_test,
@@ -28,6 +28,7 @@ from charter.statistics.paired import (
     seed_averaged_difference,
 )
 from charter.statistics.resampling import ANY_NUMBER, MIN_GROUPS, TIE
+from charter.statistics.ridge import Ridge, fit_chosen, fit_ridge, grouped_folds, held_out_predictions
 
 __all__ = [
     "ANY_NUMBER",
@@ -38,10 +39,16 @@ __all__ = [
     "LabelAgreement",
     "PairedDifference",
     "ReliabilityBin",
+    "Ridge",
+    "alpha_interval",
     "cohen_kappa",
     "confusion_matrix",
     "even_test",
     "expected_calibration_error",
+    "fit_chosen",
+    "fit_ridge",
+    "grouped_folds",
+    "held_out_predictions",
     "holm",
     "kappa_interval",
     "label_agreement",

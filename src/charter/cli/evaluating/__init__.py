@@ -10,7 +10,19 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from charter.cli.evaluating import adherence, head_to_head, multiple_choice, refusals
+from charter.cli.evaluating import (
+    adherence,
+    attacks,
+    behaviour,
+    harm,
+    head_to_head,
+    instructions,
+    lm_eval_tasks,
+    multiple_choice,
+    preferences,
+    refusals,
+    retention,
+)
 from charter.cli.options import examples
 
 _STAGE = "stage"
@@ -51,4 +63,11 @@ def make_app(stage: Callable[..., None], about_stage: str) -> typer.Typer:
     refusals.add_to(app)
     head_to_head.add_to(app)
     adherence.add_to(app)
+    harm.add_to(app)
+    instructions.add_to(app)
+    retention.add_to(app)
+    attacks.add_to(app)
+    preferences.add_to(app)
+    behaviour.add_to(app)
+    lm_eval_tasks.add_to(app)
     return app

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from charter.cli import console
+from charter.cli.evaluating.figure_table import write_figures
 from charter.cli.results import plain
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def write_adherence(told: Mapping[str, Any]) -> None:
     for reason, n in told["left_out"].items():
         console.write(f"probes left out, {n:,}: {reason}")
     console.write()
-    _write_figures(told["measurements"])
+    write_figures(told["measurements"])
     console.write()
     figures = {name for row in told["by_principle"] for name in row}
     for figure in ("adherence_margin", "judged_adherence"):
@@ -69,30 +70,6 @@ def write_adherence(told: Mapping[str, Any]) -> None:
     for what in ("filtered", "failed"):
         for reason, n in told[what].items():
             console.write(f"{what}, {n:,}: {reason}")
-
-
-def _write_figures(measurements: Sequence[Mapping[str, Any]]) -> None:
-    from charter.reporting import wording
-
-    rows = []
-    for one in measurements:
-        unit, difference = one["unit"], one["difference"]
-        rows.append(
-            (
-                wording.title(one["name"]),
-                one["model"],
-                plain(wording.value(one["value"], unit)),
-                plain(wording.interval(one["low"], one["high"], unit)),
-                "" if difference is None else plain(wording.change(difference, unit)),
-                ""
-                if difference is None
-                else plain(wording.change_interval(one["difference_low"], one["difference_high"], unit)),
-                "" if one["p_value"] is None else wording.p_value(one["p_value"]),
-                f"{one['n']:,}",
-            )
-        )
-    header = ("figure", "model", "value", "95 % interval", "change", "95 % interval", "p", "n")
-    console.write_columns(header, rows, right=(2, 3, 4, 5, 6, 7))
 
 
 def _write_principles(principles: Sequence[Mapping[str, Any]], figure: str, names: Sequence[str]) -> None:

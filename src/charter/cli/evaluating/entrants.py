@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charter.cli.model_options import model_spec
+from charter.cli.model_options import IN_PROCESS, model_spec
 
 if TYPE_CHECKING:
     from charter.cli.held_file import Held
+    from charter.engines.base import Sampling
     from charter.engines.specs import ModelSpec
+    from charter.records import Prompt, Response
+    from charter.rows import Mapped
 
 _ANSWERS = {".csv", ".tsv", ".json", ".jsonl", ".parquet"}
 _BEFORE_ADDRESS = re.compile(r"@(?=\w+://)")
@@ -81,6 +84,33 @@ def read_models(texts: Sequence[str], engine: str) -> list[Entrant]:
     for one in found:
         if one.spec is None:
             raise UserError(f"--model {one.source}: is a file of answers; expected a model, which is asked")
+    return _distinct(texts, found)
+
+
+def ask(held: Held, one: Entrant, prompts: Sequence[Prompt], *, sampling: Sampling, seed: int) -> Mapped[Response]:
+    """Let a model answer prompts, those alone that it has not answered before."""
+    from charter.evaluation.responding import respond
+
+    with held.lend(one.asked, known_as=f"engine of {one.name}") as engine:
+        return respond(prompts, one.name, engine, sampling=sampling, seed=seed, mapper=held.mapper)
+
+
+def read_answer_files(texts: Sequence[str]) -> list[Entrant]:
+    """Read ``[NAME=]FILE`` of each, files of answers all.
+
+    Raises:
+        UserError: for what is no such file, and where two have one name.
+    """
+    from charter.errors import UserError
+
+    found = [read_entrant(text, IN_PROCESS) for text in texts]
+    for one in found:
+        if one.spec is not None:
+            raise UserError(
+                f"--answers {one.source}: is no file of answers; expected one of {', '.join(sorted(_ANSWERS))}"
+            )
+        if not Path(one.source).is_file():
+            raise UserError(f"--answers {one.source}: no such file")
     return _distinct(texts, found)
 
 

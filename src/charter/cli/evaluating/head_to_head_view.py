@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from charter.cli import console
 
-_Figure = Mapping[str, Any]
+Figure = Mapping[str, Any]
 
 
 def write_standings(told: Mapping[str, Any]) -> None:
@@ -33,7 +33,7 @@ def _about_judge(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"  charter audit {judge} --labels FILE --out FOLDER    (then --audit FOLDER)"
         return
     grade = audit["grade"] or "none, for the labels are not people's"
-    yield f"The judge, {judge}: agreement with {audit['labels']} {_percent(audit['agreement'])}; grade: {grade}"
+    yield f"The judge, {judge}: agreement with {audit['labels']} {percent(audit['agreement'])}; grade: {grade}"
     if audit["verdict"]:
         yield f"  {audit['verdict']}"
     if not audit["same_judge"]:
@@ -55,12 +55,12 @@ def _write_side(name: str, side: Mapping[str, Any], anchor: str) -> None:
         f"{side['n_comparisons']:,} comparisons"
     )
     _write_ratings(side["models"], anchor)
-    _write_win_rates([one["name"] for one in side["models"]], side["win_rates"])
+    write_win_rates([one["name"] for one in side["models"]], side["win_rates"])
     console.write()
     console.write(f"  ties                         {side['n_ties']:,}, of which {side['n_equal']:,} of equal answers")
     console.write(f"  invalid, in no figure        {side['n_invalid']:,}")
-    console.write(f"  same position in both orders {_percent(side['same_position'])}")
-    console.write(f"  the longer answer wins       {_percent(side['longer_wins'])}")
+    console.write(f"  same position in both orders {percent(side['same_position'])}")
+    console.write(f"  the longer answer wins       {percent(side['longer_wins'])}")
     for reason, n in side["failed"].items():
         console.write(f"  failed, {n:,}: {reason}")
 
@@ -70,9 +70,9 @@ def _write_ratings(models: Sequence[Mapping[str, Any]], anchor: str) -> None:
     rows = [
         (
             f"  {one['name']}",
-            _points(one["bradley_terry"], is_anchor=one["name"] == anchor),
-            _points(one["elo"], is_anchor=one["name"] == anchor),
-            "" if one["name"] == anchor else _percent(one["length_controlled"]),
+            points(one["bradley_terry"], is_anchor=one["name"] == anchor),
+            points(one["elo"], is_anchor=one["name"] == anchor),
+            "" if one["name"] == anchor else percent(one["length_controlled"]),
             "" if one["n_characters"] is None else f"{one['n_characters']:,.0f}",
         )
         for one in models
@@ -81,23 +81,27 @@ def _write_ratings(models: Sequence[Mapping[str, Any]], anchor: str) -> None:
     console.write_columns(header, rows, right=(4,))
 
 
-def _write_win_rates(names: Sequence[str], rates: Mapping[str, Mapping[str, _Figure]]) -> None:
+def write_win_rates(names: Sequence[str], rates: Mapping[str, Mapping[str, Figure]]) -> None:
+    """Print how often each model (row) beats each other (column)."""
     console.write()
-    rows = [(f"  {one}", *(_percent(rates.get(one, {}).get(other), none="") for other in names)) for one in names]
+    rows = [(f"  {one}", *(percent(rates.get(one, {}).get(other), none="") for other in names)) for one in names]
     console.write_columns(("  row beats column", *names), rows)
 
 
-def _points(found: _Figure | None, *, is_anchor: bool) -> str:
+def points(found: Figure | None, *, is_anchor: bool) -> str:
+    """Write a rating; the anchor's is 0 by definition."""
     if found is None:
         return "none"
-    return "0" if is_anchor else _with_interval(found, lambda value: f"{value:+.0f}", "")
+    return "0" if is_anchor else with_interval(found, lambda value: f"{value:+.0f}", "")
 
 
-def _percent(found: _Figure | None, none: str = "none") -> str:
-    return none if found is None else _with_interval(found, lambda value: f"{100 * value:.1f}", " %")
+def percent(found: Figure | None, none: str = "none") -> str:
+    """Write a share with its interval and n."""
+    return none if found is None else with_interval(found, lambda value: f"{100 * value:.1f}", " %")
 
 
-def _with_interval(found: _Figure, write: Any, unit: str) -> str:
+def with_interval(found: Figure, write: Callable[[float], str], unit: str) -> str:
+    """Write a figure with its interval and n, its numbers as ``write`` has them."""
     low, high = found["low"], found["high"]
     bounds = "no interval" if low is None or high is None else f"{write(low)} to {write(high)}"
     return f"{write(found['value'])}{unit} ({bounds}; n {found['n']:,})"

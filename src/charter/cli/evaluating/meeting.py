@@ -102,8 +102,8 @@ def _content(file: str) -> str:
 
 def answer(held: Held, contest: Contest, one: Entrant) -> Answered:
     """Let a model answer every prompt, or take the answers that are there."""
+    from charter.cli.evaluating.entrants import ask
     from charter.engines.base import Sampling
-    from charter.evaluation.responding import respond
 
     prompts = contest.prompts.prompts
     if one.spec is None:
@@ -111,9 +111,8 @@ def answer(held: Held, contest: Contest, one: Entrant) -> Answered:
         n_missing = len(prompts) - len(answers)
         return Answered(answers, {}, {"not in the file": n_missing} if n_missing else {})
     sampling = Sampling(temperature=contest.temperature, max_tokens=contest.max_tokens)
-    with held.lend(one.spec, known_as=f"engine of {one.name}") as engine:
-        mapped = respond(prompts, one.name, engine, sampling=sampling, seed=contest.seed, mapper=held.mapper)
-        done = tuple(mapped.done)
+    mapped = ask(held, one, prompts, sampling=sampling, seed=contest.seed)
+    done = tuple(mapped.done)
     finish = {row.prompt.id: row.finish for row in done}
     return Answered({row.prompt.id: row.text for row in done}, finish, mapped.reasons["failed"])
 

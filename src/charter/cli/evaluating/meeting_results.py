@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,13 +81,19 @@ def _told_entrant(one: Entrant, answered: Answered, contest: Contest) -> dict[st
 def _told_side(found: Standings, failed: Mapping[str, int]) -> dict[str, Any]:
     """Give one side's figures as plain values."""
     plain = asdict(found)
-    rates: dict[str, dict[str, Any]] = {}
-    for one in plain.pop("met"):
-        rates.setdefault(one["name"], {})[one["other"]] = {**one["win_rate"], "n_ties": one["n_ties"]}
+    rates = win_rates(plain.pop("met"))
     for one in plain["models"]:
         rating = one.pop("rating") or {"bradley_terry": None, "elo": None}
         one.update({name: rating[name] for name in ("bradley_terry", "elo")})
     return {**plain, "win_rates": rates, "failed": dict(failed)}
+
+
+def win_rates(met: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Put how models met, as plain values, by the model that beats and the one that is beaten."""
+    rates: dict[str, dict[str, Any]] = {}
+    for one in met:
+        rates.setdefault(one["name"], {})[one["other"]] = {**one["win_rate"], "n_ties": one["n_ties"]}
+    return rates
 
 
 def _answer_lines(contest: Contest, answers: Mapping[str, Answered]) -> Iterator[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,10 +17,8 @@ from charter.cli.options import examples
 
 if TYPE_CHECKING:
     from charter.cli.held_file import Writing
-    from charter.evaluation.multiple_choice import Asking, ChoiceAnswer, ChoiceRow, Chosen, Rewards
-    from charter.records import Message
+    from charter.evaluation.multiple_choice import Asking, ChoiceAnswer, ChoiceRow, Chosen
     from charter.rows import Mapped
-    from charter.training.rewards import RewardModel
 
 _FIGURES, _ANSWERS = "multiple-choice.json", "answers.jsonl"
 _FEW = 5  # examples where nobody says how many, as in CAI §2
@@ -171,7 +167,9 @@ def _answering(asked: Writing, model: str, asking: Asking) -> Callable[[str, Cho
     from charter.evaluation.multiple_choice import answer, answer_with_rewards, require_able
 
     if asking.mode == "rewards":
-        rewards = _rewards(model)
+        from charter.training.rewards import late_rewards
+
+        rewards = late_rewards(model, lambda: console.note(f"loading {model}"))
         return lambda file, chosen: answer_with_rewards(chosen.rows, model, rewards, file=file, mapper=asked.mapper)
 
     def ask(file: str, chosen: Chosen) -> Mapped[ChoiceAnswer]:
@@ -180,27 +178,6 @@ def _answering(asked: Writing, model: str, asking: Asking) -> Callable[[str, Cho
         return answer(chosen.rows, model, asked.engine, file=file, mapper=asked.mapper, asking=shown)
 
     return ask
-
-
-def _rewards(model: str) -> Rewards:
-    """Give what asks a preference model, which is loaded when it is first asked."""
-    # Rows ask in threads of their own: transformers may load one model at a time, and passes gain nothing side by side.
-    alone = threading.Lock()
-
-    @cache
-    def load() -> RewardModel:
-        from charter.training.rewards import RewardModel
-
-        console.note(f"loading {model}")
-        return RewardModel(model)
-
-    def rewards(asked: Sequence[tuple[tuple[Message, ...], str]]) -> list[float]:
-        from charter.training.rewards import Conversation
-
-        with alone:
-            return load().rewards([Conversation(turns, response) for turns, response in asked])
-
-    return rewards
 
 
 def _figures(chosen: Chosen, mapped: Mapped[ChoiceAnswer]) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from charter.cli import console
 
 if TYPE_CHECKING:
-    from charter.evaluation.refusals import Answers, JudgeFigures, KindReading, RuleFigures, Share
+    from charter.evaluation.refusals import Answers, JudgeFigures, KindReading, RuleFigures, Scheme, Share
     from charter.statistics import LabelAgreement
     from charter.text_quality import ResponseReading
 
 _FEW = 10  # rows that are named where some were left out; the rest are in --json and --out
 
 
-def figures(answers: Answers, found: RuleFigures) -> dict[str, Any]:
+def figures(answers: Answers[Scheme], found: RuleFigures) -> dict[str, Any]:
     """Give what the rules found as plain values."""
     rows = answers.kept
     n_groups = len({row.group for row in rows})
@@ -54,7 +54,7 @@ def judge_figures(found: JudgeFigures) -> dict[str, Any]:
 
 
 def labelled(
-    answers: Answers, readings: Sequence[ResponseReading], kinds: Sequence[KindReading], *, with_judge: bool
+    answers: Answers[Scheme], readings: Sequence[ResponseReading], kinds: Sequence[KindReading], *, with_judge: bool
 ) -> list[dict[str, Any]]:
     """Give every row of the file its labels, in the file's order; what was left out has none, and the reason."""
     by_rules = {row.id: reading for row, reading in zip(answers.kept, readings, strict=True)}

@@ -15,7 +15,7 @@ from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import examples
 
 if TYPE_CHECKING:
-    from charter.evaluation.refusals import Answers, KindReading
+    from charter.evaluation.refusals import Answers, KindReading, Scheme
     from charter.rows import Mapped
     from charter.text_quality import ResponseReading
 
@@ -153,7 +153,7 @@ def _is_ours(figures: Path) -> bool:
     return isinstance(found, dict) and {"response_column", "classes", "degrees"} <= found.keys()
 
 
-def _judged(folder: Path, file: str, judge: str, engine: str, answers: Answers) -> Mapped[KindReading]:
+def _judged(folder: Path, file: str, judge: str, engine: str, answers: Answers[Scheme]) -> Mapped[KindReading]:
     """Let a model read the answers, those alone that it has not read before."""
     from charter.evaluation.refusals import DESCRIPTIONS, make_reader, read_kinds
     from charter.seeds import digest
@@ -165,7 +165,7 @@ def _judged(folder: Path, file: str, judge: str, engine: str, answers: Answers) 
 
 def _of_judge(
     judge: str,
-    answers: Answers,
+    answers: Answers[Scheme],
     readings: Sequence[ResponseReading],
     mapped: Mapped[KindReading],
     kinds: Sequence[KindReading],
@@ -176,7 +176,7 @@ def _of_judge(
     return {"model": judge, **refusal_view.judge_figures(found), "failed": mapped.reasons["failed"]}
 
 
-def _keep(folder: Path, told: dict[str, Any], answers: Answers, rows: Sequence[dict[str, Any]]) -> None:
+def _keep(folder: Path, told: dict[str, Any], answers: Answers[Scheme], rows: Sequence[dict[str, Any]]) -> None:
     """Write the figures, and every row with its labels as a spreadsheet opens it."""
     from charter.files.tables import write_json, write_whole
     from charter.publishing.contents import csv_table

@@ -111,6 +111,8 @@ class HttpEngine:
             found.add("text")
         if self._able.holds_schema:
             found.add("schema")
+        if self._able.prefill != "none":
+            found.add("prefill")
         return frozenset(found)
 
     @property

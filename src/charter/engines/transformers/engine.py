@@ -92,7 +92,7 @@ class TransformersEngine:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Everything; messages only with a chat template."""
-        always: frozenset[Capability] = frozenset({"complete", "choose", "score", "text"})
+        always: frozenset[Capability] = frozenset({"complete", "choose", "score", "text", "prefill"})
         return always | {"chat"} if self._renderer.chats else always
 
     @property

@@ -63,7 +63,7 @@ class VllmEngine:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Everything; messages only with a chat template."""
-        always: frozenset[Capability] = frozenset({"complete", "choose", "score", "text", "schema"})
+        always: frozenset[Capability] = frozenset({"complete", "choose", "score", "text", "schema", "prefill"})
         return always | {"chat"} if self._renderer.chats else always
 
     async def complete(self, request: CompletionRequest) -> Completion:

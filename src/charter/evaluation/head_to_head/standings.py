@@ -104,7 +104,7 @@ def standings(
             Standing(name, ratings.get(name), _controlled(games, name, anchor, seed), _mean_length(matches, name))
             for name in names
         ),
-        met=tuple(met for pair in permutations(names, 2) if (met := _met(games, *pair)) is not None),
+        met=every_met(games, names),
         n_prompts=len({match.prompt.id for match in matches}),
         n_comparisons=len(comparisons),
         n_ties=sum(game.win == _EVEN for game in games),
@@ -113,6 +113,11 @@ def standings(
         same_position=rate_of(read),
         longer_wins=rate_of(longer),
     )
+
+
+def every_met(games: Sequence[Game], names: Sequence[str]) -> tuple[Met, ...]:
+    """Say how every two models that have a game met, from both sides."""
+    return tuple(met for pair in permutations(names, 2) if (met := _met(games, *pair)) is not None)
 
 
 def _between(games: Sequence[Game], name: str, other: str) -> list[Game]:

@@ -1,10 +1,10 @@
 """Refusals in answers that a person brings: read by rules, held against people's labels, and read by a judge."""
 
-from charter.evaluation.refusals.answers import Answer, Answers, Columns, load_answers
+from charter.evaluation.answers import Answer, Answers, Columns
+from charter.evaluation.descriptions import make_reader
 from charter.evaluation.refusals.figures import (
     JudgeFigures,
     RuleFigures,
-    Share,
     assess_judge,
     assess_rules,
     read_answers,
@@ -14,13 +14,12 @@ from charter.evaluation.refusals.kinds import (
     DESCRIPTIONS,
     KINDS,
     KindReading,
-    cyclic_orders,
-    make_reader,
     of_kind,
     read_kind_one,
     read_kinds,
 )
-from charter.evaluation.refusals.labels import NAMES, Scheme, read_labels
+from charter.evaluation.refusals.labels import NAMES, Scheme, load_answers, read_labels
+from charter.evaluation.shares import Share
 
 __all__ = [
     "DESCRIPTIONS",
@@ -36,7 +35,6 @@ __all__ = [
     "Share",
     "assess_judge",
     "assess_rules",
-    "cyclic_orders",
     "load_answers",
     "make_reader",
     "of_kind",

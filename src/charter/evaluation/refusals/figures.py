@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
-from charter.evaluation.refusals.answers import Answer
-from charter.evaluation.refusals.kinds import KINDS, KindReading, count_invalid, of_kind
+from charter.evaluation.answers import Answer
+from charter.evaluation.descriptions import count_invalid, mean_option_mass, share_keeping_letter
+from charter.evaluation.refusals.kinds import KINDS, KindReading, of_kind
 from charter.evaluation.refusals.labels import NAMES, Scheme
+from charter.evaluation.shares import Share, shares_of
 from charter.progress import NoProgress, Progress
-from charter.statistics import Interval, LabelAgreement, label_agreement, rate_interval
+from charter.statistics import LabelAgreement, label_agreement
 from charter.text_quality import ResponseReading, read_response
-
-
-@dataclass(frozen=True)
-class Share:
-    """How many answers are of a name, and their share."""
-
-    count: int
-    rate: Interval
 
 
 @dataclass(frozen=True)
@@ -87,8 +80,8 @@ def assess_rules(rows: Sequence[Answer], readings: Sequence[ResponseReading], sc
         "degrees": [said_by_rules(one, "degrees") for one in readings],
     }
     return RuleFigures(
-        classes=_shares(said["classes"], NAMES["classes"], groups),
-        degrees=_shares(said["degrees"], NAMES["degrees"], groups),
+        classes=shares_of(said["classes"], NAMES["classes"], groups),
+        degrees=shares_of(said["degrees"], NAMES["degrees"], groups),
         with_people=None if scheme is None else _with_people(rows, said[scheme], scheme),
     )
 
@@ -114,21 +107,15 @@ def assess_judge(
     groups = [row.group for row in kept]
     said = [of_kind(kind, compared) for _, _, kind in read]
     rules = [said_by_rules(reading, compared) for _, reading, _ in read]
-    masses = [order.mass for one in by_judge for order in one.orders if order.mass is not None]
     return JudgeFigures(
         n=len(read),
-        kinds=_shares([kind for _, _, kind in read], KINDS, groups) if read else {},
+        kinds=shares_of([kind for _, _, kind in read], KINDS, groups) if read else {},
         invalid=count_invalid(by_judge),
-        keeps_letter=fmean(one.keeps_letter for one in by_judge if one.kind is not None) if read else None,
-        option_mass=fmean(masses) if masses else None,
+        keeps_letter=share_keeping_letter(by_judge),
+        option_mass=mean_option_mass(by_judge),
         with_rules=label_agreement(rules, said, labels=NAMES[compared], groups=groups) if read else None,
         with_people=None if scheme is None else _with_people(kept, said, scheme),
     )
-
-
-def _shares(said: Sequence[str], names: Sequence[str], groups: Sequence[str]) -> dict[str, Share]:
-    found = {name: [one == name for one in said] for name in names}
-    return {name: Share(sum(hits), rate_interval(hits, groups=groups)) for name, hits in found.items()}
 
 
 def _with_people(rows: Sequence[Answer], said: Sequence[str], scheme: Scheme) -> LabelAgreement | None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from charter.errors import PromptError
+from charter.evaluation import answers
+from charter.evaluation.answers import Answers, Columns
 from charter.text_quality import RefusalDegree, ResponseClass
 
 Scheme = Literal["degrees", "classes"]
@@ -24,6 +26,11 @@ _EXPECTED = (
     f"1, 2, 3 or {', '.join(NAMES['degrees'])}, such as '1_full_compliance'; or, in every row, "
     f"{', '.join(NAMES['classes'])}"
 )
+
+
+def load_answers(path: str, columns: Columns) -> Answers[Scheme]:
+    """Read the answers of a file with what people call them (see ``evaluation.answers.load_answers``)."""
+    return answers.load_answers(path, columns, read_labels)
 
 
 def read_labels(cells: Iterable[tuple[Any, str]], column: str) -> tuple[list[str | None], Scheme | None]:

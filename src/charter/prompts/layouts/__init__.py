@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from charter.errors import PromptError
 from charter.prompts.layouts.ailuminate import AILUMINATE
 from charter.prompts.layouts.base import Layout
+from charter.prompts.layouts.behaviours import BEHAVIOURS
 from charter.prompts.layouts.conversations import MESSAGES, PAIRS, ROWS, TRANSCRIPTS, hold_transcripts
 from charter.prompts.layouts.instructions import INSTRUCTIONS
 from charter.prompts.layouts.native import NATIVE
@@ -26,6 +27,7 @@ LAYOUTS: Mapping[PromptLayout, Layout] = {
         INSTRUCTIONS,
         XSTEST,
         AILUMINATE,
+        BEHAVIOURS,
         PAIRS,
         MESSAGES,
         TRANSCRIPTS,

@@ -19,7 +19,7 @@ from charter.prompts.layouts.base import Columns, Layout, all_have, with_values
 from charter.prompts.source_rows import SourceRow
 from charter.records import Message
 
-LIKELY_COLUMNS = ("prompt", "prompt_text", "instruction", "question", "text")
+LIKELY_COLUMNS = ("prompt", "prompt_text", "instruction", "question", "query", "request", "text")
 _MOST_SHOWN = 60  # characters of a value
 _CONTEXT = "(shared context)"  # a name that no file's column is likely to have
 # As chat data in circulation names who speaks.
@@ -131,8 +131,9 @@ def fault(error: ValidationError) -> str:
 
 
 def likely_column(row: SourceRow) -> str | None:
-    """Find the column that is likely to hold a row's prompt."""
-    return next((name for name in ("messages", *LIKELY_COLUMNS) if name in row.values), None)
+    """Find the column that is likely to hold a row's prompt, by its name in any case."""
+    names = {name.lower(): name for name in reversed(row.values)}
+    return next((names[name] for name in ("messages", *LIKELY_COLUMNS) if name in names), None)
 
 
 def hold_transcripts(rows: Sequence[SourceRow], column: str | None = None) -> bool:
@@ -153,7 +154,7 @@ def _pair(row: SourceRow) -> SourceRow:
 
 def _are_pairs(rows: Sequence[SourceRow]) -> bool:
     sides = ("chosen", "rejected")
-    told = any(name in rows[0].values for name in ("messages", *LIKELY_COLUMNS))  # the prompt itself is there
+    told = likely_column(rows[0]) is not None  # the prompt itself is there
     values = [row.values.get(name) for row in rows for name in sides]
     return not told and all_have(rows, *sides) and all(isinstance(one, list) or is_transcript(one) for one in values)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from charter.errors import PromptError
-from charter.evaluation.refusals.labels import Scheme, read_labels
 from charter.given.reading import GivenFile, GivenRow, read_file
 from charter.prompts.grouping import normalise_text
+from charter.prompts.layouts.conversations import is_transcript, read_transcript
+from charter.records import Message
 from charter.seeds import row_id
 from charter.spelling import hint
+
+SchemeT = TypeVar("SchemeT", bound=str)
+#: Reads a column of labels, each with its place: what each row is called, and what all of them speak of.
+LabelReader = Callable[[Iterable[tuple[Any, str]], str], tuple[Sequence[str | None], SchemeT | None]]
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,22 @@ class Answer:
     label: str | None
     left_out: str
 
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """The turns before the answer; a prompt may be a transcript that ends where that begins."""
+        is_talk = is_transcript(self.prompt)
+        turns = read_transcript(self.prompt) if is_talk else [Message(role="user", content=self.prompt)]
+        while turns and turns[-1].role == "assistant" and not turns[-1].content.strip():
+            turns.pop()
+        return tuple(turns)
+
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(Generic[SchemeT]):
     """The rows of a file in its order, those left out among them, and what its labels speak of; None without any."""
 
     rows: tuple[Answer, ...]
-    scheme: Scheme | None
+    scheme: SchemeT | None
 
     @property
     def kept(self) -> tuple[Answer, ...]:
@@ -70,8 +85,13 @@ class Answers:
         return dict(sorted(Counter(row.left_out for row in self.rows if row.left_out).items()))
 
 
-def load_answers(path: str, columns: Columns) -> Answers:
+def load_answers(path: str, columns: Columns, read_labels: LabelReader[SchemeT]) -> Answers[SchemeT]:
     """Read the answers of a file in any form that prompts are read in.
+
+    Args:
+        path: the file.
+        columns: where it has what.
+        read_labels: of the column of labels, where one is named.
 
     Raises:
         PromptError: naming the file, the line and what is wrong: a column that is not there, a cell that is no text, a
@@ -83,7 +103,7 @@ def load_answers(path: str, columns: Columns) -> Answers:
             raise PromptError(
                 f"{path}: has no column {name!r}; its columns are {', '.join(given.columns)}{hint(name, given.columns)}"
             )
-    labels, scheme = _labels(path, given, columns.label)
+    labels, scheme = _labels(path, given, columns.label, read_labels)
     answers = Answers(
         tuple(
             _answer(number, row, label, columns)
@@ -98,7 +118,9 @@ def load_answers(path: str, columns: Columns) -> Answers:
     return answers
 
 
-def _labels(path: str, given: GivenFile, column: str | None) -> tuple[Sequence[str | None], Scheme | None]:
+def _labels(
+    path: str, given: GivenFile, column: str | None, read_labels: LabelReader[SchemeT]
+) -> tuple[Sequence[str | None], SchemeT | None]:
     if column is None:
         return [None] * len(given.rows), None
     labels, scheme = read_labels(((row.values.get(column), row.place) for row in given.rows), column)
