@@ -18,6 +18,7 @@ from charter.files.tables import read_table
 from charter.lookup import find_row
 from charter.records import Comparison, Pair, Preference, Prompt, Response, SftRow, Trace
 from charter.stages import STAGES
+from report_pages import Page, rows_in
 from run_examples import small_run
 
 N = 12
@@ -155,6 +156,7 @@ def test_a_life_shows_each_turn(finished: Path) -> None:
 
 def test_the_report_shows_each_turn(finished: Path) -> None:
     """The rows of the report's browser hold the turns with their roles."""
-    page = (finished / "report.html").read_text("utf-8")
-    assert "My neighbour 0 plays loud music." in page
-    assert "Have you asked?" in page
+    rows = rows_in(Page((finished / "report.html").read_text("utf-8")))
+    turns = [[role, rows["texts"][text]] for life in rows["lives"] for role, text in life["turns"]]
+    assert ["user", "My neighbour 0 plays loud music."] in turns
+    assert ["assistant", "That is tiring.\n\nHave you asked?"] in turns

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from run_folder import build
-from test_report_page import Page
+from report_pages import Page
 
 from charter.engines.scripted import ScriptedEngine
 from charter.feedback.settling import DISAGREES

@@ -5,12 +5,11 @@ import hashlib
 import html
 import json
 import shutil
-import zlib
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from report_pages import Page, rows_in
 from run_folder import HOSTILE, build, edit_json
 
 from charter.feedback.agreement import agreements
@@ -20,47 +19,7 @@ from charter.records import Measurement, Preference, Trace
 from charter.reporting import read_run, report
 from charter.reporting.markup import Markup, element, fill, json_text
 
-VOID = {"meta", "input", "br", "hr"}
 DATA_PARTS = ("prompts", "traces", "sft", "pairs", "preferences", "responses", "comparisons", "readings")
-
-
-class Page(HTMLParser):
-    """Reads a page as a browser's tokenizer would: elements with attributes, scripts and text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.raw: list[tuple[str, str]] = []
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an element."""
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Check that what closes is what was open."""
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        """Note text, that of scripts and styles by itself."""
-        if self.open and self.open[-1] in {"script", "style"}:
-            self.raw.append((self.open[-1], data))
-        else:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        """What a reader sees."""
-        return " ".join(" ".join(self.words).replace("\u00a0", " ").split())
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        """Every element of a name, as its attributes."""
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +44,6 @@ def folder(complete: Path, tmp_path: Path) -> Path:
 
 def _page(folder: Path) -> Page:
     return Page(report(folder).read_text("utf-8"))
-
-
-def _payload(page: Page) -> Any:
-    """The rows of a page that has one chunk, as the page's script gets them."""
-    _, packed, _ = (text for kind, text in page.raw if kind == "script")
-    return json.loads(zlib.decompress(base64.b64decode(packed)))
 
 
 def test_the_page_is_one_file_that_loads_nothing(page: Page) -> None:
@@ -127,7 +80,7 @@ def test_nothing_is_left_to_inline_attributes(page: Page) -> None:
 
 def test_hostile_texts_arrive_verbatim_and_as_text(page: Page, complete: Path) -> None:
     """What a row says is in the data unchanged, and none of it became an element."""
-    payload = _payload(page)
+    payload = rows_in(page)
     texts = payload["texts"]
     data = read_run(complete)
     for hostile in HOSTILE:
@@ -143,7 +96,7 @@ def test_hostile_texts_arrive_verbatim_and_as_text(page: Page, complete: Path) -
 
 def test_every_row_is_in_the_browser_once(page: Page, complete: Path) -> None:
     """A pair and its preference are one entry; a pair without a label stays."""
-    data, lives = read_run(complete), _payload(page)["lives"]
+    data, lives = read_run(complete), rows_in(page)["lives"]
     assert sum(len(life["traces"]) for life in lives) == len(data.traces)
     assert sum(len(life["pairs"]) for life in lives) == len(data.pairs)
     assert sum(len(life["responses"]) for life in lives) == len(data.responses)

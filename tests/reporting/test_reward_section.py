@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from run_folder import build, edit_json
-from test_report_page import Page
+from report_pages import Page
 
 from charter.cli.results import rewards_line
 from charter.files.tables import write_json
