@@ -5,9 +5,10 @@
 
 The pairs are split as ``benchmarks.human_pairs`` splits them; a preference model of that one goes in here. The policy
 answers prompts of the training's half, and is rewarded for what the preference model makes of its answers; after so
-many minutes it ends. Then policy and base answer the same prompts of the test's half, with the same seeds: the paired
-difference of their rewards, with its interval, the last step's KL per token, and the share of prompts where a second
-judge, that nothing is trained against, finds the policy's answer better than the base's, asked in both orders.
+many minutes it ends. Then policy and base answer the same prompts of the test's half, ``--answers`` times each, with
+the same seeds: the paired difference of their rewards, its interval over prompts, the last step's KL per token, and the
+share of prompts where a second judge, that nothing is trained against, finds the policy's first answer better than the
+base's, asked in both orders.
 """
 
 from __future__ import annotations
@@ -62,16 +63,14 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / _TRAINED).exists():
             told = train(given, prompts, held_out, rewards, folder / "model")
-            said = [
-                answers(str(model), held_out, given.max_tokens) for model in (given.model, newest(folder / "model"))
-            ]
+            said = [answers(str(model), held_out, given) for model in (given.model, newest(folder / "model"))]
             write_table(folder / _ANSWERS, [one for both in said for one in both], Response)
             write_json(folder / _TRAINED, told)
         told = json.loads((folder / _TRAINED).read_text("utf-8"))
         both = read_table(folder / _ANSWERS, Response)
-        before, after = both[: len(held_out)], both[len(held_out) :]
-        told |= compare(rewards, held_out, before, after)
-        told |= second_opinion(given, Path(place), held_out, before, after)
+        before, after = both[: len(both) // 2], both[len(both) // 2 :]
+        told |= compare(rewards, before, after)
+        told |= second_opinion(given, Path(place), before, after)
     print(json.dumps(told))
 
 
@@ -110,7 +109,7 @@ def train(
             seed=given.seed,
             rolling=Rolling(n_samples=given.n_samples, beta=given.beta, max_tokens=given.max_tokens),
             pace=pace,
-            lora=LoraSettings(r=16, alpha=32),
+            lora=LoraSettings(r=given.rank, alpha=2 * given.rank),
             guard=RlGuard(every=given.look_every, max_tokens=given.max_tokens),
             held_out=held_out,
             on_step=on_step,
@@ -136,13 +135,14 @@ def newest(out: Path) -> Path:
     return max(checkpoints, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
-def answers(model: str, prompts: Sequence[Prompt], max_tokens: int) -> list[Response]:
-    """Let a model answer; every model draws from the same seed for the same prompt."""
+def answers(model: str, prompts: Sequence[Prompt], given: argparse.Namespace) -> list[Response]:
+    """Let a model answer, so many times each prompt; every model draws from the same seeds for the same prompt."""
     engine = TransformersEngine(resolve_model(model))
 
     async def ask() -> list[Response]:
-        sampling = Sampling(max_tokens=max_tokens, temperature=1.0)
-        return await asyncio.gather(*(respond_one(one, model, engine, sampling, 0) for one in prompts))
+        sampling = Sampling(max_tokens=given.max_tokens, temperature=1.0)
+        drawn = ((one, seed) for one in prompts for seed in range(given.answers))
+        return await asyncio.gather(*(respond_one(one, model, engine, sampling, seed) for one, seed in drawn))
 
     try:
         return asyncio.run(ask())
@@ -150,20 +150,17 @@ def answers(model: str, prompts: Sequence[Prompt], max_tokens: int) -> list[Resp
         engine.close()
 
 
-def compare(
-    rewards: RewardModel, prompts: Sequence[Prompt], before: Sequence[Response], after: Sequence[Response]
-) -> dict[str, Any]:
-    """Give the rewards of both models' answers, and the paired difference."""
+def compare(rewards: RewardModel, before: Sequence[Response], after: Sequence[Response]) -> dict[str, Any]:
+    """Give the rewards of both models' answers, and the paired difference; prompts are resampled whole."""
     base, policy = (
-        rewards.rewards(
-            [Conversation(one.turns, its.text, its.finish == "stop") for one, its in zip(prompts, said, strict=True)]
-        )
+        rewards.rewards([Conversation(one.prompt.turns, one.text, one.finish == "stop") for one in said])
         for said in (before, after)
     )
-    found = paired_mean_difference(base, policy)
+    found = paired_mean_difference(base, policy, groups=[one.prompt.id for one in before])
     lengths = [sum(one.n_tokens for one in said) / len(said) for said in (before, after)]
     return {
         "n": found.n,
+        "n_prompts_held_out": len({one.prompt.id for one in before}),
         "reward_before": sum(base) / len(base),
         "reward_after": sum(policy) / len(policy),
         "difference": found.difference,
@@ -175,13 +172,9 @@ def compare(
 
 
 def second_opinion(
-    given: argparse.Namespace,
-    place: Path,
-    prompts: Sequence[Prompt],
-    before: Sequence[Response],
-    after: Sequence[Response],
+    given: argparse.Namespace, place: Path, before: Sequence[Response], after: Sequence[Response]
 ) -> dict[str, Any]:
-    """Ask a judge that was not trained against which answers are better; nothing where nobody is named."""
+    """Ask a judge that was not trained against which of the prompts' first answers are better, where one is named."""
     if given.second_judge is None:
         return {}
     constitution = load_constitution("harmless")
@@ -193,7 +186,8 @@ def second_opinion(
             k_principles=1,
             seed=0,
         )
-        asked = [(one, new.text, old.text) for one, new, old in zip(prompts, after, before, strict=True)]
+        both = list(zip(after, before, strict=True))[:: given.answers]
+        asked = [(old.prompt, new.text, old.text) for new, old in both]
         said = [p for p in comparison.compare_all(asked) if p is not None]
     found = mean_interval(said)
     return {"second_judge": given.second_judge, "p_better": found.value, "of": [found.low, found.high, found.n]}
@@ -217,6 +211,8 @@ def _flags() -> argparse.ArgumentParser:
     parser.add_argument("--n-samples", type=int, default=8, help="answers to each prompt")
     parser.add_argument("--beta", type=float, default=0.05, help="the weight of KL")
     parser.add_argument("--max-tokens", type=int, default=48)
+    parser.add_argument("--answers", type=int, default=4, help="to each held-out prompt, of each model")
+    parser.add_argument("--rank", type=int, default=16, help="of the adapter")
     parser.add_argument("--look-every", type=int, default=10, help="steps between two looks of the guard")
     parser.add_argument("--second-judge", help="a model that nothing is trained against")
     parser.add_argument("--engine", default=IN_PROCESS, help="how it is reached, as in charter audit")

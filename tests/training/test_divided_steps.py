@@ -56,6 +56,18 @@ def test_a_pass_is_no_larger_than_a_batch(division: Division, n_rows: int) -> No
             assert 1 <= len(shares) <= division.rows <= division.at_once <= division.batch_size
 
 
+@given(
+    st.builds(Pace, batch_size=st.integers(2, 24), accumulation=st.integers(1, 4)),
+    st.integers(1, 6),
+    st.none() | st.integers(1, 30),
+)
+def test_even_passes_have_as_many_rows(pace: Pace, n_ranks: int, at_once: int | None) -> None:
+    """Where asked for, no pass has fewer rows than another, none more than without, and none is missing."""
+    division = division_of(pace, n_ranks, at_once, even=True)
+    assert division.rows * division.passes == math.ceil(pace.batch_size * pace.accumulation / n_ranks)
+    assert division.rows <= division_of(pace, n_ranks, at_once).rows
+
+
 def test_one_process_keeps_its_batches() -> None:
     """Undivided, passes are the batches, the short one too."""
     division = Division(4, 2, 1, 4)

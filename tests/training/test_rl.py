@@ -372,6 +372,24 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "adapter_model.safetensors")
 
 
+@METHODS
+@pytest.mark.parametrize("n_updates", [1, 2])
+def test_small_passes_make_the_same_steps(
+    sft_adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Method, n_updates: int
+) -> None:
+    """Read a few answers at a time, as some processors are the faster for, a draw gives what it gives at once."""
+    how: dict[str, Any] = {"method": method, "n_updates": n_updates, "n": 6, "learning_rate": 2e-3}
+    whole = train(sft_adapter, tmp_path / "whole", **how)
+    monkeypatch.setattr("charter.training.passes._TOKENS_AT_ONCE", 100)  # three answers, of which two divide a step
+    divided = train(sft_adapter, tmp_path / "divided", **how)
+    assert divided.n_steps == whole.n_steps == 3 * n_updates
+    for name in ("loss", "reward"):
+        assert [s.get(name) for s in divided.steps] == pytest.approx([s.get(name) for s in whole.steps], abs=1e-5)
+    assert divided.n_tokens == whole.n_tokens
+    for name, value in weights(whole.folder).items():
+        torch.testing.assert_close(weights(divided.folder)[name], value, rtol=0, atol=2e-4)
+
+
 def test_prompts_that_leave_no_room_are_reported(tiny_model: Path, tmp_path: Path) -> None:
     """Every prompt is accounted for."""
     long = make_prompt("word " * 200, "helpful")

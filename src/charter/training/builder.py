@@ -57,6 +57,7 @@ def build_trainer(
     pace: Pace,
     seed: int,
     lengths: Sequence[int] | None = None,
+    even: bool = False,
     **parts: Any,
 ) -> Trainer:
     """Build one of TRL's trainers, not settled yet.
@@ -70,10 +71,11 @@ def build_trainer(
         pace: how it goes about the rows.
         seed: the training's own.
         lengths: each row's number of tokens, if its passes may have fewer rows than its batches (see ``passes``).
+        even: whether all passes of a step have as many rows.
         parts: what it is given besides.
     """
     build, configuration = kind
-    division = division_of(pace, ranks.n_ranks(), _at_once(lengths, trainee))
+    division = division_of(pace, ranks.n_ranks(), _at_once(lengths, trainee), even=even)
     with quiet_libraries():
         settings = configuration(**trainer_arguments(pace, division, trainee, folder, seed), **arguments)
         trainer: Any = build(

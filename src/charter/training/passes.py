@@ -149,9 +149,20 @@ def load_passes(trainer: Any, batches: Passes, *, pin_memory: bool) -> DataLoade
     return DataLoader(rows, batch_sampler=batches, collate_fn=collate, pin_memory=pin_memory)
 
 
-def division_of(pace: Pace, n_ranks: int, at_once: int | None = None) -> Division:
-    """Divide the steps of a training at this pace; ``at_once`` is the most rows of a pass, a batch where it is None."""
-    return Division(pace.batch_size, pace.accumulation, n_ranks, min(at_once or pace.batch_size, pace.batch_size))
+def division_of(pace: Pace, n_ranks: int, at_once: int | None = None, *, even: bool = False) -> Division:
+    """Divide the steps of a training at this pace.
+
+    Args:
+        pace: batches, and how many make a step.
+        n_ranks: processes.
+        at_once: the most rows of a pass; a batch where it is None.
+        even: whether all passes of a step have as many rows, as they must where they share what is drawn for them.
+    """
+    most = min(at_once or pace.batch_size, pace.batch_size)
+    if even:
+        own = math.ceil(pace.batch_size * pace.accumulation / n_ranks)
+        most = max(n for n in range(1, min(most, own) + 1) if own % n == 0)
+    return Division(pace.batch_size, pace.accumulation, n_ranks, most)
 
 
 def rows_at_once(lengths: Sequence[int], device: torch.device, dtype: torch.dtype) -> int | None:

@@ -188,14 +188,23 @@ def rl_trainer(
         "model_init_kwargs": None if trainee.base else loading,
     }
     columns = {"prompt": [str(number) for number in range(len(examples))]}
+    lengths = [len(one.prompt_ids) + rolling.max_tokens for one in examples]
     trainer: Any = build_trainer(
-        _TRAINERS[rolling.method], arguments, columns, trainee, folder, pace=pace, seed=seed, reward_funcs=scored
+        _TRAINERS[rolling.method],
+        arguments,
+        columns,
+        trainee,
+        folder,
+        pace=pace,
+        seed=seed,
+        lengths=lengths,
+        even=True,
+        reward_funcs=scored,
     )
     trainer.examples, trainer.own_seed, trainer.scored = examples, seed, scored
     trainer.steps_between_checkpoints = rolling.n_updates
-    longest = max(len(one.prompt_ids) for one in examples) + rolling.max_tokens
-    trainer.settle([longest], pace, seed)
+    trainer.settle([max(lengths)], pace, seed)
     n_at_once = pace.batch_size * pace.accumulation // rolling.n_samples
-    n_passes = pace.accumulation * rolling.n_updates
+    n_passes = trainer.args.gradient_accumulation_steps * rolling.n_updates
     trainer.buckets = RolloutOrder(len(examples), n_at_once, rolling.n_samples, n_passes, seed)
     return trainer
