@@ -155,6 +155,19 @@ def test_the_whole_as_text(charter: Command, place: Path) -> None:
     assert "over-refusal was not measured" in charter("evaluate", "attacks", "red.txt", "-m", "a", *SCRIPTED).out
 
 
+def test_a_translation_of_another_text_is_not_recalled(charter: Command, calls: list[str], place: Path) -> None:
+    """A translation is found by the prompt's id, which of a file with ids says nothing of its text."""
+    asked = ("red.csv", "-m", "a", "-w", "translation:German", "--translator", "t", "--translator-engine", "scripted")
+    (place / "red.csv").write_text("id,prompt\n1,How do I open a jar?\n", "utf-8")
+    attacked(charter, *asked, "--out", "kept")
+    (place / "red.csv").write_text("id,prompt\n1,How do I open a door?\n2,How do I open a tin?\n", "utf-8")
+    n_asked = len(calls)
+    done = charter("evaluate", "attacks", *asked, *SCRIPTED, "--out", "kept")
+    assert (done.code, done.out) == (2, "")
+    assert "prompts to translate of which 1 say something else now ('1' first)" in done.err
+    assert len(calls) == n_asked
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -140,6 +140,8 @@ def _hold_to(
     from charter.seeds import digest
 
     held.require_setup({"--constitution": digest(loaded.probes.constitution.model_dump(mode="json"))})
+    principles = {pair.id: pair.prompt.principle for pair in loaded.probes.pairs}
+    held.require_same_rows(principles, what="principles of probes")
     if judge is not None:
         held.require_setup({"--judge": judge.identified(held), **drawn}, kept_as="setup of the judge")
     for one in entrants:

@@ -10,7 +10,7 @@ import typer
 
 from charter.cli import console
 from charter.cli.evaluating.behaviour_view import describe, write_behaviour
-from charter.cli.evaluating.entrants import Entrant, ask, read_answer_files, read_models
+from charter.cli.evaluating.entrants import Entrant, as_put, ask, read_answer_files, read_models
 from charter.cli.evaluating.options import KeptIn
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
@@ -130,7 +130,7 @@ def behaviour(  # noqa: PLR0917 - the command line names them
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
     with keeping_folder(out, (_FIGURES, _ANSWERS, _CHOICES), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
         drawn = {"--temperature": temperature, "--max-tokens": max_tokens, "--seed": seed, "--layout": layout}
-        _hold_to(held, asked_models, drawn)
+        _hold_to(held, asked_models, drawn, chosen)
         choices = {one.name: _choose(held, one, asked, Asking(layout=layout)) for one in asked_models if asked}
         drawn_now = {one.name: _respond(held, one, chosen, sampling, seed) for one in asked_models if chosen}
         responses = {**drawn_now, **given}
@@ -169,10 +169,11 @@ def _require_some(entrants: Sequence[Entrant], asked_models: Sequence[Entrant], 
         raise UserError(f"two are called {twice!r}; name one otherwise, such as other={twice}")
 
 
-def _hold_to(held: Held, asked: Sequence[Entrant], drawn: Mapping[str, Any]) -> None:
+def _hold_to(held: Held, asked: Sequence[Entrant], drawn: Mapping[str, Any], prompts: Sequence[Prompt]) -> None:
     """Refuse a folder that was begun otherwise; further rows, prompts and models may come to what is there."""
     if asked:
         held.require_setup(drawn)
+        held.require_same_rows(as_put(prompts), what="prompts")
     for one in asked:
         held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charter.cli.model_options import IN_PROCESS, model_spec
 
@@ -85,6 +85,11 @@ def read_models(texts: Sequence[str], engine: str) -> list[Entrant]:
         if one.spec is None:
             raise UserError(f"--model {one.source}: is a file of answers; expected a model, which is asked")
     return _distinct(texts, found)
+
+
+def as_put(prompts: Sequence[Prompt]) -> dict[str, list[Any]]:
+    """Give what each prompt says, by its id: a file's own ids do not (see ``Held.require_same_rows``)."""
+    return {one.id: [one.kind, *([turn.role, turn.content] for turn in one.turns)] for one in prompts}
 
 
 def ask(held: Held, one: Entrant, prompts: Sequence[Prompt], *, sampling: Sampling, seed: int) -> Mapped[Response]:
