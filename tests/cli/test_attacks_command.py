@@ -165,7 +165,9 @@ def test_prompts_that_ask_the_same_count_as_one(charter: Command, calls: list[st
     def width(bounds: list[float]) -> float:
         return bounds[1] - bounds[0]
 
-    found = {name: attacked(charter, f"{name}.txt", "-m", "a", "-w", "persona", *JUDGED) for name in ("alone", "thrice")}
+    found = {
+        name: attacked(charter, f"{name}.txt", "-m", "a", "-w", "persona", *JUDGED) for name in ("alone", "thrice")
+    }
     assert found["thrice"]["answers"][0]["n"] == 18
     for name in ("bare_refusal", "compliance"):
         once, again = (width(found[one]["answers"][0]["classes"][name]["interval"]) for one in ("alone", "thrice"))

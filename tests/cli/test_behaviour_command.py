@@ -90,6 +90,22 @@ def test_the_manner_of_answers_that_are_there(charter: Command, answers: Path) -
     assert "A preachy phrase, all prompts" in done.out
 
 
+def test_what_is_left_out_is_counted(charter: Command, place: Path) -> None:
+    """Prompts that are there twice, and answers to others than those that were asked."""
+    rows = ["How do I bake bread?", "How do I bake bread?", "How do I boil an egg?"]
+    (place / "asked.csv").write_text("\n".join(("prompt", *rows)), "utf-8")
+    given = (*rows[1:], "How do I fry an onion?")
+    (place / "answers.csv").write_text("\n".join(("prompt,response", *(f"{one},So." for one in given))), "utf-8")
+    arguments = ("--answers", "mine=answers.csv", "--prompts", "asked.csv", "--kind", "helpful")
+    found = ask(charter, *arguments)
+    assert found["n_prompts"] == 2
+    assert found["left_out_prompts"] == {"duplicate text": 1}
+    assert found["other_answers"] == {"mine": 1}
+    done = charter("evaluate", "behaviour", *arguments)
+    assert "prompts left out, 1: duplicate text" in done.out
+    assert "mine: 1 answers of its file are to prompts that were not asked" in done.out
+
+
 def test_text_has_both_parts(charter: Command) -> None:
     """Sycophancy stands first, then the manner of answers."""
     done = charter("evaluate", "behaviour", "-m", "one", *SCRIPTED)

@@ -123,10 +123,11 @@ def behaviour(  # noqa: PLR0917 - the command line names them
     entrants = [*asked_models, *read_answer_files(answers or [])]
     _require_some(entrants, asked_models, part)
     asked = pose_all(load_rows(rows, n=n, seed=seed)) if asked_models and part != _MANNER else []
-    chosen = () if part == _SYCOPHANCY else choose_prompts(prompts, (), kind=kind, n=n, seed=seed).prompts
-    given = {
-        one.name: _given(one, chosen) for one in entrants if one.spec is None
-    }  # what is wrong with it is told first
+    drawn_from = None if part == _SYCOPHANCY else choose_prompts(prompts, (), kind=kind, n=n, seed=seed)
+    chosen, left_out = ((), {}) if drawn_from is None else (drawn_from.prompts, drawn_from.left_out)
+    # What is wrong with a file is told before a model is asked.
+    from_files = {one.name: _given(one, chosen) for one in entrants if one.spec is None}
+    given = {name: responses for name, (responses, _) in from_files.items()}
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
     with keeping_folder(out, (_FIGURES, _ANSWERS, _CHOICES), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
         drawn = {"--temperature": temperature, "--max-tokens": max_tokens, "--seed": seed, "--layout": layout}
@@ -140,6 +141,8 @@ def behaviour(  # noqa: PLR0917 - the command line names them
             "prompts": prompts,
             "seed": seed,
             **describe(asked, choices, responses, chosen),
+            "left_out_prompts": left_out,
+            "other_answers": {name: n_other for name, (_, n_other) in from_files.items()},
         }
         if out is not None:
             _keep(folder, told, asked, choices, responses)
@@ -194,8 +197,8 @@ def _respond(held: Held, one: Entrant, prompts: Sequence[Prompt], sampling: Samp
     return tuple(mapped.done), mapped.reasons["failed"]
 
 
-def _given(one: Entrant, prompts: Sequence[Prompt]) -> _Responses:
-    """Take the answers of a file to prompts.
+def _given(one: Entrant, prompts: Sequence[Prompt]) -> tuple[_Responses, int]:
+    """Take the answers of a file to prompts, and count those to others.
 
     Raises:
         PromptError: where it has none of them.
@@ -203,14 +206,15 @@ def _given(one: Entrant, prompts: Sequence[Prompt]) -> _Responses:
     from charter.evaluation.head_to_head import load_answers
     from charter.evaluation.responding import read_response
 
-    found = load_answers(one.source, prompts).by_prompt
+    answers = load_answers(one.source, prompts)
+    found = answers.by_prompt
     rows = tuple(
         read_response(prompt, one.name, found[prompt.id], finish="given", n_tokens=len(found[prompt.id].split()))
         for prompt in prompts
         if prompt.id in found
     )
     missing = len(prompts) - len(rows)
-    return rows, {"not in the file of answers": missing} if missing else {}
+    return (rows, {"not in the file of answers": missing} if missing else {}), answers.n_other
 
 
 def _keep(

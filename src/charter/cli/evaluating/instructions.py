@@ -20,7 +20,9 @@ from charter.cli.options import AsJson, examples
 if TYPE_CHECKING:
     from charter.cli.held_file import Held
     from charter.engines.base import Sampling
+    from charter.evaluation.head_to_head import GivenAnswers
     from charter.evaluation.instructions import InstructionRow, Outcome
+    from charter.records import Prompt
 
 _FIGURES, _ANSWERS = "instructions.json", "answers.jsonl"
 
@@ -66,11 +68,19 @@ _Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the prompts and an
 
 @dataclass(frozen=True)
 class Answered:
-    """One model's answers to one file: texts by prompt id, how each ended where that is known, and why some lack."""
+    """One model's answers to one file of prompts.
+
+    Attributes:
+        by_prompt: the texts, by prompt id.
+        finish: how each ended, where that is known.
+        missing: why others lack.
+        n_other: answers of a file of answers that are to no prompt of any file.
+    """
 
     by_prompt: Mapping[str, str]
     finish: Mapping[str, str]
     missing: Mapping[str, int]
+    n_other: int = 0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -160,8 +170,8 @@ def _answer(
 
     prompts = {file: [row.prompt for row in rows] for file, rows in asked.items()}
     if one.spec is None:
-        given = {file: load_answers(one.source, of_file).by_prompt for file, of_file in prompts.items()}
-        return {file: Answered(found, {}, _missing(len(prompts[file]) - len(found))) for file, found in given.items()}
+        given = load_answers(one.source, [prompt for of_file in prompts.values() for prompt in of_file])
+        return {file: _of_file(of_file, given) for file, of_file in prompts.items()}
     found = {}
     with held.lend(one.asked, known_as=f"engine of {one.name}") as engine:
         for file, of_file in prompts.items():
@@ -174,8 +184,11 @@ def _answer(
     return found
 
 
-def _missing(n: int) -> dict[str, int]:
-    return {"not in the file of answers": n} if n else {}
+def _of_file(prompts: Sequence[Prompt], given: GivenAnswers) -> Answered:
+    """Take the answers that are there to the prompts of one file."""
+    found = {one.id: given.by_prompt[one.id] for one in prompts if one.id in given.by_prompt}
+    missing = len(prompts) - len(found)
+    return Answered(found, {}, {"not in the file of answers": missing} if missing else {}, given.n_other)
 
 
 def _score(
@@ -204,7 +217,8 @@ def _score(
         missing = {one.name: dict(answered[one.name][file].missing) for one in entrants}
         cut = {one.name: sum(end == "length" for end in answered[one.name][file].finish.values()) for one in entrants}
         files.append({"file": file, **describe(rows, outcomes, base=entrants[0].name), "cut": cut, "missing": missing})
-    return {"models": [one.told() for one in entrants], "files": files}, lines
+    others = {one.name: max(found.n_other for found in answered[one.name].values()) for one in entrants}
+    return {"models": [one.told() for one in entrants], "files": files, "other_answers": others}, lines
 
 
 def _line(file: str, row: InstructionRow, model: str, answered: Answered, outcome: Outcome) -> dict[str, Any]:
