@@ -91,7 +91,7 @@ def lm_eval(  # noqa: PLR0917 - the command line names them
     the 95 % interval of the documents' values. Of several models the others are compared with the first, document by
     document.
     """
-    from charter.evaluation.lm_eval_tasks import load_tasks, measure_tasks, read_figures
+    from charter.evaluation.lm_eval_tasks import load_tasks, measure_tasks, metrics_without_value, read_figures
 
     entrants = read_models(models, engine)
     loaded = load_tasks(tasks, include=include, limit=limit, few_shots=few_shots)
@@ -112,6 +112,11 @@ def lm_eval(  # noqa: PLR0917 - the command line names them
             "n_few_shots": {name: results["n-shot"] for name, results in found.items()}[entrants[0].name],
             "measurements": [one.model_dump(mode="json") for one in measured],
             "by_lm_eval": [_plain(name, one) for name, several in figures.items() for one in several],
+            "without_value": [
+                {"model": name, "task": task, "metric": metric}
+                for name, results in found.items()
+                for task, metric in metrics_without_value(results)
+            ],
         }
         if out is not None:
             _keep(folder, told, found)
@@ -178,6 +183,8 @@ def _tell(told: Mapping[str, Any]) -> None:
     write_figures(told["measurements"], heading="task and metric", name=lambda one: str(one["name"]))
     console.write()
     _tell_errors(told["by_lm_eval"])
+    for one in told["without_value"]:
+        console.write(f"{one['model']}: lm-eval gives no finite value of {one['task']}: {one['metric']}")
 
 
 def _tell_errors(figures: Sequence[Mapping[str, Any]]) -> None:
