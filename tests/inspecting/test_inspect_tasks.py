@@ -82,6 +82,16 @@ def test_letters_are_asked_for_in_both_orders(file: Path, tmp_path: Path) -> Non
     assert [next(iter((one.scores or {}).values())).value for one in biased.samples or ()] == [0.5] * 6
 
 
+def test_samples_of_one_context_are_not_taken_for_many(tmp_path: Path) -> None:
+    """Six questions about one thing bound a share no better than one of them."""
+    path = tmp_path / "one.jsonl"
+    path.write_text("".join(f"{json.dumps({**row, 'context': 'the same'})}\n" for row in QUESTIONS), "utf-8")
+    found = metrics(done(tasks.multiple_choice(str(path)), saying(the_bridge), tmp_path))
+    expected = rate_interval([0.0, 1.0] * 3, groups=["the same"] * 6)
+    assert found == pytest.approx({"share": 0.5, "low": expected.low, "high": expected.high, "n": 6})
+    assert expected.high > 0.9
+
+
 def test_what_names_no_letter_is_wrong(file: Path, tmp_path: Path) -> None:
     """An answer that cannot be read is no tie."""
     log = done(tasks.multiple_choice(str(file), n=3), saying(lambda _: "Both are old."), tmp_path)
