@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -255,6 +255,17 @@ def make_folder(
             f"--out {folder}: holds {', '.join(there)}, and no journal ({journal.name}) says that this command wrote "
             "that; name another folder, or remove it"
         )
+
+
+def has_keys(figures: Path, *, keys: Collection[str]) -> bool:
+    """Tell whether a file is of a command's figures, by keys that no other's have."""
+    from charter.files.tables import read_json
+
+    try:
+        found = read_json(figures)
+    except RunError:
+        return False
+    return isinstance(found, dict) and set(keys) <= found.keys()
 
 
 def check_target(target: Path, suffixes: Sequence[str] = (".jsonl",)) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charter.cli.evaluating.entrants import as_put
+from charter.cli.evaluating.entrants import as_put, hold_to_models
 
 if TYPE_CHECKING:
     from charter.cli.evaluating.entrants import Entrant
@@ -77,8 +77,7 @@ def hold_to(held: Held, assault: Assault) -> None:
     )
     if assault.chosen.languages:
         held.require_same_rows(as_put(assault.targets.harmful), what="prompts to translate")
-    for one in assault.entrants:
-        held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+    hold_to_models(held, assault.entrants)
     for role, other, asking in (
         ("judge", assault.judge, digest(dict(DESCRIPTIONS))),
         ("translator", assault.translator, ""),

@@ -10,8 +10,8 @@ import typer
 
 from charter.cli import console
 from charter.cli.evaluating.behaviour_view import describe, write_behaviour
-from charter.cli.evaluating.entrants import Entrant, as_put, ask, read_answer_files, read_models
-from charter.cli.evaluating.options import KeptIn
+from charter.cli.evaluating.entrants import Entrant, as_put, ask, hold_to_models, read_answer_files, read_models
+from charter.cli.evaluating.options import KeptIn, SomeModels
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
@@ -29,17 +29,6 @@ _Responses: TypeAlias = "tuple[tuple[Response, ...], dict[str, int]]"
 _FIGURES, _ANSWERS, _CHOICES = "behaviour.json", "answers.jsonl", "choices.jsonl"
 _BOTH, _SYCOPHANCY, _MANNER = "both", "sycophancy", "manner"
 
-_Models = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="M",
-        help="[NAME=]M[@ENGINE]: an embedded name, a model's or adapter's folder, or a hub id; several times to "
-        "compare others with the first.",
-        show_default=False,
-    ),
-]
 _Answers = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,7 +82,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def behaviour(  # noqa: PLR0917 - the command line names them
-    models: _Models = None,
+    models: SomeModels = None,
     answers: _Answers = None,
     part: _Part = "both",
     engine: Engine = IN_PROCESS,
@@ -177,8 +166,7 @@ def _hold_to(held: Held, asked: Sequence[Entrant], drawn: Mapping[str, Any], pro
     if asked:
         held.require_setup(drawn)
         held.require_same_rows(as_put(prompts), what="prompts")
-    for one in asked:
-        held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+    hold_to_models(held, asked)
 
 
 def _choose(held: Held, one: Entrant, asked: Sequence[Asked], asking: Asking) -> Mapped[ChoiceAnswer]:
@@ -225,8 +213,7 @@ def _keep(
     responses: Mapping[str, _Responses],
 ) -> None:
     """Write the figures, every choice beside its question, and every answer."""
-    from charter.files.tables import write_json, write_text
-    from charter.seeds import canonical_json
+    from charter.files.tables import write_json, write_json_lines
 
     of = {one.question.id: one for one in asked}
     chosen = [
@@ -249,5 +236,5 @@ def _keep(
         for one in rows
     ]  # fmt: skip
     for name, lines in ((_CHOICES, chosen), (_ANSWERS, answered)):
-        write_text(folder / name, "".join(f"{canonical_json(line)}\n" for line in lines))
+        write_json_lines(folder / name, lines)
     write_json(folder / _FIGURES, told)

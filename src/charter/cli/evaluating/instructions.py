@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charter.cli import console
-from charter.cli.evaluating.entrants import Entrant, read_answer_files, read_models
+from charter.cli.evaluating.entrants import Entrant, hold_to_models, read_answer_files, read_models
 from charter.cli.evaluating.instructions_view import describe, write_instructions
-from charter.cli.evaluating.options import KeptIn
+from charter.cli.evaluating.options import KeptIn, SomeModels
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
@@ -32,17 +32,6 @@ _Files = Annotated[
         metavar="[FILE...]",
         help="Rows of {key, prompt, instruction_id_list, kwargs}, as IFEval has them; built-in, prompts that come with "
         "Charter, if not given.",
-        show_default=False,
-    ),
-]
-_Models = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="M",
-        help="[NAME=]M[@ENGINE]: an embedded name, a model's or adapter's folder, or a hub id; several times to "
-        "compare others with the first.",
         show_default=False,
     ),
 ]
@@ -98,7 +87,7 @@ def add_to(app: typer.Typer) -> None:
 
 def instructions(  # noqa: PLR0917 - the command line names them
     files: _Files = None,
-    models: _Models = None,
+    models: SomeModels = None,
     answers: _Answers = None,
     engine: Engine = IN_PROCESS,
     n: _Number = None,
@@ -157,8 +146,7 @@ def _hold_to(held: Held, entrants: Sequence[Entrant], drawn: Mapping[str, Any]) 
     asked = [one for one in entrants if one.spec is not None]
     if asked:
         held.require_setup(drawn)
-    for one in asked:
-        held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+    hold_to_models(held, asked)
 
 
 def _answer(
@@ -237,8 +225,7 @@ def _line(file: str, row: InstructionRow, model: str, answered: Answered, outcom
 
 def _keep(folder: Path, told: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the figures, and every answer with what it follows."""
-    from charter.files.tables import write_json, write_text
-    from charter.seeds import canonical_json
+    from charter.files.tables import write_json, write_json_lines
 
-    write_text(folder / _ANSWERS, "".join(f"{canonical_json(row)}\n" for row in rows))
+    write_json_lines(folder / _ANSWERS, rows)
     write_json(folder / _FIGURES, told)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charter.cli import console
-from charter.cli.evaluating.entrants import Entrant, read_models
+from charter.cli.evaluating.entrants import Entrant, hold_to_models, read_models
 from charter.cli.evaluating.figure_table import write_figures
-from charter.cli.evaluating.options import KeptIn
+from charter.cli.evaluating.options import KeptIn, Models
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
@@ -25,17 +25,6 @@ _FIGURES, _SAMPLES = "lm-eval.json", "samples.jsonl"
 _Tasks = Annotated[
     list[str],
     typer.Argument(metavar="TASK...", help="Names of lm-eval's tasks, groups and tags.", show_default=False),
-]
-_Models = Annotated[
-    list[str],
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="M",
-        help="[NAME=]M[@ENGINE]: an embedded name, a model's or adapter's folder, or a hub id; several times to "
-        "compare others with the first.",
-        show_default=False,
-    ),
 ]
 _Include = Annotated[
     Path | None,
@@ -76,7 +65,7 @@ def add_to(app: typer.Typer) -> None:
 
 def lm_eval(  # noqa: PLR0917 - the command line names them
     tasks: _Tasks,
-    models: _Models,
+    models: Models,
     include: _Include = None,
     limit: _Limit = None,
     few_shots: _FewShots = None,
@@ -97,8 +86,7 @@ def lm_eval(  # noqa: PLR0917 - the command line names them
     loaded = load_tasks(tasks, include=include, limit=limit, few_shots=few_shots)
     with keeping_folder(out, (_FIGURES, _SAMPLES), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
         held.require_setup({"--seed": seed})
-        for one in entrants:
-            held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+        hold_to_models(held, entrants)
         found = {one.name: _run(held, one, loaded, seed) for one in entrants}
         figures = {name: read_figures(results) for name, results in found.items()}
         measured = measure_tasks(figures, base=entrants[0].name)
