@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from charter.errors import PromptError
-from charter.prompts.source_rows import SourceRow
+from charter.prompts.source_rows import SourceRow, whole_text
 from charter.rows import Identified
 
 RowT = TypeVar("RowT", bound=Identified)
@@ -37,4 +37,4 @@ def said_text(row: SourceRow, name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         said = f"is {value!r}" if name in row.values else "is missing"
         raise PromptError(f"{row.place}: {name!r} {said}; expected a text that says something")
-    return value
+    return whole_text(value, row.place, name)

@@ -9,6 +9,7 @@ from charter.errors import PromptError
 from charter.prompts.grouping import normalise_text
 from charter.prompts.reading import read_rows
 from charter.prompts.row_prompts import check_columns, optional_text
+from charter.prompts.source_rows import whole_text
 from charter.records import Message, Prompt, Record
 from charter.rows import Filtered, Mapped, RowMapper
 from charter.text_quality.english import FEW_WORDS, reads_as_english
@@ -69,7 +70,7 @@ def load_translations(source: str, prompts: Sequence[Prompt], language: str) -> 
     by_text: dict[str, str] = {}
     for row in rows:
         said = optional_text(row, "language")
-        text = (optional_text(row, "translation") or "").strip()
+        text = whole_text((optional_text(row, "translation") or "").strip(), row.place, "translation")
         if (said and said.strip().casefold()) not in meant or not text:
             continue
         if by_text.setdefault((optional_text(row, "prompt") or "").strip(), text) != text:
