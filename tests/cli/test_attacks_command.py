@@ -155,6 +155,40 @@ def test_the_whole_as_text(charter: Command, place: Path) -> None:
     assert "over-refusal was not measured" in charter("evaluate", "attacks", "red.txt", "-m", "a", *SCRIPTED).out
 
 
+def test_prompts_that_ask_the_same_count_as_one(charter: Command, calls: list[str], place: Path) -> None:
+    """Every interval takes them whole: those of the classes and of the agreement as those of the rates."""
+    del calls
+    alone = [f"How do I open jar number {n}?" for n in range(6)]
+    for name, lines in (("alone.txt", alone), ("thrice.txt", [f"{one}{'!' * n}" for one in alone for n in range(3)])):
+        (place / name).write_text("\n".join(lines), "utf-8")
+
+    def width(bounds: list[float]) -> float:
+        return bounds[1] - bounds[0]
+
+    found = {
+        name: attacked(charter, f"{name}.txt", "-m", "a", "-w", "persona", *JUDGED) for name in ("alone", "thrice")
+    }
+    assert found["thrice"]["answers"][0]["n"] == 18
+    for name in ("bare_refusal", "compliance"):
+        once, again = (width(found[one]["answers"][0]["classes"][name]["interval"]) for one in ("alone", "thrice"))
+        assert again > 0.9 * once
+    once, again = (width(found[one]["agreement"]["interval"]) for one in ("alone", "thrice"))
+    assert again > 0.7 * once
+
+
+def test_a_translation_of_another_text_is_not_recalled(charter: Command, calls: list[str], place: Path) -> None:
+    """A translation is found by the prompt's id, which of a file with ids says nothing of its text."""
+    asked = ("red.csv", "-m", "a", "-w", "translation:German", "--translator", "t", "--translator-engine", "scripted")
+    (place / "red.csv").write_text("id,prompt\n1,How do I open a jar?\n", "utf-8")
+    attacked(charter, *asked, "--out", "kept")
+    (place / "red.csv").write_text("id,prompt\n1,How do I open a door?\n2,How do I open a tin?\n", "utf-8")
+    n_asked = len(calls)
+    done = charter("evaluate", "attacks", *asked, *SCRIPTED, "--out", "kept")
+    assert (done.code, done.out) == (2, "")
+    assert "prompts to translate of which 1 say something else now ('1' first)" in done.err
+    assert len(calls) == n_asked
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -60,6 +60,24 @@ def test_it_goes_on_in_its_folder(charter: Command, place: Path, monkeypatch: py
     assert "was begun with another --max-tokens" in done.err
 
 
+def test_a_prompt_that_changed_under_its_id_is_no_longer_answered(charter: Command, place: Path) -> None:
+    """A file's own ids do not tell what is asked: an answer to another text is not taken; further prompts are fine."""
+    rows = [{"id": "a", "prompt": "How do I bake bread?"}, {"id": "b", "prompt": "How do I boil an egg?"}]
+    asked = ("-m", "one", "--engine", "scripted", "--part", "manner", "--kind", "helpful", "--out", "behaved")
+
+    def write() -> tuple[str, ...]:
+        (place / "asked.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+        return (*asked, "--prompts", "asked.jsonl")
+
+    assert ask(charter, *write())["n_prompts"] == 2
+    rows.append({"id": "c", "prompt": "How do I fry an onion?"})
+    assert ask(charter, *write())["n_prompts"] == 3
+    rows[1]["prompt"] = "How do I mend a tyre?"
+    done = charter("evaluate", "behaviour", *write())
+    assert (done.code, done.out) == (2, "")
+    assert "was begun with prompts of which 1 say something else now ('b' first)" in done.err
+
+
 def test_the_manner_of_answers_that_are_there(charter: Command, answers: Path) -> None:
     """A file by itself is measured without a model, and text says what JSON says."""
     arguments = ("--answers", f"mine={answers}", "--prompts", str(answers), "--kind", "helpful")
@@ -70,6 +88,22 @@ def test_the_manner_of_answers_that_are_there(charter: Command, answers: Path) -
     done = charter("evaluate", "behaviour", *arguments)
     assert f"{answers}: 2 prompts" in done.out
     assert "A preachy phrase, all prompts" in done.out
+
+
+def test_what_is_left_out_is_counted(charter: Command, place: Path) -> None:
+    """Prompts that are there twice, and answers to others than those that were asked."""
+    rows = ["How do I bake bread?", "How do I bake bread?", "How do I boil an egg?"]
+    (place / "asked.csv").write_text("\n".join(("prompt", *rows)), "utf-8")
+    given = (*rows[1:], "How do I fry an onion?")
+    (place / "answers.csv").write_text("\n".join(("prompt,response", *(f"{one},So." for one in given))), "utf-8")
+    arguments = ("--answers", "mine=answers.csv", "--prompts", "asked.csv", "--kind", "helpful")
+    found = ask(charter, *arguments)
+    assert found["n_prompts"] == 2
+    assert found["left_out_prompts"] == {"duplicate text": 1}
+    assert found["other_answers"] == {"mine": 1}
+    done = charter("evaluate", "behaviour", *arguments)
+    assert "prompts left out, 1: duplicate text" in done.out
+    assert "mine: 1 answers of its file are to prompts that were not asked" in done.out
 
 
 def test_text_has_both_parts(charter: Command) -> None:

@@ -54,6 +54,11 @@ def test_columns_are_aligned() -> None:
     ]
 
 
+def test_a_cell_cannot_pass_for_a_row() -> None:
+    """A category or a name may come from outside, with a line break in it."""
+    assert console.columns(("category", "n"), [("a\nworse  99", "5")]) == ["category      n", "a\\nworse  99  5"]
+
+
 def test_styles_are_left_out_of_pipes(capsys: pytest.CaptureFixture[str]) -> None:
     """Where stdout is no terminal, styled text is plain text, unwrapped."""
     console.write_styled(Text("word " * 60, style="red"))

@@ -116,6 +116,20 @@ def test_answers_stand_in_for_models(charter: Command, place: Path) -> None:
     assert told["missing"] == {"good": {}, "bad": {"not in the file of answers": 1}}
 
 
+def test_answers_to_what_was_not_asked_are_counted(charter: Command, place: Path) -> None:
+    """Of one file of answers to the prompts of two, those to neither are told."""
+    one, two, others = asks(6)[:3], asks(6)[3:5], asks(6)[5:]
+    files = write(place / "one.jsonl", one), write(place / "two.jsonl", two)
+    answers = write(
+        place / "answers.jsonl", [{"prompt": row["prompt"], "response": "No."} for row in (*one, *two, *others)]
+    )
+    found = follow(charter, *files, "--answers", f"mine={answers}")
+    assert [figures(told)["prompts_followed_strict", "mine", "all"]["n"] for told in found["files"]] == [3, 2]
+    assert found["other_answers"] == {"mine": 1}
+    done = charter("evaluate", "instructions", *files, "--answers", f"mine={answers}")
+    assert done.out.startswith("mine: 1 answers of its file are to prompts that were not asked\n")
+
+
 def test_the_whole_as_text(charter: Command, asked: list[CompletionRequest]) -> None:
     """A line a figure and model, then each family's strict share, and what was cut."""
     done = charter("evaluate", "instructions", "-m", "base=a", "-m", "b", *SCRIPTED)

@@ -92,6 +92,19 @@ def test_answers_are_kept_and_gone_on_from(charter: Command, choices: Path, plac
     assert "was begun with another --chains" in done.err
 
 
+def test_a_key_that_was_mended_is_not_recalled(charter: Command, choices: Path) -> None:
+    """Answers are kept with whether they are right: by another key they are not gone on from."""
+    given = choices, "-m", "demo", "--engine", "scripted", "--out", "answers"
+    ask(charter, *given)
+    first, *others = choices.read_text("utf-8").splitlines()
+    row = json.loads(first)
+    row |= {"corrects": row["incorrects"], "incorrects": row["corrects"]}
+    choices.write_text("\n".join((json.dumps(row), *others)), "utf-8")
+    done = charter("evaluate", "multiple-choice", *given)
+    assert done.code == 2
+    assert "was begun with rows of which 1 say something else now" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

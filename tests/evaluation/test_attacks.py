@@ -165,6 +165,11 @@ def test_translations_of_a_file(tmp_path: Path) -> None:
     assert load_translations(str(path), prompts, "German") == {PROMPT.id: "Wie?"}
     with pytest.raises(PromptError, match="translates none of the 2 prompts into Zulu"):
         load_translations(str(path), prompts, "Zulu")
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in (*rows, rows[0] | {"translation": ""}, rows[0])), "utf-8")
+    assert load_translations(str(path), prompts, "German") == {PROMPT.id: "Wie?"}
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in (*rows, rows[0] | {"translation": "Was?"})), "utf-8")
+    with pytest.raises(PromptError, match=r"x\.jsonl:4: translates a prompt that an earlier row translates otherwise"):
+        load_translations(str(path), prompts, "German")
     (tmp_path / "y.csv").write_text("prompt,text\na,b\n")
     with pytest.raises(PromptError, match="'translation'"):
         load_translations(str(tmp_path / "y.csv"), prompts, "German")

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 from scipy.stats import spearmanr
 
 from charter.engines.base import ChoiceRequest
@@ -251,6 +252,18 @@ def test_a_regressor_of_another_model_is_refused_by_name(tmp_path: Path, regress
         require_same_model(tmp_path, regressor, stand_in(2.0, identity="two"))
 
 
+def say(folder: Path, **values: Any) -> None:
+    """Change what a kept regressor says of itself."""
+    file = folder / "regressor.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | values), "utf-8")
+
+
+def number(folder: Path, **columns: Any) -> None:
+    """Change columns of a kept regressor."""
+    file = folder / "regressor.safetensors"
+    save_file(load_file(file) | columns, file)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -258,6 +271,12 @@ def test_a_regressor_of_another_model_is_refused_by_name(tmp_path: Path, regress
         (lambda folder: (folder / "regressor.safetensors").write_bytes(b"no"), "holds a damaged regressor"),
         (lambda folder: (folder / "regressor.json").write_text("{}", "utf-8"), "holds a damaged regressor"),
         (lambda folder: (folder / "regressor.json").write_text("{", "utf-8"), "holds a damaged regressor"),
+        (lambda folder: say(folder, bias="much"), "holds a damaged regressor"),
+        (lambda folder: say(folder, pooling="middle"), "holds a damaged regressor"),
+        (lambda folder: say(folder, layer="first"), "holds a damaged regressor"),
+        (lambda folder: number(folder, weights=np.ones(3)), "columns have the shapes"),
+        (lambda folder: number(folder, weights=np.full(N_STATES, np.nan)), "what is no number"),
+        (lambda folder: number(folder, scale=np.zeros(N_STATES)), "a scale that is not above 0"),
     ],
 )
 def test_damaged_regressors_are_refused(
@@ -268,6 +287,15 @@ def test_damaged_regressors_are_refused(
     spoil(tmp_path)
     with pytest.raises(ModelError, match=message):
         load_regressor(tmp_path)
+
+
+def test_a_regressor_of_other_states_is_refused(regressor: Regressor) -> None:
+    """A line through fewer numbers than a state has cannot be put to it."""
+    line = replace(
+        regressor.line, **{name: getattr(regressor.line, name)[:3] for name in ("centre", "scale", "weights")}
+    )
+    with pytest.raises(ModelError, match=f"reads 3 numbers of a state, and 'stand-in' has {N_STATES}"):
+        score_harm([reply()], replace(regressor, line=line), stand_in(2.0))
 
 
 @pytest.mark.slow

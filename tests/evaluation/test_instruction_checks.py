@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from charter.errors import PromptError
 from charter.evaluation.instructions import CONSTRAINTS, LANGUAGES, Instruction, language_of, read_instruction
 
+LONG = 40_000
 THREE = "My answer is yes. My answer is no. My answer is maybe."
 CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     (
@@ -127,15 +129,15 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     (
         "detectable_format:json_format",
         {},
-        ['{"a": [1, 2]}', '```json\n{"a": 1}\n```', "```\n[]\n```", ' "text" '],
+        ['{"a": [1, 2]}', '```json\n{"a": 1}\n```', "```\n[]\n```", ' "text" ', '```JSON {"a": 1}```', "```[1]\n```"],
         ["{'a': 1}", 'Here: {"a": 1}', "```json\n{]\n```", '{"a": 1} ```'],
     ),
     ("detectable_format:title", {}, ["<<joy>>\nA poem", "So: << a day >>"], ["<joy>", "<<>>", "<< >>", "<<a\nb>>"]),
     (
         "combination:two_responses",
         {},
-        ["one\n******\ntwo", "one ****** two"],
-        ["one", "one ****** one", "a ****** b ****** c", "****** a", "one *** two"],
+        ["one\n******\ntwo", "one ****** two", "one\n******\ntwo\n******", "****** one ****** two"],
+        ["one", "one ****** one", "a ****** b ****** c", "****** a", "one *** two", "a ****** ****** b", "******"],
     ),
     (
         "combination:repeat_prompt",
@@ -330,3 +332,19 @@ def test_null_is_as_good_as_nothing() -> None:
     found = read_instruction("detectable_format:number_bullet_lists", kwargs, "x")
     assert found == Instruction("detectable_format:number_bullet_lists", {"num_bullets": 3})
     assert found.family == "detectable_format"
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "answer"),
+    [
+        ("detectable_content:number_placeholders", {"num_placeholders": 1}, f"[{'a' * LONG}"),
+        ("detectable_format:title", {}, f"<<{'a' * LONG}"),
+        ("detectable_format:number_bullet_lists", {"num_bullets": 1}, f"-{' ' * LONG}"),
+        ("detectable_format:number_bullet_lists", {"num_bullets": 1}, f"{' ' * LONG}x"),
+    ],
+)
+def test_a_long_answer_takes_no_longer_than_it_is(name: str, kwargs: dict[str, Any], answer: str) -> None:
+    """No check looks at the same stretch from each place in it: given answers may be of any length."""
+    begun = time.perf_counter()
+    assert not read_instruction(name, kwargs, "x").is_followed(answer)
+    assert time.perf_counter() - begun < 2.0  # a hundred times what it takes; by the square it would be minutes

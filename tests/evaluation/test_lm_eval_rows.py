@@ -11,7 +11,7 @@ import pytest
 from charter.engines.base import CompletionRequest, Score, ScoreRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError, RunError
-from charter.evaluation.lm_eval_tasks import Lent, measure_tasks, read_figures
+from charter.evaluation.lm_eval_tasks import Lent, measure_tasks, metrics_without_value, read_figures
 from charter.evaluation.lm_eval_tasks.asking import (
     Continuation,
     Passage,
@@ -161,3 +161,15 @@ def test_p_values_are_adjusted_over_tasks() -> None:
     p_values = [one.p_value for one in both if one.model == "b"]
     assert alone.p_value is not None
     assert p_values == [pytest.approx(2 * alone.p_value)] * 2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_without_a_finite_value_is_named_and_not_measured(value: float) -> None:
+    """A perplexity may overflow, and a correlation be of nothing: that is no figure, and the others stand."""
+    told = found([1.0, 0.0])
+    told["results"]["t"] |= {"acc_stderr,none": float("nan"), "perplexity,none": value, "mcc,strict": value}
+    told["samples"]["t"] = [{**one, "perplexity": value} for one in told["samples"]["t"]]
+    (figure,) = read_figures(told)
+    assert (figure.metric, figure.stderr) == ("acc", None)
+    assert metrics_without_value(told) == [("t", "perplexity"), ("t", "mcc,strict")]
+    assert [one.value for one in measure_tasks({"m": [figure]}, base="m")] == [0.5]

@@ -34,6 +34,7 @@ from charter.evaluation.preference_data.repeats import (
 )
 from charter.given import load_pairs
 from charter.records import Preference, Side, Unlabelled, Verdict, make_prompt
+from charter.statistics import holm
 
 _NUMBERS = itertools.count()
 LONG = "the harbour keeps its lamps lit through the night so that every boat which is late finds the way home again"
@@ -132,6 +133,21 @@ def test_words_that_give_the_label_are_found_on_prompts_not_seen() -> None:
     assert guessed is not None
     assert guessed.words.accuracy.low is not None
     assert guessed.words.accuracy.low < 0.6
+
+
+def test_p_values_of_rules_are_adjusted_together() -> None:
+    """Two units of length and two guesses stand beside one another: four tests, or two without guesses."""
+    many = data(*(preference(f"Question {n}?", "a much longer answer " * 2, f"no {n}") for n in range(12)))
+    guesses = guess_labels(many)
+    assert guesses is not None
+    raw = [*(one.p_value for one in measure_lengths(many)), guesses.words.p_value, guesses.length.p_value]
+    found = assess_preferences(many)
+    assert found.guesses is not None
+    told = [*(one.p_value for one in found.lengths), found.guesses.words.p_value, found.guesses.length.p_value]
+    assert told == pytest.approx(holm(raw))
+    assert told[0] == pytest.approx(4 * raw[0])
+    few = data(*many.rows[:4])
+    assert [one.p_value for one in assess_preferences(few).lengths] == pytest.approx([2 * 2 * 0.5**4] * 2)
 
 
 def test_few_prompts_are_not_guessed() -> None:

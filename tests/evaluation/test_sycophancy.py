@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,21 @@ def test_what_was_wrong_before_is_no_sycophancy() -> None:
     found = measure_sycophancy(asked, {"m": given}, base="m")
     assert not [one for one in found if one.name == "sycophancy"]
     assert of(found, "right_answers", "asked plainly").value == 0.0
+
+
+def test_rows_of_one_text_count_as_one() -> None:
+    """A file that asks the same again under another id has no narrower intervals for it."""
+    once = [replace(FACT, id=f"{n}", text=f"What is the capital of Australia, {n}?") for n in range(6)]
+    thrice = [replace(row, id=f"{row.id} {again}") for row in once for again in range(3)]
+    likes = {f"{n}?": "Canberra" if n % 2 else "Sydney" for n in range(6)}
+    found = [
+        measure_sycophancy(asked, {"m": given}, base="m") for asked, given in (ask(once, likes), ask(thrice, likes))
+    ]
+    first, again = (of(one, "right_answers", "asked plainly") for one in found)
+    assert (first.n, first.n_groups, again.n, again.n_groups) == (6, None, 18, 6)
+    assert first.high is not None
+    assert again.high is not None
+    assert again.high >= first.high - 1e-9
 
 
 def test_models_are_compared_row_by_row() -> None:

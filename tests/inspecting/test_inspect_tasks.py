@@ -82,6 +82,16 @@ def test_letters_are_asked_for_in_both_orders(file: Path, tmp_path: Path) -> Non
     assert [next(iter((one.scores or {}).values())).value for one in biased.samples or ()] == [0.5] * 6
 
 
+def test_samples_of_one_context_are_not_taken_for_many(tmp_path: Path) -> None:
+    """Six questions about one thing bound a share no better than one of them."""
+    path = tmp_path / "one.jsonl"
+    path.write_text("".join(f"{json.dumps({**row, 'context': 'the same'})}\n" for row in QUESTIONS), "utf-8")
+    found = metrics(done(tasks.multiple_choice(str(path)), saying(the_bridge), tmp_path))
+    expected = rate_interval([0.0, 1.0] * 3, groups=["the same"] * 6)
+    assert found == pytest.approx({"share": 0.5, "low": expected.low, "high": expected.high, "n": 6})
+    assert expected.high > 0.9
+
+
 def test_what_names_no_letter_is_wrong(file: Path, tmp_path: Path) -> None:
     """An answer that cannot be read is no tie."""
     log = done(tasks.multiple_choice(str(file), n=3), saying(lambda _: "Both are old."), tmp_path)
@@ -101,13 +111,15 @@ def test_letters_in_text(text: str, letter: str | None) -> None:
 
 
 def test_log_probabilities_are_read_where_they_are_told() -> None:
-    """The first letter's position has those of the others; what is not among them was never."""
-    tops = [{"token": " A", "logprob": -0.5}, {"token": "A", "logprob": -2.0}]
-    content = [{"token": "(", "logprob": -0.1}, {"token": "B", "logprob": -1.2, "top_logprobs": tops}]
+    """The first letter's position has those of the others, in all spellings; what is not there has what is left."""
+    tops = [{"token": " A", "logprob": math.log(0.4)}, {"token": "A", "logprob": math.log(0.1)}]
+    content = [{"token": "(", "logprob": -0.1}, {"token": "B", "logprob": math.log(0.3), "top_logprobs": tops}]
     output = ModelOutput.from_content("m", "(B")
-    assert read_logprobs(output, ("A", "B")) == ()
+    assert read_logprobs(output, ("A", "B")) is None
     output.choices[0].logprobs = Logprobs.model_validate({"content": content})
-    assert read_logprobs(output, ("A", "B", "C")) == (-0.5, -1.2, -700.0)
+    logprobs, seen = read_logprobs(output, ("A", "B", "C")) or ((), 0.0)
+    assert [math.exp(one) for one in logprobs] == pytest.approx([0.5, 0.3, 0.2], abs=0.002)
+    assert seen == pytest.approx(0.8)
 
 
 def test_harm_pairs_and_their_groups(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from charter.text_quality.style import STYLES
@@ -13,6 +15,7 @@ from charter.text_quality.style import STYLES
         ("markdown", "This is **bold** type."),
         ("markdown", "## A heading\nand text"),
         ("markdown", "See [here](https://example.org)."),
+        ("markdown", "See [here](https://example.org/sea_(salt))."),
         ("markdown", "| a | b |\n|---|---|"),
         ("list", "You need:\n- flour\n- eggs"),
         ("list", "1. Begin.\n2) End."),
@@ -53,3 +56,13 @@ def test_a_mark_is_found(name: str, text: str) -> None:
 def test_what_resembles_a_mark_is_none(name: str, text: str) -> None:
     """What only looks alike is no mark."""
     assert not STYLES[name](text)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("list", "\n"), ("markdown", "["), ("markdown", "[a]("), ("markdown", "| ")]
+)
+def test_a_long_text_takes_no_longer_than_it_is(name: str, part: str) -> None:
+    """No mark is looked for in the same stretch from each place in it: texts of a file may be of any length."""
+    begun = time.perf_counter()
+    assert not STYLES[name](part * 40_000 + "x")
+    assert time.perf_counter() - begun < 2.0  # many times what it takes; by the square it would be minutes

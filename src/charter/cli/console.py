@@ -57,8 +57,8 @@ def write_columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, right
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
-    """Align cells in columns as wide as their widest cell."""
-    table = [list(header), *(list(row) for row in rows)]
+    """Align cells in columns as wide as their widest cell; a line break in one is escaped, lest it pass for a row."""
+    table = [[cell.replace("\n", "\\n") for cell in row] for row in (header, *rows)]
     widths = [max(len(row[place]) for row in table) for place in range(len(header))]
     return ["  ".join(_cell(row, place, widths, right) for place in range(len(header))).rstrip() for row in table]
 

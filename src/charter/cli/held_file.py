@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -79,6 +79,31 @@ class Held:
                 f"same again, or remove {self.journal.path.name} to begin anew"
             )
 
+    def require_same_rows(self, rows: Mapping[str, Any], *, what: str) -> None:
+        """Refuse to go on where rows that are recalled by an id say something else by now; further rows may come.
+
+        Args:
+            rows: what each row says, by its id.
+            what: the rows are, as a person knows them; the journal keeps a digest of each under this name.
+
+        Raises:
+            RunError: naming a row that was changed.
+        """
+        from charter.seeds import digest
+
+        kept = self.journal.tally(what)
+        before: dict[str, str] = {} if kept is None else json.loads(kept)
+        now = {row: digest(said) for row, said in rows.items()}
+        changed = [row for row, said in now.items() if before.get(row, said) != said]
+        if changed:
+            raise RunError(
+                f"{self.target}: was begun with {what} of which {len(changed):,} say something else now "
+                f"({changed[0]!r} first); name another file, give the same again, or remove "
+                f"{self.journal.path.name} to begin anew"
+            )
+        if not now.keys() <= before.keys():
+            self.journal.keep_tally(what, json.dumps(before | now, sort_keys=True))
+
     def weights(self, spec: ModelSpec) -> dict[str, str]:
         """Fingerprint a model's files, which are fetched where they are not here; of one without, nothing."""
         if not spec.has_weights:
@@ -150,7 +175,13 @@ def hold_file(target: Path) -> Iterator[Held]:
 
 @contextlib.contextmanager
 def hold(
-    target: Path, model: str, engine: str, setup: Mapping[str, Any], *, same_model: bool = False
+    target: Path,
+    model: str,
+    engine: str,
+    setup: Mapping[str, Any],
+    *,
+    same_model: bool = False,
+    rows: Mapping[str, Any] | None = None,
 ) -> Iterator[Writing]:
     """Hold a file that one model is to write, with the journal beside it.
 
@@ -164,9 +195,10 @@ def hold(
         same_model: whether rows of another model, though it has the same name, are refused too: of other weights, or
             of another identity by the time it is loaded. What it is and can do is then remembered, so that a file which
             is done asks nobody.
+        rows: what each row says that the journal may recall, by its id (see ``Held.require_same_rows``).
 
     Raises:
-        RunError: where the journal is of another setup or model, or is held by another process.
+        RunError: where the journal is of another setup, model or row, or is held by another process.
     """
     from charter.authoring.dry_run import dry_answer
 
@@ -174,6 +206,8 @@ def hold(
     with hold_file(target) as held:
         whose = {"model": model, "engine": engine, **(held.weights(spec) if same_model else {})}
         held.require_setup({**whose, **setup})
+        if rows:
+            held.require_same_rows(rows, what="rows")
         with held.lend(spec, known_as=_ENGINE if same_model else None, reply=dry_answer) as late:
             yield Writing(late, held.mapper, late.usage, late.seconds)
 
@@ -221,6 +255,17 @@ def make_folder(
             f"--out {folder}: holds {', '.join(there)}, and no journal ({journal.name}) says that this command wrote "
             "that; name another folder, or remove it"
         )
+
+
+def has_keys(figures: Path, *, keys: Collection[str]) -> bool:
+    """Tell whether a file is of a command's figures, by keys that no other's have."""
+    from charter.files.tables import read_json
+
+    try:
+        found = read_json(figures)
+    except RunError:
+        return False
+    return isinstance(found, dict) and set(keys) <= found.keys()
 
 
 def check_target(target: Path, suffixes: Sequence[str] = (".jsonl",)) -> None:

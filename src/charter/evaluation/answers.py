@@ -12,6 +12,7 @@ from charter.errors import PromptError
 from charter.given.reading import GivenFile, GivenRow, read_file
 from charter.prompts.grouping import normalise_text
 from charter.prompts.layouts.conversations import is_transcript, read_transcript
+from charter.prompts.source_rows import whole_text
 from charter.records import Message
 from charter.seeds import row_id
 from charter.spelling import hint
@@ -158,4 +159,4 @@ def _text(row: GivenRow, name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise PromptError(f"{row.place}: {name!r} is {type(value).__name__}; expected a text")
-    return value
+    return whole_text(value, row.place, name)

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from charter.errors import RunError
 from charter.files.writing import cannot_be_written, replace_whole
 from charter.records import Message, Prompt, PromptRow
+from charter.seeds import canonical_json
 
 
 class Row(Protocol):
@@ -106,6 +107,11 @@ def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, readable by people."""
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     write_text(path, text)
+
+
+def write_json_lines(path: Path, values: Iterable[Any]) -> None:
+    """Write a file of JSON lines atomically, a value each in its one canonical form."""
+    write_text(path, "".join(f"{canonical_json(value)}\n" for value in values))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -35,15 +35,14 @@ def average() -> Metric:
     return of
 
 
-def _read(scores: list[SampleScore]) -> tuple[list[float], list[str] | None]:
-    """Read the values of samples that have one, and their groups; None where they are all of one.
+def _read(scores: list[SampleScore]) -> tuple[list[float], list[str]]:
+    """Read the values of samples that have one, and their groups: samples that are all of one bound next to nothing.
 
     Inspect itself leaves out what has none, and counts it as unscored.
     """
     read = [(one.score.as_float(), str((one.sample_metadata or {}).get(GROUP, one.sample_id))) for one in scores]
     valid = [(value, group) for value, group in read if not math.isnan(value)]
-    groups = [group for _, group in valid]
-    return [value for value, _ in valid], groups if len(set(groups)) > 1 else None
+    return [value for value, _ in valid], [group for _, group in valid]
 
 
 def _told(name: str, found: Interval) -> Value:

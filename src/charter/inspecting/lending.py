@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from charter.engines.base import (
     Score,
     ScoreRequest,
 )
+from charter.engines.http.answers import weigh_options
 from charter.errors import CapabilityError
 from charter.records import Message
 
@@ -88,8 +88,7 @@ class InspectEngine:
         if self.logprobs:
             config = config.merge(GenerateConfig(logprobs=True, top_logprobs=_N_TOP))
         output = await self.model.generate(_messages(request, asked), config=config)
-        logprobs = read_logprobs(output, request.options) or _said(output.completion, request.options)
-        mass = math.fsum(math.exp(one) for one in logprobs if one > _NEVER)
+        logprobs, mass = read_logprobs(output, request.options) or _said(output.completion, request.options)
         return Choice(logprobs=logprobs, mass=min(mass, 1.0), n_prompt_tokens=0)
 
     async def score(self, request: ScoreRequest) -> Score:
@@ -122,24 +121,24 @@ def read_letter(text: str, letters: Sequence[str]) -> str | None:
     return None
 
 
-def read_logprobs(output: ModelOutput, letters: Sequence[str]) -> tuple[float, ...]:
-    """Read the letters' log-probabilities where the answer's first letter stands; nothing where none are told."""
+def read_logprobs(output: ModelOutput, letters: Sequence[str]) -> tuple[tuple[float, ...], float] | None:
+    """Read the letters' log-probabilities where the answer's first letter stands, and what was seen of them.
+
+    A letter's spellings count together, and one that is not among the likeliest tokens gets all that is left, as of
+    servers (see ``engines.http.answers.read_choice``). None where no log-probabilities are told.
+    """
     told = output.choices[0].logprobs if output.choices else None
     for token in told.content if told else ():
         if token.token.strip(_AROUND_A_LETTER) not in letters:
             continue
-        likeliest = dict.fromkeys(letters, _NEVER)
-        for other in (token, *(token.top_logprobs or ())):
-            letter = other.token.strip(_AROUND_A_LETTER)
-            if letter in likeliest:
-                likeliest[letter] = max(likeliest[letter], other.logprob)
-        return tuple(likeliest.values())
-    return ()
+        top = {other.token: other.logprob for other in (token, *(token.top_logprobs or ()))}
+        return weigh_options(top, letters, anywhere=True)
+    return None
 
 
-def _said(text: str, letters: Sequence[str]) -> tuple[float, ...]:
+def _said(text: str, letters: Sequence[str]) -> tuple[tuple[float, ...], float]:
     named = read_letter(text, letters)
-    return tuple(0.0 if letter == named else _NEVER for letter in letters)
+    return tuple(0.0 if letter == named else _NEVER for letter in letters), float(named is not None)
 
 
 def _messages(request: Request, asked: str) -> list[ChatMessage]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from charter.errors import PromptError
+from charter.records.base import refuse_halves
+
 
 @dataclass(frozen=True)
 class SourceRow:
@@ -19,3 +22,21 @@ class SourceRow:
     header: str = ""
     key: str = ""
     reason: str = ""
+
+
+def whole_text(text: str, place: str, name: str) -> str:
+    """Give a row's text, which a record can hold.
+
+    Args:
+        text: as the row has it.
+        place: where the row stands.
+        name: of the column.
+
+    Raises:
+        PromptError: naming the place and the column, for half of a surrogate pair.
+    """
+    try:
+        refuse_halves(text)
+    except ValueError as error:
+        raise PromptError(f"{place}: {name!r}: {error}") from error
+    return text

@@ -28,10 +28,10 @@ class Record(BaseModel):
     def _text_is_whole(cls, value: Any) -> Any:
         # Every field of every row comes through here, and a request has a hundred turns: records have looked at theirs.
         if isinstance(value, str):
-            _refuse_halves(value)
+            refuse_halves(value)
         elif isinstance(value, tuple | list | dict) and value and not isinstance(next(iter(value)), Record):
             for text in _texts(value):
-                _refuse_halves(text)
+                refuse_halves(text)
         return value
 
     def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002 - pydantic's
@@ -62,7 +62,12 @@ class FlatRow(Record):
         return cls.model_validate(row)
 
 
-def _refuse_halves(text: str) -> None:
+def refuse_halves(text: str) -> None:
+    """Refuse a text that no file can hold.
+
+    Raises:
+        ValueError: for half of a surrogate pair, which JSON can write and UTF-8 cannot.
+    """
     if not text.isascii() and (half := _HALF_SURROGATE.search(text)):
         raise ValueError(
             f"the text holds half of a surrogate pair (U+{ord(half.group()):04X}), which no file can hold; "

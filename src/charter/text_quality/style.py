@@ -11,9 +11,11 @@ from charter.text_quality.repetition import is_repetitive
 from charter.text_quality.sentences import split_sentences, without_code
 
 _MARKDOWN = re.compile(
-    r"\*\*[^*\n]+\*\*|__[^_\n]+__|^#{1,6} \S|^>\s\S|^\|.*\|\s*$|\[[^\]\n]+\]\([^)\s]+\)", re.MULTILINE
+    r"\*\*[^*\n]+\*\*|__[^_\n]+__|^#{1,6} \S|^>\s\S|^\|.*\|[^\S\n]*$"
+    r"|\[[^\[\]\n]+\]\((?:[^()\s]|\([^()\s]*+\))++\)",
+    re.MULTILINE,
 )
-_ITEM = re.compile(r"^\s*(?:[-*+\u2022\u2013]|\(?\d{1,2}[.)])\s+\S", re.MULTILINE)
+_ITEM = re.compile(r"^[^\S\n]*(?:[-*+\u2022\u2013]|\(?\d{1,2}[.)])\s+\S", re.MULTILINE)
 _ITEMS = 2  # that make a list: one is a dash
 _CODE = re.compile(r"```|`[^`\n]+`")
 _ENDS_ASKING = re.compile(r"[?\uff1f\u061f][\"'\u2019\u201d)\]*_\s]*\Z")

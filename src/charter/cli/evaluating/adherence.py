@@ -10,8 +10,8 @@ import typer
 
 from charter.cli import console
 from charter.cli.evaluating.adherence_view import describe, write_adherence
-from charter.cli.evaluating.entrants import Entrant, read_models
-from charter.cli.evaluating.options import JudgeEngine, KeptIn
+from charter.cli.evaluating.entrants import Entrant, hold_to_models, read_models
+from charter.cli.evaluating.options import JudgeEngine, KeptIn, Models
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine, model_spec
 from charter.cli.options import AsJson, examples
@@ -25,17 +25,6 @@ if TYPE_CHECKING:
 
 _FIGURES, _PROBED, _READ = "adherence.json", "probes.parquet", "adherence.parquet"
 
-_Models = Annotated[
-    list[str],
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="M",
-        help="[NAME=]M[@ENGINE]: an embedded name, a model's or adapter's folder, or a hub id; several times to "
-        "compare others with the first.",
-        show_default=False,
-    ),
-]
 _Constitution = Annotated[
     str,
     typer.Option(
@@ -81,7 +70,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def adherence(  # noqa: PLR0917 - the command line names them
-    models: _Models,
+    models: Models,
     constitution: _Constitution,
     probes: _ProbesFile = None,
     n: _Number = None,
@@ -140,10 +129,11 @@ def _hold_to(
     from charter.seeds import digest
 
     held.require_setup({"--constitution": digest(loaded.probes.constitution.model_dump(mode="json"))})
+    principles = {pair.id: pair.prompt.principle for pair in loaded.probes.pairs}
+    held.require_same_rows(principles, what="principles of probes")
     if judge is not None:
         held.require_setup({"--judge": judge.identified(held), **drawn}, kept_as="setup of the judge")
-    for one in entrants:
-        held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+    hold_to_models(held, entrants)
 
 
 def _put(held: Held, bench: Bench, loaded: LoadedProbes, one: Entrant, answering: Any) -> ProbedModel:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charter.cli.evaluating.entrants import as_put, hold_to_models
+
 if TYPE_CHECKING:
     from charter.cli.evaluating.entrants import Entrant
     from charter.cli.held_file import Held
@@ -73,8 +75,9 @@ def hold_to(held: Held, assault: Assault) -> None:
     held.require_setup(
         {"--temperature": assault.temperature, "--max-tokens": assault.max_tokens, "--seed": assault.seed}
     )
-    for one in assault.entrants:
-        held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+    if assault.chosen.languages:
+        held.require_same_rows(as_put(assault.targets.harmful), what="prompts to translate")
+    hold_to_models(held, assault.entrants)
     for role, other, asking in (
         ("judge", assault.judge, digest(dict(DESCRIPTIONS))),
         ("translator", assault.translator, ""),

@@ -19,7 +19,7 @@ from charter.cli.evaluating.attacking import (
 )
 from charter.cli.evaluating.attacks_view import describe, write_attacks
 from charter.cli.evaluating.entrants import Entrant, read_models
-from charter.cli.evaluating.options import JudgeEngine, KeptIn
+from charter.cli.evaluating.options import JudgeEngine, KeptIn, Models
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine, model_spec
 from charter.cli.options import AsJson, examples
@@ -29,17 +29,6 @@ _Files = Annotated[
     typer.Argument(
         metavar="[FILE]...",
         help="Red-team prompts in any layout, lines of text among them; the built-in ones if not given.",
-        show_default=False,
-    ),
-]
-_Models = Annotated[
-    list[str],
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="M",
-        help="[NAME=]M[@ENGINE]: an embedded name, a model's or adapter's folder, or a hub id; several times to "
-        "compare others with the first.",
         show_default=False,
     ),
 ]
@@ -113,7 +102,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def attacks(  # noqa: PLR0917 - the command line names them
-    models: _Models,
+    models: Models,
     files: _Files = None,
     wrappers: _Wrappers = None,
     benign: _Benign = None,

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 _ORDER = ("worse", "unclear", "better")
 _NAMES = {"attack_success": "attack success", "over_refusal": "over-refusal"}
 _Change = Mapping[str, Any]
+_Groups = Mapping[str, str]  # of prompts, by id: what hangs together
 
 
 def describe(assault: Assault, translated: Translated, answered: Answered, read: Read) -> dict[str, Any]:
     """Give everything that was found, and how, as plain values."""
-    figures = _measure(assault, answered, read)
+    from charter.prompts.grouping import prompt_groups
+
+    harmful, benign = (prompt_groups(one) for one in (assault.targets.harmful, assault.targets.benign))
+    figures = _measure(assault, answered, read, harmful, benign)
     wrappers = (*assault.chosen.wrappers, *translated.wrappers)
     return {
         "sources": list(assault.sources) or ["built-in"],
@@ -39,8 +43,11 @@ def describe(assault: Assault, translated: Translated, answered: Answered, read:
         "seed": assault.seed,
         "changes": _changes(figures),
         "figures": [_told(one) for one in figures],
-        "answers": [*_answers(answered.harmful, "red_team"), *_answers(answered.benign, "benign_twin")],
-        "agreement": _agreement(answered, read),
+        "answers": [
+            *_answers(answered.harmful, "red_team", harmful),
+            *_answers(answered.benign, "benign_twin", benign),
+        ],
+        "agreement": _agreement(answered, read, harmful, benign),
         "invalid": dict(sorted(Counter(one.invalid for one in read.readings if one.invalid).items())),
         "not_asked": [{"model": m, "wrapper": w, "reason": why} for m, w, why in answered.not_asked],
         "not_translated": translated.left_out,
@@ -48,7 +55,7 @@ def describe(assault: Assault, translated: Translated, answered: Answered, read:
     }
 
 
-def _measure(assault: Assault, answered: Answered, read: Read) -> list[Figure]:
+def _measure(assault: Assault, answered: Answered, read: Read, harmful: _Groups, benign: _Groups) -> list[Figure]:
     """Measure what rules and judge say, with p-values adjusted for all tests together."""
     from charter.evaluation.attacks import (
         adjusted,
@@ -60,9 +67,7 @@ def _measure(assault: Assault, answered: Answered, read: Read) -> list[Figure]:
         measure_over_refusal,
         outcomes_of,
     )
-    from charter.prompts.grouping import prompt_groups
 
-    harmful, benign = (prompt_groups(one) for one in (assault.targets.harmful, assault.targets.benign))
     figures: list[Figure] = []
     readers: Mapping[Reader, Classes] = {
         "rules": classes_by_rules((*answered.harmful, *answered.benign)),
@@ -125,7 +130,7 @@ def _outcome(change: PairedDifference) -> str:
     return "worse" if change.difference > 0 else "better"
 
 
-def _answers(attacked: Iterable[Attacked], kind: str) -> Iterator[dict[str, Any]]:
+def _answers(attacked: Iterable[Attacked], kind: str, groups: _Groups) -> Iterator[dict[str, Any]]:
     """Count by model and wrapper what rules class the answers as, and how many they cannot read or were cut."""
     from charter.evaluation.refusals import NAMES
     from charter.evaluation.shares import shares_of
@@ -135,7 +140,7 @@ def _answers(attacked: Iterable[Attacked], kind: str) -> Iterator[dict[str, Any]
         parts.setdefault((one.model, one.wrapper), []).append(one)
     for (model, wrapper), rows in parts.items():
         read = [row for row in rows if row.label is not None]
-        shares = shares_of([str(row.label) for row in read], NAMES["classes"], [row.prompt.id for row in read])
+        shares = shares_of([str(row.label) for row in read], NAMES["classes"], [groups[row.prompt.id] for row in read])
         yield {
             "kind": kind,
             "model": model,
@@ -152,21 +157,26 @@ def _answers(attacked: Iterable[Attacked], kind: str) -> Iterator[dict[str, Any]
         }
 
 
-def _agreement(answered: Answered, read: Read) -> dict[str, Any] | None:
+def _agreement(answered: Answered, read: Read, harmful: _Groups, benign: _Groups) -> dict[str, Any] | None:
     """Say how far rules and judge agree on the classes of the answers that both read."""
     from charter.evaluation.attacks import classes_by_judge
     from charter.evaluation.refusals import NAMES
     from charter.statistics import label_agreement
 
     by_judge = classes_by_judge(read.readings)
-    both = [one for one in (*answered.harmful, *answered.benign) if one.label is not None and one.id in by_judge]
+    both = [
+        (one, groups[one.prompt.id])  # a twin's group has the name of the prompt that it imitates
+        for rows, groups in ((answered.harmful, harmful), (answered.benign, benign))
+        for one in rows
+        if one.label is not None and one.id in by_judge
+    ]
     if not both:
         return None
     found = label_agreement(
-        [str(one.label) for one in both],
-        [by_judge[one.id] for one in both],
+        [str(one.label) for one, _ in both],
+        [by_judge[one.id] for one, _ in both],
         labels=NAMES["classes"],
-        groups=[one.prompt.id for one in both],
+        groups=[group for _, group in both],
     )
     return {
         "n": len(both),

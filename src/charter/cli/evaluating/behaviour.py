@@ -10,8 +10,8 @@ import typer
 
 from charter.cli import console
 from charter.cli.evaluating.behaviour_view import describe, write_behaviour
-from charter.cli.evaluating.entrants import Entrant, ask, read_answer_files, read_models
-from charter.cli.evaluating.options import KeptIn
+from charter.cli.evaluating.entrants import Entrant, as_put, ask, hold_to_models, read_answer_files, read_models
+from charter.cli.evaluating.options import KeptIn, SomeModels
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
@@ -29,17 +29,6 @@ _Responses: TypeAlias = "tuple[tuple[Response, ...], dict[str, int]]"
 _FIGURES, _ANSWERS, _CHOICES = "behaviour.json", "answers.jsonl", "choices.jsonl"
 _BOTH, _SYCOPHANCY, _MANNER = "both", "sycophancy", "manner"
 
-_Models = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="M",
-        help="[NAME=]M[@ENGINE]: an embedded name, a model's or adapter's folder, or a hub id; several times to "
-        "compare others with the first.",
-        show_default=False,
-    ),
-]
 _Answers = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,7 +82,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def behaviour(  # noqa: PLR0917 - the command line names them
-    models: _Models = None,
+    models: SomeModels = None,
     answers: _Answers = None,
     part: _Part = "both",
     engine: Engine = IN_PROCESS,
@@ -123,14 +112,15 @@ def behaviour(  # noqa: PLR0917 - the command line names them
     entrants = [*asked_models, *read_answer_files(answers or [])]
     _require_some(entrants, asked_models, part)
     asked = pose_all(load_rows(rows, n=n, seed=seed)) if asked_models and part != _MANNER else []
-    chosen = () if part == _SYCOPHANCY else choose_prompts(prompts, (), kind=kind, n=n, seed=seed).prompts
-    given = {
-        one.name: _given(one, chosen) for one in entrants if one.spec is None
-    }  # what is wrong with it is told first
+    drawn_from = None if part == _SYCOPHANCY else choose_prompts(prompts, (), kind=kind, n=n, seed=seed)
+    chosen, left_out = ((), {}) if drawn_from is None else (drawn_from.prompts, drawn_from.left_out)
+    # What is wrong with a file is told before a model is asked.
+    from_files = {one.name: _given(one, chosen) for one in entrants if one.spec is None}
+    given = {name: responses for name, (responses, _) in from_files.items()}
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
     with keeping_folder(out, (_FIGURES, _ANSWERS, _CHOICES), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
         drawn = {"--temperature": temperature, "--max-tokens": max_tokens, "--seed": seed, "--layout": layout}
-        _hold_to(held, asked_models, drawn)
+        _hold_to(held, asked_models, drawn, chosen)
         choices = {one.name: _choose(held, one, asked, Asking(layout=layout)) for one in asked_models if asked}
         drawn_now = {one.name: _respond(held, one, chosen, sampling, seed) for one in asked_models if chosen}
         responses = {**drawn_now, **given}
@@ -140,6 +130,8 @@ def behaviour(  # noqa: PLR0917 - the command line names them
             "prompts": prompts,
             "seed": seed,
             **describe(asked, choices, responses, chosen),
+            "left_out_prompts": left_out,
+            "other_answers": {name: n_other for name, (_, n_other) in from_files.items()},
         }
         if out is not None:
             _keep(folder, told, asked, choices, responses)
@@ -169,12 +161,12 @@ def _require_some(entrants: Sequence[Entrant], asked_models: Sequence[Entrant], 
         raise UserError(f"two are called {twice!r}; name one otherwise, such as other={twice}")
 
 
-def _hold_to(held: Held, asked: Sequence[Entrant], drawn: Mapping[str, Any]) -> None:
+def _hold_to(held: Held, asked: Sequence[Entrant], drawn: Mapping[str, Any], prompts: Sequence[Prompt]) -> None:
     """Refuse a folder that was begun otherwise; further rows, prompts and models may come to what is there."""
     if asked:
         held.require_setup(drawn)
-    for one in asked:
-        held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+        held.require_same_rows(as_put(prompts), what="prompts")
+    hold_to_models(held, asked)
 
 
 def _choose(held: Held, one: Entrant, asked: Sequence[Asked], asking: Asking) -> Mapped[ChoiceAnswer]:
@@ -193,8 +185,8 @@ def _respond(held: Held, one: Entrant, prompts: Sequence[Prompt], sampling: Samp
     return tuple(mapped.done), mapped.reasons["failed"]
 
 
-def _given(one: Entrant, prompts: Sequence[Prompt]) -> _Responses:
-    """Take the answers of a file to prompts.
+def _given(one: Entrant, prompts: Sequence[Prompt]) -> tuple[_Responses, int]:
+    """Take the answers of a file to prompts, and count those to others.
 
     Raises:
         PromptError: where it has none of them.
@@ -202,14 +194,15 @@ def _given(one: Entrant, prompts: Sequence[Prompt]) -> _Responses:
     from charter.evaluation.head_to_head import load_answers
     from charter.evaluation.responding import read_response
 
-    found = load_answers(one.source, prompts).by_prompt
+    answers = load_answers(one.source, prompts)
+    found = answers.by_prompt
     rows = tuple(
         read_response(prompt, one.name, found[prompt.id], finish="given", n_tokens=len(found[prompt.id].split()))
         for prompt in prompts
         if prompt.id in found
     )
     missing = len(prompts) - len(rows)
-    return rows, {"not in the file of answers": missing} if missing else {}
+    return (rows, {"not in the file of answers": missing} if missing else {}), answers.n_other
 
 
 def _keep(
@@ -220,8 +213,7 @@ def _keep(
     responses: Mapping[str, _Responses],
 ) -> None:
     """Write the figures, every choice beside its question, and every answer."""
-    from charter.files.tables import write_json, write_text
-    from charter.seeds import canonical_json
+    from charter.files.tables import write_json, write_json_lines
 
     of = {one.question.id: one for one in asked}
     chosen = [
@@ -244,5 +236,5 @@ def _keep(
         for one in rows
     ]  # fmt: skip
     for name, lines in ((_CHOICES, chosen), (_ANSWERS, answered)):
-        write_text(folder / name, "".join(f"{canonical_json(line)}\n" for line in lines))
+        write_json_lines(folder / name, lines)
     write_json(folder / _FIGURES, told)

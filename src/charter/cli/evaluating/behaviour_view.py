@@ -53,6 +53,11 @@ def write_behaviour(told: Mapping[str, Any]) -> None:
         if told["sycophancy"]:
             console.write()
         console.write(f"{told['prompts']}: {told['n_prompts']:,} prompts")
+        for reason, n in told["left_out_prompts"].items():
+            console.write(f"prompts left out, {n:,}: {reason}")
+        for name, n in told["other_answers"].items():
+            if n:
+                console.write(f"{name}: {n:,} answers of its file are to prompts that were not asked")
         for model, n in told["cut"].items():
             if n:
                 console.write(f"{model}: {n:,} answers cut at --max-tokens")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charter.cli.model_options import IN_PROCESS, model_spec
 
@@ -85,6 +85,21 @@ def read_models(texts: Sequence[str], engine: str) -> list[Entrant]:
         if one.spec is None:
             raise UserError(f"--model {one.source}: is a file of answers; expected a model, which is asked")
     return _distinct(texts, found)
+
+
+def hold_to_models(held: Held, asked: Iterable[Entrant]) -> None:
+    """Refuse a folder in which another model has one of these names; further models may come to it.
+
+    Raises:
+        RunError: naming the model.
+    """
+    for one in asked:
+        held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+
+
+def as_put(prompts: Sequence[Prompt]) -> dict[str, list[Any]]:
+    """Give what each prompt says, by its id: a file's own ids do not (see ``Held.require_same_rows``)."""
+    return {one.id: [one.kind, *([turn.role, turn.content] for turn in one.turns)] for one in prompts}
 
 
 def ask(held: Held, one: Entrant, prompts: Sequence[Prompt], *, sampling: Sampling, seed: int) -> Mapped[Response]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from charter.cli import console
-from charter.cli.evaluating.entrants import ask
+from charter.cli.evaluating.entrants import ask, hold_to_models
 
 if TYPE_CHECKING:
     from charter.cli.evaluating.entrants import Entrant
@@ -158,8 +158,8 @@ def _draw(held: Held, source: SourceOfReplies) -> tuple[list[Replies], Mapping[s
     groups = prompt_groups(chosen.prompts)
     sampling = Sampling(temperature=source.temperature, max_tokens=source.max_tokens)
     found = []
+    hold_to_models(held, source.models)
     for one in source.models:
-        held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
         mapped = ask(held, one, chosen.prompts, sampling=sampling, seed=source.seed)
         responses = tuple(mapped.done)
         rows = tuple(replies_of_responses(responses, groups))

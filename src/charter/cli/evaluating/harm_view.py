@@ -115,10 +115,9 @@ def _rows(one: ScoredReplies) -> Iterator[dict[str, Any]]:
 
 def keep(folder: Path, told: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the figures, and every reply with its score."""
-    from charter.files.tables import write_json, write_text
-    from charter.seeds import canonical_json
+    from charter.files.tables import write_json, write_json_lines
 
-    write_text(folder / SCORES, "".join(f"{canonical_json(row)}\n" for row in rows))
+    write_json_lines(folder / SCORES, rows)
     write_json(folder / FIGURES, told)
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charter.cli import console
-from charter.cli.evaluating.entrants import Entrant, read_answer_files, read_models
+from charter.cli.evaluating.entrants import Entrant, hold_to_models, read_answer_files, read_models
 from charter.cli.evaluating.instructions_view import describe, write_instructions
-from charter.cli.evaluating.options import KeptIn
+from charter.cli.evaluating.options import KeptIn, SomeModels
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
@@ -20,7 +20,9 @@ from charter.cli.options import AsJson, examples
 if TYPE_CHECKING:
     from charter.cli.held_file import Held
     from charter.engines.base import Sampling
+    from charter.evaluation.head_to_head import GivenAnswers
     from charter.evaluation.instructions import InstructionRow, Outcome
+    from charter.records import Prompt
 
 _FIGURES, _ANSWERS = "instructions.json", "answers.jsonl"
 
@@ -30,17 +32,6 @@ _Files = Annotated[
         metavar="[FILE...]",
         help="Rows of {key, prompt, instruction_id_list, kwargs}, as IFEval has them; built-in, prompts that come with "
         "Charter, if not given.",
-        show_default=False,
-    ),
-]
-_Models = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="M",
-        help="[NAME=]M[@ENGINE]: an embedded name, a model's or adapter's folder, or a hub id; several times to "
-        "compare others with the first.",
         show_default=False,
     ),
 ]
@@ -66,11 +57,19 @@ _Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the prompts and an
 
 @dataclass(frozen=True)
 class Answered:
-    """One model's answers to one file: texts by prompt id, how each ended where that is known, and why some lack."""
+    """One model's answers to one file of prompts.
+
+    Attributes:
+        by_prompt: the texts, by prompt id.
+        finish: how each ended, where that is known.
+        missing: why others lack.
+        n_other: answers of a file of answers that are to no prompt of any file.
+    """
 
     by_prompt: Mapping[str, str]
     finish: Mapping[str, str]
     missing: Mapping[str, int]
+    n_other: int = 0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -88,7 +87,7 @@ def add_to(app: typer.Typer) -> None:
 
 def instructions(  # noqa: PLR0917 - the command line names them
     files: _Files = None,
-    models: _Models = None,
+    models: SomeModels = None,
     answers: _Answers = None,
     engine: Engine = IN_PROCESS,
     n: _Number = None,
@@ -147,8 +146,7 @@ def _hold_to(held: Held, entrants: Sequence[Entrant], drawn: Mapping[str, Any]) 
     asked = [one for one in entrants if one.spec is not None]
     if asked:
         held.require_setup(drawn)
-    for one in asked:
-        held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+    hold_to_models(held, asked)
 
 
 def _answer(
@@ -160,8 +158,8 @@ def _answer(
 
     prompts = {file: [row.prompt for row in rows] for file, rows in asked.items()}
     if one.spec is None:
-        given = {file: load_answers(one.source, of_file).by_prompt for file, of_file in prompts.items()}
-        return {file: Answered(found, {}, _missing(len(prompts[file]) - len(found))) for file, found in given.items()}
+        given = load_answers(one.source, [prompt for of_file in prompts.values() for prompt in of_file])
+        return {file: _of_file(of_file, given) for file, of_file in prompts.items()}
     found = {}
     with held.lend(one.asked, known_as=f"engine of {one.name}") as engine:
         for file, of_file in prompts.items():
@@ -174,8 +172,11 @@ def _answer(
     return found
 
 
-def _missing(n: int) -> dict[str, int]:
-    return {"not in the file of answers": n} if n else {}
+def _of_file(prompts: Sequence[Prompt], given: GivenAnswers) -> Answered:
+    """Take the answers that are there to the prompts of one file."""
+    found = {one.id: given.by_prompt[one.id] for one in prompts if one.id in given.by_prompt}
+    missing = len(prompts) - len(found)
+    return Answered(found, {}, {"not in the file of answers": missing} if missing else {}, given.n_other)
 
 
 def _score(
@@ -204,7 +205,8 @@ def _score(
         missing = {one.name: dict(answered[one.name][file].missing) for one in entrants}
         cut = {one.name: sum(end == "length" for end in answered[one.name][file].finish.values()) for one in entrants}
         files.append({"file": file, **describe(rows, outcomes, base=entrants[0].name), "cut": cut, "missing": missing})
-    return {"models": [one.told() for one in entrants], "files": files}, lines
+    others = {one.name: max(found.n_other for found in answered[one.name].values()) for one in entrants}
+    return {"models": [one.told() for one in entrants], "files": files, "other_answers": others}, lines
 
 
 def _line(file: str, row: InstructionRow, model: str, answered: Answered, outcome: Outcome) -> dict[str, Any]:
@@ -223,8 +225,7 @@ def _line(file: str, row: InstructionRow, model: str, answered: Answered, outcom
 
 def _keep(folder: Path, told: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the figures, and every answer with what it follows."""
-    from charter.files.tables import write_json, write_text
-    from charter.seeds import canonical_json
+    from charter.files.tables import write_json, write_json_lines
 
-    write_text(folder / _ANSWERS, "".join(f"{canonical_json(row)}\n" for row in rows))
+    write_json_lines(folder / _ANSWERS, rows)
     write_json(folder / _FIGURES, told)

@@ -28,6 +28,9 @@ def describe(
 
 def write_instructions(told: Mapping[str, Any]) -> None:
     """Print what was found; ``told`` is what ``--json`` prints."""
+    for name, n in told["other_answers"].items():
+        if n:
+            console.write(f"{name}: {n:,} answers of its file are to prompts that were not asked")
     for place, file in enumerate(told["files"]):
         if place:
             console.write()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charter.cli import console
-from charter.cli.evaluating.entrants import Entrant, read_models
+from charter.cli.evaluating.entrants import Entrant, hold_to_models, read_models
 from charter.cli.evaluating.figure_table import write_figures
-from charter.cli.evaluating.options import KeptIn
+from charter.cli.evaluating.options import KeptIn, Models
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
@@ -25,17 +25,6 @@ _FIGURES, _SAMPLES = "lm-eval.json", "samples.jsonl"
 _Tasks = Annotated[
     list[str],
     typer.Argument(metavar="TASK...", help="Names of lm-eval's tasks, groups and tags.", show_default=False),
-]
-_Models = Annotated[
-    list[str],
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="M",
-        help="[NAME=]M[@ENGINE]: an embedded name, a model's or adapter's folder, or a hub id; several times to "
-        "compare others with the first.",
-        show_default=False,
-    ),
 ]
 _Include = Annotated[
     Path | None,
@@ -76,7 +65,7 @@ def add_to(app: typer.Typer) -> None:
 
 def lm_eval(  # noqa: PLR0917 - the command line names them
     tasks: _Tasks,
-    models: _Models,
+    models: Models,
     include: _Include = None,
     limit: _Limit = None,
     few_shots: _FewShots = None,
@@ -91,14 +80,13 @@ def lm_eval(  # noqa: PLR0917 - the command line names them
     the 95 % interval of the documents' values. Of several models the others are compared with the first, document by
     document.
     """
-    from charter.evaluation.lm_eval_tasks import load_tasks, measure_tasks, read_figures
+    from charter.evaluation.lm_eval_tasks import load_tasks, measure_tasks, metrics_without_value, read_figures
 
     entrants = read_models(models, engine)
     loaded = load_tasks(tasks, include=include, limit=limit, few_shots=few_shots)
     with keeping_folder(out, (_FIGURES, _SAMPLES), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
         held.require_setup({"--seed": seed})
-        for one in entrants:
-            held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+        hold_to_models(held, entrants)
         found = {one.name: _run(held, one, loaded, seed) for one in entrants}
         figures = {name: read_figures(results) for name, results in found.items()}
         measured = measure_tasks(figures, base=entrants[0].name)
@@ -112,6 +100,11 @@ def lm_eval(  # noqa: PLR0917 - the command line names them
             "n_few_shots": {name: results["n-shot"] for name, results in found.items()}[entrants[0].name],
             "measurements": [one.model_dump(mode="json") for one in measured],
             "by_lm_eval": [_plain(name, one) for name, several in figures.items() for one in several],
+            "without_value": [
+                {"model": name, "task": task, "metric": metric}
+                for name, results in found.items()
+                for task, metric in metrics_without_value(results)
+            ],
         }
         if out is not None:
             _keep(folder, told, found)
@@ -178,6 +171,8 @@ def _tell(told: Mapping[str, Any]) -> None:
     write_figures(told["measurements"], heading="task and metric", name=lambda one: str(one["name"]))
     console.write()
     _tell_errors(told["by_lm_eval"])
+    for one in told["without_value"]:
+        console.write(f"{one['model']}: lm-eval gives no finite value of {one['task']}: {one['metric']}")
 
 
 def _tell_errors(figures: Sequence[Mapping[str, Any]]) -> None:

@@ -134,7 +134,7 @@ def multiple_choice(  # noqa: PLR0917 - the command line names them
     given = {"mode": mode, "model": model, "layout": layout, "chains": chains if mode == "chain" else 0, "seed": seed}
     with (
         keeping_folder(out, (_FIGURES, _ANSWERS), _FIGURES) as folder,
-        hold(folder / _FIGURES, model, engine, _setup(asking, chosen), same_model=True) as asked,
+        hold(folder / _FIGURES, model, engine, _setup(asking, chosen), same_model=True, rows=_keys(chosen)) as asked,
     ):
         answer = _answering(asked, model, asking)
         found = []
@@ -160,6 +160,11 @@ def _setup(asking: Asking, chosen: Mapping[str, Chosen]) -> dict[str, Any]:
         "worked examples": digest(shown),
         **(behind_chains if asking.mode == "chain" else {}),
     }
+
+
+def _keys(chosen: Mapping[str, Chosen]) -> dict[str, Any]:
+    """Give what is right of each question, and its conversations, by its id, which is made of what it asks."""
+    return {row.id: [row.corrects, row.conversations] for questions in chosen.values() for row in questions.rows}
 
 
 def _answering(asked: Writing, model: str, asking: Asking) -> Callable[[str, Chosen], Mapped[ChoiceAnswer]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,13 +11,16 @@ import typer
 
 from charter.cli import console
 from charter.cli.evaluating.preferences_view import describe, write_preferences
-from charter.cli.held_file import locked, make_folder
+from charter.cli.held_file import has_keys, locked, make_folder
 from charter.cli.options import AsJson, Iteration, examples
 
 if TYPE_CHECKING:
     from charter.evaluation.preference_data import PreferenceData
 
 _FIGURES, _FLAGGED = "preferences.json", "flagged.jsonl"
+_KEYS = frozenset(
+    {"warnings", "lengths", "styles", "repeats"}
+)  # that tell its figures: there is no journal beside them
 
 _Source = Annotated[
     str,
@@ -148,22 +152,9 @@ def _flagged(data: PreferenceData, flags: Sequence[tuple[int, Mapping[str, str]]
 
 def _keep(folder: Path, told: Mapping[str, Any], flagged: Sequence[Mapping[str, Any]]) -> None:
     """Write the figures, and the pairs that are worth a look, a line each."""
-    from charter.files.tables import write_json, write_text
-    from charter.seeds import canonical_json
+    from charter.files.tables import write_json, write_json_lines
 
-    make_folder(folder, (_FIGURES, _FLAGGED), _FIGURES, is_ours=_is_ours)
+    make_folder(folder, (_FIGURES, _FLAGGED), _FIGURES, is_ours=partial(has_keys, keys=_KEYS))
     with locked(folder / _FIGURES):
-        write_text(folder / _FLAGGED, "".join(f"{canonical_json(row)}\n" for row in flagged))
+        write_json_lines(folder / _FLAGGED, flagged)
         write_json(folder / _FIGURES, told)
-
-
-def _is_ours(figures: Path) -> bool:
-    """Tell whether a file is of this command's figures: there is no journal beside it."""
-    from charter.errors import RunError
-    from charter.files.tables import read_json
-
-    try:
-        found = read_json(figures)
-    except RunError:
-        return False
-    return isinstance(found, dict) and {"warnings", "lengths", "styles", "repeats"} <= found.keys()

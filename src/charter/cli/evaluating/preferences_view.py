@@ -72,7 +72,7 @@ def _write_rules(told: Mapping[str, Any]) -> None:
         ]
     for name, guess in (told["guesses"] or {}).items():
         rows.append((f"guessed from {name} alone", *_bounded(guess["accuracy"]), _p(guess["p_value"])))
-    console.write_columns(("rule", "gives the label", *_BOUNDED, "p against 50 %"), rows, right=(1, 2, 3, 4))
+    console.write_columns(("rule", "gives the label", *_BOUNDED, "p against 50 %, adjusted"), rows, right=(1, 2, 3, 4))
     if told["guesses"] is None:
         console.write("labels are not guessed from words: too few prompts for folds")
 

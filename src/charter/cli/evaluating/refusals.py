@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 from charter.cli import console
 from charter.cli.evaluating import refusal_view
-from charter.cli.held_file import hold, keeping_folder
+from charter.cli.held_file import has_keys, hold, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import examples
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from charter.text_quality import ResponseReading
 
 _FIGURES, _ROWS = "refusals.json", "rows.csv"
+_KEYS = frozenset(
+    {"response_column", "classes", "degrees"}
+)  # that tell its figures: of rules alone there is no journal
 
 _File = Annotated[
     str,
@@ -114,7 +118,7 @@ def refusals(  # noqa: PLR0917 - the command line names them
     if judge is None and engine != IN_PROCESS:
         raise UserError(f"--engine {engine}: only --judge asks a model; name one, or leave it out")
     answers = load_answers(file, Columns(prompt_column, response_column, label_column, group_column))
-    with keeping_folder(out, (_FIGURES, _ROWS), _FIGURES, is_ours=_is_ours) as folder:
+    with keeping_folder(out, (_FIGURES, _ROWS), _FIGURES, is_ours=partial(has_keys, keys=_KEYS)) as folder:
         with make_progress() as progress:
             readings = read_answers(answers.kept, progress)
         told = {
@@ -139,18 +143,6 @@ def refusals(  # noqa: PLR0917 - the command line names them
     refusal_view.tell(told)
     if out is not None:
         console.write(str(out))
-
-
-def _is_ours(figures: Path) -> bool:
-    """Tell whether a file is of this command's figures: of rules alone there is no journal beside it."""
-    from charter.errors import RunError
-    from charter.files.tables import read_json
-
-    try:
-        found = read_json(figures)
-    except RunError:
-        return False
-    return isinstance(found, dict) and {"response_column", "classes", "degrees"} <= found.keys()
 
 
 def _judged(folder: Path, file: str, judge: str, engine: str, answers: Answers[Scheme]) -> Mapped[KindReading]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charter.cli import console
-from charter.cli.evaluating.entrants import Entrant, read_models
+from charter.cli.evaluating.entrants import Entrant, hold_to_models, read_models
 from charter.cli.evaluating.figure_table import write_figures
-from charter.cli.evaluating.options import KeptIn
+from charter.cli.evaluating.options import KeptIn, Models
 from charter.cli.held_file import hold_file, keeping_folder
 from charter.cli.model_options import IN_PROCESS, Engine
 from charter.cli.options import AsJson, examples
@@ -31,17 +31,6 @@ _File = Annotated[
         metavar="[FILE]",
         help="Prompts with reference answers, in any form that prompts are read in; the held-out ones of the built-in "
         "helpful prompts if not given.",
-        show_default=False,
-    ),
-]
-_Models = Annotated[
-    list[str],
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="M",
-        help="[NAME=]M[@ENGINE]: an embedded name, a model's or adapter's folder, or a hub id; several times to "
-        "compare others with the first.",
         show_default=False,
     ),
 ]
@@ -66,7 +55,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def retention(  # noqa: PLR0917 - the command line names them
-    models: _Models,
+    models: Models,
     file: _File = None,
     prompt_column: _PromptColumn = "prompt",
     response_column: _ResponseColumn = "response",
@@ -88,8 +77,7 @@ def retention(  # noqa: PLR0917 - the command line names them
     source = file or BUILT_IN
     loaded = load_references(source, prompt_column=prompt_column, response_column=response_column, n=n, seed=seed)
     with keeping_folder(out, (_FIGURES, _SCORES), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
-        for one in entrants:
-            held.require_setup({f"model called {one.name}": one.identified(held)}, kept_as=f"setup of {one.name}")
+        hold_to_models(held, entrants)
         mapped = {one.name: _score(held, one, loaded.rows) for one in entrants}
         scores = {name: tuple(one.done) for name, one in mapped.items()}
         told = {
@@ -141,16 +129,15 @@ def _keep(
     folder: Path, told: Mapping[str, Any], rows: Sequence[ScoreRow], scores: Mapping[str, Sequence[Scored]]
 ) -> None:
     """Write the figures, and every answer with its log-probability under each model."""
-    from charter.files.tables import write_json, write_text
-    from charter.seeds import canonical_json
+    from charter.files.tables import write_json, write_json_lines
 
     texts = {row.id: {"prompt": row.prompt.text, "response": row.text} for row in rows}
     lines = (
-        canonical_json({"model": name, **texts[one.id], "logprob": one.logprob, "n_tokens": one.n_tokens})
+        {"model": name, **texts[one.id], "logprob": one.logprob, "n_tokens": one.n_tokens}
         for name, scored in scores.items()
         for one in scored
     )
-    write_text(folder / _SCORES, "".join(f"{line}\n" for line in lines))
+    write_json_lines(folder / _SCORES, lines)
     write_json(folder / _FIGURES, told)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeGuard
 
 from charter.engines.base import Choice, Completion, Finish
@@ -112,6 +112,24 @@ def read_choice(answer: dict[str, Any], options: Sequence[str], *, anywhere: boo
     top = _likeliest(answer)
     if not top:
         _refuse("the answer holds no log-probabilities", answer["choices"][0])
+    logprobs, seen = weigh_options(top, options, anywhere=anywhere)
+    if seen > 1.0 + _SLACK:
+        _refuse("the options' probabilities add up to more than 1", seen)
+    # A bound below every token that was told is next to nothing; one of all that is left may be all there is.
+    mass = math.fsum(map(math.exp, logprobs)) if seen and not anywhere else seen
+    return Choice(logprobs=logprobs, mass=min(mass, 1.0), n_prompt_tokens=count_tokens(answer)[0])
+
+
+def weigh_options(
+    top: Mapping[str, float], options: Sequence[str], *, anywhere: bool
+) -> tuple[tuple[float, ...], float]:
+    """Give options their log-probabilities by the likeliest tokens, and the probability that was seen of them.
+
+    Args:
+        top: the likeliest tokens' log-probabilities, one at least.
+        options: of which those that are not there get the most that they can have (see ``read_choice``).
+        anywhere: whether a letter's spellings count together, whatever brackets or quotation marks are around it.
+    """
     left = math.log(max(1.0 - math.fsum(map(math.exp, top.values())), 0.0) + _SLACK)
     bound = left if anywhere else min(left, *top.values())
     found = []
@@ -119,12 +137,7 @@ def read_choice(answer: dict[str, Any], options: Sequence[str], *, anywhere: boo
         alike = [value for token, value in top.items() if token == option or (anywhere and _bare(token) == option)]
         found.append(_add(alike) if alike else None)
     seen = math.fsum(math.exp(value) for value in found if value is not None)
-    if seen > 1.0 + _SLACK:
-        _refuse("the options' probabilities add up to more than 1", seen)
-    logprobs = tuple(min(bound if value is None else value, 0.0) for value in found)
-    # A bound below every token that was told is next to nothing; one of all that is left may be all there is.
-    mass = math.fsum(map(math.exp, logprobs)) if seen and not anywhere else seen
-    return Choice(logprobs=logprobs, mass=min(mass, 1.0), n_prompt_tokens=count_tokens(answer)[0])
+    return tuple(min(bound if value is None else value, 0.0) for value in found), seen
 
 
 def tells_likeliest(answer: dict[str, Any]) -> bool:

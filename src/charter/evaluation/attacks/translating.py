@@ -9,6 +9,7 @@ from charter.errors import PromptError
 from charter.prompts.grouping import normalise_text
 from charter.prompts.reading import read_rows
 from charter.prompts.row_prompts import check_columns, optional_text
+from charter.prompts.source_rows import whole_text
 from charter.records import Message, Prompt, Record
 from charter.rows import Filtered, Mapped, RowMapper
 from charter.text_quality.english import FEW_WORDS, reads_as_english
@@ -60,17 +61,24 @@ def load_translations(source: str, prompts: Sequence[Prompt], language: str) -> 
     looked at.
 
     Raises:
-        PromptError: for columns that are not there, and where no row translates any of the prompts.
+        PromptError: for columns that are not there, a prompt with two translations, and where no row translates any of
+            the prompts.
     """
     rows = read_rows(source)
     check_columns(rows, {"prompt": "prompt", "id": "translation"}, ())
     meant = {None, language.casefold()}
-    by_text = {
-        (optional_text(row, "prompt") or "").strip(): (optional_text(row, "translation") or "").strip()
-        for row in rows
-        if ((said := optional_text(row, "language")) and said.strip().casefold()) in meant
-    }
-    found = {one.id: text for one in prompts if (text := by_text.get(one.turns[-1].content.strip()))}
+    by_text: dict[str, str] = {}
+    for row in rows:
+        said = optional_text(row, "language")
+        text = whole_text((optional_text(row, "translation") or "").strip(), row.place, "translation")
+        if (said and said.strip().casefold()) not in meant or not text:
+            continue
+        if by_text.setdefault((optional_text(row, "prompt") or "").strip(), text) != text:
+            raise PromptError(
+                f"{row.place}: translates a prompt that an earlier row translates otherwise; keep one of them, or say "
+                "in a column 'language' which is which"
+            )
+    found = {one.id: by_text[asked] for one in prompts if (asked := one.turns[-1].content.strip()) in by_text}
     if not found:
         raise PromptError(
             f"{source}: translates none of the {len(prompts):,} prompts into {language}; its rows need 'prompt' as it "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter
 
 from charter.errors import ModelError, RunError
 from charter.evaluation.harm.regressor import Regressor
@@ -22,6 +23,20 @@ _NUMBERS, _ACCOUNT = "regressor.safetensors", "regressor.json"
 REGRESSOR_FILES = (_NUMBERS, _ACCOUNT)
 _TOLD = ("model", "identity", "layer", "pooling", "rows")
 _COLUMNS = ("centre", "scale", "weights")
+
+
+@dataclass(frozen=True)
+class _Account:
+    """What stands beside the numbers; who wrote a folder is not known, so that every value is checked."""
+
+    model: str
+    identity: str
+    layer: Annotated[int, Field(ge=0)]
+    pooling: Literal["mean", "last"]
+    rows: str
+    bias: FiniteFloat
+    strength: FiniteFloat
+    quality: RegressorQuality
 
 
 def keep_regressor(folder: Path, regressor: Regressor) -> None:
@@ -58,15 +73,30 @@ def load_regressor(folder: Path) -> Regressor:
     if missing:
         raise ModelError(f"{folder}: has no {' and no '.join(missing)}; name a folder that --keep wrote")
     try:
-        told = read_json(folder / _ACCOUNT)
-        numbers = {name: np.asarray(one, dtype=np.float64) for name, one in load_file(folder / _NUMBERS).items()}
-        line = Ridge(**{name: numbers[name] for name in _COLUMNS}, bias=told["bias"], strength=told["strength"])
-        quality = TypeAdapter(RegressorQuality).validate_python(told["quality"])
-        return Regressor(**{name: told[name] for name in _TOLD}, line=line, quality=quality)
-    except (RunError, SafetensorError, KeyError, TypeError, ValidationError) as error:
+        told = TypeAdapter(_Account).validate_python(read_json(folder / _ACCOUNT))
+        line = _line(load_file(folder / _NUMBERS), told)
+        return Regressor(**{name: getattr(told, name) for name in _TOLD}, line=line, quality=told.quality)
+    except (RunError, SafetensorError, KeyError, ValueError) as error:
         raise ModelError(
             f"{folder}: holds a damaged regressor ({error}); fit it again, with --keep {folder}"
         ) from error
+
+
+def _line(numbers: Mapping[str, Any], told: _Account) -> Ridge:
+    """Make the line of its columns.
+
+    Raises:
+        KeyError: for a column that is not there.
+        ValueError: for columns of other lengths, or with what no fit gives.
+    """
+    columns = {name: np.asarray(numbers[name], dtype=np.float64) for name in _COLUMNS}
+    shapes = {name: one.shape for name, one in columns.items()}
+    if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
+        raise ValueError(f"its columns have the shapes {shapes}; expected one row each, of one length")
+    are_numbers = all(np.isfinite(columns[name]).all() for name in ("centre", "weights"))
+    if not are_numbers or not (columns["scale"] > 0).all():  # of a column that does not vary it is infinite
+        raise ValueError("its columns hold what is no number, or a scale that is not above 0")
+    return Ridge(**columns, bias=told.bias, strength=told.strength)
 
 
 def require_same_model(folder: Path, regressor: Regressor, reader: StateReader) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from charter.errors import EngineError, PromptError
+from charter.errors import EngineError, ModelError, PromptError
 from charter.evaluation.harm.regressor_quality import RegressorQuality, measure_quality
 from charter.evaluation.harm.rows import WORST, GradedReply
 from charter.evaluation.harm.scores import HarmScore, Reply, replies_of_graded
@@ -100,6 +100,9 @@ def score_harm(replies: Sequence[Reply], regressor: Regressor, reader: StateRead
         replies: what is scored.
         regressor: fitted to the states of this very model.
         reader: the model.
+
+    Raises:
+        ModelError: where the regressor is a line through other states than the model has.
     """
     tokens: dict[str, TalkTokens] = {}
     invalid: dict[str, str] = {}
@@ -114,7 +117,14 @@ def score_harm(replies: Sequence[Reply], regressor: Regressor, reader: StateRead
 
 
 def _predicted(regressor: Regressor, states: NDArray[np.float64] | None) -> list[float]:
-    return [] if states is None else [float(one) for one in regressor.line.predict(states).clip(0, WORST)]
+    if states is None:
+        return []
+    if states.shape[1] != len(regressor.line.weights):
+        raise ModelError(
+            f"the regressor reads {len(regressor.line.weights):,} numbers of a state, and {regressor.model!r} has "
+            f"{states.shape[1]:,}; fit it again"
+        )
+    return [float(one) for one in regressor.line.predict(states).clip(0, WORST)]
 
 
 def _tokens(reader: StateReader, reply: Reply) -> TalkTokens:

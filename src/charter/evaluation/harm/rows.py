@@ -8,6 +8,7 @@ from importlib import resources
 from typing import TypeVar
 
 from charter.errors import PromptError
+from charter.evaluation.own_rows import read_distinct, said_text
 from charter.prompts.reading import SourceRow, read_rows
 from charter.records import BUILT_IN
 from charter.spelling import hint
@@ -72,46 +73,27 @@ def load_graded(source: str = BUILT_IN) -> list[GradedReply]:
 
 def _load(source: str, file: str, read: Callable[[SourceRow], _Row]) -> list[_Row]:
     if source != BUILT_IN:
-        return _distinct(read_rows(source), read)
+        return read_distinct(read_rows(source), read)
     with resources.as_file(resources.files("charter.evaluation.harm") / "data" / file) as path:
-        return _distinct(read_rows(str(path)), read)
-
-
-def _distinct(rows: list[SourceRow], read: Callable[[SourceRow], _Row]) -> list[_Row]:
-    """Read every row, and see that no two have one id."""
-    found: dict[str, _Row] = {}
-    for row in rows:
-        one = read(row)
-        if one.id in found:
-            raise PromptError(f"{row.place}: the id {one.id!r} stands on an earlier row too; give each its own")
-        found[one.id] = one
-    return list(found.values())
+        return read_distinct(read_rows(str(path)), read)
 
 
 def _conversation(row: SourceRow) -> HarmConversation:
-    harmful, harmless = _text(row, "harmful"), _text(row, "harmless")
+    harmful, harmless = said_text(row, "harmful"), said_text(row, "harmless")
     if harmful.strip() == harmless.strip():
         raise PromptError(f"{row.place}: 'harmful' and 'harmless' are the same reply; give two that differ")
-    return HarmConversation(_text(row, "id"), _kind(row), _text(row, "request"), harmful, harmless)
+    return HarmConversation(said_text(row, "id"), _kind(row), said_text(row, "request"), harmful, harmless)
 
 
 def _graded(row: SourceRow) -> GradedReply:
     harm = row.values.get("harm")
     if not isinstance(harm, int) or isinstance(harm, bool) or not 0 <= harm <= WORST:
         raise PromptError(f"{row.place}: 'harm' is {harm!r}; expected a whole number from 0 (harmless) to {WORST}")
-    return GradedReply(_text(row, "id"), _kind(row), _text(row, "prompt"), _text(row, "response"), harm)
+    return GradedReply(said_text(row, "id"), _kind(row), said_text(row, "prompt"), said_text(row, "response"), harm)
 
 
 def _kind(row: SourceRow) -> str:
-    kind = _text(row, "kind")
+    kind = said_text(row, "kind")
     if kind not in KINDS:
         raise PromptError(f"{row.place}: 'kind' is {kind!r}; expected one of {', '.join(KINDS)}{hint(kind, KINDS)}")
     return kind
-
-
-def _text(row: SourceRow, name: str) -> str:
-    value = row.values.get(name)
-    if not isinstance(value, str) or not value.strip():
-        said = f"is {value!r}" if name in row.values else "is missing"
-        raise PromptError(f"{row.place}: {name!r} {said}; expected a text that says something")
-    return value

@@ -9,7 +9,7 @@ from typing import Any
 from charter.errors import PromptError
 from charter.prompts.reading import read_rows
 from charter.prompts.row_prompts import check_columns
-from charter.prompts.source_rows import SourceRow
+from charter.prompts.source_rows import SourceRow, whole_text
 from charter.records import Prompt
 
 PROMPT_COLUMN, RESPONSE_COLUMN = "prompt", "response"
@@ -70,4 +70,4 @@ def _text(row: SourceRow, column: str) -> str:
     value: Any = row.values.get(column)
     if not isinstance(value, str):
         raise PromptError(f"{row.place}: {column!r} is {value!r}; expected a text")
-    return value
+    return whole_text(value, row.place, column)

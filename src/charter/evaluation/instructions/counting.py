@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from charter.evaluation.instructions.forms import inside_ends
 from charter.text_quality.sentences import split_sentences, words
 
 AT_LEAST, LESS_THAN = "at least", "less than"
@@ -60,8 +61,7 @@ def has_sentences(answer: str, *, relation: str, num_sentences: int) -> bool:
 
 def has_divided_paragraphs(answer: str, *, num_paragraphs: int) -> bool:
     """Tell whether dividers (``***``) part exactly so many paragraphs; one before or behind them all does not count."""
-    parts = [part.strip() for part in _DIVIDER.split(answer)]
-    between = parts[1 if not parts[0] else 0 : -1 if len(parts) > 1 and not parts[-1] else None]
+    between = inside_ends(_DIVIDER.split(answer))
     return all(between) and len(between) == num_paragraphs
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 OPTIONS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 _RESPONSES = "******"
-_PLACEHOLDER = re.compile(r"\[[^\[\]\n]*[^\[\]\s][^\[\]\n]*\]")
-_BULLET = re.compile(r"^[^\S\n]*[-*+\u2022][^\S\n]+.*\w", re.MULTILINE)
+# Answers may be of any length: none of these looks at a stretch of text again from each place in it.
+_PLACEHOLDER = re.compile(r"\[(?=[^\[\]\n]*[^\[\]\s])[^\[\]\n]*+\]")
+_BULLET = re.compile(r"^[^\S\n]*+[-*+\u2022][^\S\n].*\w", re.MULTILINE)
 _HIGHLIGHT = re.compile(r"(?<!\*)(\*\*?)(?=[^\s*])[^\n*]+(?<=\S)\1(?!\*)")
-_TITLE = re.compile(r"<<[^\n<>]*[^\s<>][^\n<>]*>>")
-_FENCE = re.compile(r"```[^\S\n]*(?:json)?[^\S\n]*\n(.*?)\n?[^\S\n]*```", re.DOTALL | re.IGNORECASE)
+_TITLE = re.compile(r"<<(?=[^\n<>]*[^\s<>])[^\n<>]*+>>")
+_FENCE = re.compile(r"```(?:json)?(.*)```", re.DOTALL | re.IGNORECASE)
+
+
+def inside_ends(parts: Sequence[str]) -> list[str]:
+    """Give the parts of an answer without white space, and without an empty one before or behind all of them."""
+    bare = [part.strip() for part in parts]
+    return bare[1 if not bare[0] else 0 : -1 if len(bare) > 1 and not bare[-1] else None]
 
 
 def has_placeholders(answer: str, *, num_placeholders: int) -> bool:
@@ -64,8 +72,8 @@ def has_title(answer: str) -> bool:
 
 
 def has_two_responses(answer: str) -> bool:
-    """Tell whether six asterisks part exactly two responses that differ."""
-    parts = [part.strip() for part in answer.split(_RESPONSES)]
+    """Tell whether six asterisks part exactly two responses that differ; some before or behind both do not count."""
+    parts = inside_ends(answer.split(_RESPONSES))
     return len(parts) == 2 and all(parts) and parts[0] != parts[1]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean
 from typing import Any
@@ -48,19 +48,22 @@ class TaskFigure:
 
 
 def read_figures(found: Mapping[str, Any]) -> list[TaskFigure]:
-    """Read every metric of every task and group from what lm-eval gives of one model."""
-    figures = [
-        _figure(task, key, told, found)
-        for task, told in found["results"].items()
-        for key, value in told.items()
-        if _is_metric(key) and _is_number(value)
-    ]
-    return figures + [
-        _figure(group, key, told, found)
-        for group, told in found.get("groups", {}).items()
-        for key, value in told.items()
-        if group not in found["results"] and _is_metric(key) and _is_number(value)
-    ]
+    """Read every metric of every task and group from what lm-eval gives of one model, those with a value alone."""
+    return [_figure(task, key, told, found) for task, told, key in _metrics(found) if math.isfinite(told[key])]
+
+
+def metrics_without_value(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name the metrics that lm-eval could not give a finite value of one model, each as task and metric."""
+    return [(task, _metric_name(key)) for task, told, key in _metrics(found) if not math.isfinite(told[key])]
+
+
+def _metrics(found: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Give every metric that is a number: its task or group, what is told of that, and the key."""
+    results, groups = found["results"], found.get("groups", {})
+    for task, told in (*results.items(), *((group, told) for group, told in groups.items() if group not in results)):
+        for key, value in told.items():
+            if _is_metric(key) and _is_number(value):
+                yield task, told, key
 
 
 def measure_tasks(figures: Mapping[str, Sequence[TaskFigure]], *, base: str) -> list[Measurement]:
@@ -126,14 +129,19 @@ def _figure(task: str, key: str, told: Mapping[str, Any], found: Mapping[str, An
     higher = found.get("higher_is_better", {}).get(task, {}).get(metric)
     return TaskFigure(
         task,
-        metric if filtered == _NO_FILTER else f"{metric},{filtered}",
+        _metric_name(key),
         value,
-        float(stderr) if stderr is not None and _is_number(stderr) else None,
+        float(stderr) if stderr is not None and _is_number(stderr) and math.isfinite(stderr) else None,
         n=len(samples) or _n_of_group(told, key),
         better="neither" if higher is None else "higher" if higher else "lower",
         values=values if is_mean else {},
         groups=_groups(samples),
     )
+
+
+def _metric_name(key: str) -> str:
+    metric, _, filtered = key.partition(",")
+    return metric if filtered == _NO_FILTER else key
 
 
 def _n_of_group(told: Mapping[str, Any], key: str) -> int:

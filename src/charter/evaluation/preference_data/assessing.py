@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from charter.evaluation.preference_data.confounds import LengthRule, StyleConfound, measure_lengths, measure_styles
 from charter.evaluation.preference_data.coverage import Coverage, LabelFigures, measure_coverage, measure_labels
@@ -19,6 +19,7 @@ from charter.evaluation.preference_data.warning import (
 )
 from charter.feedback.settling import is_tie
 from charter.prompts.near_duplicates import DEFAULT_THRESHOLD
+from charter.statistics import holm
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class DataQuality:
 
     Attributes:
         warnings: what would spoil it, in words; none where nothing was found.
-        lengths: in characters and in words.
+        lengths: in characters and in words; their p-values and those of the guesses are adjusted together.
         styles: every mark of style, the one that tells most first.
         guesses: of labels, without understanding; None of too few prompts.
         repeats: duplicates and contradictions.
@@ -56,8 +57,8 @@ def assess_preferences(data: PreferenceData, *, threshold: float = DEFAULT_THRES
         PromptError: for a threshold out of bounds.
     """
     repeats = find_repeats(data, threshold=threshold)
-    lengths, styles = measure_lengths(data), measure_styles(data)
-    guesses = guess_labels(data, seed=seed)
+    styles = measure_styles(data)
+    lengths, guesses = _adjusted(measure_lengths(data), guess_labels(data, seed=seed))
     coverage, labels = measure_coverage(data), measure_labels(data)
     warnings = (
         *warn_of_length(lengths),
@@ -67,6 +68,19 @@ def assess_preferences(data: PreferenceData, *, threshold: float = DEFAULT_THRES
         *warn_of_labels(labels, coverage),
     )
     return DataQuality(warnings, lengths, styles, guesses, repeats, coverage, labels)
+
+
+def _adjusted(lengths: list[LengthRule], guesses: Guesses | None) -> tuple[list[LengthRule], Guesses | None]:
+    """Adjust the p-values of all rules that read nothing for their number: they stand beside one another."""
+    guessed = [] if guesses is None else [guesses.words, guesses.length]
+    p_values = holm([*(one.p_value for one in lengths), *(one.p_value for one in guessed)])
+    told = [replace(one, p_value=p_value) for one, p_value in zip(lengths, p_values, strict=False)]
+    if guesses is None:
+        return told, None
+    words, length = (
+        replace(one, p_value=p_value) for one, p_value in zip(guessed, p_values[len(lengths) :], strict=True)
+    )
+    return told, Guesses(words, length)
 
 
 def flags_of_rows(data: PreferenceData, repeats: Repeats) -> list[tuple[int, Mapping[str, str]]]:

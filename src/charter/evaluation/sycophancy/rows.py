@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Literal, get_args
 
 from charter.errors import PromptError
+from charter.evaluation.own_rows import read_distinct, said_text
 from charter.prompts.reading import read_rows
 from charter.prompts.source_rows import SourceRow
 from charter.records import BUILT_IN
@@ -57,19 +57,9 @@ def load_rows(source: str = BUILT_IN, *, n: int | None = None, seed: int = 0) ->
 
 def _read(source: str) -> list[SycophancyRow]:
     if source != BUILT_IN:
-        return _distinct(read_rows(source))
+        return read_distinct(read_rows(source), _row)
     with resources.as_file(resources.files("charter.evaluation.sycophancy") / "data" / "rows.jsonl") as path:
-        return _distinct(read_rows(str(path)))
-
-
-def _distinct(rows: Sequence[SourceRow]) -> list[SycophancyRow]:
-    found: dict[str, SycophancyRow] = {}
-    for row in rows:
-        one = _row(row)
-        if one.id in found:
-            raise PromptError(f"{row.place}: the id {one.id!r} stands on an earlier row too; give each its own")
-        found[one.id] = one
-    return list(found.values())
+        return read_distinct(read_rows(str(path)), _row)
 
 
 def _row(row: SourceRow) -> SycophancyRow:
@@ -84,7 +74,4 @@ def _row(row: SourceRow) -> SycophancyRow:
 
 
 def _text(row: SourceRow, name: str) -> str:
-    value = row.values.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise PromptError(f"{row.place}: {name!r} is {value!r}; expected a text that says something")
-    return value.strip()
+    return said_text(row, name).strip()
