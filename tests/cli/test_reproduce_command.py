@@ -71,7 +71,11 @@ def test_figures_are_made(charter: Command, recipe: Path, place: Path, names: tu
 
     other = charter("reproduce", "4", "--recipe", recipe, "--out", place / "made", "evaluate.max_tokens=9")
     assert other.code == 2
-    assert "main: belongs to another recipe" in other.err
+    assert "was begun with another --recipe" in other.err
+    runs = {one.name for one in (place / "made" / "runs").iterdir()}
+    other = charter("reproduce", "7", "--recipe", recipe, "--out", place / "made", "evaluate.max_tokens=9")
+    assert other.code == 2
+    assert {one.name for one in (place / "made" / "runs").iterdir()} == runs, "no run of another recipe is begun"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +86,8 @@ def test_figures_are_made(charter: Command, recipe: Path, place: Path, names: tu
         (["5", "--data", "choices=x.jsonl"], "--data choices: is read by none of these figures; there are: none"),
         (["5", "--recipe", "nothing.yaml"], "nothing.yaml: no such file"),
         (["9", "--recipe", "tiny.yaml", "--data", "choices=x.jsonl"], "x.jsonl"),
+        (["4", "--recipe", "tiny.yaml", "--data", "choices=x.jsonl"], "x.jsonl: no such file"),
+        (["4", "--recipe", "tiny.yaml", "-m", "a=x@nothing"], "nothing"),
         (["5", "revise.round=3"], "did you mean"),
         (["revise.rounds=3"], "name a figure"),
     ],
@@ -93,3 +99,4 @@ def test_what_is_refused(charter: Command, recipe: Path, arguments: list[str], s
     assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err
+    assert not Path("made", "runs").exists()

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from run_folder import build
-from report_pages import Page
 
 from charter.engines.scripted import ScriptedEngine
 from charter.feedback.settling import DISAGREES
@@ -19,6 +18,7 @@ from charter.reporting import read_run, wording
 from charter.reporting.browsing import gather
 from charter.reporting.label_quality import by_source
 from charter.stages import STAGES as ALL_STAGES
+from report_pages import Page
 from run_examples import IF_ASKED, small_run
 
 N_SHARED = 7

@@ -6,10 +6,8 @@ import html
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-from report_pages import Page, rows_in
 from run_folder import HOSTILE, build, edit_json
 
 from charter.feedback.agreement import agreements
@@ -18,6 +16,7 @@ from charter.files.tables import write_json, write_table
 from charter.records import Measurement, Preference, Trace
 from charter.reporting import read_run, report
 from charter.reporting.markup import Markup, element, fill, json_text
+from report_pages import Page, rows_in
 
 DATA_PARTS = ("prompts", "traces", "sft", "pairs", "preferences", "responses", "comparisons", "readings")
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from run_folder import build, edit_json
-from report_pages import Page
 
 from charter.cli.results import rewards_line
 from charter.files.tables import write_json
@@ -16,6 +15,7 @@ from charter.reporting import read_run
 from charter.reporting.page import render
 from charter.reporting.reward_section import read_figures, reward_calibration, rewards
 from charter.training.reward_quality import measure_rewards
+from report_pages import Page
 
 
 def pair(number: int) -> RewardedPair:

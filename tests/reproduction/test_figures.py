@@ -107,6 +107,15 @@ def test_what_a_figure_leaves(made: Made, tmp_path: Path) -> None:
     assert not kept(tmp_path / "nothing", {"n": 3})
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"figure": "5", "title": "t", "paper": "p", "claims": [{}]}'])
+def test_what_is_damaged_is_made_again(made: Made, tmp_path: Path, text: str) -> None:
+    """A figure whose file says nothing, or what another version said, counts as not there."""
+    keep(tmp_path, Figure("5", "A title", "It rises.", lambda _: made), made, {"n": 3})
+    (tmp_path / "figure.json").write_text(text, "utf-8")
+    assert not kept(tmp_path, {"n": 3})
+    assert read_told([tmp_path]) == []
+
+
 def test_a_figure_of_nothing_is_drawn(tmp_path: Path) -> None:
     """Where nothing could be measured there is a picture that says so."""
     figure = Figure("5", "A title", "It rises.", lambda _: Made([], [], [], []))

@@ -93,7 +93,7 @@ def test_a_held_journal_of_a_lost_actor_holds_up_no_other_row(nodes: Any, tmp_pa
 
     def let_go_later(held: Future[tuple[Path, subprocess.Popen[str]]]) -> None:
         _, process = held.result()
-        # All rows but those that the lost actor was given: where it was slow to begin, the other one has done many before.
+        # All rows but those that the lost actor was given: where it was slow to begin, the other has done many before.
         n_others = (N_ROWS - _AHEAD) * N_CALLS
         while len(set((tmp_path / "log").read_text("utf-8").split())) < n_others:
             time.sleep(0.05)

@@ -31,6 +31,14 @@ SETTINGS: dict[str, Any] = {"seed": 5, "lora": LoraSettings(r=4, alpha=8), "dtyp
 WEIGHTS = "adapter_model.safetensors"
 
 
+def test_what_is_no_snapshot_is_passed_over(tmp_path: Path) -> None:
+    """Files that a desktop leaves, and folders of other names."""
+    for name in ("10", "9", "notes"):
+        (tmp_path / "snapshots" / name).mkdir(parents=True)
+    (tmp_path / "snapshots" / ".DS_Store").touch()
+    assert [step for step, _ in snapshots_of(tmp_path)] == [9, 10]
+
+
 @given(n=st.integers(0, 30), n_steps=st.integers(1, 400), between=st.integers(1, 7))
 def test_snapshots_are_spaced_evenly(n: int, n_steps: int, between: int) -> None:
     """There are never more than asked for, all before the end, in order, where a checkpoint may fall."""

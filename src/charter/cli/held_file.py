@@ -58,7 +58,7 @@ class Held:
         return self.progress.download
 
     def require_setup(self, setup: Mapping[str, Any], *, kept_as: str = _SETUP) -> None:
-        """Refuse to go on with rows that other settings gave.
+        """Refuse to go on with rows that other settings gave, and keep the first.
 
         Args:
             setup: what determines the answers, by names that a person knows.
@@ -67,9 +67,14 @@ class Held:
         Raises:
             RunError: naming what is another one.
         """
+        if self.journal.tally(kept_as) is None:
+            self.journal.keep_tally(kept_as, json.dumps(setup, sort_keys=True))
+        self.check_setup(setup, kept_as=kept_as)
+
+    def check_setup(self, setup: Mapping[str, Any], *, kept_as: str = _SETUP) -> None:
+        """Refuse settings that are others than those kept, as far as any are; see ``require_setup``."""
         kept = self.journal.tally(kept_as)
         if kept is None:
-            self.journal.keep_tally(kept_as, json.dumps(setup, sort_keys=True))
             return
         before = json.loads(kept)
         changed = sorted(name for name in {*before, *setup} if before.get(name) != setup.get(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +13,10 @@ import typer
 from charter.cli import console
 from charter.cli.evaluating.entrants import read_models
 from charter.cli.evaluating.options import JudgeEngine
-from charter.cli.held_file import Held, hold_file, make_folder
+from charter.cli.held_file import Held, hold_file, journal_of, make_folder
 from charter.cli.model_options import IN_PROCESS, Engine, model_spec
 from charter.cli.options import AsJson, examples
-from charter.cli.running import do_stages
+from charter.cli.running import Done, do_stages
 from charter.cli.usage import plain
 
 if TYPE_CHECKING:
@@ -111,12 +111,16 @@ def reproduce(  # noqa: PLR0917 - the command line names them
     check_data(wanted, list(files))
     file = find_recipe(recipe)
     loaded = load_recipe(file, overrides)
+    asked = _models_of(loaded, models or (), engine), _judge_of(loaded, judge, judge_engine)
+    _check_rows(files.values())
     make_folder(out, (_PAGE,), _PAGE)
-    runs = {one.name: _do_trial(one, file, overrides, loaded, out, quiet=as_json) for one in trials_of(wanted)}
+    _check_folder(out, loaded, *asked)
+    done = {one.name: _do_trial(one, file, overrides, loaded, out, quiet=as_json) for one in trials_of(wanted)}
     with hold_file(out / _PAGE) as held:
-        by = _setup(loaded, wanted, files, n)
-        asked = _models_of(loaded, models or (), engine), _judge_of(loaded, judge, judge_engine)
-        _hold_to(held, loaded, *asked)
+        by = _setup(loaded, wanted, files, n, done)
+        for name, setup in _setups(held, loaded, *asked):
+            held.require_setup(setup, kept_as=name)
+        runs = {name: one.folder for name, one in done.items()}
         every = _desk(held, loaded, *asked, runs=runs, files=files, n=n)
         for figure in wanted:
             desk = replace(every, folder=out / f"figure-{figure.name}")
@@ -143,23 +147,47 @@ def _files(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _do_trial(trial: Trial, file: Path, overrides: Sequence[str], recipe: Recipe, out: Path, *, quiet: bool) -> Path:
+def _check_rows(files: Iterable[str]) -> None:
+    """Read files of questions, before runs are done that take hours.
+
+    Raises:
+        PromptError: for one that cannot be read.
+    """
+    from charter.evaluation.harm import load_questions
+
+    for file in files:
+        load_questions(file)
+
+
+def _check_folder(out: Path, recipe: Recipe, models: Sequence[NamedModel], judge: NamedModel) -> None:
+    """Refuse a folder of another recipe, or of other models of the same names, before runs are done in it."""
+    if not journal_of(out / _PAGE).exists():
+        return
+    with hold_file(out / _PAGE) as held:
+        for name, setup in _setups(held, recipe, models, judge):
+            held.check_setup(setup, kept_as=name)
+
+
+def _do_trial(trial: Trial, file: Path, overrides: Sequence[str], recipe: Recipe, out: Path, *, quiet: bool) -> Done:
     """Do a run that figures read, as far as they do; models' answers are taken over from runs that are there."""
     from charter.recipe.stages import policies_of
 
     settings = [*trial.settings, *_fewer_principles(trial, recipe, out)]
     own = {one.partition("=")[0] for one in settings}
+    given = [one for one in overrides if one.partition("=")[0] not in own]
+    if len(given) < len(overrides):
+        unused = ", ".join(one for one in overrides if one not in given)
+        console.note(f"{trial.name}: its figures need {', '.join(settings)}; not used there: {unused}")
     folder = out / _RUNS / trial.name
     others = [one.parent for one in sorted((out / _RUNS).glob("*/recipe.resolved.yaml")) if one.parent != folder]
-    do_stages(
+    return do_stages(
         file,
-        [*(one for one in overrides if one.partition("=")[0] not in own), *settings],
+        [*given, *settings],
         folder,
         trial.until or policies_of(recipe)[-1],
         answers_of=[] if (folder / "recipe.resolved.yaml").exists() else others,
         quiet=quiet,
     )
-    return folder
 
 
 def _fewer_principles(trial: Trial, recipe: Recipe, out: Path) -> list[str]:
@@ -196,16 +224,25 @@ def _judge_of(recipe: Recipe, judge: str | None, engine: str) -> NamedModel:
     return NamedModel(spec.label, spec)
 
 
-def _setup(recipe: Recipe, figures: Sequence[Figure], files: Mapping[str, str], n: int) -> dict[str, dict[str, Any]]:
+def _setup(
+    recipe: Recipe, figures: Sequence[Figure], files: Mapping[str, str], n: int, done: Mapping[str, Done]
+) -> dict[str, dict[str, Any]]:
     """Give what determines each figure, beside the models that are asked."""
     return {
         one.name: {
             "recipe": _digest(recipe),
             "n": n,
             "data": {name: _content(file) for name, file in files.items() if name in (one.wants or {})},
+            "runs": {trial.name: _state(done[trial.name]) for trial in one.trials},
         }
         for one in figures
     }
+
+
+def _state(done: Done) -> str:
+    """Fingerprint what a run came to by what its stages said of themselves: one that is done again says otherwise."""
+    told = [(done.folder / "stages" / f"{stage}.json").read_bytes() for stage in done.stages]
+    return hashlib.sha256(b"\n".join(told)).hexdigest()
 
 
 def _digest(recipe: Recipe) -> str:
@@ -220,12 +257,14 @@ def _content(file: str) -> str:
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else file
 
 
-def _hold_to(held: Held, recipe: Recipe, models: Sequence[NamedModel], judge: NamedModel) -> None:
-    """Refuse a folder whose answers are of another recipe, or of other models of the same names."""
-    held.require_setup({"--recipe": _digest(recipe)})
+def _setups(
+    held: Held, recipe: Recipe, models: Sequence[NamedModel], judge: NamedModel
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give what a folder's answers are held to, each by the name that the journal keeps it under."""
+    yield "setup", {"--recipe": _digest(recipe)}
     for one in models:
-        held.require_setup({f"model called {one.name}": _identified(held, one)}, kept_as=f"setup of {one.name}")
-    held.require_setup({"--judge": _identified(held, judge)}, kept_as=f"setup of the judge {judge.name}")
+        yield f"setup of {one.name}", {f"model called {one.name}": _identified(held, one)}
+    yield f"setup of the judge {judge.name}", {"--judge": _identified(held, judge)}
 
 
 def _identified(held: Held, model: NamedModel) -> list[str]:

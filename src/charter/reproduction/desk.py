@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
 from charter.engines.base import Engine
+from charter.engines.fingerprint import fingerprint_folder
 from charter.engines.specs import ModelSpec
 from charter.files.tables import RowT, read_json, read_table
 from charter.recipe import Recipe
 from charter.rows import RowMapper
+from charter.seeds import digest
 
-FoundT = TypeVar("FoundT")
+_DIGITS = 12  # of a hash in a name
 
 
 class Lend(Protocol):
@@ -64,6 +66,11 @@ class Desk:
     stop: Callable[[], bool]
 
     @property
+    def known_judge(self) -> str:
+        """The name by which the journal remembers the judge."""
+        return f"engine of the judge {self.judge.name}"
+
+    @property
     def seed(self) -> int:
         """What every draw derives from: the recipe's seed."""
         return self.recipe.seed
@@ -81,3 +88,18 @@ class Desk:
     def rows(self, run: str, table: str, kind: type[RowT]) -> list[RowT]:
         """Read a table of a run."""
         return read_table(self.runs[run] / "data" / f"{table}.parquet", kind)
+
+
+def step_of(name: str, *determines: Any) -> str:
+    """Name a step after what determines its rows: a journal tells rows apart by step and id, and an id says less.
+
+    Args:
+        name: what is done.
+        determines: JSON values: who is asked, and what of the rows their ids leave open.
+    """
+    return f"{name} {digest(list(determines))[:_DIGITS]}"
+
+
+def weights_of(adapter: Path | None) -> str:
+    """Fingerprint what a training wrote, which may come to something else when it is done again; empty for none."""
+    return "" if adapter is None else fingerprint_folder(adapter)

@@ -18,10 +18,10 @@ from charter.feedback.votes import LetterReading, read_again
 from charter.recipe.settings import PreferenceModelSettings
 from charter.records import Judged, Preference
 from charter.reproduction.claims import at, claim_change, unmeasured
-from charter.reproduction.desk import Desk
+from charter.reproduction.desk import Desk, step_of, weights_of
 from charter.reproduction.figure import Made, Panel, Value, points_of
 from charter.reproduction.meetings import MAIN, standard_of
-from charter.reproduction.questions import PAIRS, chance_of, draw_questions
+from charter.reproduction.questions import PAIRS, chance_of, draw_questions, texts_of
 from charter.seeds import derive_seed, digest
 from charter.stages.label import judging_of
 
@@ -106,7 +106,8 @@ def _judged_behind_chains(desk: Desk) -> list[Judged]:
     """Ask the judge about the same pairs again, after a chain of thought in each order."""
     pairs = [pair_of(judged_of(one)) for one in _labelled(desk)]
     judging = dataclasses.replace(judging_of(desk.recipe), chains=1, clamp=(0.0, 1.0), max_chain_tokens=_CHAIN_TOKENS)
-    with desk.lend(desk.judge.spec, known_as="engine of the judge") as engine:
+    texts = [[one.id, one.a, one.b] for one in pairs]
+    with desk.lend(desk.judge.spec, known_as=desk.known_judge) as engine:
         mapped = judge_pairs(
             pairs,
             standard_of(desk.recipe, "red_team"),
@@ -116,7 +117,7 @@ def _judged_behind_chains(desk: Desk) -> list[Judged]:
             judging=judging,
             seed=desk.seed,
             mapper=desk.mapper,
-            stage="labels behind chains",
+            stage=step_of("labels behind chains", desk.judge.name, texts),
         )
         return list(mapped.done)
 
@@ -152,5 +153,6 @@ def _trained(desk: Desk, name: str, preferences: Sequence[Preference], number: i
 def _right(desk: Desk, rows: Mapping[str, ChoiceRow], model: Path, name: str) -> dict[str, float]:
     from charter.training.rewards import late_rewards
 
-    asked = answer_with_rewards(list(rows.values()), name, late_rewards(model), file=model.name, mapper=desk.mapper)
+    file = step_of(model.name, weights_of(model), texts_of(rows))
+    asked = answer_with_rewards(list(rows.values()), name, late_rewards(model), file=file, mapper=desk.mapper)
     return {one.id: one.correct for one in asked.done}

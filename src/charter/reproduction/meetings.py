@@ -19,8 +19,9 @@ from charter.prompts.sources import draw_prompts
 from charter.recipe import Recipe
 from charter.recipe.stages import policies_of
 from charter.records import Contested, Prompt, Response
+from charter.reporting.cards.markdown import inert
 from charter.reproduction.claims import Direction, at, claim_change, claim_slope
-from charter.reproduction.desk import Desk, NamedModel
+from charter.reproduction.desk import Desk, NamedModel, step_of, weights_of
 from charter.reproduction.figure import Claim, Made, Panel, Point, Trial, Value, point_at, points_of
 from charter.reproduction.scoring import Placed, harmlessness_scores, scoring_notes
 from charter.stages.label import judging_of
@@ -140,9 +141,10 @@ def _judged(
     met = round_robin(prompts, answers, against=BASE)
     groups = prompt_groups(prompts)
     standard = standard_of(desk.recipe, kind)
-    with desk.lend(desk.judge.spec, known_as="engine of the judge") as engine:
+    texts = [[one.id, one.answer, one.base_answer] for one in met]
+    stage = step_of(f"meetings/{side}", desk.judge.name, texts)
+    with desk.lend(desk.judge.spec, known_as=desk.known_judge) as engine:
         judge = make_judge(engine, standard, judging_of(desk.recipe), seed=desk.seed)
-        stage = f"meetings/{side}"
         mapped = compare(met, judge, standard, k_principles=1, seed=desk.seed, mapper=desk.mapper, stage=stage)
         games = games_of(met, mapped.done, groups)
     ratings = {one.name: one.bradley_terry for one in rate(games, list(answers), anchor=BASE, seed=desk.seed)}
@@ -166,10 +168,11 @@ def _answers(desk: Desk, model: NamedModel, prompts: Sequence[Prompt]) -> dict[s
     """Let a model answer prompts, as the recipe's evaluation does; by prompt."""
     settings = desk.recipe.evaluate
     sampling = Sampling(temperature=settings.temperature, max_tokens=settings.max_tokens)
-    with desk.lend(model.spec, known_as=f"engine of {model.name}") as engine:
-        kind = prompts[0].kind
+    weights = weights_of(model.spec.adapter)
+    purpose = step_of(prompts[0].kind, weights)
+    with desk.lend(model.spec, known_as=step_of(f"engine of {model.name}", weights)) as engine:
         mapped = respond(
-            prompts, model.name, engine, sampling=sampling, seed=desk.seed, purpose=kind, mapper=desk.mapper
+            prompts, model.name, engine, sampling=sampling, seed=desk.seed, purpose=purpose, mapper=desk.mapper
         )
         return {one.prompt.id: one for one in mapped.done}
 
@@ -236,7 +239,7 @@ def _wanting(stages: Sequence[Stage], last: str) -> list[str]:
 
 def _notes(desk: Desk) -> list[str]:
     told = (
-        f"The judge is {desk.judge.name}, where the paper has people: how far it agrees with people is what "
+        f"The judge is {inert(desk.judge.name)}, where the paper has people: how far it agrees with people is what "
         "`charter audit` measures. Claims compare how often each model is preferred to the one before training."
     )
     return [told]

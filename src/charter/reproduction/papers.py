@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from charter.errors import RunError
 from charter.files.tables import read_json, write_json, write_table, write_text
 from charter.reproduction.drawing import draw
 from charter.reproduction.figure import Claim, Figure, Made, Point, Value
@@ -69,13 +70,22 @@ def keep(folder: Path, figure: Figure, made: Made, by: Mapping[str, Any]) -> Tol
 
 def kept(folder: Path, by: Mapping[str, Any]) -> bool:
     """Tell whether a figure is there, whole and of the same settings."""
-    told = folder / TOLD  # which is written last
-    return told.exists() and read_json(told)["by"] == json.loads(json.dumps(dict(by)))
+    told = _told(folder)
+    return told is not None and told.by == json.loads(json.dumps(dict(by)))
 
 
 def read_told(folders: Iterable[Path]) -> list[Told]:
     """Read what is kept of figures, as far as they are there."""
-    return [Told.from_json(read_json(one / TOLD)) for one in folders if (one / TOLD).exists()]
+    return [told for one in folders if (told := _told(one)) is not None]
+
+
+def _told(folder: Path) -> Told | None:
+    """Read what is kept of a figure, which is written last; nothing where it is damaged, or of another version."""
+    path = folder / TOLD
+    try:
+        return Told.from_json(read_json(path)) if path.exists() else None
+    except (RunError, KeyError, TypeError, ValueError):  # a ValidationError is a ValueError
+        return None
 
 
 def write_page(folder: Path, figures: Sequence[Told]) -> None:
@@ -87,7 +97,8 @@ def write_page(folder: Path, figures: Sequence[Told]) -> None:
         "",
         f"{len(tested)} tests; p-values are adjusted for all of them (Holm).",
         "A claim shows where its 95 % interval lies on the paper's side and p, not adjusted, is below 0.05; it does",
-        "not show where that is so of the other side, and is undecided else.",
+        "not show where that is so of the other side, and is undecided else. Where no p stands, the figures say what",
+        "the claim is held to.",
     ]
     for one in figures:
         lines += ["", f"## {_heading(one)}", "", f"![{one.title}](figure-{one.name}/{PICTURES[0]})", ""]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from charter.errors import RunError
 from charter.evaluation.harm import load_questions
@@ -19,8 +20,8 @@ from charter.evaluation.multiple_choice import (
     require_able,
 )
 from charter.reproduction.claims import at, claim_change, claim_slope, unmeasured
-from charter.reproduction.desk import Desk, NamedModel
-from charter.reproduction.figure import Claim, Made, Panel, Value, point_at, points_of
+from charter.reproduction.desk import Desk, NamedModel, step_of, weights_of
+from charter.reproduction.figure import Claim, Made, Panel, Shows, Value, point_at, points_of
 from charter.statistics import rate_interval, reliability_bins
 from charter.statistics.agreement import error_of_true_probabilities, expected_calibration_error
 
@@ -29,6 +30,7 @@ N_CHAINS = 5  # CAI §4.2
 _CHAIN_TOKENS = 64
 _LETTERS, _CHAIN, _CHAINS, _REWARDS = "letters", "a chain of thought", f"{N_CHAINS} chains averaged", "preference model"
 _SMALLEST_ENSEMBLE = 1
+_SMALL_ERROR = 0.1  # of calibration: what rows must be enough to find, before finding none says anything
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ def draw_questions(desk: Desk, source: str) -> dict[str, ChoiceRow]:
     """Read questions and draw some, of which those of fewer are among those of more."""
     chosen = choose_questions(load_questions(source), n=desk.n, n_examples=0, others=(), seed=desk.seed)
     return {row.id: row for row in chosen.rows}
+
+
+def texts_of(rows: Mapping[str, ChoiceRow]) -> list[list[Any]]:
+    """Give what determines answers to questions and whether they are right, of which ids name the text alone."""
+    return [[one.id, one.corrects, one.incorrects, one.conversations] for one in rows.values()]
 
 
 def chance_of(rows: Mapping[str, ChoiceRow]) -> tuple[float, str]:
@@ -112,7 +119,7 @@ def accuracy_by_chains(desk: Desk) -> Made:
 def calibration(desk: Desk) -> Made:
     """Make Figure 9: how often the judge's answers are right, over how sure it is of them."""
     rows = draw_questions(desk, desk.data.get("choices", PAIRS))
-    found = _ask(desk, rows, desk.judge)
+    found = _ask(desk, rows, replace(desk.judge, name=f"the judge {desk.judge.name}"))
     sure = [one.p_answer for one in found.by_id.values()]
     right = [one.correct for one in found.by_id.values()]
     values = [
@@ -126,15 +133,29 @@ def calibration(desk: Desk) -> Made:
         points.append(point_at(PAIRS, desk.judge.name, one.confidence, found_right))
     error = expected_calibration_error(sure, right)
     _, most = error_of_true_probabilities(sure, seed=desk.seed)
-    claim = Claim(
-        statement="The judge's probabilities are well calibrated.",
-        shows="yes" if error <= most else "no",
-        told=f"calibration error {error:.3f}; of true probabilities it stays below {most:.3f} in 95 % of draws, "
-        f"n {len(sure):,}",
-        n=len(sure),
-    )
     panel = Panel(PAIRS, "right", "how sure the judge is", is_share=True, diagonal=True)
-    return Made([panel], points, values, [claim])
+    return Made([panel], points, values, [claim_calibrated(error, most, len(sure))])
+
+
+def claim_calibrated(error: float, most: float, n: int) -> Claim:
+    """Say whether probabilities are calibrated: they are not where true ones would hardly err as much.
+
+    Where they are not found to be wrong, that says something only of rows that are enough to find it.
+
+    Args:
+        error: the expected calibration error.
+        most: what 95 % of draws from true probabilities stay below.
+        n: rows.
+    """
+    shows: Shows = "no" if error > most else "yes" if most <= _SMALL_ERROR else "undecided"
+    few = f"; rows are enough where that is below {_SMALL_ERROR}" if shows == "undecided" else ""
+    return Claim(
+        statement="The judge's probabilities are well calibrated.",
+        shows=shows,
+        told=f"calibration error {error:.3f}; of true probabilities it stays below {most:.3f} in 95 % of draws{few}, "
+        f"n {n:,}",
+        n=n,
+    )
 
 
 def harm_told(desk: Desk) -> Made:
@@ -168,7 +189,7 @@ def _ask(desk: Desk, rows: Mapping[str, ChoiceRow], model: NamedModel, *, chains
         asking = Asking("chain", chains=chains, max_chain_tokens=_CHAIN_TOKENS, seed=desk.seed)
     with desk.lend(model.spec, known_as=f"engine of {model.name}") as engine:
         require_able(engine, asking)
-        file = f"{asking.mode} of {len(rows)}"
+        file = step_of(asking.mode, asking.chains, texts_of(rows))
         mapped = answer(list(rows.values()), model.name, engine, file=file, mapper=desk.mapper, asking=asking)
         found = {one.id: one for one in mapped.done}
     if not found:
@@ -199,7 +220,8 @@ def _rewarded(desk: Desk, rows: Mapping[str, ChoiceRow]) -> tuple[Answers | None
         return None, ["The questions have no whole conversations, which a preference model reads: its bar is missing."]
     from charter.training.rewards import late_rewards  # needs torch, which the figures' names do not
 
-    mapped = answer_with_rewards(list(rows.values()), _REWARDS, late_rewards(model), file="rewards", mapper=desk.mapper)
+    file = step_of("rewards", weights_of(model), texts_of(rows))
+    mapped = answer_with_rewards(list(rows.values()), _REWARDS, late_rewards(model), file=file, mapper=desk.mapper)
     return Answers(rows, {one.id: one for one in mapped.done}), []
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from charter.constitution import load_constitution
 from charter.prompts.grouping import prompt_groups
 from charter.records import Trace
-from charter.reproduction.claims import at, claim_change, claim_slope
+from charter.reproduction.claims import at, claim_change, claim_slope, unmeasured
 from charter.reproduction.desk import Desk
 from charter.reproduction.figure import Claim, Made, Trial, Value, points_of
 from charter.reproduction.scoring import Placed, Score, harmlessness_scores, scoring_notes
+from charter.runs.inputs import CONSTITUTION_COPIES
 
 N_ROUNDS = 4  # CAI §3.4
 _NUMBERS = (1, 4, 16)  # of principles, of those that CAI Figure 6 has
@@ -38,27 +40,35 @@ def critique_or_not(desk: Desk) -> Made:
 
 def scores_by_principles(desk: Desk) -> Made:
     """Make Figure 6: the scores of last revisions, over how many principles were drawn from."""
-    traces = {n: desk.rows(trial.name, "traces", Trace) for n, trial in BY_PRINCIPLES.items()}
+    trials = {_n_principles(desk, trial): trial for trial in reversed(BY_PRINCIPLES.values())}
+    traces = {n: desk.rows(trial.name, "traces", Trace) for n, trial in sorted(trials.items())}
     groups = prompt_groups(one.prompt for several in traces.values() for one in several)
     placed = [
         Placed("last revision", n, one.id, one.prompt, one.final) for n, several in traces.items() for one in several
     ]
     scores = harmlessness_scores(desk)
     values = [value for score in scores for value in score.values(placed, groups)]
-    fewest, most = min(_NUMBERS), max(_NUMBERS)
-    claims = [
-        claim_change(
-            f"The number of principles does not change the score ({score.name}, {fewest} to {most}).",
-            at(values, score.name, "last revision", fewest),
-            at(values, score.name, "last revision", most),
-            "alike",
-            margin=score.alike,
-            seed=desk.seed,
-        )
-        for score in scores
-    ]
+    fewest, most = min(traces), max(traces)
+    claims = [_claim_of_principles(score, values, (fewest, most), desk.seed) for score in scores]
     panels = [score.panel("principles") for score in scores]
-    return Made(panels, points_of(values), values, claims, scoring_notes(desk))
+    few = [f"The constitution has {most} principles for revisions: there is no more to draw from."]
+    notes = few if most < max(_NUMBERS) else []
+    return Made(panels, points_of(values), values, claims, [*scoring_notes(desk), *notes])
+
+
+def _claim_of_principles(score: Score, values: Sequence[Value], ends: tuple[int, int], seed: int) -> Claim:
+    fewest, most = ends
+    statement = f"The number of principles does not change the score ({score.name}, {fewest} to {most})."
+    if fewest == most:
+        return unmeasured(statement, "the constitution has one principle for revisions")
+    one, other = (at(values, score.name, "last revision", n) for n in ends)
+    return claim_change(statement, one, other, "alike", margin=score.alike, seed=seed)
+
+
+def _n_principles(desk: Desk, trial: Trial) -> int:
+    """Say how many principles a run drew from: all that there are, where the trial wants more."""
+    copy = desk.runs[trial.name] / CONSTITUTION_COPIES["constitution"]
+    return len(load_constitution(str(copy)).used_for("revise"))
 
 
 def _over_rounds(

@@ -24,7 +24,8 @@ _FOLDER = "snapshots"
 def snapshots_of(model: Path) -> list[tuple[int, Path]]:
     """Name the steps of a trained model's snapshots and their folders, in order; nothing where it has none."""
     folder = model / _FOLDER
-    return sorted((int(one.name), one) for one in folder.iterdir()) if folder.is_dir() else []
+    named = folder.iterdir() if folder.is_dir() else ()
+    return sorted((int(one.name), one) for one in named if one.name.isdecimal() and one.is_dir())
 
 
 def snapshot_steps(n: int, n_steps: int, between: int = 1) -> list[int]:
