@@ -12,7 +12,7 @@ from charter.recipe.settings.models import Models
 from charter.recipe.settings.prompts import ConstitutionSettings, PromptSettings
 from charter.recipe.settings.reinforcement import RlSettings
 from charter.recipe.settings.running import BudgetSettings, LaunchSettings, MemorySettings, RaySettings
-from charter.recipe.settings.section import MOST_ITERATIONS, Settings, from_name
+from charter.recipe.settings.section import MOST_ITERATIONS, Settings, ShortFor
 from charter.recipe.settings.training import DpoSettings, PreferenceModelSettings, SftSettings
 
 
@@ -37,7 +37,7 @@ class Recipe(Settings):
         le=MOST_ITERATIONS,
         description="how often pairs are made, judged and trained on; each time from the policy of the time before",
     )
-    constitution: Annotated[ConstitutionSettings, from_name("source")]
+    constitution: Annotated[ConstitutionSettings, ShortFor("source")]
     models: Models
     prompts: PromptSettings = PromptSettings()
     revise: ReviseSettings = ReviseSettings()
