@@ -7,9 +7,13 @@ way round: that two values fit together, that a file is there, no schema can say
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+
+from charter.errors import UserError
+from charter.files.writing import replace_whole
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -36,6 +40,18 @@ def schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:
 def schema_text(schema: dict[str, Any]) -> str:
     """Write a schema as the text of a file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_schema(schema: dict[str, Any], path: Path) -> None:
+    """Write a schema into a file, whole or not at all.
+
+    Raises:
+        UserError: where it cannot be written.
+    """
+    try:
+        replace_whole(path, lambda temporary: temporary.write_text(schema_text(schema), "utf-8"), shared=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); check the folder") from error
 
 
 def _is_section(key: dict[str, Any]) -> bool:
