@@ -23,6 +23,7 @@ from charter.cli import (
     diff_labels,
     evaluating,
     export,
+    init,
     merge,
     plan,
     prompting,
@@ -54,6 +55,7 @@ A first run, with a model of 135 million parameters:
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
+    init,
     run,
     merge,
     check,

@@ -13,6 +13,8 @@ from charter.records import OnCut
 
 #: Names of environment variables as keys have them: capitals alone, which a pasted key hardly ever is.
 KEY_NAME = r"^[A-Z_][A-Z0-9_]*$"
+#: Names of runs, which are names of folders.
+RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 #: How many iterations a recipe may ask for.
 MOST_ITERATIONS = 99
 Cell = str | int | float | bool  # what a row is chosen by
