@@ -24,6 +24,7 @@ from charter.spelling import hint, nearest
 
 MOST_PRINCIPLES = 100
 LEAST_PROMPTS = 4
+_MOST_SHOWN = 20  # columns
 _FIRST = "first"  # a name, where the folder's is none
 _MODEL_FILES = ("config.json", "adapter_config.json")
 
@@ -139,8 +140,9 @@ def _is_file(text: str) -> bool:
 
 
 def _text_of_column(given: Given) -> str:
-    columns = ", ".join(column_names(read_rows(given["prompts"])))
-    return f"Which column has the prompt? {columns}; nothing if it is to be recognised"
+    names = column_names(read_rows(given["prompts"]))
+    more = ", ..." if len(names) > _MOST_SHOWN else ""
+    return f"Which column has the prompt? {', '.join(names[:_MOST_SHOWN])}{more}; nothing if it is to be recognised"
 
 
 def _check_column(text: str, given: Given) -> None:

@@ -90,7 +90,7 @@ def is_terminal() -> bool:
 
 def ask(prompt: str) -> str:
     """Let the person type a line; EOFError where there is no more."""
-    return input(prompt)
+    return input(printable(prompt))
 
 
 def note_from_signal(text: str) -> None:
