@@ -2,15 +2,13 @@
 """The recipe reference, written from the recipe's own models, so that the page cannot say what the code does not.
 
 A line ``<!-- recipe keys: SECTION -->`` in a page has a table of that section's keys after it: type, default, meaning.
-What a key means is said by the model's field, or else in ``recipe_keys.yaml``; said in neither or in both, it stops the
-build. The site always has fresh tables; ``python docs/hooks.py`` puts them into the page itself, where they can be read
-without the site, and a test fails while they are stale.
+What a key means says ``charter.recipe.meanings``; where it is said nowhere or twice, the build stops. The site always
+has fresh tables; ``python docs/hooks.py`` puts them into the page itself, where they can be read without the site, and
+a test fails while they are stale.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 import re
 import types
@@ -20,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from charter.recipe import Recipe
+from charter.recipe.meanings import home_of, meaning_of, require_meanings
 from charter.recipe.settings import (
     GivenRows,
     GuardSettings,
@@ -36,7 +34,6 @@ from charter.recipe.settings import (
 )
 from charter.records import AnyPairSource, PairSource, PromptKind, ResponseLabel
 
-MEANINGS = Path(__file__).parent / "recipe_keys.yaml"
 PAGE = Path(__file__).parent / "recipes.md"
 #: Sections that stand at several keys, and the names under which the page shows each once.
 SHARED: Mapping[type[BaseModel], str] = {
@@ -99,17 +96,8 @@ def section_keys(section: str) -> Iterator[Key]:
     return _walk(inner, f"{section}.")
 
 
-def require_meanings() -> None:
-    """Hold ``recipe_keys.yaml`` to the models: every key is said once, and none that no recipe has."""
-    models = {model.__name__: model for model in _models(Recipe)}
-    for name, said in _meanings().items():
-        fields = models[name].model_fields if name in models else {}
-        if unknown := sorted(set(said) - set(fields)):
-            raise ValueError(f"{MEANINGS.name} describes {', '.join(unknown)} of {name}, which no recipe has")
-
-
 def _walk(model: type[BaseModel], prefix: str) -> Iterator[Key]:
-    for name, field in sorted(model.model_fields.items(), key=lambda item: _home(model, item[0]) is not model):
+    for name, field in sorted(model.model_fields.items(), key=lambda item: home_of(model, item[0]) is not model):
         inner = _inner(field.annotation)
         if inner is None or inner in SHARED:
             yield _key(model, name, field, f"{prefix}{name}")
@@ -118,19 +106,7 @@ def _walk(model: type[BaseModel], prefix: str) -> Iterator[Key]:
 
 
 def _key(model: type[BaseModel], name: str, field: FieldInfo, shown_as: str) -> Key:
-    return Key(shown_as, _type(field), _default(field), _meaning(model, name, field))
-
-
-def _home(model: type[BaseModel], name: str) -> type[BaseModel]:
-    """Find the model that a key comes from: the first ancestor that has it."""
-    return next(one for one in reversed(model.__mro__) if name in inspect.get_annotations(one))
-
-
-def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    yield from (one for one in model.__mro__ if issubclass(one, BaseModel))
-    for field in model.model_fields.values():
-        if inner := _inner(field.annotation):
-            yield from _models(inner)
+    return Key(shown_as, _type(field), _default(field), meaning_of(model, name).replace("|", "\\|"))
 
 
 def _inner(hint: Any) -> type[BaseModel] | None:
@@ -140,23 +116,6 @@ def _inner(hint: Any) -> type[BaseModel] | None:
     if typing.get_origin(hint) in {types.UnionType, typing.Union, typing.Annotated}:
         return next(filter(None, map(_inner, typing.get_args(hint))), None)
     return None
-
-
-def _meaning(model: type[BaseModel], name: str, field: FieldInfo) -> str:
-    home = _home(model, name).__name__
-    written = (_meanings().get(one.__name__, {}).get(name) for one in model.__mro__)  # what is nearest holds
-    said = [text for text in (field.description, next(filter(None, written), None)) if text]
-    if len(said) != 1:
-        told = "neither there nor by the model" if not said else "there and by the model"
-        raise ValueError(f"{MEANINGS.name}: the meaning of {home}.{name} is said {told}; say it in one place")
-    text = re.sub(r"\bNone\b", "`null`", said[0]).replace("|", "\\|")
-    return f"{text[0].upper()}{text[1:]}"
-
-
-@functools.cache
-def _meanings() -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = yaml.safe_load(MEANINGS.read_text("utf-8"))
-    return found
 
 
 def _type(field: FieldInfo) -> str:

@@ -17,7 +17,7 @@ from charter.constitution import lint, list_constitutions, load_constitution
 from charter.files.tables import _arrow, _schema
 from charter.planning import rates
 from charter.prompts import load_prompts
-from charter.recipe import Recipe
+from charter.recipe import Recipe, meanings
 from charter.records import (
     Adherence,
     Comparison,
@@ -91,9 +91,9 @@ def test_recipe_page_is_held_to_the_models(
     change: dict[str, str], problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key that no recipe has, one without a meaning, and one with two stop the build."""
-    meanings = HOOKS._meanings()
-    changed = meanings | {"ReviseSettings": meanings["ReviseSettings"] | change}
-    monkeypatch.setattr(HOOKS, "_meanings", lambda: changed)
+    written = meanings._written()
+    changed = written | {"ReviseSettings": written["ReviseSettings"] | change}
+    monkeypatch.setattr(meanings, "_written", lambda: changed)
     with pytest.raises(ValueError, match=problem):
         list(HOOKS.section_keys("revise"))
 

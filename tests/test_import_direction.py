@@ -27,7 +27,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("revision", "training", "evaluation", "reporting", "authoring", "publishing"),
     ("feedback", "given", "sharding.papers"),
     ("sharding.shard",),
-    ("text_quality", "statistics", "rows", "engines"),
+    ("text_quality", "statistics", "rows", "engines", "beginning"),
     ("journal", "recipe", "prompts"),
     ("constitution", "engines.embedded"),
     ("files", "engines.downloads", "runs.place"),

@@ -16,6 +16,14 @@ def test_text_from_outside_moves_no_cursor() -> None:
     assert console.printable("a\x1b[2Jb\rc\u202ed\x9b1m") == r"a\x1b[2Jb\rc\u202ed\x9b1m"
 
 
+def test_a_question_moves_no_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked may quote a file, such as the names of its columns."""
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or "typed")
+    assert console.ask("which of a\x1b[2J, b? ") == "typed"
+    assert asked == [r"which of a\x1b[2J, b? "]
+
+
 @given(st.text())
 def test_printable_leaves_ordinary_text(text: str) -> None:
     """What has no control characters is printed verbatim, markup and braces too; nothing unsafe is left of the rest."""

@@ -13,8 +13,8 @@ from cli.command import Command
 
 PROGRAM = [sys.executable, "-c", "from charter.cli import main; main()"]
 VERBS = [
-    [], ["run"], ["merge"], ["check"], ["plan"], ["status"], ["show"], ["report"], ["audit"], ["diff-labels"],
-    ["compare"], ["reproduce"], ["rate"], ["chat"], ["serve"],
+    [], ["init"], ["run"], ["merge"], ["check"], ["schema"], ["plan"], ["status"], ["show"], ["report"], ["audit"],
+    ["diff-labels"], ["compare"], ["reproduce"], ["rate"], ["chat"], ["serve"],
     ["revise"], ["sft"], ["pairs"], ["label"], ["preference-model"], ["dpo"], ["rl"], ["evaluate"],
     ["evaluate", "multiple-choice"], ["evaluate", "refusals"], ["evaluate", "head-to-head"],
     ["evaluate", "adherence"], ["evaluate", "attacks"], ["evaluate", "harm"],

@@ -190,7 +190,7 @@ def test_on_a_terminal_each_change_is_asked_about(  # noqa: PLR0917 - fixtures
 ) -> None:
     """Yes, no, edit, all, none: what is not accepted stays as it was."""
     answers = iter(typed)
-    monkeypatch.setattr("charter.cli.constitutions.draft._is_terminal", lambda: True)
+    monkeypatch.setattr("charter.cli.console.is_terminal", lambda: True)
     monkeypatch.setattr("charter.cli.console.ask", lambda _: next(answers))
     done = charter("constitution", "draft", small, "new.yaml", *DRY)
     assert done.code == 0, done.err
@@ -207,7 +207,7 @@ def test_on_a_terminal_each_change_is_asked_about(  # noqa: PLR0917 - fixtures
 def test_what_was_edited_is_told_as_accepted(charter: Command, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """JSON holds the text that was typed, and says that it was taken."""
     answers = iter(("e", "", "Is it? Or not?", "", "", "n"))
-    monkeypatch.setattr("charter.cli.constitutions.draft._is_terminal", lambda: True)
+    monkeypatch.setattr("charter.cli.console.is_terminal", lambda: True)
     monkeypatch.setattr("charter.cli.console.ask", lambda _: next(answers))
     done = charter("constitution", "draft", small, "new.yaml", *DRY, "--json")
     told = json.loads(done.out.splitlines()[-1])["proposals"]

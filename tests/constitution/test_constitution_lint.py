@@ -83,6 +83,8 @@ def test_a_sound_constitution_has_no_findings() -> None:
     [
         ({"text": " \n", "critique_request": "c", "revision_request": "r", "choice_question": "which?"}, "blank-text"),
         ({"choice_question": "  "}, "blank-text"),
+        ({"text": "TODO: say what the assistant does."}, "unwritten"),
+        ({"critique_request": " TBD"}, "unwritten"),
         ({"choice_question": "Is the response kind?"}, "no-choice"),
         ({"choice_question": "Make the response better."}, "no-choice"),
         ({"critique_request": "Identify specific ways in which the response is cruel."}, "presumes-harm"),
@@ -396,3 +398,9 @@ def test_built_in_wordings_are_found_sound(name: str) -> None:
     """The rules that read wording are silent about what is written with care."""
     few_shots = "missing-few-shots"  # what judges alone revises nothing
     assert [one for one in check_constitution(load_constitution(name)) if one.rule != few_shots] == []
+
+
+def test_principles_to_be_written_are_no_duplicates() -> None:
+    """Places that are held for principles are told as such, and not as duplicates of each other too."""
+    places = [principle(id=f"p-{number}", text="TODO: say what the assistant does.") for number in range(5)]
+    assert findings(constitution(*places)) == [("unwritten", "warning", one.id) for one in places]

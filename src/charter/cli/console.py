@@ -83,9 +83,14 @@ def fail(message: str) -> None:
     note(f"error: {message}")
 
 
+def is_terminal() -> bool:
+    """Tell whether there is a person to ask: lines are typed, and what is asked is seen."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def ask(prompt: str) -> str:
     """Let the person type a line; EOFError where there is no more."""
-    return input(prompt)
+    return input(printable(prompt))
 
 
 def note_from_signal(text: str) -> None:

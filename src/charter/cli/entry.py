@@ -23,6 +23,7 @@ from charter.cli import (
     diff_labels,
     evaluating,
     export,
+    init,
     merge,
     plan,
     prompting,
@@ -30,6 +31,7 @@ from charter.cli import (
     report,
     reproduce,
     run,
+    schema,
     serve,
     show,
     stages,
@@ -53,9 +55,11 @@ A first run, with a model of 135 million parameters:
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
+    init,
     run,
     merge,
     check,
+    schema,
     plan,
     status,
     show,

@@ -18,11 +18,13 @@ class Extension(Record):
     versions, ``weight`` multiplies the weights. ``only`` and ``without`` name principles by id or category.
     """
 
-    source: str = Field(min_length=1)
-    version: str = ""
-    weight: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
-    only: tuple[str, ...] | None = Field(default=None, min_length=1)
-    without: tuple[str, ...] = ()
+    source: str = Field(min_length=1, description="A built-in name, or a path from this file")
+    version: str = Field(default="", description="The versions that will do, such as `>=1.2,<2`; any if left out")
+    weight: float = Field(default=1.0, gt=0.0, allow_inf_nan=False, description="What its weights are multiplied by")
+    only: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="Ids or categories that alone are taken over; all if left out"
+    )
+    without: tuple[str, ...] = Field(default=(), description="Ids or categories that are left out")
 
     def selects(self, principle: Principle) -> bool:
         """Tell whether a principle of the base is taken over."""

@@ -27,21 +27,33 @@ class Principle(Record):
     extended; ``metadata`` keeps whatever else a foreign file says of it.
     """
 
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    text: str = Field(min_length=1)
-    critique_request: str = Field(min_length=1)
-    revision_request: str = Field(min_length=1)
-    choice_question: str = Field(min_length=1)
-    title: str = ""
-    category: str = ""
-    weight: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
-    uses: tuple[Use, ...] = Field(default=("revise", "judge"), min_length=1)
-    language: str = ""
-    source: str = ""
-    licence: str = ""
-    source_id: str = ""
-    base: str = ""
-    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    id: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="Short and lasting: it travels on every row and names the principle in the report",
+    )
+    text: str = Field(min_length=1, description="What a reader would see in a response that follows the principle")
+    critique_request: str = Field(
+        min_length=1, description="Asks to criticise a response by the principle; derived from the text if left out"
+    )
+    revision_request: str = Field(
+        min_length=1, description="Asks to rewrite a response by the principle; derived from the text if left out"
+    )
+    choice_question: str = Field(
+        min_length=1,
+        description="Asks which of two responses follows the principle better; derived from the text if left out",
+    )
+    title: str = Field(default="", description="What people call it")
+    category: str = Field(default="", description="What it is about, in a word of yours")
+    weight: float = Field(
+        default=1.0, gt=0.0, allow_inf_nan=False, description="How often it is drawn, against the others"
+    )
+    uses: tuple[Use, ...] = Field(default=("revise", "judge"), min_length=1, description="What it is drawn for")
+    language: str = Field(default="", description="Its language, where that is not the constitution's")
+    source: str = Field(default="", description="Where it is from")
+    licence: str = Field(default="", description="On what terms, where these are not the constitution's")
+    source_id: str = Field(default="", description="Its name where it is from")
+    base: str = Field(default="", description="The constitution, with its version, that it was taken over from")
+    metadata: dict[str, JsonValue] = Field(default_factory=dict, description="Whatever else is to be kept of it")
 
 
 class ReviseExample(Record):
@@ -50,11 +62,13 @@ class ReviseExample(Record):
     ``messages`` is the conversation up to and including the response that is criticised.
     """
 
-    messages: tuple[Message, ...] = Field(min_length=2)
-    critique_request: str
-    critique: str
-    revision_request: str
-    revision: str
+    messages: tuple[Message, ...] = Field(
+        min_length=2, description="The conversation up to and with the response that is criticised"
+    )
+    critique_request: str = Field(description="Asks for the critique")
+    critique: str = Field(description="What is wrong with the response, or that it is fine")
+    revision_request: str = Field(description="Asks for the revision")
+    revision: str = Field(description="The better response; word for word the same where it was fine")
 
     @property
     def changed(self) -> bool:
@@ -65,19 +79,19 @@ class ReviseExample(Record):
 class JudgeExample(Record):
     """A worked choice: the conversation, two responses, optional reasoning, and the letter of the better one."""
 
-    messages: tuple[Message, ...] = Field(min_length=1)
-    question: str = ""
-    a: str
-    b: str
-    reasoning: str = ""
-    answer: str = Field(pattern="^[AB]$")
+    messages: tuple[Message, ...] = Field(min_length=1, description="The conversation up to and with the prompt")
+    question: str = Field(default="", description="What is asked of the two; drawn from the principles if left out")
+    a: str = Field(description="The first response")
+    b: str = Field(description="The second response")
+    reasoning: str = Field(default="", description="Why the one is better, where the judge is to give reasons")
+    answer: str = Field(pattern="^[AB]$", description="The letter of the better one")
 
 
 class FewShots(Record):
     """The examples of a constitution, by use."""
 
-    revise: tuple[ReviseExample, ...] = ()
-    judge: tuple[JudgeExample, ...] = ()
+    revise: tuple[ReviseExample, ...] = Field(default=(), description="Worked critiques and revisions")
+    judge: tuple[JudgeExample, ...] = Field(default=(), description="Worked choices")
 
     def choose(self, which: FewShotChoice, n: int | None = None) -> tuple[ReviseExample, ...]:
         """Choose the first ``n`` revise examples: of all, or of those whose revision changed the response.
@@ -91,10 +105,10 @@ class FewShots(Record):
 class SystemTexts(Record):
     """System messages by role; empty means none. ``respond`` also carries the constitution in guided sampling."""
 
-    respond: str = ""
-    critique: str = ""
-    revise: str = ""
-    judge: str = ""
+    respond: str = Field(default="", description="Before the principles, where a model answers with them in context")
+    critique: str = Field(default="", description="Where a response is criticised; best the same as `revise`")
+    revise: str = Field(default="", description="Where a response is revised")
+    judge: str = Field(default="", description="Where two responses are compared")
 
 
 class Constitution(Record):
@@ -104,16 +118,20 @@ class Constitution(Record):
     versions: what they give is among its principles already. ``metadata`` keeps whatever else a foreign file says.
     """
 
-    name: str = Field(min_length=1)
-    version: str = Field(default="0.1.0", pattern=_SEMANTIC_VERSION)
-    description: str = ""
-    language: str = "en"
-    licence: str = ""
-    bases: tuple[str, ...] = ()
-    system: SystemTexts = SystemTexts()
-    principles: tuple[Principle, ...] = Field(min_length=1)
-    few_shots: FewShots = FewShots()
-    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    name: str = Field(min_length=1, description="What it is called")
+    version: str = Field(
+        default="0.1.0", pattern=_SEMANTIC_VERSION, description="Semantic: a reworded principle is a new major version"
+    )
+    description: str = Field(default="", description="Its aim, in a sentence")
+    language: str = Field(default="en", description="What it is written in; the checks of its wording know English")
+    licence: str = Field(default="", description="On what terms others may use it")
+    bases: tuple[str, ...] = Field(
+        default=(), description="The constitutions that it was made from, with their versions; `extends` fills it"
+    )
+    system: SystemTexts = Field(default=SystemTexts(), description="System messages by role")
+    principles: tuple[Principle, ...] = Field(min_length=1, description="What the model is to follow, one rule each")
+    few_shots: FewShots = Field(default=FewShots(), description="Worked examples, which small models need most")
+    metadata: dict[str, JsonValue] = Field(default_factory=dict, description="Whatever else is to be kept")
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:

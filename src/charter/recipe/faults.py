@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from charter.files.yaml_reading import YamlDocument
 from charter.recipe.secrets import HIDDEN, hide, hide_overrides, is_secret, named_beside_secret
+from charter.recipe.settings.section import sections_in
 from charter.spelling import nearest
 
 Path = tuple[int | str, ...]
@@ -172,14 +173,8 @@ def _keys_at(where: Path, model: type[BaseModel]) -> list[str]:
             is_name = False
             continue
         found = model.model_fields.get(part)
-        inner = [] if found is None else _models_in(found.annotation)
+        inner = [] if found is None else sections_in(found.annotation)
         if found is None or not inner:
             return []
         model, is_name = inner[0], get_origin(found.annotation) is dict
     return list(model.model_fields)
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

@@ -78,8 +78,13 @@ def move_paths(data: Any, folder: Path) -> None:
     """Write the paths in a recipe's values relative to the folder that its file will lie in; absolute ones stay."""
     for slot in slots(data):
         if slot.is_path and not slot.text.startswith(("/", "~")):
-            moved = os.path.relpath(Path(slot.text).resolve(), folder.resolve())
-            slot.put(moved if moved.startswith(".") else f"./{moved}")
+            slot.put(relative_path(Path(slot.text), folder))
+
+
+def relative_path(path: Path, folder: Path) -> str:
+    """Write a path relative to a folder, in the form of one."""
+    moved = os.path.relpath(path.resolve(), folder.resolve())
+    return moved if moved.startswith(".") else f"./{moved}"
 
 
 def hide_paths(data: Any) -> Any:

@@ -21,6 +21,14 @@ def dump_recipe(recipe: Recipe, folder: Path = Path()) -> str:
     return text
 
 
+def write_value(value: Any) -> str:
+    """Write one value as YAML on one line, which stands behind its key."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf")
+    )
+    return text.removesuffix("\n").removesuffix("\n...")  # the end of a document that is one plain value
+
+
 def recipe_values(recipe: Recipe, folder: Path = Path()) -> dict[str, Any]:
     """Give a recipe as plain values, its paths relative to ``folder``."""
     data: dict[str, Any] = json.loads(recipe.model_dump_json())

@@ -52,8 +52,8 @@ PROMPT_COLUMNS = (
 class Message(Record):
     """One turn of a conversation."""
 
-    role: Role
-    content: str
+    role: Role = Field(description="Who speaks")
+    content: str = Field(description="What is said, verbatim")
 
 
 def transcript(turns: tuple[Message, ...]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -98,7 +97,7 @@ def draft(  # noqa: PLR0917 - the command line names them
         raise EngineError(
             f"{source}: there is nothing to accept: {drafting.account}; take a larger model, or another --form"
         )
-    place = target if yes or _is_terminal() else target.with_name(f"{target.name}.draft")
+    place = target if yes or console.is_terminal() else target.with_name(f"{target.name}.draft")
     chosen = proposals if yes or place != target else _ask_about(proposals)
     if chosen:
         write_constitution(accept(base, chosen, **begun), place)
@@ -196,10 +195,6 @@ def _read_document(path: Path) -> str:
     return text
 
 
-def _is_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-
-
 def _ask_about(proposals: Sequence[Proposal]) -> tuple[Proposal, ...]:
     """Show one proposal after another, and let the person decide."""
     chosen: list[Proposal] = []
@@ -269,7 +264,7 @@ def _tell(
         file = str(place) if chosen else None
         console.write_json({"file": file, "accepted": place == target, "account": account, "proposals": changes})
         return
-    if place != target or not _is_terminal():
+    if place != target or not console.is_terminal():
         for one in proposals:
             _show(one)
     console.write(account)

@@ -8,7 +8,7 @@ from typing import get_args
 
 from charter.constitution.derivation import derived_fields
 from charter.constitution.lint.rules import REQUESTS, Grounds, Look, Remark, Rule
-from charter.constitution.lint.wording import content_words, most_alike, words_of
+from charter.constitution.lint.wording import content_words, is_unwritten, most_alike, words_of
 from charter.constitution.model import Principle, Use
 
 _NEAR_IN_TEXT = 0.5
@@ -18,10 +18,16 @@ _FEWEST_FOR_COMMON = 4
 
 
 def _of_each_use(look: Callable[[Sequence[Principle]], Iterator[Remark]]) -> Look:
-    """Look at what is drawn for the same use: a principle to revise by and one to judge by may say the same."""
+    """Look at what is drawn for the same use: a principle to revise by and one to judge by may say the same.
+
+    Those that are still to be written say nothing yet.
+    """
 
     def look_at_uses(grounds: Grounds) -> Iterator[Remark]:
-        used = (grounds.constitution.used_for(use) for use in get_args(Use))
+        used = (
+            tuple(one for one in grounds.constitution.used_for(use) if not is_unwritten(one.text))
+            for use in get_args(Use)
+        )
         groups = {tuple(one.id for one in principles): principles for principles in used}
         yield from dict.fromkeys(remark for principles in groups.values() for remark in look(principles))
 

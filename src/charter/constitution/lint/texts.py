@@ -1,12 +1,12 @@
-"""Rules about the wording of a principle's text. They read English."""
+"""Rules about the wording of a principle's text. All but one read English."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from charter.constitution.lint.rules import Remark, Rule, of_each
-from charter.constitution.lint.wording import FUNCTION_WORDS, find, quoted, words_of
+from charter.constitution.lint.rules import REQUESTS, Remark, Rule, of_each
+from charter.constitution.lint.wording import FUNCTION_WORDS, find, is_unwritten, quoted, words_of
 from charter.constitution.model import Principle
 
 _FORBIDS = re.compile(
@@ -75,6 +75,13 @@ _ORDERS = frozenset(
 )
 
 
+def _unwritten(principle: Principle) -> Iterator[Remark]:
+    for name in ("text", *REQUESTS):
+        said = getattr(principle, name)
+        if is_unwritten(said):
+            yield Remark(f"the {name} is still to be written: {quoted(said)}")
+
+
 def _untestable(principle: Principle) -> Iterator[Remark]:
     words = [word for word in words_of(principle.text) if word not in FUNCTION_WORDS]
     if words and all(word in _PRAISE or word in _FILLERS for word in words) and any(word in _PRAISE for word in words):
@@ -105,6 +112,15 @@ def _negative_framing(principle: Principle) -> Iterator[Remark]:
 
 
 RULES = (
+    Rule(
+        "unwritten",
+        "warning",
+        "a text or request that begins with TODO, TBD or FIXME",
+        "It holds the place of one that somebody is to write. A model is put to it as to any other: critiques and "
+        "verdicts are then about nothing.",
+        "write it, or take the principle out",
+        of_each(_unwritten),
+    ),
     Rule(
         "untestable",
         "warning",

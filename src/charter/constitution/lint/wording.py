@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 _MAX_READ = 4000
 _MAX_QUOTED = 300
+_TO_DO = re.compile(r"\s*(?:TODO|TBD|FIXME)\b")
 _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 
 
@@ -36,6 +37,11 @@ FUNCTION_WORDS = frozenset(
     """
     )
 )
+
+
+def is_unwritten(text: str) -> bool:
+    """Tell whether a text only holds a place for one that somebody is to write."""
+    return _TO_DO.match(text) is not None
 
 
 def find(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -17,7 +17,7 @@ from charter.recipe.settings.prompts import (
 from charter.recipe.settings.recipe import Recipe
 from charter.recipe.settings.reinforcement import RewardSettings, RlGuardSettings, RlSettings
 from charter.recipe.settings.running import BudgetSettings, LaunchSettings, MemorySettings, RaySettings
-from charter.recipe.settings.section import KEY_NAME, MOST_ITERATIONS, Settings, Stage
+from charter.recipe.settings.section import KEY_NAME, MOST_ITERATIONS, RUN_NAME, Settings, Stage
 from charter.recipe.settings.training import (
     DpoSettings,
     GuardedSettings,
@@ -32,6 +32,7 @@ from charter.recipe.settings.training import (
 __all__ = [
     "KEY_NAME",
     "MOST_ITERATIONS",
+    "RUN_NAME",
     "BudgetSettings",
     "ConstitutionSettings",
     "DpoSettings",

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from charter.recipe.settings.models import Model
-from charter.recipe.settings.section import Settings, from_name
+from charter.recipe.settings.section import Settings, ShortFor
 from charter.records import Contested
 
 
@@ -40,7 +40,7 @@ class EvaluateSettings(Settings):
     )
     k_principles: int = Field(default=1, ge=1, description="principles drawn per comparison")
     multiple_choice: tuple[str, ...] = Field(default=(), description="JSON-lines files of multiple-choice rows")
-    probes: tuple[Annotated[ProbeSettings, from_name("constitution")], ...] = Field(
+    probes: tuple[Annotated[ProbeSettings, ShortFor("constitution")], ...] = Field(
         default=(), description="constitutions whose probes are put to every model"
     )
     others: dict[str, Model] = Field(

@@ -9,7 +9,7 @@ from pydantic import Field
 from charter.constitution.model import FewShotChoice
 from charter.recipe.settings.models import Model
 from charter.recipe.settings.prompts import Given
-from charter.recipe.settings.section import Cutting, Settings, Share, from_name
+from charter.recipe.settings.section import Cutting, Settings, Share, ShortFor
 from charter.records import AnyPairSource, PairSource, PromptKind, ResponseLabel
 
 
@@ -93,7 +93,7 @@ class LabelSettings(Settings):
     calibrator: str | None = Field(
         default=None, description="a file that 'charter audit' wrote: the judge's temperature and bias to an option"
     )
-    judges: dict[str, Annotated[JudgeSettings, from_name("model")]] = Field(
+    judges: dict[str, Annotated[JudgeSettings, ShortFor("model")]] = Field(
         default_factory=dict, description="further judges by name, whose votes on pairs count beside `models.judge`'s"
     )
     prior: dict[AnyPairSource, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from charter.recipe.settings.section import KEY_NAME, LIST_TO_TUPLE, Settings, from_name
+from charter.recipe.settings.section import KEY_NAME, LIST_TO_TUPLE, Settings, ShortFor
 
 
 class ModelSettings(Settings):
@@ -47,7 +47,7 @@ class ModelSettings(Settings):
     )
 
 
-Model = Annotated[ModelSettings, from_name("name")]
+Model = Annotated[ModelSettings, ShortFor("name")]
 
 
 class Models(Settings):

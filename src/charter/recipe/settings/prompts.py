@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from charter.recipe.settings.section import Cell, Settings, from_name
+from charter.recipe.settings.section import Cell, Settings, ShortFor
 from charter.records import PromptKind, PromptLayout
 
 
@@ -57,8 +57,8 @@ class GivenRows(Settings):
     )
 
 
-Given = Annotated[GivenRows, from_name("source")]
-Prompts = Annotated[PromptSource, from_name("source")]
+Given = Annotated[GivenRows, ShortFor("source")]
+Prompts = Annotated[PromptSource, ShortFor("source")]
 
 
 class GenerateSettings(Settings):

@@ -12,14 +12,14 @@ from charter.recipe.settings.models import Models
 from charter.recipe.settings.prompts import ConstitutionSettings, PromptSettings
 from charter.recipe.settings.reinforcement import RlSettings
 from charter.recipe.settings.running import BudgetSettings, LaunchSettings, MemorySettings, RaySettings
-from charter.recipe.settings.section import MOST_ITERATIONS, Settings, from_name
+from charter.recipe.settings.section import MOST_ITERATIONS, RUN_NAME, Settings, ShortFor
 from charter.recipe.settings.training import DpoSettings, PreferenceModelSettings, SftSettings
 
 
 class Recipe(Settings):
     """A whole run."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=RUN_NAME)
     seed: int = Field(default=0, ge=0)
     data_dir: str | None = Field(
         default=None,
@@ -37,7 +37,7 @@ class Recipe(Settings):
         le=MOST_ITERATIONS,
         description="how often pairs are made, judged and trained on; each time from the policy of the time before",
     )
-    constitution: Annotated[ConstitutionSettings, from_name("source")]
+    constitution: Annotated[ConstitutionSettings, ShortFor("source")]
     models: Models
     prompts: PromptSettings = PromptSettings()
     revise: ReviseSettings = ReviseSettings()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from charter.recipe.settings.section import LIST_TO_TUPLE, Bound, Settings
+from charter.recipe.settings.section import LIST_TO_TUPLE, Bound, Settings, ShortFor
 from charter.recipe.settings.training import LimitSettings, TrainingSettings
 from charter.records import PromptKind
 
@@ -56,7 +56,7 @@ class RlGuardSettings(LimitSettings):
     )
 
 
-RlGuard = Annotated[RlGuardSettings, BeforeValidator(lambda value: {"every": value} if type(value) is int else value)]
+RlGuard = Annotated[RlGuardSettings, ShortFor("every", int)]
 
 
 class RlSettings(TrainingSettings):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from charter.recipe.settings.prompts import Given
-from charter.recipe.settings.section import LIST_TO_TUPLE, Bound, Cutting, Settings, Share
+from charter.recipe.settings.section import LIST_TO_TUPLE, Bound, Cutting, Settings, Share, ShortFor
 from charter.records import PromptKind, ResponseLabel
 
 
@@ -89,9 +89,7 @@ class GuardSettings(LimitSettings):
     max_tokens: int = Field(default=64, ge=1, description="where an answer is cut")
 
 
-Guard = Annotated[
-    GuardSettings, BeforeValidator(lambda value: {"every": value} if type(value) is int else value)
-]  # true is no number of steps
+Guard = Annotated[GuardSettings, ShortFor("every", int)]
 
 
 class GuardedSettings(TextTrainingSettings):
