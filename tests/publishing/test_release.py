@@ -18,6 +18,7 @@ import pytest
 from charter.engines.quiet import quiet_libraries
 from charter.errors import RunError, UserError
 from charter.files.tables import write_json, write_text
+from charter.publishing.hub import _reason
 from charter.release import USUAL, Published, publish_run
 from publishing.hub_server import TOKEN, WritableHub, running_hub
 from publishing.publishable import make_adapter_folder, make_run
@@ -441,3 +442,11 @@ def test_a_whole_model_is_sent_as_it_is(run: Path, hub: WritableHub, tiny_model:
     assert b"library_name: transformers" in files["README.md"]
     with pytest.raises(UserError, match="a whole model already"):
         publish(run, what=("merged",))
+
+
+def test_no_error_repeats_a_token_of_whatever_form() -> None:
+    """Another hub's token may look like nothing: it is told by its value, and others' keys by their form."""
+    token, other = "plain words as a token", SECRETS["an API key (sk-...)"]
+    told = _reason(ValueError(f"{token} and\n{other} are wrong" + "!" * 400), token)
+    assert told.startswith("*** and *** are wrong!")
+    assert len(told) <= 304
