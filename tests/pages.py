@@ -15,7 +15,7 @@ from charter.cli.entry import app
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-ROOT_PAGES = tuple(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
+ROOT_PAGES = tuple(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))
 PAGES = (*sorted(DOCS.rglob("*.md")), *ROOT_PAGES)
 
 _FENCE = re.compile(r"^```(?P<info>[^`\n]*)\n(?P<text>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)

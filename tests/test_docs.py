@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,24 @@ def test_named_modules_exist(page: Path) -> None:
     named = re.findall(r"`([\w./-]+\.py)`", read(page))
     missing = [name for name in named if not any(path.as_posix().endswith(f"/{name}") for path in there)]
     assert [name for name in missing if "NAME" not in name] == []
+
+
+def test_security_page_names_tests_that_are_there() -> None:
+    """What is said to hold is held by a test of that name in that file, and every line of a table names one."""
+    text = read(DOCS / "security.md").partition("## What holds where")[2].partition("## What is not defended")[0]
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+    assert len(named) == len(re.findall(r"^\| (?!what holds)", text, re.MULTILINE)) > 20
+    assert [f"{path}::{test}" for path, test in named if f"def {test}(" not in read(ROOT / path)] == []
+
+
+def test_citation_is_of_this_project() -> None:
+    """What is to be cited has the package's version and licence."""
+    cited = yaml.safe_load(read(ROOT / "CITATION.cff"))
+    project = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
+    assert (cited["cff-version"], cited["type"]) == ("1.2.0", "software")
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert cited["authors"] == [{"name": one["name"]} for one in project["authors"]]
+    assert sorted(cited["keywords"]) == sorted(project["keywords"])
 
 
 def test_tree_of_the_readme_exists() -> None:

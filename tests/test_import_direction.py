@@ -19,7 +19,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("planning.preflight", "planning.touched", "lookup"),
     ("planning", "status"),
     ("sharding", "scale"),
-    ("pipeline", "reproduction"),
+    ("pipeline", "reproduction", "release"),
     ("damage",),
     ("stages",),
     ("runs",),

@@ -24,7 +24,7 @@ VERBS = [
     ["constitution", "list"], ["constitution", "show"],
     ["constitution", "check"], ["constitution", "convert"], ["constitution", "diff"], ["constitution", "draft"],
     ["prompts"], ["prompts", "list"], ["prompts", "show"], ["prompts", "read"], ["prompts", "red-team"],
-    ["prompts", "helpful"], ["prompts", "split"], ["export"], ["card"],
+    ["prompts", "helpful"], ["prompts", "split"], ["export"], ["card"], ["publish"],
 ]  # fmt: skip
 
 

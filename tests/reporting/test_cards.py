@@ -21,6 +21,7 @@ from charter.recipe.stages import stages_of
 from charter.records import Preference, Prompt, SftRow, Trace
 from charter.reporting import read_run
 from charter.reporting.cards import Cards, write_cards
+from charter.reporting.cards.collection_card import collection_card, datasets_of
 from charter.reporting.cards.columns import columns
 from charter.reporting.cards.dataset_card import DATASETS
 from charter.reporting.cards.facts import gather_facts, name_model
@@ -58,6 +59,13 @@ def texts(done: Cards, out: Path) -> dict[str, str]:
     found = {Path(one.path).relative_to(out).parent.as_posix(): Path(one.path).read_text("utf-8") for one in done.cards}
     assert len(list(out.rglob("README.md"))) == len(found)
     return found
+
+
+def card_of_all(run: Path) -> str:
+    """Give the card of all tables together, as a repository has it."""
+    facts = gather_facts(read_run(run))
+    assert datasets_of(facts) == DATASETS
+    return collection_card(facts, DATASETS)
 
 
 def data_of(text: str) -> Any:
@@ -110,6 +118,23 @@ def test_data_files_of_the_index_are_there(scripted: Path, cards: dict[str, str]
         assert found.size_categories == "n<1K"
         assert found.license is None
         assert found.language == "en"
+
+
+def test_the_card_of_all_tables_says_of_each_what_its_own_says(scripted: Path, cards: dict[str, str]) -> None:
+    """Counts, columns and the example of every table, what labels are worth, and who loads what by which name."""
+    text = card_of_all(scripted)
+    for what in DATASETS:
+        section = text.partition(f"## The table {what}\n")[2].partition("\n## ")[0]
+        own = cards[f"datasets/{what}"]
+        for part in ("Counts", "Columns"):
+            told = own.partition(f"## {part}\n\n")[2].partition("\n## ")[0].strip()
+            assert told, part
+            assert told in section
+        assert own[own.index("```json") :].partition("\n```\n")[0] in section
+    assert cards["datasets/preferences"].partition("## What the labels")[2].partition("\n## ")[0] in text
+    assert 'load_dataset(folder, "preferences", split="train")' in text
+    held = sum(row.split == "evaluation" for row in read_table(scripted / "data/prompts.parquet", Prompt))
+    assert f"{held} rows with the split" in text
 
 
 def test_what_got_worse_comes_first(tmp_path: Path) -> None:
@@ -173,9 +198,10 @@ def _hostile_run(folder: Path) -> Path:
 def test_hostile_texts_are_inert(tmp_path: Path) -> None:
     """No text of a run makes HTML, a picture, a link or a heading, ends the front matter or puts a key into it."""
     out = tmp_path / "out"
-    found = texts(write_cards(_hostile_run(tmp_path / "run"), out), out)
+    run = _hostile_run(tmp_path / "run")
+    found = texts(write_cards(run, out), out)
     assert set(found) == set(NAMES)
-    for name, text in found.items():
+    for name, text in {**found, "all tables": card_of_all(run)}.items():
         data = data_of(text)
         assert data.license is None, name
         body = text.split("\n---\n", 1)[1]
@@ -223,7 +249,7 @@ def test_nothing_of_the_machine_gets_out(tmp_path: Path) -> None:
         write_table(run / f"data/{name}.parquet", [_with_secrets(one, everything) for one in rows], kind)
     out = tmp_path / "out"
     done = write_cards(run, out)
-    for name, text in texts(done, out).items():
+    for name, text in {**texts(done, out), "all tables": card_of_all(run)}.items():
         for part in ("anna", "hf_", "xyzzy1", "hunter2", "server.example", "/mnt", "/home", str(tmp_path)):
             assert part.lower() not in text.lower(), f"{part} in {name}"
     assert any("prompt_source names files of this machine" in one for one in done.notes)

@@ -155,7 +155,7 @@ class _Finder:
             )
         named = check_adapter(folder)
         try:
-            base = replace(self, is_base=True).find(_cached_embedded(named) or named)
+            base = replace(self, is_base=True).find(embedded_at(named) or named)
         except ModelError as error:
             raise ModelError(
                 f"the base of the adapter in {folder}, named {named!r} there, cannot be used: {error}"
@@ -163,8 +163,11 @@ class _Finder:
         return ModelFolder(model, base.path, source, folder, base, revision, base.trust_remote_code)
 
 
-def _cached_embedded(base: str) -> str | None:
-    # Whoever trains by the folder of an embedded model names a cache of one machine; on another its name is enough.
+def embedded_at(base: str) -> str | None:
+    """Name the embedded model whose folder an adapter's configuration names as its base; None where it is another's.
+
+    Whoever trains by such a folder names a cache of one machine; on another the name is enough.
+    """
     folder_name = Path(base).name
     return next((name for name, model in EMBEDDED.items() if model.folder_name == folder_name), None)
 

@@ -4,6 +4,7 @@
 write_cards(run) ── facts           what a stranger may know of a run; its paths are hidden     (pure, but for reading)
                  ├─ model_card      front matter and sections ── figures, loading               (pure)
                  ├─ dataset_card    the same of rows ── label_facts, columns                    (pure)
+                 │  collection_card and of all tables together, for one repository              (pure)
                  ├─ making          how both were made                                          (pure)
                  └─ markdown        whatever is not Markdown of ours is made inert              (pure)
 ```

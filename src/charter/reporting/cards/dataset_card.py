@@ -32,7 +32,7 @@ _MADE_BY: Mapping[Dataset, tuple[str, ...]] = {
     "sft": ("prompts", "revise", "sft"),
     "preferences": ("prompts", "revise", "sft", "pairs", "label"),
 }
-_WHAT: Mapping[Dataset, str] = {
+WHAT: Mapping[Dataset, str] = {
     "prompts": "The prompts of a run, with the half that each belongs to: trained on, or held out to measure.",
     "traces": "Chains of an initial response and rounds of critique and revision by the principles of a constitution.",
     "sft": "What a model was fine-tuned on: revisions, answers that were sampled, and reference answers.",
@@ -48,10 +48,12 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 _LARGE = "1M<n<10M"
 #: Of an example: harmful requests last, so that a card shows one only where there is nothing else.
 _SHOWN_FIRST = {"helpful": 0, "benign_twin": 1, "red_team": 2}
+MADE_BY = "Made by Charter, with AI feedback in place of human labels."
 _HARM = (
     "Red-team prompts ask for harm, and answers to them may be harmful, false or offensive. Do not show them to people "
     "who do not expect that."
 )
+EXAMPLE = "One row, its long texts and lists cut short, and what looks like a path or a secret blotted out."
 _MOST_SHOWN, _MOST_ITEMS = 240, 2
 
 
@@ -78,65 +80,77 @@ def dataset_card(facts: Facts, what: Dataset, *, licence: str | None = None) -> 
     """
     body = paragraphs(
         heading(f"{facts.name}: {what}", 1),
-        line(_WHAT[what], " Made by Charter, with AI feedback in place of human labels."),
-        _warnings(facts, what),
-        _counts(facts, what),
+        line(WHAT[what], " ", MADE_BY),
+        tell_warnings(facts, [what]),
+        paragraphs(heading("Counts"), count_rows(facts, what)),
         tell_labels(facts) if what == "preferences" else "",
-        _columns(facts.data.path, files_of(facts, what), what),
-        _sources(facts, what, licence),
-        _example(rows_of(facts, what)),
-        tell_making(facts, _stages(facts, what)),
+        paragraphs(heading("Columns"), list_columns(facts, what)),
+        tell_sources(facts, [what], licence),
+        _example(facts, what),
+        tell_making(facts, stages_behind(facts, [what])),
     )
     return f"---\n{dataset_data(facts, what, licence=licence).to_yaml()}\n---\n\n{body}\n"
 
 
 def dataset_data(facts: Facts, what: Dataset, *, licence: str | None = None) -> DatasetCardData:
     """Give the front matter of a dataset's card; it lies beside the folder ``data``."""
+    return front_matter(facts, [what], f"{facts.name}: {what}", licence)
+
+
+def front_matter(facts: Facts, whats: Sequence[Dataset], name: str, licence: str | None) -> DatasetCardData:
+    """Give the front matter of a card of one dataset or several; of several the last is what loads by itself."""
     from huggingface_hub import DatasetCardData
 
-    n = len(rows_of(facts, what))
-    configs = [
-        {"config_name": Path(name).stem, "data_files": [{"split": "train", "path": name}]}
-        for name in files_of(facts, what)
+    n = sum(len(rows_of(facts, what)) for what in whats)
+    configs: list[dict[str, Any]] = [
+        {"config_name": Path(file).stem, "data_files": [{"split": "train", "path": file}]}
+        for what in whats
+        for file in files_of(facts, what)
     ]
+    if len(whats) > 1:
+        configs[-1]["default"] = True
     return DatasetCardData(
         language=facts.language,
         license=licence,
-        annotations_creators=None if what == "prompts" else "machine-generated",
-        size_categories=next((name for limit, name in _SIZES if n < limit), _LARGE),
+        annotations_creators=None if list(whats) == ["prompts"] else "machine-generated",
+        size_categories=next((size for limit, size in _SIZES if n < limit), _LARGE),
         task_categories=["text-generation"],
-        pretty_name=f"{facts.name}: {what}",
-        tags=["charter", "constitutional-ai", *_TAGS[what]],
+        pretty_name=name,
+        tags=["charter", "constitutional-ai", *dict.fromkeys(tag for what in whats for tag in _TAGS[what])],
         configs=configs,
     )
 
 
-def _stages(facts: Facts, what: Dataset) -> list[StageResult]:
+def stages_behind(facts: Facts, whats: Sequence[Dataset]) -> list[StageResult]:
+    """Give the stages that datasets rest on, in order."""
     numbers = range(1, facts.data.n_iterations + 1)
-    names = {in_iteration(one, number) for one in _MADE_BY[what] for number in numbers}
+    names = {in_iteration(one, number) for what in whats for one in _MADE_BY[what] for number in numbers}
     return [result for name, result in facts.data.stages.items() if name in names]
 
 
-def _warnings(facts: Facts, what: Dataset) -> Markdown:
+def tell_warnings(facts: Facts, whats: Sequence[Dataset]) -> Markdown:
+    """Tell what to know before the rows of datasets are shown or trained on."""
     told = [_HARM]
-    if what != "prompts":
+    if set(whats) != {"prompts"}:
         told.append(
             "Answers are a language model's. Nobody checked them, and they may say untrue things with confidence."
         )
-    if what == "preferences":
+    if "preferences" in whats:
         told.append(
             "The labels are a language model's opinion, not people's: read what they are worth below before you train."
         )
-    held_out = sum(prompt_of(row).split == "evaluation" for row in rows_of(facts, what))
+    held_out = sum(prompt_of(row).split == "evaluation" for what in whats for row in rows_of(facts, what))
     if held_out:
+        file = "The file is" if len(whats) == 1 else "Each file is"
         told.append(
             f"{wording.counted(held_out, 'row')} with the split 'evaluation' measured models: who trains on them "
-            "measures nothing with them any more. The file is one split for the hub; the column tells."
+            f"measures nothing with them any more. {file} one split for the hub; the column tells."
         )
     return paragraphs(heading("Warnings"), bullets(told))
 
 
-def _counts(facts: Facts, what: Dataset) -> Markdown:
+def count_rows(facts: Facts, what: Dataset) -> Markdown:
+    """Count a dataset's rows by what they are, and those that are not among them by why."""
     rows = rows_of(facts, what)
     by = {
         "rows": str(wording.count(len(rows))),
@@ -144,11 +158,11 @@ def _counts(facts: Facts, what: Dataset) -> Markdown:
         "by split": _counted(prompt_of(row).split for row in rows),
         **_own_counts(what, rows),
     }
-    made = [one for one in _stages(facts, what) if one.stage.partition("-")[0] == _MADE_BY[what][-1]]
+    made = [one for one in stages_behind(facts, [what]) if one.stage.partition("-")[0] == _MADE_BY[what][-1]]
     for one in made:
         by[f"filtered by stage {one.stage}"] = reasons(one.filtered)
         by[f"failed in stage {one.stage}"] = wording.count(sum(one.failed.values()))
-    return paragraphs(heading("Counts"), table(["what", "rows"], [[name, told] for name, told in by.items()]))
+    return table(["what", "rows"], [[name, told] for name, told in by.items()])
 
 
 def _own_counts(what: Dataset, rows: Sequence[Any]) -> dict[str, str]:
@@ -165,13 +179,16 @@ def _counted(values: Any) -> str:
     return reasons(Counter(values))
 
 
-def _columns(run: Path, files: Sequence[str], what: Dataset) -> Markdown:
-    told = [[name, kind, Markdown(meaning)] for name, kind, meaning in columns(run / files[0], what)]
-    return paragraphs(heading("Columns"), table(["column", "type", "meaning"], told))
+def list_columns(facts: Facts, what: Dataset) -> Markdown:
+    """List a dataset's columns with their types and meanings."""
+    found = columns(facts.data.path / files_of(facts, what)[0], what)
+    told = [[name, kind, Markdown(meaning)] for name, kind, meaning in found]
+    return table(["column", "type", "meaning"], told)
 
 
-def _sources(facts: Facts, what: Dataset, licence: str | None) -> Markdown:
-    prompts = {prompt_of(row).id: prompt_of(row) for row in rows_of(facts, what)}
+def tell_sources(facts: Facts, whats: Sequence[Dataset], licence: str | None) -> Markdown:
+    """Tell where the prompts of datasets are from, and under what licences."""
+    prompts = {prompt_of(row).id: prompt_of(row) for what in whats for row in rows_of(facts, what)}
     told = [[source, terms, wording.count(n)] for source, terms, n in prompt_sources(prompts.values(), facts)]
     note = (
         f"The licence of this dataset is {licence}."
@@ -194,14 +211,19 @@ def _sources(facts: Facts, what: Dataset, licence: str | None) -> Markdown:
     )
 
 
-def _example(rows: Sequence[AnyRow]) -> Markdown | str:
+def _example(facts: Facts, what: Dataset) -> Markdown | str:
+    shown = show_row(rows_of(facts, what))
+    return paragraphs(heading("An example"), EXAMPLE, shown) if shown else ""
+
+
+def show_row(rows: Sequence[AnyRow]) -> Markdown | str:
+    """Show a row, a harmless one where there is any; nothing where there are no rows."""
     if not rows:
         return ""
     row = min(rows, key=lambda one: (_SHOWN_FIRST[prompt_of(one).kind], one.id))
     # A source may be a path of the machine that the run was done on.
     values = {**_shortened(row.to_row()), "prompt_source": "..."}
-    told = "One row, its long texts and lists cut short, and what looks like a path or a secret blotted out."
-    return paragraphs(heading("An example"), told, fence(json.dumps(values, ensure_ascii=False, indent=2), "json"))
+    return fence(json.dumps(values, ensure_ascii=False, indent=2), "json")
 
 
 def _shortened(value: Any) -> Any:

@@ -23,18 +23,23 @@ print(float(model(**inputs).logits[0, 0]))  # the reward: only differences betwe
 _UNKNOWN_BASE = "BASE"
 
 
-def is_adapter(facts: Facts, stage: str) -> bool:
-    """Tell whether a stage's model is an adapter: by its folder, or by the recipe where there is none."""
+def is_adapter(facts: Facts, stage: str, *, merged: bool = False) -> bool:
+    """Tell whether a stage's model is an adapter: by its folder, or by the recipe where there is none.
+
+    Where it was merged into its base, it is none any more.
+    """
+    if merged:
+        return False
     folder = facts.data.path / "models" / stage
     if folder.is_dir():
         return (folder / "adapter_config.json").is_file()
     return facts.section("sft").get("lora") is not None
 
 
-def tell_loading(facts: Facts, stage: str) -> Markdown:
+def tell_loading(facts: Facts, stage: str, *, merged: bool = False) -> Markdown:
     """Tell how to load a model and ask it something."""
     is_reward = parted(stage).stage == "preference_model"
-    adapter = is_adapter(facts, stage)
+    adapter = is_adapter(facts, stage, merged=merged)
     base = facts.base
     told = line(
         "The folder holds ",
@@ -46,14 +51,14 @@ def tell_loading(facts: Facts, stage: str) -> Markdown:
         Markdown(f"`{_UNKNOWN_BASE}`"),
         " stands for the model that it was trained on, which the hub does not have by name.",
     )
-    parts = [heading("Load it"), told, fence(Markdown(loading_code(facts, stage)), "python")]
+    parts = [heading("Load it"), told, fence(Markdown(loading_code(facts, stage, merged=merged)), "python")]
     parts += [unknown] if adapter and not base.hub_id else []
     if not is_reward:
         parts.append(line("Or, where Charter is installed: ", Markdown("`charter chat FOLDER`"), "."))
     return paragraphs(*parts)
 
 
-def loading_code(facts: Facts, stage: str) -> str:
+def loading_code(facts: Facts, stage: str, *, merged: bool = False) -> str:
     """Write the Python that loads a model and asks it something."""
     is_reward = parted(stage).stage == "preference_model"
     kind = "AutoModelForSequenceClassification" if is_reward else "AutoModelForCausalLM"
@@ -61,7 +66,7 @@ def loading_code(facts: Facts, stage: str) -> str:
     folder = 'folder = "."  # where this card lies, or the name that the model was published under\n'
     tokenizer = "tokenizer = AutoTokenizer.from_pretrained(folder)\n"
     ask = _REWARD if is_reward else _ASK
-    if not is_adapter(facts, stage):
+    if not is_adapter(facts, stage, merged=merged):
         load = f"model = {kind}.from_pretrained(folder)\n"
         return f"from transformers import {kind}, AutoTokenizer\n\n{folder}{tokenizer}{load}\n{ask}"
     pinned = f', revision="{facts.base.revision}"' if facts.base.revision else ""

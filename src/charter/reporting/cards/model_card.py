@@ -32,6 +32,7 @@ _UNTESTED = (
     "untested, and so are attacks."
 )
 _SMALL = "It knows no more than its base model, and small models make things up, lose the thread and repeat themselves."
+_MERGED = "The adapter that was trained is merged into its base here: this is a whole model."
 _PAPER = """\
 @misc{bai2022constitutional,
   title = {Constitutional AI: Harmlessness from AI Feedback},
@@ -44,37 +45,39 @@ _PAPER = """\
 """
 
 
-def model_card(facts: Facts, stage: str, *, licence: str | None = None) -> str:
+def model_card(facts: Facts, stage: str, *, licence: str | None = None, merged: bool = False) -> str:
     """Write the card of a stage's model: front matter as the hub reads it, and Markdown.
 
     Args:
         facts: of the run.
         stage: that trained it, such as ``dpo``, ``dpo-2`` or ``preference_model``.
         licence: as the hub names it; None leaves the choice to whoever publishes the model.
+        merged: whether the card is that of the adapter merged into its base.
     """
     is_reward = parted(stage).stage == "preference_model"
     body = paragraphs(
         heading(_title(facts, stage), 1),
         _what(facts, stage),
+        _MERGED if merged else "",
         _untrained(facts, stage),
         tell_rewards(facts, stage) if is_reward else tell_figures(facts, stage),
         tell_making(facts, lineage(facts, stage)),
         _use(facts, stage),
         _safety(),
-        "" if _untrained(facts, stage) else tell_loading(facts, stage),
+        "" if _untrained(facts, stage) else tell_loading(facts, stage, merged=merged),
         _licence(facts, licence),
         _citation(facts, stage),
     )
-    return f"---\n{model_data(facts, stage, licence=licence).to_yaml()}\n---\n\n{body}\n"
+    return f"---\n{model_data(facts, stage, licence=licence, merged=merged).to_yaml()}\n---\n\n{body}\n"
 
 
-def model_data(facts: Facts, stage: str, *, licence: str | None = None) -> ModelCardData:
+def model_data(facts: Facts, stage: str, *, licence: str | None = None, merged: bool = False) -> ModelCardData:
     """Give the front matter of a model's card."""
     from huggingface_hub import ModelCardData
 
     kind = parted(stage).stage
     is_reward = kind == "preference_model"
-    adapter = is_adapter(facts, stage)
+    adapter = is_adapter(facts, stage, merged=merged)
     # Without figures no index: the hub's own class has no place for an empty one.
     results = (index_rewards if is_reward else index_figures)(facts, stage) or None
     hub: dict[str, Any] = {"base_model_relation": "adapter" if adapter else "finetune"} if facts.base.hub_id else {}

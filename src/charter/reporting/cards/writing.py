@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,8 @@ from typing import Any, Literal
 from charter.errors import RunError, UserError
 from charter.files.tables import write_text
 from charter.recipe.stages import TRAINING_STAGES, parted
-from charter.reporting.cards.dataset_card import DATASETS, dataset_card, files_of, prompt_of, rows_of
+from charter.reporting.cards.collection_card import datasets_of
+from charter.reporting.cards.dataset_card import DATASETS, Dataset, dataset_card, prompt_of, rows_of
 from charter.reporting.cards.facts import Facts, gather_facts, is_of_this_machine
 from charter.reporting.cards.model_card import model_card
 from charter.reporting.reading import read_run
@@ -65,35 +66,52 @@ def write_cards(
         UserError: for a model that the run did not train, a licence that is no name, and a file that is there and is
             another one: it may hold somebody's own words.
     """
-    if licence is not None and not _LICENCE.fullmatch(licence):
-        raise UserError(f"--licence {licence!r}: expected a name of the hub's, such as apache-2.0, mit or cc-by-4.0")
+    check_licence(licence)
     facts = gather_facts(read_run(run))
     is_all = model is None and not datasets
-    stages = _stages(facts, model) if model is not None or is_all else ()
+    stages = trained_stages(facts) if is_all else (find_trained(facts, model),) if model is not None else ()
     texts: dict[Card, str] = {}
     folder = run / "cards" if out is None else out
     for stage in stages:
         card = Card("model", stage, str(folder / "models" / stage / _CARD))
         texts[card] = model_card(facts, stage, licence=licence)
-    for what in DATASETS if datasets or is_all else ():
-        if files_of(facts, what) and rows_of(facts, what):
-            card = Card("dataset", what, str(folder / "datasets" / what / _CARD))
-            texts[card] = dataset_card(facts, what, licence=licence)
+    for what in datasets_of(facts) if datasets or is_all else ():
+        card = Card("dataset", what, str(folder / "datasets" / what / _CARD))
+        texts[card] = dataset_card(facts, what, licence=licence)
     if not texts:
         raise RunError(f"{run}: has neither a trained model nor a table yet; do its stages first: charter run")
     _write(texts)
-    return Cards(str(folder), tuple(texts), tuple(_notes(facts, texts, licence)))
+    named = [what for what in DATASETS if any(card.name == what for card in texts if card.kind == "dataset")]
+    return Cards(str(folder), tuple(texts), tuple(notes_on(facts, named, licence)))
 
 
-def _stages(facts: Facts, model: str | None) -> tuple[str, ...]:
-    trained = tuple(name for name in facts.data.stages if parted(name).stage in TRAINING_STAGES)
-    if model is None:
-        return trained
+def check_licence(licence: str | None) -> None:
+    """Check that a licence is named as the hub names licences.
+
+    Raises:
+        UserError: where it is not.
+    """
+    if licence is not None and not _LICENCE.fullmatch(licence):
+        raise UserError(f"--licence {licence!r}: expected a name of the hub's, such as apache-2.0, mit or cc-by-4.0")
+
+
+def trained_stages(facts: Facts) -> tuple[str, ...]:
+    """Name the stages of a run that trained, in order."""
+    return tuple(name for name in facts.data.stages if parted(name).stage in TRAINING_STAGES)
+
+
+def find_trained(facts: Facts, model: str) -> str:
+    """Give the stage that trained a model which somebody names.
+
+    Raises:
+        UserError: where none did.
+    """
+    trained = trained_stages(facts)
     name = model.replace("preference-model", "preference_model")
     if name not in trained:
         told = ", ".join(trained) or "none yet"
         raise UserError(f"--model {model}: the run trained no such model; it trained {told}{hint(name, trained)}")
-    return (name,)
+    return name
 
 
 def _write(texts: dict[Card, str]) -> None:
@@ -114,13 +132,13 @@ def _check_free(path: Path, text: str) -> None:
         raise UserError(f"{path}: is there, and is another card; remove it, or name another folder with --out")
 
 
-def _notes(facts: Facts, cards: Iterable[Card], licence: str | None) -> Iterable[str]:
+def notes_on(facts: Facts, datasets: Sequence[Dataset], licence: str | None) -> Iterator[str]:
+    """Say what to see to before cards, and what they are of, are published."""
     if licence is None:
         yield "no licence is named: write 'license' into each card, or give --licence"
     for part, why in facts.data.unreadable.items():
         yield f"left out of the cards: {part} could not be read: {why}"
-    named = {card.name for card in cards if card.kind == "dataset"}
-    for what in DATASETS:
-        n = sum(is_of_this_machine(prompt_of(row).source) for row in rows_of(facts, what)) if what in named else 0
+    for what in datasets:
+        n = sum(is_of_this_machine(prompt_of(row).source) for row in rows_of(facts, what))
         if n:
             yield f"{what}: prompt_source names files of this machine in {n} rows; change it before you publish them"
