@@ -84,6 +84,14 @@ def test_losses_and_gradients_are_those_of_sides_apart(
     assert shared[1].abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("lora", [LoraSettings(), None], ids=["adapter", "whole"])
+def test_products_of_half_precision_share(tiny_model: Path, tmp_path: Path, lora: LoraSettings | None) -> None:
+    """What is tried is read as training reads it: weights of two precisions meet under autocast alone."""
+    settings: dict[str, Any] = {"seed": 5, "lora": lora, "dtype": "bfloat16", "device": "cpu"}
+    result = dpo(preferences(8), tiny_model, out=tmp_path / "out", pace=Pace(batch_size=4), **settings)
+    assert result.notes == ()
+
+
 def test_a_whole_model_is_trained_alike(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step of a training of all weights has the loss that it has with the sides apart."""
     settings: dict[str, Any] = {"seed": 5, "lora": None, "dtype": "float32", "device": "cpu"}

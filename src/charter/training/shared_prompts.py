@@ -12,8 +12,8 @@ from charter.training.data import PreferenceExample
 from charter.training.pair_batches import PairCollator, answers_of, model_inputs
 from charter.training.pair_lengths import side_length
 
-#: How far what is hidden in either layout may be apart, as a share of its size, by how weights are kept: rounding in
-#: bfloat16 makes a hundredth, in float32 a millionth.
+#: How far what is hidden in either layout may be apart, as a share of its size, by how products are computed: rounding
+#: in bfloat16 makes a hundredth, in float32 a millionth.
 _ALIKE, _ALIKE_IN_HALF = 1e-3, 0.05
 _OF_A_SIDE = 3 / 4  # of a row of both sides, in the first pairs that are tried: half of it are prompt
 _SHORTER = 0.6  # the other pair: with padding in both layouts
@@ -37,12 +37,18 @@ def why_apart(model: Any, examples: Sequence[PreferenceExample]) -> str | None:
     """Say why the two sides of a pair may not share its prompt; None where they may.
 
     Args:
-        model: of transformers, without what shares it among processes; an adapter may be on it.
+        model: of transformers, without what shares it among processes; an adapter may be on it. It is asked under the
+            caller's autocast.
         examples: that it is to be trained on.
     """
     if _looks_through_a_window(model, max(one.n_tokens for one in examples)):
         return _SEES_THE_LAST
-    return None if all(_reads_alike(model, pairs) for pairs in _trials(model, examples)) else _READS_OTHERWISE
+    try:
+        return None if all(_reads_alike(model, pairs) for pairs in _trials(model, examples)) else _READS_OTHERWISE
+    except torch.OutOfMemoryError:
+        raise
+    except _FAILURES as error:  # a model that takes no mask or no positions says so, each in its own way
+        return f"{_READS_OTHERWISE} ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
 
 
 def _looks_through_a_window(model: Any, longest: int) -> bool:
@@ -81,15 +87,17 @@ def _reads_alike(model: Any, pairs: list[dict[str, list[int]]]) -> bool:
             with torch.no_grad():
                 outputs = model.base_model(**model_inputs(batch, mask_dtype(model)), use_cache=False)
             hidden.append(outputs.last_hidden_state[asked.rows, asked.positions].float())
-    except torch.OutOfMemoryError:
-        raise
-    except _FAILURES:  # a model that takes no mask or no positions says so, each in its own way
-        return False
     finally:
         model.train(was_training)
     apart, shared = hidden
-    alike = _ALIKE if weight.dtype.itemsize >= torch.float32.itemsize else _ALIKE_IN_HALF
+    alike = _ALIKE if _precision(weight).itemsize >= torch.float32.itemsize else _ALIKE_IN_HALF
     return bool(((shared - apart).norm(dim=1) <= alike * apart.norm(dim=1)).all())
+
+
+def _precision(weight: torch.Tensor) -> torch.dtype:
+    """Say in which precision products with a weight are computed here."""
+    kind = weight.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
 
 
 def mask_dtype(model: Any) -> torch.dtype:
