@@ -68,8 +68,25 @@ def run_items(
     table = folder / "data" / "responses.parquet"
     if not table.exists():
         raise RunError(f"{folder}: its models have answered no held-out prompts yet; run its stage evaluate first")
-    responses = [one for one in read_table(table, Response) if kind in {None, one.prompt.kind}]
-    return _met(folder, [(one.model, one.prompt, one.text) for one in responses], models, unnamed)
+    responses = (one for one in read_table(table, Response) if kind in {None, one.prompt.kind})
+    return response_items(responses, models, source=folder, unnamed=unnamed)
+
+
+def response_items(
+    responses: Iterable[Response], models: Sequence[str] = (), *, source: str | Path, unnamed: Unnamed = "every"
+) -> Items:
+    """Pair models' answers to the same prompts.
+
+    Args:
+        responses: of any number of models.
+        models: who meet, each with each.
+        source: where the answers come from, as errors name it.
+        unnamed: who does where ``models`` are none.
+
+    Raises:
+        UserError: for a model that has none, or fewer than two.
+    """
+    return _met(source, ((one.model, one.prompt, one.text) for one in responses), models, unnamed)
 
 
 def file_items(
