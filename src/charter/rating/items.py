@@ -15,6 +15,7 @@ from charter.given.pairs import load_pairs
 from charter.given.preferences import preferences_of
 from charter.given.reading import GivenFile, read_file
 from charter.given.transcripts import read_prompt_turns
+from charter.given.values import prompt_kind
 from charter.prompts.row_prompts import content_id
 from charter.rating.records import Side
 from charter.records import Pair, Prompt, PromptKind, Response
@@ -97,7 +98,7 @@ def file_items(
     Args:
         source: any file that pairs are read from.
         models: as of ``run_items``, of a file of answers.
-        kind: of the prompts: of a file of answers that says it in a column the only one taken, else what all are for.
+        kind: of the prompts: of a file that says it in a column the only one taken, else what all are for.
         unnamed: as of ``run_items``.
 
     Raises:
@@ -189,8 +190,7 @@ def _answers(file: GivenFile, kind: PromptKind | None) -> Iterable[tuple[str, Pr
     first: dict[tuple[str, str], tuple[str, str]] = {}
     for row in file.rows:
         model, asked, response = (_text(row.values.get(name), name, row.place) for name in _ANSWER_COLUMNS)
-        said = row.values.get("kind")
-        told: PromptKind | None = said if said in {"red_team", "helpful", "benign_twin"} else None
+        told = prompt_kind(row.values.get("kind"))
         if told and kind not in {None, told}:
             continue
         turns = read_prompt_turns(asked)
