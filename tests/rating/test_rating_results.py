@@ -118,7 +118,8 @@ def test_answers_that_are_gone_are_counted() -> None:
     """Ratings of answers that were made anew are in no figure."""
     items = make_items(6)
     found = assess(items[:4], ["base", "dpo"], {"ann": rated(items, "ann", "mmbbmm")})
-    assert (found.n_gone, found.sides["all"].n, found.n_items) == (2, 4, 4)
+    assert (found.n_gone, found.sides["all"].n, found.n_items, found.n_rated) == (2, 4, 4, 4)
+    assert assess(items, ["base", "dpo"], {"ann": rated(items, "ann", "mssbtm")}).n_rated == 4
 
 
 def test_labels_are_what_most_prefer() -> None:

@@ -27,7 +27,8 @@ def plain_values(found: Results) -> dict[str, Any]:
 def write_results(told: Mapping[str, Any]) -> None:
     """Print what ratings come to; ``told`` is what ``--json`` prints."""
     n = sum(one["n"] for one in told["raters"])
-    console.write(f"{told['source']}: {n:,} ratings by {len(told['raters']):,} raters, of {told['n_items']:,} pairs")
+    pairs = f"{told['n_rated']:,} of {told['n_items']:,} pairs"
+    console.write(f"{told['source']}: {n:,} ratings by {len(told['raters']):,} raters, of {pairs}")
     for question in told["questions"] if len(told["questions"]) > 1 else ():
         console.write(f"  raters were asked different questions: {question}")
     if told["n_gone"]:

@@ -73,7 +73,7 @@ class Results:
         judge: what most raters say, beside the run's judge; None where there is none.
         left: the share of all preferences for what stood first.
         questions: that raters were asked.
-        n_items: items of the source.
+        n_items: items of the source, of which ``n_rated`` were compared by somebody.
         n_gone: ratings of what is no item of the source any more, such as answers that were made anew.
     """
 
@@ -87,6 +87,7 @@ class Results:
     left: Interval | None
     questions: tuple[str, ...]
     n_items: int
+    n_rated: int
     n_gone: int
 
 
@@ -130,6 +131,7 @@ def assess(
         left=_left(every, groups),
         questions=tuple(dict.fromkeys(one.question for one in every)),
         n_items=len(known),
+        n_rated=len(said),
         n_gone=sum(one.gold is None and one.item not in known for own in stands.values() for one in own.values()),
     )
 
