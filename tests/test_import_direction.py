@@ -23,7 +23,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("damage",),
     ("stages",),
     ("runs",),
-    ("rating", "inspecting"),
+    ("rating", "inspecting", "compat"),
     ("revision", "training", "evaluation", "reporting", "authoring", "publishing"),
     ("feedback", "given", "sharding.papers"),
     ("sharding.shard",),
