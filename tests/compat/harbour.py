@@ -13,9 +13,10 @@ QUESTIONS = "subject,grade,prompt,n\nsailing,5,Why does the tide turn?,a7\nsaili
 
 
 def write_principles(folder: Path) -> Path:
-    """Write a file of principles, with worked examples of both kinds."""
+    """Write a file of principles, with whole worked examples of both kinds."""
     path = folder / "principles.json"
-    path.write_text(json.dumps(ANSWER_IMPROVEMENT), "utf-8")
+    shots = [{"critique": "They are not.", **one} for one in ANSWER_IMPROVEMENT["critique_revision_few_shots"]]
+    path.write_text(json.dumps({**ANSWER_IMPROVEMENT, "critique_revision_few_shots": shots}), "utf-8")
     return path
 
 

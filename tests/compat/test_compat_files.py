@@ -11,13 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charter import load_pairs, load_sft_rows
 from charter.compat import (
     LeftOutWarning,
+    PrinciplesWarning,
     import_prompts_from_csv,
     load_principles,
     save_principles,
     save_prompts_to_csv,
 )
+from charter.constitution import load_constitution
 from charter.errors import ConstitutionError, PromptError, UserError
 from charter.prompts.escaped_cells import OWN_COLUMNS
 from charter.records import Message, Prompt, make_prompt
@@ -67,6 +70,30 @@ def test_examples_of_comparison_come_back_as_the_same_examples(tmp_path: Path) -
     assert load_principles(tmp_path / "again.json").few_shots == principles.few_shots
     (written,) = json.loads((tmp_path / "again.json").read_text("utf-8"))["comparison_few_shots"]
     assert written["selected_answer"] == ANSWER_IMPROVEMENT["comparison_few_shots"][0]["selected_answer"]
+
+
+def test_an_example_without_a_critique_is_told(tmp_path: Path) -> None:
+    """It is kept, and its line is named."""
+    path = tmp_path / "harbour.json"
+    path.write_text(json.dumps(ANSWER_IMPROVEMENT, indent=1), "utf-8")
+    with pytest.warns(PrinciplesWarning, match=r'harbour\.json:14: example 2 of revision has no "critique"'):
+        principles = load_principles(path)
+    assert principles == load_constitution(path)
+    assert len(principles.few_shots.revise) == 2
+
+
+def test_their_own_output_files_are_read(tmp_path: Path) -> None:
+    """Pairs that the library found unclear, or equal, are left out by name; a text without line breaks is a row."""
+    path = tmp_path / "dpo.csv"
+    path.write_text(
+        "prompt,chosen,rejected\nWhy?,Because.,No.\nHow?,--unclear--,--unclear--\n", "utf-8", newline="\r\n"
+    )
+    loaded = load_pairs(path)
+    assert [pair.prompt.text for pair in loaded.pairs] == ["Why?"]
+    assert loaded.rejected == {"the two answers are equal": 1}
+    path.write_text("text\n<|im_start|>userWhy?<|im_end|><|im_start|>assistantBecause.<|im_end|>\n", "utf-8")
+    (row,) = load_sft_rows(path).rows
+    assert (row.prompt.text, row.response) == ("Why?", "Because.")
 
 
 def test_principles_that_are_not_there_are_named(tmp_path: Path) -> None:

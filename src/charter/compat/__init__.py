@@ -31,8 +31,8 @@ results differ.
 from charter.compat.files import import_prompts_from_csv, load_principles, save_principles, save_prompts_to_csv
 from charter.compat.histories import Compared, History, Improved
 from charter.compat.interactor import ModelInteractor
-from charter.compat.left_out import LeftOutWarning
 from charter.compat.models import open_engine
+from charter.compat.telling import LeftOutWarning, PrinciplesWarning
 
 __all__ = [
     "Compared",
@@ -40,6 +40,7 @@ __all__ = [
     "Improved",
     "LeftOutWarning",
     "ModelInteractor",
+    "PrinciplesWarning",
     "import_prompts_from_csv",
     "load_principles",
     "open_engine",

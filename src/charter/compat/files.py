@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from charter.compat.left_out import tell_left_out
+from charter.compat.telling import tell_left_out, tell_remarks
 from charter.constitution.formats.export import export_constitution
 from charter.constitution.model import Constitution
-from charter.constitution.reading import load_constitution
+from charter.constitution.reading import read_constitution
 from charter.prompts.sources import load_prompts
 from charter.publishing.export import export_file
 from charter.records import Prompt
@@ -17,10 +17,14 @@ from charter.records import Prompt
 def load_principles(file_path: str | Path) -> Constitution:
     """Read a JSON file of principles; any other constitution that Charter reads will do as well.
 
+    Of a worked example without a critique, which is kept, a ``PrinciplesWarning`` tells.
+
     Raises:
         ConstitutionError: for a missing file, and for every fault in it, by line.
     """
-    return load_constitution(file_path)
+    reading = read_constitution([file_path])
+    tell_remarks(reading.remarks)
+    return reading.constitution
 
 
 def save_principles(principles: Constitution, file_path: str | Path) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from typing import Self
 from charter.compat.asking import Asked, compare, improve, lost
 from charter.compat.given_prompts import AnyMessage, AnyPrompt, as_messages, as_prompts, choose_prompt
 from charter.compat.histories import Compared, Improved, compared, improved, rows_of
-from charter.compat.left_out import tell_left_out
 from charter.compat.models import open_engine
 from charter.compat.saving import save_comparisons, save_revisions
+from charter.compat.telling import tell_left_out
 from charter.constitution.model import Constitution
 from charter.engines.base import CompletionRequest, Engine, Sampling
 from charter.engines.cache import CachedEngine

@@ -1,13 +1,23 @@
-"""Rows that are not among what a function gives, told where a list or a file has no place to say so."""
+"""What a caller should know where a list or a file has no place to say so: rows that are left out, and remarks."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 class LeftOutWarning(UserWarning):
     """Some rows were left out; the message says how many, and why."""
+
+
+class PrinciplesWarning(UserWarning):
+    """Something in a file of principles is there and looks wrong; the message says where, and what to do."""
+
+
+def tell_remarks(remarks: Iterable[str]) -> None:
+    """Warn of each remark."""
+    for remark in remarks:
+        warnings.warn(remark, PrinciplesWarning, stacklevel=3)
 
 
 def tell_left_out(what: str, n_rows: int, left_out: Mapping[str, int]) -> None:
