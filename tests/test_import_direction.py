@@ -24,7 +24,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("stages",),
     ("runs",),
     ("reporting", "inspecting"),
-    ("rating",),
+    ("rating", "compat"),
     ("revision", "training", "evaluation", "authoring", "publishing"),
     ("feedback", "given", "sharding.papers"),
     ("sharding.shard",),
