@@ -41,6 +41,11 @@ class Item:
         one = self.match
         return row_id("item", one.prompt.id, one.model, one.base, one.answer, one.base_answer)
 
+    @property
+    def who(self) -> frozenset[str]:
+        """Whose answers they are."""
+        return frozenset({self.match.model, self.match.base})
+
 
 @dataclass(frozen=True)
 class Items:
