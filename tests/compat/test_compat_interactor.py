@@ -15,7 +15,7 @@ from charter.compat import LeftOutWarning, ModelInteractor, import_prompts_from_
 from charter.constitution import Constitution
 from charter.engines.base import CompletionRequest
 from charter.engines.scripted import ScriptedEngine
-from charter.errors import CapabilityError, EngineError, TooManyFailures, UserError
+from charter.errors import CapabilityError, EngineError, ModelError, TooManyFailures, UserError
 from charter.records import Preference, Prompt, make_prompt
 from compat.harbour import harbour_engine, likes_first, reply, write_principles, write_prompts
 from constitution.layout_examples import ANSWER_IMPROVEMENT
@@ -198,6 +198,20 @@ def test_saved_files_are_read_by_charter_and_by_them(
         for one in compared
         for chosen, rejected in [sides[one["selected_answer"]]]
     ]
+
+
+def test_texts_are_in_the_template_that_is_named(
+    prompts: list[Prompt], principles: Constitution, tmp_path: Path, tiny_model: Path
+) -> None:
+    """A hosted or scripted model takes another's; one that is nowhere is an error before anything is written."""
+    named = ModelInteractor(harbour_engine(), template=str(tiny_model))
+    found = named.run_answer_improvement_loop(prompts, principles)
+    assert named.save_prompts_and_revisions_to_csv(found, tmp_path / "sft.csv") == 2
+    with pytest.raises(ModelError, match="no model 'no such model'"):
+        ModelInteractor(harbour_engine(), template="no such model").save_prompts_and_revisions_to_csv(
+            found, tmp_path / "other.csv"
+        )
+    assert not (tmp_path / "other.csv").exists()
 
 
 def test_what_must_not_be_trained_on_is_left_out(
