@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import os
 import sys
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from charter.publishing import export_rows
-from charter.records import Message, Preference, Prompt, SftRow
+from charter.records import Message, Preference, Prompt, Round, SftRow, Trace
 from pages import DOCS, blocks
 
 pytestmark = pytest.mark.model
@@ -85,6 +86,20 @@ def documented(title: str) -> dict[str, Any]:
     return dict(yaml.safe_load(found.text))
 
 
+@pytest.fixture(scope="module")
+def handbook() -> Any:
+    """Import the alignment handbook's reader, but not its package: that asks the hub for a benchmark at once."""
+    from importlib.util import find_spec
+
+    found = find_spec("alignment")
+    if found is None:
+        pytest.skip(WHY)
+    package = ModuleType("alignment")
+    package.__path__ = list(found.submodule_search_locations or [])
+    sys.modules["alignment"] = package
+    return importlib.import_module("alignment.data")
+
+
 def begun(talk: Sequence[tuple[str, str]]) -> str:
     """Write a conversation in ChatML up to where the answer begins."""
     return "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in talk) + "<|im_start|>assistant\n"
@@ -135,41 +150,41 @@ def test_trl_trains_on_what_was_exported(layout: str, tiny_model: Path, tokenize
     ]
 
 
-def test_the_alignment_handbook_reads_its_splits(tokenizer: Any, tmp_path: Path) -> None:
+def test_the_alignment_handbook_reads_its_splits(handbook: Any, tokenizer: Any, tmp_path: Path) -> None:
     """Its mixer finds the splits that its recipes name, and its formatting gives whole conversations and pairs."""
-    data = _handbook()
     folder = export(tmp_path / "out", "alignment-handbook")
     kept = ["messages", "chosen", "rejected", "prompt"]
 
     def mixed(*splits: str) -> Any:
-        return data.get_datasets({str(folder): 1.0}, splits=list(splits), columns_to_keep=kept, shuffle=False)
+        return handbook.get_datasets({str(folder): 1.0}, splits=list(splits), columns_to_keep=kept, shuffle=False)
 
     made = [
-        data.apply_chat_template(dict(row), tokenizer, "sft", auto_insert_empty_system_msg=False)["text"]
+        handbook.apply_chat_template(dict(row), tokenizer, "sft", auto_insert_empty_system_msg=False)["text"]
         for row in mixed("train_sft")["train"]
     ]
     assert made == [f"{before}{answer}\n" for before, answer in SFT_EXPECTED]
     pairs = mixed("train_prefs", "test_prefs")
     assert [row["chosen"][0]["content"] for row in pairs["test"]] == [HELD_OUT]
     for row, talk, good, bad in zip(pairs["train"], TALKS, GOOD, BAD, strict=True):
-        told = data.apply_chat_template(dict(row), tokenizer, "dpo", auto_insert_empty_system_msg=False)
+        told = handbook.apply_chat_template(dict(row), tokenizer, "dpo", auto_insert_empty_system_msg=False)
         assert told["text_prompt"] == begun(talk).removesuffix("<|im_start|>assistant\n")
         assert [told[f"text_{side}"] for side in ("chosen", "rejected")] == [
             f"<|im_start|>assistant\n{answer}<|im_end|>\n" for answer in (good, bad)
         ]
 
 
-def _handbook() -> Any:
-    """Import its reader, but not its package: that asks the hub for a benchmark as it is imported."""
-    from importlib.util import find_spec
-
-    found = find_spec("alignment")
-    if found is None:
-        pytest.skip(WHY)
-    package = ModuleType("alignment")
-    package.__path__ = list(found.submodule_search_locations or [])
-    sys.modules["alignment"] = package
-    return importlib.import_module("alignment.data")
+def test_the_alignment_handbook_mixes_critiques_with_other_rows(handbook: Any, tmp_path: Path) -> None:
+    """The layout of cai-conversation is a dataset of its mixer like any other, taken at a fraction."""
+    one = Round(
+        number=1, principle="clean", critique_request="Criticise.", critique="Rude.", revision_request="Revise.",
+        revision="Wash with it.",
+    )  # fmt: skip
+    traces = [Trace(id=prompt.id, prompt=prompt, initial="Eat it.", rounds=(one,)) for prompt in prompts()]
+    export_rows({"traces": traces}, tmp_path / "cai", "cai-conversation")
+    shares = {str(tmp_path / "cai"): 0.67, str(export(tmp_path / "out", "alignment-handbook")): 1.0}
+    mixed = handbook.get_datasets(shares, splits=["train_sft"], columns_to_keep=["messages"], shuffle=False)["train"]
+    answers = [row["messages"][-1]["content"] for row in mixed]
+    assert answers == ["Wash with it.", "Wash with it.", *GOOD]
 
 
 @pytest.fixture
