@@ -9,8 +9,11 @@ VLLM_INSTALLED := $(VLLM_VENV)/.installed
 # lm-eval and Inspect want other versions than the rest: an environment over the first one, with what differs.
 HARNESS_VENV ?= .venv-harnesses
 HARNESS_INSTALLED := $(HARNESS_VENV)/.installed
+# So do Axolotl and LLaMA-Factory, which are asked to read what is exported for them.
+TOOLS_VENV ?= .venv-tools
+TOOLS_INSTALLED := $(TOOLS_VENV)/.installed
 
-.PHONY: demo smoke test vllm harnesses thorough lint types docs fast install clean
+.PHONY: demo smoke test vllm harnesses tools thorough lint types docs fast install clean
 
 demo: install  ## the whole method on a 135M model (a quarter of an hour on 2 cores)
 	$(BIN)/charter run recipes/smollm2-135m.yaml
@@ -24,6 +27,7 @@ test: lint types  ## everything that continuous integration holds
 	$(MAKE) docs
 	$(MAKE) vllm
 	$(MAKE) harnesses
+	$(MAKE) tools
 
 # Its imports warn of much, and it leaves sockets open at its end: neither is ours to mend.
 vllm: install $(VLLM_INSTALLED)  ## tests of vLLM itself
@@ -34,6 +38,10 @@ vllm: install $(VLLM_INSTALLED)  ## tests of vLLM itself
 harnesses: install $(HARNESS_INSTALLED)  ## tests of lm-eval and Inspect themselves
 	$(HARNESS_VENV)/bin/python -m pytest -p no:unraisableexception -W ignore tests/inspecting \
 		tests/evaluation/test_lm_eval_tasks.py tests/cli/test_lm_eval_command.py
+
+# As above.
+tools: install $(TOOLS_INSTALLED)  ## tests of the tools that read exports
+	$(TOOLS_VENV)/bin/python -m pytest -p no:unraisableexception -W ignore tests/publishing/test_training_tools.py
 
 thorough: install $(VLLM_INSTALLED)  ## what takes too long for every change
 	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest -m thorough
@@ -61,9 +69,13 @@ $(VLLM_INSTALLED): constraints-vllm.txt scripts/install-vllm.sh
 	sh scripts/install-vllm.sh $(PYTHON) $(VLLM_VENV)
 	touch $@
 
-$(HARNESS_INSTALLED): $(INSTALLED) constraints-harnesses.txt scripts/install-harnesses.sh
-	sh scripts/install-harnesses.sh $(VENV) $(HARNESS_VENV)
+$(HARNESS_INSTALLED): $(INSTALLED) constraints-harnesses.txt scripts/install-over.sh
+	sh scripts/install-over.sh $(VENV) $(HARNESS_VENV) constraints-harnesses.txt
+	touch $@
+
+$(TOOLS_INSTALLED): $(INSTALLED) constraints-tools.txt scripts/install-over.sh
+	sh scripts/install-over.sh $(VENV) $(TOOLS_VENV) constraints-tools.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) $(HARNESS_VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(HARNESS_VENV) $(TOOLS_VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,9 +8,9 @@ import pytest
 
 from charter.constitution import load_constitution
 from charter.errors import UserError
-from charter.given import load_traces
+from charter.given import load_pairs, load_traces
 from charter.publishing import LAYOUTS, export_rows, export_run
-from charter.publishing.layout import NO_ROUND
+from charter.publishing.layout import NO_ROUND, NOT_IN_TURN
 from charter.records import Message, Preference, Prompt, Round, SftRow, Trace, make_prompt
 from run_examples import small_run
 
@@ -149,6 +149,56 @@ def test_llama_factory_has_its_entries(tmp_path: Path) -> None:
     assert information["charter_preferences"]["ranking"] is True
     talks = json.loads((tmp_path / "out" / "sft.json").read_text("utf-8"))
     assert [one["from"] for one in talks[0]["conversations"]] == ["system", "human", "gpt"]
+
+
+def test_conversations_that_llama_factory_would_skip_are_left_out_by_name(tmp_path: Path) -> None:
+    """Its reader takes user and assistant in turn; other rows it would empty without a word in the exit status."""
+    user, assistant = Message(role="user", content="Soap?"), Message(role="assistant", content="Which?")
+    prompts = [
+        Prompt(id=str(number), turns=turns, kind="helpful")
+        for number, turns in enumerate([(user,), (user, assistant, user), (user, user), (assistant, user)])
+    ]
+    rows = [preference(id=one.id, prompt=one) for one in prompts]
+    done = export_rows({"preferences": rows}, tmp_path / "out", "llama-factory")
+    assert (done.files, done.left_out) == ({"preferences.json": 2}, {"preferences": {NOT_IN_TURN: 2}})
+    assert export_rows({"preferences": rows}, tmp_path / "trl", "trl").left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [
+        ("trl", ("preferences.jsonl", "preferences_evaluation.jsonl")),
+        ("trl-standard", ("preferences.jsonl", "preferences_evaluation.jsonl")),
+        ("axolotl", ("preferences.jsonl", "preferences_evaluation.jsonl")),
+        ("llama-factory", ("preferences.json", "preferences_evaluation.json")),
+        (
+            "alignment-handbook",
+            ("data/train_prefs-00000-of-00001.parquet", "data/test_prefs-00000-of-00001.parquet"),
+        ),
+    ],
+)
+def test_what_is_held_out_is_never_among_what_is_trained_on(
+    layout: Any, names: tuple[str, str], tmp_path: Path
+) -> None:
+    """Tools that train get rows of held-out prompts in a file of its own."""
+    rows = [preference(), preference(prompt=make_prompt("Rain?", "red_team", split="evaluation"))]
+    done = export_rows({"preferences": rows}, tmp_path / "out", layout)
+    assert done.files == dict.fromkeys(names, 1)
+    assert "split" not in done.lost["preferences"]
+    held_out = load_pairs(tmp_path / "out" / names[1]).pairs
+    assert [pair.prompt.text for pair in held_out] == ["Rain?"]
+    if layout == "llama-factory":
+        entries = json.loads((tmp_path / "out" / "dataset_info.json").read_text("utf-8"))
+        assert [one["file_name"] for one in entries.values()] == list(names)
+
+
+def test_axolotl_is_told_which_messages_to_learn(tmp_path: Path) -> None:
+    """What an assistant said in the prompt is no answer of ours; Axolotl would learn it, too."""
+    turns = tuple(Message(role=role, content=role) for role in ("user", "assistant", "user"))
+    rows = [SftRow(id="r", prompt=Prompt(id="p", turns=turns, kind="helpful"), response="Yes.", origin="sampled")]
+    export_rows({"sft": rows}, tmp_path / "out", "axolotl")
+    told = json.loads((tmp_path / "out" / "sft.jsonl").read_text("utf-8"))["messages"]
+    assert [one["train"] for one in told] == [False, False, False, True]
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from charter.publishing.contents import Column, parquet
-from charter.publishing.layout import File, Layout, Options, Part, Written, message, messages, sift
+from charter.publishing.contents import Column
+from charter.publishing.layout import Layout, Options, Part, Written, hub_splits, message, messages, sift
 from charter.records import Preference, Prompt, Trace
 
 EARLIER_ROUNDS = "rounds before the last"
@@ -68,23 +68,13 @@ def _of_trace(index: int, trace: Trace) -> dict[str, Any]:
 def _traces(rows: Sequence[Trace], _: Options) -> Written:
     kept, left_out = sift(rows, has_rounds=True)
     made = [(trace.prompt.split, _of_trace(index, trace)) for index, trace in enumerate(kept)]
-    return Written(_files(made, "sft"), left_out, earlier_rounds(kept))
+    return Written(hub_splits(_COLUMNS, made, "sft"), left_out, earlier_rounds(kept))
 
 
 def _preferences(rows: Sequence[Preference], _: Options) -> Written:
     # Which of the answers was an initial one and which its revision, a preference does not say.
     made = [(one.prompt.split, _row(index, one.prompt, one.chosen, one.rejected)) for index, one in enumerate(rows)]
-    return Written(_files(made, "prefs"))
-
-
-def _files(made: Sequence[tuple[str, dict[str, Any]]], kind: str) -> dict[str, File]:
-    """Give each split its file."""
-    names = {"train": f"train_{kind}", "evaluation": f"test_{kind}"}
-    split_rows = {name: [row for split, row in made if names[split] == name] for name in names.values()}
-    return {
-        f"data/{name}-00000-of-00001.parquet": File(len(rows), parquet(_COLUMNS, rows))
-        for name, rows in split_rows.items()
-    }
+    return Written(hub_splits(_COLUMNS, made, "prefs"))
 
 
 CAI_CONVERSATION: Layout = {

@@ -6,21 +6,34 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from charter.publishing.contents import json_document, json_lines
-from charter.publishing.layout import File, Layout, Options, Part, Written, message, messages, sift
+from charter.publishing.contents import Column, json_document, json_lines
+from charter.publishing.layout import (
+    File,
+    Layout,
+    Options,
+    Part,
+    Written,
+    hub_splits,
+    message,
+    messages,
+    parted,
+    prompt_of,
+    sift,
+)
 from charter.records import Preference, Prompt, SftRow
 
 Row = dict[str, Any]
 
-_SFT = frozenset({"prompt", "turns", "response"})
-_PREFERENCES = frozenset({"prompt", "turns", "chosen", "rejected"})
-_PROMPTS = frozenset({"prompt", "turns"})
+_PROMPTS = frozenset({"prompt", "turns", "split"})
+_SFT = _PROMPTS | {"response"}
+_PREFERENCES = _PROMPTS | {"chosen", "rejected"}
 _SPEAKERS = {"user": "human", "assistant": "gpt", "system": "system"}
 
 
 def _lines(rows: Sequence[Any], _: Options, *, name: str, make: Callable[[Any], Row], is_text: bool = False) -> Written:
     kept, left_out = sift(rows, is_text=is_text)
-    return Written({f"{name}.jsonl": File(len(kept), json_lines(map(make, kept)))}, left_out)
+    files = {f"{part}.jsonl": File(len(some), json_lines(map(make, some))) for part, some in parted(name, kept)}
+    return Written(files, left_out)
 
 
 def _answer(text: str) -> list[Row]:
@@ -65,29 +78,48 @@ TRL_STANDARD: Layout = {
 }
 
 
+#: Those of the datasets that its recipes name: a split has all of them, so that a folder loads with all its splits.
+_HANDBOOK_COLUMNS: Mapping[str, Column] = {
+    "prompt": "text",
+    "prompt_id": "text",
+    "chosen": "messages",
+    "rejected": "messages",
+    "messages": "messages",
+}
+
+
+def _handbook(rows: Sequence[Any], _: Options, *, kind: str, make: Callable[[Any], Row]) -> Written:
+    def whole(row: Any) -> tuple[str, Row]:
+        prompt = prompt_of(row)
+        return prompt.split, {"prompt": prompt.text, "prompt_id": prompt.id, **make(row)}
+
+    return Written(hub_splits(_HANDBOOK_COLUMNS, map(whole, rows), kind))
+
+
+def _whole(row: SftRow) -> list[Row]:
+    return [*messages(row.prompt.turns), *_answer(row.response)]
+
+
 def _handbook_sft(row: SftRow) -> Row:
-    turns = messages(row.prompt.turns)
-    return {"prompt": row.prompt.text, "prompt_id": row.prompt.id, "messages": [*turns, *_answer(row.response)]}
+    return {"chosen": [], "rejected": [], "messages": _whole(row)}
 
 
 def _handbook_preference(row: Preference) -> Row:
     turns = messages(row.prompt.turns)
-    return {
-        "prompt": row.prompt.text,
-        "prompt_id": row.prompt.id,
-        "chosen": [*turns, *_answer(row.chosen)],
-        "rejected": [*turns, *_answer(row.rejected)],
-    }
+    chosen = [*turns, *_answer(row.chosen)]
+    return {"chosen": chosen, "rejected": [*turns, *_answer(row.rejected)], "messages": chosen}
 
 
 ALIGNMENT_HANDBOOK: Layout = {
-    "sft": Part(partial(_lines, name="sft", make=_handbook_sft), _SFT | {"prompt_id"}),
-    "preferences": Part(partial(_lines, name="preferences", make=_handbook_preference), _PREFERENCES | {"prompt_id"}),
+    "sft": Part(partial(_handbook, kind="sft", make=_handbook_sft), _SFT | {"prompt_id"}),
+    "preferences": Part(partial(_handbook, kind="prefs", make=_handbook_preference), _PREFERENCES | {"prompt_id"}),
 }
 
 
 def _axolotl_sft(row: SftRow) -> Row:
-    return {"messages": [*messages(row.prompt.turns), *_answer(row.response)]}
+    """Say of each message whether it is to be learnt: left to itself it learns what the assistant said earlier, too."""
+    spoken = [{**turn, "train": False} for turn in messages(row.prompt.turns)]
+    return {"messages": [*spoken, {**message("assistant", row.response), "train": True}]}
 
 
 def _axolotl_preference(row: Preference) -> Row:
@@ -109,7 +141,7 @@ def _speech(one: Mapping[str, str]) -> Row:
 
 
 def _factory_sft(row: SftRow) -> Row:
-    return {"conversations": [_speech(one) for one in _axolotl_sft(row)["messages"]]}
+    return {"conversations": [_speech(one) for one in _whole(row)]}
 
 
 def _factory_preference(row: Preference) -> Row:
@@ -121,21 +153,20 @@ def _factory_preference(row: Preference) -> Row:
 
 
 def _factory(rows: Sequence[Any], _: Options, *, name: str, make: Callable[[Any], Row]) -> Written:
-    """Write a list of conversations, and what ``dataset_info.json`` is to say of it."""
+    """Write lists of conversations, and what ``dataset_info.json`` is to say of each."""
+    kept, left_out = sift(rows, alternates=True)
     ranked = {"chosen": "chosen", "rejected": "rejected"} if name == "preferences" else {}
-    information = {
-        f"charter_{name}": {
-            "file_name": f"{name}.json",
+    files: dict[str, File] = {}
+    entries: dict[str, Row] = {}
+    for part, some in parted(name, kept):
+        files[f"{part}.json"] = File(len(some), json_document([make(row) for row in some]))
+        entries[f"charter_{part}"] = {
+            "file_name": f"{part}.json",
             "formatting": "sharegpt",
             **({"ranking": True} if ranked else {}),
             "columns": {"messages": "conversations", **ranked},
         }
-    }
-    made = [make(row) for row in rows]
-    return Written(
-        {f"{name}.json": File(len(made), json_document(made))},
-        shared={"dataset_info.json": information},
-    )
+    return Written(files, left_out, shared={"dataset_info.json": entries})
 
 
 LLAMA_FACTORY: Layout = {

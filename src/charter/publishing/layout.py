@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from charter.constitution.model import Constitution
 from charter.engines.templates import Render
 from charter.given.transcripts import is_readable
-from charter.publishing.contents import Content
+from charter.publishing.contents import Column, Content, parquet
 from charter.records import Message, Preference, Prompt, SftRow, Trace
 
 What = Literal["prompts", "traces", "sft", "preferences"]
@@ -20,6 +20,9 @@ RECORDS: Mapping[What, Any] = {"prompts": Prompt, "traces": Trace, "sft": SftRow
 
 UNREADABLE = "its text would be read back as other turns"
 NO_ROUND = "without a round"
+NOT_IN_TURN = "user and assistant do not take turns, and its reader would skip it"
+
+_HUB_SPLITS = {"train": "train", "evaluation": "test"}
 
 
 @dataclass(frozen=True)
@@ -77,25 +80,58 @@ def messages(turns: Iterable[Message]) -> list[dict[str, str]]:
     return [message(turn.role, turn.content) for turn in turns]
 
 
-def sift(rows: Sequence[Any], *, is_text: bool = False, has_rounds: bool = False) -> tuple[list[Any], Counter[str]]:
+def sift(
+    rows: Sequence[Any], *, is_text: bool = False, has_rounds: bool = False, alternates: bool = False
+) -> tuple[list[Any], Counter[str]]:
     """Keep the rows that a layout can hold, and count the others by reason.
 
     Args:
         rows: prompts, or rows about one.
         is_text: the layout has the conversation as one text, which must say the same turns when it is read.
         has_rounds: it has a critique and a revision.
+        alternates: after a system turn its reader takes user and assistant in turn, and skips what is otherwise.
     """
     kept: list[Any] = []
     left_out: Counter[str] = Counter()
     for row in rows:
-        prompt = row if isinstance(row, Prompt) else row.prompt
+        turns = prompt_of(row).turns
         if has_rounds and not row.rounds:
             left_out[NO_ROUND] += 1
-        elif is_text and not is_readable(prompt.turns):
+        elif is_text and not is_readable(turns):
             left_out[UNREADABLE] += 1
+        elif alternates and not _alternate(turns):
+            left_out[NOT_IN_TURN] += 1
         else:
             kept.append(row)
     return kept, left_out
+
+
+def _alternate(turns: Sequence[Message]) -> bool:
+    roles = [turn.role for turn in turns[1 if turns[0].role == "system" else 0 :]]
+    return set(roles[::2]) == {"user"} and set(roles[1::2]) <= {"assistant"} and len(roles) % 2 == 1
+
+
+def prompt_of(row: Any) -> Prompt:
+    """Give the prompt that a row is about; a prompt is its own."""
+    return row if isinstance(row, Prompt) else row.prompt
+
+
+def parted(name: str, rows: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Give the rows to train on as ``name``, and those that are held out beside them as ``name_evaluation``."""
+    for split, part in (("train", name), ("evaluation", f"{name}_evaluation")):
+        some = [row for row in rows if prompt_of(row).split == split]
+        if some:
+            yield part, some
+
+
+def hub_splits(columns: Mapping[str, Column], made: Iterable[tuple[str, dict[str, Any]]], kind: str) -> dict[str, File]:
+    """Write rows by their split as ``train_KIND`` and ``test_KIND``, names that ``datasets.load_dataset`` finds."""
+    found: dict[str, list[dict[str, Any]]] = {f"{split}_{kind}": [] for split in _HUB_SPLITS.values()}
+    for split, row in made:
+        found[f"{_HUB_SPLITS[split]}_{kind}"].append(row)
+    return {
+        f"data/{name}-00000-of-00001.parquet": File(len(rows), parquet(columns, rows)) for name, rows in found.items()
+    }
 
 
 def lost_columns(what: What, rows: Sequence[Any], keeps: frozenset[str] | None) -> tuple[str, ...]:
