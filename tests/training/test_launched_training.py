@@ -91,7 +91,7 @@ def require_same(found: TrainingResult, expected: TrainingResult) -> None:
     assert (found.n_rows, found.n_steps, found.n_tokens) == (expected.n_rows, expected.n_steps, expected.n_tokens)
     weights, wanted = (load_file(one.folder / "adapter_model.safetensors") for one in (found, expected))
     assert weights.keys() == wanted.keys()
-    # Adam makes steps of one size of gradients of any: where one is near nought, rounding moves a weight by part of a step.
+    # Adam makes steps of one size of gradients of any: rounding in one near nought moves a weight by a part of a step.
     for name, values in wanted.items():
         torch.testing.assert_close(weights[name], values, rtol=1e-3, atol=PACE.learning_rate / 10)
 
