@@ -182,7 +182,7 @@ def test_answers_that_are_gone_and_damaged_lines_are_counted(folder: Path, tmp_p
     every = [one for own in data.ratings.values() for one in standing(own).values() if one.gold is None]
     n_gone = sum(one.prompt in changed for one in every)
     n_skipped = sum(one.choice == "skip" and one.prompt not in changed for one in every)
-    told = f"{n_gone} of answers that the run has made anew since and 1 in damaged lines."
+    told = f"{n_gone} of answers that are no longer the run's and 1 in damaged lines."
     shown = str(ratings(data))
     assert n_gone > 0
     assert f"In no figure: {f'{n_skipped} skipped, ' if n_skipped else ''}{told}" in words(shown)

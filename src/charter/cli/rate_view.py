@@ -32,7 +32,8 @@ def write_results(told: Mapping[str, Any]) -> None:
     for question in told["questions"] if len(told["questions"]) > 1 else ():
         console.write(f"  raters were asked different questions: {question}")
     if told["n_gone"]:
-        console.write(f"  of answers that are not there any more, in no figure: {told['n_gone']:,}")
+        what = "of other pairs, in no figure (other models or kinds, or answers that were made anew since)"
+        console.write(f"  {what}: {told['n_gone']:,}")
     if told["n_damaged"]:
         console.write(f"  lines that are damaged, in no figure: {told['n_damaged']:,}")
     for name, side in told["sides"].items():

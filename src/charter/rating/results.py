@@ -74,7 +74,7 @@ class Results:
         left: the share of all preferences for what stood first.
         questions: that raters were asked.
         n_items: items of the models that somebody rated, of which ``n_rated`` were compared.
-        n_gone: ratings of what is no item of the source any more, such as answers that were made anew.
+        n_gone: ratings of what is none of the items, such as answers that were made anew, or those of other models.
     """
 
     anchor: str

@@ -76,7 +76,7 @@ def _counted(found: Results, n_damaged: int) -> str:
     n_skipped = sum(one.n_skipped for one in found.raters)
     asides = [
         (n_skipped, "skipped"),
-        (found.n_gone, "of answers that the run has made anew since"),
+        (found.n_gone, "of answers that are no longer the run's"),
         (n_damaged, "in damaged lines"),
     ]
     told = wording.listing([f"{wording.count(number)} {what}" for number, what in asides if number])
