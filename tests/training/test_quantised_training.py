@@ -113,7 +113,9 @@ def test_an_adapter_is_trained_on_as_it_was_left(tiny_model: Path, tmp_path: Pat
     begun = sft(sft_rows(4), tiny_model, out=tmp_path / "sft", lora=LORA, **SETTINGS).folder
     task: Task = "reward" if stage == "preference_model" else "text"
     trainee = load_trainee(begun, lora=LORA, seed=0, dtype="bfloat16", device="cpu", task=task)
-    tokenizer, how = trainee.tokenizer, {"seed": 0, "pace": Pace(batch_size=4)}
+    tokenizer = trainee.tokenizer
+    how: dict[str, Any] = {"seed": 0, "pace": Pace(batch_size=4)}
+    trainer: Any
     if stage == "sft":
         trainer = sft_trainer(sft_examples(sft_rows(4), tokenizer, max_length=200).kept, trainee, tmp_path, **how)
     elif stage == "rl":

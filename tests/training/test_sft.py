@@ -365,8 +365,8 @@ def test_a_gradient_that_overflows_ends_the_training(
     def steep(self: Any, model: Any, *arguments: Any, **more: Any) -> torch.Tensor:
         weight = next(one for one in model.parameters() if one.requires_grad).sum()
         nothing = (weight - weight.detach()).sqrt()  # 0, and infinitely steep there
-        loss: torch.Tensor = compute(self, model, *arguments, **more)
-        return loss + nothing
+        steep_loss: torch.Tensor = compute(self, model, *arguments, **more) + nothing
+        return steep_loss
 
     monkeypatch.setattr(SftTrainer, "compute_loss", steep)
     with pytest.raises(Collapsed, match=r"diverged at step 1 of 1: its loss is \d.*, the norm of its gradient inf"):

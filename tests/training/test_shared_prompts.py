@@ -247,3 +247,14 @@ def test_nothing_is_tried_where_no_row_has_a_token(make: Callable[[], Any], may:
     seen.clear()
     why_apart(gpt2(40), pairs)  # sides that the model has no positions for are training's to stumble on
     assert max(seen, default=0) < 40
+
+
+def test_a_mistake_of_ours_is_no_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a model cannot do is a reason to read the sides apart; what fails before it is asked is none."""
+
+    def mistaken(_batch: object) -> None:
+        raise TypeError("of ours")
+
+    monkeypatch.setattr("charter.training.shared_prompts.answers_of", mistaken)
+    with pytest.raises(TypeError, match="of ours"):
+        why_apart(llama(), LONG)

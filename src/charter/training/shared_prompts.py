@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from charter.training.data import PreferenceExample
+from charter.training.logprobs import Asked
 from charter.training.pair_batches import PairCollator, answers_of, model_inputs
 from charter.training.pair_lengths import side_length
 
@@ -43,8 +44,9 @@ def why_apart(model: Any, examples: Sequence[PreferenceExample]) -> str | None:
     """
     if _looks_through_a_window(model, max(one.n_tokens for one in examples)):
         return _SEES_THE_LAST
+    readings = [_readings(model, pairs) for pairs in _trials(model, examples)]  # ours: what fails here is no model's
     try:
-        return None if all(_reads_alike(model, pairs) for pairs in _trials(model, examples)) else _READS_OTHERWISE
+        return None if all(_reads_alike(model, *both) for both in readings) else _READS_OTHERWISE
     except torch.OutOfMemoryError:
         raise
     except _FAILURES as error:  # a model that takes no mask or no positions says so, each in its own way
@@ -72,26 +74,44 @@ def _trials(model: Any, examples: Sequence[PreferenceExample]) -> Iterator[list[
     yield _pairs(side, max(one.n_tokens for one in examples))
 
 
-def _reads_alike(model: Any, pairs: list[dict[str, list[int]]]) -> bool:
+class _Reading(NamedTuple):
+    """What a model reads of some pairs in a layout, and the tokens that are asked for."""
+
+    inputs: dict[str, torch.Tensor]
+    asked: Asked
+
+
+def _readings(model: Any, pairs: list[dict[str, list[int]]]) -> tuple[_Reading, _Reading]:
+    """Lay pairs out apart, and behind their prompts."""
+    device, dtype = model.get_input_embeddings().weight.device, mask_dtype(model)
+
+    def reading(*, shares: bool) -> _Reading:
+        collator = PairCollator(padding=0)
+        collator.shares = shares
+        batch = {name: values.to(device) for name, values in collator(pairs).items()}
+        return _Reading(model_inputs(batch, dtype), answers_of(batch)[0])
+
+    return reading(shares=False), reading(shares=True)
+
+
+def _reads_alike(model: Any, *both: _Reading) -> bool:
     """Compare what is hidden at the tokens that predict answers, in both layouts."""
-    hidden = []
     was_training = model.training
     model.eval()
     try:
-        weight = model.get_input_embeddings().weight
-        for shares in (False, True):
-            collator = PairCollator(padding=0)
-            collator.shares = shares
-            batch = {name: values.to(weight.device) for name, values in collator(pairs).items()}
-            asked, _ = answers_of(batch)
-            with torch.no_grad():
-                outputs = model.base_model(**model_inputs(batch, mask_dtype(model)), use_cache=False)
-            hidden.append(outputs.last_hidden_state[asked.rows, asked.positions].float())
+        apart, shared = (_hidden(model, one) for one in both)
     finally:
         model.train(was_training)
-    apart, shared = hidden
+    weight = model.get_input_embeddings().weight
     alike = _ALIKE if _precision(weight).itemsize >= torch.float32.itemsize else _ALIKE_IN_HALF
     return bool(((shared - apart).norm(dim=1) <= alike * apart.norm(dim=1)).all())
+
+
+def _hidden(model: Any, one: _Reading) -> torch.Tensor:
+    with torch.no_grad():
+        outputs = model.base_model(**one.inputs, use_cache=False)
+    found: torch.Tensor = outputs.last_hidden_state[one.asked.rows, one.asked.positions].float()
+    return found
 
 
 def _precision(weight: torch.Tensor) -> torch.dtype:
