@@ -10,7 +10,9 @@ from typing import Any
 
 from charter.errors import PromptError
 from charter.files.yaml_reading import ValuePath, YamlDocument, read_yaml
+from charter.spelling import hint
 
+_VARIANCE = "VARIANCE"
 EXAMPLES_SLOT = "few_shot_samples"
 MOST_PER_CALL = 1_000
 _MOST_SHOWN = 100  # characters of a wrong value
@@ -117,7 +119,7 @@ def read_given_texts(path: Path, section: Section = RED_TEAM) -> GivenTexts:
         system=_text(document, given, section.system),
         user=_text(document, given, section.keys[0]),
         user_few_shot=_text(document, given, section.keys[1]),
-        variance=_text(document, given, "VARIANCE"),
+        variance=_text(document, given, _VARIANCE),
         per_call=_number(document, given, section.per_call),
     )
     if not (texts.user or texts.user_few_shot):
@@ -128,6 +130,24 @@ def read_given_texts(path: Path, section: Section = RED_TEAM) -> GivenTexts:
     for key, text in zip(section.keys, (texts.user, texts.user_few_shot), strict=True):
         _require_slots(document, given, key, text, section)
     return texts
+
+
+def find_unused(path: Path) -> tuple[str, ...]:
+    """Name the keys of a configuration's sections that nothing is done with, each with its line.
+
+    Raises:
+        PromptError: where the file cannot be read.
+    """
+    document = read_yaml(path, error=PromptError)
+    sections = _in_any_case(document, document.data, ())
+    told = []
+    for section in SECTIONS:
+        place, values = sections.get(section.name.upper(), ((), None))
+        known = (section.system, *section.keys, section.per_call, _VARIANCE)
+        for name, (where, _) in _in_any_case(document, values, place).items():
+            if name not in known:
+                told.append(f"{document.where(where)}: {'.'.join(map(str, where))} is not used{hint(name, known)}")
+    return tuple(told)
 
 
 def _require_slots(

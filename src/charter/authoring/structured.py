@@ -88,6 +88,14 @@ class Asking:
     seed: int = 0
 
 
+def stage_of_tries(stage: str, n_tries: int) -> str:
+    """Name a stage after how often it asks for rows: where it asks more often, what had no row is asked on.
+
+    What was answered before is remembered by request, so that nothing is asked twice.
+    """
+    return f"{stage}, {n_tries} tries"
+
+
 #: What stands in a constitution is not to vary much.
 DRAFTING = Asking(temperature=0.3)
 
