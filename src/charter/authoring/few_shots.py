@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -15,6 +15,7 @@ from charter.authoring.structured import WorkedExample
 from charter.constitution.formats.markers import has_rounds
 from charter.errors import PromptError
 from charter.files.yaml_reading import read_yaml
+from charter.given.principles import split_key
 from charter.prompts.reading import read_rows
 
 ExampleKind = Literal["red_team", "helpful", "requests", "principles"]
@@ -51,7 +52,9 @@ def read_examples(path: Path, fields: Sequence[TextField], *, first_list: bool =
     Raises:
         PromptError: naming the file, the place and what is wrong.
     """
-    found = list(_country_rows(path, first_list=first_list)) or _table_rows(path)
+    found = _country_rows(path, first_list=first_list)
+    if found is None:
+        found = _table_rows(path)
     examples = [values for values, place in found if _is_whole(values, place, fields)]
     if not examples:
         raise PromptError(f"{path}: holds no example with {_and(fields)}; give at least one, or leave out --few-shots")
@@ -116,21 +119,24 @@ def _about(row: Values, keys: tuple[str, ...], principles: Mapping[str, str]) ->
     return brief_lines(named, keys) or f"{keys[0].capitalize()}: another one"
 
 
-def _country_rows(path: Path, *, first_list: bool) -> Iterator[tuple[Values, str]]:
-    """Read the country layout, or the first list of it; nothing where a file has another."""
+def _country_rows(path: Path, *, first_list: bool) -> list[tuple[Values, str]] | None:
+    """Read the country layout, or the first list of it; None where a file has another."""
     if path.suffix.lower() != ".json" or not path.exists():
-        return
+        return None
     data = read_yaml(path, error=PromptError).data
     if not isinstance(data, dict):
-        return
+        return None
+    found: list[tuple[Values, str]] = []
     for name, rows in data.items():
-        n_found = 0
         for number, row in enumerate(rows if isinstance(rows, list) else (), start=1):
             if isinstance(row, dict) and "adversarial_prompt" in row:
-                n_found += 1
-                yield _texts({_own_name(key): value for key, value in row.items()}), f"{path} {name}[{number}]"
-        if first_list and n_found:
-            return
+                found.append(
+                    (_texts({_own_name(key): value for key, value in row.items()}), f"{path} {name}[{number}]")
+                )
+        if first_list and found:
+            break
+    is_table = all(split_key(name) for name in data)  # of rows in other columns
+    return found if found or not is_table else None
 
 
 def _own_name(key: str) -> str:

@@ -64,6 +64,9 @@ PREF = Section(
     "num_pref_per_call",
 )
 SECTIONS = (RED_TEAM, SFT, PREF)
+_PRINCIPLES = "principles"
+_REQUESTS = ("CRITIQUE_PROMPT", "REVISION_PROMPT")
+_PRINCIPLE_SLOT = "principle"
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,27 @@ def read_given_texts(path: Path, section: Section = RED_TEAM) -> GivenTexts:
             f"slots {_slots(section.slots)}"
         )
     for key, text in zip(section.keys, (texts.user, texts.user_few_shot), strict=True):
-        _require_slots(document, given, key, text, section)
+        _require_slots(document, given, key, text, section.needed, section.slots)
     return texts
+
+
+def read_request_texts(path: Path) -> str:
+    """Read how a configuration asks for a principle's requests: its section ``principles``, both texts as one.
+
+    Raises:
+        PromptError: naming the file, the line and what is wrong.
+    """
+    document = read_yaml(path, error=PromptError)
+    place, values = _in_any_case(document, document.data, ()).get(_PRINCIPLES.upper(), ((_PRINCIPLES,), None))
+    given = _in_any_case(document, values, place)
+    texts = [text for name in _REQUESTS if (text := _text(document, given, name).strip())]
+    if not texts:
+        raise PromptError(
+            f"{document.where(place)}: there is no text under '{_PRINCIPLES}'; expected {' and '.join(_REQUESTS)} in it"
+        )
+    for name in _REQUESTS:
+        _require_slots(document, given, name, _text(document, given, name), (_PRINCIPLE_SLOT,), (_PRINCIPLE_SLOT,))
+    return "\n\n".join(texts)
 
 
 def find_unused(path: Path) -> tuple[str, ...]:
@@ -150,20 +172,25 @@ def find_unused(path: Path) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _require_slots(
-    document: YamlDocument, given: Mapping[str, tuple[ValuePath, Any]], key: str, text: str, section: Section
+def _require_slots(  # noqa: PLR0917 - what is looked at, then what is wanted of it
+    document: YamlDocument,
+    given: Mapping[str, tuple[ValuePath, Any]],
+    key: str,
+    text: str,
+    needed: tuple[str, ...],
+    known: tuple[str, ...],
 ) -> None:
     """Require the slots that make one request differ from another, in whichever text is given."""
-    missing = [slot for slot in section.needed if f"{{{slot}}}" not in text]
+    missing = tuple(slot for slot in needed if f"{{{slot}}}" not in text)
     if text and missing:
         place, _ = given[key]
         raise PromptError(
             f"{document.where(place)}: {place[-1]} has no {_slots(missing)}, so that the model is not told it; put it "
-            f"where it belongs (the slots are {_slots(section.slots)})"
+            f"where it belongs (slots are {_slots(known)})"
         )
 
 
-def _slots(names: list[str] | tuple[str, ...]) -> str:
+def _slots(names: tuple[str, ...]) -> str:
     return ", ".join(f"{{{name}}}" for name in names)
 
 

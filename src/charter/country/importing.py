@@ -7,6 +7,7 @@ where they are, and the recipe names them. Nothing of the country's own files is
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections import Counter
@@ -87,7 +88,7 @@ def find_brought(config: Path, named: Brought | None = None) -> Brought:
     found: dict[str, Path | None] = {}
     for one in fields(Brought):
         path: Path | None = getattr(named, one.name, None)
-        if path is not None and not path.is_file():
+        if path is not None and not os.path.isfile(path):  # noqa: PTH113 - Path's raises for what is no path at all
             raise PromptError(f"{path}: no such file; check the path given as --{one.name.replace('_', '-')}")
         beside = config.parent / NAMES[one.name]
         found[one.name] = path or (beside if beside.is_file() else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def read_country(config: Path, *, principles: Path | None = None, few_shots: Pat
     Raises:
         UserError: where a file cannot be read, or is none of a country's, with the line.
     """
+    if not os.path.isfile(config):  # noqa: PTH113 - Path's raises for what is no path at all
+        raise ConstitutionError(f"{config}: no such file; expected a country's configuration, such as config.yaml")
     others = [one for one in (principles, few_shots) if one is not None and not is_rows(read_source(one))]
     sources = [config, *others]
     reading = read_constitution(sources, follow=principles is None)
