@@ -19,7 +19,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("planning.preflight", "planning.touched", "lookup"),
     ("planning", "status"),
     ("sharding", "scale"),
-    ("pipeline", "reproduction", "release"),
+    ("pipeline", "reproduction", "release", "country"),
     ("damage",),
     ("stages",),
     ("runs",),

@@ -10,7 +10,7 @@ from pathlib import Path
 from charter.constitution.model import Constitution
 from charter.given.loaded import DUPLICATE, EQUAL_SIDES, LoadedPairs, RejectedRowError
 from charter.given.own_pairs import GIVEN, given_again, pair_of_preference
-from charter.given.principles import principle_of
+from charter.given.principles import key_of, principle_of
 from charter.given.reading import GivenFile, GivenRow, read_file
 from charter.given.sifting import require_rows, sift_rows
 from charter.given.transcripts import read_prompt_turns, read_turns
@@ -211,7 +211,7 @@ def _red_team(row: GivenRow) -> _Sides:
         turns=read_prompt_turns(text_of(row, "adversarial_prompt")),
         better=text_of(row, _CORRECT),
         worse=text_of(row, _INCORRECT),
-        source_id=f"{row.key}_{row.number}" if row.key.isdecimal() else row.key,
+        source_id=key_of(row),
     )
 
 
