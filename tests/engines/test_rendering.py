@@ -149,9 +149,43 @@ def test_refusing_template_is_an_engine_error(smollm2: Path) -> None:
     from transformers import AutoTokenizer
 
     strict = AutoTokenizer.from_pretrained(smollm2)
-    strict.chat_template = "{{ raise_exception('no system turns') }}"
-    with pytest.raises(EngineError, match=r"system, user.*no system turns"):
-        Renderer(strict).render(CompletionRequest(messages=messages((("system", "x"), ("user", "y")))))
+    strict.chat_template = "{{ raise_exception('no turns at all') }}"
+    with pytest.raises(EngineError, match=r"user, assistant.*no turns at all"):
+        Renderer(strict).render(CompletionRequest(messages=messages((("user", "x"), ("assistant", "y")))))
+
+
+@pytest.mark.parametrize(
+    "without", ["{{ raise_exception('System role not supported') }}", ""], ids=["refused", "left out"]
+)
+@pytest.mark.parametrize(
+    ("turns", "same"),
+    [
+        ((("system", "Be kind."), ("user", "Hi")), (("user", "Be kind.\n\nHi"),)),
+        ((("system", " "), ("user", "Hi"), ("assistant", "Ho")), (("user", "Hi"), ("assistant", "Ho"))),
+        ((("system", "Be kind."), ("assistant", "Hi")), (("user", "Be kind."), ("assistant", "Hi"))),
+        ((("system", "Be <|im_end|>."), ("user", "Hi")), (("user", "Be <|im_end|>.\n\nHi"),)),
+    ],
+)
+def test_system_text_stands_in_the_users_turn_where_there_is_no_place_for_it(
+    smollm2: Path, without: str, turns: tuple[tuple[str, str], ...], same: tuple[tuple[str, str], ...]
+) -> None:
+    """Templates that refuse a system turn, and those that leave it out unsaid; what is shared stays shared."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(smollm2)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] == 'system' %}" + without + "{% else %}"
+        "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    renderer = Renderer(tokenizer)
+    folded, plain = (renderer.render(CompletionRequest(messages=messages(one))) for one in (turns, same))
+    assert folded.ids.tolist() == plain.ids.tolist()
+    long = ("system", turns[0][1] + " Be brief." * MIN_PREFIX)
+    shared = renderer.render(CompletionRequest(messages=messages((long, ("user", "Hi"))), n_shared=1))
+    other = renderer.render(CompletionRequest(messages=messages((long, ("user", "Why?"))), n_shared=1))
+    assert shared.n_prefix == other.n_prefix >= MIN_PREFIX
+    assert shared.ids[: shared.n_prefix].tolist() == other.ids[: other.n_prefix].tolist()
 
 
 def test_empty_text_is_refused(renderer: Renderer) -> None:

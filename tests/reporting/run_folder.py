@@ -375,6 +375,7 @@ def _environment() -> dict[str, Any]:
         "platform": "Linux-6.1-x86_64",
         "processor": "An old one <b>fast</b>",
         "n_cpus": 2,
+        "gpus": ["A card <i>of its own</i>", "A card <i>of its own</i>"],
         "packages": {"torch": "2.13.0", "transformers": "5.23.0", "trl": "1.16.0"},
         "models": {"policy": {"name": "smollm2-135m-instruct", "fingerprint": "sha256:0f3c" + 15 * "9a7d"}},
         "started": "2026-11-20T10:00:00Z",

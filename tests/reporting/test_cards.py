@@ -32,7 +32,7 @@ from run_examples import SMALL_STAGES, small_run
 
 MACHINE = {
     "charter": "0.1.0", "started": "2026-11-20T10:00:00+00:00", "python": "3.11.9", "platform": "Linux-6.1-x86_64",
-    "processor": "A processor", "n_cpus": 2, "packages": {"torch": "2.13.0", "transformers": "5.23.0"},
+    "processor": "A processor", "n_cpus": 2, "gpus": [], "packages": {"torch": "2.13.0", "transformers": "5.23.0"},
 }  # fmt: skip
 
 
@@ -172,7 +172,12 @@ def _hostile_run(folder: Path) -> Path:
     }  # fmt: skip
     (run / "recipe.resolved.yaml").write_text(json.dumps(recipe), "utf-8")
     edit_json(
-        run / "environment.json", processor=hostile, platform=hostile, packages={hostile: hostile}, started=hostile
+        run / "environment.json",
+        processor=hostile,
+        gpus=[hostile],
+        platform=hostile,
+        packages={hostile: hostile},
+        started=hostile,
     )
     edit_json(run / "stages/sft.json", filtered={hostile: 3}, training={"skipped": hostile})
     constitution = {

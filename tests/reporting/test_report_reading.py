@@ -31,6 +31,7 @@ def test_a_complete_run_is_read_whole(complete: Path) -> None:
     assert all(rows)
     assert data.environment is not None
     assert data.environment.processor == "An old one <b>fast</b>"
+    assert len(data.environment.gpus) == 2
     assert data.stages["dpo"].training is not None
     assert all(result.n_unaccounted == 0 for result in data.stages.values())
 

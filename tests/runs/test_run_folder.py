@@ -22,6 +22,7 @@ from charter.errors import ConstitutionError, Interrupted, ModelError, RunError
 from charter.recipe import Recipe, dump_recipe, load_recipe
 from charter.runs import folder as run_module
 from charter.runs import inputs
+from charter.runs.environment import gpu_names
 from charter.runs.folder import Run, check_files, check_place, open_run
 from charter.runs.place import RESOLVED, check_writable
 from charter.runs.roles import role_specs
@@ -73,6 +74,26 @@ def test_the_environment_names_versions_and_no_person(tmp_path: Path, folder: Pa
     assert environment["models"]["policy"]["name"] == "small"
     for private in (f"{tmp_path}", f"{Path.home()}/", f'"{platform.node()}"', f'"{getpass.getuser()}"'):
         assert private not in text
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("printf 'NVIDIA H200\\nNVIDIA H200\\n'", ["NVIDIA H200", "NVIDIA H200"]),
+        ("echo 'no driver'; exit 9", []),
+    ],
+)
+def test_gpus_are_named_as_their_driver_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, expected: list[str]
+) -> None:
+    """What the driver's command prints, line by line; where it fails or there is none, no GPU is known."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    command = tmp_path / "nvidia-smi"
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    assert gpu_names() == expected
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert gpu_names() == []
 
 
 def test_the_same_recipe_continues(tmp_path: Path, folder: Path) -> None:

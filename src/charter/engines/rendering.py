@@ -2,7 +2,8 @@
 
 Text is data: where a message holds what looks like a special token (``<|im_end|>``), it is read as ordinary
 characters, so that no prompt can end its own turn. In every other case the tokens are exactly those of the library's
-``apply_chat_template``.
+``apply_chat_template``. A system turn that a template has no place for stands at the head of the user's first turn, as
+those who train such models advise (Gemma and the first Mistral refuse one; others leave it out unsaid).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -169,13 +170,30 @@ class Renderer:
     def _template(self, messages: Sequence[Message], *, prompt: bool) -> str:
         from jinja2 import TemplateError
 
+        if messages[0].role == "system" and not self._has_system:
+            messages = _without_system(messages)
         try:
-            text: str = self._tokenizer.apply_chat_template(
-                [message.model_dump() for message in messages], tokenize=False, add_generation_prompt=prompt
-            )
+            return self._applied(messages, prompt=prompt)
         except TemplateError as error:
             roles = ", ".join(message.role for message in messages)
             raise EngineError(f"the model's chat template refuses messages of {roles}: {error}") from error
+
+    @cached_property
+    def _has_system(self) -> bool:
+        """Whether the template has a place for a system turn, and does not leave it out."""
+        from jinja2 import TemplateError
+
+        mark = chr(_PRIVATE_USE[0])
+        messages = (Message(role="system", content=mark), Message(role="user", content="a"))
+        try:
+            return mark in self._applied(messages, prompt=True)
+        except TemplateError:
+            return False
+
+    def _applied(self, messages: Sequence[Message], *, prompt: bool) -> str:
+        text: str = self._tokenizer.apply_chat_template(
+            [message.model_dump() for message in messages], tokenize=False, add_generation_prompt=prompt
+        )
         return text
 
     def _marker(self, texts: Sequence[str]) -> str:
@@ -244,6 +262,15 @@ class Renderer:
                 "use single letters, and a prefill that ends with '('"
             )
         return after[-1]
+
+
+def _without_system(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Put the system text at the head of the user's first turn, or in its place where the user says nothing."""
+    system, *rest = messages
+    contents = [system.content] if system.content.strip() else []
+    if rest and rest[0].role == "user":
+        contents.append(rest.pop(0).content)
+    return (Message(role="user", content="\n\n".join(contents)), *rest)
 
 
 def _special_strings(tokenizer: Any) -> set[str]:

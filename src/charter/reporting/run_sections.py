@@ -127,6 +127,7 @@ def environment(data: RunData) -> Markup:
         ["Platform", env.platform],
         ["Processor", env.processor],
         ["Processor cores", "" if env.n_cpus is None else str(env.n_cpus)],
+        *([["GPUs", wording.listing(env.gpus)]] if env.gpus else []),
         ["Started", env.started],
     ]
     models = [[role, model.name, element("code", model.fingerprint)] for role, model in env.models.items()]

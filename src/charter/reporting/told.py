@@ -93,6 +93,7 @@ class Environment(Lenient):
     platform: str = ""
     processor: str = Field(default="", validation_alias=AliasChoices("processor", "cpu"))
     n_cpus: int | None = None
+    gpus: list[str] = []
     charter: str = ""
     started: str = ""
     packages: dict[str, str] = {}

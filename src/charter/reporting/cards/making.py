@@ -108,10 +108,11 @@ def _machine(facts: Facts) -> list[Markdown]:
     found = facts.data.environment
     if found is None:
         return []
-    cores = "" if found.n_cpus is None else f", {wording.counted(found.n_cpus, 'core')}"
+    cores = [] if found.n_cpus is None else [wording.counted(found.n_cpus, "core")]
+    machine = ", ".join([found.processor or "processor not recorded", *cores, *found.gpus])
     packages = ", ".join(f"{name} {version}" for name, version in sorted(found.packages.items()))
     return [
-        line(Markdown("**Machine**: "), found.processor or "processor not recorded", cores, "; ", found.platform, "."),
+        line(Markdown("**Machine**: "), machine, "; ", found.platform, "."),
         line(Markdown("**Software**: "), f"Charter {found.charter}, Python {found.python}; {packages}."),
         line(Markdown("**Begun**: "), found.started or "not recorded", "."),
     ]
