@@ -10,7 +10,7 @@ from charter.constitution import load_constitution
 from charter.errors import UserError
 from charter.given import load_pairs, load_traces
 from charter.publishing import LAYOUTS, export_rows, export_run
-from charter.publishing.layout import NO_ROUND, NOT_IN_TURN
+from charter.publishing.layout import NO_ROUND, NOT_IN_TURN, TIED
 from charter.records import Message, Preference, Prompt, Round, SftRow, Trace, make_prompt
 from run_examples import small_run
 
@@ -109,6 +109,15 @@ def test_turns_that_text_cannot_tell_are_left_out_by_name(tmp_path: Path) -> Non
     assert done.files == {"preferences.csv": 1}
     assert done.left_out == {"preferences": {"its text would be read back as other turns": 1}}
     assert export_rows({"preferences": rows}, tmp_path / "trl", "trl").left_out == {}
+
+
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"native"}))
+def test_ties_become_no_hard_labels(tmp_path: Path, layout: str) -> None:
+    """A label that prefers neither side is left out of every layout that does not hold it, and counted."""
+    rows = {"preferences": [preference(), preference(id="tied", p_chosen=0.5)]}
+    done = export_rows(rows, tmp_path / "out", layout, constitution=load_constitution("harmless"))
+    assert (sum(done.files.values()), done.left_out) == (1, {"preferences": {TIED: 1}})
+    assert export_rows(rows, tmp_path / "native", "native").left_out == {}
 
 
 def test_splits_of_cai_conversation_are_files_that_datasets_loads(tmp_path: Path) -> None:

@@ -88,9 +88,9 @@ def _refuse_run(folder: Path) -> None:
     """Name the model to talk to where a run was named."""
     from charter.recipe import load_recipe
     from charter.recipe.stages import policies_of
-    from charter.runs.place import RESOLVED
+    from charter.runs.place import RESOLVED, is_run
 
-    if not (folder / RESOLVED).exists():
+    if not is_run(folder):
         return
     policies = (folder / "models" / name for name in reversed(policies_of(load_recipe(folder / RESOLVED))))
     trained = [place for place in policies if place.is_dir()]

@@ -162,21 +162,16 @@ def _kept(source: str, out: Path | None) -> Path:
     """
     from charter.errors import UserError
     from charter.rating.store import RATINGS
+    from charter.runs.place import is_run
 
     if not Path(source).exists():
         raise UserError(f"{source}: no such run or file; give a run's folder, or a file of pairs or answers")
-    if out is None and not _is_run(source):
+    if out is None and not is_run(source):
         raise UserError(f"{source} is no run, in which ratings would be kept; name a file for them with --out")
     kept = Path(source) / RATINGS if out is None else out
     if kept.is_dir() or not kept.absolute().parent.is_dir():
         raise UserError(f"--out {kept}: expected a file in a folder that is there")
     return kept
-
-
-def _is_run(source: str) -> bool:
-    from charter.runs.place import RESOLVED
-
-    return (Path(source) / RESOLVED).exists()
 
 
 def _items(source: str, models: list[str], kind: _Kind | None, unnamed: Unnamed) -> Items:
@@ -187,8 +182,9 @@ def _items(source: str, models: list[str], kind: _Kind | None, unnamed: Unnamed)
     """
     from charter.errors import UserError
     from charter.rating import file_items, run_items
+    from charter.runs.place import is_run
 
-    if _is_run(source):
+    if is_run(source):
         found = run_items(Path(source), models, kind, unnamed=unnamed)
     else:
         found = file_items(source, models, kind, unnamed=unnamed)
@@ -262,13 +258,14 @@ def _tell(source: str, found: Items, kept: Path, seed: int, *, as_json: bool) ->
     from charter.errors import RunError
     from charter.rating import assess, read_ratings
     from charter.records import Comparison
+    from charter.runs.place import is_run
 
     by_rater, n_damaged = read_ratings(kept)
     if not by_rater:
         raise RunError(f"{kept}: holds no ratings yet; 'charter rate {source}' opens the page that asks for them")
     judged = Path(source) / "data" / "comparisons.parquet"
     comparisons = []
-    if _is_run(source) and judged.exists():
+    if is_run(source) and judged.exists():
         from charter.files.tables import read_table
 
         comparisons = read_table(judged, Comparison)

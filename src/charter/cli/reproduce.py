@@ -171,6 +171,7 @@ def _check_folder(out: Path, recipe: Recipe, models: Sequence[NamedModel], judge
 def _do_trial(trial: Trial, file: Path, overrides: Sequence[str], recipe: Recipe, out: Path, *, quiet: bool) -> Done:
     """Do a run that figures read, as far as they do; models' answers are taken over from runs that are there."""
     from charter.recipe.stages import policies_of
+    from charter.runs.place import RESOLVED, is_run
 
     settings = [*trial.settings, *_fewer_principles(trial, recipe, out)]
     own = {one.partition("=")[0] for one in settings}
@@ -179,13 +180,13 @@ def _do_trial(trial: Trial, file: Path, overrides: Sequence[str], recipe: Recipe
         unused = ", ".join(one for one in overrides if one not in given)
         console.note(f"{trial.name}: its figures need {', '.join(settings)}; not used there: {unused}")
     folder = out / _RUNS / trial.name
-    others = [one.parent for one in sorted((out / _RUNS).glob("*/recipe.resolved.yaml")) if one.parent != folder]
+    others = [one.parent for one in sorted((out / _RUNS).glob(f"*/{RESOLVED}")) if one.parent != folder]
     return do_stages(
         file,
         [*given, *settings],
         folder,
         trial.until or policies_of(recipe)[-1],
-        answers_of=[] if (folder / "recipe.resolved.yaml").exists() else others,
+        answers_of=[] if is_run(folder) else others,
         quiet=quiet,
     )
 

@@ -135,7 +135,7 @@ def export_rows(
     lost: dict[str, tuple[str, ...]] = {}
     for kind, some in rows.items():
         part = _parts(layout, kind)[kind]
-        written[kind] = part.write(some, options)
+        written[kind] = part.written(some, options)
         lost[kind] = (*lost_columns(kind, some, part.keeps), *written[kind].lost)
     files = {name: file for one in written.values() for name, file in one.files.items() if file.n_rows}
     if not files:
@@ -191,7 +191,7 @@ def export_file(
         UserError: where the layout has no such rows or holds none of them, or the file cannot be written.
     """
     path = Path(path)
-    written = _parts(layout, what)[what].write(rows, Options(None, render, raw))
+    written = _parts(layout, what)[what].written(rows, Options(None, render, raw))
     left_out = dict(+written.left_out)
     (file,) = written.files.values()
     if not file.n_rows:

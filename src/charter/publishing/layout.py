@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from charter.constitution.model import Constitution
@@ -20,8 +20,10 @@ RECORDS: Mapping[What, Any] = {"prompts": Prompt, "traces": Trace, "sft": SftRow
 
 UNREADABLE = "its text would be read back as other turns"
 NO_ROUND = "without a round"
+TIED = "its label prefers neither side, which has no place there"
 NOT_IN_TURN = "user and assistant do not take turns, and its reader would skip it"
 
+_NEITHER = 0.5
 _HUB_SPLITS = {"train": "train", "evaluation": "test"}
 
 
@@ -65,6 +67,14 @@ class Part:
 
     write: Callable[[Sequence[Any], Options], Written]
     keeps: frozenset[str] | None
+
+    def written(self, rows: Sequence[Any], options: Options) -> Written:
+        """Write rows; a pair whose label prefers neither side is left out, and counted, where labels are not held."""
+        if self.keeps is None or "p_chosen" in self.keeps:
+            return self.write(rows, options)
+        decided = [row for row in rows if not (isinstance(row, Preference) and row.p_chosen == _NEITHER)]
+        found = self.write(decided, options)
+        return replace(found, left_out=Counter({**found.left_out, TIED: len(rows) - len(decided)}))
 
 
 Layout = Mapping[What, Part]

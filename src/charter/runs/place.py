@@ -36,11 +36,16 @@ class Place:
     is_taken: bool = False
 
 
+def is_run(folder: str | Path) -> bool:
+    """Tell whether a folder is a run's."""
+    return (Path(folder) / RESOLVED).exists()
+
+
 def check_contents(folder: Path) -> None:
     """Raise RunError for a file, and for a folder that holds other files than a run's."""
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; name a folder with --out")
-    if folder.is_dir() and not (folder / RESOLVED).exists():
+    if folder.is_dir() and not is_run(folder):
         foreign = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
         if foreign:
             some = ", ".join(sorted(foreign)[:3])

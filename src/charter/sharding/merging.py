@@ -19,7 +19,7 @@ from charter.recipe import Recipe, load_recipe
 from charter.recipe.stages import stages_of
 from charter.runs.folder import Run, check_files, opened_again
 from charter.runs.inputs import INPUTS, read_inputs
-from charter.runs.place import RESOLVED, SHARDS, held, holder_of, require_no_shards
+from charter.runs.place import RESOLVED, SHARDS, held, holder_of, is_run, require_no_shards
 from charter.runs.recorded_recipe import changed_settings
 from charter.sharding.bringing import fingerprints, stages_for_shards
 from charter.sharding.papers import Papers, read_papers, shard_folders
@@ -74,7 +74,7 @@ def merge_shards(
         TooManyFailures: where more rows of a stage failed in all than may.
         Interrupted: where it was stopped.
     """
-    if not (folder / RESOLVED).exists() or not (folder / INPUTS).exists():
+    if not is_run(folder) or not (folder / INPUTS).exists():
         raise RunError(f"{folder}: is no run's folder; name the one that was given to 'charter run --shard' with --out")
     recipe = load_recipe(folder / RESOLVED)
     with held(folder):

@@ -117,9 +117,9 @@ def _load(source: str, constitution: str | None, split: str | None, iteration: i
     from charter.errors import UserError
     from charter.evaluation.preference_data import data_of_labels, data_of_pairs
     from charter.given import load_pairs
-    from charter.runs.place import RESOLVED
+    from charter.runs.place import is_run
 
-    if (Path(source) / RESOLVED).exists():
+    if is_run(source):
         idle = [name for name, value in (("--constitution", constitution), ("--split", split)) if value is not None]
         if idle:
             raise UserError(f"{', '.join(idle)}: {source} is a run, which knows it itself; leave it out")
