@@ -114,8 +114,9 @@ def test_turns_that_text_cannot_tell_are_left_out_by_name(tmp_path: Path) -> Non
 @pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"native"}))
 def test_ties_become_no_hard_labels(tmp_path: Path, layout: str) -> None:
     """A label that prefers neither side is left out of every layout that does not hold it, and counted."""
-    rows = {"preferences": [preference(), preference(id="tied", p_chosen=0.5)]}
-    done = export_rows(rows, tmp_path / "out", layout, constitution=load_constitution("harmless"))
+    prompt = make_prompt("Soap?", "red_team", principle="clean")
+    rows = {"preferences": [preference(prompt=prompt), preference(id="tied", prompt=prompt, p_chosen=0.5)]}
+    done = export_rows(rows, tmp_path / "out", layout)
     assert (sum(done.files.values()), done.left_out) == (1, {"preferences": {TIED: 1}})
     assert export_rows(rows, tmp_path / "native", "native").left_out == {}
 

@@ -25,7 +25,7 @@ from charter.training.data import ConversationTokens, PreferenceExample, Rejecte
 from charter.training.reward_head import HEAD
 from charter.training.rollouts import Rollout
 
-_TOKENS_AT_ONCE = {"cpu": 2**11}  # padding included; more is too much for the caches, and takes 1.8 times as long at 2**13
+_TOKENS_AT_ONCE = {"cpu": 2**11}  # padding included; 2**13 is too much for the caches, and takes 1.8 times as long
 _TOKENS_AT_ONCE_ELSEWHERE = 2**16
 
 
