@@ -8,15 +8,16 @@ from pydantic import Field
 
 from charter.recipe.settings.section import KEY_NAME, LIST_TO_TUPLE, Settings, ShortFor
 
+_Text = Annotated[str, Field(min_length=1)]
+
 
 class ModelSettings(Settings):
     """A model and the engine that runs it."""
 
     name: str = Field(description="embedded name, folder, adapter folder or Hugging Face id; of a server, its own name")
     engine: Literal["transformers", "vllm", "vllm-server", "http", "scripted"] = "transformers"
-    server: Annotated[str | tuple[str, ...] | None, LIST_TO_TUPLE] = Field(
+    server: Annotated[_Text | Annotated[tuple[_Text, ...], Field(min_length=1)] | None, LIST_TO_TUPLE] = Field(
         default=None,
-        min_length=1,
         description="of engine http: openai, huggingface, vllm, llama-server, ollama, or addresses that share the load",
     )
     key_name: str | None = Field(
