@@ -6,7 +6,8 @@
 The pairs are split by their prompts: what is tested shares none with what is trained on. The test is people's labels
 always. With ``--labels`` the training's are an AI judge's, of the same pairs: the verdicts of ``charter audit``, or the
 preferences of a run. ``--hard`` rounds these to 0 and 1, and ``--order ab`` reads the first order of each question
-alone.
+alone. ``as_labelled`` is then how often a reward is higher on the side that the labels in both orders prefer, whoever
+is right: what of the judge was learnt.
 
 Accuracy is the share of test pairs whose chosen side has the higher reward, ties a half: of DPO the implicit reward
 (the log-probability under the trained model less that under the base), of a preference model its own. Intervals
@@ -239,8 +240,23 @@ def main() -> None:
     means = [float(np.mean(shares)) for shares in right.values()]
     every = {"method": given.method, "labels": str(given.labels or "people"), "hard": given.hard, "order": given.order}
     overall = _figures(means, [group_of[pair] for pair in right])
+    if given.labels:
+        every["as_labelled"] = as_labelled(right, test, given.labels, group_of)
     by_seed = [float(np.mean(shares)) for shares in zip(*right.values(), strict=True)]
     print(json.dumps(every | overall | {"seeds": by_seed, "n_read": len(rows)}))
+
+
+def as_labelled(
+    right: Mapping[str, Sequence[float]], test: Sequence[Preference], labels: Path, group_of: Mapping[str, str]
+) -> dict[str, Any]:
+    """Give the share of pairs in which rewards and a judge's soft labels in both orders prefer the same side."""
+    by_people = {row.pair: row.chosen_side for row in test}
+    shares = {}
+    for row in with_labels(test, labels, hard=False, order=None):
+        if row.p_chosen != _TIE:
+            is_same = row.chosen_side == by_people[row.pair]
+            shares[row.pair] = float(np.mean([one if is_same else 1 - one for one in right[row.pair]]))
+    return _figures(list(shares.values()), [group_of[pair] for pair in shares])
 
 
 def do_seed(
