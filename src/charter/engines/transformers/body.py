@@ -61,6 +61,9 @@ class Linear:
 
     Args:
         layers: linear layers of one input; their outputs are concatenated.
+
+    Attributes:
+        is_packed: whether they are laid out so: rows of ``weight`` are then no longer those of a layer's.
     """
 
     def __init__(self, *layers: Any) -> None:
@@ -68,17 +71,53 @@ class Linear:
             torch.cat([layer.weight.detach() for layer in layers]) if len(layers) > 1 else layers[0].weight.detach()
         )
         self.bias = None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
-        self._packed = weight.device.type == "cpu" and _can_pack(weight.dtype)
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, None) if self._packed else weight  # noqa: SLF001 - no public name
+        self.is_packed = weight.device.type == "cpu" and _can_pack(weight.dtype)
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, None) if self.is_packed else weight  # noqa: SLF001 - no public name
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Apply it to (n, n_inputs)."""
-        if not self._packed:
+        if not self.is_packed:
             return functional.linear(inputs, self.weight, self.bias)
         output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - as above
             inputs, self.weight, self.bias, "none", [], ""
         )
         return output
+
+
+class Head:
+    """The map from hidden states to logits.
+
+    Args:
+        model: a causal language model.
+    """
+
+    def __init__(self, model: Any) -> None:
+        layer = model.get_output_embeddings()
+        self._linear, self._rows = Linear(layer), layer.weight.detach()  # (n_tokens, hidden_size)
+
+    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Give the logits of (n, hidden_size), in the model's own number format."""
+        return self._linear(hidden)
+
+    def read(self, hidden: torch.Tensor, targets: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Give the logits of (n, hidden_size) in float32, those of each one's targets summed up in it as well.
+
+        A logit of bfloat16 near 20 is a multiple of an eighth: options that differ by less would tie.
+        """
+        logits = self(hidden)
+        if logits.dtype == torch.float32 or not self._rows.is_floating_point():
+            return logits.float()
+        pairs = [(place, token) for place, tokens in enumerate(targets) for token in tokens]
+        places, tokens = torch.tensor(pairs, device=logits.device).reshape(-1, 2).unbind(1)
+        exact = (hidden[places].float() * self._rows[tokens].float()).sum(-1)
+        if self._linear.bias is not None:
+            exact += self._linear.bias[tokens].float()
+        return logits.float().index_put((places, tokens), exact)
+
+    def let_go(self, embeddings: torch.Tensor, copied: torch.Tensor) -> None:
+        """Hold the model's own weight no longer: what is packed needs a copy of it, or that of the embeddings it is."""
+        if self._linear.is_packed:
+            self._rows = copied if self._rows.data_ptr() == embeddings.data_ptr() else _owned(self._rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +137,14 @@ class LlamaBody:
 
     Args:
         model: a model for which ``is_llama`` holds. Its layers' weights are taken over and freed.
+        head: the model's; its weights are taken over as well.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, head: Head) -> None:
         base = model.base_model
         attention = base.layers[0].self_attn
         self._embeddings, self._rotary = _owned(base.embed_tokens.weight), base.rotary_emb
+        head.let_go(base.embed_tokens.weight, self._embeddings)
         self._final_norm, self._eps = _owned(base.norm.weight), _eps(base.norm)
         self._head_size, self._scaling = attention.head_dim, attention.scaling
         self._n_heads = attention.q_proj.out_features // attention.head_dim
@@ -164,11 +205,6 @@ def is_llama(model: Any) -> bool:
     """Whether a model is built of the layers that ``LlamaBody`` knows."""
     config = model.config
     return config.model_type in _LLAMA_FAMILY and config.hidden_act == "silu" and not _is_sharded(model)
-
-
-def make_head(model: Any) -> Linear:
-    """Take the map from hidden states to logits."""
-    return Linear(model.get_output_embeddings())
 
 
 def _is_sharded(model: Any) -> bool:

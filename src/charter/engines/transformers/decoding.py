@@ -16,11 +16,13 @@ import numpy.typing as npt
 import torch
 
 from charter.engines.transformers.attention import Part, Pass, Prefill, Step
-from charter.engines.transformers.body import Body, Linear
+from charter.engines.transformers.body import Body, Head
 from charter.engines.transformers.store import CacheShape, KeptRow, Prefix, SuffixStore
 
 LOGITS_AT_ONCE = 128  # positions whose logits exist at once when texts are scored: 128 x 49k in float32 is 25 MB
 Ids = npt.NDArray[np.int64]
+Targets = Sequence[Sequence[int]]
+Logits = Iterator[torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +72,11 @@ class Decoder(Protocol):
         """Copy what is stored of a row's own tokens, and say how many tokens that are."""
         ...
 
-    def read(self, arrivals: Sequence[Arrival], n_last: Sequence[int], prefix: Prefix | None) -> Iterator[torch.Tensor]:
-        """Yield the logits at each row's last positions, row after row, a chunk of positions at a time."""
+    def read(self, arrivals: Sequence[Arrival], targets: Sequence[Targets], prefix: Prefix | None) -> Logits:
+        """Yield the logits at each row's last positions, row after row, a chunk of positions at a time.
+
+        A row's targets are the tokens that are wanted at each of these positions: (n_positions, n_tokens) in float32.
+        """
         ...
 
 
@@ -87,7 +92,7 @@ class SharedPrefixDecoder:
 
     shares = joins = pads = True
 
-    def __init__(self, body: Body, head: Linear, shape: CacheShape, stop: threading.Event) -> None:
+    def __init__(self, body: Body, head: Head, shape: CacheShape, stop: threading.Event) -> None:
         self._body, self._head, self._shape, self._stop = body, head, shape, stop
         self._device = shape.device
         self.token_bytes = shape.token_bytes
@@ -150,14 +155,16 @@ class SharedPrefixDecoder:
         n_tokens = int(self._lengths[row])
         return self._store.copy(row, n_tokens), n_tokens
 
-    def read(self, arrivals: Sequence[Arrival], n_last: Sequence[int], prefix: Prefix | None) -> Iterator[torch.Tensor]:
+    def read(self, arrivals: Sequence[Arrival], targets: Sequence[Targets], prefix: Prefix | None) -> Logits:
         """Yield the logits at each row's last positions, row after row, a chunk of positions at a time."""
         known = any(arrival.n_known for arrival in arrivals)
         hidden, n_new = self._prefill(arrivals, prefix, store=known)
         ends = n_new.cumsum()
-        wanted = np.concatenate([np.arange(end - n, end) for end, n in zip(ends, n_last, strict=True)])
+        wanted = np.concatenate([np.arange(end - len(of), end) for end, of in zip(ends, targets, strict=True)])
+        tokens = [those for of in targets for those in of]
         for first in range(0, len(wanted), LOGITS_AT_ONCE):
-            yield self._logits(hidden, wanted[first : first + LOGITS_AT_ONCE])
+            chunk = slice(first, first + LOGITS_AT_ONCE)
+            yield self._head.read(self._at(hidden, wanted[chunk]), tokens[chunk])
 
     def _prefill(self, arrivals: Sequence[Arrival], prefix: Prefix | None, *, store: bool) -> tuple[torch.Tensor, Ids]:
         """Run the arrivals' new tokens; their hidden states, packed, and how many each row has.
@@ -184,7 +191,10 @@ class SharedPrefixDecoder:
         return self._body(self._tensor(tokens), self._tensor(positions), one_pass)
 
     def _logits(self, hidden: torch.Tensor, positions: Ids) -> torch.Tensor:
-        return self._head(hidden.index_select(0, self._tensor(positions)))
+        return self._head(self._at(hidden, positions))
+
+    def _at(self, hidden: torch.Tensor, positions: Ids) -> torch.Tensor:
+        return hidden.index_select(0, self._tensor(positions))
 
     def _tensor(self, array: Ids) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)

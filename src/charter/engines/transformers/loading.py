@@ -12,7 +12,7 @@ from charter.engines.devices import choose_device, choose_dtype
 from charter.engines.quiet import quiet_libraries
 from charter.engines.tokenizers import find_end_ids, load_tokenizer
 from charter.engines.transformers.attention import Prefill
-from charter.engines.transformers.body import Body, LibraryBody, Linear, LlamaBody, is_llama, make_head
+from charter.engines.transformers.body import Body, Head, LibraryBody, LlamaBody, is_llama
 from charter.engines.transformers.decoding import Decoder, SharedPrefixDecoder
 from charter.engines.transformers.store import CacheShape
 from charter.engines.transformers.waves import WaveDecoder
@@ -86,7 +86,7 @@ def make_decoder(model: Any, n_context: int, stop: threading.Event, *, fused: bo
     vocabulary = model.config.get_text_config().vocab_size
     ids = torch.arange(min(_PROBE_TOKENS, n_context), device=model.device) * 7919 % vocabulary
     expected = model(input_ids=ids.unsqueeze(0), use_cache=False).logits[0].float()
-    head, dtype = make_head(model), model.dtype
+    head, dtype = Head(model), model.dtype
     try:
         body: Body = LibraryBody(model)
         found, shape = _probe(body, head, ids, dtype)
@@ -97,7 +97,7 @@ def make_decoder(model: Any, n_context: int, stop: threading.Event, *, fused: bo
         model.set_attn_implementation(before)
         return WaveDecoder(model, stop)
     if fused and is_llama(model):
-        body = LlamaBody(model)
+        body = LlamaBody(model, head)
         if not _agree(expected, _probe(body, head, ids, dtype)[0], dtype):
             raise ModelError(
                 f"the faster form of this {model.config.model_type} model does not give its own logits; "
@@ -106,7 +106,7 @@ def make_decoder(model: Any, n_context: int, stop: threading.Event, *, fused: bo
     return SharedPrefixDecoder(body, head, shape, stop)
 
 
-def _probe(body: Body, head: Linear, ids: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, CacheShape]:
+def _probe(body: Body, head: Head, ids: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, CacheShape]:
     """Run a few tokens: their logits, and what the keys and values look like."""
     one_pass = Prefill([len(ids)], None, threading.Event(), ids.device, capture=True)
     logits = head(body(ids, torch.arange(len(ids), device=ids.device), one_pass)).float()

@@ -118,8 +118,8 @@ class Scheduler:
         positions, tokens = (torch.tensor(column) for column in zip(*pairs, strict=True))
         values, first = [], 0
         arrivals = [self._arrival(job, len(job.targets)) for job in batch]
-        for logits in self._decoder.read(arrivals, [len(job.targets) for job in batch], prefix):
-            logprobs = logits.float().log_softmax(-1)
+        for logits in self._decoder.read(arrivals, [job.targets for job in batch], prefix):
+            logprobs = logits.log_softmax(-1)
             inside = (positions >= first) & (positions < first + len(logits))
             values.append(logprobs[positions[inside] - first, tokens[inside]].cpu())
             first += len(logits)

@@ -7,14 +7,14 @@ joins a wave that runs.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from charter.engines.transformers.attention import Stopped
-from charter.engines.transformers.decoding import LOGITS_AT_ONCE, Arrival, Ids
+from charter.engines.transformers.decoding import LOGITS_AT_ONCE, Arrival, Ids, Logits, Targets
 from charter.engines.transformers.store import KeptRow, Prefix
 
 _CACHES = ("past_key_values", "cache_params")  # what the library's architectures call their state
@@ -88,15 +88,16 @@ class WaveDecoder:
     def read(
         self,
         arrivals: Sequence[Arrival],
-        n_last: Sequence[int],
+        targets: Sequence[Targets],
         prefix: Prefix | None,  # noqa: ARG002 - protocol
-    ) -> Iterator[torch.Tensor]:
-        """Yield the logits at each row's last positions, row after row, a chunk of positions at a time."""
+    ) -> Logits:
+        """Yield the library's logits at each row's last positions, row after row, a chunk of positions at a time."""
+        n_last = [len(of) for of in targets]
         output, _ = self._pass([arrival.ids for arrival in arrivals], use_cache=False, logits_to_keep=max(n_last))
         for row, n in enumerate(n_last):
             logits = output.logits[row, -n:]
             for first in range(0, n, LOGITS_AT_ONCE):
-                yield logits[first : first + LOGITS_AT_ONCE]
+                yield logits[first : first + LOGITS_AT_ONCE].float()
 
     def _pass(self, suffixes: Sequence[Ids], **options: Any) -> tuple[Any, torch.Tensor]:
         if self._stop.is_set():
