@@ -10,7 +10,8 @@ from charter.constitution import load_constitution
 from charter.errors import UserError
 from charter.given import load_pairs, load_traces
 from charter.publishing import LAYOUTS, export_rows, export_run
-from charter.publishing.layout import NO_ROUND, NOT_IN_TURN, TIED
+from charter.publishing.export import LayoutName
+from charter.publishing.layout import NO_ROUND, NOT_IN_TURN, TIED, What
 from charter.records import Message, Preference, Prompt, Round, SftRow, Trace, make_prompt
 from run_examples import small_run
 
@@ -112,10 +113,11 @@ def test_turns_that_text_cannot_tell_are_left_out_by_name(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"native"}))
-def test_ties_become_no_hard_labels(tmp_path: Path, layout: str) -> None:
+def test_ties_become_no_hard_labels(tmp_path: Path, layout: LayoutName) -> None:
     """A label that prefers neither side is left out of every layout that does not hold it, and counted."""
     prompt = make_prompt("Soap?", "red_team", principle="clean")
-    rows = {"preferences": [preference(prompt=prompt), preference(id="tied", prompt=prompt, p_chosen=0.5)]}
+    pairs = [preference(prompt=prompt), preference(id="tied", prompt=prompt, p_chosen=0.5)]
+    rows: dict[What, list[Preference]] = {"preferences": pairs}
     done = export_rows(rows, tmp_path / "out", layout)
     assert (sum(done.files.values()), done.left_out) == (1, {"preferences": {TIED: 1}})
     assert export_rows(rows, tmp_path / "native", "native").left_out == {}
