@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_two_recipes_are_paired_row_by_row() -> None:
     assert (contrast.before.value, contrast.after.value, contrast.after.n) == (0.25, 0.75, 8)
     assert differing_settings(found.arms) == {"revise.rounds": ["2", "4"]}
     assert {row for row, change in contrast.rows.items() if change} == {"0", "1", "4", "7"}
+
+
+def test_a_section_that_one_arm_leaves_out_is_named_once() -> None:
+    """Its keys are settings of the other arm alone, and say no more than that it has the section."""
+    one, two = run_of("one", {"base": FEW}), run_of("two", {"base": MANY})
+    guarded = two.recipe.model_dump(mode="json", exclude_none=True) | {"preference_model": {}, "name": "one"}
+    found = differing_settings([*arms_of([one, replace(two, recipe=Recipe.model_validate(guarded))])])
+    assert {key: told for key, told in found.items() if key.startswith("preference_model")} == {
+        "preference_model": ["empty (null)", "set"]
+    }
 
 
 def test_rows_of_one_arm_alone_are_left_out() -> None:

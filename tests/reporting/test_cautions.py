@@ -12,6 +12,7 @@ from run_folder import build, measure, measurements
 from charter.records import Figures, Preference, Verdict
 from charter.reporting import RunData, read_run, report
 from charter.reporting.cautions import cautions, cut_sentence, cut_shares, scripted_roles
+from charter.reporting.told import Training
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,17 @@ def test_a_sound_run_has_no_cautions(data: RunData) -> None:
     evaluation = Figures(models=("base", "sft", "dpo"), measurements=tuple(measurements()))
     assert _only(data, preferences=sound, responses=whole, evaluation=evaluation) == ()
     assert _only(data) == ()
+
+
+def test_a_training_that_a_guard_ended_is_said_first(data: RunData) -> None:
+    """With the step that it saw and the step that the model is of; one that came to its end is not."""
+    looks = tuple({"step": step} for step in (0, 3, 6))
+    stages = {
+        name: data.stages["dpo"].model_copy(update={"stage": name, "training": Training(n_steps=n, looks=looks)})
+        for name, n in (("dpo", 6), ("dpo-2", 3))
+    }
+    (line,) = _only(data, stages=stages)
+    assert "ended DPO at step 6, and the model is that of step 3" in line
 
 
 @pytest.mark.parametrize(

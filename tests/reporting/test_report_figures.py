@@ -209,7 +209,8 @@ def test_a_training_that_was_skipped_says_so(data: RunData) -> None:
 def test_dpo_shows_the_log_probability_of_both_sides(data: RunData) -> None:
     """A chosen side that falls with the rejected one is how a collapse begins."""
     caption = training_curves(data, "dpo").caption
-    assert "chosen \u221240.111 to \u221243.333; rejected \u221241.333 to \u221251.000" in caption
+    both = ("(chosen) \u221240.111 to \u221243.333", "(rejected) \u221241.333 to \u221251.000")
+    assert "; ".join(f"log-probability {one}" for one in both) in caption
 
 
 def test_log_lines_without_numbers_are_left_out(data: RunData) -> None:
@@ -229,8 +230,8 @@ def test_looks_of_a_guard_are_drawn_beside_the_loss(data: RunData) -> None:
     stage = data.stages["sft"].model_copy(update={"training": Training(steps=({"step": 1, "loss": 2.0},), looks=looks)})
     chart = training_curves(dataclasses.replace(data, stages={"sft": stage}), "sft")
     assert (
-        "loop 0.000 to 0.100; end alike 0.000 to 0.000; variety 0.900 to 0.900; tokens 40.000 to 30.000"
-        in chart.caption
+        "answers (loop) 0.000 to 0.100; answers (end alike) 0.000 to 0.000; answers (variety) 0.900 to 0.900; "
+        "length (tokens) 40.000 to 30.000" in chart.caption
     )
     assert chart.caption.endswith("Answers: 2 looks at the same few prompts, in 3.0\u00a0s.")
     words = {element.text for element in ET.fromstring(chart.svg).iter("text")}  # noqa: S314 - our own figure
@@ -248,7 +249,7 @@ def test_the_end_that_a_guard_made_is_drawn(data: RunData, n_steps: int | None, 
     )
     stage = data.stages["sft"].model_copy(update={"training": training})
     chart = training_curves(dataclasses.replace(data, stages={**data.stages, "sft": stage}), "sft")
-    said = "The guard ended it: answers had degenerated at step 20 (dotted), and the model is that of step 10 (dashed)."
+    said = "The guard ended it: limits were passed at step 20 (dotted), and the model is that of step 10 (dashed)."
     assert chart.caption.endswith(said) == ended
     n_drawn = chart.svg.count("stroke-dasharray")
     assert n_drawn == (4 if ended else 0)

@@ -219,7 +219,7 @@ def test_a_collapse_ends_a_run_until_a_person_decides(tiny_model: Path, tmp_path
 
     with opened(tmp_path, tiny_model, *fast, guard) as run:
         write_table(run.data("traces"), [alike(number) for number in range(16)], Trace)
-        with pytest.raises(Collapsed, match=r"sft: the answers degenerated at step 8 of 16.*sft\.guard\.then=keep"):
+        with pytest.raises(Collapsed, match=r"sft: limits were passed at step 8 of 16.*sft\.guard\.then=keep"):
             run_stages(run, ["sft"])
         assert not run.model("sft").exists()
     with opened(tmp_path, tiny_model, *fast, guard.replace("}", ", then: keep}")) as run:

@@ -136,7 +136,7 @@ def test_a_collapse_ends_the_training(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(Collapsed) as raised:
         collapse(tiny_model, tmp_path / "sft", pace=pace, on_step=lambda step, *_: told.append(step))
     said = str(raised.value)
-    assert "sft: the answers degenerated at step 8 of 16: " in said
+    assert "sft: limits were passed at step 8 of 16: " in said
     assert "distinct 0." in said
     assert "(at least 0.25, before the first step 1.00)" in said
     assert "as in 'You are valid" in said
@@ -180,7 +180,7 @@ def test_the_last_good_checkpoint_becomes_the_model(
     result = collapse(tiny_model, tmp_path / "sft", keep, **settings)
     assert result.n_steps == 4 == len(result.steps)
     assert [look["step"] for look in result.looks] == [0, 4, 8]
-    assert any("the model is that of step 4: the answers degenerated at step 8 of 16" in note for note in result.notes)
+    assert any("the model is that of step 4: limits were passed at step 8 of 16" in note for note in result.notes)
     name = "adapter_model.safetensors" if lora else "model.safetensors"
     assert same(weights(result.folder, name), weights(tmp_path / "plain.training" / "checkpoint-4", name))
     assert not (tmp_path / "sft.training").exists()
@@ -280,7 +280,7 @@ def test_several_processes_see_the_same(tiny_model: Path, tmp_path: Path, stage:
 def test_several_processes_end_together(tiny_model: Path, tmp_path: Path) -> None:
     """A collapse ends both processes with its reason, and the last good checkpoint becomes the model of both."""
     settings = {**SETTINGS, "pace": PACE, "launch": find_launch("cpu-2"), "out": tmp_path / "sft"}
-    with pytest.raises(Collapsed, match="degenerated at step 8 of 16"):
+    with pytest.raises(Collapsed, match="limits were passed at step 8 of 16"):
         launch_training("sft", alike(), tiny_model, guard=GUARD, **settings)
     kept = launch_training("sft", alike(), tiny_model, guard=replace(GUARD, then="keep"), **settings)
     assert kept.n_steps == 4

@@ -80,7 +80,7 @@ class Held:
         changed = sorted(name for name in {*before, *setup} if before.get(name) != setup.get(name))
         if changed:
             raise RunError(
-                f"{self.target}: was begun with another {' and another '.join(changed)}; name another file, give the "
+                f"{self.target}: was begun with another {' and another '.join(changed)}; name another place, give the "
                 f"same again, or remove {self.journal.path.name} to begin anew"
             )
 
@@ -103,7 +103,7 @@ class Held:
         if changed:
             raise RunError(
                 f"{self.target}: was begun with {what} of which {len(changed):,} say something else now "
-                f"({changed[0]!r} first); name another file, give the same again, or remove "
+                f"({changed[0]!r} first); name another place, give the same again, or remove "
                 f"{self.journal.path.name} to begin anew"
             )
         if not now.keys() <= before.keys():

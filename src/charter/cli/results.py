@@ -76,7 +76,7 @@ def rewards_line(folder: Path) -> str:
     spoken = [f"accuracy {_bound(right, 'rate')}"] if right else []
     spoken += [
         f"calibration error {found.ece:.3f}",
-        f"Brier score {_bound(found.brier, 'score')}",
+        f"Brier score against the labels {_bound(found.brier, 'score')}",
         f"rank correlation of reward and tokens {_bound(length, 'score')}",
     ]
     return plain(f"preference model on {wording.counted(found.n, 'held-out pair')}: {', '.join(spoken)}")

@@ -163,8 +163,8 @@ def _note_notes(run: Run, names: Sequence[str]) -> None:
     from charter.damage import read_summary
 
     for name in names:
-        notes = read_summary(run.summary(name)).get("notes", []) if run.summary(name).exists() else []
-        for note in notes:
+        told = read_summary(run.summary(name)) if run.summary(name).exists() else {}
+        for note in (*told.get("notes", ()), *(told.get("training") or {}).get("notes", ())):
             console.note(f"{name}: {note}")
 
 

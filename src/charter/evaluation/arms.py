@@ -156,16 +156,18 @@ def differing_settings(arms: Sequence[Arm]) -> dict[str, list[str]]:
     """Name the settings in which arms differ, with the value of each arm in turn."""
     settings = [arm.runs[0].method for arm in arms]
     keys = {key: None for one in settings for key in one}
+    left_out = tuple(f"{key}." for one in settings for key, value in one.items() if value is None)
     return {
         key: [_value(key, one) for one in settings]
         for key in keys
-        if any(one.get(key) != settings[0].get(key) or (key in one) != (key in settings[0]) for one in settings)
+        if not key.startswith(left_out)  # a section that an arm leaves out is named, and its keys say no more
+        and any(one.get(key) != settings[0].get(key) or (key in one) != (key in settings[0]) for one in settings)
     }
 
 
 def _value(key: str, settings: Mapping[str, Any]) -> str:
     if key not in settings:
-        return "not set"
+        return "set" if any(one.startswith(f"{key}.") for one in settings) else "not set"
     return HIDDEN if is_secret(key) and settings[key] is not None else shown(settings[key])
 
 

@@ -19,6 +19,8 @@ SAME_POSITION = {"large": 0.18, "small": 0.21, "extra-small": 0.56}
 _EVEN = 0.5
 _WEAK_AGREEMENT = 0.6  # below it, two labels of five are people's opposite
 _MANY_INVALID = 0.05
+_NEARLY_ALWAYS = 0.9
+_FEW = 100  # labelled pairs: at 75 % agreement the interval is 17 points wide there
 #: Of verdicts that cannot be read, and of pairs without a label: above a share no better grade is given, for nothing is
 #: known of what the judge makes of those.
 _MOST_LOST: tuple[tuple[float, Grade], ...] = ((0.5, "unusable"), (0.2, "weak"), (_MANY_INVALID, "usable"))
@@ -83,10 +85,13 @@ def _on_agreement(found: Audit) -> str:
 
 def _on_the_rest(found: Audit) -> Iterator[str]:
     position, length, calibration = found.position, found.length, found.calibration
+    if found.quality is not None and found.quality.n < _FEW:
+        yield f"{found.quality.n:,} pairs are few to know a judge by, as its intervals say: audit it on some hundreds."
     if position is not None and position.same_position.value > SAME_POSITION["small"]:
         place = "" if position.first is None else f", {_mostly(position.first)}"
+        often = "nearly always" if position.same_position.value > _NEARLY_ALWAYS else "often"
         yield (
-            f"Position decides often{place}: of such pairs its labels say little, even asked in both orders, as they "
+            f"Position decides {often}{place}: of such pairs its labels say little, even asked in both orders, as they "
             "are here and in the stage label."
         )
     longer, shorter = length.where_longer, length.where_shorter

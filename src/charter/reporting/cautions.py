@@ -6,16 +6,18 @@ Pure: a run in, sentences out, each with its figure and with what to do.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
 from charter.feedback.votes import both_orders
 from charter.given.lengths import compare_lengths
+from charter.recipe.stages import parted
 from charter.records import Preference, Response
 from charter.reporting import wording
 from charter.reporting.label_quality import same_position
 from charter.reporting.reading import RunData
+from charter.reporting.told import ended_by_guard
 from charter.statistics import Interval
 
 #: A coin thrown for each order names the same position in half of all pairs.
@@ -29,6 +31,7 @@ LENGTH_TELLS, EVEN = 0.1, 0.5
 #: Wilson's interval of a rate of one half reaches 17 points to either side at 30 rows.
 LEAST_ROWS = 30
 
+_NAMES = {"sft": "SFT", "dpo": "DPO", "rl": "reinforcement learning", "preference_model": "the preference model"}
 _HELD_OUT_BY = {
     "red_team": "prompts.n_evaluation",
     "benign_twin": "prompts.n_evaluation",
@@ -39,7 +42,15 @@ _HELD_OUT_BY = {
 
 def cautions(data: RunData) -> tuple[str, ...]:
     """Say what a reader of the figures must know of how they came about; empty where nothing is amiss."""
-    lines = (_scripted(data), _position(data), _unsure(data), _lengths(data), _cut(data), _few_rows(data))
+    lines = (
+        _scripted(data),
+        *_ended_early(data),
+        _position(data),
+        _unsure(data),
+        _lengths(data),
+        _cut(data),
+        _few_rows(data),
+    )
     return tuple(line for line in lines if line)
 
 
@@ -95,6 +106,17 @@ def _scripted(data: RunData) -> str:
         else f"whatever the {wording.listing(list(roles))} said, and what was learnt from it, was written beforehand"
     )
     return f"A scripted model took part ({keys}): {what}. Name a model there to measure anything."
+
+
+def _ended_early(data: RunData) -> Iterator[str]:
+    for stage, result in data.stages.items():
+        ended = None if result.training is None else ended_by_guard(result.training)
+        if ended is not None:
+            kept, seen = (wording.count(int(step)) for step in ended)
+            yield (
+                f"The guard ended {_NAMES[parted(stage).stage]} at step {seen}, and the model is that of step {kept}: "
+                "what passed its limits stands in the training's notes and figure."
+            )
 
 
 def _position(data: RunData) -> str:

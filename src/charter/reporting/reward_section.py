@@ -116,8 +116,9 @@ def reward_calibration(data: RunData, iteration: int = 1) -> Chart | None:
 
     caption = (
         f"{wording.count(found.n)} held-out pairs; marks are as large as they stand for many. On the dashed line the "
-        f"model is right as often as it says. Expected calibration error {found.ece:.3f}, Brier score "
-        f"{found.brier.value:.3f} ({wording.interval(found.brier.low, found.brier.high, 'score')})."
+        f"model is right as often as it says. Expected calibration error {found.ece:.3f}, Brier score against these "
+        f"labels, soft as they are, {found.brier.value:.3f} "
+        f"({wording.interval(found.brier.low, found.brier.high, 'score')})."
     )
     return Chart(name, title, caption, draw(name, f"{title}: error {found.ece:.3f}", 3.4, paint))
 

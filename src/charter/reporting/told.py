@@ -79,6 +79,14 @@ class StageResult(Lenient):
         return self.n_in - self.n_done - sum(self.filtered.values()) - sum(self.failed.values())
 
 
+def ended_by_guard(training: Training) -> tuple[float, float] | None:
+    """Say at which step the model is that a guard kept, and at which it saw limits passed; None where it saw none."""
+    steps = [one for look in training.looks if isinstance(one := look.get("step"), int | float)]
+    if training.n_steps is None or not steps or steps[-1] <= training.n_steps:
+        return None
+    return training.n_steps, steps[-1]
+
+
 class ModelUsed(Lenient):
     """A model by name and by the fingerprint of its weights."""
 

@@ -12,7 +12,7 @@ from charter.reporting import wording
 from charter.reporting.charts import Chart, percent_axis
 from charter.reporting.reading import RunData
 from charter.reporting.svg import COLOUR, draw, legible
-from charter.reporting.told import Training
+from charter.reporting.told import ended_by_guard
 
 _TITLES = {
     "sft": "SFT training",
@@ -68,7 +68,7 @@ def training_curves(data: RunData, stage: str) -> Chart:
     if not panels:
         return Chart(name, title, "Not drawn: the training log holds no loss.")
     panels += [(label, curves) for label, drawn in _LOOKED_AT if (curves := _curves(training.looks, drawn))]
-    ended = _ended_by_guard(training)
+    ended = ended_by_guard(training)
 
     def paint(figure: Any) -> None:
         places = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -79,7 +79,7 @@ def training_curves(data: RunData, stage: str) -> Chart:
         places[-1].xaxis.get_major_locator().set_params(integer=True)
         figure.align_ylabels()
 
-    ends = "; ".join(f"{c.label} {_ends(c)}" for _, curves in panels for c in curves)
+    ends = "; ".join(f"{_full_label(label, c)} {_ends(c)}" for label, curves in panels for c in curves)
     caption = (
         f"{wording.count(training.n_rows)} rows, {wording.count(training.n_loss_tokens)} of "
         f"{wording.count(training.n_tokens)} tokens bear loss, {wording.duration(training.seconds)}. From first to "
@@ -104,14 +104,6 @@ def _paint_panel(axes: Any, label: str, curves: list[_Curve]) -> None:
         axes.legend(fontsize=9, ncols=len(curves), loc="lower left", bbox_to_anchor=(-0.02, 0.96), borderaxespad=0)
 
 
-def _ended_by_guard(training: Training) -> tuple[float, float] | None:
-    """Say at which step the model is that the guard kept, and at which it saw the answers degenerate."""
-    steps = [look["step"] for look in training.looks if _is_number(look.get("step"))]
-    if training.n_steps is None or not steps or steps[-1] <= training.n_steps:
-        return None
-    return training.n_steps, steps[-1]
-
-
 def _paint_end(axes: Any, ended: tuple[float, float] | None) -> None:
     for step, colour, dashes in zip(ended or (), ("muted", "vermilion"), ((4, 3), (1, 2)), strict=False):
         axes.axvline(step, color=COLOUR[colour], linewidth=1.2, linestyle=(0, dashes))
@@ -122,7 +114,7 @@ def _told_end(ended: tuple[float, float] | None) -> str:
         return ""
     kept, seen = (wording.count(int(step)) for step in ended)
     return (
-        f" The guard ended it: answers had degenerated at step {seen} (dotted), and the model is that of step {kept} "
+        f" The guard ended it: limits were passed at step {seen} (dotted), and the model is that of step {kept} "
         "(dashed)."
     )
 
@@ -151,6 +143,12 @@ def _looked_at(looks: Sequence[Mapping[str, Any]]) -> str:
         return ""
     seconds = sum(look["seconds"] for look in looks if _is_number(look.get("seconds")))
     return f" Answers: {wording.counted(len(looks), 'look')} at the same few prompts, in {wording.duration(seconds)}."
+
+
+def _full_label(panel: str, curve: _Curve) -> str:
+    """Name a curve as words beside no axis must: with its panel, where its own label does not say that."""
+    name = panel if panel.isupper() else panel.lower()
+    return curve.label if name in curve.label else f"{name} ({curve.label})"
 
 
 def _ends(curve: _Curve) -> str:

@@ -156,11 +156,12 @@ def _stance(one: Preference | Unlabelled, settling: Settling) -> Iterable[str]:
     if isinstance(one, Unlabelled):
         yield {EXACT_TIE: "ties", LOW_MARGIN: "low"}.get(one.reason, "")
         return
+    if is_tie(one.p_chosen):  # it chose no side
+        yield "ties"
+        return
     if one.intended is not None and one.chosen_side != one.intended:
         yield "against"
-    if is_tie(one.p_chosen):
-        yield "ties"
-    elif settling.is_low(one.p_chosen):
+    if settling.is_low(one.p_chosen):
         yield "low"
 
 

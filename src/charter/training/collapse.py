@@ -96,7 +96,7 @@ class Passed(NamedTuple):
     def __str__(self) -> str:
         """Say it in a few words."""
         most = "at least" if self.value < self.limit else "at most"
-        figures = f"{self.value:.2f} ({most} {self.limit:.2f}, before the first step {self.before:.2f})"
+        figures = f"{self.value:.3g} ({most} {self.limit:.3g}, before the first step {self.before:.3g})"
         return f"{self.measure} {figures}"
 
 

@@ -62,7 +62,7 @@ class Alarm:
     def __str__(self) -> str:
         """Say which figures passed their limits, and when."""
         figures = "; ".join(map(str, self.passed))
-        return f"the answers degenerated at step {self.step} of {self.n_steps}: {figures}; as in {self.example}"
+        return f"limits were passed at step {self.step} of {self.n_steps}: {figures}; as in {self.example}"
 
 
 class AtLastGood(Exception):  # noqa: N818 - nothing is wrong: the weights are where they are to be
