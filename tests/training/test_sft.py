@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from training_rows import sft_rows
 from charter.engines.devices import computes_in_bfloat16
 from charter.engines.quiet import quiet_libraries
 from charter.errors import Collapsed, Interrupted, ModelError, RecipeError, RunError
+from charter.training import steps
 from charter.training.adapters import LoraSettings, load_trainee
 from charter.training.checkpoints import take_back
 from charter.training.data import sft_examples
@@ -25,6 +27,7 @@ from charter.training.order import length_buckets
 from charter.training.pace import Pace
 from charter.training.results import TrainingResult
 from charter.training.sft import SftTrainer, sft, sft_trainer
+from charter.training.steps import checkpoint_is_due
 
 pytestmark = pytest.mark.model
 
@@ -225,6 +228,34 @@ def test_torn_checkpoint_is_passed_over(tiny_model: Path, tmp_path: Path) -> Non
     resumed = train(tiny_model, tmp_path / "sft", epochs=2, save_steps=2)
     assert resumed.notes == ("checkpoint-3 was passed over: it was not finished", "went on from checkpoint-2")
     assert resumed.losses == pytest.approx(whole.losses, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("since", "cost", "at_latest", "expected"),
+    [
+        (119.0, 0.0, 600.0, False), (121.0, 0.0, 600.0, True), (121.0, 6.0, 600.0, True), (121.0, 7.0, 600.0, False),
+        (599.0, 300.0, 600.0, False), (600.0, 300.0, 600.0, True), (31.0, 0.0, 30.0, True), (1e9, 0.0, math.inf, False),
+    ],
+)  # fmt: skip
+def test_checkpoints_take_little_time_and_lose_little(
+    since: float, cost: float, at_latest: float, *, expected: bool
+) -> None:
+    """After two minutes, where a twentieth of the time pays for it; after ``at_latest`` whatever it costs."""
+    assert checkpoint_is_due(since, cost, at_latest) == expected
+
+
+def test_time_alone_writes_checkpoints(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash costs the steps since the last one, which nobody asked for."""
+
+    def crash(step: int, _n_steps: int, _logs: Mapping[str, float]) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(steps, "_SHARE", 1e9)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_model, tmp_path / "sft", epochs=2, on_step=crash)
+    assert "went on from checkpoint-3" in train(tiny_model, tmp_path / "sft", epochs=2).notes
 
 
 @pytest.mark.slow

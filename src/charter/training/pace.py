@@ -50,7 +50,8 @@ class Pace:
         schedule: how it falls afterwards.
         max_grad_norm: the length to which longer gradients are cut.
         gradient_checkpointing: whether to save memory by computing activations twice; about a fifth slower.
-        save_seconds: the time after which a checkpoint is written.
+        save_seconds: the time after which a checkpoint is written at the latest; where writing one takes little of it,
+            sooner (see ``steps.checkpoint_is_due``).
         save_steps: the number of steps after which one is written; None leaves it to the time alone.
         snapshots: models that are kept on the way to the end (see ``snapshots``).
     """

@@ -12,6 +12,20 @@ from charter.errors import Collapsed
 from charter.training import ranks
 from charter.training.pace import Pace, Watch, rounded_up
 
+_SECONDS_BETWEEN = 120.0  # checkpoints that cost next to nothing
+_SHARE = 0.05  # of the time, that goes into checkpoints at most
+
+
+def checkpoint_is_due(since: float, cost: float, at_latest: float) -> bool:
+    """Tell whether it is time for a checkpoint: little is to be lost by a kill, and little to be spent on saving.
+
+    Args:
+        since: seconds since the last one, or since the start.
+        cost: seconds that the last one took to write; 0 before there is one.
+        at_latest: seconds after which one is written whatever it costs; infinity never writes one for the time's sake.
+    """
+    return math.isfinite(at_latest) and since >= min(at_latest, max(_SECONDS_BETWEEN, cost / _SHARE))
+
 
 class StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     """Reports each step, asks whether to stop, and says when to save.
@@ -33,7 +47,8 @@ class StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
         self._n_before = n_before
         self._steps_between: int = trainer.steps_between_checkpoints
         self._stage = stage
-        self._saved = time.monotonic()
+        self._saved = self._ended = time.monotonic()
+        self._cost = 0.0
         self.stopped = False
 
     def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
@@ -45,17 +60,19 @@ class StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
         if state.global_step % self._steps_between:
             return
         done = state.global_step >= state.max_steps
-        late = time.monotonic() - self._saved >= self._pace.save_seconds
+        late = checkpoint_is_due(time.monotonic() - self._saved, self._cost, self._pace.save_seconds)
         stop, late = ranks.any_of(not done and self._watch.stop(), late)
         if stop:
             self.stopped = control.should_training_stop = control.should_save = True
         every = self._pace.save_steps and rounded_up(self._pace.save_steps, self._steps_between)
         if not done and (late or (every is not None and state.global_step % every == 0)):
             control.should_save = True
+        self._ended = time.monotonic()
 
     def on_save(self, *_args: Any, **_: Any) -> None:
-        """Count the time anew."""
+        """Count the time anew, and know what a checkpoint costs."""
         self._saved = time.monotonic()
+        self._cost = self._saved - self._ended
 
     def on_log(self, args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
         """Tell of a step; of one whose loss is no number before its checkpoint is written.
