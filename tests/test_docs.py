@@ -139,7 +139,8 @@ def test_links_of_pages_outside_the_site_resolve(page: Path) -> None:
 @every_page
 def test_named_modules_exist(page: Path) -> None:
     """A Python file that a page names is there, by the end of its path."""
-    there = [path for folder in ("src", "tests", "docs", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    folders = ("src", "tests", "docs", "benchmarks", "examples")
+    there = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     named = re.findall(r"`([\w./-]+\.py)`", read(page))
     missing = [name for name in named if not any(path.as_posix().endswith(f"/{name}") for path in there)]
     assert [name for name in missing if "NAME" not in name] == []

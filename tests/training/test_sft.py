@@ -258,6 +258,36 @@ def test_time_alone_writes_checkpoints(tiny_model: Path, tmp_path: Path, monkeyp
     assert "went on from checkpoint-3" in train(tiny_model, tmp_path / "sft", epochs=2).notes
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has more lines."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2 bytes."),
+    ],
+    ids=["GPU", "CPU"],
+)
+def test_a_step_without_memory_is_told_with_the_keys(error: RuntimeError, tiny_model: Path, tmp_path: Path) -> None:
+    """What the library says of sizes comes with what to set, and no fault of ours is made of it."""
+
+    def run_out(step: int, _n_steps: int, _logs: Mapping[str, float]) -> None:
+        if step == 2:
+            raise error
+
+    told = r"sft: the device has no memory left at step 3 of 5 \(.*allocate 2.*\)\. Set sft.batch_size to half"
+    with pytest.raises(RecipeError, match=told):
+        train(tiny_model, tmp_path / "sft", on_step=run_out)
+
+
+def test_other_errors_of_a_step_are_no_want_of_memory(tiny_model: Path, tmp_path: Path) -> None:
+    """A fault is not explained away."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        train(tiny_model, tmp_path / "sft", on_step=fail)
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_is_uninterrupted(tiny_model: Path, tmp_path: Path) -> None:
     """SIGKILL in the middle: going on ends where an uninterrupted training does."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from transformers import PrinterCallback
 
 from charter.engines.quiet import quiet_libraries
-from charter.errors import Interrupted
+from charter.errors import Interrupted, RecipeError
 from charter.seeds import derive_seed
 from charter.training import ranks
 from charter.training.adapters import Trainee, base_of, save_trained
@@ -181,6 +181,7 @@ def run_training(
         Interrupted: if ``watch`` said so; a checkpoint has been written.
         Collapsed: if ``guard`` ended the training, now or before; its last good checkpoint is kept. And where the loss
             is no number any more.
+        RecipeError: if a step needs more memory than there is.
     """
     workplace = fitting(workplace, ranks.sharding())
     steps = StepWatch(trainer, watch, n_before, str(workplace.identity["stage"]))
@@ -194,7 +195,7 @@ def run_training(
     # What the libraries call "cuda", without a number, is the current one.
     on_device = torch.cuda.device(trainee.device) if trainee.device.type == "cuda" else nullcontext()
     with quiet_libraries(), on_device, followed(trainer, logs, workplace):
-        with suppress(AtLastGood):
+        with suppress(AtLastGood), _telling_of_memory(trainer, str(workplace.identity["stage"])):
             trainer.train(resume_from_checkpoint=str(workplace.checkpoint) if workplace.checkpoint else None)
         if steps.stopped:
             raise Interrupted(
@@ -210,6 +211,22 @@ def run_training(
     result = _result(trainer, trainee, examples, workplace, guard)
     ranks.by_first(lambda: finish(workplace, result.to_json()))
     return result
+
+
+@contextmanager
+def _telling_of_memory(trainer: Any, stage: str) -> Iterator[None]:
+    """Say which keys need less memory where a step has too little: torch names sizes alone."""
+    try:
+        yield
+    except RuntimeError as error:  # on a CPU it is no class of its own
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        state, said = trainer.state, str(error).partition("\n")[0]
+        raise RecipeError(
+            f"{stage}: the device has no memory left at step {state.global_step + 1} of {state.max_steps} ({said}). "
+            f"Set {stage}.batch_size to half and {stage}.accumulation to twice as much, {stage}.gradient_checkpointing "
+            f"to true, or {stage}.max_length lower, in a new folder (--out); 'charter plan' says what fits"
+        ) from error
 
 
 def _result(
