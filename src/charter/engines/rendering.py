@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charter.engines.base import ChoiceRequest, Request, ScoreRequest
+from charter.engines.bounded import TemplateRefusedError, apply_template
 from charter.errors import CapabilityError, EngineError
 from charter.records import Message
 
@@ -167,16 +168,11 @@ class Renderer:
         return self._template(messages, prompt=True) + prefill, marker
 
     def _template(self, messages: Sequence[Message], *, prompt: bool) -> str:
-        from jinja2 import TemplateError
-
         try:
-            text: str = self._tokenizer.apply_chat_template(
-                [message.model_dump() for message in messages], tokenize=False, add_generation_prompt=prompt
-            )
-        except TemplateError as error:
+            return apply_template(self._tokenizer, messages, prompt=prompt)
+        except TemplateRefusedError as error:
             roles = ", ".join(message.role for message in messages)
             raise EngineError(f"the model's chat template refuses messages of {roles}: {error}") from error
-        return text
 
     def _marker(self, texts: Sequence[str]) -> str:
         """Choose a character that none of the texts holds, if any of them holds a special token; else nothing."""
