@@ -114,7 +114,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"cannot read {path}: {error}; fetch or save the model again") from error
     if not isinstance(value, dict):
         raise ModelError(f"{path} is not a JSON object but {type(value).__name__}; fetch or save the model again")
@@ -188,7 +188,7 @@ def _count_numbers(path: Path) -> int:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(min(length, _MAX_HEADER)))
         return sum(math.prod(one["shape"]) for name, one in header.items() if name != "__metadata__")
-    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, struct.error, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} has no header of weights: {error}; fetch or save the model again") from error
 
 
