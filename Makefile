@@ -13,7 +13,9 @@ HARNESS_INSTALLED := $(HARNESS_VENV)/.installed
 TOOLS_VENV ?= .venv-tools
 TOOLS_INSTALLED := $(TOOLS_VENV)/.installed
 
-.PHONY: demo smoke test vllm harnesses tools thorough lint types docs fast install clean
+FAULTS_LOG ?= faults.jsonl
+
+.PHONY: demo smoke test vllm harnesses tools thorough faults lint types docs fast install clean
 
 demo: install  ## the whole method on a 135M model (a quarter of an hour on 2 cores)
 	$(BIN)/charter run recipes/smollm2-135m.yaml
@@ -45,6 +47,13 @@ tools: install $(TOOLS_INSTALLED)  ## tests of the tools that read exports
 
 thorough: install $(VLLM_INSTALLED)  ## what takes too long for every change
 	CHARTER_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest -m thorough
+
+# Continuous integration tries some points of each line in `make test`. CHARTER_KILLS=1000 asks for more kills.
+faults: install  ## every point of the suite of faults, and their table (some hours)
+	rm -f $(FAULTS_LOG)
+	CHARTER_FAULTS=full CHARTER_FAULTS_LOG=$(abspath $(FAULTS_LOG)) OMP_WAIT_POLICY=passive \
+		$(BIN)/python -m pytest -m faults --timeout 0
+	$(BIN)/python -m benchmarks.faults $(FAULTS_LOG)
 
 fast: install  ## tests that need no model (seconds)
 	$(BIN)/python -m pytest -m "not model and not slow and not thorough"

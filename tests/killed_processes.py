@@ -6,40 +6,54 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Every engine call, commit and write is a moment; at the n-th the process is killed. 0 lists them, each by its phase.
+# Every engine call, and before and after every commit, sync and rename, is a moment; so is a file half of which is
+# written. At the n-th the process is killed. 0 lists them, each by its phase and kind.
 _BEFORE = """
 import json, math, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 
 from charter import pipeline
+from charter.files import writing
 from charter.journal import store
 from charter.engines.scripted import ScriptedEngine
 
 moments, phase = [], "opening"
 last = int(sys.argv[2])
 
-def moment():
-    moments.append(phase)
+def moment(kind, before=None):
+    moments.append((phase, kind))
     if len(moments) == last:
+        if before is not None:
+            before()
         os.kill(os.getpid(), signal.SIGKILL)
 
-def around(owner, name, is_async=False):
+def around(owner, name, kind, is_async=False):
     inner = getattr(owner, name)
     async def answers(*arguments):
-        moment()
+        moment(kind)
         return await inner(*arguments)
     def does(*arguments):
-        moment()
+        moment(kind)
         result = inner(*arguments)
-        moment()
+        moment(f"after {kind}")
         return result
     setattr(owner, name, answers if is_async else does)
 
 for call in ("complete", "choose", "score"):
-    around(ScriptedEngine, call, is_async=True)
-around(store.Journal, "_commit")
-around(os, "fsync")
+    around(ScriptedEngine, call, "call", is_async=True)
+around(store.Journal, "_commit", "commit")
+around(os, "fsync", "sync")
+around(os, "replace", "rename")
+
+sync = writing.sync
+
+def syncs(path):
+    if path.is_file():
+        moment("write", lambda: os.truncate(path, path.stat().st_size // 2))
+    sync(path)
+
+writing.sync = syncs
 store._MAX_PENDING = 5
 store._MAX_PENDING_SECONDS = math.inf  # a moment is the same one however busy the machine is
 
@@ -53,9 +67,9 @@ def does(run, name):
 def closes(journal):
     global phase
     phase = "closing"
-    moment()
+    moment("commit")
     close(journal)
-    moment()
+    moment("after commit")
 
 pipeline._do, store.Journal.close = does, closes
 """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -83,3 +84,25 @@ def test_styles_show_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setenv("NO_COLOR", "1")
     console.write_styled(Text("word", style="red"))
     assert capsys.readouterr().out == "word\n"
+
+
+UNHEARD = """
+import sys
+from charter.cli import console
+sys.stdin.readline()
+console.note("one")
+console.note_from_signal("two")
+console.note("three")
+console.write("done")
+"""
+
+
+def test_notes_that_nobody_reads_are_dropped() -> None:
+    """Whoever read the progress has gone: what is said goes nowhere, and the rest goes on."""
+    command = [sys.executable, "-c", UNHEARD]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as running:
+        assert running.stderr is not None
+        running.stderr.close()
+        out, _ = running.communicate("\n")
+    assert (out, running.returncode) == ("done\n", 0)

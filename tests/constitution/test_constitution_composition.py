@@ -246,6 +246,25 @@ def test_faults_of_changes_are_named_by_line(tmp_path: Path) -> None:
     assert '"text" has no value' in refusal(tmp_path, "extends: [base.yaml]\nprinciples: [{id: kind, text: }]\n")
 
 
+def test_plain_text_from_elsewhere_is_no_base(tmp_path: Path) -> None:
+    """It may be any file of this machine, whose lines a model would be asked about; beside the file it is one."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "secrets").write_text("a password\n", "utf-8")
+    (tmp_path / "below/rules.txt").write_text("Be kind.\n", "utf-8")
+    (tmp_path / "below/link.txt").symlink_to(tmp_path / "secrets")
+    mine = tmp_path / "below/mine.yaml"
+    for base in ("../secrets", str(tmp_path / "secrets"), "link.txt"):
+        mine.write_text(f"name: mine\nextends: ['{base}']\nprinciples: [{{id: a, text: b}}]\n", "utf-8")
+        with pytest.raises(
+            ConstitutionError, match=r"mine\.yaml:2: .* is plain text outside of the folder of"
+        ) as raised:
+            load_constitution(mine)
+        assert "a password" not in str(raised.value)
+    mine.write_text("name: mine\nextends: [rules.txt]\nprinciples: [{id: a, text: b}]\n", "utf-8")
+    assert [one.text for one in load_constitution(mine).principles] == ["Be kind.", "b"]
+    assert [one.text for one in load_constitution(tmp_path / "secrets").principles] == ["a password"]
+
+
 def test_what_is_written_is_flat_and_reads_back_equal(tmp_path: Path) -> None:
     """The bases are named, and nothing has to be there any more."""
     ro = small("ro", language="ro", text="Fii bun.")

@@ -15,7 +15,7 @@ def test_escaping_is_undone(start: str, rest: str) -> None:
     assert unescape_cell(escape_cell(start + rest)) == start + rest
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\uff0b"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\x00", "\uff0b"])
 def test_dangerous_cells_begin_with_an_apostrophe(start: str) -> None:
     """No escaped cell begins with what a spreadsheet runs, and only those cells change."""
     assert escape_cell(f"{start}1") == f"'{start}1"

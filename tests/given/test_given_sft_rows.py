@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charter.engines.templates import TemplateRefusedError, chatml
+from charter.engines.bounded import TemplateRefusedError
+from charter.engines.templates import chatml
 from charter.errors import ModelError, PromptError
 from charter.given import LoadedSftRows, load_sft_rows
 from charter.publishing import export_rows

@@ -27,7 +27,7 @@ do_shard(small_recipe(Path(sys.argv[1])), Path(sys.argv[1]) / "run", Shard.read(
 """
 MERGE = """
 from charter.journal import absorption
-around(absorption, "_take")
+around(absorption, "_take", "take")
 from charter.sharding.merging import merge_shards
 merge_shards(Path(sys.argv[1]) / "run")
 """
@@ -85,7 +85,7 @@ def test_a_shard_that_is_killed_asks_nothing_again(tmp_path: Path, monkeypatch: 
     listed = killed_child(SHARD, tmp_path / "counted", 0, "1/2")
     assert listed.returncode == 0, listed.stderr
     moments = json.loads(listed.stdout)
-    revising = [n for n, phase in enumerate(moments, start=1) if phase == "revise"]
+    revising = [n for n, (phase, _) in enumerate(moments, start=1) if phase == "revise"]
     at = revising[len(revising) // 2]
     killed = killed_child(SHARD, tmp_path / "killed", at, "1/2")
     assert killed.returncode == -signal.SIGKILL, killed.stderr

@@ -6,6 +6,7 @@ are shown as escapes: a response must not be able to move the cursor or rewrite 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -73,9 +74,12 @@ def width() -> int:
 
 
 def note(text: str) -> None:
-    """Say something to the person who waits, on stderr."""
-    sys.stderr.write(f"{printable(text)}\n")
-    sys.stderr.flush()
+    """Say something to the person who waits, on stderr; nothing any more where nobody reads it."""
+    try:
+        sys.stderr.write(f"{printable(text)}\n")
+        sys.stderr.flush()
+    except BrokenPipeError:  # the interpreter flushes once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def fail(message: str) -> None:
@@ -96,7 +100,8 @@ def ask(prompt: str) -> str:
 def note_from_signal(text: str) -> None:
     """Say something from a signal's handler, which may interrupt another write: past Python's buffers."""
     show_cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-    os.write(2, f"\n{show_cursor}{text}\n".encode())
+    with contextlib.suppress(BrokenPipeError):  # nobody reads it any more
+        os.write(2, f"\n{show_cursor}{text}\n".encode())
 
 
 def has_colours() -> bool:

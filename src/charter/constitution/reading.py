@@ -143,6 +143,8 @@ class _Gathering:
 
     def _add(self, path: Path, source: SourceFile, layout: str | None) -> None:
         self._seen.add(path.resolve())
+        if source.text is not None:
+            self._require_beside(path)
         found = find_layout(source, layout)
         if found is None:
             constitution = read_native(source.document, path.parent, self._lineage, _load)
@@ -154,6 +156,15 @@ class _Gathering:
             self._follow(part.follows, source)
         self.parts.append(part)
         self.layouts.append((str(path), found.name if found else NATIVE))
+
+    def _require_beside(self, path: Path) -> None:
+        """Refuse plain text that another file extends from elsewhere: that may be any file of this machine."""
+        *_, extending, _ = (None, None, *self._lineage.files)
+        if extending is not None and not path.resolve().is_relative_to(extending.parent.resolve()):
+            raise ConstitutionError(
+                f"{path}: is plain text outside of the folder of {extending}, which extends it; put it beside that "
+                "file, or write it as a constitution of its own"
+            )
 
     def _follow(self, path: Path, source: SourceFile) -> None:
         """Read the principles that a file names, before what itself says; what else is read, no file is to say."""

@@ -22,6 +22,7 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 _INDEX = "model.safetensors.index.json"
 _FILES_SHOWN = 8
+_MOST_PARTS = 10_000  # layers of a model, or experts of a layer; the largest have some hundreds
 _MAX_HEADER = 100_000_000  # bytes of a safetensors file, as the format itself allows
 
 
@@ -34,6 +35,7 @@ def check_model(folder: Path, *, trust_remote_code: bool) -> None:
     if not (folder / CONFIGURATION).is_file():
         raise ModelError(f"{folder} holds no model: it has no {CONFIGURATION}, but {_contents(folder)}")
     configuration = read_configuration(folder / CONFIGURATION)
+    _require_size(folder / CONFIGURATION, configuration)
     if not trust_remote_code:
         _refuse_code(folder / CONFIGURATION, configuration)
         _refuse_code(folder / _TOKENIZER_CONFIGURATION)
@@ -114,7 +116,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"cannot read {path}: {error}; fetch or save the model again") from error
     if not isinstance(value, dict):
         raise ModelError(f"{path} is not a JSON object but {type(value).__name__}; fetch or save the model again")
@@ -147,6 +149,17 @@ def require_safetensors(place: str, names: Iterable[str]) -> None:
     raise ModelError(f"{place} holds no weights (*.safetensors), but {_some(listed) or 'nothing'}")
 
 
+def _require_size(path: Path, configuration: dict[str, Any]) -> None:
+    """Refuse layers and experts by the million, each of which the library would make before it looks at a weight."""
+    for name, value in configuration.items():
+        if isinstance(value, dict):
+            _require_size(path, value)
+        elif isinstance(value, int) and value > _MOST_PARTS and ("layer" in name or "expert" in name):
+            raise ModelError(
+                f"{path}: {name} is {value}; expected {_MOST_PARTS} at most: fetch or save the model again"
+            )
+
+
 def _refuse_code(path: Path, configuration: dict[str, Any] | None = None) -> None:
     if configuration is None:
         if not path.is_file():
@@ -161,12 +174,19 @@ def _refuse_code(path: Path, configuration: dict[str, Any] | None = None) -> Non
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """List the files with a model's weights: those that its index names; what else lies there may be a second copy."""
+    """List the files with a model's weights: those that its index names; what else lies there may be a second copy.
+
+    Raises:
+        ModelError: where the index is none, or names what is no file's name.
+    """
     index = folder / _INDEX
     if index.is_file():
         weight_map = read_configuration(index).get("weight_map")
-        names = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
-        return tuple(folder / name for name in names)
+        names = list(weight_map.values()) if isinstance(weight_map, dict) else []
+        odd = [name for name in names if not isinstance(name, str)]
+        if odd:
+            raise ModelError(f"{index} names {odd[0]!r} for a file of weights; fetch or save the model again")
+        return tuple(folder / name for name in sorted(set(names)))
     if (folder / "model.safetensors").is_file():
         return (folder / "model.safetensors",)
     return tuple(sorted(folder.glob("*.safetensors")))
@@ -188,7 +208,7 @@ def _count_numbers(path: Path) -> int:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(min(length, _MAX_HEADER)))
         return sum(math.prod(one["shape"]) for name, one in header.items() if name != "__metadata__")
-    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, struct.error, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} has no header of weights: {error}; fetch or save the model again") from error
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charter.engines.base import ChoiceRequest, Request, ScoreRequest
+from charter.engines.bounded import TemplateRefusedError, apply_template
 from charter.errors import CapabilityError, EngineError
 from charter.records import Message
 
@@ -168,33 +169,23 @@ class Renderer:
         return self._template(messages, prompt=True) + prefill, marker
 
     def _template(self, messages: Sequence[Message], *, prompt: bool) -> str:
-        from jinja2 import TemplateError
-
         if messages[0].role == "system" and not self._has_system:
             messages = _without_system(messages)
         try:
-            return self._applied(messages, prompt=prompt)
-        except TemplateError as error:
+            return apply_template(self._tokenizer, messages, prompt=prompt)
+        except TemplateRefusedError as error:
             roles = ", ".join(message.role for message in messages)
             raise EngineError(f"the model's chat template refuses messages of {roles}: {error}") from error
 
     @cached_property
     def _has_system(self) -> bool:
         """Whether the template has a place for a system turn, and does not leave it out."""
-        from jinja2 import TemplateError
-
         mark = chr(_PRIVATE_USE[0])
         messages = (Message(role="system", content=mark), Message(role="user", content="a"))
         try:
-            return mark in self._applied(messages, prompt=True)
-        except TemplateError:
+            return mark in apply_template(self._tokenizer, messages, prompt=True)
+        except TemplateRefusedError:
             return False
-
-    def _applied(self, messages: Sequence[Message], *, prompt: bool) -> str:
-        text: str = self._tokenizer.apply_chat_template(
-            [message.model_dump() for message in messages], tokenize=False, add_generation_prompt=prompt
-        )
-        return text
 
     def _marker(self, texts: Sequence[str]) -> str:
         """Choose a character that none of the texts holds, if any of them holds a special token; else nothing."""

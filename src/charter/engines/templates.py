@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
 
+from charter.engines.bounded import apply_template
 from charter.engines.tokenizers import load_tokenizer
 from charter.engines.weights import resolve_model
 from charter.errors import ModelError
@@ -19,10 +19,6 @@ CHATML = "ChatML"
 
 Render = Callable[[Sequence[Message]], str]
 """Writes a conversation as text; raises ``TemplateRefusedError`` for one that it takes no such form of."""
-
-
-class TemplateRefusedError(ValueError):
-    """A chat template that takes no such conversation."""
 
 
 def chatml(turns: Sequence[Message]) -> str:
@@ -47,13 +43,4 @@ def find_template(name: str, *, trust_remote_code: bool = False) -> Render:
         raise ModelError(
             f"{name}: has no chat template, which texts are written with; name an instruct model, or {CHATML}"
         )
-    return partial(_apply, tokenizer)
-
-
-def _apply(tokenizer: Any, turns: Sequence[Message]) -> str:
-    from jinja2 import TemplateError
-
-    try:
-        return cast("str", tokenizer.apply_chat_template([turn.model_dump() for turn in turns], tokenize=False))
-    except TemplateError as error:
-        raise TemplateRefusedError(str(error)) from error
+    return partial(apply_template, tokenizer)

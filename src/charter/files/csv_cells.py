@@ -1,8 +1,9 @@
 """Cells of a CSV that a spreadsheet would run as a formula: escaped, and back.
 
-A spreadsheet takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return for a formula (OWASP,
-"CSV Injection"), also where it is quoted. An apostrophe before it makes it text. One is added to cells that begin with
-apostrophes and then such a character too, so that taking one away again gives what was there.
+A spreadsheet takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab, a carriage return or a null for a formula
+(OWASP, "CSV Injection", and ASVS 5.0, 1.2.10), also where it is quoted. An apostrophe before it makes it text. One is
+added to cells that begin with apostrophes and then such a character too, so that taking one away again gives what was
+there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterable
 
 # The wide forms of the signs are run by spreadsheets in some languages.
-_DANGEROUS = r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]"
+_DANGEROUS = r"[=+\-@\t\r\x00\uff1d\uff0b\uff0d\uff20]"
 _BARE = re.compile(_DANGEROUS)
 _TO_ESCAPE = re.compile(rf"'*{_DANGEROUS}")
 _ESCAPED = re.compile(rf"'+{_DANGEROUS}")

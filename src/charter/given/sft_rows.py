@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from charter.engines.templates import CHATML, Render, TemplateRefusedError, find_template
+from charter.engines.bounded import TemplateRefusedError
+from charter.engines.templates import CHATML, Render, find_template
 from charter.errors import ModelError
 from charter.given.loaded import DUPLICATE, LoadedSftRows, Noted, RejectedRowError
 from charter.given.own_pairs import GIVEN

@@ -16,9 +16,12 @@ from charter.prompts.json_rows import read_json, read_json_lines
 from charter.prompts.separated import read_csv, read_tsv
 from charter.prompts.source_rows import SourceRow
 from charter.prompts.table_folders import choose_files, split_files, splits_named
-from charter.prompts.text_files import file_kind, is_packed, read_text
+from charter.prompts.text_files import MAX_BYTES, file_kind, is_packed, read_text
 
 __all__ = ["SourceRow", "read_rows"]
+
+_ROWS_AT_ONCE = 10_000  # of a Parquet file
+_ROWS_FREELY = 1_000_000  # that a Parquet file may have, however small it is; beyond them one for each byte
 
 
 def read_rows(source: str, *, split: str | None = None) -> list[SourceRow]:
@@ -67,11 +70,28 @@ def _parquet(path: Path) -> Iterator[SourceRow]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            _require_size(path, file.metadata)
+            rows = itertools.chain.from_iterable(batch.to_pylist() for batch in file.iter_batches(_ROWS_AT_ONCE))
+            for number, values in enumerate(rows, start=1):
+                yield SourceRow(values, f"{path} row {number}", str(path))
     except (pa.ArrowException, OSError) as error:
         raise PromptError(f"{path}: not a Parquet file ({error}); check how it was written") from error
-    for number, values in enumerate(table.to_pylist(), start=1):
-        yield SourceRow(values, f"{path} row {number}", str(path))
+
+
+def _require_size(path: Path, metadata: Any) -> None:
+    """Refuse what unpacks to far more than any table of texts does: a text that is repeated takes next to no room.
+
+    Raises:
+        PromptError: where it has more rows, or says more bytes, than a file of its size can.
+    """
+    n_bytes = path.stat().st_size
+    unpacked = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    if metadata.num_rows > max(_ROWS_FREELY, n_bytes) or unpacked > MAX_BYTES:
+        raise PromptError(
+            f"{path}: unpacks to {metadata.num_rows:,} rows and {unpacked / 1e6:,.0f} MB, from {n_bytes:,} bytes; "
+            "split it, or leave out what is repeated"
+        )
 
 
 def _parquet_files(paths: Sequence[Path]) -> Iterator[SourceRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from charter.engines.templates import TemplateRefusedError
+from charter.engines.bounded import TemplateRefusedError
 from charter.prompts.escaped_cells import OWN_COLUMNS
 from charter.publishing.contents import csv_table
 from charter.publishing.layout import File, Layout, Options, Part, Written, sift
