@@ -21,9 +21,9 @@ demo: install  ## the whole method on a 135M model (a quarter of an hour on 2 co
 smoke: install  ## the same in small (a minute and a half)
 	$(BIN)/charter run recipes/smoke.yaml
 
-# Two workers, a file of tests to one of them. Threads that wait must not spin: a step of training takes 50 times as long.
+# Two workers, a file of tests to one of them, in the order of tests/conftest.py. Threads that wait must not spin: a step of training takes 50 times as long.
 test: lint types  ## everything that continuous integration holds
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile -m "not thorough"
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not thorough"
 	$(MAKE) docs
 	$(MAKE) vllm
 	$(MAKE) harnesses

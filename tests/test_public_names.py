@@ -78,6 +78,12 @@ def test_light_names_load_no_training_library(name: str) -> None:
     assert not {"torch", "transformers", "datasets", "matplotlib"} & loaded
 
 
+def test_calls_of_another_library_load_none_either() -> None:
+    """A script that is moved in and mocks its model is as light as one of ours."""
+    loaded = loaded_after("import charter.compat")
+    assert not {"torch", "transformers", "datasets", "matplotlib"} & loaded
+
+
 def test_unknown_name_is_an_attribute_error() -> None:
     """A misspelt name is reported as Python does."""
     with pytest.raises(AttributeError, match="no attribute 'revize'"):

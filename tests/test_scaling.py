@@ -51,6 +51,25 @@ def test_no_other_optimiser_finds_less(seed: int) -> None:
     assert [math.log(found.temperature), found.bias] == pytest.approx(least.x.tolist(), abs=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_no_scaling_within_the_bounds_is_likelier(seed: int) -> None:
+    """Of a few rows that are as sure as can be the likeliest bias lies far off: the temperature fits the one it has."""
+    rng = np.random.default_rng(seed)
+    odds = np.clip(rng.normal(rng.normal(0, 30), 40, 12), -30, 30)
+    read, true = 1 / (1 + np.exp(-odds)), (rng.random(12) < 1 / (1 + np.exp(-(odds - rng.normal(0, 30)) / 9))) * 1.0
+    odds = np.array([log_odds(float(p)) for p in read])
+
+    def loss(scaling: Scaling) -> float:
+        scores = (odds - scaling.bias) / scaling.temperature
+        return float(np.mean(np.logaddexp(0.0, scores) - true * scores))
+
+    found = fit_scaling(read, true)
+    others = [Scaling(float(t), float(b)) for t in np.geomspace(*TEMPERATURES, 60) for b in np.linspace(-20, 20, 81)]
+    assert TEMPERATURES[0] <= found.temperature <= TEMPERATURES[1]
+    assert -20 <= found.bias <= 20
+    assert loss(found) <= min(map(loss, others)) + 1e-6
+
+
 def test_a_bias_alone_is_the_log_odds_of_the_rate() -> None:
     """Of rows that all say a half, whatever the temperature: 30 of 40 came true."""
     found = fit_scaling([0.5] * 40, [1.0] * 30 + [0.0] * 10)

@@ -66,7 +66,7 @@ def test_other_examples_name_what_is_there(command: Command, monkeypatch: pytest
         words = given.get("overrides", given.get("figures"))  # whose settings stand among them
         assert errors_of(str(given["recipe"]), tuple(word for word in words or () if "=" in word)) == []
     if "folder" in given:
-        assert given["folder"] == Path("runs/smoke")
+        assert given["folder"] == Path("mine" if command.words[1] == "init" else "runs/smoke")
     if command.words[1] == "chat":
         assert str(given["model"]) in {*EMBEDDED, "runs/smoke/models/sft", "runs/smoke/models/dpo"}
         assert not given["constitution"] or load_constitution(given["constitution"])

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from charter.feedback.labels import judge_pairs
     from charter.feedback.settling import Settling
     from charter.files.tables import read_table, write_table
-    from charter.given import balance_lengths, length_confound, load_pairs, load_traces
+    from charter.given import balance_lengths, length_confound, load_pairs, load_sft_rows, load_traces
     from charter.journal.store import Journal
     from charter.lookup import find_row
     from charter.pipeline import run_stages
@@ -119,7 +119,7 @@ _HOMES = {
     "charter.feedback.judge": ("Judging",),
     "charter.feedback.labels": ("judge_pairs",),
     "charter.feedback.settling": ("Settling",),
-    "charter.given": ("balance_lengths", "length_confound", "load_pairs", "load_traces"),
+    "charter.given": ("balance_lengths", "length_confound", "load_pairs", "load_sft_rows", "load_traces"),
     "charter.lookup": ("find_row",),
     "charter.pipeline": ("run_stages",),
     "charter.planning.plan": ("make_plan",),
@@ -226,6 +226,7 @@ __all__ = [
     "load_pairs",
     "load_prompts",
     "load_recipe",
+    "load_sft_rows",
     "load_traces",
     "make_plan",
     "make_prompt",

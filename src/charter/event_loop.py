@@ -7,7 +7,20 @@ import contextlib
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
+
+ResultT = TypeVar("ResultT")
+
+
+def result_of(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run a coroutine to its end, as ``run_to_end`` does, and give what it returns."""
+    found: list[ResultT] = []
+
+    async def keep() -> None:
+        found.append(await coroutine)
+
+    run_to_end(keep())
+    return found[0]
 
 
 def run_to_end(coroutine: Coroutine[Any, Any, None]) -> None:

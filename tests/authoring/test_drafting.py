@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from authoring_examples import CONSTITUTION, writer
 from charter.authoring.draft import Proposal, accept, derived_requests, draft_requests, propose_requests
 from charter.authoring.from_document import draft_principles, merge_principles
+from charter.authoring.given_texts import read_request_texts
 from charter.constitution import Constitution, Principle
 from charter.constitution.derivation import with_derived_fields, with_derived_requests
 from charter.engines.base import CompletionRequest
+from charter.errors import PromptError
 
 REQUESTS = {
     "critique_request": "Does the response keep {secrets}? Say whether and where not, or say that it is fine.",
@@ -39,6 +42,43 @@ def test_only_derived_requests_are_drafted() -> None:
     assert proposals[1].after.choice_question == REQUESTS["choice_question"]
     assert [name for name, _, _ in proposals[1].changed] == ["revision_request", "choice_question"]
     assert derived_requests(proposals[0].after) == ()
+
+
+def test_requests_are_asked_for_in_a_countrys_words(tmp_path: Path) -> None:
+    """Both texts of its section stand in the request, their slots filled once and verbatim."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        'principles:\n  CRITIQUE_PROMPT: "Turn {principle} into a critique request."\n'
+        '  revision_prompt: "And {principle} into {what}."\n',
+        "utf-8",
+    )
+    asked: list[str] = []
+
+    def reply(request: CompletionRequest) -> str:
+        asked.append((request.messages or ())[-1].content)
+        return json.dumps(REQUESTS)
+
+    mapped = draft_requests(LACKING, writer(reply), wording=read_request_texts(path))
+    assert len(mapped.done) == 2
+    assert asked[0].startswith("Turn Be kind. into a critique request.\n\nAnd Be kind. into {what}.\n\nLanguage of")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("red_team: {}\n", "there is no text under 'principles'; expected CRITIQUE_PROMPT and REVISION_PROMPT"),
+        ("principles:\n  CRITIQUE_PROMPT:\n", ":1: there is no text under 'principles'"),
+        ("principles: [x]\n", ":1: there is no text under 'principles'"),
+        ("principles:\n  CRITIQUE_PROMPT: 3\n", ":2: CRITIQUE_PROMPT is 3; expected a text"),
+        ("principles:\n  REVISION_PROMPT: Convert it.\n", r":2: REVISION_PROMPT has no \{principle\}"),
+    ],
+)
+def test_wrong_words_for_requests_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    """With the line, and what was expected."""
+    path = tmp_path / "config.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(PromptError, match=message):
+        read_request_texts(path)
 
 
 def test_requests_that_were_derived_from_a_question_are_drafted() -> None:

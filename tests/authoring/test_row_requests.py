@@ -141,8 +141,17 @@ def test_some_whole_rows_need_no_repair() -> None:
 def test_without_repair_nobody_asks_again() -> None:
     """A repair can be switched off."""
     engine, seen = _answers("no")
-    assert run(ask_for_rows(engine, CASES["red team, json"][0], Asking(repair=False), "row")).rows == ()
+    assert run(ask_for_rows(engine, CASES["red team, json"][0], Asking(n_repairs=0), "row")).rows == ()
     assert len(seen) == 1
+
+
+def test_an_answer_is_repaired_as_often_as_is_allowed() -> None:
+    """Each repair shows the answer before it, under a seed of its own, and how many it took is told."""
+    engine, seen = _answers("one", "two", "three", rows_json(1, 2))
+    answered = run(ask_for_rows(engine, CASES["red team, json"][0], Asking(n_repairs=3), "row"))
+    assert (answered.n_repairs, answered.rows) == (3, (row(1), row(2)))
+    assert [request.messages[-2].content for request in seen[1:] if request.messages] == ["one", "two", "three"]
+    assert len({request.sampling.seed for request in seen}) == 4
 
 
 def test_rows_that_a_check_refuses_are_repaired_too() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -289,14 +290,24 @@ def test_a_runs_labels_are_called_a_judges(charter: Command, place: Path) -> Non
 
 
 def test_people_that_are_less_than_sure_are_taken_at_their_word(charter: Command, labels: Path) -> None:
-    """Where a file says how sure they are, the Brier score is against that."""
+    """Where a file says how sure they are, the errors are against that; whose answer they take is what it was."""
     asked = ("audit", "demo", "--engine", "scripted", "--labels", labels, "--json")
-    sure = charter(*asked, "--out", "audits/sure").value
-    rows = [json.loads(line) | {"p_chosen": 0.6} for line in labels.read_text("utf-8").splitlines()]
-    labels.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
-    unsure = charter(*asked, "--out", "audits/unsure").value
+    by_whom = {"chosen_model": "demo", "rejected_model": "other"}
+
+    def audited(name: str, **columns: object) -> Any:
+        rows = [json.loads(line) | by_whom | columns for line in labels.read_text("utf-8").splitlines()]
+        labels.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+        done = charter(*asked, "--out", f"audits/{name}")
+        assert done.code == 0, done.err
+        return done.value
+
+    sure, unsure = audited("sure"), audited("unsure", p_chosen=0.6)
     assert unsure["quality"]["accuracy"] == sure["quality"]["accuracy"]
     assert unsure["quality"]["brier"]["value"] < sure["quality"]["brier"]["value"]
+    assert unsure["quality"]["ece"] < sure["quality"]["ece"]
+    assert unsure["self_preference"] == sure["self_preference"]
+    assert unsure["self_preference"]["own_by_people"]["value"] == 1.0
+    assert unsure["by_author"] == sure["by_author"]
 
 
 @pytest.mark.parametrize("chains", [0, 2])

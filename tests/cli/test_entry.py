@@ -13,7 +13,8 @@ from cli.command import Command
 
 PROGRAM = [sys.executable, "-c", "from charter.cli import main; main()"]
 VERBS = [
-    [], ["init"], ["run"], ["merge"], ["check"], ["schema"], ["plan"], ["status"], ["show"], ["report"], ["audit"],
+    [], ["init"], ["import-country"],
+    ["run"], ["merge"], ["check"], ["schema"], ["plan"], ["status"], ["show"], ["report"], ["audit"],
     ["diff-labels"], ["compare"], ["reproduce"], ["rate"], ["chat"], ["serve"],
     ["revise"], ["sft"], ["pairs"], ["label"], ["preference-model"], ["dpo"], ["rl"], ["evaluate"],
     ["evaluate", "multiple-choice"], ["evaluate", "refusals"], ["evaluate", "head-to-head"],
@@ -24,7 +25,9 @@ VERBS = [
     ["constitution", "list"], ["constitution", "show"],
     ["constitution", "check"], ["constitution", "convert"], ["constitution", "diff"], ["constitution", "draft"],
     ["prompts"], ["prompts", "list"], ["prompts", "show"], ["prompts", "read"], ["prompts", "red-team"],
-    ["prompts", "helpful"], ["prompts", "split"], ["export"], ["card"], ["publish"],
+    ["prompts", "helpful"], ["prompts", "split"],
+    ["country"], ["country", "red-team"], ["country", "sft"], ["country", "preferences"],
+    ["export"], ["card"], ["publish"],
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ def test_export_prints_files_losses_and_the_folder(charter: Command, finished: P
 def test_export_speaks_json(charter: Command, finished: Path, tmp_path: Path) -> None:
     """One value with everything that was written, lost and left out."""
     value = charter("export", finished, tmp_path / "out", "--format", "answer-improvement", "--raw", "--json").value
-    assert set(value["files"]) == {"sft.csv", "preferences.csv"}
+    assert set(value["files"]) == {"prompts.csv", "sft.csv", "preferences.csv"}
     assert value["template"] == "ChatML"
     assert (tmp_path / "out" / "sft.csv").exists()
 

@@ -84,6 +84,22 @@ def test_results_of_a_run(charter: Command, run: Path, pairs: Path, capsys: pyte
         assert told in text
 
 
+def test_labels_say_what_their_prompts_are_for(charter: Command, run: Path, place: Path) -> None:
+    """Kind and category of each prompt go with the labels, and come back with them."""
+    items = run_items(run).items
+    rate_all(Sitting(items, RatingStore(run / "ratings.jsonl")), "Ann")
+    assert charter("rate", run, "--export", "labels.jsonl").code == 0
+    told = {one.match.prompt.text: (one.match.prompt.kind, one.match.prompt.category) for one in items}
+    loaded = load_pairs(place / "labels.jsonl")
+    assert {pair.prompt.text: (pair.prompt.kind, pair.prompt.category) for pair in loaded.pairs} == told
+    assert {kind for kind, _ in told.values()} == {"red_team", "benign_twin", "helpful"}
+    assert loaded.unused == ()
+    some = charter("rate", "labels.jsonl", "--kind", "helpful", "--out", "kept.jsonl", "--results")
+    assert "holds no ratings yet" in some.err, "the labels are pairs that people may rate again"
+    n_helpful = sum(kind == "helpful" for kind, _ in told.values())
+    assert len(file_items(str(place / "labels.jsonl"), kind="helpful").items) == n_helpful
+
+
 @pytest.mark.model
 def test_labels_audit_a_judge(charter: Command, run: Path, place: Path, tiny_model: Path) -> None:
     """What raters prefer is read as people's labels, and a real model is held against it."""

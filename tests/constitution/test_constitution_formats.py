@@ -776,3 +776,39 @@ def test_long_marked_text_takes_no_long_time(tmp_path: Path, text: str) -> None:
         with contextlib.suppress(ConstitutionError):
             load_constitution(tmp_path / "a.json")
         assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("../elsewhere.json", "leads out of the folder of this file"),
+        ("/etc/passwd", "leads out of the folder of this file"),
+        ("link.json", "leads out of the folder of this file"),
+        ("loop.json", "is not there"),
+        ('"a\\0b"', "is not there"),
+        ("x" * 5_000, "is not there"),
+        (".", "is not there"),
+    ],
+)
+def test_a_config_names_nothing_outside_of_its_folder(tmp_path: Path, named: str, told: str) -> None:
+    """What a file from elsewhere names is read where it came with the file, or is refused with the line."""
+    (tmp_path / "elsewhere.json").write_text(json.dumps(TITLED), "utf-8")
+    folder = tmp_path / "country"
+    folder.mkdir()
+    (folder / "link.json").symlink_to(tmp_path / "elsewhere.json")
+    (folder / "loop.json").symlink_to(folder / "loop.json")
+    path = folder / "config.yaml"
+    path.write_text(f"\n\nsrc_principles: {named}\n", "utf-8")
+    with pytest.raises(ConstitutionError, match=rf"config\.yaml:3: .*{told}"):
+        load_constitution(path)
+
+
+def test_principles_that_the_reader_names_stand_for_those_of_a_config(tmp_path: Path) -> None:
+    """A config from another machine names a path there; whoever reads it names the list here."""
+    list_file, config = tmp_path / "list.json", tmp_path / "sub" / "config.yaml"
+    list_file.write_text(json.dumps(TITLED), "utf-8")
+    config.parent.mkdir()
+    config.write_text(CONFIG.replace("constitution.json", "/home/somebody/list.json"), "utf-8")
+    read = read_constitution([list_file, config], follow=False).constitution
+    assert read.ids == ("care", "cafe-manners")
+    assert GENERATION in read.metadata

@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(tiny_model: Path) -> Iterator[TransformersEngine]:
     """The tiny model as an engine."""
-    engine = TransformersEngine(tiny_model)
+    engine = TransformersEngine(tiny_model, dtype="float32")
     yield engine
     engine.close()
 

@@ -101,6 +101,17 @@ def test_figures_by_hand() -> None:
     assert sum(one.n for one in found.bins) == found.n == 4
 
 
+def test_people_who_are_not_sure_are_taken_at_their_word() -> None:
+    """A judge that is as sure as they are has no calibration error, and what is fitted to them makes none."""
+    rows = [judged(f"a{n}", 0.8, 0.2, 0.8) for n in range(6)] + [judged(f"b{n}", 0.3, 0.7, 0.3) for n in range(6)]
+    found = measure([(one, one.verdicts[0].p_a or 0.0) for one in rows])
+    assert (found.ece, found.brier.value) == (pytest.approx(0.0), pytest.approx(0.0))
+    assert found.accuracy.value == 1.0
+    calibrated = calibrate([judged(one.id, 0.95, 0.05, one.truth) for one in rows[:6]])
+    assert calibrated.before.ece == pytest.approx(0.15)
+    assert calibrated.after.ece < 0.01
+
+
 def test_a_pair_weighs_the_same_however_many_verdicts_it_has() -> None:
     """One that was judged by five principles says no more than one that was judged by one."""
     many = JudgedPair(

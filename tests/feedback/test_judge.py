@@ -121,9 +121,11 @@ def test_an_impossible_letter(logprobs: tuple[float, float], p: float) -> None:
 
 
 def test_letters_that_cannot_be_compared_are_the_engines_failure() -> None:
-    """Two letters with no probability compare to nothing: an error, not a half."""
+    """Two letters with no probability compare to nothing, nor do any that are no numbers: errors, no halves."""
     with pytest.raises(EngineError, match="cannot be compared"):
         _judged("one", "two", _Fixed(-math.inf, -math.inf))
+    with pytest.raises(EngineError, match="cannot be compared"):
+        _judged("one", "two", _Fixed(math.nan, math.nan, mass=math.nan))
 
 
 def test_a_verdict_below_the_option_mass_is_invalid() -> None:

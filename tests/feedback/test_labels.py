@@ -14,7 +14,7 @@ from scipy import stats
 from charter.engines.base import ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.feedback import label
-from charter.feedback.settling import Disagreement, with_prior
+from charter.feedback.settling import Decision, Disagreement, Settling, decide, with_prior
 from charter.records import Pair, Preference, PromptKind, Side, make_prompt
 from charter.rows import Mapped
 from method_examples import CONSTITUTION, PLAIN, WithoutTemplate
@@ -113,6 +113,16 @@ def test_a_prior_joins_in_log_odds(p: float, prior: float, intended: Side) -> No
 def test_a_prior_is_the_same_from_either_side(p: float, prior: float) -> None:
     """Calling the sides by each other's names gives one minus the probability."""
     assert with_prior(p, "a", prior) == pytest.approx(1 - with_prior(1 - p, "b", prior), abs=1e-9)
+
+
+@pytest.mark.parametrize("intended", ["a", "b"])
+def test_a_prior_that_the_judge_outweighs_exactly_leaves_a_tie(intended: Side) -> None:
+    """As sure of the one side as the source is of the other: rounding chooses neither, and a tie keeps a."""
+    for percent in range(1, 100):
+        prior = percent / 100
+        p_a = 1 - prior if intended == "a" else prior
+        settling = Settling({"given": prior})
+        assert decide(p_a, intended, "given", settling) == Decision(0.5, "a", 1.0)
 
 
 @given(p=PROBABILITIES, prior=PRIORS, intended=st.sampled_from(["a", "b"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_reading_alone_changes_nothing(tmp_path: Path) -> None:
     assert file.read_bytes() == content + b"0123456789"
     append_line(file, "more")
     assert read_lines(file) == ([*VALUES[1:], "more"], 2)
+
+
+@pytest.mark.parametrize("text", [b'{"a": ', b"[" * 100_000, b"\xff", b""], ids=["torn", "deep", "no text", "empty"])
+def test_what_is_no_json_is_damaged_whatever_its_digest(tmp_path: Path, text: bytes) -> None:
+    """Somebody who knows how digests are made writes a line that no parser reads."""
+    file = tmp_path / "lines"
+    append_line(file, 1)
+    made = hashlib.sha256(text).hexdigest()[:16].encode() + b" " + text + b"\n"
+    file.write_bytes(file.read_bytes() + made)
+    assert read_lines(file) == ([1], 1)
+    assert take_up_lines(file) == [1]
 
 
 def test_what_is_no_file_is_said(tmp_path: Path) -> None:

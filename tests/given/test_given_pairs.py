@@ -40,6 +40,18 @@ def test_country_preferences(tmp_path: Path) -> None:
     assert loaded.pairs[2].prompt.text == "{x}: 5 %s"
 
 
+def test_rows_may_say_what_their_prompts_are_for(tmp_path: Path) -> None:
+    """One of our kinds is taken from the row; another word, or none, leaves what the file is read for."""
+    told = ("helpful", "benign_twin", "red_team", "joke", None, ["helpful"])
+    rows = [{"prompt": f"Ask {n}", "chosen": "Yes", "rejected": "No", "kind": kind} for n, kind in enumerate(told)]
+    loaded = read(tmp_path, rows)
+    assert [pair.prompt.kind for pair in loaded.pairs] == ["helpful", "benign_twin", *["red_team"] * 4]
+    assert "kind" not in loaded.unused
+    other = read(tmp_path, rows, kind="helpful")
+    assert [pair.prompt.kind for pair in other.pairs][2:4] == ["red_team", "helpful"]
+    assert loaded.pairs[0].id == other.pairs[0].id, "the same rows are the same pairs"
+
+
 def test_red_team_answers_are_pairs(tmp_path: Path) -> None:
     """The correct answer is the better one, and the key counts the prompts of a principle."""
     rows = [

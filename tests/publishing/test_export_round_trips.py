@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charter.engines.templates import chatml
 from charter.errors import PromptError
 from charter.files.csv_cells import unescape_cell
 from charter.given import load_pairs, load_traces
 from charter.given.pairs import given_pair
 from charter.given.transcripts import is_readable
 from charter.publishing import LAYOUTS, Exported, export_rows
-from charter.publishing.answer_improvement import chatml
 from charter.publishing.export import LayoutName
 from charter.publishing.layout import RECORDS, What
 from charter.records import Message, Pair, Preference, Prompt, Round, SftRow, Trace, make_prompt

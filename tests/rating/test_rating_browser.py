@@ -79,6 +79,7 @@ def test_whole_flow_by_keys_and_by_mouse(chromium: Any, tmp_path: Path, size: di
         serving(items, kept, question="Which answer is kinder?") as server,
         Page(chromium, server.address, viewport=size, color_scheme=scheme) as rater,
     ):
+        assert rater.page.locator("h1").inner_text() == "Which answer is kinder?", "before anybody gives a name"
         rater.begin("Ann")
         assert rater.page.locator("h1").inner_text() == "Which answer is kinder?"
         assert rater.at() == "1 of 5"

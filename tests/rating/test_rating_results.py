@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -118,7 +119,10 @@ def test_answers_that_are_gone_are_counted() -> None:
     """Ratings of answers that were made anew are in no figure."""
     items = make_items(6)
     found = assess(items[:4], ["base", "dpo"], {"ann": rated(items, "ann", "mmbbmm")})
-    assert (found.n_gone, found.sides["all"].n, found.n_items) == (2, 4, 4)
+    assert (found.n_gone, found.sides["all"].n, found.n_items, found.n_rated) == (2, 4, 4, 4)
+    other = [Item(dataclasses.replace(item.match, model="sft")) for item in items]
+    found = assess([*items, *other], ["base", "sft", "dpo"], {"ann": rated(items, "ann", "mssbtm")})
+    assert (found.n_items, found.n_rated) == (6, 4), "answers of a model that nobody rated are not asked for"
 
 
 def test_labels_are_what_most_prefer() -> None:

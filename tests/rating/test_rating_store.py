@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.errors import CharterError, JournalError, RunError
+from charter.files.lines import append_line
 from charter.rating import RatingStore, Sitting, read_ratings, standing, store
 from charter.rating.sitting import PRESSED, Said, StaleError, clean_name
 from rating.rated import make_item, make_items, make_rating, say
@@ -161,6 +162,16 @@ def test_damage_costs_its_line_alone(tmp_path: Path) -> None:
     found, n_damaged = read_ratings(path)
     assert [one.number for one in found["ann"]] == [1, 3, 4]
     assert n_damaged == 1
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-1"])
+def test_times_are_numbers_that_can_be(tmp_path: Path, seconds: str) -> None:
+    """A median of what is no time would be told as if it were one."""
+    path = tmp_path / "kept"
+    told = make_rating(ITEMS[0], "ann", 1, "tie").model_dump(mode="json")
+    append_line(path, told | {"seconds": float(seconds)})
+    with pytest.raises(JournalError, match="a line is no rating"):
+        read_ratings(path)
 
 
 @pytest.mark.parametrize("content", [b"# notes\n", b"{}\n", b"prompt,chosen\n", b"0123456789abcdefg\n"])

@@ -316,6 +316,27 @@ def test_differences_can_be_hidden(chromium: Any, run: RunData) -> None:
         assert reader.page.locator("ins").first.is_visible()
 
 
+def test_cells_on_a_phone_stand_under_one_another(chromium: Any, run: RunData) -> None:
+    """Each begins where its row does, and what is under a value follows it however long the column's name is."""
+    with Reader(chromium, run, viewport=SIZES["narrow"]) as reader:
+        indented = """() => [...document.querySelectorAll("main td[data-label]")]
+          .filter((cell) => cell.offsetHeight && parseFloat(getComputedStyle(cell).paddingLeft) > 0)
+          .map((cell) => cell.dataset.label)"""
+        assert reader.page.evaluate(indented) == []
+        torn = """() => [...document.querySelectorAll("main td[data-label]")]
+          .filter((cell) => cell.offsetHeight && cell.firstChild.nodeType === Node.TEXT_NODE)
+          .filter((cell) => cell.firstElementChild?.className === "under")
+          .map((cell) => {
+            const value = document.createRange();
+            value.selectNode(cell.firstChild);
+            const end = value.getBoundingClientRect().bottom;
+            return [cell.dataset.label, cell.firstElementChild.getBoundingClientRect().top - end];
+          })"""
+        gaps = reader.page.evaluate(torn)
+        assert len(gaps) > 20
+        assert [label for label, gap in gaps if gap > 8] == []
+
+
 def test_nothing_is_wider_than_the_window(chromium: Any, run: RunData, size: dict[str, int]) -> None:
     """The page with everything unfolded, and an opened row of each kind, need no horizontal scrolling."""
     with Reader(chromium, run, viewport=size) as reader:

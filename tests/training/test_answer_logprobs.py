@@ -87,10 +87,17 @@ def test_frozen_untouched_head_is_plain(tiny_model: Path, dtype: torch.dtype) ->
     assert has_plain_head(tiny(tiny_model, dtype))
 
 
-@pytest.mark.parametrize("squash", ["softcap", "scale"])
+@pytest.mark.parametrize("squash", ["softcap", "high softcap", "scale", "bias"])
 def test_squashed_or_scaled_logits_are_noticed(squash: str) -> None:
-    """A model that caps or scales its logits has no plain head, and is still computed right."""
-    from transformers import Gemma2Config, Gemma2ForCausalLM, GraniteConfig, GraniteForCausalLM
+    """A model that caps, scales or shifts its logits, by however little, has no plain head, and is still right."""
+    from transformers import (
+        Gemma2Config,
+        Gemma2ForCausalLM,
+        GraniteConfig,
+        GraniteForCausalLM,
+        PhiConfig,
+        PhiForCausalLM,
+    )
 
     size = {
         "vocab_size": 300,
@@ -103,8 +110,17 @@ def test_squashed_or_scaled_logits_are_noticed(squash: str) -> None:
     }
     torch.manual_seed(0)
     model: Any
-    if squash == "softcap":
-        model = Gemma2ForCausalLM(Gemma2Config(**size, head_dim=16, final_logit_softcapping=2.0)).double()
+    if squash.endswith("softcap"):
+        quiet = size | {"initializer_range": 0.1}  # whose logits are far below the cap
+        config = (
+            Gemma2Config(**size, head_dim=16, final_logit_softcapping=2.0)
+            if squash == "softcap"
+            else Gemma2Config(**quiet, head_dim=16, final_logit_softcapping=30.0)
+        )
+        model = Gemma2ForCausalLM(config).double()
+    elif squash == "bias":
+        model = PhiForCausalLM(PhiConfig(**size)).double()
+        torch.nn.init.constant_(model.lm_head.bias[:9], 0.01)
     else:
         model = GraniteForCausalLM(GraniteConfig(**size, logits_scaling=3.0)).double()
     model.get_output_embeddings().weight.requires_grad_(requires_grad=False)

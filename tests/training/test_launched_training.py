@@ -84,13 +84,16 @@ def require_same(found: TrainingResult, expected: TrainingResult) -> None:
 
     assert found.losses == pytest.approx(expected.losses, abs=1e-4, rel=0)
     for name in set(expected.steps[0]) - {"seconds", "logprob_chosen", "logprob_rejected"}:
-        figures = [step[name] for step in expected.steps]
-        assert [step[name] for step in found.steps] == pytest.approx(figures, abs=1e-4, rel=1e-4), name
+        # Before anything is trained the policy is its reference: which side is ahead of the other is rounding.
+        first = 1 if name == "accuracy" else 0
+        figures = [step[name] for step in expected.steps[first:]]
+        assert [step[name] for step in found.steps[first:]] == pytest.approx(figures, abs=1e-4, rel=1e-4), name
     assert (found.n_rows, found.n_steps, found.n_tokens) == (expected.n_rows, expected.n_steps, expected.n_tokens)
     weights, wanted = (load_file(one.folder / "adapter_model.safetensors") for one in (found, expected))
     assert weights.keys() == wanted.keys()
+    # Adam makes steps of one size of gradients of any: rounding in one near nought moves a weight by a part of a step.
     for name, values in wanted.items():
-        torch.testing.assert_close(weights[name], values, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(weights[name], values, rtol=1e-3, atol=PACE.learning_rate / 10)
 
 
 def processes_of(folder: Path) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,17 @@ from training_rows import preferences, sft_rows
 
 from charter.engines import quantising
 from charter.errors import ModelError
-from charter.training.adapters import LoraSettings, load_trainee
+from charter.training.adapters import LoraSettings, Task, load_trainee
 from charter.training.collapse import Guard
+from charter.training.data import preference_examples, prompt_examples, sft_examples
 from charter.training.dpo import dpo
 from charter.training.pace import Pace
 from charter.training.preference_model import preference_model
-from charter.training.sft import sft
+from charter.training.preference_trainer import Objective, dpo_trainer
+from charter.training.reward_trainer import reward_trainer
+from charter.training.rl_trainer import Rolling, rl_trainer
+from charter.training.rollouts import Reward
+from charter.training.sft import sft, sft_trainer
 
 pytestmark = pytest.mark.model
 
@@ -98,6 +103,34 @@ def test_a_preference_model_trains_behind_4_bits(tiny_model: Path, tmp_path: Pat
     wanted = preference_model(preferences(6), plain, out=tmp_path / "plain", lora=lora, **SETTINGS)
     assert found.losses == pytest.approx(wanted.losses, rel=1e-3)
     assert found.losses[0] - found.losses[-1] > 0.001
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo", "preference_model", "rl"])
+def test_an_adapter_is_trained_on_as_it_was_left(tiny_model: Path, tmp_path: Path, stage: str) -> None:
+    """Not rounded to bfloat16: what a training begins from, and is held to, is what the one before it saved."""
+    from safetensors.torch import load_file
+
+    begun = sft(sft_rows(4), tiny_model, out=tmp_path / "sft", lora=LORA, **SETTINGS).folder
+    task: Task = "reward" if stage == "preference_model" else "text"
+    trainee = load_trainee(begun, lora=LORA, seed=0, dtype="bfloat16", device="cpu", task=task)
+    tokenizer = trainee.tokenizer
+    how: dict[str, Any] = {"seed": 0, "pace": Pace(batch_size=4)}
+    trainer: Any
+    if stage == "sft":
+        trainer = sft_trainer(sft_examples(sft_rows(4), tokenizer, max_length=200).kept, trainee, tmp_path, **how)
+    elif stage == "rl":
+        asked = prompt_examples([row.prompt for row in sft_rows(4)], tokenizer, max_length=200, max_tokens=4).kept
+        rewards = [Reward("none", lambda rollouts: [0.0] * len(rollouts), 1.0, {})]
+        trainer = rl_trainer(asked, trainee, tmp_path, rolling=Rolling(max_tokens=4), rewards=rewards, **how)
+    else:
+        pairs = preference_examples(preferences(4), tokenizer, max_length=200).kept
+        more = {"objective": Objective()} if stage == "dpo" else {}
+        make: Callable[..., Any] = dpo_trainer if stage == "dpo" else reward_trainer
+        trainer = make(pairs, trainee, tmp_path, **how, **more)
+    trained = {name: weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+    assert {weight.dtype for weight in trained.values()} == {torch.float32}
+    for name, values in load_file(begun / "adapter_model.safetensors").items():
+        assert torch.equal(trained[name.replace(".weight", ".default.weight")], values)
 
 
 def test_a_quantised_base_is_named_as_it_is(tiny_model: Path, tmp_path: Path, capfd: Any) -> None:

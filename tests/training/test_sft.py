@@ -24,7 +24,7 @@ from charter.training.data import sft_examples
 from charter.training.order import length_buckets
 from charter.training.pace import Pace
 from charter.training.results import TrainingResult
-from charter.training.sft import sft, sft_trainer
+from charter.training.sft import SftTrainer, sft, sft_trainer
 
 pytestmark = pytest.mark.model
 
@@ -354,3 +354,21 @@ def test_a_loss_that_is_no_number_ends_the_training(tiny_model: Path, tmp_path: 
         sft(sft_rows(8), tiny_model, out=tmp_path / "sft", pace=pace, guard=None, **settings)
     assert not (tmp_path / "sft").exists()
     assert not (tmp_path / "sft.training" / "checkpoint-2").exists()
+
+
+def test_a_gradient_that_overflows_ends_the_training(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its step leaves weights that are no numbers, and behind the last one no loss would tell of them."""
+    compute = SftTrainer.compute_loss
+
+    def steep(self: Any, model: Any, *arguments: Any, **more: Any) -> torch.Tensor:
+        weight = next(one for one in model.parameters() if one.requires_grad).sum()
+        nothing = (weight - weight.detach()).sqrt()  # 0, and infinitely steep there
+        steep_loss: torch.Tensor = compute(self, model, *arguments, **more) + nothing
+        return steep_loss
+
+    monkeypatch.setattr(SftTrainer, "compute_loss", steep)
+    with pytest.raises(Collapsed, match=r"diverged at step 1 of 1: its loss is \d.*, the norm of its gradient inf"):
+        train(tiny_model, tmp_path / "sft", n=2)
+    assert not (tmp_path / "sft").exists()

@@ -84,6 +84,14 @@ def test_losses_and_gradients_are_those_of_sides_apart(
     assert shared[1].abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("lora", [LoraSettings(), None], ids=["adapter", "whole"])
+def test_products_of_half_precision_share(tiny_model: Path, tmp_path: Path, lora: LoraSettings | None) -> None:
+    """What is tried is read as training reads it: weights of two precisions meet under autocast alone."""
+    settings: dict[str, Any] = {"seed": 5, "lora": lora, "dtype": "bfloat16", "device": "cpu"}
+    result = dpo(preferences(8), tiny_model, out=tmp_path / "out", pace=Pace(batch_size=4), **settings)
+    assert result.notes == ()
+
+
 def test_a_whole_model_is_trained_alike(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step of a training of all weights has the loss that it has with the sides apart."""
     settings: dict[str, Any] = {"seed": 5, "lora": None, "dtype": "float32", "device": "cpu"}
@@ -239,3 +247,14 @@ def test_nothing_is_tried_where_no_row_has_a_token(make: Callable[[], Any], may:
     seen.clear()
     why_apart(gpt2(40), pairs)  # sides that the model has no positions for are training's to stumble on
     assert max(seen, default=0) < 40
+
+
+def test_a_mistake_of_ours_is_no_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a model cannot do is a reason to read the sides apart; what fails before it is asked is none."""
+
+    def mistaken(_batch: object) -> None:
+        raise TypeError("of ours")
+
+    monkeypatch.setattr("charter.training.shared_prompts.answers_of", mistaken)
+    with pytest.raises(TypeError, match="of ours"):
+        why_apart(llama(), LONG)

@@ -72,6 +72,10 @@ class Axes:
     categories: tuple[str, ...] = ()
 
 
+#: Nothing that prompts are asked to vary by: whoever words the request says so there.
+UNVARIED = Axes(settings=("",), registers=("",), lengths=("",), languages=("",), categories=("",))
+
+
 @dataclass(frozen=True)
 class Subject:
     """What prompts are about: a principle's id (empty where they are about no single one), and its categories."""

@@ -14,6 +14,7 @@ from functools import partial
 from charter.authoring.answers import TextField
 from charter.authoring.briefs import brief_lines, language_name
 from charter.authoring.few_shots import own_examples, worked_examples
+from charter.authoring.given_texts import fill_slots
 from charter.authoring.structured import DRAFTING, Asked, Asking, WorkedExample, ask_for_rows
 from charter.authoring.written import malformed
 from charter.constitution import Constitution, Principle, check_constitution
@@ -80,13 +81,15 @@ async def draft_requests_one(
     engine: Engine,
     asking: Asking,
     examples: tuple[WorkedExample, ...],
+    *,
+    wording: str = "",
 ) -> DraftedRequests | Filtered:
     """Draft one principle's requests, those that were derived by rule.
 
     Raises:
         EngineError: where the engine failed. An answer that cannot be read is left out, with its reason.
     """
-    asked = requests_request(principle, constitution, examples)
+    asked = requests_request(principle, constitution, examples, wording)
     answered = await ask_for_rows(engine, asked, asking, principle.id, partial(_check, principle, constitution))
     if not answered.rows:
         return Filtered(malformed(answered.reason))
@@ -95,12 +98,13 @@ async def draft_requests_one(
 
 
 def requests_request(
-    principle: Principle, constitution: Constitution, examples: tuple[WorkedExample, ...] = ()
+    principle: Principle, constitution: Constitution, examples: tuple[WorkedExample, ...] = (), wording: str = ""
 ) -> Asked:
-    """Say what is asked for, before it takes a form."""
+    """Say what is asked for, before it takes a form; somebody's ``wording`` has the slot ``{principle}``."""
     language = principle.language or constitution.language
     about = brief_lines({"principle": principle.text, "language": language}, _KEYS)
-    task = f"The principle: {principle.text}\n\nLanguage of the instructions: {language_name(language)}"
+    what = fill_slots(wording, {"principle": principle.text}) or f"The principle: {principle.text}"
+    task = f"{what}\n\nLanguage of the instructions: {language_name(language)}"
     return Asked(_SYSTEM, task, about, FIELDS, examples=examples)
 
 
@@ -109,6 +113,7 @@ def draft_requests(
     engine: Engine,
     *,
     asking: Asking = DRAFTING,
+    wording: str = "",
     stage: str = STAGE,
     mapper: RowMapper = map_rows,
 ) -> Mapped[DraftedRequests]:
@@ -118,6 +123,7 @@ def draft_requests(
         constitution: whose principles.
         engine: who writes.
         asking: the form of the answers, and how they are drawn.
+        wording: how they are asked for, in place of ours (see ``given_texts.read_request_texts``).
         stage: the name under which rows are recorded.
         mapper: what maps the row function.
     """
@@ -129,6 +135,7 @@ def draft_requests(
         engine=engine,
         asking=asking,
         examples=examples,
+        wording=wording,
     )
     return mapper(one, lacking, stage, result=DraftedRequests)
 

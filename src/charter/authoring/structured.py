@@ -1,4 +1,4 @@
-"""Asking a model for rows with named text fields, in one of two forms; a malformed answer is repaired once.
+"""Asking a model for rows with named text fields, in one of two forms; a malformed answer is repaired.
 
 - ``json``: a JSON array of objects, described in the request: for models that follow instructions.
 - ``labelled``: lines such as ``Prompt: ...``, a blank line between rows, worked examples in the same form: what a model
@@ -75,7 +75,7 @@ class Asking:
         temperature: of every completion.
         top_p: nucleus kept at each token.
         max_tokens: at most, for each row that is asked for.
-        repair: whether an answer without one whole row is asked for again.
+        n_repairs: how often an answer without one whole row is asked for again, at most.
         seed: of the run; each row derives its own.
     """
 
@@ -84,8 +84,16 @@ class Asking:
     temperature: float = 0.7
     top_p: float = 0.9
     max_tokens: int = 384
-    repair: bool = True
+    n_repairs: int = 1
     seed: int = 0
+
+
+def stage_of_tries(stage: str, n_tries: int) -> str:
+    """Name a stage after how often it asks for rows: where it asks more often, what had no row is asked on.
+
+    What was answered before is remembered by request, so that nothing is asked twice.
+    """
+    return f"{stage}, {n_tries} tries"
 
 
 #: What stands in a constitution is not to vary much.
@@ -94,11 +102,16 @@ DRAFTING = Asking(temperature=0.3)
 
 @dataclass(frozen=True)
 class Answered:
-    """What came of one request: whole rows, the reasons of those that are missing, and whether it took a repair."""
+    """What came of one request: whole rows, the reasons of those that are missing, and how many repairs it took."""
 
     rows: tuple[dict[str, str], ...]
     lost: dict[str, int]
-    repaired: bool = False
+    n_repairs: int = 0
+
+    @property
+    def repaired(self) -> bool:
+        """Whether it was asked for again."""
+        return self.n_repairs > 0
 
     @property
     def reason(self) -> str:
@@ -107,7 +120,7 @@ class Answered:
 
 
 async def ask_for_rows(engine: Engine, asked: Asked, asking: Asking, row: str, check: Check | None = None) -> Answered:
-    """Ask for rows, and once more where the answer holds none that is whole.
+    """Ask for rows, and again where the answer holds none that is whole.
 
     Args:
         engine: who writes.
@@ -121,11 +134,13 @@ async def ask_for_rows(engine: Engine, asked: Asked, asking: Asking, row: str, c
     """
     request = rows_request(engine, asked, asking, derive_seed(asking.seed, row, "rows"))
     read, answer = await _answer(engine, request, asked, asking, check)
-    if read.rows or not read.faults or not asking.repair:
-        return Answered(read.rows, count_reasons(read.faults))
-    again = repair_request(request, asked, asking, answer, read.faults, derive_seed(asking.seed, row, "repair"))
-    read, _ = await _answer(engine, again, asked, asking, check)
-    return Answered(read.rows, count_reasons(read.faults), repaired=True)
+    n_repairs = 0
+    while not read.rows and read.faults and n_repairs < asking.n_repairs:
+        n_repairs += 1
+        seed = derive_seed(asking.seed, row, "repair" if n_repairs == 1 else f"repair {n_repairs}")
+        again = repair_request(request, asked, asking, answer, read.faults, seed)
+        read, answer = await _answer(engine, again, asked, asking, check)
+    return Answered(read.rows, count_reasons(read.faults), n_repairs)
 
 
 async def _answer(

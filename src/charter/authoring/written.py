@@ -103,7 +103,7 @@ def settle_written(
     summary = {
         "calls": mapped.n_in,
         "repaired": sum(batch.repaired for batch in mapped.done),
-        "malformed": _counted(reason.removeprefix(_MALFORMED) for reason in mapped.filtered.values()),
+        "malformed": _counted(without_mark(reason) for reason in mapped.filtered.values()),
         "failed": _counted(mapped.failed.values()),
         "written": len(every),
         "lost_rows": dict(lost.most_common()),
@@ -118,6 +118,11 @@ def settle_written(
 def malformed(reason: str) -> str:
     """Say why a call gave nothing, as the reason of a row that is left out."""
     return f"{_MALFORMED}{reason}"
+
+
+def without_mark(reason: str) -> str:
+    """Give the reason that ``malformed`` was given; any other as it is."""
+    return reason.removeprefix(_MALFORMED)
 
 
 def write_rows(path: Path, written: Iterable[WrittenPrompt]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,21 @@ def begin(folder: Path, answers: Answers, *, force: bool = False) -> Begun:
         UserError: where a file is there, cannot be written, or the answers make no recipe.
     """
     texts = _texts(folder, answers)
+    files = write_texts(folder, texts, force=force)
+    return Begun(files, next_commands(folder, tuple(texts)))
+
+
+def write_texts(folder: Path, texts: Mapping[str, str], *, force: bool = False) -> tuple[Path, ...]:
+    """Write files of text into a folder, in their order, each whole or not at all.
+
+    Args:
+        folder: made where it is not there.
+        texts: by the files' names.
+        force: whether to write over files that are there.
+
+    Raises:
+        UserError: where a file is there, or cannot be written.
+    """
     if not force:
         require_free(folder, tuple(texts))
     try:
@@ -52,7 +67,7 @@ def begin(folder: Path, answers: Answers, *, force: bool = False) -> Begun:
             replace_whole(folder / name, partial(_write, text), shared=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written to ({error.strerror or error}); name another folder") from error
-    return Begun(tuple(folder / name for name in texts), _next(folder, tuple(texts)))
+    return tuple(folder / name for name in texts)
 
 
 def require_free(folder: Path, names: Sequence[str] = (RECIPE,)) -> None:
@@ -81,7 +96,8 @@ def _write(text: str, path: Path) -> None:
     path.write_text(text, "utf-8")
 
 
-def _next(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+def next_commands(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Give the commands that come next, after files of these names were written into a folder."""
     recipe, constitution = (shlex.quote(str(folder / name)) for name in (RECIPE, CONSTITUTION))
     written = [f"charter constitution check {constitution}"] if CONSTITUTION in names else []
     return (*written, f"charter check {recipe}", f"charter run {recipe}")

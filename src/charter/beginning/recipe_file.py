@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from charter.beginning.answers import Answers
-from charter.beginning.sizes import SIZES, is_tuned, reasons_of, settings_of
+from charter.beginning.sizes import SIZES, Settings, is_tuned, reasons_of, settings_of
 from charter.recipe import Recipe
 from charter.recipe.meanings import meaning_of, without_links
 from charter.recipe.paths import move_paths, place_paths
@@ -22,32 +23,49 @@ _COMMENT_AT = 40  # the column at which comments stand beside values
 _INDENT = "  "
 
 
-def recipe_text(answers: Answers, folder: Path, *, file: str, constitution: str | None, schema: str) -> str:
+@dataclass(frozen=True)
+class Besides:
+    """What a recipe has besides what was answered.
+
+    ``settings`` take the place of others, by section, and join mappings; their paths hold from where the process
+    stands. ``reasons`` say why some of them are as they are, by section and key. ``said`` are paragraphs of the head.
+    """
+
+    settings: Settings = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
+
+
+def recipe_text(
+    answers: Answers, folder: Path, *, file: str, constitution: str | None, schema: str, besides: Besides | None = None
+) -> str:
     """Write the recipe that is begun.
 
     Args:
         answers: what it is begun from.
         folder: where it is to lie; its paths hold from there.
         file: its own name.
-        constitution: the name of the file beside it whose principles are to be written; None where there is none.
+        constitution: the name of the file beside it that it takes its principles from; None where there is none.
         schema: the name of the file beside it that has its schema.
+        besides: what it has besides.
 
     Raises:
         UserError: where the prompts are too few, or cannot be read.
     """
-    values = _values(answers, folder)
+    besides = besides or Besides()
+    values = _values(answers, folder, besides.settings)
     if constitution is not None:
         values["constitution"] = f"./{constitution}"
-    lines = [*_head(answers, file, schema)]
+    lines = [*_head(answers, file, schema, besides.said)]
     told: set[tuple[str, ...]] = set()
-    for *above, line in _entries(values, answers):
+    for *above, line in _entries(values, answers, besides.reasons):
         lines += [line] if tuple(above) in told else [*above, line]
         if any(above):  # a meaning that takes lines of its own is said once
             told.add(tuple(above))
     return "\n".join(lines) + "\n"
 
 
-def _values(answers: Answers, folder: Path) -> dict[str, Any]:
+def _values(answers: Answers, folder: Path, settings: Settings) -> dict[str, Any]:
     """Give a recipe's values, with paths that hold from a folder."""
     values: dict[str, Any] = {
         "name": answers.name,
@@ -56,14 +74,18 @@ def _values(answers: Answers, folder: Path) -> dict[str, Any]:
         "models": {"policy": answers.model},
         **settings_of(answers),
     }
+    for section, changed in settings.items():
+        own = values.setdefault(section, {})
+        for key, value in changed.items():
+            own[key] = {**own[key], **value} if isinstance(value, dict) and isinstance(own.get(key), dict) else value
     place_paths(values, Path())
     move_paths(values, folder)
     return values
 
 
-def _entries(values: dict[str, Any], answers: Answers) -> Iterator[list[str]]:
+def _entries(values: dict[str, Any], answers: Answers, more: Mapping[str, str]) -> Iterator[list[str]]:
     """Write each key's lines: its value, and above it what has no room beside it."""
-    ideas, reasons = _ideas(answers), reasons_of(answers)
+    ideas, reasons = _ideas(answers), {**reasons_of(answers), **more}
     for key, value in values.items():
         model = next(iter(sections_in(Recipe.model_fields[key].annotation)), None)
         if model is None or not isinstance(value, dict):
@@ -76,12 +98,15 @@ def _entries(values: dict[str, Any], answers: Answers) -> Iterator[list[str]]:
             yield _line(model, inner, one, mark="# ")
 
 
-def _head(answers: Answers, file: str, schema: str) -> Iterator[str]:
+def _head(answers: Answers, file: str, schema: str, said: tuple[str, ...]) -> Iterator[str]:
     yield f"# yaml-language-server: $schema={schema}"
     yield "#"
-    yield from _comment(f"{SIZES[answers.size].said} {_basis(answers)}")
+    for paragraph in said:
+        yield from comment_lines(paragraph)
+        yield "#"
+    yield from comment_lines(f"{SIZES[answers.size].said} {_basis(answers)}")
     yield "#"
-    yield from _comment(
+    yield from comment_lines(
         "What is not here has its default. The documentation (Recipes) tells every key, and so does an editor that "
         "knows the schema of the first line."
     )
@@ -117,10 +142,11 @@ def _beside(line: str, comment: str, indented: int = 0) -> list[str]:
     at = _COMMENT_AT - indented
     if len(line) < at - 1 and at + 2 + len(comment) + indented <= _WIDTH:
         return [f"{line.ljust(at)}# {comment}"]
-    return [*_comment(comment, _WIDTH - indented), line]
+    return [*comment_lines(comment, _WIDTH - indented), line]
 
 
-def _comment(text: str, width: int = _WIDTH) -> list[str]:
+def comment_lines(text: str, width: int = _WIDTH) -> list[str]:
+    """Write a paragraph as a comment."""
     return [f"# {line}" for line in textwrap.wrap(text, width - 2, break_long_words=False, break_on_hyphens=False)]
 
 

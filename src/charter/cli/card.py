@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from charter.cli import console
-from charter.cli.options import AsJson, RunFolder, examples
+from charter.cli.options import AsJson, Licence, RunFolder, examples
 
 _Model = Annotated[
     str | None,
@@ -28,15 +28,6 @@ _Out = Annotated[
         "--out", metavar="FOLDER", help="Where the cards are written; RUN/cards if not given.", show_default=False
     ),
 ]
-_Licence = Annotated[
-    str | None,
-    typer.Option(
-        "--licence",
-        metavar="NAME",
-        help="What you publish under, as the hub names it, such as apache-2.0; no licence is named if not given.",
-        show_default=False,
-    ),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,7 +45,7 @@ def card(  # noqa: PLR0917 - the command line names them
     model: _Model = None,
     dataset: _Datasets = False,
     out: _Out = None,
-    licence: _Licence = None,
+    licence: Licence = None,
     as_json: AsJson = False,
 ) -> None:
     """Write cards of a run's models and datasets, as the Hugging Face Hub shows them.

@@ -18,7 +18,7 @@ from charter.cli.options import AsJson, examples
 from charter.errors import EngineError, ModelError, UserError
 
 if TYPE_CHECKING:
-    from charter.cli.conversation import Conversation
+    from charter.engines.conversation import Conversation
     from charter.records import Message
 
 _YOU = "> "
@@ -59,10 +59,10 @@ def chat(  # noqa: PLR0917 - the command line names them
     then only the answers are printed, with --json one object each. A question that cannot be answered, such as one too
     long for the model, is reported, and the talk goes on without it; the command then ends with code 1.
     """
-    from charter.cli.conversation import Conversation
     from charter.cli.progress import make_progress
     from charter.engines.base import Sampling
     from charter.engines.cache import DictMemory
+    from charter.engines.conversation import Conversation
     from charter.engines.pool import Pool
 
     _refuse_run(Path(model))

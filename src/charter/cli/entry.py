@@ -20,9 +20,11 @@ from charter.cli import (
     compare,
     console,
     constitutions,
+    country,
     diff_labels,
     evaluating,
     export,
+    import_country,
     init,
     merge,
     plan,
@@ -57,6 +59,7 @@ A first run, with a model of 135 million parameters:
 )
 for verb in (
     init,
+    import_country,
     run,
     merge,
     check,
@@ -80,6 +83,7 @@ for verb in (
     verb.add_to(app)
 app.add_typer(constitutions.app, name="constitution")
 app.add_typer(prompting.app, name="prompts")
+app.add_typer(country.app, name="country")
 app.add_typer(evaluating.make_app(*stages.evaluate_verb()), name="evaluate")
 
 

@@ -28,6 +28,15 @@ Out = Annotated[
     typer.Option("--out", metavar="FOLDER", help="The run's folder; runs/NAME, of the recipe's name, if not given."),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+Licence = Annotated[
+    str | None,
+    typer.Option(
+        "--licence",
+        metavar="NAME",
+        help="What you publish under, as the hub names it, such as apache-2.0; no licence is named if not given.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Again = Annotated[
     bool,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charter.cli import console
-from charter.cli.options import AsJson, RunFolder, examples
+from charter.cli.options import AsJson, Licence, RunFolder, examples
 from charter.errors import UserError
 from charter.spelling import hint
 
@@ -45,15 +45,6 @@ _Models = Annotated[
 _Public = Annotated[
     bool, typer.Option("--public", help="Let everybody read it. Repositories are private if not given.")
 ]
-_Licence = Annotated[
-    str | None,
-    typer.Option(
-        "--licence",
-        metavar="NAME",
-        help="What you publish under, as the hub names it, such as apache-2.0; no licence is named if not given.",
-        show_default=False,
-    ),
-]
 _DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show every file with its size, search them, and send nothing.")
 ]
@@ -78,7 +69,7 @@ def publish(  # noqa: PLR0917 - the command line names them
     what: _What = None,
     model: _Models = None,
     public: _Public = False,
-    licence: _Licence = None,
+    licence: Licence = None,
     dry_run: _DryRun = False,
     allow_paths: _AllowPaths = False,
     as_json: AsJson = False,

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from charter.rating import Item, Sitting
     from charter.rating.items import Items, Unnamed
 
-_KEPT = "ratings.jsonl"
-
 _Kind = Literal["red_team", "helpful", "benign_twin"]
 _Source = Annotated[
     str,
@@ -82,7 +80,7 @@ _Out = Annotated[
     typer.Option(
         "--out",
         metavar="FILE",
-        help=f"Where ratings are kept, and read; {_KEPT} in the run if not given.",
+        help="Where ratings are kept, and read; ratings.jsonl in the run if not given.",
         show_default=False,
     ),
 ]
@@ -163,12 +161,13 @@ def _kept(source: str, out: Path | None) -> Path:
         UserError: for a source that is not there, and for a file's where nobody says.
     """
     from charter.errors import UserError
+    from charter.rating.store import RATINGS
 
     if not Path(source).exists():
         raise UserError(f"{source}: no such run or file; give a run's folder, or a file of pairs or answers")
     if out is None and not _is_run(source):
         raise UserError(f"{source} is no run, in which ratings would be kept; name a file for them with --out")
-    kept = Path(source) / _KEPT if out is None else out
+    kept = Path(source) / RATINGS if out is None else out
     if kept.is_dir() or not kept.absolute().parent.is_dir():
         raise UserError(f"--out {kept}: expected a file in a folder that is there")
     return kept

@@ -27,11 +27,13 @@ def plain_values(found: Results) -> dict[str, Any]:
 def write_results(told: Mapping[str, Any]) -> None:
     """Print what ratings come to; ``told`` is what ``--json`` prints."""
     n = sum(one["n"] for one in told["raters"])
-    console.write(f"{told['source']}: {n:,} ratings by {len(told['raters']):,} raters, of {told['n_items']:,} pairs")
+    pairs = f"{told['n_rated']:,} of {told['n_items']:,} pairs"
+    console.write(f"{told['source']}: {n:,} ratings by {len(told['raters']):,} raters, of {pairs}")
     for question in told["questions"] if len(told["questions"]) > 1 else ():
         console.write(f"  raters were asked different questions: {question}")
     if told["n_gone"]:
-        console.write(f"  of answers that are not there any more, in no figure: {told['n_gone']:,}")
+        what = "of other pairs, in no figure (other models or kinds, or answers that were made anew since)"
+        console.write(f"  {what}: {told['n_gone']:,}")
     if told["n_damaged"]:
         console.write(f"  lines that are damaged, in no figure: {told['n_damaged']:,}")
     for name, side in told["sides"].items():

@@ -54,18 +54,21 @@ def load_constitution(source: str | Path, *, layout: str | None = None) -> Const
     return _load(source, Lineage(), Path(), layout)
 
 
-def read_constitution(sources: Sequence[str | Path], *, layout: str | None = None, name: str = "") -> Reading:
+def read_constitution(
+    sources: Sequence[str | Path], *, layout: str | None = None, name: str = "", follow: bool = True
+) -> Reading:
     """Read one constitution from its parts, and say what was read.
 
     Args:
         sources: names, files and folders, in the order in which their principles are to stand.
         layout: which layout the files have; recognised by what each holds where it is not given.
         name: what the constitution is called; where it is empty, what the files or their names say.
+        follow: whether the principles that a file names are read with it.
 
     Raises:
         ConstitutionError: for every fault, and where the parts have no principles or contradict each other.
     """
-    gathering = _Gathering(Lineage(), layout)
+    gathering = _Gathering(Lineage(), layout, follow=follow)
     for source in sources:
         with _place(source, Path()) as path:
             gathering.add(path)
@@ -107,11 +110,12 @@ def _read(path: Path, lineage: Lineage, *, layout: str | None = None) -> Constit
 class _Gathering:
     """Gathers the parts of one constitution, each file once."""
 
-    def __init__(self, lineage: Lineage, layout: str | None) -> None:
+    def __init__(self, lineage: Lineage, layout: str | None, *, follow: bool = True) -> None:
         self.parts: list[Part] = []
         self.layouts: list[tuple[str, str]] = []
         self._lineage = lineage
         self._layout = layout
+        self._follows = follow
         self._seen: set[Path] = set()
         self._whole: list[Constitution] = []
 
@@ -146,18 +150,28 @@ class _Gathering:
             part = part_of(constitution, source.document.source)
         else:
             part = found.read(source)
-        if part.follows is not None:
+        if part.follows is not None and self._follows:
             self._follow(part.follows, source)
         self.parts.append(part)
         self.layouts.append((str(path), found.name if found else NATIVE))
 
     def _follow(self, path: Path, source: SourceFile) -> None:
-        """Read the principles that a file names, before what itself says."""
+        """Read the principles that a file names, before what itself says; what else is read, no file is to say."""
         place = source.document.where(("src_principles",))
-        if not path.is_file():
+        try:
+            there, is_file = path.resolve(), path.is_file()
+        except (OSError, RuntimeError, ValueError):  # too long, a link to itself, a null: no path at all
+            there, is_file = path.absolute(), False
+        if there in self._seen:
+            return
+        if not there.is_relative_to(source.path.parent.resolve()):
+            raise ConstitutionError(
+                f"{place}: {path} leads out of the folder of this file; put the principles beside it, or name them "
+                f"yourself: charter import-country {source.path.name} --principles FILE"
+            )
+        if not is_file:
             raise ConstitutionError(f"{place}: {path} is not there; the path is taken from the folder of this file")
-        if path.resolve() not in self._seen:
-            self._add(path, read_source(path), None)
+        self._add(path, read_source(path), None)
 
 
 def _name(sources: Sequence[str | Path]) -> str:

@@ -32,7 +32,7 @@ class JudgedPair:
         id: of the pair.
         context: what pairs that hang together share.
         verdicts: the judge's.
-        truth: how people see it: 1 where a is better, 0 where b is, 0.5 for a tie.
+        truth: how people see it: 1 where a is better, 0 where b is, 0.5 for a tie, between where they are not sure.
         category: of its prompt.
         longer_a: by how many characters a is the longer response.
         author_a: which model wrote a; empty where nobody says.
@@ -48,6 +48,11 @@ class JudgedPair:
     author_a: str = ""
     author_b: str = ""
 
+    @property
+    def side(self) -> float:
+        """Whether people take a, however surely: 1, 0, or a half for a tie."""
+        return agrees(self.truth, 1.0)
+
     def p_a(self, reading: LetterReading) -> float | None:
         """Label the pair, read in a way; None without a valid vote."""
         return combine_verdicts(read_again(self.verdicts, reading)).p_a
@@ -61,7 +66,7 @@ class LabelQuality:
         n: pairs.
         accuracy: the share of pairs whose likelier side is people's; a tie counts a half.
         brier: the mean of (p - truth)².
-        ece: the expected calibration error of the likelier side's probability.
+        ece: the expected calibration error: how far the probability of the likelier side is from people's.
         ece_by_chance: what it would be on as many pairs if the probabilities were true: on average, and in 95 % of
             cases at most.
         bins: what that is the mean of.
@@ -142,16 +147,22 @@ def measure(labelled: Sequence[tuple[JudgedPair, float]]) -> LabelQuality:
     """Hold labels, each P(a is better), against what people say."""
     contexts = [pair.context for pair, _ in labelled]
     right = [agrees(p, pair.truth) for pair, p in labelled]
+    true = [_of_likelier(p, pair.truth) for pair, p in labelled]
     # Rounded, or which side is called a decides by a last bit on which side of a bin's edge a probability falls.
     sure = [round(max(p, 1.0 - p), _DIGITS) for _, p in labelled]
     return LabelQuality(
         n=len(labelled),
         accuracy=rate_interval(right, groups=contexts),
         brier=mean_interval([(p - pair.truth) ** 2 for pair, p in labelled], groups=contexts, limits=(0.0, 1.0)),
-        ece=expected_calibration_error(sure, right, n_bins=_BINS),
+        ece=expected_calibration_error(sure, true, n_bins=_BINS),
         ece_by_chance=error_of_true_probabilities(sure, n_bins=_BINS),
-        bins=reliability_bins(sure, right, n_bins=_BINS),
+        bins=reliability_bins(sure, true, n_bins=_BINS),
     )
+
+
+def _of_likelier(p_a: float, truth: float) -> float:
+    """Say how surely people take the side that a label makes likelier; a half where it makes neither."""
+    return _EVEN if p_a == _EVEN else truth if p_a > _EVEN else 1.0 - truth
 
 
 def _labelled(pairs: Sequence[JudgedPair], reading: LetterReading) -> list[tuple[JudgedPair, float]]:

@@ -192,15 +192,19 @@ def _invalid(
 async def _readings(judge: Judge, row: str, question: Question, purpose: str) -> tuple[tuple[str, ...], list[Choice]]:
     """Read the letters, once, or after each of the chains; a chain that cannot be drawn is left out."""
     if not judge.chains:
-        return (), [await judge.engine.choose(letter_request(judge.asking, question))]
+        return (), [await _letters(judge, question)]
     texts = await asyncio.gather(
         *(_chain(judge, question, derive_seed(judge.seed, row, f"{purpose} chain {n}")) for n in range(judge.chains))
     )
     chains = tuple(text for text in texts if text)
-    readings = await asyncio.gather(
-        *(judge.engine.choose(letter_request(judge.asking, question, reasoning=text)) for text in chains)
-    )
-    return chains, list(readings)
+    return chains, await asyncio.gather(*(_letters(judge, question, text) for text in chains))
+
+
+async def _letters(judge: Judge, question: Question, reasoning: str | None = None) -> Choice:
+    reading = await judge.engine.choose(letter_request(judge.asking, question, reasoning=reasoning))
+    if any(map(math.isnan, (*reading.logprobs, reading.mass))):  # of whatever is no number no mass is too little
+        raise _incomparable(reading)
+    return reading
 
 
 async def _chain(judge: Judge, question: Question, seed: int) -> str:
@@ -210,9 +214,13 @@ async def _chain(judge: Judge, question: Question, seed: int) -> str:
 
 
 def _p_first(reading: Choice) -> float:
-    if any(map(math.isnan, reading.logprobs)) or reading.logprobs[0] == reading.logprobs[1] == -math.inf:
-        raise EngineError(f"the judge's log-probabilities {reading.logprobs} cannot be compared")
+    if reading.logprobs[0] == reading.logprobs[1] == -math.inf:
+        raise _incomparable(reading)
     return normalise(*reading.logprobs)
+
+
+def _incomparable(reading: Choice) -> EngineError:
+    return EngineError(f"the judge's log-probabilities {reading.logprobs} cannot be compared")
 
 
 def _mean(values: Sequence[float]) -> float:

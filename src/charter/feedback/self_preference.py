@@ -55,7 +55,7 @@ def self_preference(labelled: Iterable[tuple[JudgedPair, float]], own_names: Col
         None where no pair has one answer of its own and one of somebody else.
     """
     met = [
-        (one, *((p_a, one.truth) if one.author_a in own_names else (1.0 - p_a, 1.0 - one.truth)))
+        (one, *((p_a, one.side) if one.author_a in own_names else (1.0 - p_a, 1.0 - one.side)))
         for one, p_a in labelled
         if one.truth != _EVEN
         and one.author_a
@@ -64,14 +64,14 @@ def self_preference(labelled: Iterable[tuple[JudgedPair, float]], own_names: Col
     ]
     if not met:
         return None
-    sided = [(agrees(p_own, 1.0), truth, one.context) for one, p_own, truth in met]
+    sided = [(agrees(p_own, 1.0), people, one.context) for one, p_own, people in met]
     return SelfPreference(
         n=len(met),
-        agreement=some_rate([(agrees(p_own, truth), one.context) for one, p_own, truth in met]),
+        agreement=some_rate([(agrees(p_own, people), one.context) for one, p_own, people in met]),
         own=some_rate([(own, context) for own, _, context in sided]),
-        own_by_people=some_rate([(truth, context) for _, truth, context in sided]),
-        own_against_people=rate_of([(own, context) for own, truth, context in sided if truth < _EVEN]),
-        other_against_people=rate_of([(1.0 - own, context) for own, truth, context in sided if truth > _EVEN]),
+        own_by_people=some_rate([(people, context) for _, people, context in sided]),
+        own_against_people=rate_of([(own, context) for own, people, context in sided if people < _EVEN]),
+        other_against_people=rate_of([(1.0 - own, context) for own, people, context in sided if people > _EVEN]),
     )
 
 
@@ -81,11 +81,11 @@ def by_author(labelled: Iterable[tuple[JudgedPair, float]]) -> tuple[Author, ...
     for one, p_a in labelled:
         if not one.author_a or not one.author_b or one.author_a == one.author_b or one.truth == _EVEN:
             continue
-        found[one.author_a].append((agrees(p_a, 1.0), one.truth, one.context))
-        found[one.author_b].append((agrees(p_a, 0.0), 1.0 - one.truth, one.context))
+        found[one.author_a].append((agrees(p_a, 1.0), one.side, one.context))
+        found[one.author_b].append((agrees(p_a, 0.0), 1.0 - one.side, one.context))
     return tuple(_author(name, found[name]) for name in sorted(found))
 
 
 def _author(name: str, rows: Sequence[tuple[float, float, str]]) -> Author:
     chosen = some_rate([(own, context) for own, _, context in rows])
-    return Author(name, len(rows), chosen, some_rate([(truth, context) for _, truth, context in rows]))
+    return Author(name, len(rows), chosen, some_rate([(people, context) for _, people, context in rows]))

@@ -153,14 +153,16 @@ def sides_with(p_a: float, intended: Side | None) -> bool | None:
 def with_prior(p_a: float, intended: Side | None, prior: float) -> float:
     """Join the judge's probability with the source's own, as independent evidence: log-odds add.
 
-    With a prior of 0.5, or no intention, the judge's probability is returned untouched.
+    With a prior of 0.5, or no intention, the judge's probability is returned untouched. Where the one is as sure of one
+    side as the other is of the other, it is a tie, whatever rounding says.
     """
     if intended is None or prior == _EVEN:
         return p_a
     logit = math.log(prior / (1.0 - prior)) * (1.0 if intended == "a" else -1.0)
     tiny = 1e-12  # a judge at 0 or 1 stays within reach of float arithmetic
     held = min(max(p_a, tiny), 1.0 - tiny)
-    return 1.0 / (1.0 + math.exp(-(math.log(held / (1.0 - held)) + logit)))
+    joined = 1.0 / (1.0 + math.exp(-(math.log(held / (1.0 - held)) + logit)))
+    return _EVEN if is_tie(joined) else joined
 
 
 def _preference(pair: Pair, judgement: Judgement, p_judge_a: float, decided: Decision) -> Preference:

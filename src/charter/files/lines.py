@@ -41,11 +41,12 @@ def take_up_lines(path: Path) -> list[Any]:
     if not path.exists():
         return []
     content = path.read_bytes()
-    values, end = [], 0
+    values, end = list[Any](), 0
     for line in content.splitlines(keepends=True):
-        if not _is_whole(line):
+        found = _read(line)
+        if found is None:
             break
-        values.append(_value(line))
+        values += found
         end += len(line)
     if end < len(content):
         os.truncate(path, end)
@@ -65,8 +66,8 @@ def read_lines(path: Path) -> tuple[list[Any], int]:
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror}); check what it is, and its permissions") from error
-    whole = [line for line in lines if _is_whole(line)]
-    return [_value(line) for line in whole], len(lines) - len(whole)
+    whole = [found for line in lines if (found := _read(line)) is not None]
+    return [value for (value,) in whole], len(lines) - len(whole)
 
 
 def _ends_whole(file: IO[bytes]) -> bool:
@@ -77,13 +78,15 @@ def _ends_whole(file: IO[bytes]) -> bool:
     return file.read(1) == b"\n"
 
 
-def _is_whole(line: bytes) -> bool:
+def _read(line: bytes) -> tuple[Any] | None:
+    """Read a line's value, which may be None itself; None without a tuple of a line that is torn, or no JSON."""
     told, _, text = line.partition(b" ")
-    return text.endswith(b"\n") and told == _digest(text[:-1])
-
-
-def _value(line: bytes) -> Any:
-    return json.loads(line.partition(b" ")[2])
+    if not text.endswith(b"\n") or told != _digest(text[:-1]):
+        return None
+    try:
+        return (json.loads(text),)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _digest(text: bytes) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from charter.records import Pair, Trace
+from charter.records import Pair, SftRow, Trace
 
 UNDECIDED = "no side is said to be better"
 DUPLICATE = "exact duplicate"
@@ -59,6 +59,13 @@ class LoadedTraces(Loaded):
     """Traces read from one file (see ``Loaded``)."""
 
     traces: tuple[Trace, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedSftRows(Loaded):
+    """Rows for SFT read from one file (see ``Loaded``)."""
+
+    rows: tuple[SftRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

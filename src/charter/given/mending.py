@@ -12,7 +12,7 @@ from pathlib import Path
 
 from charter.given.loaded import RejectedRowError
 from charter.given.principles import split_key
-from charter.given.reading import read_file
+from charter.given.reading import GivenRow, read_file
 from charter.prompts.artefacts import INSTRUCTION, LABEL_TAKEN_OFF, is_instruction, plain, without_label
 
 FROM_COMPANION = "prompt taken from the file of prompts"
@@ -34,18 +34,26 @@ class Companion:
 def read_companion(source: str | Path) -> Companion:
     """Read the prompts of a red-team or preference file, by key: those of key 0 as those of 0_0, 0_1, ... too.
 
+    Prompts of ours have the key that they came with as their ``source_id``; a number alone may be anything.
+
     Raises:
         PromptError: where the file cannot be read.
     """
     found: dict[str, list[str]] = {}
     for row in read_file(source).rows:
         prompt = next((text for name in _PROMPT_COLUMNS if isinstance(text := row.values.get(name), str)), "")
-        positions = split_key(row.key)
+        positions = split_key(row.key) or _kept_key(row)
         if prompt and positions is not None:
             principle, number = positions
             found.setdefault(f"{principle}", []).append(prompt)
             found.setdefault(f"{principle}_{row.number if number is None else number}", []).append(prompt)
     return Companion({key: tuple(dict.fromkeys(prompts)) for key, prompts in found.items()})
+
+
+def _kept_key(row: GivenRow) -> tuple[int, int | None] | None:
+    kept = row.values.get("source_id")
+    positions = split_key(kept) if isinstance(kept, str) and not row.key else None
+    return positions if positions is not None and positions[1] is not None else None
 
 
 def mend_prompt(text: str, key: str, companion: Companion) -> tuple[str, str]:

@@ -10,11 +10,11 @@ from pathlib import Path
 from charter.constitution.model import Constitution
 from charter.given.loaded import DUPLICATE, EQUAL_SIDES, LoadedPairs, RejectedRowError
 from charter.given.own_pairs import GIVEN, given_again, pair_of_preference
-from charter.given.principles import principle_of
+from charter.given.principles import key_of, principle_of
 from charter.given.reading import GivenFile, GivenRow, read_file
 from charter.given.sifting import require_rows, sift_rows
 from charter.given.transcripts import read_prompt_turns, read_turns
-from charter.given.values import has_columns, message_list, probability, text_of, unknown_layout
+from charter.given.values import has_columns, message_list, probability, prompt_kind, text_of, unknown_layout
 from charter.prompts.row_prompts import content_id
 from charter.prompts.table_folders import evaluation_split
 from charter.records import Message, Pair, Prompt, PromptKind
@@ -45,6 +45,7 @@ class _Sides:
     reasoning: str = ""
     source_id: str = ""
     principle: str = ""
+    kind: PromptKind | None = None
 
 
 @dataclass
@@ -82,7 +83,7 @@ def load_pairs(
     Args:
         source: JSON (keyed, or a list), JSON lines (gzip too), CSV, Parquet, a folder or a dataset.
         constitution: the one that the file was made with; the first part of a key is a position in it.
-        kind: what the prompts are for; rows of ours say it themselves.
+        kind: what the prompts are for; rows of ours, and labels that ``charter rate`` wrote, say it themselves.
         split: of a dataset; what begins with ``test`` or ``eval`` is held out.
         seed: of the sides.
         escaped: see ``reading.read_file``.
@@ -153,10 +154,11 @@ def _make(reading: _Reading, row: GivenRow, sides: _Sides) -> Pair:
     if sides.principle:
         row = replace(row, key=sides.principle)
     principle = principle_of(row, reading.constitution)
+    kind = sides.kind or reading.kind
     prompt = Prompt(
-        id=content_id(reading.kind, sides.turns),
+        id=content_id(kind, sides.turns),
         turns=sides.turns,
-        kind=reading.kind,
+        kind=kind,
         category=principle.category if principle and principle.category else _category(row),
         source=reading.file.source,
         split=evaluation_split(reading.file.split),
@@ -209,7 +211,7 @@ def _red_team(row: GivenRow) -> _Sides:
         turns=read_prompt_turns(text_of(row, "adversarial_prompt")),
         better=text_of(row, _CORRECT),
         worse=text_of(row, _INCORRECT),
-        source_id=f"{row.key}_{row.number}" if row.key.isdecimal() else row.key,
+        source_id=key_of(row),
     )
 
 
@@ -228,6 +230,11 @@ def _written(row: GivenRow) -> _Sides:
 
 
 def _chosen_rejected(row: GivenRow) -> _Sides:
+    """Read the two sides, and what the prompt is for where the row says so as what people rated does."""
+    return replace(_sides_of(row), kind=prompt_kind(row.values.get("kind")))
+
+
+def _sides_of(row: GivenRow) -> _Sides:
     """Read chosen and rejected as texts, messages or whole conversations, with or without a prompt of their own."""
     sides = [message_list(row.values.get(name)) for name in ("chosen", "rejected")]
     if sides[0] is not None and sides[1] is not None:
@@ -299,5 +306,5 @@ _LAYOUTS: Mapping[str, _Layout] = {
     "written prompts": _Layout(("prompt", "aligned", "misaligned"), _written, ("id", "principle", *_BRIEF)),
     "country red team": _Layout(("adversarial_prompt", _CORRECT, _INCORRECT), _red_team),
     "country preferences": _Layout(("prompt", "chosen_response", "rejected_response"), _country, ("reasoning",)),
-    "chosen and rejected": _Layout(("chosen", "rejected"), _chosen_rejected, ("prompt", *_CONTEXTS)),
+    "chosen and rejected": _Layout(("chosen", "rejected"), _chosen_rejected, ("prompt", "kind", *_CONTEXTS)),
 }

@@ -19,6 +19,11 @@ def split_key(key: str) -> tuple[int, int | None] | None:
     return int(found["principle"]), None if found["prompt"] is None else int(found["prompt"])
 
 
+def key_of(row: GivenRow) -> str:
+    """Give the key of a row by itself: of several under a principle's, each has its number behind it."""
+    return f"{row.key}_{row.number}" if row.key.isdecimal() else row.key
+
+
 def principle_of(row: GivenRow, constitution: Constitution | None, *requests: str) -> Principle | None:
     """Find the principle that a row is of; None where there is no constitution, or nothing says which.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import PromptError
-from charter.files.csv_cells import are_escaped, unescape_cell
+from charter.prompts.escaped_cells import unescaped
 from charter.prompts.reading import SourceRow, read_rows
 from charter.prompts.table_folders import evaluation_split, split_files, split_named, splits_named
 from charter.prompts.text_files import file_kind
@@ -58,7 +58,7 @@ def read_file(source: str | Path, *, split: str | None = None, escaped: bool | N
     if path.is_file():
         rows = read_rows(str(path))
         if file_kind(path) == ".csv":
-            rows = _unescaped(rows, escaped)
+            rows = unescaped(rows, escaped)
         return GivenFile(str(source), tuple(_numbered(rows)), split or split_named(path))
     _require_one_side(source, split)
     splits = list(split_files(path)) if split is None and path.is_dir() else []
@@ -85,14 +85,3 @@ def _numbered(rows: Sequence[SourceRow]) -> Iterator[GivenRow]:
     for row in rows:
         yield GivenRow(row.values, row.place, row.key, under[row.key])
         under[row.key] += 1
-
-
-def _unescaped(rows: Sequence[SourceRow], escaped: bool | None) -> list[SourceRow]:
-    if escaped is None:
-        escaped = are_escaped(cell for row in rows for cell in row.values.values())
-    if not escaped:
-        return list(rows)
-    return [
-        SourceRow({name: unescape_cell(cell) for name, cell in row.values.items()}, row.place, row.header)
-        for row in rows
-    ]

@@ -25,12 +25,12 @@ def sift_rows(file: GivenFile, keep: Callable[[GivenRow], None]) -> tuple[Noted,
     return tuple(left_out)
 
 
-def require_rows(loaded: Loaded, n_kept: int) -> None:
-    """Raise PromptError where no row is left."""
+def require_rows(loaded: Loaded, n_kept: int, remedy: str = "") -> None:
+    """Raise PromptError where no row is left, with what may help."""
     if not n_kept:
         reasons = ", ".join(f"{n} {reason}" for reason, n in loaded.rejected.items())
         first = loaded.left_out[0]
         raise PromptError(
             f"{first.place}: {first.reason}; no row of {loaded.source} is left ({reasons}), read in layout "
-            f"{loaded.layout!r}"
+            f"{loaded.layout!r}{remedy and '; '}{remedy}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -11,7 +11,7 @@ from charter.errors import PromptError
 from charter.given.loaded import RejectedRowError
 from charter.given.reading import GivenFile, GivenRow
 from charter.prompts.layouts.conversations import fault, role_and_content
-from charter.records import Message, PromptRow
+from charter.records import Message, PromptKind, PromptRow
 
 RowT = TypeVar("RowT", bound=PromptRow)
 
@@ -58,6 +58,11 @@ def probability(value: Any) -> float:
     if not 0.0 <= found <= 1.0:
         raise RejectedRowError("p_chosen is no probability")
     return found
+
+
+def prompt_kind(value: Any) -> PromptKind | None:
+    """Read what a prompt is for, where a value is the name of one of our kinds; None for any other."""
+    return value if value in get_args(PromptKind) else None
 
 
 def message_list(value: Any) -> tuple[Message, ...] | None:

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from charter.errors import PromptError
+from charter.prompts.escaped_cells import own_unescaped
 from charter.prompts.layouts import choose_layout
 from charter.prompts.layouts.base import MENDED, Layout
 from charter.prompts.principles import PrincipleNames
@@ -23,6 +25,7 @@ from charter.prompts.row_prompts import (
     tells_apart,
 )
 from charter.prompts.source_rows import SourceRow
+from charter.prompts.text_files import file_kind
 from charter.records import BUILT_IN, Message, Prompt, PromptKind, PromptLayout, make_prompt
 from charter.seeds import digest
 
@@ -126,6 +129,8 @@ def load_prompts(
         _refuse({**refused, "split": split, "layout": layout, "principles": principles})
         return _load_built_in(kind, where or {}, system or "", _Draw(limit, seed))
     rows = read_rows(source, split=split)
+    if file_kind(Path(source)) == ".csv":
+        rows = own_unescaped(rows)
     form = choose_layout(rows, layout, column)
     rows = form.unfold(rows)
     check_columns(rows, asked, where or {})

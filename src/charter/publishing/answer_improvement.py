@@ -1,24 +1,24 @@
-"""The layout of answer improvement: CSV, one column ``text`` for SFT, and ``prompt, chosen, rejected``."""
+"""The layout of answer improvement: CSV files of prompts, of texts for SFT, and of ``prompt, chosen, rejected``."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
+from charter.engines.templates import TemplateRefusedError
+from charter.prompts.escaped_cells import OWN_COLUMNS
 from charter.publishing.contents import csv_table
 from charter.publishing.layout import File, Layout, Options, Part, Written, sift
-from charter.records import Message, Preference, SftRow
+from charter.records import Message, Preference, Prompt, SftRow
 
 REFUSED = "refused by the chat template"
+SEVERAL_TURNS = "of more than one turn"
 
 
-class TemplateRefusedError(ValueError):
-    """A chat template that takes no such conversation."""
-
-
-def chatml(turns: Sequence[Message]) -> str:
-    """Write a conversation in ChatML, which no model's template is needed for."""
-    return "".join(f"<|im_start|>{turn.role}\n{turn.content}<|im_end|>\n" for turn in turns)
+def _prompts(rows: Sequence[Prompt], options: Options) -> Written:
+    cells = [(one.id, one.text, one.category) for one in rows if len(one.turns) == 1]
+    left_out = Counter({SEVERAL_TURNS: len(rows) - len(cells)})
+    return Written({"prompts.csv": File(len(cells), csv_table(OWN_COLUMNS, cells, raw=options.raw))}, left_out)
 
 
 def _sft(rows: Sequence[SftRow], options: Options) -> Written:
@@ -40,6 +40,7 @@ def _preferences(rows: Sequence[Preference], options: Options) -> Written:
 
 
 ANSWER_IMPROVEMENT: Layout = {
+    "prompts": Part(_prompts, frozenset({"id", "prompt_id", "prompt", "turns", "category"})),
     "sft": Part(_sft, frozenset({"prompt", "turns", "response"})),
     "preferences": Part(_preferences, frozenset({"prompt", "turns", "chosen", "rejected"})),
 }

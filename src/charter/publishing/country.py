@@ -39,6 +39,38 @@ class _Positions:
         return self._known[principle]
 
 
+def red_team_row(prompt: str, correct: str, incorrect: str) -> dict[str, str]:
+    """Make a row of a red team."""
+    return {
+        "adversarial_prompt": prompt,
+        "correct_model_response_to_adversarial_prompt": correct,
+        "incorrect_model_response_to_adversarial_prompt": incorrect,
+    }
+
+
+def revision_row(prompt: str, response: str, critique: tuple[str, str], revision: tuple[str, str]) -> dict[str, str]:
+    """Make a row of a critique and a revision, each with the request that it answers before it."""
+    return {
+        "initial_prompt": prompt,
+        "initial_response": response,
+        "critique_prompt": critique[0],
+        "critique_response": critique[1],
+        "revision_prompt": revision[0],
+        "revision_response": revision[1],
+    }
+
+
+def preference_row(prompt: str, chosen: str, rejected: str, reasoning: str) -> dict[str, str]:
+    """Make a row of a preference."""
+    return {"prompt": prompt, "chosen_response": chosen, "rejected_response": rejected, "reasoning": reasoning}
+
+
+def keyed_file(keyed: Keyed) -> File:
+    """Write rows under keys such as ``"0"`` and ``"0_3"``, in the order of their numbers."""
+    ordered = dict(sorted(keyed.items(), key=lambda item: tuple(map(int, item[0].split("_")))))
+    return File(sum(map(len, ordered.values())), json_document(ordered))
+
+
 def _prompts(rows: Sequence[Prompt], options: Options) -> Written:
     red_team = [row for row in rows if row.kind == "red_team"]
     kept, left_out = sift(red_team, is_text=True)
@@ -50,13 +82,7 @@ def _prompts(rows: Sequence[Prompt], options: Options) -> Written:
         if position is None:
             left_out[NO_PRINCIPLE] += 1
         else:
-            keyed.setdefault(str(position), []).append(
-                {
-                    "adversarial_prompt": prompt.text,
-                    "correct_model_response_to_adversarial_prompt": prompt.reference or "",
-                    "incorrect_model_response_to_adversarial_prompt": "",
-                }
-            )
+            keyed.setdefault(str(position), []).append(red_team_row(prompt.text, prompt.reference or "", ""))
     return _written("red_team.json", keyed, left_out)
 
 
@@ -68,14 +94,12 @@ def _traces(rows: Sequence[Trace], options: Options) -> Written:
 
 def _of_trace(trace: Trace) -> dict[str, str]:
     last = trace.rounds[-1]
-    return {
-        "initial_prompt": trace.prompt.text,
-        "initial_response": trace.initial,
-        "critique_prompt": last.critique_request,
-        "critique_response": last.critique,
-        "revision_prompt": last.revision_request,
-        "revision_response": last.revision,
-    }
+    return revision_row(
+        trace.prompt.text,
+        trace.initial,
+        (last.critique_request, last.critique),
+        (last.revision_request, last.revision),
+    )
 
 
 def _preferences(rows: Sequence[Preference], options: Options) -> Written:
@@ -90,12 +114,7 @@ def _judged_by(one: Preference) -> str:
 
 def _of_preference(one: Preference) -> dict[str, str]:
     chains = [chain for verdict in one.verdicts for chain in verdict.chains]
-    return {
-        "prompt": one.prompt.text,
-        "chosen_response": one.chosen,
-        "rejected_response": one.rejected,
-        "reasoning": chains[0] if chains else "",
-    }
+    return preference_row(one.prompt.text, one.chosen, one.rejected, chains[0] if chains else "")
 
 
 def _keyed(
@@ -126,9 +145,7 @@ def _keyed(
 
 
 def _written(name: str, keyed: Keyed, left_out: Counter[str], lost: tuple[str, ...] = ()) -> Written:
-    ordered = dict(sorted(keyed.items(), key=lambda item: tuple(map(int, item[0].split("_")))))
-    n_rows = sum(map(len, ordered.values()))
-    return Written({name: File(n_rows, json_document(ordered))}, +left_out, lost)
+    return Written({name: keyed_file(keyed)}, +left_out, lost)
 
 
 _SHARED = frozenset({"prompt", "turns", "principle"})

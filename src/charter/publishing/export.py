@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from charter.constitution import load_constitution
 from charter.constitution.model import Constitution
-from charter.engines.tokenizers import load_tokenizer
-from charter.engines.weights import resolve_model
-from charter.errors import ModelError, RunError, UserError
+from charter.engines.templates import CHATML, Render, chatml, find_template
+from charter.errors import RunError, UserError
 from charter.files.tables import read_table
 from charter.files.writing import new_folder, replace_whole
-from charter.publishing.answer_improvement import ANSWER_IMPROVEMENT, TemplateRefusedError, chatml
+from charter.publishing.answer_improvement import ANSWER_IMPROVEMENT
 from charter.publishing.cai_conversation import CAI_CONVERSATION
 from charter.publishing.contents import json_document
 from charter.publishing.conversations import ALIGNMENT_HANDBOOK, AXOLOTL, LLAMA_FACTORY, TRL, TRL_STANDARD
 from charter.publishing.country import COUNTRY
-from charter.publishing.layout import RECORDS, File, Layout, Options, Render, What, Written, lost_columns
+from charter.publishing.layout import RECORDS, File, Layout, Options, What, Written, lost_columns
 from charter.publishing.native import NATIVE
 from charter.recipe import Recipe, load_recipe
-from charter.records import Message
 
 LayoutName = Literal[
     "native",
@@ -161,6 +158,52 @@ def export_rows(
     )
 
 
+@dataclass(frozen=True)
+class ExportedFile:
+    """How many rows a file has, and how many its layout could not hold, by reason."""
+
+    n_rows: int
+    left_out: Mapping[str, int]
+
+
+def export_file(
+    rows: Sequence[Any],
+    path: str | Path,
+    layout: LayoutName,
+    what: What,
+    *,
+    render: Render = chatml,
+    raw: bool = False,
+) -> ExportedFile:
+    """Write rows of one kind as the one file that a layout makes of them, over the file that is there.
+
+    Args:
+        rows: of the kind.
+        path: the file; it appears whole or not at all.
+        layout: one of ``LAYOUTS`` that has such rows in one file.
+        what: the kind.
+        render: see ``export_rows``.
+        raw: see ``export_run``.
+
+    Raises:
+        UserError: where the layout has no such rows or holds none of them, or the file cannot be written.
+    """
+    path = Path(path)
+    written = _parts(layout, what)[what].write(rows, Options(None, render, raw))
+    left_out = dict(+written.left_out)
+    (file,) = written.files.values()
+    if not file.n_rows:
+        reasons = ", ".join(f"{n} {why}" for why, n in left_out.items()) or "there are none"
+        raise UserError(f"{path}: layout {layout!r} holds none of the {what} ({reasons}); nothing is written")
+    try:
+        replace_whole(path, file.write, shared=True)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); check its folder and rights"
+        ) from error
+    return ExportedFile(file.n_rows, left_out)
+
+
 def _parts(layout: LayoutName, what: What | None) -> Layout:
     parts = LAYOUTS[layout]
     if what is None:
@@ -180,21 +223,8 @@ def _recipe(folder: Path) -> Recipe:
 def _template(recipe: Recipe) -> tuple[str, Render]:
     """Take the chat template of the run's policy; a scripted one has none, and ChatML stands in for it."""
     policy = recipe.models.policy
-    if policy.engine == "scripted":
-        return "ChatML", chatml
-    tokenizer = load_tokenizer(resolve_model(policy.name, trust_remote_code=policy.trust_remote_code))
-    if not tokenizer.chat_template:
-        raise ModelError(f"{policy.name}: has no chat template, which this layout's texts are written with")
-    return policy.name, partial(_apply, tokenizer)
-
-
-def _apply(tokenizer: Any, turns: Sequence[Message]) -> str:
-    from jinja2 import TemplateError
-
-    try:
-        return cast("str", tokenizer.apply_chat_template([turn.model_dump() for turn in turns], tokenize=False))
-    except TemplateError as error:
-        raise TemplateRefusedError(str(error)) from error
+    name = CHATML if policy.engine == "scripted" else policy.name
+    return name, find_template(name, trust_remote_code=policy.trust_remote_code)
 
 
 def _write_folder(out: Path, files: Mapping[str, File]) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from charter.constitution.model import Constitution
+from charter.engines.templates import Render
 from charter.given.transcripts import is_readable
 from charter.publishing.contents import Column, Content, parquet
 from charter.records import Message, Preference, Prompt, SftRow, Trace
 
 What = Literal["prompts", "traces", "sft", "preferences"]
-Render = Callable[[Sequence[Message]], str]
 
 #: The record that each kind of rows is read as.
 RECORDS: Mapping[What, Any] = {"prompts": Prompt, "traces": Trace, "sft": SftRow, "preferences": Preference}

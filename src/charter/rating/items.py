@@ -15,6 +15,7 @@ from charter.given.pairs import load_pairs
 from charter.given.preferences import preferences_of
 from charter.given.reading import GivenFile, read_file
 from charter.given.transcripts import read_prompt_turns
+from charter.given.values import prompt_kind
 from charter.prompts.row_prompts import content_id
 from charter.rating.records import Side
 from charter.records import Pair, Prompt, PromptKind, Response
@@ -39,6 +40,11 @@ class Item:
         """What determines it, texts too: answers that are made anew are other items."""
         one = self.match
         return row_id("item", one.prompt.id, one.model, one.base, one.answer, one.base_answer)
+
+    @property
+    def who(self) -> frozenset[str]:
+        """Whose answers they are."""
+        return frozenset({self.match.model, self.match.base})
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,25 @@ def run_items(
     table = folder / "data" / "responses.parquet"
     if not table.exists():
         raise RunError(f"{folder}: its models have answered no held-out prompts yet; run its stage evaluate first")
-    responses = [one for one in read_table(table, Response) if kind in {None, one.prompt.kind}]
-    return _met(folder, [(one.model, one.prompt, one.text) for one in responses], models, unnamed)
+    responses = (one for one in read_table(table, Response) if kind in {None, one.prompt.kind})
+    return response_items(responses, models, source=folder, unnamed=unnamed)
+
+
+def response_items(
+    responses: Iterable[Response], models: Sequence[str] = (), *, source: str | Path, unnamed: Unnamed = "every"
+) -> Items:
+    """Pair models' answers to the same prompts.
+
+    Args:
+        responses: of any number of models.
+        models: who meet, each with each.
+        source: where the answers come from, as errors name it.
+        unnamed: who does where ``models`` are none.
+
+    Raises:
+        UserError: for a model that has none, or fewer than two.
+    """
+    return _met(source, ((one.model, one.prompt, one.text) for one in responses), models, unnamed)
 
 
 def file_items(
@@ -80,7 +103,7 @@ def file_items(
     Args:
         source: any file that pairs are read from.
         models: as of ``run_items``, of a file of answers.
-        kind: of the prompts: of a file of answers that says it in a column the only one taken, else what all are for.
+        kind: of the prompts: of a file that says it in a column the only one taken, else what all are for.
         unnamed: as of ``run_items``.
 
     Raises:
@@ -172,8 +195,7 @@ def _answers(file: GivenFile, kind: PromptKind | None) -> Iterable[tuple[str, Pr
     first: dict[tuple[str, str], tuple[str, str]] = {}
     for row in file.rows:
         model, asked, response = (_text(row.values.get(name), name, row.place) for name in _ANSWER_COLUMNS)
-        said = row.values.get("kind")
-        told: PromptKind | None = said if said in {"red_team", "helpful", "benign_twin"} else None
+        told = prompt_kind(row.values.get("kind"))
         if told and kind not in {None, told}:
             continue
         turns = read_prompt_turns(asked)

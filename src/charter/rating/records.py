@@ -34,7 +34,7 @@ class Rating(Record):
     base: str
     gold: Side | None = None
     question: str = ""
-    seconds: float | None = None
+    seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     at: str = ""
 
     @property

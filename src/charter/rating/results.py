@@ -73,8 +73,8 @@ class Results:
         judge: what most raters say, beside the run's judge; None where there is none.
         left: the share of all preferences for what stood first.
         questions: that raters were asked.
-        n_items: items of the source.
-        n_gone: ratings of what is no item of the source any more, such as answers that were made anew.
+        n_items: items of the models that somebody rated, of which ``n_rated`` were compared.
+        n_gone: ratings of what is none of the items, such as answers that were made anew, or those of other models.
     """
 
     anchor: str
@@ -87,6 +87,7 @@ class Results:
     left: Interval | None
     questions: tuple[str, ...]
     n_items: int
+    n_rated: int
     n_gone: int
 
 
@@ -118,6 +119,7 @@ def assess(
     every = [one for own in kept.values() for one in own.values()]
     groups = prompt_groups(item.match.prompt for item in items)
     said = people_say(every)
+    met = {known[name].who for own in stands.values() for name in own if name in known}
     raters = tuple(_rater(rater, own.values(), known, groups) for rater, own in stands.items())
     return Results(
         anchor=names[0],
@@ -129,7 +131,8 @@ def assess(
         judge=with_judge(items, said, comparisons, groups),
         left=_left(every, groups),
         questions=tuple(dict.fromkeys(one.question for one in every)),
-        n_items=len(known),
+        n_items=sum(item.who in met for item in items),
+        n_rated=len(said),
         n_gone=sum(one.gold is None and one.item not in known for own in stands.values() for one in own.values()),
     )
 

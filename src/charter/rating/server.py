@@ -172,7 +172,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _state(self, body: dict[str, Any]) -> _Answer:
         rater = self.server.rater or body.get("rater")
-        return HTTPStatus.OK, {"rater": None} if rater is None else self._shown(self.server.sitting.state(_name(rater)))
+        sitting = self.server.sitting
+        if rater is None:
+            return HTTPStatus.OK, {"rater": None, "question": sitting.question}
+        return HTTPStatus.OK, self._shown(sitting.state(_name(rater)))
 
     def _rate(self, body: dict[str, Any]) -> _Answer:
         rater, sitting = _name(self.server.rater or body.get("rater")), self.server.sitting

@@ -13,6 +13,8 @@ from charter.files.lines import append_line, read_lines
 from charter.files.writing import cannot_be_written, sync
 from charter.rating.records import Rating
 
+#: In a run's folder.
+RATINGS = "ratings.jsonl"
 _BEGUN = re.compile(rb"[0-9a-f]{16} |[0-9a-f]{0,16}$")  # as a line of ours does, torn or not
 
 

@@ -56,4 +56,4 @@ def _is_free(value: Any) -> bool:
 def find_companion(recipe: Recipe) -> str | None:
     """Find the file of prompts whose keys are those of the given revisions: it says which prompts were meant."""
     source = recipe.prompts.red_team.source
-    return source if source.endswith(".json") and Path(source).is_file() else None
+    return source if source.endswith((".json", ".jsonl")) and Path(source).is_file() else None

@@ -15,6 +15,7 @@ from charter.feedback.settling import judged_of, pair_of
 from charter.records import Pair, Prompt
 from charter.reporting.lives import Life, Outcome, ResponseClassOf, Texts, life_value
 from charter.reporting.markup import json_text
+from charter.reporting.rated_answers import standing_ratings
 from charter.reporting.reading import RunData
 from charter.reporting.row_index import row_index
 from charter.seeds import digest
@@ -127,8 +128,14 @@ def _lives(data: RunData) -> Mapping[str, Life]:
     for name in ("responses", "comparisons", "readings"):
         for one in getattr(data, name):
             getattr(life(one.prompt), name).append(one)
+    _join_ratings(lives, data)
     _join_twins(lives)
     return lives
+
+
+def _join_ratings(lives: Mapping[str, Life], data: RunData) -> None:
+    for rating in standing_ratings(data):  # of responses, whose lives are there
+        lives[rating.prompt].ratings.append(rating)
 
 
 def _join_twins(lives: Mapping[str, Life]) -> None:

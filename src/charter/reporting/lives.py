@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from charter.rating.records import Rating
 from charter.records import (
     Comparison,
     Pair,
@@ -37,6 +38,7 @@ class Life:
     responses: list[Response] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
+    ratings: list[Rating] = field(default_factory=list)
     twins: list[str] = field(default_factory=list)
 
     @property
@@ -88,6 +90,7 @@ def life_value(life: Life, texts: Texts, classify: ResponseClassOf) -> dict[str,
         "responses": [_response(response, readings.get(response.id), texts) for response in life.responses],
         "comparisons": [_comparison(comparison, texts) for comparison in life.comparisons],
         "readings": [_reading(reading, texts) for reading in life.readings],
+        "ratings": [_rating(rating) for rating in life.ratings],
     }
 
 
@@ -197,6 +200,10 @@ def _reading(reading: Reading, texts: Texts) -> dict[str, Any]:
         "position_bias": _short(reading.position_bias),
         "verdicts": [_verdict(verdict, texts) for verdict in reading.verdicts],
     }
+
+
+def _rating(one: Rating) -> dict[str, Any]:
+    return {"rater": one.rater, "model": one.model, "base": one.base, "win": one.win, "question": one.question}
 
 
 def _judged(reading: Reading) -> str:

@@ -9,11 +9,12 @@ import html
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 from charter.errors import RunError
 from charter.files.tables import write_whole
 from charter.recipe.stages import in_iteration
-from charter.reporting import results_sections, run_sections
+from charter.reporting import results_sections, run_sections, wording
 from charter.reporting.adherence_section import adherence
 from charter.reporting.browsing import MAX_BYTES, MAX_ROWS, Rows, gather
 from charter.reporting.categories_section import categories
@@ -21,8 +22,9 @@ from charter.reporting.charts import Chart
 from charter.reporting.figures import effect_per_round, response_classes, tradeoff
 from charter.reporting.iterations_section import iterations
 from charter.reporting.label_figures import label_distribution, option_mass, position_bias, principle_agreement
-from charter.reporting.markup import Markup, fill, join
+from charter.reporting.markup import Markup, element, fill, join
 from charter.reporting.packing import packed
+from charter.reporting.ratings_section import ratings
 from charter.reporting.reading import RunData, read_run
 from charter.reporting.revision_section import revisions
 from charter.reporting.reward_section import reward_calibration, rewards
@@ -71,21 +73,23 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
     style = _template("page.css")
     script = "".join(_template(name) for name in _SCRIPTS)
     sections = (
-        results_sections.verdict(data, findings),
-        results_sections.measurements(data, findings),
-        categories(data),
-        adherence(data),
-        results_sections.figures(_charts(data, classify)),
-        revisions(data),
-        results_sections.label_quality(data),
-        iterations(data),
-        *(rewards(data, number) for number in range(1, data.n_iterations + 1)),
-        run_sections.data_counts(data),
-        run_sections.rows(data, gathered),
-        run_sections.recipe(data),
-        run_sections.environment(data),
-        run_sections.costs(data),
+        _Part("verdict", "Verdict", results_sections.verdict(data, findings)),
+        _Part("measurements", "Measurements", results_sections.measurements(data, findings)),
+        _Part("ratings", "People's ratings", ratings(data)),
+        _Part("categories", "By category", categories(data)),
+        _Part("adherence", "Adherence", adherence(data)),
+        _Part("figures", "Figures", results_sections.figures(_charts(data, classify))),
+        _Part("revisions", "Revisions", revisions(data)),
+        _Part("labels", "Label quality", results_sections.label_quality(data)),
+        _Part("iterations", "Iterations", iterations(data)),
+        *(_rewards(data, number) for number in range(1, data.n_iterations + 1)),
+        _Part("data", "Data", run_sections.data_counts(data)),
+        _Part("rows", "Rows", run_sections.rows(data, gathered)),
+        _Part("recipe", "Recipe", run_sections.recipe(data)),
+        _Part("environment", "Environment", run_sections.environment(data)),
+        _Part("costs", "Time and tokens", run_sections.costs(data)),
     )
+    there = [part for part in sections if part.content is not None]
     return fill(
         _template("page.html"),
         {
@@ -93,11 +97,25 @@ def render(data: RunData, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTE
             "title": join(f"{data.name}: report"),
             "style": style,
             "header": results_sections.header(data, findings),
-            "sections": join(*sections),
+            "menu": join([[element("a", part.title, href=f"#{part.anchor}"), "\n"] for part in there]),
+            "sections": join([part.content for part in there]),
             "rows": _packed(gathered),
             "script": script,
         },
     )
+
+
+class _Part(NamedTuple):
+    """A section and how the menu leads to it; without content neither is there."""
+
+    anchor: str
+    title: str
+    content: Markup | None
+
+
+def _rewards(data: RunData, iteration: int) -> _Part:
+    anchor, title = in_iteration("rewards", iteration), wording.of_iteration("Preference model", iteration)
+    return _Part(anchor, title, rewards(data, iteration))
 
 
 def _packed(gathered: Rows) -> Markup:

@@ -4,6 +4,7 @@
 recipe.yaml  recipe.resolved.yaml  environment.json  evaluation.json
 stages/STAGE.json
 data/prompts.parquet  traces  sft  pairs  preferences  unlabelled  responses  comparisons  readings
+ratings.jsonl
 ```
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ from pydantic import BaseModel, ValidationError
 from charter.errors import RunError, UserError
 from charter.files.tables import RowT, read_table
 from charter.files.yaml_reading import parse_yaml
+from charter.rating.records import Rating
+from charter.rating.store import RATINGS, read_ratings
 from charter.recipe.settings import MOST_ITERATIONS
 from charter.recipe.stages import STAGE_NAMES, in_iteration, iterated
 from charter.records import (
@@ -50,6 +53,7 @@ _Part = TypeVar("_Part", bound=BaseModel)
 class RunData:
     """Everything that a report is written from.
 
+    ``ratings`` are everybody's in their order, by rater, and ``n_damaged_ratings`` are lines that cannot be read.
     ``absent`` names the parts that are not there; ``unreadable`` maps a part to why it could not be read.
     """
 
@@ -72,6 +76,8 @@ class RunData:
     readings: tuple[Reading, ...] = ()
     probed: tuple[Probed, ...] = ()
     adherence: tuple[Adherence, ...] = ()
+    ratings: Mapping[str, Sequence[Rating]] = field(default_factory=dict)
+    n_damaged_ratings: int = 0
     absent: tuple[str, ...] = ()
     unreadable: dict[str, str] = field(default_factory=dict)
 
@@ -171,6 +177,8 @@ def read_run(path: Path) -> RunData:
     asked = [stage for stage in _STAGES if stage not in _IF_ASKED or recipe.get(stage) is not None]
     names = iterated(asked, n_iterations)
     stages = {stage: folder.json_part(f"stages/{stage}.json", StageResult) for stage in names}
+    is_rated = (path / RATINGS).exists()  # no run needs to be
+    ratings, n_damaged = folder.read(RATINGS, read_ratings, ({}, 0)) if is_rated else ({}, 0)
     data = RunData(
         path=path,
         name=str(recipe.get("name") or path.resolve().name),
@@ -191,6 +199,8 @@ def read_run(path: Path) -> RunData:
         readings=folder.rows("data/readings.parquet", Reading),
         probed=folder.rows("data/probes.parquet", Probed),
         adherence=folder.rows("data/adherence.parquet", Adherence),
+        ratings=ratings,
+        n_damaged_ratings=n_damaged,
         absent=tuple(folder.absent),
         unreadable=folder.unreadable,
     )

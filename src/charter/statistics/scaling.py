@@ -16,6 +16,7 @@ _BIASES = -20.0, 20.0
 _LOG_ODDS = 30.0  # of a probability that rounding took to 0 or 1
 _STEPS = 100
 _CONVERGED = 1e-12
+_BOTH, _SLOPE, _OFFSET = slice(0, 2), slice(0, 1), slice(1, 2)  # of what is fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def fit_scaling(probabilities: ArrayLike, outcomes: ArrayLike, weights: ArrayLik
 
     The mean of -y log q - (1-y) log(1-q) is least, with q the scaled probability: convex in 1/temperature and
     bias/temperature, so that the optimum is one. The temperature is held to ``TEMPERATURES``: probabilities that point
-    the wrong way are made nearly silent, never turned round. Sources: Platt 1999; Guo et al. 2017, arXiv 1706.04599.
+    the wrong way are made nearly silent, never turned round. The bias is held to ±20, and the temperature is then the
+    likeliest beside it. Sources: Platt 1999; Guo et al. 2017, arXiv 1706.04599.
 
     Args:
         probabilities: as they were read.
@@ -83,19 +85,22 @@ def fit_scaling(probabilities: ArrayLike, outcomes: ArrayLike, weights: ArrayLik
     odds = np.array([log_odds(float(p)) for p in sure])
     heavy = heavy / heavy.sum()
     slowest, fastest = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
-    slope, offset = _fit(odds, true, heavy, free=True)
+    slope, offset = _fit(odds, true, heavy, _BOTH)
     if not slowest <= slope <= fastest:
         slope = min(max(slope, slowest), fastest)
-        _, offset = _fit(odds, true, heavy, free=False, slope=slope)
-    bias = min(max(-offset / slope, _BIASES[0]), _BIASES[1])
+        _, offset = _fit(odds, true, heavy, _OFFSET, slope=slope)
+    bias = -offset / slope
+    if not _BIASES[0] <= bias <= _BIASES[1]:
+        bias = min(max(bias, _BIASES[0]), _BIASES[1])
+        slope, _ = _fit(odds - bias, true, heavy, _SLOPE, slope=slope)
+        slope = min(max(slope, slowest), fastest)
     return Scaling(temperature=1 / slope, bias=bias)
 
 
-def _fit(odds: Floats, true: Floats, heavy: Floats, *, free: bool, slope: float = 1.0) -> tuple[float, float]:
-    """Take Newton's steps, halved where they lead upwards, over the offset and, where it is ``free``, the slope."""
+def _fit(odds: Floats, true: Floats, heavy: Floats, moved: slice, *, slope: float = 1.0) -> tuple[float, float]:
+    """Take Newton's steps, halved where they lead upwards, over slope and offset or over one of them."""
     at = np.array([slope, 0.0])
     design = np.stack([odds, np.ones_like(odds)])
-    moved = slice(0 if free else 1, 2)
     loss = _loss(at, design, true, heavy)
     for _ in range(_STEPS):
         q = (1 + np.tanh(at @ design / 2)) / 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,7 +77,7 @@ def build_trainer(
     """
     build, configuration = kind
     division = division_of(pace, ranks.n_ranks(), _at_once(lengths, trainee), even=even)
-    with quiet_libraries():
+    with quiet_libraries(), _kept_precise(trainee.model):
         settings = configuration(**trainer_arguments(pace, division, trainee, folder, seed), **arguments)
         trainer: Any = build(
             model=trainee.model,
@@ -87,6 +88,16 @@ def build_trainer(
         )
     trainer.division = division
     return trainer  # type: ignore[no-any-return]  # whatever was asked for
+
+
+@contextmanager
+def _kept_precise(model: Any) -> Iterator[None]:
+    """Keep what is trained as it is: TRL rounds an adapter behind quantised weights to bfloat16."""
+    before = [(weight, weight.data) for weight in model.parameters() if weight.requires_grad]
+    yield
+    for weight, data in before:
+        if weight.dtype != data.dtype:
+            weight.data = data
 
 
 def _at_once(lengths: Sequence[int] | None, trainee: Trainee) -> int | None:

@@ -18,6 +18,7 @@ from charter.training.data import IGNORED
 
 _LOGITS_AT_ONCE = {"cpu": 2**23}  # how many logits are held at a time: 32 MB in float32 stay near the caches
 _LOGITS_AT_ONCE_ELSEWHERE = 2**28
+_LOUDER = 64.0  # times the hidden states, where it is tried what the head does
 
 
 class Asked(NamedTuple):
@@ -72,15 +73,27 @@ def sum_by_answer(values: torch.Tensor, n_tokens: torch.Tensor) -> torch.Tensor:
 def has_plain_head(model: Any) -> bool:
     """Tell whether the logits are exactly hidden states times a frozen weight.
 
-    Some models scale or squash their logits, or adapt the head; that is found by trying, not by their names.
+    Some models scale or squash their logits, or adapt the head; that is found by trying, not by their names, and with
+    louder hidden states than the model's: a cap far above today's logits is none of theirs yet.
     """
-    weight = getattr(model.get_output_embeddings(), "weight", None)
+    head = model.get_output_embeddings()
+    weight = getattr(head, "weight", None)
     if not isinstance(weight, torch.Tensor) or weight.requires_grad or not weight.is_floating_point():
         return False
-    tokens = torch.arange(1, 5, device=weight.device).unsqueeze(0)
-    everywhere = labelled(torch.nn.functional.pad(tokens, (1, 0)))
-    with torch.no_grad(), _head_input(model, everywhere, through=True) as caught:
-        logits = model(input_ids=tokens, use_cache=False).logits[0]
+    if getattr(head, "bias", None) is not None:
+        return False
+    caught: list[torch.Tensor] = []
+
+    def louder(_head: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        caught.append(_LOUDER * inputs[0])
+        return (caught[0],)
+
+    handle = head.register_forward_pre_hook(louder)
+    try:
+        with torch.no_grad():
+            logits = model(input_ids=torch.arange(4, device=weight.device).unsqueeze(0), use_cache=False).logits[0]
+    finally:
+        handle.remove()
     hidden = caught[0][0]
     if hidden.shape[-1] != weight.shape[-1] or logits.shape[-1] != weight.shape[0]:
         return False

@@ -27,6 +27,7 @@ class PairHabits(Habits):
     """Changes to a TRL trainer of pairs, beside those of every trainer. Mixed in before the TRL class."""
 
     # Of the trainer that this is mixed into.
+    accelerator: Any
     data_collator: PairCollator
     _metrics: Any
     _signature_columns: Any
@@ -45,7 +46,8 @@ class PairHabits(Habits):
 
     def _may_share(self, examples: Sequence[PreferenceExample]) -> bool:
         """Tell whether pairs may share their prompts; where they may not, the result says why."""
-        why = _DIVIDED if ranks.shards_weights() else why_apart(base_of(self.model), examples)
+        with self.accelerator.autocast():  # as in training: an adapter's weights have another precision than the others
+            why = _DIVIDED if ranks.shards_weights() else why_apart(base_of(self.model), examples)
         if why is not None:
             self.notes = (f"the sides of each pair were read apart, each behind the prompt: {why}",)
         return why is None

@@ -10,7 +10,7 @@ from itertools import groupby
 
 from charter.constitution.model import Principle
 from charter.errors import CapabilityError, EngineError, TooManyFailures, Unreachable
-from charter.event_loop import run_to_end
+from charter.event_loop import result_of
 from charter.feedback.judge import Judge, judge_one
 from charter.feedback.labels import principles_of_pair
 from charter.records import Prompt, PromptKind
@@ -94,12 +94,11 @@ class JudgeComparison:
             TooManyFailures: where it failed too often.
             EngineError: where it cannot be asked at all.
         """
-        found: list[float | None] = []
 
-        async def ask() -> None:
-            found.extend(await asyncio.gather(*(self._try(*one) for one in asked)))
+        async def ask() -> list[float | None]:
+            return await asyncio.gather(*(self._try(*one) for one in asked))
 
-        run_to_end(ask())
+        found = result_of(ask())
         self.failures.check()
         return found
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from charter.training.data import PreferenceExample
+from charter.training.logprobs import Asked
 from charter.training.pair_batches import PairCollator, answers_of, model_inputs
 from charter.training.pair_lengths import side_length
 
-#: How far what is hidden in either layout may be apart, as a share of its size, by how weights are kept: rounding in
-#: bfloat16 makes a hundredth, in float32 a millionth.
+#: How far what is hidden in either layout may be apart, as a share of its size, by how products are computed: rounding
+#: in bfloat16 makes a hundredth, in float32 a millionth.
 _ALIKE, _ALIKE_IN_HALF = 1e-3, 0.05
 _OF_A_SIDE = 3 / 4  # of a row of both sides, in the first pairs that are tried: half of it are prompt
 _SHORTER = 0.6  # the other pair: with padding in both layouts
@@ -37,12 +38,19 @@ def why_apart(model: Any, examples: Sequence[PreferenceExample]) -> str | None:
     """Say why the two sides of a pair may not share its prompt; None where they may.
 
     Args:
-        model: of transformers, without what shares it among processes; an adapter may be on it.
+        model: of transformers, without what shares it among processes; an adapter may be on it. It is asked under the
+            caller's autocast.
         examples: that it is to be trained on.
     """
     if _looks_through_a_window(model, max(one.n_tokens for one in examples)):
         return _SEES_THE_LAST
-    return None if all(_reads_alike(model, pairs) for pairs in _trials(model, examples)) else _READS_OTHERWISE
+    readings = [_readings(model, pairs) for pairs in _trials(model, examples)]  # ours: what fails here is no model's
+    try:
+        return None if all(_reads_alike(model, *both) for both in readings) else _READS_OTHERWISE
+    except torch.OutOfMemoryError:
+        raise
+    except _FAILURES as error:  # a model that takes no mask or no positions says so, each in its own way
+        return f"{_READS_OTHERWISE} ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
 
 
 def _looks_through_a_window(model: Any, longest: int) -> bool:
@@ -66,30 +74,50 @@ def _trials(model: Any, examples: Sequence[PreferenceExample]) -> Iterator[list[
     yield _pairs(side, max(one.n_tokens for one in examples))
 
 
-def _reads_alike(model: Any, pairs: list[dict[str, list[int]]]) -> bool:
+class _Reading(NamedTuple):
+    """What a model reads of some pairs in a layout, and the tokens that are asked for."""
+
+    inputs: dict[str, torch.Tensor]
+    asked: Asked
+
+
+def _readings(model: Any, pairs: list[dict[str, list[int]]]) -> tuple[_Reading, _Reading]:
+    """Lay pairs out apart, and behind their prompts."""
+    device, dtype = model.get_input_embeddings().weight.device, mask_dtype(model)
+
+    def reading(*, shares: bool) -> _Reading:
+        collator = PairCollator(padding=0)
+        collator.shares = shares
+        batch = {name: values.to(device) for name, values in collator(pairs).items()}
+        return _Reading(model_inputs(batch, dtype), answers_of(batch)[0])
+
+    return reading(shares=False), reading(shares=True)
+
+
+def _reads_alike(model: Any, *both: _Reading) -> bool:
     """Compare what is hidden at the tokens that predict answers, in both layouts."""
-    hidden = []
     was_training = model.training
     model.eval()
     try:
-        weight = model.get_input_embeddings().weight
-        for shares in (False, True):
-            collator = PairCollator(padding=0)
-            collator.shares = shares
-            batch = {name: values.to(weight.device) for name, values in collator(pairs).items()}
-            asked, _ = answers_of(batch)
-            with torch.no_grad():
-                outputs = model.base_model(**model_inputs(batch, mask_dtype(model)), use_cache=False)
-            hidden.append(outputs.last_hidden_state[asked.rows, asked.positions].float())
-    except torch.OutOfMemoryError:
-        raise
-    except _FAILURES:  # a model that takes no mask or no positions says so, each in its own way
-        return False
+        apart, shared = (_hidden(model, one) for one in both)
     finally:
         model.train(was_training)
-    apart, shared = hidden
-    alike = _ALIKE if weight.dtype.itemsize >= torch.float32.itemsize else _ALIKE_IN_HALF
+    weight = model.get_input_embeddings().weight
+    alike = _ALIKE if _precision(weight).itemsize >= torch.float32.itemsize else _ALIKE_IN_HALF
     return bool(((shared - apart).norm(dim=1) <= alike * apart.norm(dim=1)).all())
+
+
+def _hidden(model: Any, one: _Reading) -> torch.Tensor:
+    with torch.no_grad():
+        outputs = model.base_model(**one.inputs, use_cache=False)
+    found: torch.Tensor = outputs.last_hidden_state[one.asked.rows, one.asked.positions].float()
+    return found
+
+
+def _precision(weight: torch.Tensor) -> torch.dtype:
+    """Say in which precision products with a weight are computed here."""
+    kind = weight.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
 
 
 def mask_dtype(model: Any) -> torch.dtype:

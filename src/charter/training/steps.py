@@ -61,14 +61,16 @@ class StepWatch(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
         """Tell of a step; of one whose loss is no number before its checkpoint is written.
 
         Raises:
-            Collapsed: where the loss is no finite number, or the gradient none at all: no later step mends that.
+            Collapsed: where the loss or the gradient is no finite number: no later step mends that, and behind the last
+                one nobody would see it.
         """
         if "loss" not in logs:
             return
         if ranks.is_first():
             self._watch.on_step(self._n_before + state.global_step, self._n_before + state.max_steps, logs)
-        # Gradients of float16 overflow at times; such a step is left out, and the next is scaled otherwise.
-        is_broken = not args.fp16 and math.isnan(logs.get("grad_norm") or 0.0)
+        # Gradients of float16 overflow at times; such a step is left out, and the next is scaled otherwise. Any other
+        # that overflows is cut to a length of nothing, and infinity times nothing is no number.
+        is_broken = not args.fp16 and not math.isfinite(logs.get("grad_norm") or 0.0)
         if is_broken or not math.isfinite(logs["loss"]):
             raise Collapsed(
                 f"{self._stage}: the training diverged at step {state.global_step} of {state.max_steps}: its loss is "

@@ -69,7 +69,6 @@ class Habits:
         self.buckets = LengthBuckets(lengths, pace.batch_size, seed)
         self.pace = pace
         self.started = time.perf_counter()
-        keep_precise(self.model)
         base = base_of(self.model)
         short = (longest or max(lengths)) <= _EAGER_ATTENTION_UP_TO
         if self.args.device.type == "cpu" and short and base.dtype != torch.float64:
@@ -150,13 +149,6 @@ class Habits:
 
     def _send_telemetry(self) -> None:
         """Tell nobody what is trained."""
-
-
-def keep_precise(model: Any) -> None:
-    """Keep what is trained in float32 at least: TRL puts an adapter behind quantised weights in bfloat16."""
-    for weight in model.parameters():
-        if weight.requires_grad and weight.dtype in {torch.bfloat16, torch.float16}:
-            weight.data = weight.data.to(torch.float32)
 
 
 def run_training(

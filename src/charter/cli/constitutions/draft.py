@@ -40,6 +40,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "charter constitution draft mine.yaml drafted.yaml --model meta-llama/Llama-3.1-8B-Instruct",
             "charter constitution draft new village.yaml --from-document village.md --model M --yes",
+            "charter constitution draft config.yaml country.yaml --config config.yaml --model gpt-4o --engine openai",
             "charter constitution draft mine.yaml dry.yaml --model demo --engine scripted --yes",
         ),
     )(draft)
@@ -59,6 +60,12 @@ def draft(  # noqa: PLR0917 - the command line names them
         Path | None,
         typer.Option("--from-document", metavar="FILE", help="A text from which principles are drafted first."),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="A country's configuration, whose wording for requests replaces ours."
+        ),
+    ] = None,
     n_per_passage: Annotated[int, typer.Option("--per-passage", min=1, help="Principles of a passage, at most.")] = 3,
     passage: Annotated[int, typer.Option("--passage", min=200, help="Characters of a passage, at most.")] = 3_000,
     form: Form = "json",
@@ -73,22 +80,25 @@ def draft(  # noqa: PLR0917 - the command line names them
     and asked about on a terminal. Elsewhere, without --yes, the result goes to OUT.draft, for somebody to read.
     """
     from charter.authoring.draft import accept
+    from charter.authoring.given_texts import read_request_texts
     from charter.constitution import write_constitution
 
     base = _read_base(source, from_document)
     check_target(target, (".yaml", ".yml", ".json"))
     document = "" if from_document is None else _read_document(from_document)
+    wording = "" if config is None else read_request_texts(config)
     asking: dict[str, Any] = {"form": form, "seed": seed}
     reading: dict[str, Any] = {"n_per_passage": n_per_passage, "max_characters": passage}
     setup = {
         "constitution": "" if base is None else writing.text_digest(base.to_json()),
         "document": writing.text_digest(document),
+        **({"--config": writing.text_digest(wording)} if wording else {}),
         # Requests are recorded under the principles' ids, and these follow from what is merged.
         **writing.named_as_options(asking | reading | {"threshold": threshold}),
     }
     begun = {} if base is not None else {"name": target.stem, "description": f"Drafted from {from_document}."}
     with hold(target, model, engine, setup) as asked:
-        drafting = _Drafting(asked, asking, base, begun)
+        drafting = _Drafting(asked, asking, base, begun, wording)
         if from_document is not None:
             drafting.read(document, from_document.name, reading, threshold)
         drafting.write_requests()
@@ -112,6 +122,7 @@ class _Drafting:
     asking: dict[str, Any]
     base: Constitution | None
     begun: dict[str, str]
+    wording: str = ""
     new: tuple[Proposal, ...] = ()
     rewritten: tuple[Proposal, ...] = ()
     told: list[str] = field(default_factory=list)
@@ -145,7 +156,9 @@ class _Drafting:
         if self.base is None and not self.new:
             return
         whole = accept(self.base, self.new, **self.begun)
-        mapped = draft_requests(whole, self.asked.engine, asking=_asking(self.asking), mapper=self.asked.mapper)
+        mapped = draft_requests(
+            whole, self.asked.engine, asking=_asking(self.asking), wording=self.wording, mapper=self.asked.mapper
+        )
         self.rewritten = propose_requests(whole, mapped.done)
         self.told.append(f"requests drafted for {len(mapped.done)} of {mapped.n_in} principles that lack some")
         self._tell_lost("principles left with derived requests", mapped.reasons)

@@ -122,17 +122,22 @@ def conclude(target: Path, result: WrittenSet, asked: int, *, as_json: bool) -> 
     from charter.authoring.written import write_rows
 
     if not result.written:
-        raise EngineError(f"nothing usable was written: {_account(result.summary)}; {_remedy(result.summary)}")
+        raise EngineError(f"nothing usable was written: {account(result.summary)}; {remedy(result.summary)}")
     write_rows(target, result.written)
     if as_json:
         console.write_json({"file": str(target), "asked": asked, **result.summary})
         return
     console.write(f"{target}: {result.summary['kept']} of {asked} prompts asked for{_and_twins(result.summary)}")
-    console.write(_account(result.summary))
-    for example in result.summary["near_duplicates"]["examples"]:
+    tell_account(result.summary)
+    _write_grid(result)
+
+
+def tell_account(summary: Mapping[str, Any]) -> None:
+    """Print what became of calls and rows, with the near-duplicates that were left out."""
+    console.write(account(summary))
+    for example in summary["near_duplicates"]["examples"]:
         console.write(f'  left out ({example["similarity"]:.2f}): "{_short(example["dropped"])}"')
         console.write(f'    it is near to: "{_short(example["for"])}"')
-    _write_grid(result)
 
 
 def _write_grid(result: WrittenSet) -> None:
@@ -146,25 +151,27 @@ def _write_grid(result: WrittenSet) -> None:
         console.write(f"  {number:>2} {setting}")
 
 
-def _account(summary: Mapping[str, Any]) -> str:
+def account(summary: Mapping[str, Any]) -> str:
     """Tell in one line what became of calls and rows."""
     duplicates = summary["near_duplicates"]
     parts = [
         f"{summary['calls']} calls ({summary['repaired']} repaired)",
-        _reasons("malformed answers", summary["malformed"]),
-        _reasons("failed calls", summary["failed"]),
-        _reasons("lost rows", summary["lost_rows"]),
+        reasons("malformed answers", summary["malformed"]),
+        reasons("failed calls", summary["failed"]),
+        reasons("lost rows", summary["lost_rows"]),
         f"{duplicates['within'] + duplicates['against']} near-duplicates left out at {duplicates['threshold']:g}",
     ]
     return ", ".join(part for part in parts if part)
 
 
-def _reasons(what: str, counts: Mapping[str, int]) -> str:
+def reasons(what: str, counts: Mapping[str, int]) -> str:
+    """Tell how many there are of something, and why; nothing where there is none."""
     told = "; ".join(f"{n} {reason}" for reason, n in counts.items())
     return f"{sum(counts.values())} {what} ({told})" if counts else ""
 
 
-def _remedy(summary: Mapping[str, Any]) -> str:
+def remedy(summary: Mapping[str, Any]) -> str:
+    """Say what to do where nothing usable was written."""
     if summary["near_duplicates"]["against"]:
         return "ask for more (--n), or draw anew (--seed) into another file"
     return "take a larger model, or --form labelled, which small ones can follow"

@@ -117,6 +117,7 @@ async function load() {
   try {
     const { status, value } = await ask("state", { rater });
     trouble(status === 200 ? "" : value.error);
+    if (status === 200 && value.rater === null) part("question").textContent = value.question;
     if (status !== 200 || value.rater === null) askWho(status === 200 ? rater : null);
     else show(value);
   } catch {

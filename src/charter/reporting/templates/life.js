@@ -106,16 +106,22 @@ function labelPart(pair, label) {
 
 function verdictTable(verdicts, a, b, asked = `P(${a} better)`) {
   const titles = ["Principle", "Order", asked, "Option mass", "log p(A), log p(B)", "Read"];
-  const head = make("tr", null, titles.map((title) => make("th", { scope: "col" }, title)));
   const rows = verdicts.map((verdict) => {
     const order = `${verdict.order === "ab" ? a : b} shown first`;
     const read = verdict.invalid === null ? "valid" : `invalid: ${verdict.invalid}`;
-    const cells = [order, figure(verdict.p_a), figure(verdict.mass), verdict.logprobs.map(figure).join(", "), read];
     const whose = verdict.judge ? `${verdict.principle}, judge ${verdict.judge}` : verdict.principle;
-    return make("tr", null, make("th", { scope: "row" }, whose), cells.map((cell, place) => make("td", { "data-label": titles[place + 1] }, make("span", null, cell))));
+    return [whose, order, figure(verdict.p_a), figure(verdict.mass), verdict.logprobs.map(figure).join(", "), read];
   });
   const chains = verdicts.flatMap((verdict) => verdict.chains.map((chain, place) => folded(`Reasoning ${place + 1}: ${verdict.principle}, ${verdict.order === "ab" ? a : b} first`, textAt(chain))));
-  return [make("table", null, make("thead", null, head), make("tbody", null, rows)), chains];
+  return [tableOf(titles, rows), chains];
+}
+
+// A table whose rows are headed by their first cell; on a phone each cell says its column.
+function tableOf(titles, rows) {
+  const cell = (text, place) => make("td", { "data-label": titles[place + 1] }, make("span", null, text));
+  const row = ([first, ...others]) => make("tr", null, make("th", { scope: "row" }, first), others.map(cell));
+  const head = make("tr", null, titles.map((title) => make("th", { scope: "col" }, title)));
+  return make("table", null, make("thead", null, head), make("tbody", null, rows.map(row)));
 }
 
 function comparisonPart(comparison, id) {
@@ -129,6 +135,12 @@ function readingPart(reading, id) {
   const facts = `${reading.judged}; by the rules: ${said(reading.label)}; P(complied) ${figure(reading.p_complied)}; position bias ${figure(reading.position_bias)}.`;
   const table = verdictTable(reading.verdicts, "complied", "did not comply", "P(complied)");
   return part(`The judge's reading: ${reading.model}`, reading.id === id, make("p", null, facts), table);
+}
+
+function ratingsPart(ratings) {
+  const said = (one) => (one.win === null ? "skipped" : one.win === 0.5 ? "a tie" : `${one.win === 1 ? one.model : one.base} is preferred`);
+  const rows = ratings.map((one) => [one.rater, said(one), `${one.model} against ${one.base}`, one.question]);
+  return part("People's ratings", false, tableOf(["Rater", "Said", "Of", "Asked"], rows));
 }
 
 // Texts side by side; where one is chosen, each other shows in what words it differs from it.
@@ -204,6 +216,7 @@ function partsOf(life, id) {
     life.sft.length ? trainedPart(life) : null,
     life.pairs.map((pair) => pairPart(pair, id)),
     life.responses.length ? responsesPart(life, id) : null,
+    life.ratings.length ? ratingsPart(life.ratings) : null,
     life.comparisons.map((comparison) => comparisonPart(comparison, id)),
     life.readings.map((reading) => readingPart(reading, id)),
   ].filter((each) => each !== null);
