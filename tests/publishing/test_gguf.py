@@ -62,6 +62,26 @@ def test_llama_cpp_does_with_the_file_what_transformers_does_with_the_model(save
     assert found.largest_gap < 1e-4
 
 
+def test_the_likeliest_answer_is_the_same(saved: Path, tmp_path: Path) -> None:
+    """Token by token: what is generated there by taking the likeliest is what transformers generates."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    write_gguf(saved, tmp_path / "model.gguf", name="tiny", numbers="f32")
+    tokenizer = AutoTokenizer.from_pretrained(saved)
+    with quiet_libraries():
+        model: Any = AutoModelForCausalLM.from_pretrained(saved, dtype=torch.float32)
+    chat = [{"role": "user", "content": "How do I repair a bicycle chain?"}]
+    ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+    with torch.no_grad():
+        here = model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=12, min_new_tokens=12)
+    with _served(tmp_path / "model.gguf") as server:
+        prompt = server.tokens(server.render(chat))
+        wanted = {"n_predict": 12, "temperature": 0, "ignore_eos": True, "return_tokens": True}
+        there = server.ask("/completion", prompt=prompt, **wanted)["tokens"]
+    assert [*prompt, *there] == here[0].tolist()
+
+
 def test_chats_of_any_text_are_the_same_tokens_there(saved: Path, tmp_path: Path) -> None:
     """With a user's text of whatever pieces, as the template puts it, and as the tokenizer begins a text."""
     from transformers import AutoTokenizer

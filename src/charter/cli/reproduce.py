@@ -187,6 +187,7 @@ def _do_trial(trial: Trial, file: Path, overrides: Sequence[str], recipe: Recipe
         trial.until or policies_of(recipe)[-1],
         answers_of=[] if (folder / "recipe.resolved.yaml").exists() else others,
         quiet=quiet,
+        putting=False,  # several runs, and one place for a model
     )
 
 

@@ -51,6 +51,8 @@ def new_folder(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
         yield temporary
+        for path in temporary.rglob("*"):
+            sync(path)
         temporary.replace(out)
         sync(out.parent)
     except OSError as error:

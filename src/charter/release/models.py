@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from charter.damage import find_damage
@@ -54,3 +55,10 @@ def model_files(folder: Path) -> dict[str, Path]:
     """Name what belongs to a model of what lies in its folder: no checkpoint, no record of its training, no code."""
     names = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {name: path for name, path in names.items() if is_content(name, with_code=False)}
+
+
+def copy_model(model: Path, folder: Path) -> None:
+    """Copy what belongs to a model into a folder that is there, each file with its time."""
+    for name, path in model_files(model).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, folder / name)

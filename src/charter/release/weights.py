@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from charter.engines.inspection import ADAPTER_CONFIGURATION
 from charter.errors import RunError, UserError
 from charter.files.writing import new_folder
 from charter.publishing.gguf import Agreement, Numbers, check_gguf, write_gguf
-from charter.release.models import last_policy, model_files, model_folder, read_finished
+from charter.release.models import copy_model, last_policy, model_files, model_folder, read_finished
 from charter.reporting.cards.writing import find_trained
 
 Form = Literal["merged", "gguf"]
@@ -98,9 +97,7 @@ def _merged(folder: Path, out: Path, stage: str, say: Callable[[str], object]) -
             dtype = merge_adapter(folder, made).dtype
         else:
             dtype = own_dtype(folder)
-            for name, path in model_files(folder).items():
-                (made / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, made / name)
+            copy_model(folder, made)
         files = {name: path.stat().st_size for name, path in model_files(made).items()}
     return ExportedModel(str(out), "merged", stage, files, dtype)
 
@@ -122,7 +119,7 @@ def _whole(folder: Path, out: Path, dtype: str | None, say: Callable[[str], obje
         return
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        work = tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent)
+        work = tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".partial", dir=out.parent)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror or error}); check free space and rights") from error
     with work as name:
