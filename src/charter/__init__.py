@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         Verdict,
         make_prompt,
     )
+    from charter.release import export_model
     from charter.reporting import report
     from charter.revision import revise
     from charter.rows import Filtered, Mapped, map_rows
@@ -129,6 +130,7 @@ _HOMES = {
         "Comparison", "Judged", "Measurement", "Message", "Pair", "Preference", "Prompt", "Response", "Round", "SftRow",
         "Trace", "Unlabelled", "Verdict", "make_prompt",
     ),
+    "charter.release": ("export_model",),
     "charter.reporting": ("report",),
     "charter.revision": ("revise",),
     "charter.rows": ("Filtered", "Mapped", "map_rows"),
@@ -212,6 +214,7 @@ __all__ = [
     "diff_constitutions",
     "dpo",
     "evaluate",
+    "export_model",
     "export_run",
     "find_row",
     "influences_on",

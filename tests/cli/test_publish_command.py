@@ -56,6 +56,6 @@ def test_what_is_not_there_is_refused(charter: Command, finished: Path) -> None:
     assert 'did you mean "dataset"?' in wrong.err
     without = charter("publish", finished, "--to", "anna/demo", "--dry-run")
     assert without.code == 2
-    assert "there is no model of stage 'dpo' to publish" in without.err
+    assert "there is no model of stage 'dpo'" in without.err
     assert "--what dataset,cards" in without.err
     assert "Missing option '--to'" in charter("publish", finished).err

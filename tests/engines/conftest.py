@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.servers import LlamaServer, embedded_gguf, serve, write_gguf
+from charter.publishing.gguf import write_gguf
+from engines.servers import LlamaServer, embedded_gguf, serve
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +82,9 @@ def _save_adapter(base: Path, folder: Path, *, seed: int, rank: int) -> Path:
 @pytest.fixture(scope="session")
 def tiny_gguf(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model as llama.cpp reads it."""
-    return write_gguf(tiny_model, tmp_path_factory.mktemp("tiny_gguf") / "tiny.gguf")
+    path = tmp_path_factory.mktemp("tiny_gguf") / "tiny.gguf"
+    write_gguf(tiny_model, path, name="tiny")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from charter.given.matching import HELD_OUT, NO_PROMPT, match_prompts
+from charter.given.matching import HELD_OUT, NO_PROMPT, OVER_THE_LIMIT, draw_rows, match_prompts
 from charter.records import Pair, Prompt, Round, Split, Trace, make_prompt
 
 
@@ -51,3 +51,17 @@ def test_traces_of_one_prompt_are_numbered_anew() -> None:
     assert [(row.prompt.text, row.sample) for row in found.rows] == [
         ("Why?", 0), ("Why?", 1), ("Where?", 0), ("Why?", 2),
     ]  # fmt: skip
+
+
+def test_so_many_are_taken_and_the_others_counted() -> None:
+    """The first, or those that a seed draws, in their order; of more, those of fewer are a part."""
+    rows = tuple(_row(f"Question {number}?") for number in range(20))
+    assert draw_rows(rows, None, 3) == (rows, {})
+    assert draw_rows(rows, 20, 3) == (rows, {})
+    assert draw_rows(rows, 5, None) == (rows[:5], {OVER_THE_LIMIT: 15})
+    five, over = draw_rows(rows, 5, 3)
+    assert over == {OVER_THE_LIMIT: 15}
+    assert five != rows[:5]
+    assert list(five) == [row for row in rows if row in five]
+    assert set(draw_rows(rows[::-1], 5, 3)[0]) == set(five) < set(draw_rows(rows, 6, 3)[0])
+    assert set(draw_rows(rows, 5, 4)[0]) != set(five)

@@ -384,7 +384,7 @@ def test_files_that_change_while_they_are_searched_are_not_sent(
     run: Path, hub: WritableHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was searched is what is sent, or nothing is."""
-    from charter import release
+    from charter.release import publication as release
 
     search = release.find_leaks
 

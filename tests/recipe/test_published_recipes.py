@@ -125,12 +125,15 @@ def _overridden(name: str, model: Path, hub: Path) -> Recipe:
     where += [f"pairs.given.source={hub}/cai"] if given.pairs.given else []
     if given.preference_model is not None:
         where.append(f"preference_model.helpfulness.source={hub}/judged")
+    if given.dpo is not None and given.dpo.helpfulness is not None:
+        where.append(f"dpo.helpfulness.source={hub}/judged")
     if given.rl is not None:
         where += [f"models.second_judge={{name: {model}, dtype: float32, device: cpu, max_rows: 2}}", "rl.n=4"]
         where += ["rl.max_tokens=6", "rl.guard.max_tokens=6"]
     # Two processes share a model as eight do, and two cores start them in a quarter of the time.
     training = "training.n_processes=2" if given.training.launch else "training={logs: []}"
-    return load_recipe(path, [*where, *SMALL, training])
+    small = [one for one in SMALL if given.pairs.n or not one.startswith("pairs.n=")]
+    return load_recipe(path, [*where, *small, training])
 
 
 def _told(folder: Path, stage: str) -> Any:
@@ -156,5 +159,7 @@ def test_tiny_weights_of_the_same_architecture_train(
         assert revised["n_done"] == revised["counts"]["given"] > 0  # and nothing is revised by the model
         assert _told(tmp_path, "sft")["counts"]["rows"]["helpful reference"] > 0
         assert _told(tmp_path, "pairs")["counts"]["made"]["red_team given"] > 0
+    if recipe.dpo is not None and recipe.dpo.helpfulness is not None:
+        assert _told(tmp_path, "dpo")["counts"]["mixed in of people"] > 0
     whole = (tmp_path / "run/models/sft/model.safetensors").exists()
     assert whole == (recipe.sft.lora is None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from run_folder import HOSTILE, PRINCIPLES, build, edit_json
 from syrupy.assertion import SnapshotAssertion
 from test_card_markdown import flat, read
@@ -460,3 +461,23 @@ def test_the_code_of_a_card_loads_the_model(
 def test_hostile_samples_are_those_of_the_report() -> None:
     """The made-up run holds texts that try to break out, so that its cards are tested with them too."""
     assert any("<script>" in one for one in HOSTILE)
+
+
+def test_a_card_says_whose_preferences_were_taken_beside_the_ais(scripted: Path, tmp_path: Path) -> None:
+    """Of the training that took them, and of none before it; a dataset is named, a file of somebody's is not."""
+    run = tmp_path / "run"
+    shutil.copytree(scripted, run)
+    told = json.loads((run / "stages/dpo.json").read_text("utf-8"))
+    edit_json(run / "stages/dpo.json", counts={**told["counts"], "mixed in of people": 800})
+    recipe = yaml.safe_load((run / "recipe.resolved.yaml").read_text("utf-8"))
+    for source, said in (
+        ("owner/feedback", "Beside it dpo took 800 preferences as they are from owner/feedback, a dataset of the hub."),
+        ("/secret/place/rows.jsonl", "Beside it dpo took 800 preferences as they are from a file of the maker's."),
+    ):
+        recipe["dpo"]["helpfulness"] = {"source": source}
+        (run / "recipe.resolved.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
+        found = texts(write_cards(run, tmp_path / Path(source).name), tmp_path / Path(source).name)
+        assert said in found["models/dpo"]
+        assert "No person labelled a row" not in found["models/dpo"]
+        assert "No person labelled a row" in found["models/sft"]
+        assert "secret" not in found["models/dpo"]

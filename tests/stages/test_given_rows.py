@@ -202,3 +202,47 @@ def test_what_a_run_made_can_be_given_to_a_like_run(tmp_path: Path) -> None:
     assert [one.sample for one in traces[0]] == [one.sample for one in traces[1]]
     preferences = read_table(second / "data/preferences.parquet", Preference)
     assert {one.pair for one in preferences} == {one.id for one in after}
+
+
+def test_so_many_given_rows_are_taken_as_the_recipe_says(tmp_path: Path) -> None:
+    """Of those that fit the run; the others are counted, and the plan knows."""
+    numbers = ("revise.given.limit=5", "revise.given.seed=1", "pairs.given.limit=4")
+    run = _run(tmp_path, *numbers)
+    assert len(read_table(run / "data/traces.parquet", Trace)) == 5
+    assert len(read_table(run / "data/pairs.parquet", Pair)) == 4
+    for stage, n in (("revise", 5), ("pairs", 4)):
+        told = json.loads((run / "stages" / f"{stage}.json").read_text("utf-8"))
+        left_out = {"given: its prompt is held out": 3, "given: over the limit": 9 - n}
+        assert (told["n_in"], told["n_done"], told["filtered"]) == (12, n, left_out)
+    plan = check_recipe(_recipe(tmp_path, *numbers), tmp_path / "planned").plan
+    assert plan is not None
+    assert (plan.stage("revise").rows, plan.stage("pairs").rows) == (5, 4)
+
+
+def test_given_rows_are_scaled_with_the_recipe(tmp_path: Path) -> None:
+    """A limit is a number of rows, as those of prompts are; where there is none, all stay."""
+    scaled = _recipe(tmp_path, "revise.given.limit=20", "pairs.given.limit=3", "scale=0.1")
+    assert scaled.revise.given is not None
+    assert scaled.pairs.given is not None
+    assert (scaled.revise.given.limit, scaled.pairs.given.limit) == (2, 1)
+    assert _recipe(tmp_path, "revise.given.seed=1", "scale=0.1").revise.given.limit is None
+
+
+def test_pairs_of_others_are_mixed_into_dpo(tmp_path: Path) -> None:
+    """At the ratio, with every row accounted for; the plan knows."""
+    _data(tmp_path)
+    rows = [{"prompt": f"How is thing {n} mended?", "chosen": f"With glue {n}.", "rejected": "?"} for n in range(9)]
+    (tmp_path / "others.json").write_text(json.dumps([*rows, {**rows[0], "chosen": " "}]), "utf-8")
+    mixed = ("dpo.helpfulness=others.json", "dpo.helpfulness_ratio=0.5", "label.held_out=0", "label.min_option_mass=0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        run = _run(tmp_path, *mixed)
+        planned = check_recipe(_recipe(tmp_path, *mixed), tmp_path / "planned").plan
+    told = json.loads((run / "stages/dpo.json").read_text("utf-8"))
+    n_ai = len(read_table(run / "data/preferences.parquet", Preference))
+    assert n_ai > 0
+    assert told["counts"]["asked for of people"] == told["counts"]["mixed in of people"] == round(0.5 * n_ai)
+    assert told["n_in"] == n_ai + 10 == told["n_done"] + sum(told["filtered"].values())
+    assert told["filtered"]["helpfulness: empty answer"] == 1
+    assert planned is not None
+    assert planned.stage("dpo").rows == n_ai + round(0.5 * n_ai)

@@ -41,7 +41,8 @@ from charter.cli import (
     status,
 )
 from charter.cli.usage import plain
-from charter.errors import CharterError, Interrupted
+from charter.errors import CharterError, Interrupted, UserError
+from charter.files.env_file import use_env_file
 
 _DEBUG_VARIABLE = "CHARTER_DEBUG"
 
@@ -107,6 +108,15 @@ def _begin(
     del version  # its callback has spoken
     if debug:
         os.environ[_DEBUG_VARIABLE] = "1"
+    _use_env_file()
+
+
+def _use_env_file() -> None:
+    """Take the hub's token and folders from a file beside the work; one that cannot be read stops nobody."""
+    try:
+        use_env_file()
+    except UserError as error:
+        console.note(f"{error}; nothing of it is used")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -188,6 +188,7 @@ def _do_trial(trial: Trial, file: Path, overrides: Sequence[str], recipe: Recipe
         trial.until or policies_of(recipe)[-1],
         answers_of=[] if is_run(folder) else others,
         quiet=quiet,
+        putting=False,  # several runs, and one place for a model
     )
 
 

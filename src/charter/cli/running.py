@@ -16,6 +16,7 @@ from charter.errors import CharterError, Interrupted
 
 if TYPE_CHECKING:
     from charter.recipe import Recipe
+    from charter.release.placing import Place
     from charter.runs.folder import Run
 
 #: The end of what one process does before shards can go on, in the place of a stage.
@@ -49,6 +50,7 @@ def do_stages(
     answers_of: Sequence[Path] = (),
     quiet: bool = False,
     on: str | None = None,
+    putting: bool = True,
 ) -> Done:
     """Check the inputs, open the run, which fetches its models, and do stages in it.
 
@@ -63,6 +65,7 @@ def do_stages(
         answers_of: other runs, from which answers are taken over.
         quiet: whether to leave unsaid which model is loaded.
         on: ``ray`` where actors of a Ray cluster do the rows; None where this process does.
+        putting: whether models are put where the environment says, too (see ``release.placing``).
 
     Raises:
         RecipeError: where the recipe does not do the last of the stages.
@@ -70,6 +73,7 @@ def do_stages(
     from charter.planning.preflight import check_inputs
     from charter.planning.served import check_served
     from charter.recipe import find_recipe, load_recipe
+    from charter.release.placing import put_models
 
     if on is not None:
         from charter.scale.cluster import require_ray
@@ -80,6 +84,7 @@ def do_stages(
     folder = run_folder(recipe.name, out)
     names = _named(recipe, folder, last, alone=alone)
     forgotten = last if again else None
+    places = _places(recipe, folder, names, forgotten) if putting else []
     check_inputs(recipe, names)
     say_retry = saying_retries()
     known = check_served(recipe, folder, _left(folder, names, forgotten), say_retry, None if quiet else console.note)
@@ -103,7 +108,18 @@ def do_stages(
                 _do_noting(run, names, again=forgotten, retry=retry)
             if answers_of and on is None:
                 console.note(f"answers taken over from other runs: {run.memory.n_borrowed}")
+    for place in put_models(places, folder):
+        console.note(f"the model of {place.stage} is in {place.folder} too, as {place.variable} says")
     return Done(folder, tuple(names))
+
+
+def _places(recipe: Recipe, folder: Path, names: Sequence[str], again: str | None) -> list[Place]:
+    """Find where the models of stages that are asked for are to be put too, and see that nothing is in their way."""
+    from charter.release.placing import find_places, require_free
+
+    places = [place for place in find_places(recipe) if place.stage in names]
+    require_free(places, folder, again=again)
+    return places
 
 
 def _named(recipe: Recipe, folder: Path, last: str, *, alone: bool) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from charter.errors import RunError
+from charter.errors import RunError, UserError
 
 
 def replace_whole(path: Path, write: Callable[[Path], object], *, shared: bool = False) -> None:
@@ -33,6 +34,31 @@ def replace_whole(path: Path, write: Callable[[Path], object], *, shared: bool =
     finally:
         with contextlib.suppress(OSError):  # the first failure is the one to tell
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Give a folder beside ``out`` to write in, which gets its name at last: it appears whole or not at all.
+
+    Raises:
+        UserError: where ``out`` is there and holds something, or cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        what = "is not empty" if out.is_dir() else "is a file"
+        raise UserError(f"{out}: {what}; name a new folder, or remove it first")
+    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        yield temporary
+        for path in temporary.rglob("*"):
+            sync(path)
+        temporary.replace(out)
+        sync(out.parent)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror or error}); check free space and rights") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def cannot_be_written(path: Path, error: OSError) -> RunError:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from charter.prompts.grouping import normalise_text
-from charter.records import Pair, Prompt, Trace
+from charter.records import Pair, Preference, Prompt, Trace
+from charter.seeds import digest
 
 RowT = TypeVar("RowT", Trace, Pair)
 
+DrawnT = TypeVar("DrawnT", Trace, Pair, Preference)
+
 HELD_OUT = "its prompt is held out"
 NO_PROMPT = "its prompt is none of the run's"
+OVER_THE_LIMIT = "over the limit"
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,19 @@ def match_prompts(rows: Sequence[RowT], prompts: Iterable[Prompt]) -> Matched[Ro
             kept.append(row.model_copy(update=update))
             n_of[found.id] += 1
     return Matched(tuple(kept), dict(left_out))
+
+
+def draw_rows(rows: Sequence[DrawnT], limit: int | None, seed: int | None) -> tuple[tuple[DrawnT, ...], Counter[str]]:
+    """Keep so many rows, in their order, and count the others: the first, or those that a seed draws.
+
+    They are drawn by their ids, so that neither their order nor their number counts.
+    """
+    rows = tuple(rows)
+    if limit is None or len(rows) <= limit:
+        return rows, Counter()
+    drawn = rows[:limit]
+    if seed is not None:
+        ids = sorted((row.id for row in rows), key=lambda name: digest([seed, "limit", name]))[:limit]
+        chosen = frozenset(ids)
+        drawn = tuple(row for row in rows if row.id in chosen)
+    return drawn, Counter({OVER_THE_LIMIT: len(rows) - len(drawn)})

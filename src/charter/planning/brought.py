@@ -9,7 +9,7 @@ from charter.evaluation.adherence import Probes
 from charter.evaluation.probe_loading import load_probes
 from charter.given import balance_lengths, length_confound, load_pairs, load_traces
 from charter.given.loaded import Loaded
-from charter.given.matching import Matched, match_prompts
+from charter.given.matching import DrawnT, Matched, draw_rows, match_prompts
 from charter.given.pairs import given_pair
 from charter.given.preferences import preferences_of
 from charter.planning.findings import Preflight
@@ -19,6 +19,7 @@ from charter.planning.unknown import UNKNOWN_TEXT, is_unknown
 from charter.recipe import Recipe
 from charter.recipe.data_folder import find_companion
 from charter.recipe.settings import GivenRows
+from charter.recipe.stages import mixtures
 from charter.records import GENERATED, PEOPLE, Pair, Preference, Prompt, Round, Trace
 from charter.seeds import row_id
 from charter.training.helpfulness import EVALUATED, without_evaluated
@@ -34,7 +35,11 @@ def look_at_brought(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]
     """
     traces = _look_at_traces(report, recipe, prompts)
     pairs = _look_at_pairs(report, recipe, prompts)
-    people = _look_at_people(report, recipe, prompts)
+    people = {
+        stage: _look_at_people(report, recipe, prompts, stage, mixed.helpfulness)
+        for stage, mixed in mixtures(recipe).items()
+        if mixed.helpfulness is not None
+    }
     return Brought(traces, pairs, people, _probes(report, recipe, prompts))
 
 
@@ -45,14 +50,14 @@ def _look_at_traces(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]
         return ()
     if is_remote(given.source):
         _note_fetched(report, about, given, "a revision")
-        return tuple(map(_unknown_trace, _harmful(prompts)))
+        return _drawn(given, tuple(map(_unknown_trace, _harmful(prompts))))
     load = partial(load_traces, split=given.split, companion=find_companion(recipe))
     loaded = report.tried(about, load, given.source, hint=path_hint(given.source))
     if loaded is None:
         return ()
     matched = match_prompts(loaded.traces, prompts)
     _note(report, about, loaded, matched, prompts, is_needed=not recipe.revise.n_samples)
-    return matched.rows
+    return _drawn(given, matched.rows)
 
 
 def _look_at_pairs(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> tuple[Pair, ...]:
@@ -65,32 +70,32 @@ def _look_at_pairs(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt])
         if is_fetched:
             _note_fetched(report, about, given, "a pair")
         stand_in = partial(given_pair, better=UNKNOWN_TEXT, worse=f"{UNKNOWN_TEXT}.", seed=recipe.seed)
-        return tuple(map(stand_in, _harmful(prompts)))
+        return _drawn(given, tuple(map(stand_in, _harmful(prompts))))
     loaded = report.tried(about, partial(load_pairs, split=given.split), given.source, hint=path_hint(given.source))
     if loaded is None:
         return ()
     matched = match_prompts(loaded.pairs, prompts)
     _note(report, about, loaded, matched, prompts, is_needed=not recipe.pairs.n)
-    return _look_at_lengths(report, recipe, matched.rows)
+    return _look_at_lengths(report, recipe, _drawn(given, matched.rows))
 
 
-def _look_at_people(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]) -> tuple[Preference, ...]:
+def _look_at_people(
+    report: Preflight, recipe: Recipe, prompts: Sequence[Prompt], stage: str, given: GivenRows
+) -> tuple[Preference, ...]:
     """Read what people preferred, and note what a run would leave out of it."""
-    settings, about = recipe.preference_model, "preference_model.helpfulness"
-    if settings is None or settings.helpfulness is None:
-        return ()
-    given = settings.helpfulness
+    about = f"{stage}.helpfulness"
     if is_remote(given.source):
         _note_fetched(report, about, given, "a pair")
-        return tuple(map(_unknown_preference, _harmful(prompts)))
+        return _drawn(given, tuple(map(_unknown_preference, _harmful(prompts))))
     load = partial(load_pairs, split=given.split, kind="helpful")
     loaded = report.tried(about, load, given.source, hint=path_hint(given.source))
     if loaded is None:
         return ()
     found = preferences_of(loaded)
+    drawn = _drawn(given, found.rows)
     evaluated = [prompt for prompt in prompts if prompt.split == "evaluation" and not is_unknown(prompt)]
-    kept = tuple(without_evaluated(found.rows, evaluated, recipe.prompts.near_duplicates))
-    n_evaluated = len(found.rows) - len(kept)
+    kept = tuple(without_evaluated(drawn, evaluated, recipe.prompts.near_duplicates))
+    n_evaluated = len(drawn) - len(kept)
     left_out = dict(found.left_out) | ({EVALUATED: n_evaluated} if n_evaluated else {})
     for reason, n in left_out.items():
         report.add("note", about, f"{loaded.source}: {n} rows are left out: {reason}")
@@ -98,6 +103,11 @@ def _look_at_people(report: Preflight, recipe: Recipe, prompts: Sequence[Prompt]
         problem = "no row can be trained on, so that the file does nothing"
         report.add("warning", about, f"{problem}; name another file, or take it out")
     return kept
+
+
+def _drawn(given: GivenRows, rows: Sequence[DrawnT]) -> tuple[DrawnT, ...]:
+    """Take as many rows as the recipe says."""
+    return draw_rows(rows, given.limit, given.seed)[0]
 
 
 def _note_fetched(report: Preflight, about: str, given: GivenRows, what: str) -> None:

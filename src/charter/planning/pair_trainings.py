@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from charter.feedback.pair_plans import PairPlan
 from charter.planning.stage_plan import MAX_RENDERED, Given, StagePlan, answer_tokens
-from charter.recipe.settings import TextTrainingSettings
+from charter.recipe.settings import MixedSettings, TextTrainingSettings
 from charter.records import Pair
 from charter.training.mixture import in_shares
 from charter.training.pair_lengths import pays_to_share
@@ -19,16 +20,10 @@ def plan_preference_model(given: Given, pairs: Sequence[PairPlan | Pair]) -> Ite
     settings, held_out = given.recipe.preference_model, given.recipe.label.held_out
     if settings is None:
         return
-    of_ai = _tokens_of(given, pairs, settings)
-    n_people = min(round(settings.helpfulness_ratio * len(pairs)), len(given.brought.people))
-    people = given.brought.people[:MAX_RENDERED]
-    responses = [
-        sum(opening(given.sizer.count(side), settings) for side in (one.chosen, one.rejected)) for one in people
-    ]
-    prompts = [given.sizer.prompt(one.prompt) for one in people]
-    of_prompts = _prompts_of(given, pairs) + n_people * mean(prompts)
-    of_pairs = of_ai + n_people * (mean(prompts) + mean(responses))
-    rows = round((1.0 - held_out) * (len(pairs) + n_people))
+    people = _people_of(given, "preference_model", settings, len(pairs))
+    of_prompts = _prompts_of(given, pairs) + people.prompts
+    of_pairs = _tokens_of(given, pairs, settings) + people.prompts + people.responses
+    rows = round((1.0 - held_out) * (len(pairs) + people.n))
     # Each side is given its reward behind a prompt of its own.
     sides = of_pairs + of_prompts
     tokens = _read(given, of_pairs, of_prompts)
@@ -44,12 +39,31 @@ def plan_dpo(given: Given, pairs: Sequence[PairPlan | Pair]) -> Iterator[StagePl
     if settings is None:
         return
     pairs = pairs if settings.kinds is None else in_shares(pairs, settings.kinds, given.recipe.seed)
-    scored = kept * len(pairs) * 2 * opening(answer_tokens(given.recipe.pairs.max_tokens), settings)
-    of_prompts, of_pairs = kept * _prompts_of(given, pairs), kept * _tokens_of(given, pairs, settings)
-    rows = round(kept * len(pairs))
+    people = _people_of(given, "dpo", settings, kept * len(pairs))
+    scored = kept * len(pairs) * 2 * opening(answer_tokens(given.recipe.pairs.max_tokens), settings) + people.responses
+    of_prompts = kept * _prompts_of(given, pairs) + people.prompts
+    of_pairs = kept * _tokens_of(given, pairs, settings) + people.prompts + people.responses
+    rows = round(kept * len(pairs)) + people.n
     sides, tokens = of_pairs + of_prompts, _read(given, of_pairs, of_prompts)
     training = given.training(rows, tokens, scored, settings, sides=sides, read=tokens)
     yield given.stage("dpo", rows, {}, training=training, n_loads=1 if rows else 0)
+
+
+class _People(NamedTuple):
+    """Pairs of people that a training mixes in, and the tokens of their prompts and of their responses."""
+
+    n: int
+    prompts: float
+    responses: float
+
+
+def _people_of(given: Given, stage: str, settings: MixedSettings, n_of_ai: float) -> _People:
+    """Count what a training mixes in for so many preferences of the AI; some are counted, the others are like them."""
+    people = given.brought.people.get(stage, ())
+    n = min(round(settings.helpfulness_ratio * n_of_ai), len(people))
+    some = people[:MAX_RENDERED]
+    responses = [sum(opening(given.sizer.count(side), settings) for side in (one.chosen, one.rejected)) for one in some]
+    return _People(n, n * mean([given.sizer.prompt(one.prompt) for one in some]), n * mean(responses))
 
 
 def _tokens_of(given: Given, pairs: Sequence[PairPlan | Pair], settings: TextTrainingSettings) -> float:

@@ -94,12 +94,12 @@ class ToWrite:
 class Brought:
     """What a run has beside prompts that are there: what a user brought, and prompts to write.
 
-    ``people`` are preferences that a preference model may be trained on beside the AI's.
+    ``people`` are preferences that a training, by its stage's name, may have beside the AI's.
     """
 
     traces: tuple[Trace, ...] = ()
     pairs: tuple[Pair, ...] = ()
-    people: tuple[Preference, ...] = ()
+    people: Mapping[str, tuple[Preference, ...]] = field(default_factory=dict)
     probes: tuple[Probes, ...] = ()
     written: tuple[ToWrite, ...] = ()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +12,7 @@ from charter.constitution.model import Constitution
 from charter.engines.templates import CHATML, Render, chatml, find_template
 from charter.errors import RunError, UserError
 from charter.files.tables import read_table
-from charter.files.writing import replace_whole, sync
+from charter.files.writing import new_folder, replace_whole
 from charter.publishing.answer_improvement import ANSWER_IMPROVEMENT
 from charter.publishing.cai_conversation import CAI_CONVERSATION
 from charter.publishing.contents import json_document
@@ -230,22 +228,8 @@ def _template(recipe: Recipe) -> tuple[str, Render]:
 
 
 def _write_folder(out: Path, files: Mapping[str, File]) -> None:
-    """Write files into a folder beside, and give it its name at last."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        what = "is not empty" if out.is_dir() else "is a file"
-        raise UserError(f"{out}: {what}; name a new folder, or remove it first")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}.partial")
-        temporary.mkdir()
-        try:
-            for name, file in files.items():
-                path = temporary / name
-                path.parent.mkdir(exist_ok=True)
-                replace_whole(path, file.write)
-            temporary.replace(out)
-            sync(out.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error}); check free space and rights") from error
+    with new_folder(out) as folder:
+        for name, file in files.items():
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            replace_whole(path, file.write)

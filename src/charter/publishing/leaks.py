@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import UserError
+from charter.files.env_file import read_env_file
 from charter.recipe.secrets import KEY_FORMS, Form, is_secret
 
 Content = Path | bytes
@@ -273,11 +274,9 @@ def _is_file(value: str) -> bool:
 
 
 def _env_file() -> Mapping[str, str]:
-    from dotenv import dotenv_values
-
     try:
-        return {name: value for name, value in dotenv_values(".env", interpolate=False).items() if value}
-    except (OSError, UnicodeDecodeError):
+        return read_env_file()
+    except UserError:
         return {}  # nothing reads keys from it either
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from charter.recipe.rl_checks import rl_contradictions, rl_doubts
 from charter.recipe.settings import ModelSettings, PairSettings, Recipe, ReviseSettings, SftSettings
-from charter.recipe.stages import POLICY_STAGES, policies_of, stages_of, text_training_settings
+from charter.recipe.stages import POLICY_STAGES, mixtures, policies_of, stages_of, text_training_settings
 from charter.records import GENERATED, OWN_JUDGE, PromptKind
 
 Where = tuple[str, ...]
@@ -190,9 +190,9 @@ def doubts(recipe: Recipe) -> Iterator[tuple[Where, str]]:
         problem = f"is {recipe.label.on_low_margin}, and with label.min_margin=0 no label is unsure"
         yield ("label", "on_low_margin"), f"{problem}; set label.min_margin, such as 0.05, or take it out"
     yield from _margins_out_of_reach(recipe)
-    rewarded = recipe.preference_model
-    if rewarded and rewarded.helpfulness is None and "helpfulness_ratio" in rewarded.model_dump(exclude_defaults=True):
-        yield ("preference_model", "helpfulness_ratio"), "does nothing without preference_model.helpfulness; set it"
+    for stage, mixed in mixtures(recipe).items():
+        if mixed.helpfulness is None and "helpfulness_ratio" in mixed.model_dump(exclude_defaults=True):
+            yield (stage, "helpfulness_ratio"), f"does nothing without {stage}.helpfulness; set it"
     yield from rl_doubts(recipe)
     if recipe.evaluate.judge_adherence and not recipe.evaluate.probes:
         yield ("evaluate", "judge_adherence"), "does nothing without evaluate.probes; take it out"

@@ -22,6 +22,8 @@ from charter.recipe.launches import launch_files
 from charter.records import BUILT_IN, GENERATED
 
 _NO_FILES = (BUILT_IN, GENERATED)
+#: The keys of rows that a user brings.
+_GIVEN = (("revise", "given"), ("pairs", "given"), ("preference_model", "helpfulness"), ("dpo", "helpfulness"))
 _FILE_ENDINGS = frozenset({".csv", ".gz", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".yaml", ".yml"})
 
 
@@ -107,7 +109,7 @@ def slots(data: Any) -> Iterator[Slot]:
         yield from _section(prompts, kind, ("source",), _NO_FILES, "prompts.")
         if isinstance(prompts[kind], dict):
             yield from _section(prompts, kind, ("principles",), list_constitutions(), "prompts.")
-    for section, key in (("revise", "given"), ("pairs", "given"), ("preference_model", "helpfulness")):
+    for section, key in _GIVEN:
         yield from _section(_inner(data, section), key, ("source",), _NO_FILES, f"{section}.")
     generate = _inner(prompts, "generate")
     for holder, key, place in (

@@ -8,6 +8,7 @@ from charter.recipe.settings import PromptSource, Recipe
 from charter.recipe.settings.section import Settings
 
 SectionT = TypeVar("SectionT", bound=Settings)
+OptionalT = TypeVar("OptionalT", bound=Settings | None)
 
 
 def scaled(recipe: Recipe) -> Recipe:
@@ -27,7 +28,10 @@ def scaled(recipe: Recipe) -> Recipe:
         update={
             "scale": 1.0,
             "prompts": _times(prompts.model_copy(update={**sources, "generate": generate}), factor, *numbers),
-            "pairs": _times(recipe.pairs, factor, "n"),
+            "revise": _less_given(recipe.revise, factor, "given"),
+            "pairs": _times(_less_given(recipe.pairs, factor, "given"), factor, "n"),
+            "preference_model": _less_given(recipe.preference_model, factor, "helpfulness"),
+            "dpo": _less_given(recipe.dpo, factor, "helpfulness"),
             "rl": None if recipe.rl is None else _times(recipe.rl, factor, "n"),
         }
     )
@@ -35,6 +39,14 @@ def scaled(recipe: Recipe) -> Recipe:
 
 def _sources(recipe: Recipe) -> dict[str, PromptSource]:
     return {str(kind): source for kind, source in recipe.prompts.sources().items()}
+
+
+def _less_given(section: OptionalT, factor: float, key: str) -> OptionalT:
+    """Multiply how many of the rows are taken that a section names."""
+    given = getattr(section, key, None)
+    if section is None or given is None:
+        return section
+    return section.model_copy(update={key: _times(given, factor, "limit")})
 
 
 def _times(section: SectionT, factor: float, *keys: str) -> SectionT:

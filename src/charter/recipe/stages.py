@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar, cast
 
 from charter.errors import RecipeError
-from charter.recipe.settings import Recipe, Stage, TextTrainingSettings, TrainingSettings
+from charter.recipe.settings import MixedSettings, Recipe, Stage, TextTrainingSettings, TrainingSettings
 from charter.spelling import hint
 
 #: Every stage there is, in order.
@@ -115,6 +115,12 @@ def text_training_settings(recipe: Recipe, stage: str) -> TextTrainingSettings:
         RecipeError: where the recipe does not do it.
     """
     return cast("TextTrainingSettings", training_settings(recipe, stage))
+
+
+def mixtures(recipe: Recipe) -> dict[str, MixedSettings]:
+    """Give the settings of the trainings that mix people's preferences with the AI's, those that a recipe does."""
+    found = {"preference_model": recipe.preference_model, "dpo": recipe.dpo}
+    return {stage: settings for stage, settings in found.items() if settings is not None}
 
 
 def training_settings(recipe: Recipe, stage: str) -> TrainingSettings:

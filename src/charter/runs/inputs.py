@@ -12,6 +12,7 @@ from charter.errors import RunError
 from charter.files.hub_ids import is_dataset_id
 from charter.files.tables import read_json
 from charter.recipe import Recipe
+from charter.recipe.stages import mixtures
 from charter.records import BUILT_IN, GENERATED
 from charter.seeds import digest
 
@@ -148,11 +149,9 @@ def _files(recipe: Recipe) -> dict[str, str]:
         "examples of generated prompts": generate.few_shots,
         "wording of generated prompts": generate.texts,
     }
-    rewarded = recipe.preference_model
-    given = {
-        "given revisions": recipe.revise.given,
-        "given pairs": recipe.pairs.given,
-        "helpfulness pairs": rewarded.helpfulness if rewarded else None,
+    given = {"given revisions": recipe.revise.given, "given pairs": recipe.pairs.given} | {
+        f"helpfulness pairs{'' if stage == 'preference_model' else f' of {stage}'}": mixed.helpfulness
+        for stage, mixed in mixtures(recipe).items()
     }
     brought = {name: rows.source for name, rows in given.items() if rows is not None and rows.source != GENERATED}
     return files | brought | {name: file for name, file in named.items() if file is not None}

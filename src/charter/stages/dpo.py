@@ -9,9 +9,12 @@ from charter.recipe.stages import settings_of
 from charter.records import Preference, PromptKind
 from charter.runs.folder import Run
 from charter.stages.label import read_preferences
+from charter.stages.people import Mixed, mix_in_people, of_the_ai
 from charter.stages.summary import Summary, summarise, tally
 from charter.stages.trained import SKIPPED, train, training_arguments, untrained
 from charter.training.mixture import in_shares
+
+OVER_SHARES = "over the shares of dpo.kinds"
 
 
 def do_dpo(run: Run) -> Summary:
@@ -20,7 +23,6 @@ def do_dpo(run: Run) -> Summary:
     found, held_out = read_preferences(run)
     kept = found if settings.kinds is None else in_shares(found, settings.kinds, run.seed)
     n_in = len(found) + len(held_out)
-    left_out = {"held out": len(held_out), "over the shares of dpo.kinds": len(found) - len(kept)}
     wanting = [kind for kind, share in (settings.kinds or {}).items() if share and kind not in _kinds(found)]
     if found and wanting:
         raise RunError(f"{run.data('preferences')}: {_without(wanting[0], found)}")
@@ -30,13 +32,15 @@ def do_dpo(run: Run) -> Summary:
             "stages/label.json say why. Where pairs got no label, lower label.min_margin or take another judge; where "
             "there are few pairs, raise pairs.n or pairs.max_tokens, or set pairs.on_cut=trim; in a new folder (--out)"
         )
+    mixture = mix_in_people(run, settings, (kept, held_out)) if settings.helpfulness else of_the_ai((kept, held_out))
+    left_out = {**mixture.left_out, OVER_SHARES: len(found) - len(kept)}
     if run.recipe.models.policy.engine == "scripted":
-        return _summary(n_in, len(kept), left_out, n_trained=0) | {"training": SKIPPED}
+        return _summary(mixture, len(mixture.rows.train), left_out, n_trained=0) | {"training": SKIPPED}
     run.pool.close()
     result = train(
         run,
         "dpo",
-        kept,
+        mixture.rows.train,
         str(run.policy_before),
         loss=settings.loss,
         beta=settings.beta,
@@ -45,7 +49,7 @@ def do_dpo(run: Run) -> Summary:
         **training_arguments(run, "dpo", settings),
     )
     left_out |= untrained(result)
-    return _summary(n_in, result.n_rows, left_out, n_trained=result.n_rows) | {"training": result.to_json()}
+    return _summary(mixture, result.n_rows, left_out, n_trained=result.n_rows) | {"training": result.to_json()}
 
 
 def _kinds(preferences: Sequence[Preference]) -> dict[str, int]:
@@ -61,6 +65,8 @@ def _without(kind: PromptKind, found: Sequence[Preference]) -> str:
     )
 
 
-def _summary(n_in: int, n_done: int, left_out: Mapping[str, int], *, n_trained: int) -> Summary:
+def _summary(mixture: Mixed, n_done: int, left_out: Mapping[str, int], *, n_trained: int) -> Summary:
     counts = {"trained on": n_trained, "held out": left_out["held out"]}
+    counts |= mixture.counts if mixture.rows.asked_for else {}
+    n_in = mixture.n_in + left_out[OVER_SHARES]
     return summarise(n_in, n_done, filtered={reason: n for reason, n in left_out.items() if n}, counts=counts)

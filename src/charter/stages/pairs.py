@@ -10,7 +10,7 @@ from typing import Any
 from charter.feedback import pairs
 from charter.files.tables import read_table, write_table
 from charter.given import LengthConfound, balance_lengths, length_confound, load_pairs
-from charter.given.matching import match_prompts
+from charter.given.matching import draw_rows, match_prompts
 from charter.records import GENERATED, Pair, Trace
 from charter.rows import Mapped
 from charter.runs.folder import Run
@@ -72,7 +72,8 @@ def _given(run: Run) -> tuple[Sequence[Pair], Mapping[str, int], Mapping[str, ob
     source, split = settings.given.source, settings.given.split
     loaded = load_pairs(written_file(run) if source == GENERATED else source, split=split)
     matched = match_prompts(loaded.pairs, (*read_prompts(run, "train"), *read_prompts(run, "evaluation")))
-    rows, left_out = matched.rows, Counter(loaded.rejected) + Counter(matched.left_out)
+    rows, over = draw_rows(matched.rows, settings.given.limit, settings.given.seed)
+    left_out = Counter(loaded.rejected) + Counter(matched.left_out) + over
     lengths = {"lengths of given pairs": _plain(length_confound(rows))}
     balanced = (
         balance_lengths(rows, settings.balance_lengths, seed=run.recipe.seed) if settings.balance_lengths else None

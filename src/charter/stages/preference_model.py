@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from charter.errors import RunError
 from charter.files.tables import write_table
-from charter.given import load_pairs
-from charter.given.preferences import GivenPreferences, preferences_of
 from charter.recipe.settings import PreferenceModelSettings
 from charter.recipe.stages import settings_of
-from charter.records import PEOPLE, Preference, Prompt, RewardedPair
+from charter.records import RewardedPair
 from charter.runs.folder import Run
 from charter.seeds import derive_seed
 from charter.stages.label import read_preferences
-from charter.stages.prompts import held_out_prompts, read_prompts
+from charter.stages.people import Mixed, mix_in_people
 from charter.stages.summary import Summary, summarise, tally
 from charter.stages.trained import SKIPPED, train, training_arguments, untrained
-from charter.training.helpfulness import Judgements, mix_people
+from charter.training.helpfulness import Judgements
 from charter.training.reward_quality import measure_rewards
 
 if TYPE_CHECKING:
@@ -34,23 +31,11 @@ def do_preference_model(run: Run) -> Summary:
     """Write ``models/preference_model`` and ``data/rewards.parquet``."""
     settings = settings_of(run.recipe.preference_model, _STAGE)
     ai = read_preferences(run)
-    people = _people(settings)
-    mixed = mix_people(
-        ai,
-        people.rows,
-        asked=_asked(run),
-        ratio=settings.helpfulness_ratio,
-        held_out_share=run.recipe.label.held_out,
-        evaluated=read_prompts(run, "evaluation"),
-        near_duplicates=run.recipe.prompts.near_duplicates,
-        seed=run.recipe.seed,
-    )
-    n_in = sum(map(len, ai)) + len(people.rows) + sum(people.left_out.values())
-    unused = Counter(people.left_out) + Counter(mixed.left_out)
-    left_out = {"held out": len(mixed.held_out)} | {f"helpfulness: {reason}": n for reason, n in unused.items()}
+    mixture = mix_in_people(run, settings, ai)
+    mixed, left_out = mixture.rows, dict(mixture.left_out)
     if run.recipe.models.policy.engine == "scripted":
         write_table(run.data("rewards"), (), RewardedPair)
-        return _summary(n_in, len(mixed.train), left_out, mixed, n_trained=0) | _NOTHING_SCORED | {"training": SKIPPED}
+        return _summary(mixture, len(mixed.train), left_out, n_trained=0) | _NOTHING_SCORED | {"training": SKIPPED}
     if not mixed.train:
         raise RunError(
             f"{run.data('preferences')}: holds {sum(map(len, ai))} preferences and none to train on; stages/pairs.json "
@@ -64,22 +49,8 @@ def do_preference_model(run: Run) -> Summary:
     rewarded, unscored = _score(run, mixed, settings)
     write_table(run.data("rewards"), rewarded, RewardedPair)
     told = {name: _measured([row for row in rewarded if row.held_out == held]) for name, held in _SIDES.items()}
-    summary = _summary(n_in, result.n_rows, left_out, mixed, n_trained=result.n_rows)
+    summary = _summary(mixture, result.n_rows, left_out, n_trained=result.n_rows)
     return summary | told | {"unscored": unscored, "training": result.to_json()}
-
-
-def _asked(run: Run) -> tuple[list[Prompt], list[Prompt]]:
-    """Give the training prompts that are not held out, and those that are."""
-    is_held_out, prompts = held_out_prompts(run), read_prompts(run, "train")
-    return [one for one in prompts if not is_held_out[one.id]], [one for one in prompts if is_held_out[one.id]]
-
-
-def _people(settings: PreferenceModelSettings) -> GivenPreferences:
-    """Read what people preferred, where the recipe says where that is."""
-    rows = settings.helpfulness
-    if rows is None:
-        return GivenPreferences((), {})
-    return preferences_of(load_pairs(rows.source, split=rows.split, kind="helpful"))
 
 
 def _score(
@@ -130,16 +101,6 @@ def _measured(rows: Sequence[RewardedPair]) -> dict[str, Any] | None:
     return None if found is None else found.to_json()
 
 
-def _summary(n_in: int, n_done: int, left_out: Mapping[str, int], mixed: Judgements, *, n_trained: int) -> Summary:
-    counts = {
-        "trained on": n_trained,
-        "held out": len(mixed.held_out),
-        "asked for of people": mixed.asked_for,
-        "mixed in of people": _n_people(mixed.train),
-        "held out of people": _n_people(mixed.held_out),
-    }
-    return summarise(n_in, n_done, filtered=left_out, counts=counts)
-
-
-def _n_people(rows: Sequence[Preference]) -> int:
-    return sum(row.source == PEOPLE for row in rows)
+def _summary(mixture: Mixed, n_done: int, left_out: Mapping[str, int], *, n_trained: int) -> Summary:
+    counts = {"trained on": n_trained, "held out": len(mixture.rows.held_out), **mixture.counts}
+    return summarise(mixture.n_in, n_done, filtered=left_out, counts=counts)

@@ -8,7 +8,7 @@ from itertools import chain
 
 from charter.files.tables import write_table
 from charter.given import load_traces
-from charter.given.matching import match_prompts
+from charter.given.matching import draw_rows, match_prompts
 from charter.recipe.data_folder import find_companion
 from charter.records import Prompt, Round, Trace
 from charter.revision import revise
@@ -79,5 +79,6 @@ def _given(run: Run) -> tuple[Sequence[Trace], Mapping[str, int], int]:
         return (), {}, 0
     loaded = load_traces(rows.source, split=rows.split, companion=find_companion(run.recipe))
     matched = match_prompts(loaded.traces, (*read_prompts(run, "train"), *read_prompts(run, "evaluation")))
-    left_out = Counter(loaded.rejected) + Counter(matched.left_out)
-    return matched.rows, {f"given: {reason}": n for reason, n in left_out.items()}, len(loaded.mended)
+    drawn, over = draw_rows(matched.rows, rows.limit, rows.seed)
+    left_out = Counter(loaded.rejected) + Counter(matched.left_out) + over
+    return drawn, {f"given: {reason}": n for reason, n in left_out.items()}, len(loaded.mended)

@@ -11,9 +11,11 @@ from charter.engines.downloads import require_space
 from charter.engines.inspection import ADAPTER_CONFIGURATION, CONFIGURATION, read_configuration
 from charter.engines.quiet import quiet_libraries
 from charter.engines.tokenizers import load_tokenizer
-from charter.engines.weights import ModelFolder, resolve_model
+from charter.engines.weights import resolve_model
 from charter.errors import ModelError
 from charter.training.adapters import Task, load_base, put_adapter, save_trained
+
+_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +26,16 @@ class Merged:
     dtype: str
 
 
-def merge_adapter(adapter: Path, out: Path) -> Merged:
+def merge_adapter(adapter: Path, out: Path, *, dtype: str | None = None) -> Merged:
     """Merge an adapter into its base, and write the whole model with the adapter's tokenizer.
 
-    It is computed in float32 on the CPU (four bytes a weight of memory), and rounded once, to the base's own format:
-    in bfloat16 the rounding of each sum would lose much of a small adapter.
+    It is computed in float32 on the CPU (four bytes a weight of memory), and rounded once: in bfloat16 the rounding of
+    each sum would lose much of a small adapter.
 
     Args:
         adapter: its folder, as training wrote it; its base is fetched where it is not on this machine.
         out: the folder to write; it is made.
+        dtype: the format to round to; None takes the base's own.
 
     Raises:
         ModelError: for a folder that holds no adapter, a base that cannot be had, or that brings code of its own, and
@@ -41,8 +44,10 @@ def merge_adapter(adapter: Path, out: Path) -> Merged:
     folder = resolve_model(str(adapter))
     if folder.adapter is None:
         raise ModelError(f"{adapter} holds a whole model already: there is nothing to merge")
-    dtype = _own_dtype(folder)
-    require_space(out, sum(path.stat().st_size for path in folder.path.glob("*.safetensors")), "the merged model")
+    own = own_dtype(folder.path)
+    dtype = dtype or own
+    n_bytes = sum(path.stat().st_size for path in folder.path.glob("*.safetensors"))
+    require_space(out, n_bytes * _BYTES[dtype] // _BYTES[own], "the merged model")
     tokenizer = load_tokenizer(folder)
     settings = read_configuration(folder.adapter / ADAPTER_CONFIGURATION)
     task: Task = "reward" if settings.get("task_type") == "SEQ_CLS" else "text"
@@ -53,8 +58,8 @@ def merge_adapter(adapter: Path, out: Path) -> Merged:
     return Merged(out, dtype)
 
 
-def _own_dtype(folder: ModelFolder) -> str:
-    """Find the format that a base's weights are kept in; float32 where it does not say one to compute in."""
-    configuration = read_configuration(folder.path / CONFIGURATION)
+def own_dtype(model: Path) -> str:
+    """Find the format that a model's weights are kept in; float32 where its folder does not say one to compute in."""
+    configuration = read_configuration(model / CONFIGURATION)
     said = str(configuration.get("dtype") or configuration.get("torch_dtype") or "")
-    return said if said in {"bfloat16", "float16", "float32", "float64"} else "float32"
+    return said if said in _BYTES else "float32"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from charter.engines.http.servers import SERVERS, Server
-from charter.errors import ModelError
+from charter.errors import ModelError, UserError
+from charter.files.env_file import read_env_file
 
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
@@ -51,17 +53,11 @@ def _checked(name: str, key: str) -> str:
     return key
 
 
-def _read_env_file(*, is_needed: bool) -> dict[str, str]:
-    """Read the file beside the work; one that cannot be read matters where a key is needed."""
-    from dotenv import dotenv_values
-
+def _read_env_file(*, is_needed: bool) -> Mapping[str, str]:
+    """Read the file beside the work, as it is written; one that cannot be read matters where a key is needed."""
     try:
-        # As it is written: a key may hold what looks like a variable.
-        found = dotenv_values(".env", interpolate=False)
-    except (OSError, UnicodeDecodeError) as error:
+        return read_env_file()
+    except UserError as error:
         if not is_needed:
             return {}
-        raise ModelError(
-            f"{Path.cwd() / '.env'} cannot be read ({error}); it should hold lines of NAME=value"
-        ) from error
-    return {name: value for name, value in found.items() if value}
+        raise ModelError(str(error)) from error

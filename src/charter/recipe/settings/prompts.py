@@ -55,6 +55,10 @@ class GivenRows(Settings):
     split: str | None = Field(
         default=None, description="of a folder or a dataset; `a+b` takes two, `null` the one that there is"
     )
+    limit: int | None = Field(default=None, ge=1, description="rows that are taken, at most, of those that fit the run")
+    seed: int | None = Field(
+        default=None, ge=0, description="of the draw of those that 'limit' takes; None takes the first"
+    )
 
 
 Given = Annotated[GivenRows, ShortFor("source")]

@@ -120,8 +120,8 @@ class SftSettings(GuardedSettings):
     on_cut: Cutting = "flag"
 
 
-class PreferenceModelSettings(TextTrainingSettings):
-    """A preference model on soft labels. It trains on with what SFT trained, as ``sft.lora`` says."""
+class MixedSettings(TextTrainingSettings):
+    """What the trainings on preferences share."""
 
     helpfulness: Given | None = Field(
         default=None,
@@ -132,7 +132,11 @@ class PreferenceModelSettings(TextTrainingSettings):
     )
 
 
-class DpoSettings(GuardedSettings):
+class PreferenceModelSettings(MixedSettings):
+    """A preference model on soft labels. It trains on with what SFT trained, as ``sft.lora`` says."""
+
+
+class DpoSettings(GuardedSettings, MixedSettings):
     """DPO on soft labels. It trains on with what SFT trained, as ``sft.lora`` says."""
 
     kinds: dict[PromptKind, Share] | None = Field(

@@ -122,6 +122,12 @@ def prompt_sources(prompts: Iterable[Prompt], facts: Facts) -> list[tuple[str, s
     return [(*source, n) for source, n in sorted(counted.items(), key=lambda item: (-item[1], item[0]))]
 
 
+def given_source(values: Any) -> str:
+    """Say where rows that a user brought are from, by their part of a recipe whose paths are hidden."""
+    source = str(values.get("source") or "" if isinstance(values, dict) else values or "")
+    return f"{source}, a dataset of the hub" if is_dataset_id(source) else "a file of the maker's"
+
+
 def is_of_this_machine(source: str) -> bool:
     """Tell whether a prompt's source is a file's path."""
     return source not in {BUILT_IN, GENERATED, ""} and not is_dataset_id(source)

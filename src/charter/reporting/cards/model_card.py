@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from charter.feedback.votes import both_orders
 from charter.recipe.stages import parted
 from charter.reporting import wording
-from charter.reporting.cards.facts import Facts, label
+from charter.reporting.cards.facts import Facts, given_source, label
 from charter.reporting.cards.figures import index_figures, index_rewards, tell_figures, tell_rewards
 from charter.reporting.cards.loading import is_adapter, tell_loading
 from charter.reporting.cards.making import lineage, tell_constitution, tell_making
@@ -106,9 +106,20 @@ def _what(facts: Facts, stage: str) -> Markdown:
         Markdown("[Constitutional AI](https://arxiv.org/abs/2212.08073)"),
         ": a written constitution, ",
         tell_constitution(facts),
-        ", and AI feedback in place of human labels. No person labelled a row. Made by Charter",
+        f", and AI feedback in place of human labels. {_people(facts, stage)} Made by Charter",
         f" {facts.data.environment.charter}." if facts.data.environment else ".",
     )
+
+
+def _people(facts: Facts, stage: str) -> str:
+    """Say whose preferences beside the AI's were trained on, by this stage or one before it."""
+    told = []
+    for one in lineage(facts, stage):
+        n = one.counts.get("mixed in of people", 0)
+        if isinstance(n, int) and n:
+            source = given_source(facts.section(parted(one.stage).stage).get("helpfulness"))
+            told.append(f"Beside it {one.stage} took {wording.counted(n, 'preference')} as they are from {source}.")
+    return " ".join(told) or "No person labelled a row."
 
 
 def _untrained(facts: Facts, stage: str) -> Markdown | str:

@@ -18,8 +18,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from charter.damage import find_damage
-from charter.engines.downloads import is_content
 from charter.engines.embedded import EMBEDDED
 from charter.engines.inspection import ADAPTER_CONFIGURATION, read_configuration
 from charter.engines.weights import embedded_at
@@ -27,13 +25,12 @@ from charter.errors import RunError, UserError
 from charter.publishing.hub import Kind, Repository, Sent, check_name, send
 from charter.publishing.leaks import Content, Finding, find_leaks, gather_known
 from charter.recipe.paths import is_path
-from charter.recipe.stages import POLICY_STAGES, parted
-from charter.reporting import read_run
+from charter.release.models import last_policy, model_files, model_folder, read_finished
 from charter.reporting.cards.collection_card import collection_card, datasets_of
 from charter.reporting.cards.dataset_card import files_of
-from charter.reporting.cards.facts import Facts, gather_facts
+from charter.reporting.cards.facts import Facts
 from charter.reporting.cards.model_card import model_card
-from charter.reporting.cards.writing import check_licence, find_trained, notes_on, trained_stages
+from charter.reporting.cards.writing import check_licence, find_trained, notes_on
 
 What = Literal["dataset", "adapter", "merged", "cards"]
 WHATS: tuple[What, ...] = get_args(What)
@@ -107,8 +104,10 @@ def publish_run(
     """
     check_licence(licence)
     check_name(to)
-    facts = _read(run)
-    stages = [find_trained(facts, one) for one in dict.fromkeys(models)] or _last_policy(facts, what)
+    facts = read_finished(run)
+    stages = [find_trained(facts, one) for one in dict.fromkeys(models)] or last_policy(facts)
+    if not stages and not {"adapter", "merged"}.isdisjoint(what):
+        raise RunError(f"{run}: has trained no model yet; go on with it (charter run), or give --what dataset,cards")
     with _work_folder(run) if "merged" in what else contextlib.nullcontext(run) as work:
         maker = _Maker(facts, to, what, licence, work, say)
         repositories = tuple(maker.repositories(stages))
@@ -187,10 +186,10 @@ class _Maker:
 
     def _model(self, stage: str, name: str) -> dict[str, Content]:
         card = self._card(lambda: model_card(self.facts, stage, licence=self.licence))
-        folder = self._folder(stage)
+        folder = model_folder(self.facts, stage)
         if self.cards_alone:
             return card
-        files = _model_files(folder)
+        files: dict[str, Content] = {**model_files(folder)}
         if ADAPTER_CONFIGURATION in files:
             files[ADAPTER_CONFIGURATION] = self._configuration(folder / ADAPTER_CONFIGURATION, name)
         return files | card
@@ -199,26 +198,14 @@ class _Maker:
         from charter.training.merging import merge_adapter
 
         card = self._card(lambda: model_card(self.facts, stage, licence=self.licence, merged=True))
-        folder = self._folder(stage)
+        folder = model_folder(self.facts, stage)
         if not (folder / ADAPTER_CONFIGURATION).is_file():
             raise UserError(f"{folder} is a whole model already, with nothing to merge: 'adapter' sends it as it is")
         self.say(f"merging {stage} into its base")
-        return _model_files(merge_adapter(folder, self.work / stage).folder) | card
+        return {**model_files(merge_adapter(folder, self.work / stage).folder), **card}
 
     def _card(self, write: Callable[[], str]) -> dict[str, Content]:
         return {_CARD: write().encode("utf-8")} if "cards" in self.what else {}
-
-    def _folder(self, stage: str) -> Path:
-        folder = self.facts.data.path / "models" / stage
-        training = self.facts.data.stages[stage].training
-        if training is not None and training.skipped:
-            raise RunError(
-                f"{folder}: there is no model of stage {stage!r} to publish: {training.skipped}; give --what "
-                "dataset,cards for the tables alone"
-            )
-        if not folder.is_dir():
-            raise RunError(f"{folder}: is missing, though stage {stage!r} was done; restore it, or do the stage again")
-        return folder
 
     def _configuration(self, path: Path, repository: str) -> Content:
         """Give an adapter's configuration with its base as the hub knows it; a folder as its base is a finding."""
@@ -240,20 +227,6 @@ class _Maker:
         return path
 
 
-def _read(run: Path) -> Facts:
-    """Read a run that is whole.
-
-    Raises:
-        RunError: where it is no run, or something in it cannot be read.
-    """
-    data = read_run(run)
-    broken = [str(one) for one in find_damage(run, tuple(data.stages))]
-    broken += [f"{run / part}: could not be read: {why}; restore it" for part, why in data.unreadable.items()]
-    if broken:
-        raise RunError("\n".join(broken))
-    return gather_facts(data)
-
-
 @contextlib.contextmanager
 def _work_folder(run: Path) -> Iterator[Path]:
     """Make a folder in the run's for weights that are merged, and remove it; the disk of the run has room for such."""
@@ -266,22 +239,6 @@ def _work_folder(run: Path) -> Iterator[Path]:
         ) from error
     with folder as name:
         yield Path(name)
-
-
-def _last_policy(facts: Facts, what: Sequence[What]) -> list[str]:
-    """Name the last stage whose model answers people, where a model is asked for."""
-    policies = [name for name in trained_stages(facts) if parted(name).stage in POLICY_STAGES]
-    if not policies and not {"adapter", "merged"}.isdisjoint(what):
-        raise RunError(
-            f"{facts.data.path}: has trained no model yet; go on with it (charter run), or give --what dataset,cards"
-        )
-    return policies[-1:]
-
-
-def _model_files(folder: Path) -> dict[str, Content]:
-    """Name what belongs to a model of what lies in its folder: no checkpoint, no record of its training, no code."""
-    names = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: path for name, path in names.items() if is_content(name, with_code=False)}
 
 
 def _require_own_files(repository: Repository, run: Path) -> None:
