@@ -112,6 +112,14 @@ def test_a_watch_that_is_closed_ends_what_is_left(tmp_path: Path) -> None:
     running.communicate()
 
 
+def test_a_watch_that_is_slow_to_begin_ends_what_is_left(tmp_path: Path) -> None:
+    """A child and the end that come to it in one piece, as on a machine that has much to do: the child is ended."""
+    running = _begin(_FAMILY.replace("time.sleep(1.0)", "pass"), tmp_path, str(tmp_path), "fork", "close")
+    _wait(lambda: len(_session(running.pid)) == 1, "its children have ended")
+    running.kill()
+    running.communicate()
+
+
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.skipif(not _HERE, reason="vLLM is not in this environment")

@@ -46,6 +46,7 @@ def said(  # noqa: PLR0917 - fixtures
 ) -> str:
     """All that every verb prints of a run that a server took part in, and of what is refused; with the logs."""
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("CHARTER_DEBUG", "")  # --debug sets it for the rest of the process
     keys = list(PLANTED.values())
     for name, key in zip(("SERVED_KEY", "OPENAI_API_KEY", "HF_TOKEN"), keys[:3], strict=True):
         monkeypatch.setenv(name, key)

@@ -191,7 +191,7 @@ def test_people_are_looked_at_before_a_run(tiny_model: Path, tmp_path: Path) -> 
     with opened(tmp_path, tiny_model) as run:
         found = Preflight()
         brought = look_at_brought(found, run.recipe, read_table(run.data("prompts"), Prompt))
-        assert len(brought.people) == N_PEOPLE
+        assert len(brought.people["preference_model"]) == N_PEOPLE
         assert any("1 rows are left out: empty answer" in one.message for one in found.findings)
     recipe = load_recipe(tmp_path / "tiny.yaml", ["preference_model.helpfulness=nowhere.json"])
     found = Preflight()

@@ -81,7 +81,7 @@ def test_each_way_to_degenerate_is_seen(texts: list[str], expected: list[str], s
     assert set(expected) <= set(names(passed))
     first = next(one for one in passed if one.measure == expected[0])
     assert (first.value, first.before) == (figures[first.measure], before[first.measure])
-    assert f"{first.value:.2f}" in str(first)
+    assert f"{first.value:.3g}" in str(first)
     assert shown in show_example(answers(texts), expected[0])
 
 

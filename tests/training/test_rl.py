@@ -432,7 +432,7 @@ def test_a_policy_that_games_its_reward_is_stopped(sft_adapter: Path, tmp_path: 
     guard = RlGuard(every=4, n_prompts=12, max_tokens=6, kl=99.0, distinct=0.0, **NO_SHARES)
     held_out = [make_prompt(f"Another question, number {number}?", "helpful") for number in range(12)]
     how = {"guard": guard, "held_out": held_out, "second_judge": Other(), "learning_rate": 3e-2, "beta": 0.005}
-    with pytest.raises(Collapsed, match=r"rl: .*second_judge 0\.\d\d \(at least 0\.35, .*rl\.guard\.second_judge"):
+    with pytest.raises(Collapsed, match=r"rl: .*second_judge 0(\.\d+)? \(at least 0\.35, .*rl\.guard\.second_judge"):
         train(sft_adapter, tmp_path / "rl", n=8, epochs=16, **how)
     assert set(asked) == {12}
     looks = json.loads((tmp_path / "rl.training/guard.json").read_text("utf-8"))["looks"]

@@ -248,20 +248,20 @@ def test_pairs_that_cannot_be_trained_on_are_reported(tokenizer: Any) -> None:
 
 
 def test_a_conversation_that_the_template_refuses_is_reported(tiny_model: Path) -> None:
-    """A template that raises for system turns costs those rows, not the training."""
+    """A template that raises costs those rows, not the training."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.chat_template = (
-        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
+        "{% if messages[0]['role'] == 'assistant' %}{{ raise_exception('no answer without a question') }}{% endif %}"
         + tokenizer.chat_template
     )
-    turns = (Message(role="system", content="Be brief."), Message(role="user", content="One?"))
+    turns = (Message(role="assistant", content="I am brief."), Message(role="user", content="One?"))
     refused = row("x", "y").model_copy(update={"prompt": Prompt(id="p", turns=turns, kind="helpful")})
     examples = sft_examples([row("Who?", "Me."), refused], tokenizer, max_length=100)
     assert len(examples.kept) == 1
     assert [one.reason for one in examples.rejected] == ["template"]
-    assert "no system turn" in examples.rejected[0].detail
+    assert "no answer without a question" in examples.rejected[0].detail
 
 
 def test_no_chat_template_is_said(tiny_model: Path) -> None:

@@ -70,9 +70,9 @@ def watch() -> None:
         if not more:
             break
         *lines, read = (read + more).split(b"\n")
+        known |= {(int(line), _begun(int(line))) for line in lines}  # before the end, which may come along with them
         if read == _END:
             break
-        known |= {(int(line), _begun(int(line))) for line in lines}
     _end([number for number, begun in known if _begun(number) == begun])
 
 
