@@ -116,8 +116,8 @@ async def ask_once_all_opened(row: Asked, engine: Engine, number: int) -> Said:
 async def spend(row: Asked, engine: Engine, strike: str, n_most: int) -> Said:
     """Spend tokens of a server without end; at so many, once, kill the actor, or wait until somebody is killed.
 
-    Where its journal is to be held then, that is once somebody waits for it (see ``holding``), and other actors that
-    were there before spend nothing.
+    Where its journal is to be held then, that is once somebody waits for it (see ``holding``) and another actor has a
+    row; those that were there before spend nothing, and leave rows for the one that comes in its place.
     """
     struck, n_taken = row.log.parent / "struck", 0
     if strike == "held" and await _is_bystander(row):
@@ -135,27 +135,35 @@ async def spend(row: Asked, engine: Engine, strike: str, n_most: int) -> Said:
             (row.log.parent / "struck.new").replace(struck)
             if strike == "driver":
                 await asyncio.sleep(3600)
-            while strike == "held" and not (row.log.parent / "waiting").exists():  # noqa: ASYNC110 - no event tells
+            while strike == "held" and not _is_awaited(row.log.parent):
                 await asyncio.sleep(0.05)
             os.kill(os.getpid(), signal.SIGKILL)
     raise EngineError("there is no end to it")
 
 
 async def _is_bystander(row: Asked) -> bool:
-    """Wait, in all rows but the one that begins first, until somebody was killed; tell who was there before."""
+    """Tell who was there before somebody was killed, once another one has come in that one's place.
+
+    The row that begins first is that of the one who will be killed; a row of any other waits.
+    """
     folder = row.log.parent
-    struck, was_here = folder / "struck", folder / f"{os.getpid()}.pid"
+    struck, was_here, replaced = folder / "struck", folder / f"{os.getpid()}.pid", folder / "replaced"
     if not struck.exists():
         with contextlib.suppress(FileExistsError):  # rows may overtake each other on their way
             (folder / "first").touch(exist_ok=False)
             return False
         was_here.touch()
-    while not struck.exists():  # noqa: ASYNC110 - no event tells of files
+    if not was_here.exists():
+        replaced.touch()
+        return False
+    while not replaced.exists():  # noqa: ASYNC110 - no event tells of files
         await asyncio.sleep(0.05)
-    if struck.exists() and was_here.exists():
-        await asyncio.sleep(0.2)  # there are to be rows left for who comes
-        return True
-    return False
+    return True
+
+
+def _is_awaited(folder: Path) -> bool:
+    """Tell whether somebody waits for an actor's journal, and another actor has a row."""
+    return (folder / "waiting").exists() and any(folder.glob("*.pid"))
 
 
 def _n_kept(workers: Path) -> int:
