@@ -13,9 +13,12 @@ HARNESS_INSTALLED := $(HARNESS_VENV)/.installed
 TOOLS_VENV ?= .venv-tools
 TOOLS_INSTALLED := $(TOOLS_VENV)/.installed
 
+# `make install HASHES=1` takes no archive but those whose sha256 is in requirements.lock.
+HASHES ?=
+
 FAULTS_LOG ?= faults.jsonl
 
-.PHONY: demo smoke test vllm harnesses tools thorough faults lint types docs fast install clean
+.PHONY: demo smoke test vllm harnesses tools thorough faults lint types docs fast install lock clean
 
 demo: install  ## the whole method on a 135M model (a quarter of an hour on 2 cores)
 	$(BIN)/charter run recipes/smollm2-135m.yaml
@@ -71,7 +74,7 @@ docs: install
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt scripts/install.sh
-	sh scripts/install.sh $(PYTHON) $(VENV)
+	sh scripts/install.sh $(PYTHON) $(VENV) $(HASHES)
 	touch $@
 
 $(VLLM_INSTALLED): constraints-vllm.txt scripts/install-vllm.sh
@@ -85,6 +88,9 @@ $(HARNESS_INSTALLED): $(INSTALLED) constraints-harnesses.txt scripts/install-ove
 $(TOOLS_INSTALLED): $(INSTALLED) constraints-tools.txt scripts/install-over.sh
 	sh scripts/install-over.sh $(VENV) $(TOOLS_VENV) constraints-tools.txt
 	touch $@
+
+lock: install  ## requirements.lock, from constraints.txt
+	sh scripts/lock.sh $(VENV)
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) $(HARNESS_VENV) $(TOOLS_VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

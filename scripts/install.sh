@@ -1,9 +1,11 @@
 #!/bin/sh
 # Make a virtual environment with Charter and everything its tests and docs need, at the versions of constraints.txt.
-# Usage: install.sh PYTHON VENV
+# Usage: install.sh PYTHON VENV [hashes]
+# With "hashes" every archive must be one of requirements.lock (Python 3.11 on Linux, x86-64).
 set -eu
 python=$1
 venv=$2
+hashes=${3-}
 torch=$(sed -n 's/^torch==//p' constraints.txt)
 
 "$python" - <<'CHECK' || exit 1
@@ -22,6 +24,20 @@ if [ -t 1 ]; then quiet=; else quiet=--quiet; fi  # a terminal shows pip's progr
 
 "$python" -m venv "$venv"
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+
+if [ "$hashes" ]; then
+    locked() { pip install $quiet --require-hashes --no-deps --requirement "$@"; }
+    if [ "$gpu" = yes ]; then
+        locked requirements.lock
+    else
+        locked requirements-cpu.lock --extra-index-url https://download.pytorch.org/whl/cpu
+        # Each entry is a line that is not indented, and those of its hashes.
+        awk '/^[^ ]/ { kept = !/^(torch|triton|cuda-|nvidia-)/ } kept' requirements.lock >"$venv/requirements.lock"
+        locked "$venv/requirements.lock"
+    fi
+    pip install $quiet --no-deps --no-build-isolation --editable .
+    exit
+fi
 
 # Without a GPU the CUDA build of torch is several gigabytes of nothing. The CPU build has a version of its own, which
 # some indexes carry beside the ordinary one; PyTorch's own index always does.
