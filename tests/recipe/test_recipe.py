@@ -511,6 +511,7 @@ def test_overrides_go_into_a_shorthand(load: Load) -> None:
         ),
         ('name="2024', "override 'name=\"2024': "),
         ("name=a b", "override 'name=a b': 'name' is 'a b': expected a letter or digit, then letters, digits"),
+        ("name=" + "n" * 101, f"override 'name={'n' * 101}': 'name' is '{'n' * 101}': expected a letter or"),
         ("seed=*all", "override 'seed=*all': the alias \"*all\" is not allowed"),
     ],
 )

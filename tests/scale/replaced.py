@@ -135,7 +135,7 @@ async def spend(row: Asked, engine: Engine, strike: str, n_most: int) -> Said:
             (row.log.parent / "struck.new").replace(struck)
             if strike == "driver":
                 await asyncio.sleep(3600)
-            while strike == "held" and not _is_awaited(row.log.parent):
+            while strike == "held" and not _is_awaited(row.log.parent):  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.05)
             os.kill(os.getpid(), signal.SIGKILL)
     raise EngineError("there is no end to it")

@@ -18,7 +18,7 @@ from charter.prompts import load_prompts
 from charter.prompts.reading import read_rows
 from charter.prompts.row_prompts import column_names
 from charter.recipe.paths import is_path
-from charter.recipe.settings import RUN_NAME
+from charter.recipe.settings import RUN_NAME, RUN_NAME_IN_WORDS
 from charter.records import BUILT_IN
 from charter.spelling import hint, nearest
 
@@ -174,10 +174,7 @@ def _name_of(folder: Path) -> str:
 
 def _check_name(text: str, _: Given) -> None:
     if not re.fullmatch(RUN_NAME, text):
-        raise UserError(
-            f"{text!r} is no name of a run; expected a letter or digit, then letters, digits, '.', '_' and '-' alone: "
-            "it names a folder"
-        )
+        raise UserError(f"{text!r} is no name of a run; expected {RUN_NAME_IN_WORDS}")
 
 
 def settle(folder: Path, texts: Given) -> Answers:

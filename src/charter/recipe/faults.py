@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from charter.files.yaml_reading import YamlDocument
 from charter.recipe.secrets import HIDDEN, hide, hide_overrides, is_secret, named_beside_secret
-from charter.recipe.settings.section import sections_in
+from charter.recipe.settings.section import RUN_NAME_IN_WORDS, sections_in
 from charter.spelling import nearest
 
 Path = tuple[int | str, ...]
@@ -29,7 +29,7 @@ _EXPECTED = {
     "string_type": "a text; put it in quotes",
     "tuple_type": "a list",
     "dict_type": "keys inside it",
-    "string_pattern_mismatch": "a letter or digit, then letters, digits, '.', '_' and '-' alone: it names a folder",
+    "string_pattern_mismatch": RUN_NAME_IN_WORDS,
 }
 # What quotes alone keep from being what is expected.
 _IN_QUOTES = {

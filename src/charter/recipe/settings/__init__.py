@@ -17,7 +17,14 @@ from charter.recipe.settings.prompts import (
 from charter.recipe.settings.recipe import Recipe
 from charter.recipe.settings.reinforcement import RewardSettings, RlGuardSettings, RlSettings
 from charter.recipe.settings.running import BudgetSettings, LaunchSettings, MemorySettings, RaySettings
-from charter.recipe.settings.section import KEY_NAME, MOST_ITERATIONS, RUN_NAME, Settings, Stage
+from charter.recipe.settings.section import (
+    KEY_NAME,
+    MOST_ITERATIONS,
+    RUN_NAME,
+    RUN_NAME_IN_WORDS,
+    Settings,
+    Stage,
+)
 from charter.recipe.settings.training import (
     DpoSettings,
     GuardedSettings,
@@ -34,6 +41,7 @@ __all__ = [
     "KEY_NAME",
     "MOST_ITERATIONS",
     "RUN_NAME",
+    "RUN_NAME_IN_WORDS",
     "BudgetSettings",
     "ConstitutionSettings",
     "DpoSettings",

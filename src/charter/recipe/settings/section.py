@@ -13,8 +13,12 @@ from charter.records import OnCut
 
 #: Names of environment variables as keys have them: capitals alone, which a pasted key hardly ever is.
 KEY_NAME = r"^[A-Z_][A-Z0-9_]*$"
-#: Names of runs, which are names of folders.
-RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+#: Names of runs, which are names of folders: with room below what a file system allows.
+RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+#: The same in words.
+RUN_NAME_IN_WORDS = (
+    "a letter or digit, then letters, digits, '.', '_' and '-' alone, a hundred of them at most: it names a folder"
+)
 #: How many iterations a recipe may ask for.
 MOST_ITERATIONS = 99
 Cell = str | int | float | bool  # what a row is chosen by
