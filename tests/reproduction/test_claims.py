@@ -98,6 +98,24 @@ def test_a_slope_is_the_mean_of_the_rows_own() -> None:
     assert "per round" in found.told
 
 
+def test_shares_are_told_in_points() -> None:
+    """A change of shares is told in hundredths, and so is its margin; what is no share is told as it is."""
+    values = line({0: 0.2, 1: 0.6}, spread=0.0)
+    before, after = at(values, "p", "s", 0), at(values, "p", "s", 1)
+    assert claim_change("c", before, after, "higher").told.startswith("+40 points (")
+    assert claim_change("c", before, after, "higher", is_share=False).told.startswith("+0.4 (")
+    assert claim_slope("c", values, "higher", per="step").told.startswith("+40 points per step (")
+    assert claim_slope("c", values, "higher", per="step", is_share=False).told.startswith("+0.4 per step (")
+
+
+def test_what_is_alike_stands_by_its_interval() -> None:
+    """It has no p-value, which would tell of a difference."""
+    values = line({0: 0.2, 1: 0.2})
+    found = claim_change("c", at(values, "p", "s", 0), at(values, "p", "s", 1), "alike", margin=0.1)
+    assert (found.shows, found.p_value) == ("yes", None)
+    assert found.told.endswith("n 40; alike is within 10 points")
+
+
 def test_without_rows_nothing_is_claimed() -> None:
     """No row in common, a line of one place, nothing at all: undecided, and why."""
     values = line({0: 0.2})

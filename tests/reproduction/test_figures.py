@@ -127,11 +127,15 @@ def test_the_page_adjusts_for_all_tests(tmp_path: Path) -> None:
     """Two p-values of 0.03 and 0.02 are 0.04 each by Holm's method."""
     figure = Figure("5", "A title", "It rises.", lambda _: Made([], [], [], []))
     claims = [unmeasured("a", "x").model_copy(update={"p_value": p, "shows": "yes"}) for p in (0.03, 0.02)]
+    claims += [unmeasured("b", "y").model_copy(update={"p_value": p, "shows": "no"}) for p in (0.001, 0.04)]
+    claims.append(unmeasured("c", "z").model_copy(update={"p_value": 0.5}))
     told = keep(tmp_path / "figure-5", figure, Made([], [], [], claims), {})
     write_page(tmp_path, [told])
     page = (tmp_path / "reproduction.md").read_text("utf-8")
-    assert page.count("| a | shows | x | 0.04 |") == 2
-    assert "2 tests" in page
+    assert page.count("| a | shows, before adjusting | x | 0.08 |") == 1
+    assert page.count("| b | does not show | y | 0.005 |") == 1
+    assert page.count("| c | undecided | z | 0.5 |") == 1
+    assert "5 tests" in page
     assert "(figure-5/figure.svg)" in page
 
 

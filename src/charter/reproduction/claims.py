@@ -11,7 +11,7 @@ from charter.reproduction.figure import Claim, Shows, Value
 from charter.statistics import PairedDifference, paired_mean_difference, paired_rate_difference
 
 Direction = Literal["higher", "lower"]
-_SIGNIFICANT = 0.05
+SIGNIFICANT = 0.05
 Expected = Direction | Literal["alike"]
 
 
@@ -26,6 +26,7 @@ def claim_change(
     after: Mapping[str, Value],
     expected: Expected,
     *,
+    is_share: bool = True,
     margin: float = 0.0,
     seed: int = 0,
 ) -> Claim:
@@ -36,6 +37,7 @@ def claim_change(
         before: values by row.
         after: values by row.
         expected: the direction; ``alike`` expects an interval within ``margin`` of 0.
+        is_share: whether values lie between 0 and 1, such as wins: their change is told in points.
         margin: of ``alike``.
         seed: of the resamples.
     """
@@ -44,12 +46,14 @@ def claim_change(
         return unmeasured(statement, "no row has both values")
     one, other = ([values[row].value for row in rows] for values in (before, after))
     groups = [before[row].group for row in rows]
-    are_rates = {*one, *other} <= {0.0, 1.0}
-    test = paired_rate_difference if are_rates else paired_mean_difference
-    return _claim(statement, test(one, other, groups=groups, seed=seed), expected, margin, 100 if are_rates else 1)
+    test = paired_rate_difference if {*one, *other} <= {0.0, 1.0} else paired_mean_difference
+    found = test(one, other, groups=groups, seed=seed)
+    return _claim(statement, found, expected, margin=margin, is_share=is_share)
 
 
-def claim_slope(statement: str, line: Sequence[Value], expected: Direction, *, per: str, seed: int = 0) -> Claim:
+def claim_slope(
+    statement: str, line: Sequence[Value], expected: Direction, *, per: str, is_share: bool = True, seed: int = 0
+) -> Claim:
     """Hold the slope of a line against what the paper found: the mean over rows of each row's least-squares slope.
 
     Args:
@@ -57,6 +61,7 @@ def claim_slope(statement: str, line: Sequence[Value], expected: Direction, *, p
         line: values of one series; rows that lack a place are left out.
         expected: whether the line should rise or fall.
         per: what a step of x is called.
+        is_share: as ``claim_change`` takes it.
         seed: of the resamples.
     """
     places = sorted({one.x for one in line})
@@ -70,7 +75,7 @@ def claim_slope(statement: str, line: Sequence[Value], expected: Direction, *, p
     slopes = [float(centred @ [row[x].value for x in places] / (centred @ centred)) for row in whole]
     groups = [row[places[0]].group for row in whole]
     found = paired_mean_difference([0.0] * len(slopes), slopes, groups=groups, seed=seed)
-    return _claim(statement, found, expected, 0.0, 1, behind=f" per {per}")
+    return _claim(statement, found, expected, is_share=is_share, behind=f" per {per}")
 
 
 def unmeasured(statement: str, why: str) -> Claim:
@@ -90,18 +95,26 @@ def verdict(low: float | None, high: float | None, expected: Expected, margin: f
 
 
 def _claim(
-    statement: str, found: PairedDifference, expected: Expected, margin: float, factor: int, *, behind: str = ""
+    statement: str,
+    found: PairedDifference,
+    expected: Expected,
+    *,
+    is_share: bool,
+    margin: float = 0.0,
+    behind: str = "",
 ) -> Claim:
     shows = verdict(found.low, found.high, expected, margin)
-    if expected != "alike" and found.p_value >= _SIGNIFICANT:
+    if expected != "alike" and found.p_value >= SIGNIFICANT:
         shows = "undecided"  # where rows are few, the interval and the test may differ
-    unit = " points" if factor == 100 else ""
+    factor, unit = (100, " points") if is_share else (1, "")
     if found.low is None or found.high is None:
         bounds = "the rows cannot bound it"
     else:
         bounds = f"{factor * found.low:+.3g} to {factor * found.high:+.3g}"
-    within = f"; alike is within {factor * margin:.3g}{unit}" if expected == "alike" else ""
-    told = f"{factor * found.difference:+.3g}{unit}{behind} ({bounds}), n {found.n:,}, p {found.p_value:.3g}{within}"
+    # What is alike stands by its interval: a large p shows nothing.
+    p_value = None if expected == "alike" else found.p_value
+    held_to = f"; alike is within {factor * margin:.3g}{unit}" if p_value is None else f", p {p_value:.3g}"
+    told = f"{factor * found.difference:+.3g}{unit}{behind} ({bounds}), n {found.n:,}{held_to}"
     return Claim(
         statement=statement,
         shows=shows,
@@ -109,6 +122,6 @@ def _claim(
         difference=found.difference,
         low=found.low,
         high=found.high,
-        p_value=found.p_value,
+        p_value=p_value,
         n=found.n,
     )

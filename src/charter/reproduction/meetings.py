@@ -107,6 +107,7 @@ def harm_over_training(desk: Desk) -> Made:
             [one for one in values if one.panel == score.name],
             score.better,
             per="step",
+            is_share=score.is_share,
             seed=desk.seed,
         )
         for score in scores

@@ -10,6 +10,7 @@ from typing import Any
 
 from charter.errors import RunError
 from charter.files.tables import read_json, write_json, write_table, write_text
+from charter.reproduction.claims import SIGNIFICANT
 from charter.reproduction.drawing import draw
 from charter.reproduction.figure import Claim, Figure, Made, Point, Value
 from charter.statistics import holm
@@ -96,9 +97,9 @@ def write_page(folder: Path, figures: Sequence[Told]) -> None:
         "# The paper's figures, made again",
         "",
         f"{len(tested)} tests; p-values are adjusted for all of them (Holm).",
-        "A claim shows where its 95 % interval lies on the paper's side and p, not adjusted, is below 0.05; it does",
-        "not show where that is so of the other side, and is undecided else. Where no p stands, the figures say what",
-        "the claim is held to.",
+        "A claim shows where its 95 % interval lies on the paper's side and p is below 0.05, and does not show where",
+        "that is so of the other side; before adjusting alone, where the adjusted p is not. It is undecided else.",
+        "Where no p stands, the figures say what the claim is held to.",
     ]
     for one in figures:
         lines += ["", f"## {_heading(one)}", "", f"![{one.title}](figure-{one.name}/{PICTURES[0]})", ""]
@@ -110,9 +111,15 @@ def write_page(folder: Path, figures: Sequence[Told]) -> None:
 def _table(claims: Sequence[Claim], adjusted: Mapping[int, float]) -> list[str]:
     rows = ["| claim | here | figures | p, adjusted |", "|---|---|---|---|"]
     for one in claims:
-        p = "" if one.p_value is None else f"{adjusted[id(one)]:.3g}"
-        rows.append(f"| {one.statement} | {_SHOWS[one.shows]} | {one.told} | {p} |")
+        p = adjusted.get(id(one))
+        shows = f"{_SHOWS[one.shows]}{'' if _stands(one, p) else ', before adjusting'}"
+        rows.append(f"| {one.statement} | {shows} | {one.told} | {'' if p is None else f'{p:.3g}'} |")
     return rows
+
+
+def _stands(claim: Claim, adjusted: float | None) -> bool:
+    """Tell whether a claim is still what it is where its p-value is adjusted."""
+    return claim.shows == "undecided" or adjusted is None or adjusted < SIGNIFICANT
 
 
 def _heading(one: Told) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from charter.constitution import load_constitution
 from charter.prompts.grouping import prompt_groups
@@ -62,7 +63,7 @@ def _claim_of_principles(score: Score, values: Sequence[Value], ends: tuple[int,
     if fewest == most:
         return unmeasured(statement, "the constitution has one principle for revisions")
     one, other = (at(values, score.name, "last revision", n) for n in ends)
-    return claim_change(statement, one, other, "alike", margin=score.alike, seed=seed)
+    return claim_change(statement, one, other, "alike", is_share=score.is_share, margin=score.alike, seed=seed)
 
 
 def _n_principles(desk: Desk, trial: Trial) -> int:
@@ -94,20 +95,16 @@ def _placed(series: str, trace: Trace) -> list[Placed]:
 def _claims_of_rounds(score: Score, values: Sequence[Value], seed: int) -> list[Claim]:
     before, first, last = (at(values, score.name, _WITH, x) for x in (0, 1, N_ROUNDS))
     line = [one for one in values if one.panel == score.name]
+    change = partial(claim_change, expected=score.better, is_share=score.is_share, seed=seed)
+    slope = partial(claim_slope, expected=score.better, is_share=score.is_share, seed=seed)
     return [
-        claim_change(
-            f"The first revision makes responses more harmless ({score.name}).", before, first, score.better, seed=seed
-        ),
-        claim_change(
-            f"Later revisions go on to do so ({score.name}, 1 to {N_ROUNDS}).", first, last, score.better, seed=seed
-        ),
-        claim_slope(
-            f"Harmlessness rises over the revisions ({score.name}).", line, score.better, per="revision", seed=seed
-        ),
+        change(f"The first revision makes responses more harmless ({score.name}).", before, first),
+        change(f"Later revisions go on to do so ({score.name}, 1 to {N_ROUNDS}).", first, last),
+        slope(f"Harmlessness rises over the revisions ({score.name}).", line, per="revision"),
     ]
 
 
 def _claims_of_critiques(score: Score, values: Sequence[Value], seed: int) -> list[Claim]:
     without, behind = (at(values, score.name, series, N_ROUNDS) for series in (_WITHOUT, _WITH))
     statement = f"Small models revise better behind a critique ({score.name}, revision {N_ROUNDS})."
-    return [claim_change(statement, without, behind, score.better, seed=seed)]
+    return [claim_change(statement, without, behind, score.better, is_share=score.is_share, seed=seed)]
