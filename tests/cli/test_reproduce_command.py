@@ -39,7 +39,9 @@ def recipe(place: Path, tiny_model: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "names", [("2", "3", "4", "12"), pytest.param(tuple(FIGURES), marks=pytest.mark.thorough)], ids=["some", "all"]
+    "names",
+    [("2", "3", "4", "12", "soft-labels"), pytest.param(tuple(FIGURES), marks=pytest.mark.thorough)],
+    ids=["some", "all"],
 )
 @pytest.mark.model
 @pytest.mark.timeout(1800)
@@ -68,6 +70,14 @@ def test_figures_are_made(charter: Command, recipe: Path, place: Path, names: tu
     assert "loading" not in again.err, "answers are recalled"
     assert pq.read_table(lost / "values.parquet") == before
     assert again.out.splitlines()[-1] == str(place / "made" / "reproduction.md")
+
+    labels = place / "made" / "figure-soft-labels"
+    before = pq.read_table(labels / "values.parquet")
+    (labels / "figure.json").unlink()  # as where somebody stopped behind the trainings
+    again = charter("reproduce", "soft-labels", "--recipe", recipe, "--n", "6", "--out", place / "made")
+    assert again.code == 0, again.err
+    assert "seed 0" not in again.err, "no preference model is trained again"
+    assert pq.read_table(labels / "values.parquet") == before
 
     other = charter("reproduce", "4", "--recipe", recipe, "--out", place / "made", "evaluate.max_tokens=9")
     assert other.code == 2

@@ -123,8 +123,9 @@ def _judged_behind_chains(desk: Desk) -> list[Judged]:
 
 
 def _trained(desk: Desk, name: str, preferences: Sequence[Preference], number: int) -> Path:
-    """Train a preference model from the main run's SFT model, or find it."""
+    """Train a preference model from the main run's SFT model, or find that it is done: a training is done once."""
     from charter.training.adapters import LoraSettings
+    from charter.training.checkpoints import take_back
     from charter.training.pace import Pace
     from charter.training.preference_model import preference_model
 
@@ -133,6 +134,7 @@ def _trained(desk: Desk, name: str, preferences: Sequence[Preference], number: i
     rows = digest([[one.id, one.chosen, one.p_chosen] for one in preferences])[:12]
     out = desk.folder / "models" / f"{rows}-{number}"
     lora = desk.recipe.sft.lora
+    take_back(out)
     preference_model(
         preferences,
         desk.runs[MAIN.name] / "models" / "sft",
