@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from charter.constitution import load_constitution
 from charter.errors import UserError
 from charter.files.tables import read_table
 from charter.reproduction.claims import unmeasured
+from charter.reproduction.drawing import draw
 from charter.reproduction.figure import Figure, Made, Panel, Point, Trial, Value, points_of
 from charter.reproduction.figures import FIGURES, check_data, find_figures, trials_of
 from charter.reproduction.papers import PICTURES, POINTS, VALUES, keep, kept, read_told, write_page
@@ -114,6 +117,16 @@ def test_what_is_damaged_is_made_again(made: Made, tmp_path: Path, text: str) ->
     (tmp_path / "figure.json").write_text(text, "utf-8")
     assert not kept(tmp_path, {"n": 3})
     assert read_told([tmp_path]) == []
+
+
+def test_long_labels_are_not_cut_off(made: Made, tmp_path: Path) -> None:
+    """A label that is longer than its panel is high goes on in another line: nothing reaches the picture's edge."""
+    long = "what is measured here, by whom it was measured, in which unit, and above what it is counted"
+    panels = [replace(one, y=long, x=long) for one in made.panels]
+    draw([tmp_path / "figure.png"], "A title", replace(made, panels=panels))
+    picture = imread(tmp_path / "figure.png")[..., :3]
+    for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+        assert (edge == 1.0).all()
 
 
 def test_a_figure_of_nothing_is_drawn(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from charter.reproduction.figure import Made, Panel, Point
 
 _WIDTH, _HEIGHT = 4.6, 3.8  # inches, of a panel
 _DOTS = 160  # per inch, of the PNG
+_LETTERS = 40  # of a label, as many as a panel is high
 _APART = 0.08  # of a place: so far series stand beside each other, that intervals do not hide one another
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 _METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}}
@@ -55,7 +57,7 @@ def _panel(axes: Any, panel: Panel, points: Sequence[Point]) -> None:
         aside = (place - (len(names) - 1) / 2) * _APART if panel.places else 0.0
         own = [one for one in points if one.series == name]
         _series(axes, panel, name, own, aside=aside, colour=_COLOURS[place % len(_COLOURS)])
-    axes.set(xlabel=panel.x, ylabel=panel.y)
+    axes.set(xlabel=textwrap.fill(panel.x, _LETTERS), ylabel=textwrap.fill(panel.y, _LETTERS))
     if panel.places:
         axes.set_xticks(range(len(panel.places)), [legible(one) for one in panel.places])
         axes.set_xlim(-0.5, len(panel.places) - 0.5)

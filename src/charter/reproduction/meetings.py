@@ -29,7 +29,7 @@ from charter.training.snapshots import snapshots_of
 
 MAIN = Trial("main", None)
 BASE = "base"
-_ELO = "Elo points above the model before training"
+_ELO = "Elo points above the first model"
 _SIDES: tuple[tuple[str, Contested], ...] = (("harmlessness", "red_team"), ("helpfulness", "helpful"))
 _OVER_TRAINING: tuple[tuple[str, Direction], ...] = (("harmlessness", "higher"), ("helpfulness", "lower"))
 
