@@ -70,6 +70,7 @@ def test_geometric_and_ipo_follow_their_formulas() -> None:
     """Both are checked against numbers worked out by hand."""
     assert geometric_dpo_loss(tensor(2.0), tensor(0.75), 0.5).item() == pytest.approx(math.log1p(math.exp(-0.5)))
     assert soft_ipo_loss(tensor(2.0), tensor(0.75), 0.5).item() == pytest.approx((2.0 - 0.5) ** 2)
+    assert soft_ipo_loss(tensor(2.0), tensor(0.75), 0.1).item() == pytest.approx((2.0 - 2.5) ** 2)
 
 
 def test_margin_is_the_difference_of_log_ratios() -> None:
