@@ -44,14 +44,30 @@ def test_rows_done_before_do_not_speed_it_up(capsys: pytest.CaptureFixture[str])
     clock = Clock()
     lines = Lines(clock)
     lines.begin("label", 1000, 900)
+    for clock.now in (1.0, 2.0, 3.0, 4.0):
+        lines.advance("label")
     clock.now = 10.0
     lines.advance("label", "1 failed")
     clock.now = 15.0
     lines.end("label")
     said = capsys.readouterr().err.splitlines()
     assert said == [
-        "label: 901/1000 (90 %), 0.1/s, 16:30 left, 1 failed",
-        "label: 901/1000, 900 of them before, in 0:15",
+        "label: 905/1000 (90 %), 0.5/s, 3:10 left, 1 failed",
+        "label: 905/1000, 900 of them before, in 0:15",
+    ]
+
+
+def test_the_first_rows_tell_no_pace(capsys: pytest.CaptureFixture[str]) -> None:
+    """They took as long as all that ran beside them: what is left is told from a twentieth of the rows on."""
+    clock = Clock()
+    lines = Lines(clock)
+    lines.begin("revise", 60, 0)
+    for clock.now in (110.0, 121.0, 132.0):
+        lines.advance("revise")
+    assert capsys.readouterr().err.splitlines() == [
+        "revise: 1/60 (1 %)",
+        "revise: 2/60 (3 %)",
+        "revise: 3/60 (5 %), 44 s each, 41:48 left",
     ]
 
 

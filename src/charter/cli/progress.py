@@ -27,6 +27,7 @@ from charter.cli import console
 
 _SECONDS_BETWEEN_LINES = 10.0
 _MEGABYTE = 1e6
+_TELLING = 0.05  # of the rows; the first ones took as long as all those that ran beside them, and tell no pace
 _SLOW = 0.1  # rows a second, below which how long each takes says more
 
 
@@ -164,11 +165,13 @@ class Lines:
 
 
 def _under_way(stage: str, count: _Count, now: float, more: str) -> str:
-    rate = (count.done - count.before) / max(now - count.began, 1e-9)
-    left = clock_time((count.total - count.done) / rate)
-    share = 100 * count.done // max(count.total, 1)
+    n_here, share = count.done - count.before, 100 * count.done // max(count.total, 1)
+    pace = ""
+    if n_here >= _TELLING * (count.total - count.before):
+        rate = n_here / max(now - count.began, 1e-9)
+        pace = f", {written_rate(rate)}, {clock_time((count.total - count.done) / rate)} left"
     tail = f", {more}" if more else ""
-    return f"{stage}: {count.done}/{count.total} ({share} %), {written_rate(rate)}, {left} left{tail}"
+    return f"{stage}: {count.done}/{count.total} ({share} %){pace}{tail}"
 
 
 def written_rate(per_second: float) -> str:
