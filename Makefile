@@ -9,6 +9,9 @@ VLLM_INSTALLED := $(VLLM_VENV)/.installed
 # lm-eval and Inspect want other versions than the rest: an environment over the first one, with what differs.
 HARNESS_VENV ?= .venv-harnesses
 HARNESS_INSTALLED := $(HARNESS_VENV)/.installed
+# Changes that tests are to notice are made by a tool of its own, over the first environment.
+MUTANT_VENV ?= .venv-mutants
+MUTANT_INSTALLED := $(MUTANT_VENV)/.installed
 # So do Axolotl and LLaMA-Factory, which are asked to read what is exported for them.
 TOOLS_VENV ?= .venv-tools
 TOOLS_INSTALLED := $(TOOLS_VENV)/.installed
@@ -18,7 +21,7 @@ HASHES ?=
 
 FAULTS_LOG ?= faults.jsonl
 
-.PHONY: demo smoke test vllm harnesses tools thorough faults lint types docs fast install lock clean
+.PHONY: demo smoke test vllm harnesses tools thorough faults mutants lint types docs fast install lock clean
 
 demo: install  ## the whole method on a 135M model (a quarter of an hour on 2 cores)
 	$(BIN)/charter run recipes/smollm2-135m.yaml
@@ -58,6 +61,11 @@ faults: install  ## every point of the suite of faults, and their table (some ho
 		$(BIN)/python -m pytest -m faults --timeout 0
 	$(BIN)/python -m benchmarks.faults $(FAULTS_LOG)
 
+# Each in a process of its own; the same command goes on where it was stopped.
+mutants: install $(MUTANT_INSTALLED)  ## small changes of formulas and parsers, and how many of them tests notice (hours)
+	OMP_NUM_THREADS=1 $(MUTANT_VENV)/bin/mutmut run
+	$(BIN)/python -m benchmarks.mutants mutants
+
 fast: install  ## tests that need no model (seconds)
 	$(BIN)/python -m pytest -m "not model and not slow and not thorough"
 
@@ -92,5 +100,9 @@ $(TOOLS_INSTALLED): $(INSTALLED) constraints-tools.txt scripts/install-over.sh
 lock: install  ## requirements.lock, from constraints.txt
 	sh scripts/lock.sh $(VENV)
 
+$(MUTANT_INSTALLED): $(INSTALLED) constraints-mutants.txt scripts/install-over.sh
+	sh scripts/install-over.sh $(VENV) $(MUTANT_VENV) constraints-mutants.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) $(HARNESS_VENV) $(TOOLS_VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(HARNESS_VENV) $(TOOLS_VENV) $(MUTANT_VENV) mutants site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
