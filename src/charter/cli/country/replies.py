@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,82 +35,95 @@ N = Annotated[
 MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="For each row that is asked for.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add both verbs."""
-    app.command(
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb, what is written by it, and what its help says: what it does, what it asks with, and examples."""
+
+    name: str
+    rows: ReplyName
+    does: str
+    request: str
+    shown: str
+
+    @property
+    def help(self) -> str:
+        """Say what it does, and what holds of both verbs."""
+        return (
+            f"{self.does}\n\nThe request is CONFIG's: {self.request}. Stopped at any moment, the same command goes on; "
+            "where RED_TEAM has grown it writes what is new. A larger --tries asks again where no answer could be used."
+        )
+
+
+_VERBS = (
+    Verb(
         "sft",
-        epilog=examples(
+        "revisions",
+        "Have a model criticise the incorrect response to each prompt by the prompt's principle, and revise it.",
+        "SFT_SYSTEM_PROMPT, then SFT_USER_PROMPT, or with examples SFT_USER_PROMPT_FEW_SHOT",
+        examples(
             "charter country sft config.yaml red_team.json sft.json --model gpt-4o --engine openai",
             "charter country sft config.yaml red_team.json sft.json --model M --engine openai --few-shots shots.json",
             "charter country sft config.yaml red_team.json dry.json --model demo --engine scripted",
         ),
-    )(sft)
-    app.command(
+    ),
+    Verb(
         "preferences",
-        epilog=examples(
+        "preferences",
+        "Have a model write a chosen and a rejected response to each prompt, and why it chose so.",
+        "PREF_SYSTEM_PROMPT, then PREF_USER_PROMPT, or with examples PREF_USER_PROMPT_FEW_SHOT",
+        examples(
             "charter country preferences config.yaml red_team.json preferences.json --model gpt-4o --engine openai",
             "charter country preferences config.yaml red_team.json more.json --model M --engine openai --n 3",
             "charter country preferences config.yaml red_team.json dry.json --model demo --engine scripted",
         ),
-    )(preferences)
+    ),
+)
 
 
-def sft(  # noqa: PLR0917 - the command line names them
-    config: Config,
-    red_team: RedTeam,
-    target: Target,
-    model: writing.Model,
-    engine: Engine = IN_PROCESS,
-    n: N = None,
-    few_shots: FewShots = None,
-    principles: Principles = None,
-    tries: Tries = 3,
-    form: writing.Form = "json",
-    temperature: Temperature = 1.0,
-    max_tokens: MaxTokens = 1_024,
-    seed: writing.Seed = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Have a model criticise the incorrect response to each prompt by the prompt's principle, and revise it.
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is read, and where the rows go."""
 
-    The request is CONFIG's: SFT_SYSTEM_PROMPT, then SFT_USER_PROMPT, or with examples SFT_USER_PROMPT_FEW_SHOT. Stopped
-    at any moment, the same command goes on; where RED_TEAM has grown, it writes what is new. A larger --tries asks
-    again where no answer could be used.
-    """
-    asking = {"form": form, "temperature": temperature, "max_tokens": max_tokens, "seed": seed}
-    _write("revisions", (config, principles, red_team, few_shots), target, model, engine, n, tries, asking, as_json)
+    config: Path
+    principles: Path | None
+    red_team: Path
+    few_shots: Path | None
+    target: Path
 
 
-def preferences(  # noqa: PLR0917 - the command line names them
-    config: Config,
-    red_team: RedTeam,
-    target: Target,
-    model: writing.Model,
-    engine: Engine = IN_PROCESS,
-    n: N = None,
-    few_shots: FewShots = None,
-    principles: Principles = None,
-    tries: Tries = 3,
-    form: writing.Form = "json",
-    temperature: Temperature = 1.0,
-    max_tokens: MaxTokens = 1_024,
-    seed: writing.Seed = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Have a model write a chosen and a rejected response to each prompt, and why it chose so.
-
-    The request is CONFIG's: PREF_SYSTEM_PROMPT, then PREF_USER_PROMPT, or with examples PREF_USER_PROMPT_FEW_SHOT.
-    Stopped at any moment, the same command goes on; where RED_TEAM has grown, it writes what is new. A larger --tries
-    asks again where no answer could be used.
-    """
-    asking = {"form": form, "temperature": temperature, "max_tokens": max_tokens, "seed": seed}
-    _write("preferences", (config, principles, red_team, few_shots), target, model, engine, n, tries, asking, as_json)
+def add_to(app: typer.Typer) -> None:
+    """Add both verbs."""
+    for verb in _VERBS:
+        _add(app, verb)
 
 
-def _write(  # noqa: PLR0917 - what both verbs are given
+def _add(app: typer.Typer, verb: Verb) -> None:
+    @app.command(verb.name, help=verb.help, epilog=verb.shown)
+    def write(  # noqa: PLR0917 - the command line names them
+        config: Config,
+        red_team: RedTeam,
+        target: Target,
+        model: writing.Model,
+        engine: Engine = IN_PROCESS,
+        n: N = None,
+        few_shots: FewShots = None,
+        principles: Principles = None,
+        tries: Tries = 3,
+        form: writing.Form = "json",
+        temperature: Temperature = 1.0,
+        max_tokens: MaxTokens = 1_024,
+        seed: writing.Seed = 0,
+        as_json: AsJson = False,
+    ) -> None:
+        asking = {"form": form, "temperature": temperature, "max_tokens": max_tokens, "seed": seed}
+        files = Files(config, principles, red_team, few_shots, target)
+        _write(verb.rows, files, model=model, engine=engine, n=n, tries=tries, asking=asking, as_json=as_json)
+
+
+def _write(
     name: ReplyName,
-    files: tuple[Path, Path | None, Path, Path | None],
-    target: Path,
+    files: Files,
+    *,
     model: str,
     engine: str,
     n: int | None,
@@ -124,13 +138,12 @@ def _write(  # noqa: PLR0917 - what both verbs are given
     from charter.given import load_pairs
     from charter.seeds import digest
 
-    config, principles, red_team, few_shots = files
-    check_target(target, (".json",))
+    check_target(files.target, (".json",))
     kind = KINDS[name]
-    country = read_country(config, principles=principles)
-    texts = country.wording(kind.section, examples=few_shots is not None)
-    samples = () if few_shots is None else read_samples(few_shots, name)
-    found = find_starts(load_pairs(red_team, constitution=country.constitution), country.constitution)
+    country = read_country(files.config, principles=files.principles)
+    texts = country.wording(kind.section, examples=files.few_shots is not None)
+    samples = () if files.few_shots is None else read_samples(files.few_shots, name)
+    found = find_starts(load_pairs(files.red_team, constitution=country.constitution), country.constitution)
     n_rows = n or texts.per_call or 1
     setup = {
         "kind of rows": name,
@@ -138,7 +151,7 @@ def _write(  # noqa: PLR0917 - what both verbs are given
         "--few-shots": digest(list(samples)),
         **writing.named_as_options({"n": n_rows, **asking}),
     }
-    with hold(target, model, engine, setup) as asked:
+    with hold(files.target, model, engine, setup) as asked:
         mapped = write_replies(
             found.rows,
             asked.engine,
@@ -150,7 +163,7 @@ def _write(  # noqa: PLR0917 - what both verbs are given
             mapper=asked.mapper,
         )
         account = settle_replies(mapped, found.rows, n_rows)
-        _conclude(target, name, found, mapped, account, as_json=as_json)
+        _conclude(files.target, name, found, mapped, account, as_json=as_json)
 
 
 def _conclude(
