@@ -19,15 +19,6 @@ import pytest
 from pages import ROOT
 
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
-#: What a random model needs besides: its letters have next to no probability, and its texts never end by themselves.
-TINY = [
-    *("prompts.n_train=6", "prompts.n_evaluation=4", "prompts.n_train_helpful=4", "prompts.n_evaluation_helpful=4"),
-    *("revise.n_few_shots=0", "revise.max_tokens=8", "revise.max_critique_tokens=6", "revise.on_cut=open"),
-    *("sft.max_tokens=8", "sft.on_cut=open", "sft.guard=null", "dpo.guard=null", "evaluate.max_tokens=8"),
-    *("pairs.n=12", "pairs.max_tokens=8", "pairs.on_cut=open"),
-    "pairs.sources={red_team: {on_policy: 1.0}, benign_twin: {on_policy: 1.0}, helpful: {on_policy: 1.0}}",
-    *("label.min_option_mass=0.0", "label.n_few_shots=0"),
-]
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -37,12 +28,9 @@ def read_cells(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def codes(path: Path, changed: dict[str, str]) -> list[CodeType]:
-    """Compile the cells of code, with some of their text changed; each change must be there to be made."""
+def codes(path: Path) -> list[CodeType]:
+    """Compile the cells of code."""
     cells = ["".join(cell["source"]) for cell in read_cells(path) if cell["cell_type"] == "code"]
-    for before, after in changed.items():
-        assert sum(cell.count(before) for cell in cells) == 1, before
-        cells = [cell.replace(before, after) for cell in cells]
     return [
         compile(cell, f"{path.name}, cell {number}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         for number, cell in enumerate(cells, 1)
@@ -77,22 +65,14 @@ def test_both_are_there() -> None:
     assert [path.stem for path in NOTEBOOKS] == ["critique_revision", "training"]
 
 
-@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.usefixtures("smollm2")
 def test_critique_and_revision_on_one_prompt(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every step shows its text, and the one call shows both rounds with their flags."""
     monkeypatch.chdir(tmp_path)
-    path = ROOT / "examples" / "critique_revision.ipynb"
-    # The tiny tokenizer makes a token of nearly every byte, and its model reads 2,048.
-    changed = {
-        '"smollm2-135m"': repr(str(tiny_model)),
-        'make_layout("transcript", constitution, few_shots="changed")': (
-            'make_layout("transcript", constitution, few_shots="changed", n_few_shots=1)'
-        ),
-        '    few_shots="changed",\n': '    few_shots="changed",\n    n_few_shots=1,\n',
-    }
-    names = asyncio.run(run(codes(path, changed)))
+    names = asyncio.run(run(codes(ROOT / "examples" / "critique_revision.ipynb")))
     printed = capsys.readouterr().out
     (trace,) = names["traces"].done
     assert [one.number for one in trace.rounds] == [1, 2]
@@ -105,15 +85,14 @@ def test_critique_and_revision_on_one_prompt(
 
 
 @pytest.mark.slow
-@pytest.mark.model
-@pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("smollm2")
+@pytest.mark.timeout(1800)
 def test_the_whole_training(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every stage is done, both models are trained, and the figures are printed with their number of rows."""
     monkeypatch.chdir(tmp_path)
-    changed = {'MODEL = "smollm2-135m"': f"MODEL = {str(tiny_model)!r}", "SETTINGS = []": f"SETTINGS = {TINY!r}"}
-    names = asyncio.run(run(codes(ROOT / "examples" / "training.ipynb", changed)))
+    names = asyncio.run(run(codes(ROOT / "examples" / "training.ipynb")))
     printed = capsys.readouterr().out
     folder = names["folder"]
     assert (folder / "models" / "dpo" / "adapter_model.safetensors").exists()
