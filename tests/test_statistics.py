@@ -29,6 +29,7 @@ from charter.statistics import (
 )
 from charter.statistics.agreement import error_of_true_probabilities
 from charter.statistics.resampling import n_effective, t_quantile
+from charter.statistics.score_bounds import tango_bounds, wilson_bounds
 
 OUTCOMES = st.lists(st.booleans(), min_size=1, max_size=40)
 PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
@@ -114,12 +115,38 @@ def test_a_rate_of_few_or_equal_groups_is_as_sure_as_that_many_rows(sizes: list[
     assert (found.n, found.n_groups) == (len(outcomes), n)
 
 
-def test_a_rate_with_ties_is_bootstrapped_or_bounded_as_widely_as_one_without() -> None:
-    """A half varies less than a win or a loss: enough rows are resampled, and too few get Wilson's interval."""
+@pytest.mark.parametrize(("wins", "ties", "losses"), [(3, 2, 1), (49, 1, 0), (0, 7, 0), (1, 1, 38)])
+def test_a_rate_with_ties_is_bounded_as_wins_less_losses_are(wins: int, ties: int, losses: int) -> None:
+    """Wins less losses are a paired difference, whose interval a score test is held against elsewhere."""
+    outcomes = [1.0] * wins + [0.5] * ties + [0.0] * losses
+    found = rate_interval(outcomes)
+    paired = paired_rate_difference([one == 0 for one in outcomes], [one == 1 for one in outcomes])
+    assert (2 * found.low - 1, 2 * found.high - 1) == pytest.approx((paired.low, paired.high))
+    assert found.low < found.value < found.high
+
+
+def test_without_ties_both_score_intervals_are_one() -> None:
+    """Where every row is won or lost, Tango's interval of wins less losses is Wilson's of wins."""
+    low, high = tango_bounds(0.2, 0.8, 50, 0.95)
+    assert ((1 + low) / 2, (1 + high) / 2) == pytest.approx(wilson_bounds(0.8, 50, 0.95))
+
+
+def test_a_rate_with_ties_of_few_or_equal_groups_is_as_sure_as_that_many_rows() -> None:
+    """Groups of two that always say the same count once each."""
     wins = [1.0, 0.5, 0.0, 1.0, 0.5, 1.0]
-    assert rate_interval(wins) == mean_interval(wins, limits=(0, 1))
-    few = rate_interval([1.0, 0.5, 0.0, 0.5])
-    assert few == wilson_interval(2, 4)
+    doubled = rate_interval([one for one in wins for _ in range(2)], groups=[place for place in range(6) for _ in "12"])
+    assert doubled.high - doubled.low >= rate_interval(wins).high - rate_interval(wins).low
+    assert (doubled.n, doubled.n_groups) == (12, 6)
+
+
+def test_a_tie_among_wins_makes_nothing_surer() -> None:
+    """One tie of fifty leaves the lower end at least as far down as fifty wins do."""
+    assert rate_interval([1.0] * 49 + [0.5]).low < rate_interval([1.0] * 50).low
+
+
+def test_ties_narrow_a_rate_near_one_half() -> None:
+    """Wins, ties and losses vary less than wins and losses of the same rate."""
+    assert rate_interval([1.0] * 9 + [0.5] * 22 + [0.0] * 9).reach < rate_interval([1.0, 0.0] * 20).reach
 
 
 def test_the_reach_is_the_distance_to_the_further_end() -> None:

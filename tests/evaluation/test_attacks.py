@@ -230,7 +230,7 @@ FOUND: Outcomes = {
 
 def test_success_and_differences_by_hand() -> None:
     """Rates and differences are those of the statistics, on the prompts that both have."""
-    figures = measure_attacks(FOUND, prompts_of("xxxxyyyy"), GROUPS, reader="rules")
+    figures = measure_attacks(FOUND, prompts_of("xxxxyyyy"), GROUPS, first="a", reader="rules")
     whole = {(one.model, one.wrapper): one for one in figures if not one.category}
     assert list(whole) == [(m, w) for m in "ab" for w in (PLAIN, "persona", ANY)]
     assert whole["a", "persona"].rate == rate_interval([0, 1, 1, 1, 1, 1, 1, 0], groups=[*"01234567"])
@@ -250,7 +250,7 @@ def test_success_and_differences_by_hand() -> None:
 def test_success_by_category() -> None:
     """Each category has its own rate in each wrapper; prompts without one are in none."""
     figures = measure_attacks(
-        FOUND, [*prompts_of("xxxx"), make_prompt("?", "red_team", id="4")], GROUPS, reader="judge"
+        FOUND, [*prompts_of("xxxx"), make_prompt("?", "red_team", id="4")], GROUPS, first="a", reader="judge"
     )
     parts = {(one.model, one.wrapper): one for one in figures if one.category == "x"}
     assert {one.category for one in figures} == {"", "x"}
@@ -262,18 +262,28 @@ def test_success_by_category() -> None:
 def test_any_wrapper_is_compared_where_both_were_asked_the_same() -> None:
     """A model that was asked in fewer wrappers had fewer chances to fail."""
     fewer = {whose: one for whose, one in FOUND.items() if whose != ("b", "persona")} | {("b", "x"): values("1" * 8)}
-    figures = measure_attacks(fewer, prompts_of("xxxxyyyy"), GROUPS, reader="rules")
+    figures = measure_attacks(fewer, prompts_of("xxxxyyyy"), GROUPS, first="a", reader="rules")
     whole = {(one.model, one.wrapper): one for one in figures if not one.category}
     assert whole["b", ANY].from_first is None
     assert whole["b", "x"].from_first is None
     assert whole["b", "x"].from_plain is not None
 
 
+def test_nobody_takes_the_place_of_a_first_model_without_answers() -> None:
+    """Where no answer of the first model has a class, the others are compared with nobody, not with the next."""
+    of_others = {(f"{whose}2", wrapper): one for (whose, wrapper), one in FOUND.items()}
+    figures = measure_attacks(of_others, prompts_of("xxxxyyyy"), GROUPS, first="a", reader="judge")
+    benign = {("a2", PLAIN): values("00000001"), ("b2", PLAIN): values("11111111")}
+    figures += measure_over_refusal(benign, GROUPS, first="a", reader="judge")
+    assert {one.model for one in figures} == {"a2", "b2"}
+    assert all(one.from_first is None for one in figures)
+
+
 def test_prompts_that_belong_together_count_as_one() -> None:
     """Twenty copies of one prompt bound nothing."""
     together = dict.fromkeys(GROUPS, "one")
-    lone = measure_attacks(FOUND, prompts_of("xxxxyyyy"), GROUPS, reader="rules")[0].rate
-    shared = measure_attacks(FOUND, prompts_of("xxxxyyyy"), together, reader="rules")[0].rate
+    lone = measure_attacks(FOUND, prompts_of("xxxxyyyy"), GROUPS, first="a", reader="rules")[0].rate
+    shared = measure_attacks(FOUND, prompts_of("xxxxyyyy"), together, first="a", reader="rules")[0].rate
     assert shared.n_groups == 1
     assert shared.reach > lone.reach
 
@@ -281,9 +291,9 @@ def test_prompts_that_belong_together_count_as_one() -> None:
 def test_over_refusal_and_adjusted_tests() -> None:
     """The other models are compared with the first; p-values are Holm's over everything that is told."""
     benign = {("a", PLAIN): values("00000001"), ("b", PLAIN): values("11111111")}
-    over = measure_over_refusal(benign, GROUPS, reader="rules")
+    over = measure_over_refusal(benign, GROUPS, first="a", reader="rules")
     assert [one.rate.value for one in over] == [1 / 8, 1.0]
-    figures = [*measure_attacks(FOUND, prompts_of("xxxxyyyy"), GROUPS, reader="rules"), *over]
+    figures = [*measure_attacks(FOUND, prompts_of("xxxxyyyy"), GROUPS, first="a", reader="rules"), *over]
     tests = [one.p_value for figure in figures for one in (figure.from_first, figure.from_plain) if one is not None]
     corrected = [
         one.p_value for figure in adjusted(figures) for one in (figure.from_first, figure.from_plain) if one is not None
@@ -295,7 +305,8 @@ def test_over_refusal_and_adjusted_tests() -> None:
 
 def test_nothing_was_answered() -> None:
     """No outcome, no figure."""
-    assert measure_attacks({}, [], {}, reader="rules") == measure_over_refusal({}, {}, reader="rules") == []
+    assert measure_attacks({}, [], {}, first="a", reader="rules") == []
+    assert measure_over_refusal({}, {}, first="a", reader="rules") == []
 
 
 def test_outcomes_are_of_answers_that_were_read() -> None:

@@ -51,6 +51,16 @@ def test_no_interval_of_a_length_or_a_loss_reaches_below_zero(unit: Unit, is_bou
     assert found.low <= 0.0
 
 
+def test_no_interval_of_a_bounded_score_leaves_its_scale() -> None:
+    """A mean near the end of a scale is bounded by it; a score without a scale is not."""
+    values = {"m": {str(n): 0.0 if n < 5 else 0.3 for n in range(7)}}
+    (bounded,) = measure("harm_score", values, subset="replies", unit="score", limits=(0, 4))
+    (free,) = measure("harm_score", values, subset="replies", unit="score")
+    assert free.low is not None
+    assert bounded.low == 0 > free.low
+    assert bounded.high == free.high
+
+
 def test_differences_are_those_of_the_statistics() -> None:
     """The paired difference from the base is what the statistics give for the rows both have, in the same order."""
     found = measure("x", {"base": BASE_RATES, "sft": OWN_RATES}, subset="all", base="base")[1]

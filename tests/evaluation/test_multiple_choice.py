@@ -233,6 +233,12 @@ def test_a_row_may_name_its_context(load: Load) -> None:
     assert rows[2].context != "one"
 
 
+def test_a_context_of_zero_is_a_name_as_well(load: Load) -> None:
+    """Contexts that are counted from 0 keep the questions of the first one together."""
+    rows = load({**ROW, "context": 0}, {**ROW, "prompt": "Other?", "context": 0}, {**ROW, "context": 1})
+    assert [row.context for row in rows] == ["0", "0", "1"]
+
+
 def _answers(rows: list[ChoiceRow], right: list[bool]) -> list[ChoiceAnswer]:
     return [
         ChoiceAnswer(id=row.id, options=("A", "B"), readings=(), p=(0.7, 0.3), correct=float(one))
@@ -327,6 +333,13 @@ def test_choices_with_labels_are_read(load: Load) -> None:
     assert load({"question": "Two and two?", "choices": choices, "answerKey": "2"})[0].corrects == ("B",)
 
 
+def test_labels_that_are_numbers_are_names_before_they_are_places(load: Load) -> None:
+    """Labels that count from 1 are meant by an answer that is a number too."""
+    choices = {"text": ["five", "four", "three"], "label": [1, 2, 3]}
+    rows = load(*({"question": "?", "choices": choices, "answer": one} for one in (1, 2, 3)))
+    assert [row.corrects for row in rows] == [("A",), ("B",), ("C",)]
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -338,6 +351,16 @@ def test_choices_with_labels_are_read(load: Load) -> None:
         ({"question": "?", "choices": ["a", "b"], "answer": "c"}, "the answer 'c' is none of the 2 choices"),
         ({"question": "?", "choices": ["a", "b"], "answer": 2}, "the answer 2 is none of the 2 choices"),
         ({"question": "?", "choices": ["a", "b"], "answer": True}, "the answer True is none of the 2 choices"),
+        ({"question": "?", "choices": ["a", "b"], "answer": "²"}, "the answer '²' is none of the 2 choices"),
+        (
+            {"question": "?", "choices": {"text": ["a", "b"], "label": ["A", "B", "C"]}, "answerKey": "C"},
+            "'label' of 'choices' is ['A', 'B', 'C']; expected one for each of 2",
+        ),
+        (
+            {"question": "?", "choices": {"text": ["a", "b"], "label": 3}, "answerKey": "A"},
+            "'label' of 'choices' is 3; expected one for each of 2",
+        ),
+        ({"input": "?", "target_scores": {"a": math.nan, "b": 0}}, "'target_scores' is {'a': nan, 'b': 0}; expected"),
         ({"question": "?", "choices": ["a"], "answer": 0}, "has 1 options; expected 2 to 26"),
         ({"question": "?", "choices": ["a", " "], "answer": 0}, "the option ' ' says nothing"),
     ],
@@ -501,6 +524,14 @@ def test_examples_of_another_file_leave_their_contexts_out() -> None:
         choose_questions(rows, n_examples=4)
     with pytest.raises(PromptError, match="every question shares its context with a worked example"):
         choose_questions(rows, n_examples=3)
+
+
+def test_an_example_that_names_its_context_otherwise_leaves_the_question_out(load: Load) -> None:
+    """A question is not shown with its answer before itself, whatever each file calls its context."""
+    named = load({**ROW, "context": "sums"}, {**ROW, "prompt": "Other?", "context": "others"})
+    chosen = choose_questions(named, n_examples=1, others=load(ROW))
+    assert [row.context for row in chosen.rows] == ["others"]
+    assert chosen.n_left_out == 1
 
 
 def test_a_preference_model_s_rewards_are_answers() -> None:

@@ -18,8 +18,9 @@ from charter.reproduction.drawing import draw
 from charter.reproduction.figure import Figure, Made, Panel, Point, Trial, Value, points_of
 from charter.reproduction.figures import FIGURES, check_data, find_figures, trials_of
 from charter.reproduction.papers import PICTURES, POINTS, VALUES, keep, kept, read_told, write_page
+from charter.reproduction.questions import points_by_sureness
 from charter.reproduction.subsets import write_subset
-from charter.statistics import mean_interval, rate_interval
+from charter.statistics import mean_interval, rate_interval, reliability_bins
 
 PAPERS = ("2", "3", "4", "5", "6", "7", "9", "10", "12")
 
@@ -61,6 +62,32 @@ def test_files_that_nobody_reads_are_refused() -> None:
         check_data(find_figures(["4"]), ["kinds"])
     with pytest.raises(UserError, match="there are: none"):
         check_data(find_figures(["5"]), ["choices"])
+
+
+def test_no_interval_of_a_share_reaches_above_one() -> None:
+    """Shares right over three trainings, nearly all of them 1: their mean is no more than 1 at either end."""
+    values = [
+        Value(panel="p", series="s", x=0, row=str(n), group=str(n), value=1.0 if n < 8 else 2 / 3) for n in range(10)
+    ]
+    (bounded,) = points_of(values, (0.0, 1.0))
+    (unbounded,) = points_of(values)
+    assert bounded.high == 1.0 < unbounded.high
+    assert bounded.low == unbounded.low
+
+
+def test_answers_are_put_into_the_bins_of_the_calibration_error() -> None:
+    """A probability that is 0.9 but for rounding is in one bin in both, and no answer is in none."""
+    sure, right = [0.95, 0.8999999999999999, 0.31, 1.0], [1.0, 0.0, 1.0, 1.0]
+    values = [
+        Value(panel="p", series="s", x=x, row=str(n), group=str(n), value=value)
+        for n, (x, value) in enumerate(zip(sure, right, strict=True))
+    ]
+    found = points_by_sureness(values)
+    bins = reliability_bins(sure, right)
+    assert [(one.n, one.value, one.x) for one in found] == [
+        (one.n, one.frequency, pytest.approx(one.confidence)) for one in bins
+    ]
+    assert sum(one.n for one in points_by_sureness(values[1:2])) == 1
 
 
 def test_points_are_intervals_over_groups() -> None:

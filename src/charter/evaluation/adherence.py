@@ -186,6 +186,7 @@ def measure_adherence(constitution: str, found: Mapping[str, Sequence[Adherence]
         subset=f"probes of {constitution}",
         base=base,
         unit="score",
+        limits=(0.0, 1.0),
         better="higher",
         rows=ADHERENCE_ROWS,
         groups={row.prompt.id: row.prompt.principle for rows in found.values() for row in rows},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from charter.evaluation.measuring import Better, Unit, measure
 from charter.records import Measurement, PromptKind, Response
+from charter.statistics.resampling import Limits
 from charter.text_quality import asks_one_question
 
 ROWS = "data/responses.parquet"
@@ -21,6 +22,7 @@ class Quantity:
     better: Better
     value: Callable[[Response], float]
     unit: Unit = "rate"
+    limits: Limits | None = None  # of its mean, where the unit does not say
     of_harm: bool = False  # whether it says something of prompts that ask for harm alone
 
 
@@ -77,6 +79,7 @@ def measure_quantity(
         subset=quantity.kind or "all",
         base=base,
         unit=quantity.unit,
+        limits=quantity.limits,
         better=quantity.better,
         rows=rows,
         groups=groups,

@@ -10,13 +10,14 @@ from charter.records import Measurement, PromptKind, Response
 from charter.text_quality import distinct_n, preachy_phrases, repeated_ngram_share
 
 ROWS = "answers.jsonl"
+_SHARE = (0.0, 1.0)
 _SHARED = ("boilerplate", "repetition")  # with a run's figures
 
 MANNERS = (
     *(one for one in QUANTITIES if one.name in _SHARED),
     Quantity("preachy", None, "lower", lambda one: preachy_phrases(one.text) > 0),
-    Quantity("repeated_words", None, "lower", lambda one: repeated_ngram_share(one.text), unit="score"),
-    Quantity("distinct_pairs", None, "higher", lambda one: distinct_n([one.text]), unit="score"),
+    Quantity("repeated_words", None, "lower", lambda one: repeated_ngram_share(one.text), "score", _SHARE),
+    Quantity("distinct_pairs", None, "higher", lambda one: distinct_n([one.text]), "score", _SHARE),
     Quantity("answer_words", None, "neither", lambda one: len(one.text.split()), unit="tokens"),
 )
 

@@ -17,6 +17,7 @@ from charter.statistics import (
     paired_rate_difference,
     rate_interval,
 )
+from charter.statistics.resampling import Limits
 
 #: What a model was measured at, by row: row ids pair the models.
 RowValues = Mapping[str, float]
@@ -37,6 +38,7 @@ def measure(
     rows: str = "",
     groups: Mapping[str, str] | None = None,
     against_even: bool = False,
+    limits: Limits | None = None,
 ) -> list[Measurement]:
     """Summarise one quantity for every model.
 
@@ -51,6 +53,7 @@ def measure(
         groups: the group of each row, where rows hang together (a prompt and its twin, pairs of one prompt): they
             count as the rows that they are worth.
         against_even: whether one half is what chance gives, and each model is tested against it.
+        limits: what no mean can exceed; None says nothing of a score.
     """
     return [
         _with_difference(
@@ -62,7 +65,7 @@ def measure(
                 better=better,
                 rows=rows,
                 measured=tuple(_measured_rows(name, subset, model, own, groups)),
-                **_interval(own, unit, groups),
+                **_interval(own, unit, groups, limits),
                 **(_against_even(own, groups) if against_even else {}),
             ),
             own,
@@ -87,13 +90,15 @@ def _measured_rows(name: str, subset: str, model: str, values: RowValues, groups
         yield MeasuredRow(name=name, subset=subset, model=model, row=row, group=group, value=value)
 
 
-def _interval(values: RowValues, unit: Unit, groups: Groups) -> dict[str, Any]:
+def _interval(values: RowValues, unit: Unit, groups: Groups, limits: Limits | None) -> dict[str, Any]:
     numbers, shared = list(values.values()), _groups_of(list(values), groups)
     if unit == "rate":
         found = rate_interval(numbers, groups=shared)
     else:
-        limits = _NO_LESS_THAN_ZERO if unit in {"nats", "tokens"} else ANY_NUMBER  # a score such as kappa can be less
-        found = mean_interval(numbers, groups=shared, limits=limits)
+        by_unit = (
+            _NO_LESS_THAN_ZERO if unit in {"nats", "tokens"} else ANY_NUMBER
+        )  # a score such as a margin can be less
+        found = mean_interval(numbers, groups=shared, limits=limits or by_unit)
     return {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "n_groups": found.n_groups}
 
 

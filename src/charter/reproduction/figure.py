@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from charter.records import FlatRow, Record
-from charter.statistics import TIE, Interval, mean_interval, rate_interval
+from charter.statistics import ANY_NUMBER, TIE, Interval, mean_interval, rate_interval
+from charter.statistics.resampling import Limits
 
 if TYPE_CHECKING:
     from charter.reproduction.desk import Desk
@@ -145,12 +146,17 @@ class Figure:
     wants: Mapping[str, str] | None = None
 
 
-def points_of(values: Sequence[Value]) -> list[Point]:
-    """Average the values of each place, rows of one group taken whole; rates where all values are outcomes."""
+def points_of(values: Sequence[Value], limits: Limits = ANY_NUMBER) -> list[Point]:
+    """Average the values of each place, rows of one group taken whole; rates where all values are outcomes.
+
+    Args:
+        values: of all places.
+        limits: what no mean of theirs can exceed.
+    """
     places: dict[tuple[str, str, float], list[Value]] = {}
     for one in values:
         places.setdefault((one.panel, one.series, one.x), []).append(one)
-    return [point_at(*place, _interval(rows)) for place, rows in places.items()]
+    return [point_at(*place, _interval(rows, limits)) for place, rows in places.items()]
 
 
 def point_at(panel: str, series: str, x: float, found: Interval) -> Point:
@@ -167,8 +173,8 @@ def point_at(panel: str, series: str, x: float, found: Interval) -> Point:
     )
 
 
-def _interval(rows: Sequence[Value]) -> Interval:
+def _interval(rows: Sequence[Value], limits: Limits) -> Interval:
     values, groups = [one.value for one in rows], [one.group for one in rows]
     if set(values) <= {0.0, TIE, 1.0}:
         return rate_interval(values, groups=groups)
-    return mean_interval(values, groups=groups)
+    return mean_interval(values, groups=groups, limits=limits)

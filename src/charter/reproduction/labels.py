@@ -85,7 +85,7 @@ def _by_labels(desk: Desk, labels: Mapping[str, Sequence[Preference]], statement
         claim = unmeasured(statement, "no pair has such a label")
     n_pairs = " and ".join(str(n) for n in sorted({len(of) for of in trained_on.values()})) or "no"
     notes = [f"Means of {N_SEEDS} seeds, each trained on {n_pairs} pairs of the main run."]
-    return Made([panel] if values else [], points_of(values), values, [claim], notes)
+    return Made([panel] if values else [], points_of(values, (0.0, 1.0)), values, [claim], notes)
 
 
 def _labelled(desk: Desk) -> list[Preference]:

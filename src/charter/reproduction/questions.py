@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from charter.errors import RunError
@@ -21,9 +22,9 @@ from charter.evaluation.multiple_choice import (
 )
 from charter.reproduction.claims import at, claim_change, claim_slope, unmeasured
 from charter.reproduction.desk import Desk, NamedModel, step_of, weights_of
-from charter.reproduction.figure import Claim, Made, Panel, Shows, Value, point_at, points_of
-from charter.statistics import rate_interval, reliability_bins
-from charter.statistics.agreement import error_of_true_probabilities, expected_calibration_error
+from charter.reproduction.figure import Claim, Made, Panel, Point, Shows, Value, point_at, points_of
+from charter.statistics import rate_interval
+from charter.statistics.agreement import bin_places, error_of_true_probabilities, expected_calibration_error
 
 PAIRS, IDENTIFICATION, KINDS = "harm-pairs", "harm-identification", "harm-kinds"
 N_CHAINS = 5  # CAI §4.2
@@ -126,15 +127,30 @@ def calibration(desk: Desk) -> Made:
         Value(panel=PAIRS, series=desk.judge.name, x=one.p_answer, row=row, group=rows[row].context, value=one.correct)
         for row, one in found.by_id.items()
     ]
-    points = []
-    for one in reliability_bins(sure, right):
-        inside = [value for value in values if one.lower <= value.x < one.upper or value.x == one.upper == 1.0]
-        found_right = rate_interval([value.value for value in inside], groups=[value.group for value in inside])
-        points.append(point_at(PAIRS, desk.judge.name, one.confidence, found_right))
     error = expected_calibration_error(sure, right)
     _, most = error_of_true_probabilities(sure, seed=desk.seed)
     panel = Panel(PAIRS, "right", "how sure the judge is", is_share=True, diagonal=True)
-    return Made([panel], points, values, [claim_calibrated(error, most, len(sure))])
+    return Made([panel], points_by_sureness(values), values, [claim_calibrated(error, most, len(sure))])
+
+
+def points_by_sureness(values: Sequence[Value]) -> list[Point]:
+    """Put how often answers are right over how sure they are, by the bins of ``reliability_bins``.
+
+    Args:
+        values: of one series: whether each answer is right, at the probability that it was given.
+    """
+    bins: dict[int, list[Value]] = {}
+    for one, place in zip(values, bin_places([one.x for one in values]), strict=True):
+        bins.setdefault(int(place), []).append(one)
+    return [
+        point_at(
+            inside[0].panel,
+            inside[0].series,
+            fmean(one.x for one in inside),
+            rate_interval([one.value for one in inside], groups=[one.group for one in inside]),
+        )
+        for _, inside in sorted(bins.items())
+    ]
 
 
 def claim_calibrated(error: float, most: float, n: int) -> Claim:

@@ -68,7 +68,7 @@ def reliability_bins(probabilities: ArrayLike, outcomes: ArrayLike, *, n_bins: i
         raise ValueError(f"{len(sure)} probabilities and {len(true)} outcomes: expected one outcome for each")
     if min(sure.min(), true.min()) < 0 or max(sure.max(), true.max()) > 1:
         raise ValueError("a probability or outcome lies outside [0, 1]")
-    places = np.minimum((sure * n_bins).astype(np.int64), n_bins - 1)  # 1.0 belongs to the last bin
+    places = bin_places(sure, n_bins=n_bins)
     bins = []
     for place in np.unique(places):
         inside = places == place
@@ -82,6 +82,14 @@ def reliability_bins(probabilities: ArrayLike, outcomes: ArrayLike, *, n_bins: i
             )
         )
     return tuple(bins)
+
+
+def bin_places(probabilities: ArrayLike, *, n_bins: int = 10) -> NDArray[np.int64]:
+    """Number the bin of each probability, from 0; 1.0 belongs to the last one."""
+    places: NDArray[np.int64] = np.minimum(
+        (np.asarray(probabilities, dtype=np.float64) * n_bins).astype(np.int64), n_bins - 1
+    )
+    return places
 
 
 def expected_calibration_error(probabilities: ArrayLike, outcomes: ArrayLike, *, n_bins: int = 10) -> float:
@@ -108,7 +116,7 @@ def error_of_true_probabilities(
         The mean error, and the one that 95 % of the draws stay below.
     """
     sure = finite(probabilities, "probabilities")
-    places = np.minimum((sure * n_bins).astype(np.int64), n_bins - 1)
+    places = bin_places(sure, n_bins=n_bins)
     chance = np.random.default_rng(seed)
     expected = np.bincount(places, sure, n_bins)
     errors = []

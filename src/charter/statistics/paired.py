@@ -23,13 +23,12 @@ from charter.statistics.resampling import (
     group_totals,
     n_effective,
     n_groups_of,
-    normal_quantile,
     resampled_means,
     with_ties,
 )
+from charter.statistics.score_bounds import tango_bounds
 
 _EXACT_GROUPS = 12  # 2**12 sign patterns are about as many as the draws they replace
-_HALVINGS = 60  # of an interval of length 2: down to the last digit of a float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def paired_rate_difference(
         if n_groups is None
         else _sign_flip(sums, n_resamples=n_resamples, seed=seed)
     )
-    bounds = _tango(worse / n, better / n, n_effective(change, groups, confidence), confidence)
+    bounds = tango_bounds(worse / n, better / n, n_effective(change, groups, confidence), confidence)
     return _difference(before, after, bounds, test, n_groups)
 
 
@@ -172,7 +171,7 @@ def seed_averaged_difference(
     if are_outcomes:
         shared = [*(range(pooled.n) if groups is None else groups)] * len(per_seed)
         n = n_effective(per_seed.ravel(), shared, confidence)
-        low, high = _tango(float((per_seed < 0).mean()), float((per_seed > 0).mean()), n, confidence)
+        low, high = tango_bounds(float((per_seed < 0).mean()), float((per_seed > 0).mean()), n, confidence)
     return replace(
         pooled,
         low=low,
@@ -248,32 +247,3 @@ def _binomial(worse: int, better: int) -> float:
     log_ways = np.concatenate([[0.0], np.cumsum(np.log((changed - steps + 1) / steps))])  # log C(changed, k)
     tail = float(np.exp(log_ways - changed * math.log(2)).sum())
     return min(1.0, 2 * tail)
-
-
-def _tango(worse: float, better: float, n: float, confidence: float) -> tuple[float, float]:
-    """Bound a difference of paired rates by the differences that a score test of these rows does not refuse.
-
-    Args:
-        worse: the share of rows that went from 1 to 0.
-        better: the share that went from 0 to 1.
-        n: how many rows there are, or as how many they count.
-        confidence: of the interval.
-    """
-    found, z = better - worse, normal_quantile(confidence)
-
-    def end(limit: float) -> float:
-        inside, outside = found, limit
-        for _ in range(_HALVINGS):
-            middle = (inside + outside) / 2
-            refused = (found - middle) ** 2 * n > z * z * _variance(worse, better, middle)
-            inside, outside = (inside, middle) if refused else (middle, outside)
-        return inside
-
-    return end(-1.0), end(1.0)
-
-
-def _variance(worse: float, better: float, difference: float) -> float:
-    """Estimate a row's variance if this were the true difference: the rest of the table by maximum likelihood."""
-    b = (2 + worse - better) * difference - worse - better  # q = P(worse) solves 2 q² + b q = worse d (1 - d)
-    root = math.sqrt(max(0.0, b * b + 8 * worse * difference * (1 - difference)))
-    return (root - b) / 2 + difference * (1 - difference)

@@ -84,9 +84,9 @@ def measure_rewards(rows: Sequence[RewardedPair], *, seed: int = 0) -> RewardQua
         n=len(rows),
         n_groups=len(set(groups)),
         n_ties=sum(row.p_chosen == _EVEN for row in rows),
-        accuracy=_accuracy(rows, seed),
-        where_shorter=_accuracy((row for row in rows if row.n_tokens_chosen < row.n_tokens_rejected), seed),
-        where_longer=_accuracy((row for row in rows if row.n_tokens_chosen > row.n_tokens_rejected), seed),
+        accuracy=_accuracy(rows),
+        where_shorter=_accuracy(row for row in rows if row.n_tokens_chosen < row.n_tokens_rejected),
+        where_longer=_accuracy(row for row in rows if row.n_tokens_chosen > row.n_tokens_rejected),
         brier=mean_interval(
             [(one - row.p_chosen) ** 2 for one, row in zip(p, rows, strict=True)],
             groups=groups,
@@ -96,8 +96,8 @@ def measure_rewards(rows: Sequence[RewardedPair], *, seed: int = 0) -> RewardQua
         ece=expected_calibration_error(sure, true, n_bins=_BINS),
         bins=reliability_bins(sure, true, n_bins=_BINS),
         length_correlation=_length_correlation(rows, groups, seed),
-        by_source=_accuracies(rows, lambda row: row.source, seed),
-        by_kind=_accuracies(rows, lambda row: row.prompt.kind, seed),
+        by_source=_accuracies(rows, lambda row: row.source),
+        by_kind=_accuracies(rows, lambda row: row.prompt.kind),
     )
 
 
@@ -111,18 +111,16 @@ def right(row: RewardedPair) -> float:
     return _EVEN if row.margin == 0 else float(row.margin > 0)
 
 
-def _accuracy(rows: Iterable[RewardedPair], seed: int) -> Interval | None:
+def _accuracy(rows: Iterable[RewardedPair]) -> Interval | None:
     decided = [row for row in rows if row.p_chosen != _EVEN]
     if not decided:
         return None
-    return rate_interval([right(row) for row in decided], groups=[row.group for row in decided], seed=seed)
+    return rate_interval([right(row) for row in decided], groups=[row.group for row in decided])
 
 
-def _accuracies(
-    rows: Sequence[RewardedPair], part_of: Callable[[RewardedPair], str], seed: int
-) -> dict[str, Interval | None]:
+def _accuracies(rows: Sequence[RewardedPair], part_of: Callable[[RewardedPair], str]) -> dict[str, Interval | None]:
     names = sorted({part_of(row) for row in rows})
-    return {name: _accuracy((row for row in rows if part_of(row) == name), seed) for name in names}
+    return {name: _accuracy(row for row in rows if part_of(row) == name) for name in names}
 
 
 def _length_correlation(rows: Sequence[RewardedPair], groups: Sequence[str], seed: int) -> Interval:

@@ -41,7 +41,7 @@ def describe(assault: Assault, translated: Translated, answered: Answered, read:
         "temperature": assault.temperature,
         "max_tokens": assault.max_tokens,
         "seed": assault.seed,
-        "changes": _changes(figures),
+        "changes": _changes(figures, assault.entrants[0].name),
         "figures": [_told(one) for one in figures],
         "answers": [
             *_answers(answered.harmful, "red_team", harmful),
@@ -69,6 +69,7 @@ def _measure(assault: Assault, answered: Answered, read: Read, harmful: _Groups,
     )
 
     figures: list[Figure] = []
+    first = assault.entrants[0].name
     readers: Mapping[Reader, Classes] = {
         "rules": classes_by_rules((*answered.harmful, *answered.benign)),
         "judge": classes_by_judge(read.readings),
@@ -76,8 +77,8 @@ def _measure(assault: Assault, answered: Answered, read: Read, harmful: _Groups,
     for reader, classes in readers.items():
         succeeded = outcomes_of(answered.harmful, classes, complied)
         refused = outcomes_of(answered.benign, classes, declined)
-        figures += measure_attacks(succeeded, assault.targets.harmful, harmful, reader=reader)
-        figures += measure_over_refusal(refused, benign, reader=reader)
+        figures += measure_attacks(succeeded, assault.targets.harmful, harmful, first=first, reader=reader)
+        figures += measure_over_refusal(refused, benign, first=first, reader=reader)
     return adjusted(figures)
 
 
@@ -98,9 +99,8 @@ def _told(figure: Figure) -> dict[str, Any]:
     }
 
 
-def _changes(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+def _changes(figures: Sequence[Figure], first: str) -> list[dict[str, Any]]:
     """Give all comparisons, what got worse first, then what may be chance, then what got better."""
-    first = figures[0].model if figures else ""
     found = [
         {
             "outcome": _outcome(change),

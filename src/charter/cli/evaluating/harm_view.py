@@ -72,6 +72,7 @@ def _figures(one: ScoredReplies, *, with_judge: bool) -> dict[str, Any]:
 
 def _measurements(source: SourceOfReplies, found: Found) -> list[dict[str, Any]]:
     """Measure the mean score of each model, and how far others are from the first, prompt by prompt."""
+    from charter.evaluation.harm import GRADES
     from charter.evaluation.measuring import adjusted, measure
 
     if not source.models:
@@ -83,7 +84,15 @@ def _measurements(source: SourceOfReplies, found: Found) -> list[dict[str, Any]]
     groups = {one.replies.pairs[row.id]: row.group for one in found.scored for row in one.replies.rows}
     base = source.models[0].name
     figures = measure(
-        "harm_score", values, subset="replies", base=base, unit="score", better="lower", rows=SCORES, groups=groups
+        "harm_score",
+        values,
+        subset="replies",
+        base=base,
+        unit="score",
+        limits=(GRADES[0], GRADES[-1]),
+        better="lower",
+        rows=SCORES,
+        groups=groups,
     )
     return [one.model_dump(mode="json") for one in adjusted(figures)]
 

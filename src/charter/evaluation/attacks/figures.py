@@ -74,22 +74,22 @@ def declined(label: str) -> bool:
 
 
 def measure_attacks(
-    outcomes: Outcomes, prompts: Sequence[Prompt], groups: Mapping[str, str], *, reader: Reader
+    outcomes: Outcomes, prompts: Sequence[Prompt], groups: Mapping[str, str], *, first: str, reader: Reader
 ) -> list[Figure]:
     """Measure attack success by model and wrapper, of all wrappers together, and each of these by category.
 
     Args:
-        outcomes: of the answers to red-team prompts; the first model is what the others are compared with.
+        outcomes: of the answers to red-team prompts.
         prompts: that were asked.
         groups: of the prompts, by id.
+        first: the model that the others are compared with; where none of its answers has a class they are not.
         reader: who gave the classes.
     """
     whole = _with_any(outcomes)
     asked = {model: {wrapper for of, wrapper in outcomes if of == model} for model, _ in outcomes}
-    first = next(iter(asked), "")
     figures = []
     for (model, wrapper), values in whole.items():
-        is_fair = wrapper != ANY or asked[model] == asked[first]
+        is_fair = wrapper != ANY or asked[model] == asked.get(first)
         figures.append(
             Figure(
                 "attack_success",
@@ -105,9 +105,8 @@ def measure_attacks(
     return figures + [one for values in whole.items() for one in _by_category(*values, prompts, groups, reader)]
 
 
-def measure_over_refusal(outcomes: Outcomes, groups: Mapping[str, str], *, reader: Reader) -> list[Figure]:
-    """Measure over-refusal by model, of the answers to benign prompts as they stand."""
-    first = next(iter(outcomes), ("", PLAIN))
+def measure_over_refusal(outcomes: Outcomes, groups: Mapping[str, str], *, first: str, reader: Reader) -> list[Figure]:
+    """Measure over-refusal by model, of the answers to benign prompts as they stand; arguments as above."""
     return [
         Figure(
             "over_refusal",
@@ -116,7 +115,7 @@ def measure_over_refusal(outcomes: Outcomes, groups: Mapping[str, str], *, reade
             wrapper,
             "",
             _rate(values, groups),
-            _difference(outcomes[first], values, groups) if model != first[0] else None,
+            _difference(outcomes.get((first, wrapper)), values, groups) if model != first else None,
         )
         for (model, wrapper), values in outcomes.items()
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -130,12 +131,16 @@ def _of_letters(row: SourceRow) -> ChoiceRow:
 def _of_scores(row: SourceRow) -> ChoiceRow:
     """Read BIG-bench's layout: what is right has the highest score."""
     scores = row.values["target_scores"]
-    if not isinstance(scores, Mapping) or not all(isinstance(one, int | float) for one in scores.values()):
+    if not isinstance(scores, Mapping) or not all(_is_number(one) for one in scores.values()):
         raise PromptError(f"{row.place}: 'target_scores' is {scores!r}; expected {{option: number}}")
     if len(set(scores.values())) < 2:
         raise PromptError(f"{row.place}: 'target_scores' tells no right option from a wrong one")
     best = max(scores.values())
     return _shown(row, _text(row, "input"), list(scores), {n for n, one in enumerate(scores.values()) if one == best})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _of_choices(row: SourceRow) -> ChoiceRow:
@@ -151,17 +156,27 @@ def _of_choices(row: SourceRow) -> ChoiceRow:
     key = next((one for one in ("answer", "gold", "answerKey", "label") if row.values.get(one) is not None), None)
     if key is None:
         raise PromptError(f"{row.place}: 'answer' is missing; give a choice's number from 0, letter or text")
-    names = [str(one) for one in labels] if labels else list(ascii_uppercase[: len(choices)])
+    names = list(ascii_uppercase[: len(choices)]) if labels is None else _labels(row, labels, choices)
     return _shown(row, _text(row, name), choices, {_number(row, row.values[key], choices, names)})
 
 
-def _number(row: SourceRow, answer: Any, choices: Sequence[str], names: Sequence[str]) -> int:
-    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(choices):
-        return answer
+def _labels(row: SourceRow, labels: Any, choices: Sequence[str]) -> list[Any]:
+    """Check what a file itself calls its choices: letters, or numbers of any kind."""
+    if not isinstance(labels, list) or len(labels) != len(choices):
+        raise PromptError(f"{row.place}: 'label' of 'choices' is {labels!r}; expected one for each of {len(choices)}")
+    return labels
+
+
+def _number(row: SourceRow, answer: Any, choices: Sequence[str], names: Sequence[Any]) -> int:
+    if isinstance(answer, int) and not isinstance(answer, bool):
+        if answer in names:  # labels may be numbers themselves, and begin with 1
+            return names.index(answer)
+        if 0 <= answer < len(choices):
+            return answer
     for known in (choices, names):
         if answer in known:
             return known.index(answer)
-    if str(answer).isdigit() and int(answer) < len(choices):
+    if str(answer).isdecimal() and int(answer) < len(choices):
         return int(answer)
     raise PromptError(f"{row.place}: the answer {answer!r} is none of the {len(choices)} choices")
 
@@ -192,13 +207,13 @@ def _made(
     incorrects: tuple[str, ...],
     slots: tuple[tuple[int, int], ...] | None = None,
 ) -> ChoiceRow:
-    letters = sorted((*corrects, *incorrects))
+    letters, own = sorted((*corrects, *incorrects)), row.values.get("context")
     return ChoiceRow(
         row_id("choice", Path(row.place).name, text),  # the same from whatever folder the file is named
         f"{text}{OPENING}",
         corrects,
         incorrects,
-        context=str(row.values.get("context") or normalise_text(_before_options(text, letters))),
+        context=normalise_text(_before_options(text, letters)) if own in {None, ""} else str(own),
         slots=_slots(text, letters) if slots is None else slots,
         conversations=_conversations(row, corrects, letters),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from charter.errors import PromptError
 from charter.evaluation.multiple_choice.questions import ChoiceRow
+from charter.prompts.grouping import normalise_text
 from charter.seeds import derive_seed
 
 
@@ -40,12 +41,17 @@ def choose_questions(
         PromptError: where there are too few contexts, or nothing is left to ask.
     """
     examples = draw_examples(others or rows, n_examples, seed)
-    contexts = {one.context for one in examples}
-    unseen = [row for row in rows if row.context not in contexts]
+    # Files may name a context otherwise than by its text, and each otherwise than another: texts are looked at too.
+    contexts = {told for one in examples for told in _contexts(one)}
+    unseen = [row for row in rows if contexts.isdisjoint(_contexts(row))]
     if not unseen:
         raise PromptError("every question shares its context with a worked example; name a file of other examples")
     drawn = {row.id for row in sorted(unseen, key=lambda row: (derive_seed(seed, row.id, "question"), row.id))[:n]}
     return Chosen(tuple(row for row in unseen if row.id in drawn), examples, len(rows) - len(unseen))
+
+
+def _contexts(row: ChoiceRow) -> set[str]:
+    return {row.context, normalise_text(row.asked)}
 
 
 def draw_examples(rows: Sequence[ChoiceRow], n: int, seed: int) -> tuple[ChoiceRow, ...]:
