@@ -43,14 +43,13 @@ def _arrays(found: Any) -> Any:
     "drawn",
     [
         lambda **more: mean_interval(NUMBERS, groups=GROUPS, **more),
-        lambda **more: rate_interval(SHARES, groups=GROUPS, **more),
         lambda **more: paired_mean_difference(NUMBERS, NUMBERS[::-1], groups=GROUPS, **more),
         lambda **more: even_test(SHARES, groups=GROUPS, **more),
         lambda **more: error_of_true_probabilities(SURE, **more),
         lambda **more: grouped_folds(GROUPS, **more),
         lambda **more: held_out_predictions(TABLE, NUMBERS, GROUPS, **more),
     ],
-    ids=["mean", "rate", "difference", "even", "calibration", "folds", "held out"],
+    ids=["mean", "difference", "even", "calibration", "folds", "held out"],
 )
 def test_draws_are_those_of_seed_zero_unless_another_is_named(drawn: Drawn) -> None:
     """A figure that is made again is the same, and so is one whose seed is named; another seed draws otherwise."""
@@ -112,14 +111,6 @@ def test_bins_against_a_plain_loop(n_bins: int) -> None:
 def test_sure_and_true_have_no_error() -> None:
     """Where all that is said is 0 or 1 and comes true, no draw misses it."""
     assert error_of_true_probabilities([0.0, 1.0, 1.0]) == (0.0, 0.0)
-
-
-@pytest.mark.parametrize("groups", [None, GROUPS])
-def test_a_rate_with_ties_is_the_mean_of_its_shares(groups: list[int] | None) -> None:
-    """Its interval is that of a mean between 0 and 1, of the same groups, draws and level."""
-    more: dict[str, Any] = {"groups": groups, "n_resamples": 300, "seed": 5, "confidence": 0.8}
-    found, mean = rate_interval(SHARES, **more), mean_interval(SHARES, **more)
-    assert (found.value, found.low, found.high, found.n_groups) == (mean.value, mean.low, mean.high, mean.n_groups)
 
 
 def test_equal_numbers_share_their_ranks() -> None:

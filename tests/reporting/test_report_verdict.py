@@ -146,7 +146,7 @@ def test_an_alarm_without_an_interval_says_so() -> None:
 def test_a_change_is_called_nothing_that_its_test_does_not_hold() -> None:
     """Five rows cannot bring a sign-flip test under 0.0625: their interval may leave 0 out, and it is unclear."""
     five = _rise("objection", 0.2, 0.256, 0.314, better="higher", n=5, p_value=0.0625)
-    six = _rise("evasive", -0.314, -0.256, -0.2, better="lower", n=6, p_value=0.03125)
+    six = _rise("evasive", -0.314, -0.256, -0.2, better="lower", n=6, p_value=0.015)
     untested = _rise("repetition", -0.314, -0.256, -0.2, better="lower", p_value=None)
     findings = weigh(("base", "dpo"), (five, six, untested))
     assert [change.measurement.name for change in findings.unclear] == ["objection"]
@@ -154,11 +154,25 @@ def test_a_change_is_called_nothing_that_its_test_does_not_hold() -> None:
     assert findings.unclear[0].sentence.endswith("+20.0 to +31.4; p 0.062; n 5).")
 
 
+def test_a_gain_is_held_to_all_tests_and_a_loss_to_its_own() -> None:
+    """Of many that are compared one gains by luck; what got worse by itself is never called unclear for it."""
+    others = [_rise(name, -0.1, 0.0, 0.1, better="lower", p_value=0.9) for name in ("evasive", "boilerplate")]
+    gain = _rise("objection", 0.2, 0.256, 0.314, better="higher", p_value=0.02)
+    loss = _rise("repetition", 0.2, 0.256, 0.314, better="lower", p_value=0.02)
+    length = _rise("response_length", 0.2, 0.256, 0.314, better="neither", p_value=0.02)
+    among = weigh(("base", "dpo"), (gain, loss, length, *others))
+    assert [change.measurement.name for change in among.worse] == ["repetition"]
+    assert among.better == ()
+    (told,) = [change.sentence for change in among.unclear if change.measurement.name == "objection"]
+    assert told.endswith("+20.0 to +31.4; p 0.020, adjusted 0.080; n 120).")
+    assert [change.measurement.name for change in weigh(("base", "dpo"), (gain, length)).better] == ["objection"]
+
+
 def test_a_win_rate_is_held_to_its_test_too() -> None:
     """An interval clear of one half is not enough where the test against one half gives 0.05 or more."""
     fields = {"subset": "helpful", "better": "higher", "half": 0.1, "n": 8}
     unsure = measure("win_rate_helpful", "dpo", 0.7, p_value=0.07, **fields)
-    sure = measure("win_rate_harmless", "dpo", 0.7, p_value=0.03, **fields)
+    sure = measure("win_rate_harmless", "dpo", 0.7, p_value=0.02, **fields)
     unbounded = measure("win_rate_helpful", "dpo", 0.7, p_value=None, **fields).model_copy(
         update={"low": None, "high": None}
     )

@@ -19,7 +19,7 @@ _GROUPS = (
     (
         "unclear",
         "Unclear",
-        "May be chance: the interval of the change includes 0, there is none, or its test gives p of 0.05 or more.",
+        "May be chance: the interval includes 0, there is none, or p (of a gain: the adjusted one) is not below 0.05.",
         "No measured change is unclear.",
     ),
 )
@@ -107,9 +107,9 @@ def _neutral(findings: Findings) -> Markup | None:
 
 def _caution(findings: Findings) -> Markup:
     text = (
-        "Worse and better are said only of a change whose 95 % interval leaves 0 out and whose test gives p under "
-        f"0.05, each by itself: of {findings.n_changes} comparisons up to {findings.n_changes / 20:.1f} would by "
-        "chance alone if nothing had changed."
+        "Worse is said of a change whose 95 % interval leaves 0 out and whose test gives p under 0.05, each by itself, "
+        f"so that nothing is overlooked: of {findings.n_changes} comparisons up to {findings.n_changes / 20:.1f} would "
+        "by chance alone if nothing had changed. Better asks for the same of p adjusted for all of them (Holm)."
     )
     if findings.uncompared:
         text += f" Measured without a comparison with base: {wording.listing(list(findings.uncompared))}."
