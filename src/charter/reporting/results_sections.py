@@ -32,7 +32,7 @@ def header(data: RunData, findings: Findings) -> Markup:
     if findings.final and findings.base and findings.final != findings.base:
         facts.append(f"{findings.final} against {findings.base}")
     if data.environment and data.environment.started:
-        facts.append(f"started {data.environment.started}")
+        facts.append(f"started {wording.moment(data.environment.started)}")
     if data.environment and data.environment.charter:
         facts.append(f"Charter {data.environment.charter}")
     return element(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from charter.records import Measurement
 from charter.statistics import MIN_GROUPS
@@ -133,6 +134,14 @@ def change_interval(low: float | None, high: float | None, unit: str) -> str:
 def p_value(p: float) -> str:
     """Write a p-value with three decimals."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def moment(stamp: str) -> str:
+    """Write a time stamp as people do, to the minute; what is none stands as it is."""
+    try:
+        return f"{datetime.fromisoformat(stamp).astimezone(UTC):%Y-%m-%d, %H:%M} UTC"
+    except (ValueError, OverflowError):  # of a folder that is not ours
+        return stamp
 
 
 def change(number: float, unit: str) -> str:
