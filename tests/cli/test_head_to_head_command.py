@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from charter.cli.evaluating.head_to_head_view import write_win_rates
+from charter.cli.evaluating.meeting_results import win_rates
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import EngineError
+from charter.evaluation.head_to_head import Game, every_met
 from charter.files.tables import read_table
 from charter.records import Comparison
+from charter.statistics import holm
 from cli.command import Command
 
 JUDGED = "--judge", "j", "--judge-engine", "scripted"
@@ -59,6 +64,10 @@ def test_the_whole_as_json(charter: Command) -> None:
         for one, other in (("a", "b"), ("a", "c"), ("b", "c")):
             assert rates[one][other]["value"] + rates[other][one]["value"] == pytest.approx(1.0)
             assert rates[one][other]["n"] == 12
+            assert rates[one][other]["p_value"] == rates[other][one]["p_value"]
+        p_values = [rates[one][other]["p_value"] for one, other in (("a", "b"), ("a", "c"), ("b", "c"))]
+        adjusted = [rates[one][other]["p_adjusted"] for one, other in (("a", "b"), ("a", "c"), ("b", "c"))]
+        assert adjusted == holm(p_values)
         assert side["same_position"]["n"] == 36
         assert 0.0 <= side["longer_wins"]["value"] <= 1.0
 
@@ -73,8 +82,34 @@ def test_the_whole_as_text(charter: Command) -> None:
     assert "harmlessness, by the principles of harmless: 4 prompts, 4 comparisons" in done.out
     assert "points above b" in done.out
     assert "beats b at equal length" in done.out
+    assert done.out.count("\n  base beats b  ") == 2
     assert "  invalid, in no figure        0" in done.out
     assert "respond/base" in done.err
+
+
+def test_who_beats_whom_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line a pair, the anchor first, within 80 columns: rate, interval, n in groups, ties, adjusted p-value."""
+    games = [
+        Game(model, base, win, 0, f"g{number // 2}")
+        for model, base in (("dpo", "sft"), ("smollm2-135m", "dpo"), ("sft", "smollm2-135m"))
+        for number, win in enumerate([1.0] * 19 + [0.5] if model == "dpo" else [1.0, 0.0] * 10)
+    ]
+    names = ["sft", "dpo", "smollm2-135m"]
+    told = win_rates(asdict(one) for one in every_met(games, names))
+    write_win_rates(names, told, "dpo")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split("  ")[1] for line in lines[2:]] == [
+        "sft beats dpo",
+        "smollm2-135m beats dpo",
+        "smollm2-135m beats sft",
+    ]
+    assert lines[1].split()[-4:] == ["n", "ties", "p,", "adjusted"]
+    first = lines[2].split("  ")
+    # 10 groups won whole by the other: 2 of the 1,024 ways to turn their signs, of three tests
+    assert [cell.strip() for cell in first if cell.strip()][-3:] == ["20 in 10", "1", "0.006"]
+    write_win_rates(names, {}, "dpo")
+    assert capsys.readouterr().out == "", "nothing is told of models that did not meet"
 
 
 def test_a_folder_is_gone_on_from(charter: Command, calls: list[tuple[str, str]], place: Path) -> None:

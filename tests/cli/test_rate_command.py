@@ -78,6 +78,8 @@ def test_results_of_a_run(charter: Command, run: Path, pairs: Path, capsys: pyte
         "points above base",
         "red-team prompts",
         "right of known answers",
+        "  dpo beats base  ",
+        "p, adjusted",
         "Cohen's kappa",
         "people and judge",
     ):
@@ -122,6 +124,7 @@ def test_a_file_of_pairs(charter: Command, pairs: Path, place: Path) -> None:
     found = charter("rate", pairs, "--out", "kept.jsonl", "--results", "--json").value
     rate = found["sides"]["all"]["win_rates"]["chosen"]["rejected"]
     assert (rate["value"], rate["n"], rate["n_ties"]) == (7 / 8, 8, 2)
+    assert rate["p_value"] == rate["p_adjusted"] == pytest.approx(2 / 2**6), "six wins and no loss"
     assert found["judge"] is None
 
 

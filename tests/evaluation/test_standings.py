@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import pytest
+from scipy.stats import binomtest
 
 from charter.engines.base import ChoiceRequest
 from charter.engines.scripted import ScriptedEngine
 from charter.errors import PromptError
-from charter.evaluation.head_to_head import Match, choose_prompts, compare, load_answers, round_robin, standings
+from charter.evaluation.head_to_head import (
+    Game,
+    Match,
+    choose_prompts,
+    compare,
+    every_met,
+    load_answers,
+    round_robin,
+    standings,
+)
 from charter.feedback.judge import Judge
 from charter.feedback.questions import make_asking
 from charter.prompts.grouping import prompt_groups
@@ -75,6 +87,54 @@ def test_standings_by_hand() -> None:
     assert (base.n_characters, good.n_characters) == (5.0, 13.0)
     # always longer by the same: length and model cannot be told apart
     assert (base.length_controlled, good.length_controlled, copy.length_controlled) == (None, None, None)
+
+
+def _games(model: str, base: str, wins: Sequence[float], n_groups: int | None = None) -> list[Game]:
+    """Make games of two models, each of a group of its own, or spread over some groups in turn."""
+    return [Game(model, base, win, 0, f"g{number % (n_groups or len(wins))}") for number, win in enumerate(wins)]
+
+
+@pytest.mark.parametrize("wins", [[1.0] * 9 + [0.0] * 2, [1.0] * 4 + [0.0] * 5, [0.0] * 30 + [1.0] * 9, [1.0]])
+def test_p_values_are_those_of_the_sign_test(wins: list[float]) -> None:
+    """Without groups it is SciPy's binomial test, the same from both sides; ties say nothing; one pair is one test."""
+    expected = binomtest(int(sum(wins)), len(wins)).pvalue
+    for given in (wins, [*wins, 0.5, 0.5, 0.5]):
+        one, other = every_met(_games("b", "a", given), ["a", "b"])
+        assert (one.name, other.name) == ("a", "b")
+        for met in (one, other):
+            assert met.p_value == pytest.approx(expected)
+            assert met.p_adjusted == met.p_value
+    (tied, _) = every_met(_games("b", "a", [0.5, 0.5]), ["a", "b"])
+    assert (tied.p_value, tied.p_adjusted) == (1.0, 1.0)
+
+
+def test_p_values_take_groups_whole() -> None:
+    """Of games that hang together in the interval the signs of whole groups are turned: by hand, all of 64."""
+    wins = [1.0, 1.0, 1.0, 0.0, 1.0, 1.0] * 2 + [1.0, 0.5]
+    one, _ = every_met(_games("a", "b", wins, n_groups=6), ["a", "b"])
+    sums = [sum(win - 0.5 for win in wins[group::6]) for group in range(6)]
+    turned = [
+        abs(sum(sign * one for sign, one in zip(signs, sums, strict=True))) for signs in product((1, -1), repeat=6)
+    ]
+    assert one.win_rate.n_groups == 6
+    assert one.p_value == pytest.approx(sum(value >= abs(sum(sums)) - 1e-9 for value in turned) / 64)
+    assert one.p_value > binomtest(11, 13).pvalue, "rows that hang together say less"
+
+
+def test_p_values_are_adjusted_for_the_pairs() -> None:
+    """Holm's method over each pair once, by hand; a pair that did not meet is no test."""
+    games = [
+        *_games("b", "a", [1.0] * 10),
+        *_games("c", "a", [1.0] * 8 + [0.0]),
+        *_games("c", "b", [1.0] * 3 + [0.0] * 3),
+    ]
+    met = {(one.name, one.other): one for one in every_met(games, ["a", "b", "c", "d"])}
+    assert set(met) == {("a", "b"), ("b", "a"), ("a", "c"), ("c", "a"), ("b", "c"), ("c", "b")}
+    best, next_best = 2 / 2**10, 20 / 2**9
+    assert [met["b", "a"].p_value, met["c", "a"].p_value] == pytest.approx([best, next_best])
+    for one, other, expected in (("a", "b", 3 * best), ("a", "c", 2 * next_best), ("b", "c", 1.0)):
+        assert met[one, other].p_adjusted == pytest.approx(expected)
+        assert met[other, one].p_adjusted == met[one, other].p_adjusted
 
 
 def test_without_a_readable_verdict_there_are_no_ratings() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,11 @@ def test_figures_by_hand() -> None:
     rate = met["dpo", "base"].win_rate
     assert (rate.value, rate.n, rate.n_groups) == (pytest.approx((6 + 6 + 1) / 19), 19, 10)
     assert met["dpo", "base"].n_ties == 2
+    # by items: five of 2 wins, one of 1 and 1, two of 2 losses, one tied, one of 1 win; sums of their half points
+    signs = product((1, -1), repeat=8)
+    turned = [abs(sum(sign * one for sign, one in zip(own, [1] * 7 + [0.5], strict=True))) for own in signs]
+    assert met["dpo", "base"].p_value == pytest.approx(sum(value >= 3.5 for value in turned) / 2**8)
+    assert met["base", "dpo"].p_adjusted == met["dpo", "base"].p_value, "one pair is one test"
     assert {one.name: one.bradley_terry.value > 0 for one in side.ratings} == {"base": False, "dpo": True}
     assert [(one.n, one.n_ties, one.n_skipped) for one in found.raters] == [(9, 1, 1), (10, 1, 0)]
     kappa = cohen_kappa(list("mmmmmmbbt"), list("mmmmmbbbt"))
@@ -59,6 +65,8 @@ def test_kinds_are_told_apart() -> None:
     found = assess(items, ["base", "dpo"], {"ann": rated(items, "ann", "mmmmmmbbbbbb")})
     rates = {name: one.met[0].win_rate.value for name, one in found.sides.items()}
     assert rates == {"all": 0.5, "red_team": 0.0, "helpful": 1.0}, "of the base"
+    p_values = {name: one.met[0].p_adjusted for name, one in found.sides.items()}
+    assert p_values == pytest.approx({"all": 1.0, "red_team": 2 / 2**6, "helpful": 2 / 2**6}), "each kind by itself"
 
 
 def test_a_careless_rater_shows() -> None:

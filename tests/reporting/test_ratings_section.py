@@ -93,8 +93,14 @@ def cells(markup: str, title: str) -> dict[str, dict[str, str]]:
     return read
 
 
-def test_win_rates_are_those_that_were_given(data: RunData, section: str) -> None:
-    """Of each kind of prompts, and of all: a tie is half a win, and n counts comparisons."""
+def test_win_rates_are_those_that_were_given(folder: Path, data: RunData, section: str) -> None:
+    """Of each kind of prompts, and of all: a tie is half a win, and n counts comparisons; p-values are adjusted."""
+    items = run_items(folder, unnamed="every")
+    sides = assess(items.items, items.names, data.ratings).sides
+    adjusted = {
+        kind: next(one.p_adjusted for one in side.met if (one.name, one.other) == ("dpo", "base"))
+        for kind, side in sides.items()
+    }
     shown = cells(section, "Whose answers people prefer")
     kinds = {one.prompt.id: one.prompt.kind for one in data.responses}
     titles = {"Red-team prompts": "red_team", "Benign twins": "benign_twin", "Helpful prompts": "helpful"}
@@ -107,6 +113,8 @@ def test_win_rates_are_those_that_were_given(data: RunData, section: str) -> Non
         cell = shown["dpo against base"][title]
         assert cell.startswith(f"{100 * sum(one or 0.0 for one in wins) / len(own):.1f} %"), title
         assert f"; n {len(own)}" in cell
+        p = adjusted[kind or "all"]
+        assert f" p {'< 0.001' if p < 0.001 else f'{p:.3f}'}, adjusted " in cell
         assert cell.endswith(f"{n_ties} tie" if n_ties == 1 else f"{n_ties} ties")
     assert list(shown) == ["sft against base", "dpo against base", "dpo against sft", "The longer answer"]
     assert shown["The longer answer"]["All prompts"].startswith("9")

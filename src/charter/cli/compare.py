@@ -10,7 +10,7 @@ import typer
 
 from charter.cli import console
 from charter.cli.options import AsJson, examples
-from charter.cli.results import plain
+from charter.cli.results import plain, size_cell
 
 if TYPE_CHECKING:
     from charter.evaluation.arms import Arm, Contrast, MeasuredRun, SideBySide
@@ -140,7 +140,7 @@ def _cells(word: str, one: Contrast) -> tuple[str, ...]:
         wording.change(after.value - one.before.value, unit),
         wording.change_interval(after.difference_low, after.difference_high, unit),
         "" if after.p_value is None else wording.p_value(after.p_value),
-        wording.count(after.n) if after.n_groups is None else f"{after.n} in {after.n_groups}",
+        size_cell(after.n, after.n_groups),
         ", ".join(wording.change(seed, unit) for seed in one.per_seed),
     )
     return (word, *map(plain, cells))

@@ -57,8 +57,7 @@ def _write_side(name: str, side: Mapping[str, Any], names: Sequence[str], anchor
     ]
     if rows:
         console.write_columns((f"  points above {anchor}", "Bradley-Terry", "Elo"), rows)
-    met = [one for one in names if one in side["win_rates"]]
-    write_win_rates(met, side["win_rates"])
+    write_win_rates(names, side["win_rates"], anchor)
     console.write(f"  the longer answer wins  {percent(side['longer_wins'])}")
 
 

@@ -206,6 +206,11 @@ def _figure_cells(
     return (word, plain(wording.subject(one)), *cells, change, interval, str(one.n))
 
 
+def size_cell(n: int, n_groups: int | None) -> str:
+    """Write how many rows a figure is over, and in how many groups where rows hang together: ``60 in 20``."""
+    return f"{n:,}" if n_groups is None else f"{n:,} in {n_groups:,}"
+
+
 def plain(text: str) -> str:
     """Write a report's typography as a terminal has it: plain spaces, and minus signs as hyphens."""
     return (

@@ -23,7 +23,10 @@ _LEAD = (
     "each side, and what was skipped is in no figure. Intervals are of 95 % and take prompts that hang together whole: "
     "several raters of one prompt are not several prompts."
 )
-_WINS = "How often people prefer the answer of the model that is named first; a half is no preference."
+_WINS = (
+    "How often people prefer the answer of the model that is named first; a half is no preference. Each p-value is of "
+    "the test against that half, adjusted (Holm) for all pairs of models in its column."
+)
 _POINTS = (
     "From who beats whom, in Elo points: 400 are odds of ten to one. Bradley-Terry takes all ratings at once and is "
     "the one to go by. Each kind of prompts has its own: to be harmless and to be helpful are two scales."
@@ -113,7 +116,11 @@ def _wins(names: Sequence[str], sides: Mapping[str, Side]) -> Markup | None:
 def _win(met: Met | None) -> Markup:
     if met is None:
         return join("not rated")
-    return join(rate(met.win_rate), element("span", wording.counted(met.n_ties, "tie"), class_="under"))
+    return join(
+        rate(met.win_rate),
+        element("span", wording.tied(f"p {wording.p_value(met.p_adjusted)}, adjusted"), class_="under"),
+        element("span", wording.counted(met.n_ties, "tie"), class_="under"),
+    )
 
 
 def _points(found: Results, sides: Mapping[str, Side]) -> Markup | None:

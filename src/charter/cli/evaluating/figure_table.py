@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from charter.cli import console
-from charter.cli.results import plain
+from charter.cli.results import plain, size_cell
 
 _HEADER = ("model", "value", "95 % interval", "change", "95 % interval", "p", "n")
 
@@ -35,7 +35,7 @@ def write_figures(
 def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
     from charter.reporting import wording
 
-    unit, n = one["unit"], f"{one['n']:,}"
+    unit, n = one["unit"], size_cell(one["n"], one["n_groups"])
     value = (plain(wording.value(one["value"], unit)), plain(wording.interval(one["low"], one["high"], unit)))
     if one["difference"] is None:
         return (*value, "", "", "", n)

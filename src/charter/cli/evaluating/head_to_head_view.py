@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from charter.cli import console
+from charter.cli.results import plain, size_cell
 
 Figure = Mapping[str, Any]
 
@@ -55,7 +57,7 @@ def _write_side(name: str, side: Mapping[str, Any], anchor: str) -> None:
         f"{side['n_comparisons']:,} comparisons"
     )
     _write_ratings(side["models"], anchor)
-    write_win_rates([one["name"] for one in side["models"]], side["win_rates"])
+    write_win_rates([one["name"] for one in side["models"]], side["win_rates"], anchor)
     console.write()
     console.write(f"  ties                         {side['n_ties']:,}, of which {side['n_equal']:,} of equal answers")
     console.write(f"  invalid, in no figure        {side['n_invalid']:,}")
@@ -81,11 +83,31 @@ def _write_ratings(models: Sequence[Mapping[str, Any]], anchor: str) -> None:
     console.write_columns(header, rows, right=(4,))
 
 
-def write_win_rates(names: Sequence[str], rates: Mapping[str, Mapping[str, Figure]]) -> None:
-    """Print how often each model (row) beats each other (column)."""
-    console.write()
-    rows = [(f"  {one}", *(percent(rates.get(one, {}).get(other), none="") for other in names)) for one in names]
-    console.write_columns(("  row beats column", *names), rows)
+def write_win_rates(names: Sequence[str], rates: Mapping[str, Mapping[str, Figure]], anchor: str) -> None:
+    """Print how often each model beats each one before it, the anchor being first: a line for every pair that met."""
+    ordered = sorted(names, key=lambda name: name != anchor)
+    rows = [
+        _win_cells(name, other, rates[name][other])
+        for other, name in combinations(ordered, 2)
+        if other in rates.get(name, {})
+    ]
+    if rows:
+        header = ("  who beats whom", "win rate", "95 % interval", "n", "ties", "p, adjusted")
+        console.write()
+        console.write_columns(header, rows, right=range(1, 6))
+
+
+def _win_cells(name: str, other: str, found: Figure) -> tuple[str, ...]:
+    from charter.reporting import wording
+
+    return (
+        f"  {name} beats {other}",
+        plain(wording.value(found["value"], "rate")),
+        plain(wording.interval(found["low"], found["high"], "rate")),
+        size_cell(found["n"], found["n_groups"]),
+        f"{found['n_ties']:,}",
+        wording.p_value(found["p_adjusted"]),
+    )
 
 
 def points(found: Figure | None, *, is_anchor: bool) -> str:
@@ -95,9 +117,9 @@ def points(found: Figure | None, *, is_anchor: bool) -> str:
     return "0" if is_anchor else with_interval(found, lambda value: f"{value:+.0f}", "")
 
 
-def percent(found: Figure | None, none: str = "none") -> str:
+def percent(found: Figure | None) -> str:
     """Write a share with its interval and n."""
-    return none if found is None else with_interval(found, lambda value: f"{100 * value:.1f}", " %")
+    return "none" if found is None else with_interval(found, lambda value: f"{100 * value:.1f}", " %")
 
 
 def with_interval(found: Figure, write: Callable[[float], str], unit: str) -> str:

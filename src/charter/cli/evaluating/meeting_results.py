@@ -92,7 +92,8 @@ def win_rates(met: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Put how models met, as plain values, by the model that beats and the one that is beaten."""
     rates: dict[str, dict[str, Any]] = {}
     for one in met:
-        rates.setdefault(one["name"], {})[one["other"]] = {**one["win_rate"], "n_ties": one["n_ties"]}
+        told = {name: one[name] for name in ("n_ties", "p_value", "p_adjusted")}
+        rates.setdefault(one["name"], {})[one["other"]] = {**one["win_rate"], **told}
     return rates
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 from statistics import fmean
 
 from charter.evaluation.head_to_head.games import Game, games_of
@@ -13,19 +13,31 @@ from charter.evaluation.head_to_head.matches import Match
 from charter.evaluation.head_to_head.ratings import Rating, rate
 from charter.feedback.votes import both_orders
 from charter.records import Comparison
-from charter.statistics import Interval, rate_of
+from charter.statistics import Interval, even_test, holm, rate_of, some_rate
 
 _EVEN = 0.5
 
 
 @dataclass(frozen=True)
 class Met:
-    """How two models met: the rate at which one beats the other, ties a half, and how many games were ties."""
+    """How two models met.
+
+    Attributes:
+        name: of the model that is looked at.
+        other: whom it met.
+        win_rate: the rate at which it beats the other, ties a half.
+        n_ties: games without a winner.
+        p_value: of the test of that rate against one half, over the groups of the interval (see
+            ``statistics.even_test``); the same from both sides.
+        p_adjusted: adjusted for all pairs of models that met beside these (see ``statistics.holm``).
+    """
 
     name: str
     other: str
     win_rate: Interval
     n_ties: int
+    p_value: float
+    p_adjusted: float
 
 
 @dataclass(frozen=True)
@@ -116,8 +128,14 @@ def standings(
 
 
 def every_met(games: Sequence[Game], names: Sequence[str]) -> tuple[Met, ...]:
-    """Say how every two models that have a game met, from both sides."""
-    return tuple(met for pair in permutations(names, 2) if (met := _met(games, *pair)) is not None)
+    """Say how every two models that have a game met, from both sides, p-values adjusted for the number of pairs."""
+    tested = {frozenset(pair): _even(own) for pair in combinations(names, 2) if (own := _between(games, *pair))}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return tuple(
+        _met(_between(games, *pair), *pair, tested[both], adjusted[both])
+        for pair in permutations(names, 2)
+        if (both := frozenset(pair)) in tested
+    )
 
 
 def _between(games: Sequence[Game], name: str, other: str) -> list[Game]:
@@ -125,10 +143,14 @@ def _between(games: Sequence[Game], name: str, other: str) -> list[Game]:
     return [game.seen_from(name) for game in games if {game.model, game.base} == {name, other}]
 
 
-def _met(games: Sequence[Game], name: str, other: str) -> Met | None:
-    own = _between(games, name, other)
-    found = rate_of([(game.win, game.group) for game in own])
-    return None if found is None else Met(name, other, found, sum(game.win == _EVEN for game in own))
+def _even(own: Sequence[Game]) -> float:
+    """Test the games of two models against one half."""
+    return even_test([game.win for game in own], groups=[game.group for game in own])[0]
+
+
+def _met(own: Sequence[Game], name: str, other: str, p_value: float, p_adjusted: float) -> Met:
+    n_ties = sum(game.win == _EVEN for game in own)
+    return Met(name, other, some_rate([(game.win, game.group) for game in own]), n_ties, p_value, p_adjusted)
 
 
 def _controlled(games: Sequence[Game], name: str, anchor: str, seed: int) -> Interval | None:
