@@ -50,7 +50,18 @@ def test_an_object_a_file(charter: Command, choices: Path) -> None:
     assert first["baselines"] == {
         "chance": 0.5, "first option": 0.5, "last option": 0.5, "longest option": 0.5, "shortest option": 0.5,
     }  # fmt: skip
-    assert {"interval", "ece", "mode", "model", "n_both_orders", "same_place", "left_out", "failed"} <= first.keys()
+    assert {
+        "interval",
+        "ece",
+        "mode",
+        "model",
+        "n_both_orders",
+        "same_place",
+        "same_place_interval",
+        "ece_by_chance",
+        "left_out",
+        "failed",
+    } <= first.keys()
     assert (second["file"], second["n"]) == ("more.jsonl", 1)
 
 

@@ -576,7 +576,12 @@ def test_baselines_stand_beside_the_score() -> None:
     }  # fmt: skip
     assert found.accuracy.value == 0.5
     assert found.ece == pytest.approx(0.1)
-    assert (found.n_both_orders, found.same_place) == (4, 0.75)
+    assert found.same_place is not None
+    assert (found.n_both_orders, found.same_place.value, found.same_place.n) == (4, 0.75, 4)
+    assert found.same_place.low is not None
+    assert found.same_place.low < 0.75
+    mean, most = found.ece_by_chance
+    assert 0 <= mean <= most
     assert (
         "longest option"
         not in assess([ChoiceRow("c", "?", ("A",), ("B",))], [answers[0].model_copy(update={"id": "c"})]).baselines

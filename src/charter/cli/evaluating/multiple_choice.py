@@ -198,15 +198,18 @@ def _figures(chosen: Chosen, mapped: Mapped[ChoiceAnswer]) -> dict[str, Any]:
         reasons = "; ".join(f"{n:,}: {reason}" for reason, n in mapped.reasons["failed"].items())
         raise RunError(f"no question could be answered ({reasons}); see --help for what a mode asks of a model")
     found = assess(chosen.rows, mapped.done)
+    kept = found.same_place
     return {
         "n": found.accuracy.n,
         "n_contexts": found.accuracy.n_groups,
         "accuracy": found.accuracy.value,
         "interval": [found.accuracy.low, found.accuracy.high],
         "ece": found.ece,
+        "ece_by_chance": list(found.ece_by_chance),
         "baselines": dict(found.baselines),
         "n_both_orders": found.n_both_orders,
-        "same_place": found.same_place,
+        "same_place": None if kept is None else kept.value,
+        "same_place_interval": None if kept is None else [kept.low, kept.high],
         "n_unread": found.n_unread,
         "left_out": {"shares its context with a worked example": chosen.n_left_out} if chosen.n_left_out else {},
         "failed": mapped.reasons["failed"],
@@ -239,14 +242,15 @@ def _tell(told: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         console.write_json(told)
         return
-    low, high = told["interval"]
-    bounds = "" if low is None else f" ({100 * low:.1f} to {100 * high:.1f})"
     contexts = "" if told["n_contexts"] is None else f" in {told['n_contexts']:,} contexts"
     console.write(f"{told['file']}: {told['n']:,} questions{contexts}, {told['mode']}, {told['model']}")
-    console.write(f"  right               {100 * told['accuracy']:.1f} %{bounds}")
-    console.write(f"  calibration error   {told['ece']:.3f}")
+    console.write(f"  right               {100 * told['accuracy']:.1f} %{_bounds(told['interval'])}")
+    mean, most = told["ece_by_chance"]
+    by_chance = f"(true probabilities: {mean:.3f}, at most {most:.3f} in 95 %)"
+    console.write(f"  calibration error   {told['ece']:.3f} {by_chance}")
     if told["same_place"] is not None:
-        console.write(f"  the same place in both orders  {100 * told['same_place']:.1f} % of {told['n_both_orders']:,}")
+        share = f"{100 * told['same_place']:.1f} %{_bounds(told['same_place_interval'])}"
+        console.write(f"  the same place in both orders  {share} of {told['n_both_orders']:,}")
     for name, share in told["baselines"].items():
         console.write(f"  without reading, {name}  {100 * share:.1f} %")
     if told["n_unread"]:
@@ -254,3 +258,8 @@ def _tell(told: dict[str, Any], *, as_json: bool) -> None:
     for what, reasons in (("left out", told["left_out"]), ("failed", told["failed"])):
         for reason, n in reasons.items():
             console.write(f"  {what}, {n:,}: {reason}")
+
+
+def _bounds(interval: Sequence[float | None]) -> str:
+    low, high = interval
+    return "" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})"

@@ -13,6 +13,7 @@ from charter.evaluation.multiple_choice.answering import ChoiceAnswer
 from charter.evaluation.multiple_choice.questions import ChoiceRow
 from charter.records import Measurement
 from charter.statistics import Interval, expected_calibration_error, rate_interval
+from charter.statistics.agreement import error_of_true_probabilities
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,21 @@ class ChoiceQuality:
     Attributes:
         accuracy: the share of right answers, questions of one context taken whole.
         ece: the expected calibration error of the answers' probabilities.
+        ece_by_chance: what it would be of as many answers if the probabilities were true: on average, and in 95 % of
+            draws at most.
         baselines: what would be right by a rule that reads nothing: chance, a place, the longest or shortest option.
         n_both_orders: questions that were asked in both orders.
-        same_place: of these, the share whose likeliest option was at the same place in both orders; None of none.
+        same_place: of these, the share whose likeliest option was at the same place in both orders, questions of one
+            context taken whole; None of none.
         n_unread: questions without any reading, which count as wrong.
     """
 
     accuracy: Interval
     ece: float
+    ece_by_chance: tuple[float, float]
     baselines: Mapping[str, float]
     n_both_orders: int
-    same_place: float | None
+    same_place: Interval | None
     n_unread: int
 
 
@@ -45,16 +50,23 @@ def assess(rows: Sequence[ChoiceRow], answers: Sequence[ChoiceAnswer]) -> Choice
     """
     questions = {row.id: row for row in rows}
     asked = [questions[one.id] for one in answers]
-    outcomes = [one.correct for one in answers]
+    outcomes, sure = [one.correct for one in answers], [one.p_answer for one in answers]
     in_orders = [one for one in answers if len({reading.place for reading in one.readings}) > 1]
     return ChoiceQuality(
         accuracy=rate_interval(outcomes, groups=contexts_of(asked)),
-        ece=expected_calibration_error([one.p_answer for one in answers], outcomes),
+        ece=expected_calibration_error(sure, outcomes),
+        ece_by_chance=error_of_true_probabilities(sure),
         baselines=baselines(asked),
         n_both_orders=len(in_orders),
-        same_place=fmean(map(_keeps_place, in_orders)) if in_orders else None,
+        same_place=_same_place(in_orders, [questions[one.id] for one in in_orders]),
         n_unread=sum(not one.p for one in answers),
     )
+
+
+def _same_place(answers: Sequence[ChoiceAnswer], asked: Sequence[ChoiceRow]) -> Interval | None:
+    if not answers:
+        return None
+    return rate_interval([float(_keeps_place(one)) for one in answers], groups=contexts_of(asked))
 
 
 def contexts_of(rows: Sequence[ChoiceRow]) -> list[str] | None:
