@@ -26,10 +26,26 @@ def test_recipes_are_held_against_one_another(charter: Command, runs: list[Path]
     done = charter("compare", runs[0], runs[2])
     assert done.code == 0, done.err
     lines = done.out.splitlines()
-    assert lines[1].split() == ["zero", "dpo", "1", "0"]
+    assert lines[3].split() == ["zero", "dpo", "1", "0"]
     assert any(line.split()[:3] == ["evaluate.max_tokens", "128", "9"] for line in lines)
     assert any("Response length" in line for line in lines)
     assert "by seed" not in done.out
+    assert "tests that are shown (Holm); intervals are not" in done.out
+    assert ("Drift" in done.out) is ("drift: loss on the base's own sampled answers, which is not 0" in done.out)
+
+
+def test_a_run_of_a_script_is_told(charter: Command, runs: list[Path], tmp_path: Path) -> None:
+    """By its folder, from the recipe that it keeps; nothing is said of a run that models took part in."""
+    scripted = charter("compare", runs[0], runs[2])
+    assert f"{runs[2]}: A scripted model took part" in scripted.out
+    real = shutil.copytree(runs[0], tmp_path / "real")
+    kept = real / "recipe.resolved.yaml"
+    kept.write_text(kept.read_text("utf-8").replace("engine: scripted", "engine: transformers"), "utf-8")
+    mixed = charter("compare", real, runs[2])
+    assert mixed.code == 0, mixed.err
+    assert f"{runs[2]}: A scripted model took part (models.policy): its figures say nothing" in mixed.out
+    assert f"{real}: A scripted" not in mixed.out
+    assert list(charter("compare", real, runs[2], "--json").value["cautions"]) == [str(runs[2])]
 
 
 def test_seeds_are_averaged_and_told_apart(charter: Command, runs: list[Path]) -> None:

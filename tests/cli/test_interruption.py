@@ -170,3 +170,24 @@ def test_killed_run_goes_on(charter: Command, place: Path, start: Start, finishe
     assert charter("run", "demo.yaml").code == 0
     name = "data/traces.parquet"
     assert (place / "runs/demo" / name).read_bytes() == (finished / name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("out", [(), ("--out", "kept")])
+def test_a_measurement_says_whether_it_goes_on(
+    place: Path, start: Start, out: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --out nothing is kept, nothing says otherwise, and nothing is left behind."""
+    (place / "passing").mkdir()
+    monkeypatch.setenv("TMPDIR", str(place / "passing"))
+    flags = ("-m", "demo", "--engine", "scripted", "--max-tokens", "20", "-w", "persona", "--json")
+    running = start("evaluate", "attacks", *flags, *out, wait=f"open('asked', 'w').close(); {SLOWLY}")
+    wait_for((place / "asked").exists, running)
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=20)
+    assert running.returncode == 143, err
+    assert ("the same command continues the run" in err) is bool(out)
+    assert ("run the same command again to continue" in err) is bool(out)
+    assert ("stopping; nothing is kept, and the same command begins anew: with --out FOLDER" in err) is not bool(out)
+    assert (place / "kept/attacks.json.journal").exists() is bool(out)
+    assert not list((place / "passing").iterdir())

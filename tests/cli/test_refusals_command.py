@@ -100,7 +100,7 @@ def test_text_says_the_same(charter: Command, answers: Path) -> None:
     assert done.code == 0, done.err
     assert done.out.startswith(f"{answers}: 5 answers to 4 prompts\n  left out, 1: no answer ({answers}:5)\n")
     assert "compliance         3  60.0 % (" in done.out
-    assert "people (people) and rules, 4 answers; 1 have no label" in done.out
+    assert "people (people) and rules, 4 answers; 1 has no label" in done.out
     assert "  agreement      0.750 (" in done.out
     assert "  Cohen's kappa  0.500" in done.out
     assert "people \\ rules   full_compliance  full_refusal  partial_refusal" in done.out

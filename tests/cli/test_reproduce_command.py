@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +90,25 @@ def test_figures_are_made(charter: Command, recipe: Path, place: Path, names: tu
     assert {one.name for one in (place / "made" / "runs").iterdir()} == runs, "no run of another recipe is begun"
 
 
+@pytest.mark.parametrize("arguments", [["99"], ["5", "--data", "choices=x.jsonl"], ["5", "revise.round=3"]])
+def test_what_is_refused_loads_nothing_heavy(place: Path, arguments: list[str]) -> None:
+    """A wrong figure, file or setting is told at once: before a training library is imported."""
+    code = f"""if True:
+        import sys
+        from charter.cli import main
+        try:
+            main(["reproduce", *{arguments!r}])
+        finally:
+            print(sorted({{"torch", "transformers", "peft"}} & sys.modules.keys()))
+    """
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["11"], "FIGURE is '11'; expected 2, 3, 4, 5, 6, 7, 9, 10, 12, soft-labels, clamp, chains, 8, all"),
+        (["11"], "FIGURE is '11'; expected 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, soft-labels, clamp, chains, all"),
         (["4", "--data", "choices"], "--data choices: expected NAME=FILE"),
         (["5", "--data", "choices=x.jsonl"], "--data choices: is read by none of these figures; there are: none"),
         (["5", "--recipe", "nothing.yaml"], "nothing.yaml: no such file"),

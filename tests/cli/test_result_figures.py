@@ -81,3 +81,11 @@ def test_a_run_is_told_within_the_terminal(
     if columns is None:
         header = next(line for line in lines if line.split()[:1] == ["figure"])
         assert header.split()[:4] == ["figure", *MODELS]
+
+
+def test_drift_is_told_to_be_no_zero_of_the_base(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The base has a figure of drift, which its name does not say."""
+    write_measurements(finished)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Drift from the base model" in told
+    assert "drift: loss on the base's own sampled answers, which is not 0 for the base either" in told

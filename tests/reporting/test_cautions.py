@@ -80,7 +80,7 @@ def test_a_training_that_a_guard_ended_is_said_first(data: RunData) -> None:
 def test_a_scripted_model_is_told(data: RunData, models: dict[str, Any], roles: tuple[str, ...], said: str) -> None:
     """Which role a script played, and what that makes of the figures."""
     run = dataclasses.replace(RunData(path=data.path, name="bare"), recipe={"models": models})
-    assert scripted_roles(run) == roles
+    assert scripted_roles(run.recipe) == roles
     (line,) = cautions(run)
     assert f"models.{roles[0]}" in line
     assert said in line
@@ -95,9 +95,9 @@ def test_a_scripted_model_is_told(data: RunData, models: dict[str, Any], roles: 
         {"models": {"second_judge": {"engine": "scripted"}}, "rl": None},
     ],
 )
-def test_a_recipe_without_a_script_is_not_scripted(data: RunData, recipe: dict[str, Any]) -> None:
+def test_a_recipe_without_a_script_is_not_scripted(recipe: dict[str, Any]) -> None:
     """Only what says so is a script, and a second judge that nobody asks plays none."""
-    assert scripted_roles(dataclasses.replace(data, recipe=recipe)) == ()
+    assert scripted_roles(recipe) == ()
 
 
 def test_a_judge_that_follows_position_is_told(data: RunData) -> None:

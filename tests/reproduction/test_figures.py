@@ -16,7 +16,8 @@ from charter.files.tables import read_table
 from charter.reproduction.claims import unmeasured
 from charter.reproduction.drawing import draw
 from charter.reproduction.figure import Figure, Made, Panel, Point, Trial, Value, points_of
-from charter.reproduction.figures import FIGURES, check_data, find_figures, trials_of
+from charter.reproduction.figures import FIGURES, find_figures, trials_of
+from charter.reproduction.names import WANTS, check_data
 from charter.reproduction.papers import PICTURES, POINTS, VALUES, keep, kept, read_told, write_page
 from charter.reproduction.questions import points_by_sureness
 from charter.reproduction.subsets import write_subset
@@ -37,7 +38,7 @@ def values(*shares: float) -> list[Value]:
 
 def test_the_papers_figures_are_there() -> None:
     """Those of the paper that are numbers, and three ablations."""
-    assert tuple(FIGURES) == (*PAPERS, "soft-labels", "clamp", "chains")
+    assert tuple(FIGURES) == tuple(WANTS) == (*PAPERS, "soft-labels", "clamp", "chains")
     assert all(one.found.endswith(".") and one.title for one in FIGURES.values())
 
 
@@ -47,6 +48,11 @@ def test_figures_are_found_by_name() -> None:
     assert [one.name for one in find_figures(["all", "5"])] == list(FIGURES)
     with pytest.raises(UserError, match=r"FIGURE is 'softlabels'.*did you mean .soft-labels"):
         find_figures(["softlabels"])
+    for name in ("fig9", "figure9", "Figure 9", "fig. 9"):
+        with pytest.raises(UserError, match='did you mean "9"'):
+            find_figures([name])
+    with pytest.raises(UserError, match=r"FIGURE is '99'; expected 2, .* 7, 8, 9, .* all$"):
+        find_figures(["99"])
 
 
 def test_a_run_is_done_once() -> None:
@@ -57,11 +63,11 @@ def test_a_run_is_done_once() -> None:
 
 def test_files_that_nobody_reads_are_refused() -> None:
     """Those that are read are named, with what each is."""
-    check_data(find_figures(["4"]), ["choices"])
+    check_data(["4"], ["choices"])
     with pytest.raises(UserError, match=r"--data kinds: is read by none.*choices"):
-        check_data(find_figures(["4"]), ["kinds"])
+        check_data(["4"], ["kinds"])
     with pytest.raises(UserError, match="there are: none"):
-        check_data(find_figures(["5"]), ["choices"])
+        check_data(["5"], ["choices"])
 
 
 def test_no_interval_of_a_share_reaches_above_one() -> None:

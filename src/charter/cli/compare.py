@@ -65,9 +65,11 @@ def compare(runs: _Runs, model: _Model = None, rows: _Rows = None, most: _Most =
     if as_json:
         console.write_json(_plain_values(found, differing_settings(found.arms), rows))
         return
+    _write_cautions(found.arms)
     _write_arms(found.arms, differing_settings(found.arms))
     for arm in found.arms[1:]:
         _write_arm(found, arm)
+    _write_reading(found)
     if rows:
         _write_rows(found, rows, most)
 
@@ -93,6 +95,35 @@ def _read(folder: Path) -> MeasuredRun:
         raise RunError(f"{folder}: nothing is measured there yet; run its stage evaluate first")
     rows = read_table(folder / "data" / "measured.parquet", MeasuredRow)
     return MeasuredRun(folder, recipe, read_figures(figures), rows)
+
+
+def _cautions(arms: Sequence[Arm]) -> dict[str, str]:
+    """Say of each run in which a script took a model's part what that makes of its figures, by its folder."""
+    from charter.recipe.writing import recipe_values
+    from charter.reporting.cautions import script_caution
+
+    runs = {str(run.folder): run for arm in arms for run in arm.runs}
+    said = {folder: script_caution(recipe_values(run.recipe)) for folder, run in runs.items()}
+    return {folder: caution for folder, caution in said.items() if caution}
+
+
+def _write_cautions(arms: Sequence[Arm]) -> None:
+    for folder, caution in _cautions(arms).items():
+        console.write(f"{folder}: {plain(caution)}")
+
+
+def _write_reading(found: SideBySide) -> None:
+    """Say how the tables are read: what is adjusted, and what a figure is whose name does not say it."""
+    from charter.reporting import wording
+
+    console.write()
+    if found.n_tests:
+        console.write(
+            f"p-values are adjusted for all {found.n_tests} tests that are shown (Holm); intervals are not: each "
+            "is of its row alone"
+        )
+    if any(one.after.name == "drift" for several in found.contrasts.values() for one in several):
+        console.write(f"drift: {wording.DRIFT}")
 
 
 def _write_arms(arms: tuple[Arm, ...], differing: dict[str, list[str]]) -> None:
@@ -191,6 +222,7 @@ def _plain_values(found: SideBySide, differing: dict[str, list[str]], rows: str 
             }
             for arm in found.arms
         ],
+        "cautions": _cautions(found.arms),
         "differing_settings": differing,
         "n_tests": found.n_tests,
         "figures": [

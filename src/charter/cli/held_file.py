@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from charter.cli import console
 from charter.cli.late_engine import Known, LateEngine
 from charter.cli.model_options import SCRIPTED, model_spec
 from charter.cli.progress import make_progress
-from charter.cli.stopping import Stopping
+from charter.cli.stopping import BEGINS_ANEW, Stopping
 from charter.errors import CharterError, Interrupted, RunError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from charter.rows import RowMapper
 
 _SETUP, _ENGINE = "setup", "engine"
+_NOT_KEPT = f"{BEGINS_ANEW}: with --out FOLDER it would go on"
 
 
 @dataclass(frozen=True)
@@ -152,18 +154,20 @@ class Held:
 
 
 @contextlib.contextmanager
-def hold_file(target: Path) -> Iterator[Held]:
+def hold_file(target: Path, *, kept: bool = True) -> Iterator[Held]:
     """Hold a file that models are to write, with the journal beside it.
 
     Args:
         target: the file; its journal has the same name with ``.journal`` behind.
+        kept: whether both are there afterwards; where not, their folder is a passing one, and who stops the command is
+            told so.
 
     Raises:
         RunError: where the journal is held by another process.
     """
     from charter.journal.store import Journal
 
-    with locked(target), Stopping() as stopping:
+    with locked(target), Stopping() if kept else Stopping(_NOT_KEPT) as stopping:
         try:
             with Journal(journal_of(target)) as journal, make_progress() as progress:
                 held = Held(target, journal, _mapper(journal, progress, stopping), progress, stopping.event.is_set)
@@ -174,7 +178,11 @@ def hold_file(target: Path) -> Iterator[Held]:
         except CharterError as error:
             if stopping.received is None:
                 raise
-            console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
+            if not kept:
+                console.note("stopped; nothing was kept")
+                shutil.rmtree(target.parent, ignore_errors=True)
+            else:
+                console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
             stopping.end()
 
 
@@ -187,6 +195,7 @@ def hold(
     *,
     same_model: bool = False,
     rows: Mapping[str, Any] | None = None,
+    kept: bool = True,
 ) -> Iterator[Writing]:
     """Hold a file that one model is to write, with the journal beside it.
 
@@ -201,6 +210,7 @@ def hold(
             of another identity by the time it is loaded. What it is and can do is then remembered, so that a file which
             is done asks nobody.
         rows: what each row says that the journal may recall, by its id (see ``Held.require_same_rows``).
+        kept: see ``hold_file``.
 
     Raises:
         RunError: where the journal is of another setup, model or row, or is held by another process.
@@ -208,7 +218,7 @@ def hold(
     from charter.authoring.dry_run import dry_answer
 
     spec = model_spec(model, engine)  # what is wrong with it is not to be written down
-    with hold_file(target) as held:
+    with hold_file(target, kept=kept) as held:
         whose = {"model": model, "engine": engine, **(held.weights(spec) if same_model else {})}
         held.require_setup({**whose, **setup})
         if rows:

@@ -102,15 +102,19 @@ def reproduce(  # noqa: PLR0917 - the command line names them
     and whether it shows here. The same command goes on where it was stopped.
     """
     from charter.recipe import find_recipe, load_recipe
-    from charter.reproduction.figures import FIGURES, check_data, find_figures, trials_of
-    from charter.reproduction.papers import read_told, write_page
+    from charter.reproduction.names import check_data, find_names
 
     overrides = [one for one in figures if "=" in one]
-    wanted = find_figures([one for one in figures if "=" not in one])
+    names = find_names([one for one in figures if "=" not in one])
     files = _files(data or ())
-    check_data(wanted, list(files))
+    check_data(names, list(files))
     file = find_recipe(recipe)
     loaded = load_recipe(file, overrides)
+
+    from charter.reproduction.figures import FIGURES, find_figures, trials_of  # heavy: what is wrong was told before
+    from charter.reproduction.papers import read_told, write_page
+
+    wanted = find_figures(names)
     asked = _models_of(loaded, models or (), engine), _judge_of(loaded, judge, judge_engine)
     _check_rows(files.values())
     make_folder(out, (_PAGE,), _PAGE)
@@ -230,11 +234,13 @@ def _setup(
     recipe: Recipe, figures: Sequence[Figure], files: Mapping[str, str], n: int, done: Mapping[str, Done]
 ) -> dict[str, dict[str, Any]]:
     """Give what determines each figure, beside the models that are asked."""
+    from charter.reproduction.names import WANTS
+
     return {
         one.name: {
             "recipe": _digest(recipe),
             "n": n,
-            "data": {name: _content(file) for name, file in files.items() if name in (one.wants or {})},
+            "data": {name: _content(file) for name, file in files.items() if name in WANTS[one.name]},
             "runs": {trial.name: _state(done[trial.name]) for trial in one.trials},
         }
         for one in figures

@@ -118,6 +118,7 @@ def _figures(folder: Path) -> Figures | None:
 
 def write_measurements(folder: Path) -> None:
     """Print the verdict, what to read it with, and every figure by model with the last one's change: worse first."""
+    from charter.reporting import wording
     from charter.reporting.cautions import cautions
     from charter.reporting.reading import read_run
     from charter.reporting.verdict import weigh_run
@@ -148,6 +149,8 @@ def write_measurements(folder: Path) -> None:
         console.write("\n".join(_wrapped(plain(line), width, "  " if line.startswith("- ") else "")))
     for line in _figure_lines((*named, *rest.values()), models, values, width):
         console.write(line)
+    if any(one.name == "drift" for one in measurements):
+        console.write("\n".join(_wrapped(f"drift: {wording.DRIFT}", width, "  ")))
 
 
 def _figure_lines(

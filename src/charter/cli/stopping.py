@@ -14,17 +14,23 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A run stops between two rows or steps. Where one takes longer (a download, a checkpoint), it is ended: what was
 # recorded is kept, as it is when the machine loses its power.
 _SECONDS_TO_STOP = 8.0
+_CONTINUES = "the same command continues the run"
+BEGINS_ANEW = "nothing is kept, and the same command begins anew"
 
 
 class Stopping:
     """Turn signals into a stop flag while a run is under way.
+
+    Args:
+        outlook: what the same command does when it is given again.
 
     Attributes:
         event: set when the run is to stop.
         received: the signal that asked for it; None where none has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outlook: str = _CONTINUES) -> None:
+        self._outlook = outlook
         self.event = threading.Event()
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
@@ -53,13 +59,11 @@ class Stopping:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None:
-            self._force("stopped at once; the same command continues the run")
+            self._force(f"stopped at once; {self._outlook}")
         self.received = signal.Signals(number)
-        note_from_signal("stopping; the same command continues the run (once more stops at once)")
+        note_from_signal(f"stopping; {self._outlook} (once more stops at once)")
         self.event.set()
-        deadline = threading.Timer(
-            _SECONDS_TO_STOP, self._force, ["stopped in the middle of a step; the same command continues the run"]
-        )
+        deadline = threading.Timer(_SECONDS_TO_STOP, self._force, [f"stopped in the middle of a step; {self._outlook}"])
         deadline.daemon = True
         deadline.start()
 

@@ -10,7 +10,7 @@ from typing import Any
 from charter.errors import PromptError
 from charter.prompts.layouts import choose_layout
 from charter.prompts.reading import read_rows
-from charter.prompts.row_prompts import content_id
+from charter.prompts.row_prompts import PromptColumnError, content_id
 from charter.prompts.sources import LoadedPrompts, load_prompts
 from charter.records import BUILT_IN, Prompt, PromptKind, PromptLayout
 from charter.spelling import hint
@@ -34,6 +34,7 @@ def gather_prompts(
     kind: PromptKind = "red_team",
     layout: PromptLayout | None = None,
     column: str | None = None,
+    column_option: str = "",
     **options: Any,
 ) -> Gathered:
     """Read the prompts of files, each prompt once.
@@ -45,6 +46,7 @@ def gather_prompts(
         kind: of prompts whose file does not say what they are for; those that name what they imitate are twins.
         layout: of all files; None recognises each.
         column: where the prompt is.
+        column_option: of the command, which names that column; empty where none does.
         options: more arguments of ``load_prompts``.
 
     Raises:
@@ -59,7 +61,11 @@ def gather_prompts(
         kinds, unfit = told_kinds(source, layout, column)
 
         def load(one: PromptKind, source: str = source) -> LoadedPrompts:
-            return load_prompts(source, one, layout=layout, column=column, **options)
+            try:
+                return load_prompts(source, one, layout=layout, column=column, **options)
+            except PromptColumnError as error:
+                remedy = f"Set {column_option} to one of" if column_option else "Call it 'prompt'; there are"
+                raise PromptColumnError(error.place, error.columns, remedy) from error
 
         several = [load(one) for one in kinds] if kinds else _by_links(load, kind)
         given_ids.update(*(one.given_ids for one in several))

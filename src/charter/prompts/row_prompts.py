@@ -21,6 +21,23 @@ from charter.spelling import hint
 _NO_CELL = (bool, list, Mapping)  # what is no text, and would become one that nobody wrote
 
 
+class PromptColumnError(PromptError):
+    """No column is called as prompts are, and none was named.
+
+    Args:
+        place: in the source.
+        columns: that are there.
+        remedy: where the column is named.
+    """
+
+    def __init__(self, place: str, columns: Sequence[str], remedy: str = "Set 'column' to one of") -> None:
+        super().__init__(
+            f"{place}: which column is the prompt? {remedy}: {', '.join(columns)} (where that is no name of a column, "
+            "the file needs a line of names first)"
+        )
+        self.place, self.columns = place, columns
+
+
 @dataclass(frozen=True)
 class RowReader:
     """How the rows of one source become prompts.
@@ -104,11 +121,7 @@ class RowReader:
         """Read the conversation up to its last user turn, with the system text that goes before it; or say why not."""
         column = self.columns.prompt or likely_column(row)
         if column is None:
-            columns = ", ".join(column_names([row]))
-            raise PromptError(
-                f"{row.header or row.place}: which column is the prompt? Set 'column' to one of: {columns} (where that "
-                "is no name of a column, the file needs a line of names first)"
-            )
+            raise PromptColumnError(row.header or row.place, column_names([row]))
         found = read_turns(row, column, transcripts=self.transcripts)
         turns = found if isinstance(found, str) else until_question(found)
         system = optional_text(row, self.columns.system) or self.system

@@ -43,7 +43,7 @@ _HELD_OUT_BY = {
 def cautions(data: RunData) -> tuple[str, ...]:
     """Say what a reader of the figures must know of how they came about; empty where nothing is amiss."""
     lines = (
-        _scripted(data),
+        script_caution(data.recipe),
         *_ended_early(data),
         _position(data),
         _unsure(data),
@@ -54,15 +54,15 @@ def cautions(data: RunData) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
-def scripted_roles(data: RunData) -> tuple[str, ...]:
+def scripted_roles(recipe: Mapping[str, Any]) -> tuple[str, ...]:
     """Name the roles that a script played; one that is not named in the recipe is the policy's."""
-    models = _part(data.recipe, "models")
+    models = _part(recipe, "models")
     return tuple(
         role
         for role, model in models.items()
         if isinstance(model, dict)
         and model.get("engine") == "scripted"
-        and (role != "second_judge" or data.recipe.get("rl") is not None)  # nobody else asks it
+        and (role != "second_judge" or recipe.get("rl") is not None)  # nobody else asks it
     )
 
 
@@ -95,8 +95,9 @@ def _part(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _scripted(data: RunData) -> str:
-    roles = scripted_roles(data)
+def script_caution(recipe: Mapping[str, Any]) -> str:
+    """Say which roles of a run a script played, and what that makes of its figures; empty where none did."""
+    roles = scripted_roles(recipe)
     if not roles:
         return ""
     keys = wording.listing([f"models.{role}" for role in roles])

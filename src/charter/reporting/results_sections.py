@@ -23,7 +23,6 @@ _GROUPS = (
         "No measured change is unclear.",
     ),
 )
-_DRIFT_OF_BASE = "loss on the base's own sampled answers, which is not 0 for the base either"
 
 
 def header(data: RunData, findings: Findings) -> Markup:
@@ -156,7 +155,7 @@ def measurements(data: RunData, findings: Findings) -> Markup:
 def _what(m: Measurement) -> Markup:
     direction = {"higher": "higher is better", "lower": "lower is better"}.get(m.better, "neither is better")
     unit = {"nats": "nats per token, ", "tokens": "tokens, "}.get(m.unit, "")
-    aside = f"; {_DRIFT_OF_BASE}" if m.name == "drift" else ""
+    aside = f"; {wording.DRIFT}" if m.name == "drift" else ""
     return join(wording.subject(m), element("span", f"{unit}{direction}{aside}", class_="under"))
 
 

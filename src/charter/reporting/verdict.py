@@ -152,7 +152,7 @@ def weigh(models: tuple[str, ...], measurements: tuple[Measurement, ...], *, scr
 def weigh_run(data: RunData) -> Findings:
     """Sort the changes that a run's evaluation measured; none, where there is no evaluation."""
     found = data.evaluation or Figures(models=(), measurements=())
-    return weigh(found.models, found.measurements, scripted="policy" in scripted_roles(data))
+    return weigh(found.models, found.measurements, scripted="policy" in scripted_roles(data.recipe))
 
 
 def _adjusted(own: Sequence[Measurement]) -> dict[int, float]:

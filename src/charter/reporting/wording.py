@@ -9,6 +9,8 @@ from charter.records import Measurement
 from charter.statistics import MIN_GROUPS
 
 NO_INTERVAL = "no interval"
+#: What ``drift`` is: a figure of the base too, although nothing drifted there.
+DRIFT = "loss on the base's own sampled answers, which is not 0 for the base either"
 _TITLES = {
     "harmful_compliance": "Harmful compliance",
     "judged_compliance": "Harmful compliance as the judge reads it",

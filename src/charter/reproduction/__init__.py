@@ -1,6 +1,7 @@
 """The paper's figures made again (Bai et al. 2022, arXiv 2212.08073), from runs of a recipe and from models asked.
 
 ```
+names ─ what figures are called, and which files they read
 figures ─ which there are
 ├─ questions    4, 9, 12, chains        options that models choose
 ├─ revisions    5, 6, 7                 traces of trials, scored

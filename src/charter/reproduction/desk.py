@@ -45,7 +45,7 @@ class Desk:
         runs: folders of the trials, by name.
         models: of several sizes, smallest first.
         judge: who labels.
-        data: the user's files, by the names of ``Figure.wants``.
+        data: the user's files, by the names of ``names.WANTS``.
         n: rows of a kind that are asked about, at most.
         lend: lends models.
         mapper: maps rows, with journal, progress and stop flag.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -135,7 +135,6 @@ class Figure:
         found: what the paper found, in our words.
         make: makes it.
         trials: the runs that it reads.
-        wants: files of the user's that it can read, by name, with what each is.
     """
 
     name: str
@@ -143,7 +142,6 @@ class Figure:
     found: str
     make: Callable[[Desk], Made]
     trials: tuple[Trial, ...] = ()
-    wants: Mapping[str, str] | None = None
 
 
 def points_of(values: Sequence[Value], limits: Limits = ANY_NUMBER) -> list[Point]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from charter.errors import UserError
 from charter.reproduction.figure import Figure, Trial
 from charter.reproduction.labels import clamped, soft_or_hard
 from charter.reproduction.meetings import MAIN, harm_over_training, ratings_by_stage, ratings_over_training
+from charter.reproduction.names import find_names
 from charter.reproduction.questions import accuracy_by_chains, accuracy_by_model, calibration, harm_told
 from charter.reproduction.revisions import (
     BY_PRINCIPLES,
@@ -17,11 +17,6 @@ from charter.reproduction.revisions import (
     scores_by_principles,
     scores_over_revisions,
 )
-from charter.spelling import hint
-
-ALL = "all"
-_ALSO = {"8": "3"}  # Figure 8 of the paper goes on with what Figure 3 shows
-_CHOICES = {"choices": "questions of which reply is better, as `charter evaluate multiple-choice` reads them"}
 
 FIGURES: dict[str, Figure] = {
     one.name: one
@@ -47,7 +42,6 @@ FIGURES: dict[str, Figure] = {
             "one, and come near a preference model.",
             accuracy_by_model,
             (MAIN,),
-            _CHOICES,
         ),
         Figure(
             "5",
@@ -76,7 +70,6 @@ FIGURES: dict[str, Figure] = {
             "The judge's probabilities are close to how often it is right.",
             calibration,
             (),
-            _CHOICES,
         ),
         Figure(
             "10",
@@ -92,10 +85,6 @@ FIGURES: dict[str, Figure] = {
             "by chance, and better the larger they are.",
             harm_told,
             (),
-            {
-                "identification": "questions of whether a reply is harmful",
-                "kinds": "questions of which kind of harm a reply does",
-            },
         ),
         Figure(
             "soft-labels",
@@ -103,7 +92,6 @@ FIGURES: dict[str, Figure] = {
             "Preference models learn far more from the judge's probabilities than from its choices.",
             soft_or_hard,
             (MAIN,),
-            _CHOICES,
         ),
         Figure(
             "clamp",
@@ -111,7 +99,6 @@ FIGURES: dict[str, Figure] = {
             "Chains make probabilities extreme: held to 40 to 60 % they train best, to 20 to 80 % a little less well.",
             clamped,
             (MAIN,),
-            _CHOICES,
         ),
         Figure(
             "chains",
@@ -119,41 +106,20 @@ FIGURES: dict[str, Figure] = {
             "Averaging up to five chains gives small gains.",
             accuracy_by_chains,
             (),
-            _CHOICES,
         ),
     )
 }
 
 
 def find_figures(names: Sequence[str]) -> list[Figure]:
-    """Find figures by name, in the paper's order, each once; ``all`` names all of them.
+    """Find figures by name, in the paper's order, each once (see ``find_names``).
 
     Raises:
         UserError: for a name that is none.
     """
-    known = [*FIGURES, *_ALSO, ALL]
-    if not names:
-        raise UserError(f"name a figure: {', '.join(known)}")
-    for name in names:
-        if name not in known:
-            raise UserError(f"FIGURE is {name!r}; expected {', '.join(known)}{hint(name, known)}")
-    wanted = set(FIGURES) if ALL in names else {_ALSO.get(name, name) for name in names}
-    return [one for name, one in FIGURES.items() if name in wanted]
+    return [FIGURES[name] for name in find_names(names)]
 
 
 def trials_of(figures: Sequence[Figure]) -> list[Trial]:
     """Name the runs that figures read, each once."""
     return list(dict.fromkeys(trial for one in figures for trial in one.trials))
-
-
-def check_data(figures: Sequence[Figure], data: Sequence[str]) -> None:
-    """Refuse a file of a name that none of the figures reads.
-
-    Raises:
-        UserError: naming those that some read.
-    """
-    wanted = {name: told for one in figures for name, told in (one.wants or {}).items()}
-    for name in data:
-        if name not in wanted:
-            there = "; ".join(f"{one} ({told})" for one, told in wanted.items()) or "none"
-            raise UserError(f"--data {name}: is read by none of these figures; there are: {there}{hint(name, wanted)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 from charter.cli import console
 from charter.cli.model_options import model_spec
 from charter.cli.progress import make_progress
-from charter.cli.stopping import Stopping
-from charter.errors import CharterError, Interrupted
+from charter.cli.stopping import BEGINS_ANEW, Stopping
+from charter.errors import CharterError
 
 if TYPE_CHECKING:
     from charter.constitution import Constitution
@@ -32,7 +33,7 @@ def ask_model(constitution: Constitution, model: str, engine: str) -> tuple[Find
     from charter.journal.store import Journal
     from charter.rows import map_rows
 
-    with tempfile.TemporaryDirectory() as folder, Stopping() as stopping:
+    with tempfile.TemporaryDirectory() as folder, Stopping(BEGINS_ANEW) as stopping:
         try:
             with Journal(Path(folder) / "journal.sqlite") as journal, make_progress() as progress:
                 pool = Pool({"judge": model_spec(model, engine)}, journal, progress.download)
@@ -43,8 +44,9 @@ def ask_model(constitution: Constitution, model: str, engine: str) -> tuple[Find
                     return find_contradictions(constitution, pool.engine("judge"), mapper=mapper)
                 finally:
                     pool.close()
-        except CharterError as error:
+        except CharterError:
             if stopping.received is not None:
-                console.note(str(error) if isinstance(error, Interrupted) else f"stopped: {error}")
+                console.note("stopped; nothing was kept")
+                shutil.rmtree(folder, ignore_errors=True)
                 stopping.end()
             raise

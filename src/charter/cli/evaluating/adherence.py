@@ -99,7 +99,10 @@ def adherence(  # noqa: PLR0917 - the command line names them
     source = probes or BUILT_IN
     loaded = load_probes(constitution, source, n=n)
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
-    with keeping_folder(out, (_FIGURES, _PROBED, _READ), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
+    with (
+        keeping_folder(out, (_FIGURES, _PROBED, _READ), _FIGURES) as folder,
+        hold_file(folder / _FIGURES, kept=out is not None) as held,
+    ):
         drawn = {"--temperature": temperature, "--max-tokens": max_tokens, "--seed": seed}
         _hold_to(held, loaded, entrants, judging, drawn)
         bench = Bench(entrants[0].name, seed, held.mapper, {})

@@ -142,7 +142,7 @@ def attacks(  # noqa: PLR0917 - the command line names them
         max_tokens=max_tokens,
         seed=seed,
     )
-    with keeping_folder(out, FILES, FIGURES) as folder, hold_file(folder / FIGURES) as held:
+    with keeping_folder(out, FILES, FIGURES) as folder, hold_file(folder / FIGURES, kept=out is not None) as held:
         hold_to(held, assault)
         translated = translate(held, assault)
         answered = ask_models(held, assault, translated)

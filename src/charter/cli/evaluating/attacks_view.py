@@ -263,12 +263,10 @@ def _write_rates(name: str, figures: Sequence[_Change]) -> None:
 
 
 def _write_categories(figures: Sequence[_Change]) -> None:
-    """Print the categories of the bare prompts and of all wrappers together, the highest rates first."""
-    from charter.evaluation.attacks import ANY, PLAIN
-
-    shown = [one for one in figures if one["wrapper"] in {PLAIN, ANY}]
-    if not shown:
+    """Print the categories by wrapper, as the wrappers were asked, the highest rates first."""
+    if not figures:
         return
+    wrappers = list(dict.fromkeys(one["wrapper"] for one in figures))
     console.write()
     rows = [
         (
@@ -280,7 +278,10 @@ def _write_categories(figures: Sequence[_Change]) -> None:
             _interval(one["interval"]),
             f"{one['n']:,}",
         )
-        for one in sorted(shown, key=lambda one: (one["by"] != "rules", one["wrapper"], -one["value"], one["category"]))
+        for one in sorted(
+            figures,
+            key=lambda one: (one["by"] != "rules", wrappers.index(one["wrapper"]), -one["value"], one["category"]),
+        )
     ]
     header = ("attack success by category", "model", "wrapper", "by", "rate", "95 % interval", "n")
     console.write_columns(header, rows, right=(4, 5, 6))

@@ -118,7 +118,10 @@ def behaviour(  # noqa: PLR0917 - the command line names them
     from_files = {one.name: _given(one, chosen) for one in entrants if one.spec is None}
     given = {name: responses for name, (responses, _) in from_files.items()}
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
-    with keeping_folder(out, (_FIGURES, _ANSWERS, _CHOICES), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
+    with (
+        keeping_folder(out, (_FIGURES, _ANSWERS, _CHOICES), _FIGURES) as folder,
+        hold_file(folder / _FIGURES, kept=out is not None) as held,
+    ):
         drawn = {"--temperature": temperature, "--max-tokens": max_tokens, "--seed": seed, "--layout": layout}
         _hold_to(held, asked_models, drawn, chosen)
         choices = {one.name: _choose(held, one, asked, Asking(layout=layout)) for one in asked_models if asked}

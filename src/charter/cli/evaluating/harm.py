@@ -197,7 +197,7 @@ def harm(  # noqa: PLR0917 - the command line names them
         keep=keep_in,
         seed=seed,
     )
-    with keeping_folder(out, FILES, FIGURES) as folder, hold_file(folder / FIGURES) as held:
+    with keeping_folder(out, FILES, FIGURES) as folder, hold_file(folder / FIGURES, kept=out is not None) as held:
         found = score_replies(held, source, instrument)
         told = describe(source, instrument, found)
         rows = rows_of(found)

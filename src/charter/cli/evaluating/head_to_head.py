@@ -172,7 +172,7 @@ def head_to_head(  # noqa: PLR0917 - the command line names them
         max_tokens=max_tokens,
         seed=seed,
     )
-    with keeping_folder(out, FILES, FIGURES) as folder, hold_file(folder / FIGURES) as held:
+    with keeping_folder(out, FILES, FIGURES) as folder, hold_file(folder / FIGURES, kept=out is not None) as held:
         hold_to(held, contest)
         answers = {one.name: answer(held, contest, one) for one in entrants}
         preferred = prefer(held, contest, answers)

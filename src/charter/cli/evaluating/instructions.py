@@ -111,7 +111,10 @@ def instructions(  # noqa: PLR0917 - the command line names them
     asked = {file: load_instructions(file, n=n, seed=seed) for file in dict.fromkeys(files or [BUILT_IN])}
     drawn = {"--temperature": temperature, "--max-tokens": max_tokens, "--seed": seed}
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
-    with keeping_folder(out, (_FIGURES, _ANSWERS), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
+    with (
+        keeping_folder(out, (_FIGURES, _ANSWERS), _FIGURES) as folder,
+        hold_file(folder / _FIGURES, kept=out is not None) as held,
+    ):
         _hold_to(held, entrants, drawn)
         answered = {one.name: _answer(held, one, asked, sampling, seed) for one in entrants}
         told, rows = _score(entrants, asked, answered)

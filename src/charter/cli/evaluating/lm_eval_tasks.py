@@ -84,7 +84,10 @@ def lm_eval(  # noqa: PLR0917 - the command line names them
 
     entrants = read_models(models, engine)
     loaded = load_tasks(tasks, include=include, limit=limit, few_shots=few_shots)
-    with keeping_folder(out, (_FIGURES, _SAMPLES), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
+    with (
+        keeping_folder(out, (_FIGURES, _SAMPLES), _FIGURES) as folder,
+        hold_file(folder / _FIGURES, kept=out is not None) as held,
+    ):
         held.require_setup({"--seed": seed})
         hold_to_models(held, entrants)
         found = {one.name: _run(held, one, loaded, seed) for one in entrants}

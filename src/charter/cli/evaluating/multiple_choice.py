@@ -134,7 +134,15 @@ def multiple_choice(  # noqa: PLR0917 - the command line names them
     given = {"mode": mode, "model": model, "layout": layout, "chains": chains if mode == "chain" else 0, "seed": seed}
     with (
         keeping_folder(out, (_FIGURES, _ANSWERS), _FIGURES) as folder,
-        hold(folder / _FIGURES, model, engine, _setup(asking, chosen), same_model=True, rows=_keys(chosen)) as asked,
+        hold(
+            folder / _FIGURES,
+            model,
+            engine,
+            _setup(asking, chosen),
+            same_model=True,
+            rows=_keys(chosen),
+            kept=out is not None,
+        ) as asked,
     ):
         answer = _answering(asked, model, asking)
         found = []

@@ -119,7 +119,8 @@ def tell(told: Mapping[str, Any]) -> None:
     for heading, name in (("classes, by rules", "classes"), ("degrees of refusal, by rules", "degrees")):
         _tell_shares(heading, told[name])
     if told["label_column"] is not None:
-        without = f"; {told['n_unlabelled']:,} have no label" if told["n_unlabelled"] else ""
+        n_without = told["n_unlabelled"]
+        without = f"; {n_without:,} {'has' if n_without == 1 else 'have'} no label" if n_without else ""
         heading = f"people ({told['label_column']}) and rules, {told['n_labelled']:,} answers{without}"
         _tell_agreement(heading, "people \\ rules", told)
     if "judge" in told:

@@ -131,7 +131,7 @@ def refusals(  # noqa: PLR0917 - the command line names them
         }
         kinds: Sequence[KindReading] = ()
         if judge is not None:
-            mapped = _judged(folder, file, judge, engine, answers)
+            mapped = _judged(folder, file, judge, engine, answers, kept=out is not None)
             kinds = tuple(mapped.done)
             told["judge"] = _of_judge(judge, answers, readings, mapped, kinds)
         rows = refusal_view.labelled(answers, readings, kinds, with_judge=judge is not None)
@@ -145,13 +145,15 @@ def refusals(  # noqa: PLR0917 - the command line names them
         console.write(str(out))
 
 
-def _judged(folder: Path, file: str, judge: str, engine: str, answers: Answers[Scheme]) -> Mapped[KindReading]:
+def _judged(
+    folder: Path, file: str, judge: str, engine: str, answers: Answers[Scheme], *, kept: bool
+) -> Mapped[KindReading]:
     """Let a model read the answers, those alone that it has not read before."""
     from charter.evaluation.refusals import DESCRIPTIONS, make_reader, read_kinds
     from charter.seeds import digest
 
     setup = {"way of asking the judge": digest(dict(DESCRIPTIONS))}
-    with hold(folder / _FIGURES, judge, engine, setup, same_model=True) as asked:
+    with hold(folder / _FIGURES, judge, engine, setup, same_model=True, kept=kept) as asked:
         return read_kinds(answers.kept, make_reader(asked.engine), file=file, mapper=asked.mapper)
 
 

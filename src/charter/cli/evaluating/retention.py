@@ -76,7 +76,10 @@ def retention(  # noqa: PLR0917 - the command line names them
     entrants = read_models(models, engine)
     source = file or BUILT_IN
     loaded = load_references(source, prompt_column=prompt_column, response_column=response_column, n=n, seed=seed)
-    with keeping_folder(out, (_FIGURES, _SCORES), _FIGURES) as folder, hold_file(folder / _FIGURES) as held:
+    with (
+        keeping_folder(out, (_FIGURES, _SCORES), _FIGURES) as folder,
+        hold_file(folder / _FIGURES, kept=out is not None) as held,
+    ):
         hold_to_models(held, entrants)
         mapped = {one.name: _score(held, one, loaded.rows) for one in entrants}
         scores = {name: tuple(one.done) for name, one in mapped.items()}

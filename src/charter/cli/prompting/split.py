@@ -95,6 +95,7 @@ def split(  # noqa: PLR0917 - the command line names them
         files,
         kind=kind.value,
         column=column,
+        column_option="--column",
         id_column=id_column,
         category_column=category_column,
         principle_column=principle_column,

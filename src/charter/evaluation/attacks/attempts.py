@@ -95,13 +95,15 @@ def attack(
     seed: int,
     mapper: RowMapper,
 ) -> Mapped[Attacked]:
-    """Make the attempts of one wrapper on one model."""
+    """Make the attempts of one wrapper on one model, on prompts of one kind."""
 
     async def one(attempt: Attempt) -> Attacked:
         return await attack_one(attempt, model, engine, sampling, seed)
 
-    name = attempts[0].wrapper.name if attempts else ""
-    return mapper(one, attempts, f"evaluate/attack {name}/{model}", result=Attacked)
+    first = next(iter(attempts), None)
+    name = first.wrapper.name if first else ""
+    doing = "benign" if first and first.prompt.kind == "benign_twin" else "attack"
+    return mapper(one, attempts, f"evaluate/{doing} {name}/{model}", result=Attacked)
 
 
 def as_answers(attacked: Sequence[Attacked]) -> list[Answer]:

@@ -77,8 +77,8 @@ def _find(text: str) -> Wrapper:
         return read_wrapper(text)
     names = [*BUILT_IN, TRANSLATION]
     raise UserError(
-        f"--wrapper is {text!r}; expected {', '.join(BUILT_IN)}, {TRANSLATION}:LANGUAGE or a file that ends in .yaml"
-        f"{hint(text, names)}"
+        f"--wrapper is {text!r}; expected {', '.join(BUILT_IN)}, {TRANSLATION}:LANGUAGE or a file that ends in .yaml, "
+        f".yml or .json{hint(text, names)}"
     )
 
 

@@ -46,7 +46,7 @@ def choose_targets(
     Raises:
         PromptError: where a file cannot be read, or has no red-team or benign prompt where they are looked for.
     """
-    read = [gather_prompts(sources or [BUILT_IN], column=column)]
+    read = [gather_prompts(sources or [BUILT_IN], column=column, column_option="--prompt-column")]
     harmful = _of_kind(read[0], "red_team")
     if not harmful:
         raise PromptError(f"{', '.join(sources)}: no row is a red-team prompt; name them, or others, as --benign")

@@ -30,7 +30,7 @@ _DECIMALS = 6
 def weigh_model(facts: Facts, stage: str) -> Findings:
     """Sort the measured changes of one model against the base."""
     found = facts.data.evaluation or Figures(models=(), measurements=())
-    scripted = "policy" in scripted_roles(facts.data)
+    scripted = "policy" in scripted_roles(facts.data.recipe)
     if stage not in found.models:
         return Findings(scripted=scripted)
     until = found.models[: found.models.index(stage) + 1]
