@@ -31,9 +31,9 @@ def test_what_is_old_is_set_aside_and_given_back() -> None:
 
 
 def test_what_somebody_has_set_aside_stays_there() -> None:
-    """A program that has done so itself finds it as it was; so does the outer one of two contexts."""
+    """A program that has done so itself finds it as it was, but for what died meanwhile; so does the outer context."""
     with old_set_aside():
         n_aside = gc.get_freeze_count()
         with old_set_aside():
-            assert gc.get_freeze_count() == n_aside
-        assert gc.get_freeze_count() == n_aside > 0
+            assert n_aside / 2 < gc.get_freeze_count() <= n_aside
+        assert n_aside / 2 < gc.get_freeze_count() <= n_aside
